@@ -1,4 +1,4 @@
-"""What all tests share: ``--long``, ``--quick``, how many examples Hypothesis tries, fixtures."""
+"""Shared by all tests: ``--long``, ``--quick``, the number of Hypothesis examples, and fixtures."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _in_slow(path: Path) -> bool:
 
 @pytest.fixture(scope="session")
 def long_run() -> bool:
-    """Say whether this run may take its time."""
+    """Return whether this is a long run."""
     return _long()
 
 

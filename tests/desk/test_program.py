@@ -1,4 +1,4 @@
-"""The installed program, as a process of its own."""
+"""The installed program, as a separate process."""
 
 import io
 import json
@@ -22,7 +22,7 @@ DESK = Path(sys.executable).parent / "klankbord-desk"
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
-    """A desk made by the installed program, at its usual cost, and the server that invited it."""
+    """Return a desk made by the installed program at normal cost, and its server."""
     peer, folder = Peer(Clock("2025-01-05")), tmp_path_factory.mktemp("program")
     (folder / "i.json").write_bytes(peer.invitation())
     (folder / "pass").write_text(PASSPHRASE + "\n")
@@ -33,7 +33,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
 
 @pytest.fixture
 def program(made_once: tuple[Path, Peer], tmp_path: Path) -> Path:
-    """A copy of that desk, for one test."""
+    """Return a copy of that desk for one test."""
     return Path(shutil.copytree(made_once[0], tmp_path / "program"))
 
 
@@ -104,10 +104,10 @@ def test_closed_pipe_ends_the_program_quietly(program: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["list", "--help"], ["lits"]])
-def test_a_closed_pipe_ends_it_with_the_exit_code_of_other_tools_and_no_traceback(
+def test_closed_pipe_gives_exit_code_141_and_no_traceback(
     program: Path, arguments: list[str]
 ) -> None:
-    """As in ``list | head -1``: what a shell says of a tool that the signal has ended."""
+    """As in ``list | head -1``: the exit code a shell reports for a tool ended by the signal."""
     reading, closed = os.pipe()
     os.close(reading)
     ended = subprocess.run(
@@ -120,7 +120,7 @@ def test_a_closed_pipe_ends_it_with_the_exit_code_of_other_tools_and_no_tracebac
     assert not ended.stderr
 
 
-def test_alarms_are_told_also_where_nobody_reads_the_news(
+def test_alarms_are_printed_even_if_stdout_is_closed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Closed(io.StringIO):

@@ -1,4 +1,4 @@
-"""A practice that lives day by day: real sites, desks, pages and reporters, and a diary beside it.
+"""A simulated practice, day by day: real sites, desks, pages and reporters, and a diary.
 
 Nothing is put into a register from outside: each entry is made on its own day, with the forms of
 the desk's page, and each conversation goes through a site's real application and store.
@@ -27,7 +27,7 @@ DAY = datetime.timedelta(days=1)
 
 
 class Apps:
-    """The courier's transport, straight into the applications of the sites."""
+    """A transport for the courier that calls the sites' applications directly."""
 
     def __init__(self, houses: Mapping[str, House]) -> None:
         self.houses = houses  # by their address
@@ -53,14 +53,14 @@ class Apps:
         return Apps(self.houses)
 
     def break_off(self) -> None:
-        """Nobody waits here."""
+        """Do nothing; no call waits."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing; no connection is open."""
 
 
 class Town:
-    """The employers' sites, the day that it is everywhere, and the diary."""
+    """The employers' sites, their common clock, and the diary."""
 
     def __init__(self, folder: Path, employers: Iterable[str], day: datetime.date) -> None:
         self.folder = folder
@@ -79,7 +79,7 @@ class Town:
         return self.clock.today()
 
     def note(self, by: str, what: str, employer: str = "", **more: object) -> None:
-        """Write into the diary what happened today."""
+        """Record in the diary what happened today."""
         at = {"at": employer} if employer else {}
         self.diary.append({"day": f"{self.today}", "by": by, "what": what} | at | more)
 
@@ -87,7 +87,7 @@ class Town:
         return self.houses[employer].site.settings.origins[0]
 
     def invitation(self, employer: str) -> bytes:
-        """What the operator of the site sends to a counsellor."""
+        """Return the invitation that the site's operator sends to a counsellor."""
         site = self.houses[employer].site.settings.site
         line = {"v": 1, "origins": [self.origin(employer)], "site": site, "name": employer,
                 "day": f"{self.today}"}  # fmt: skip
@@ -97,7 +97,7 @@ class Town:
         return Apps({self.origin(name): house for name, house in self.houses.items()})
 
     def midnight(self) -> None:
-        """The next day begins. On Mondays every site removes what has expired."""
+        """Begin the next day. On Mondays every site removes expired items."""
         self.clock.pass_days(1)
         for house in self.houses.values() if self.today.weekday() == 0 else ():
             purge(house.site, house.store, self.today)
@@ -118,7 +118,7 @@ class Laptop(Office):
         )  # fmt: skip
 
     def join(self, town: Town, employer: str) -> None:
-        """The ceremony: invitation, card, ten groups read out, card added, first fetch."""
+        """Join a site: invitation, card, card added by the operator."""
         desk = workplace.init(
             self.folder, PASSPHRASE, self.machine,
             invitation=workplace.read_invitation(town.invitation(employer)),
@@ -129,7 +129,7 @@ class Laptop(Office):
 
 
 class Reporting:
-    """Somebody who writes through a site, and has the code on paper."""
+    """A reporter who writes through a site, and has noted the code."""
 
     def __init__(self, town: Town, employer: str) -> None:
         self.house, self.origin = town.houses[employer], town.origin(employer)
@@ -144,7 +144,7 @@ class Reporting:
         assert browser.write_on(text).status == 200
 
     def say_yes(self) -> None:
-        """Answer the counsellor's question."""
+        """Answer the counsellor's question with yes."""
         browser = self._back()
         page = browser.get("/nl/conversation")
         done = browser.submit(page, page.form_with("answer", "remark"), answer="yes", remark="")
@@ -156,7 +156,7 @@ class Reporting:
         return self._browser().come_back(self.code).status == 422
 
     def turn_to(self, identity: str) -> None:
-        """Go on with another counsellor, who may read what there is so far."""
+        """Continue with another counsellor, who may read the conversation so far."""
         browser = self._back()
         page = browser.get("/nl/counsellor")
         form = page.form_with("along")
@@ -173,7 +173,7 @@ class Reporting:
 
 
 class Practice:
-    """A counsellor at work at the desk's page; each verb is what the person presses, on this day.
+    """A counsellor working at the desk's page; each method does what the person would, on that day.
 
     ``by``: what the diary calls the counsellor. ``cases``: the address of each person's case.
     """
@@ -205,7 +205,7 @@ class Practice:
             return place.one(self.town.houses[employer].site.settings.site).identity.hex
 
     def card(self, employer: str) -> bytes:
-        """The card to give to a colleague."""
+        """Return the card to give to a colleague."""
         with self.running.lock.use() as place:
             return place.one(self.town.houses[employer].site.settings.site).state.card
 
@@ -222,7 +222,7 @@ class Practice:
         self._done(page, form, **answers)
 
     def hours(self, employer: str) -> dict[str, float]:
-        """The private account of this year, by its Dutch words."""
+        """Return this year's private account of hours, by its Dutch words."""
         page, _ = self._employer(employer, "agreement")
         part = page.html.split('id="hours"')[1].split("</section>")[0]
         rows = re.findall(r"<dt>(.*?)</dt><dd>([\d.,]+) uur</dd>", part)
@@ -237,7 +237,7 @@ class Practice:
     # people
 
     def call(self, employer: str, who: str, about: str, minutes: int) -> None:
-        """A telephone call that begins a case."""
+        """Record a telephone call that begins a case."""
         page = self.page("contact")
         done = self._done(
             page, page.form_with("which"), employer=employer, minutes=str(minutes), topic=about,
@@ -248,7 +248,7 @@ class Practice:
         self._talked(employer, minutes)
 
     def corridor(self, employer: str, who: str, about: str, minutes: int, **ticked: str) -> None:
-        """A contact without a case; with ``again`` it continues an earlier one."""
+        """Record a contact without a case; with ``again`` it continues an earlier one."""
         page = self.page("contact")
         kept = {} if ticked.get("record_nothing") else {"topic": about}
         self._done(page, page.form_with("which"), employer=employer, minutes=str(minutes),
@@ -258,7 +258,7 @@ class Practice:
         self._talked(employer, minutes)
 
     def thread(self, employer: str, who: str, about: str, minutes: int) -> None:
-        """A report through the site, read and answered the same day."""
+        """Receive a report through the site, and answer it the same day."""
         reporter = self.written[who] = Reporting(self.town, employer)
         reporter.tell(f"Dit schrijft {who}.", counsellor=self.identity(employer))
         self.fetch()
@@ -286,7 +286,7 @@ class Practice:
         self.town.note(self.by, "together", employer, **{"who": who, "with": other})
 
     def consent(self, who: str) -> None:
-        """A yes to a step: signed in the conversation, or given by word of mouth."""
+        """Ask consent to a step: signed in the conversation, or given orally."""
         if who in self.written:
             page = self._conversation(who)
             said = self.window.press(page, "/consent", step="Praten", scope="Geen namen",
@@ -300,7 +300,7 @@ class Practice:
                    scope="Geen namen", answer="yes")  # fmt: skip
 
     def step(self, who: str, *, refused: bool = False) -> None:
-        """The step that the person said yes to."""
+        """Record the step to which the person consented."""
         page = self.window.get(self.cases[who])
         done = self.window.submit(page, self._box(page, "step"))
         assert done.status == (422 if refused else 200), done.text
@@ -317,7 +317,7 @@ class Practice:
                    destroy_on=f"{destroy_on}")  # fmt: skip
 
     def destroy_what_is_due(self) -> None:
-        """The last look at each case whose day has come, found on the agenda."""
+        """Destroy each case that the agenda lists as due, after a last look."""
         due = {one for one in self.page("agenda").links if "/case/" in one}
         for who in [name for name, link in self.cases.items() if link in due]:
             page = self.window.get(self.cases[who])
@@ -326,7 +326,7 @@ class Practice:
             self.destroyed.add(who)
 
     def take_over(self, employer: str, who: str, about: str, reporter: Reporting) -> None:
-        """A person whose counsellor stopped, and who now chose this one."""
+        """Take over a person whose counsellor stopped, and who chose this one."""
         reporter.turn_to(self.identity(employer))
         self.written[who] = reporter
         self.fetch()
@@ -375,7 +375,7 @@ class Practice:
         return self.window.get(next(one for one in page.links if "/t/" in one))
 
     def _name_new(self, who: str, about: str) -> None:
-        """Find the case that the conversation made, and say whose it is and what it is about."""
+        """Find the case that the conversation began, and enter its name and subject."""
         links = [one for one in self.page("cases").links if "/case/" in one]
         (link,) = set(links) - set(self.cases.values())
         page = self.window.get(link)

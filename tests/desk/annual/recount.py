@@ -1,4 +1,4 @@
-"""Counts a year again from a diary of what happened. Shares no code with the program.
+"""Recounts a year from a diary of what happened. Shares no code with the program.
 
 Standard input: one line of JSON for each thing that happened. Standard output: for each employer
 the situations, the ranges that its report may print, the sum of its bill, and the counsellor's
@@ -15,7 +15,7 @@ GROUPS = ("unwanted_behaviour", "integrity", "labour_conflict", "other")
 
 
 def situations(diary: Diary, employer: str, year: int) -> collections.Counter[str]:
-    """How many situations of each group began in the year, by hand: counsellor by counsellor."""
+    """Return how many situations of each group began in the year, per counsellor added up."""
     found: collections.Counter[str] = collections.Counter()
     for counsellor in sorted({one["by"] for one in diary}):
         mine = [one for one in diary if one["by"] == counsellor and one.get("at") == employer]
@@ -36,7 +36,7 @@ def situations(diary: Diary, employer: str, year: int) -> collections.Counter[st
 
 
 def printed(count: int) -> str:
-    """The range of a count as a Dutch report words it."""
+    """Return the range of a count in the words of a Dutch report."""
     if count > 39:
         return "40 of meer"
     if count > 19:
@@ -45,7 +45,7 @@ def printed(count: int) -> str:
 
 
 def counted(diary: Diary, employer: str, year: int) -> dict[str, object]:
-    """All that can be said of one employer in the year."""
+    """Return everything that can be counted for one employer in the year."""
     own = [one for one in diary if one.get("at") == employer]
     of_year = [one for one in own if one["day"].startswith(str(year))]
     (agreed,) = [one for one in own if one["what"] == "agreed" and one["by"] == "external"]

@@ -1,4 +1,4 @@
-"""What is taken from the register into a report and a bill, and what is refused there."""
+"""The data that a report and a bill take from the register, and what they refuse."""
 
 from collections.abc import Mapping
 
@@ -92,7 +92,7 @@ LAST = 2028
 
 
 def counted(events: list[e.Event]) -> list[Mapping[str, int]]:
-    """What every report would count: of each year, and of each three years."""
+    """Return what every report would count, by year and by three-year period."""
     found = gather.cases(events, "Zorg")
     periods = [range(one, one + 1) for one in range(YEAR, LAST + 1)]
     periods += [range(one, one + 3) for one in range(YEAR, LAST - 1)]

@@ -1,4 +1,4 @@
-"""The pages of a report and a bill for people who listen to them (PDF/UA-1), by poppler.
+"""The accessibility of report and bill PDFs (PDF/UA-1), checked by poppler.
 
 No checker of the whole standard can be installed here. typst refuses what it knows to be against
 PDF/UA-1; these are what it lets through: names and values without header cells, and a language.
@@ -14,7 +14,7 @@ from tests.desk.annual.worlds import issue
 
 
 def tags(pdf: Path) -> list[str]:
-    """The structure of a PDF in the order in which it is read aloud."""
+    """Return the structure of a PDF in reading order."""
     done = subprocess.run(["pdfinfo", "-struct", str(pdf)], capture_output=True, check=True)
     lines = done.stdout.decode(errors="replace").splitlines()  # titles are in another encoding
     return [line.split()[0] for line in lines if line.strip()]

@@ -1,4 +1,4 @@
-"""Forms B and C: the same ranges and the same own words give the same bytes, whatever else differs.
+"""Forms B and C: reports with the same ranges and own words are identical, whatever else differs.
 
 Random registers that print the same ranges: other counts within them, and other work, notes,
 minutes, marks, closed and destroyed cases besides.
@@ -53,7 +53,7 @@ BESIDES = st.lists(
 
 
 def within(data: st.DataObject, form: Form, counts: Counts, joint: dict[str, int]) -> Counts:
-    """Other counts of which the same ranges are printed."""
+    """Return other counts with the same printed ranges."""
     found: Counts = {}
     for year in YEARS:
         own = {group: counts[year, group] for group in MAIN_GROUPS}
@@ -68,14 +68,14 @@ def within(data: st.DataObject, form: Form, counts: Counts, joint: dict[str, int
 
 
 def _moved(data: st.DataObject, true: int, joint: int) -> int:
-    """Another count that with the other counsellor's makes the same range."""
+    """Return another count that, with the other counsellor's, is in the same range."""
     shown = band(true + joint)
     most = joint + 200 if shown.high is None else shown.high
     return data.draw(st.integers(max(0, shown.low - joint), most - joint))
 
 
 def register(counts: Counts, seed: int) -> list[e.Event]:
-    """The register with these counts; the details of each situation follow from the seed."""
+    """Return a register with these counts; the details of each situation follow from the seed."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     made: list[e.Event] = []
     for one in cases({(NAME, *key): count for key, count in counts.items()}):
@@ -96,7 +96,7 @@ def register(counts: Counts, seed: int) -> list[e.Event]:
 def pair(
     form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject, **more: Any  # noqa: ANN401
 ) -> list[dict[str, bytes]]:  # fmt: skip
-    """All files by their names, from two registers that print the same ranges."""
+    """Return all files by name, from two registers with the same printed ranges."""
     people, own = data.draw(st.sampled_from(PEOPLE[form])), data.draw(WORDS)
     language = data.draw(st.sampled_from(("nl", "en")))
     made = []
@@ -112,7 +112,7 @@ FORMS = st.sampled_from(list(PEOPLE))
 
 @half()
 @given(FORMS, COUNTS, JOINT, st.data())
-def test_the_same_ranges_and_words_give_the_same_bytes_names_and_dates(
+def test_same_ranges_and_words_give_identical_reports(
     form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject
 ) -> None:
     one, other = pair(form, counts, joint, data)
@@ -122,7 +122,7 @@ def test_the_same_ranges_and_words_give_the_same_bytes_names_and_dates(
 
 @half()
 @given(FORMS, COUNTS, JOINT, st.data())
-def test_the_same_holds_for_the_pages_as_pdf(
+def test_same_ranges_and_words_give_identical_pdfs(
     form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject
 ) -> None:
     one, other = pair(form, counts, joint, data, years=YEARS[:1], formats=("pdf",))
@@ -131,10 +131,10 @@ def test_the_same_holds_for_the_pages_as_pdf(
 
 @half()
 @given(FORMS, COUNTS, JOINT, st.data())
-def test_a_count_in_the_next_range_changes_the_report_and_nothing_else(
+def test_count_in_another_range_changes_only_its_report(
     form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject
 ) -> None:
-    """The other way round, so that equal bytes above cannot come from a report without ranges."""
+    """The counter-test: the equal bytes above do not come from a report without ranges."""
     key = (YEARS[0], MAIN_GROUPS[0])
     moved = counts | {key: counts[key] + 40}
     shown = [

@@ -1,4 +1,4 @@
-"""A year that a practice lives day by day, and every figure of it counted again from the diary.
+"""A year of a practice, day by day; every figure is counted again from the diary.
 
 Two counsellors, four employers with real sites, a third of the people through a site. By default
 44 of the 140 cases, with the same days, employers and rules; all of them with ``--long``.
@@ -45,7 +45,7 @@ Plan = dict[datetime.date, list[Callable[[], object]]]
 
 
 class Year:
-    """The plan of the year: on which day which counsellor does what."""
+    """The plan of the year: what each counsellor does on which day."""
 
     def __init__(self, town: Town, external: Practice, internal: Practice, seed: int) -> None:
         self.town, self.external, self.internal = town, external, internal
@@ -58,7 +58,7 @@ class Year:
         self.plan[day].append(functools.partial(act, *given, **named))
 
     def person(self, by: Practice, employer: str, number: int, last: datetime.date) -> None:
-        """One case with all that comes of it."""
+        """Plan one case with everything that follows from it."""
         chance, who = self.chance, f"{by.by} {employer} {number}"
         day = FIRST + DAY * chance.randrange((last - FIRST).days)
         about = chance.choice(("", *recount.GROUPS))
@@ -84,7 +84,7 @@ class Year:
     def if_there(
         self, act: Callable[..., object], by: Practice, *who: str
     ) -> Callable[..., object]:
-        """The same, unless one of the cases has not begun or was destroyed."""
+        """Return the same act, skipped if one of the cases has not begun or was destroyed."""
 
         def done(*given: object, **named: object) -> None:
             if all(one in by.cases and one not in by.destroyed for one in who):
@@ -93,7 +93,7 @@ class Year:
         return done
 
     def work(self) -> None:
-        """What the employers ordered, and other hours."""
+        """Plan the work that employers ordered, and other hours."""
         for employer in PEOPLE:
             self.on(datetime.date(YEAR, 10, 6), self.training, employer)
             self.on(datetime.date(YEAR, 3, 3), self.hours, employer, "advice", 35)
@@ -123,7 +123,7 @@ class Year:
         self.town.note("external", "learned", minutes=minutes)
 
     def around_the_year(self) -> None:
-        """What begins before it, and what the employer hears only after it."""
+        """Plan what begins before the year, and what the employer learns only after it."""
         by = self.external
         self.on(STOPS - DAY * 9, self.internal.thread, SHARED, "in June", "other", 30)
         self.on(datetime.date(2025, 12, 30), by.call, "Vervoer", "old", "integrity", 20)
@@ -134,7 +134,7 @@ class Year:
         self.on(datetime.date(YEAR + 1, 1, 5), by.call, "Vervoer", "new", "integrity", 20)
 
     def stop(self) -> None:
-        """The internal counsellor stops: the operator retires the card, reporters choose again.
+        """Stop the internal counsellor: the operator retires the card, reporters choose again.
 
         Whoever is passed on is in two registers from then on, and so in the counts of both.
         """
@@ -147,7 +147,7 @@ class Year:
                 self.passed_on += 1
 
     def live(self, until: datetime.date) -> None:
-        """Let every day come, with what is planned and what is due on it."""
+        """Live through every day, with what is planned and due on it."""
         while self.town.today < until:
             for act in self.plan.pop(self.town.today, []):
                 act()
@@ -173,7 +173,7 @@ def town(tmp_path: Path) -> Any:  # noqa: ANN401 - a generator
 
 
 def lived(town: Town, external: Practice, internal: Practice, shares: dict[str, int]) -> Year:
-    """The year as it went, up to the day of the reports."""
+    """Return the year, lived up to the day of the reports."""
     year = Year(town, external, internal, SEED)
     for employer, people in PEOPLE.items():
         terms = {"date": f"{FIRST}", "until": f"{YEAR + 2}-12-31", "form": FORM[employer],
@@ -194,7 +194,7 @@ def lived(town: Town, external: Practice, internal: Practice, shares: dict[str, 
 
 
 def by_hand(town: Town) -> Any:  # noqa: ANN401 - JSON
-    """What the naive script makes of the diary, in a process that cannot import the program."""
+    """Return what recount.py counts from the diary, in a process that cannot import the program."""
     lines = "".join(json.dumps(one) + "\n" for one in town.diary)
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(recount.__file__), str(YEAR)],
@@ -204,13 +204,13 @@ def by_hand(town: Town) -> Any:  # noqa: ANN401 - JSON
 
 
 def figures(raw: bytes, slot: str) -> list[str]:
-    """The values of a part of a JSON report or bill."""
+    """Return the values of one section of a JSON report or bill."""
     part = next(one for one in json.loads(raw)["sections"] if one["slot"] == slot)
     return [row["value"] for row in part["figures"]]
 
 
 def join_counts(giver: Practice, taker: Practice) -> None:
-    """Hand the sealed counts over, each having compared the other's ten groups."""
+    """Hand over the sealed counts; each counsellor has the other's card."""
     card = taker.card(SHARED)
     asked = giver.report(SHARED, YEAR)
     asked = giver.window.get(next(one for one in asked.links if one.endswith("/give")))
@@ -222,7 +222,7 @@ def join_counts(giver: Practice, taker: Practice) -> None:
 
 
 def check_reports(by: Practice, wanted: Any) -> None:  # noqa: ANN401 - JSON
-    """Issue the four reports; their ranges, hours of upkeep and bills are those of the diary."""
+    """Issue the four reports; compare their ranges, hours of upkeep and bills with the diary."""
     for employer, found in wanted["employers"].items():
         page = by.issue(employer, YEAR)
         for kind in ("json", "md", "html", "csv"):
@@ -235,7 +235,7 @@ def check_reports(by: Practice, wanted: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def check_register(by: Practice, year: Year, found: Any) -> None:  # noqa: ANN401 - JSON
-    """What is left at the desk is what the diary says, without the destroyed cases' names."""
+    """Compare the register with the diary: hours, proofs of destruction, names of cases left."""
     for employer, own in found["employers"].items():
         hours = {WORDS[work]: hours for work, hours in own["hours"].items()}
         assert year.accounts[employer] == hours
@@ -249,9 +249,7 @@ def check_register(by: Practice, year: Year, found: Any) -> None:  # noqa: ANN40
 
 
 @pytest.mark.parametrize("shares", [SOME, pytest.param(ALL, marks=pytest.mark.long)])
-def test_every_figure_of_a_lived_year_is_what_the_diary_says(
-    town: Town, shares: dict[str, int]
-) -> None:
+def test_figures_of_a_simulated_year_match_the_diary(town: Town, shares: dict[str, int]) -> None:
     with (
         contextlib.closing(Practice(town, "external", "Noor Jansen", PEOPLE)) as external,
         contextlib.closing(Practice(town, "internal", "Sam Bakker", [SHARED])) as internal,

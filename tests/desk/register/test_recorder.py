@@ -1,4 +1,4 @@
-"""Every command of the register and the annual report under a recorder of system calls."""
+"""Every command of the register and the annual report, under strace."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_no_command_opens_a_socket_or_writes_unrequested_plaintext(
 
 
 def commands(asked: Path, tmp_path: Path, thread: str) -> list[list[str]]:
-    """Every command of ``register`` and ``annual``."""
+    """Return every command of ``register`` and ``annual``."""
     card = str(tmp_path / "other.card")
     made = [
         ["register", "import", str(tmp_path / "lines")],
@@ -98,7 +98,7 @@ def commands(asked: Path, tmp_path: Path, thread: str) -> list[list[str]]:
 
 
 def record(office: Office, tmp_path: Path, given: list[list[str]]) -> list[Call]:
-    """Run commands of this desk in one process, and return the system calls that they made."""
+    """Run commands of this desk in one process; return their system calls."""
     watch = Watch(tmp_path / "calls", SOCKETS)
     options = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
     arguments = json.dumps([[*options, *one] for one in given])

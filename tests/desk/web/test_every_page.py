@@ -1,4 +1,4 @@
-"""Every address that shows a page: used by keyboard alone, and it fits windows of all widths.
+"""Every address that shows a page: it works with keyboard only, and fits windows of all widths.
 
 What a form leads to is tried in test_look_of_a_day.py.
 """
@@ -21,7 +21,7 @@ FEWEST = 35  # pages that are looked at
 
 
 def pages(running: Running, window: Window) -> list[str]:
-    """Every address that answers GET with a page of its own, once; the desk is open."""
+    """Return every address that answers GET with a page of its own, with the desk unlocked."""
     found = []
     for paths in addresses(running).values():
         for path in paths:
@@ -42,7 +42,7 @@ def scheme() -> Literal["light", "dark"]:
 def page(
     chromium: Browser, running: Running, window: Window, scheme: Literal["light", "dark"]
 ) -> Iterator[Page]:
-    """A browser's page that goes on where that window was let in."""
+    """Yield a browser page with the cookies of that window."""
     context = chromium.new_context(color_scheme=scheme)
     context.set_default_timeout(60_000)
     for name, value in window.cookies.items():
@@ -56,7 +56,7 @@ def page(
 @pytest.mark.parametrize(
     ("language", "scheme"), [("nl", "light"), pytest.param("en", "dark", marks=pytest.mark.long)]
 )
-def test_every_page_is_used_by_keyboard_alone(
+def test_every_page_works_with_keyboard_only(
     running: Running, window: Window, page: Page, language: str
 ) -> None:
     running.page.language = language
@@ -72,10 +72,10 @@ def test_every_page_is_used_by_keyboard_alone(
 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_every_page_fits_windows_of_all_widths(
+def test_every_page_fits_all_window_widths(
     running: Running, window: Window, page: Page, language: str
 ) -> None:
-    """From 320 to 1280 pixels, with letters twice as large too, and all that folds open."""
+    """From 320 to 1280 pixels, also with letters twice as large, and with everything unfolded."""
     running.page.language = language
     wrong = {}
     for address in pages(running, window):
@@ -105,21 +105,21 @@ PLAIN = "<!doctype html><style>:focus { outline: 3px solid #000 }</style>"
 
 
 @pytest.mark.parametrize("html", [*WRONG])
-def test_the_walk_by_keyboard_finds_what_is_wrong(chromium: Browser, html: str) -> None:
+def test_keyboard_check_finds_faults(chromium: Browser, html: str) -> None:
     page = chromium.new_page()
     page.set_content(f"{PLAIN}<main>{html}</main>")
     assert WRONG[html] in "\n".join(by_keyboard.walk(page))
     page.close()
 
 
-def test_the_walk_finds_that_nothing_leads_past_the_head(chromium: Browser) -> None:
+def test_keyboard_check_finds_missing_skip_link(chromium: Browser) -> None:
     page = chromium.new_page()
     page.set_content(f"{PLAIN}<a href=#a>a</a><main tabindex=-1><a href=b>c</a></main>")
     assert by_keyboard.skip(page) != []
     page.close()
 
 
-def test_what_does_not_unfold_by_keys_is_found(chromium: Browser) -> None:
+def test_keyboard_check_finds_details_that_do_not_open(chromium: Browser) -> None:
     page = chromium.new_page()
     page.set_content(
         f"{PLAIN}<details onkeydown='event.preventDefault()'><summary>a</summary>b</details>"
@@ -129,7 +129,7 @@ def test_what_does_not_unfold_by_keys_is_found(chromium: Browser) -> None:
 
 
 @pytest.mark.parametrize("html", [*CUT])
-def test_the_look_at_widths_finds_what_is_wrong(chromium: Browser, html: str) -> None:
+def test_width_check_finds_faults(chromium: Browser, html: str) -> None:
     page = chromium.new_page()
     page.set_content(f"<!doctype html><style>* {{ margin: 0 }}</style>{html}")
     assert CUT[html] in "\n".join(fits.cut(page))

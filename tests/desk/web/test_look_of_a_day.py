@@ -1,4 +1,4 @@
-"""A first day at the desk, shown in Chromium: each page whole and readable, and as the guide says.
+"""A first day at the desk in Chromium: each page is complete, readable and as in the guide.
 
 By the buttons that the guide's pictures show, from the first run to the register, the annual report
 and all that can be set.

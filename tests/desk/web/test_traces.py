@@ -1,4 +1,4 @@
-"""What is left on the disk after a conversation, if browser and program are closed or killed.
+"""Traces on disk after a conversation, if browser and program are closed or killed.
 
 An ordinary profile, not the window of its own that the program opens: the worst case.
 """
@@ -56,7 +56,7 @@ SESSIONS = {"chromium": "Sessions/*", "firefox": "sessionstore-backups/recovery.
 
 @pytest.fixture
 def office(tmp_path: Path, peer: Peer, clock: Clock) -> Office:
-    """A desk with a conversation, all of it fetched, and a label and a note on it."""
+    """Return a desk with a fully fetched conversation, a label and a note."""
     made = Office(tmp_path / "desk", peer, clock, NAME)
     desk = workplace.init(
         made.folder, PASSPHRASE, made.machine,
@@ -75,7 +75,7 @@ def office(tmp_path: Path, peer: Peer, clock: Clock) -> Office:
 
 @pytest.fixture
 def program(office: Office, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The program over that desk, which asks for the passphrase on its page; and its link."""
+    """Yield the program over that desk, which asks for the passphrase, and its link."""
     home = tmp_path / "home"
     home.mkdir()
     made = subprocess.Popen(
@@ -97,7 +97,7 @@ def program(office: Office, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[s
 
 @contextlib.contextmanager
 def ordinary(name: str, profile: Path, temporary: Path) -> Iterator[BrowserContext]:
-    """A browser with a profile that it keeps, and folders of its own; it may be killed inside."""
+    """Run a browser with a persistent profile in its own folders; it may be killed."""
     home = str(profile.with_name("home"))
     own: dict[str, str | float | bool] = {**os.environ, "HOME": home, "TMPDIR": str(temporary)}
     with driver() as playwright:
@@ -117,7 +117,7 @@ def ordinary(name: str, profile: Path, temporary: Path) -> Iterator[BrowserConte
 
 
 def work(page: Page, link: str) -> None:
-    """Open the desk, search, read, send an answer that does not get through, and type another."""
+    """Open the desk, search, read, send an answer that fails, and type another."""
     page.goto(link)
     page.fill("[name=passphrase]", f"{WRONG} is de zin niet")
     page.click("main button[type=submit]")
@@ -151,7 +151,7 @@ def work(page: Page, link: str) -> None:
 
 
 def in_use(profile: Path) -> list[int]:
-    """The processes of a browser, by the profile on their command lines."""
+    """Return the processes of a browser, identified by the profile on their command lines."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -161,7 +161,7 @@ def in_use(profile: Path) -> list[int]:
 
 
 def holding(paths: Iterable[Path], *words: str) -> set[tuple[str, str]]:
-    """Each file with a word in its contents or its name, and the word; in UTF-8 and in UTF-16."""
+    """Return files whose contents or name include a word, in UTF-8 or UTF-16, with the word."""
     forms = {word: (word.encode(), word.encode("utf-16-le")) for word in words}
     found = set()
     for path in paths:
@@ -178,7 +178,7 @@ def holding(paths: Iterable[Path], *words: str) -> set[tuple[str, str]]:
 
 
 def written_since(stamp: Path) -> list[Path]:
-    """Every file elsewhere that was written after this one.
+    """Return every file elsewhere that was written after this one.
 
     Left out are this file, which holds the words, also compiled, and what is very large: no browser
     writes that much in a minute, but other tests do.
@@ -194,7 +194,7 @@ def written_since(stamp: Path) -> list[Path]:
 
 @pytest.fixture
 def stamp(tmp_path: Path) -> Path:
-    """A file that is older than all that the session writes."""
+    """Return a file older than everything that the session writes."""
     made = tmp_path / "stamp"
     made.touch()
     return made
@@ -202,7 +202,7 @@ def stamp(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """A folder with a short path, which Chromium needs for its socket."""
+    """Yield a folder with a short path, which Chromium needs for its socket."""
     with tempfile.TemporaryDirectory(prefix="w-", dir="/tmp") as made:
         yield Path(made)
 

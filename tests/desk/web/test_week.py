@@ -1,4 +1,4 @@
-"""A week that is entered in one sitting: what the next entry takes over, and what is put right."""
+"""A week entered in one sitting: what the next entry takes over, and what can be corrected."""
 
 import json
 
@@ -27,14 +27,14 @@ OTHER = "Bakkerij"
 
 @pytest.fixture
 def window(running: Running) -> Window:
-    """A desk with two employers, so that none is chosen by itself."""
+    """Return a window of a desk with two employers, so that none is preselected."""
     made = running.at_work()
     bring_in(running, event("employer", "2026-12-01") | {"employer": OTHER})
     return made
 
 
 def shown(page: Answer, *names: str) -> dict[str, str]:
-    """What the form of a contact shows."""
+    """Return the values that the form of a contact shows."""
     fields = dict(page.form_with("which").fields)
     return {name: fields.get(name, "") for name in names}
 
@@ -42,9 +42,7 @@ def shown(page: Answer, *names: str) -> dict[str, str]:
 # the next contact
 
 
-def test_the_next_contact_is_offered_the_day_and_the_employer_of_the_last(
-    running: Running, window: Window
-) -> None:
+def test_next_contact_form_repeats_date_and_employer(running: Running, window: Window) -> None:
     page = contact(running, window, employer=EMPLOYER, date="2027-01-02", minutes="20", notes="Een")
     given = ("employer", "date", "minutes", "notes")
     wanted = {"employer": EMPLOYER, "date": "2027-01-02", "minutes": "", "notes": ""}
@@ -53,9 +51,7 @@ def test_the_next_contact_is_offered_the_day_and_the_employer_of_the_last(
     assert [one["date"] for one in contacts(running)] == ["2027-01-02"] * 2
 
 
-def test_what_is_offered_is_in_no_address_and_only_the_next_page_has_it(
-    running: Running, window: Window
-) -> None:
+def test_repeated_values_appear_once_and_never_in_address(running: Running, window: Window) -> None:
     page = contact(running, window, employer=EMPLOYER, date="2027-01-02")
     assert "2027" not in page.path
     assert "Voorbeeld" not in page.path
@@ -63,7 +59,7 @@ def test_what_is_offered_is_in_no_address_and_only_the_next_page_has_it(
     assert shown(window.get(f"{running.home}contact"), *fresh) == fresh
 
 
-def test_what_is_offered_is_dropped_with_the_lock(running: Running, window: Window) -> None:
+def test_lock_clears_repeated_values(running: Running, window: Window) -> None:
     running.page.offer("contact", employer=EMPLOYER, date="2027-01-02")
     running.lock.lock()
     running.lock.unlock(PASSPHRASE)
@@ -71,7 +67,7 @@ def test_what_is_offered_is_dropped_with_the_lock(running: Running, window: Wind
     assert shown(window.get(f"{running.home}contact"), *fresh) == fresh
 
 
-def test_a_contact_in_a_case_offers_the_next_form_nothing(running: Running, window: Window) -> None:
+def test_contact_added_from_a_case_repeats_nothing(running: Running, window: Window) -> None:
     bring_in(running, event("case", case="K", label="Zaak"))
     page = case_page(running, window, "Zaak")
     asked = window.get(next(link for link in page.links if "/contact?case=" in link))
@@ -82,7 +78,7 @@ def test_a_contact_in_a_case_offers_the_next_form_nothing(running: Running, wind
 # the questions
 
 
-def test_no_word_is_to_be_chosen_under_two_questions(running: Running, window: Window) -> None:
+def test_how_and_channel_share_no_choice(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}contact")
     for told in (words("nl"), words("en")):
         form = page.form_with("which")
@@ -93,9 +89,7 @@ def test_no_word_is_to_be_chosen_under_two_questions(running: Running, window: W
         assert how.isdisjoint(channel)
 
 
-def test_the_first_way_is_asked_only_where_a_contact_can_be_the_first(
-    running: Running, window: Window
-) -> None:
+def test_channel_is_hidden_for_existing_case(running: Running, window: Window) -> None:
     html = window.get(f"{running.home}contact").html
     part = html.split('<div class="unless-old">')[1].split("</fieldset>")[0]
     assert 'name="channel"' in part
@@ -104,7 +98,7 @@ def test_the_first_way_is_asked_only_where_a_contact_can_be_the_first(
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_beside_the_name_of_a_case_stands_what_to_do_without_a_name(
+def test_contact_form_explains_anonymous_callers(
     running: Running, window: Window, lang: str
 ) -> None:
     running.page.language = lang
@@ -113,7 +107,7 @@ def test_beside_the_name_of_a_case_stands_what_to_do_without_a_name(
 
 
 @pytest.mark.parametrize("level", ["none", "minimal", "full"])
-def test_an_employer_says_what_is_kept_there_and_not_how_much(
+def test_employer_page_describes_what_is_recorded(
     running: Running, window: Window, level: str
 ) -> None:
     bring_in(running, event("employer", recording=level))
@@ -127,9 +121,7 @@ def test_an_employer_says_what_is_kept_there_and_not_how_much(
 
 
 @pytest.mark.usefixtures("thread")
-def test_a_case_of_a_conversation_is_known_by_what_the_reporter_wrote(
-    running: Running, window: Window
-) -> None:
+def test_case_list_shows_start_of_the_report(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}cases")
     assert "Het gaat over mijn chef." in page.text
     bring_in(running, event("case", case="2027-1", label="Chef"))
@@ -137,7 +129,7 @@ def test_a_case_of_a_conversation_is_known_by_what_the_reporter_wrote(
     assert page.text.index("Chef") < page.text.index("Het gaat over mijn chef.")
 
 
-def test_a_case_says_how_many_contacts_it_has(running: Running, window: Window) -> None:
+def test_case_list_shows_number_of_contacts(running: Running, window: Window) -> None:
     bring_in(running, event("case", case="K", label="Zaak"), *[event("contact", case="K")] * 1,
              event("contact", "2027-01-04", case="K"))  # fmt: skip
     assert "2 contacten" in window.get(f"{running.home}cases").text
@@ -160,7 +152,7 @@ def situations(running: Running) -> list[tuple[int, str]]:
 
 @pytest.fixture
 def alone(running: Running, window: Window) -> Answer:
-    """The page of a contact without a case; there is one case."""
+    """Return the page of a contact without a case; there is one case."""
     bring_in(
         running, event("case", "2027-01-02", case="K", label="Rooster", main_group="integrity"),
         event("contact", topic="other", minutes=25, help=["listening"], again=True),
@@ -168,7 +160,7 @@ def alone(running: Running, window: Window) -> Answer:
     return entry(running, window)
 
 
-def test_a_contact_is_put_into_an_existing_case_and_counts_with_it(
+def test_contact_can_be_moved_into_existing_case(
     running: Running, window: Window, alone: Answer
 ) -> None:
     form = alone.form_to("/case")
@@ -182,7 +174,7 @@ def test_a_contact_is_put_into_an_existing_case_and_counts_with_it(
     assert situations(running) == [(2027, "integrity")]
 
 
-def test_a_contact_becomes_the_first_of_a_new_case(
+def test_contact_can_be_moved_into_new_case(
     running: Running, window: Window, alone: Answer
 ) -> None:
     form = alone.form_to("/case")
@@ -193,7 +185,7 @@ def test_a_contact_becomes_the_first_of_a_new_case(
     assert situations(running) == [(2027, "integrity"), (2027, "other")]
 
 
-def test_nothing_changes_until_a_case_is_chosen(
+def test_invalid_choice_of_case_changes_nothing(
     running: Running, window: Window, alone: Answer
 ) -> None:
     before = contacts(running)
@@ -204,7 +196,7 @@ def test_nothing_changes_until_a_case_is_chosen(
     assert contacts(running) == before
 
 
-def test_a_contact_of_a_year_that_was_reported_on_stays_where_it_is(
+def test_contact_of_a_reported_year_cannot_be_moved(
     running: Running, window: Window, alone: Answer
 ) -> None:
     running.office.clock.to("2028-01-05")
@@ -216,12 +208,10 @@ def test_a_contact_of_a_year_that_was_reported_on_stays_where_it_is(
         assert len(register.all_cases(place)) == 1
 
 
-def test_a_contact_of_which_nothing_was_recorded_goes_into_no_case(
-    running: Running, window: Window
-) -> None:
+def test_contact_with_nothing_recorded_cannot_join_a_case(running: Running, window: Window) -> None:
     bring_in(running, event("contact", minutes=5, record_nothing=True))
     page = entry(running, window)
-    assert "Het gaat daarom in geen zaak." in page.text
+    assert "Je kunt het daarom niet in een zaak zetten." in page.text
     assert not any(one.action.split("#")[0].endswith("/case") for one in page.forms)
     target = page.path.partition("#")[0] + "/case"
     refused = window.request("POST", target, b"which=new&new_case=Balie")
@@ -229,7 +219,7 @@ def test_a_contact_of_which_nothing_was_recorded_goes_into_no_case(
     assert contacts(running) == [event("contact", minutes=5, record_nothing=True)]
 
 
-def test_the_commands_list_such_contacts_and_put_one_into_a_case(office: Office) -> None:
+def test_commands_list_contacts_and_move_one_into_a_case(office: Office) -> None:
     lines = [event("case", case="K", label="Rooster"), event("contact", minutes=25),
              event("contact", minutes=5, record_nothing=True)]  # fmt: skip
     office.run("register", "import", "-", given="".join(json.dumps(one) + "\n" for one in lines))
@@ -250,7 +240,7 @@ def test_the_commands_list_such_contacts_and_put_one_into_a_case(office: Office)
 # other work
 
 
-def test_after_other_work_its_form_is_open_for_the_next_with_the_day_and_employer(
+def test_form_of_other_work_stays_open_with_date_and_employer(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}work")
@@ -271,7 +261,7 @@ def test_after_other_work_its_form_is_open_for_the_next_with_the_day_and_employe
 
 
 @pytest.mark.parametrize("kind", ["advice", "activity", "hours", "upkeep"])
-def test_the_minutes_of_other_work_are_chosen_with_one_click_or_typed(
+def test_minutes_of_other_work_can_be_chosen_or_typed(
     running: Running, window: Window, kind: str
 ) -> None:
     page = window.get(f"{running.home}work")

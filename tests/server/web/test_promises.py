@@ -1,4 +1,4 @@
-"""What the pages promise, sentence by sentence, with the test that makes it true; and the law."""
+"""The promises on the pages with their tests, and the statements about the law."""
 
 import functools
 import re
@@ -234,7 +234,7 @@ NOT_OF_IT = {"code.sexual_violence", "crisis.suicide", "role.lead", "technical.h
 
 @functools.cache
 def every_test() -> set[str]:
-    """The names of all tests there are."""
+    """Return the names of all tests."""
     files = [path for path in TESTS.rglob("test_*.py") if "node_modules" not in path.parts]
     named = (re.findall(r"^def (\w+)", path.read_text("utf-8"), re.M) for path in files)
     return {name for each in named for name in each}
