@@ -189,7 +189,7 @@ def in_use(profile: Path) -> list[int]:
 @pytest.mark.long
 @pytest.mark.parametrize("end", ["killed", "closed"])
 @pytest.mark.parametrize("name", BOTH)
-def test_no_word_of_a_conversation_is_left_on_any_disk(
+def test_no_word_of_a_conversation_is_left_on_disk(
     stamp: Path, name: str, end: str, program: tuple[subprocess.Popen[str], str], disk: Disk
 ) -> None:
     process, link = program
@@ -252,7 +252,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("way", [*PACKED])
-def test_a_word_is_found_however_it_is_written(tmp_path: Path, way: str) -> None:
+def test_word_is_found_in_every_encoding(tmp_path: Path, way: str) -> None:
     file = tmp_path / "a"
     file.write_bytes(PACKED[way](f"Over {READ}.".encode()))
     assert left_on_disk.holding([file]) != set()
@@ -260,13 +260,13 @@ def test_a_word_is_found_however_it_is_written(tmp_path: Path, way: str) -> None
     assert left_on_disk.holding([file]) == set()
 
 
-def test_a_word_in_a_name_is_found(tmp_path: Path) -> None:
+def test_word_in_a_file_name_is_found(tmp_path: Path) -> None:
     (tmp_path / f"over {READ}").mkdir()
     assert left_on_disk.holding(tmp_path.iterdir()) != set()
 
 
 @pytest.mark.long
-def test_what_has_changed_is_found_wherever_it_is_and_whatever_day_it_says(stamp: Path) -> None:
+def test_changed_files_are_found_whatever_their_folder_and_mtime(stamp: Path) -> None:
     older = [Path(sys.executable), stamp]
     newer = []
     for folder in ("/dev/shm", "/var/tmp", stamp.parent):  # noqa: S108 - looked through
