@@ -74,7 +74,10 @@ def disk(stamp: Path) -> Iterator[Disk]:
             file.truncate(SIZE)
         mounted = os.geteuid() == 0 and all(
             subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 0
-            for command in (["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, folder])
+            for command in (
+                ["mkfs.ext4", "-q", str(image)],
+                ["mount", "-o", "loop", str(image), str(folder)],
+            )
         )
         yield Disk(folder, image if mounted else None)
         subprocess.run(["umount", folder], check=False, stderr=subprocess.DEVNULL)
