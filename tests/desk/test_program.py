@@ -104,7 +104,7 @@ def test_closed_pipe_ends_the_program_quietly(program: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["list", "--help"], ["lits"]])
-def test_closed_pipe_gives_exit_code_141_and_no_traceback(
+def test_closed_pipe_gives_the_exit_code_of_other_tools_and_no_traceback(
     program: Path, arguments: list[str]
 ) -> None:
     """As in ``list | head -1``: the exit code a shell reports for a tool ended by the signal."""
