@@ -61,7 +61,7 @@ def test_a_site_is_made_and_looked_at_and_has_no_database_in_its_folder(operator
     assert '"why": "no counsellor' in operator.types("status", "--json").output.replace("\n", "")
 
 
-def test_a_report_is_purged_by_the_command_when_its_time_is_over(
+def test_a_report_is_purged_by_the_command_when_it_has_expired(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (site,) = loader.read(operator.folder).sites

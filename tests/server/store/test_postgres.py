@@ -22,6 +22,8 @@ from tests.support.postgres import Address, Postgres, open_store
 from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file, ids, message
 from tests.support.two_stores import OnPostgres
 
+ROOT = Path(__file__).parents[3]
+
 
 class Here(AServer):
     """A site on PostgreSQL, and a look at its schema that its own role is not needed for."""
@@ -192,6 +194,18 @@ def test_after_a_purge_no_key_of_what_expired_is_on_the_disk(server: Here) -> No
     assert not any(key in disk for key in gone)
 
 
+def test_a_purge_removes_the_log_that_has_the_times_of_commits(server: Here) -> None:
+    """Also where nothing had expired: no time of a report stays for more than a day."""
+    server.report("one")
+    log = server.running.data / "pg_wal"
+    before = {path.name for path in log.iterdir() if path.is_file()}
+    assert before
+    assert server.purge().mailboxes == 0
+    after = {path.name for path in log.iterdir() if path.is_file()}
+    assert after
+    assert not before & after
+
+
 def test_a_key_that_somebody_still_reads_is_removed_by_the_next_upkeep(server: Here) -> None:
     sealed = server.report("one")
     key = server.item_keys()[sha256_hex(sealed)]
@@ -216,7 +230,7 @@ def test_a_key_that_somebody_still_reads_is_removed_by_the_next_upkeep(server: H
     assert key not in server.running.everything_on_disk()
 
 
-def test_what_a_view_shows_does_not_change_while_keys_are_written_anew(server: Here) -> None:
+def test_what_a_view_shows_does_not_change_while_keys_are_rewritten(server: Here) -> None:
     kept = server.report("one")
     server.report("two")
     writer = threading.Thread(target=lambda: server.withdraw("two", 2))
@@ -281,6 +295,14 @@ def test_doctor_finds_nothing_on_a_quiet_server_and_names_what_speaks(
         said = "\n".join(postgres_server.remarks(connection))
     for name in ("log_min_messages", "track_counts", "track_activities", "pg_checkpoint"):
         assert name in said
+
+
+def test_the_guide_has_the_settings_that_are_tried_here() -> None:
+    guide = (ROOT / "deploy" / "guide" / "scale.md").read_text("utf-8")
+    shown = "\n".join(line.strip() for line in guide.splitlines())
+    silent = "\n".join(f"{name} = {to}" for name, to in postgres_server.SILENT.items())
+    assert silent in shown
+    assert postgres_server.setup("klankbord_bakery") in shown
 
 
 def _said(address: Address) -> str:
@@ -559,7 +581,7 @@ def _peak_of_a_large_file(server: Here, mailbox: str) -> int:
         return int(text.partition("VmHWM:")[2].split()[0]) // 1024
 
     server.store.mailboxes()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins again
     before = peak()
     block = os.urandom(65_536)
     with server.store.stage(new_digest()) as staged:
