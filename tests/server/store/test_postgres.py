@@ -7,13 +7,14 @@ import datetime
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from dropbox_app.protocol.encoding import new_digest, sha256_hex
-from dropbox_app.server.errors import StoreBusy, StoreError, StoreUnsure
+from dropbox_app.server.errors import OutOfStep, StoreBusy, StoreError, StoreUnsure
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store import postgres_connections, postgres_schema, postgres_server
 from dropbox_app.server.store.interface import ItemInfo
@@ -168,7 +169,7 @@ def test_after_a_withdrawal_no_key_of_what_was_removed_is_on_the_disk(server: He
     after = server.item_keys()
     gone = [key for item, key in before.items() if item not in after]
     assert len(gone) == 3
-    disk = server.running.everything_on_disk()
+    disk = server.running.everything_on_disk(flush=False)
     assert not any(key in disk for key in gone)
     assert all(key in disk for key in after.values())
     assert server.store.log_size() == 0
@@ -189,7 +190,7 @@ def test_after_a_purge_no_key_of_what_expired_is_on_the_disk(server: Here) -> No
     assert purged.items == 2
     assert purged.log_emptied
     gone = [key for item, key in before.items() if item not in server.item_keys()]
-    disk = server.running.everything_on_disk()
+    disk = server.running.everything_on_disk(flush=False)
     assert len(gone) == 2
     assert not any(key in disk for key in gone)
 
@@ -231,16 +232,21 @@ def test_a_key_that_somebody_still_reads_is_removed_by_the_next_upkeep(server: H
 
 
 def test_what_a_view_shows_does_not_change_while_keys_are_rewritten(server: Here) -> None:
-    kept = server.report("one")
-    server.report("two")
-    writer = threading.Thread(target=lambda: server.withdraw("two", 2))
+    alike = [
+        name
+        for name in map(str, range(200))
+        if postgres_schema.part_of(ids(name)[0]) == 7  # so that both have a key in one table
+    ]
+    kept = server.report(alike[0])
+    server.report(alike[1])
+    writer = threading.Thread(target=lambda: server.withdraw(alike[1], 2))
     with server.store.reading():
         assert len(server.store.mailboxes()) == 2
         writer.start()
         writer.join(60)
-        assert server.store.items(ids("two")[0])[0].n == 1
+        assert server.store.items(ids(alike[1])[0])[0].n == 1
         assert server.store.read(sha256_hex(kept)) == kept
-    assert server.store.items(ids("two")[0])[0].n == 2
+    assert server.store.items(ids(alike[1])[0])[0].n == 2
 
 
 def test_the_log_of_the_server_has_no_line_about_a_site(server: Here) -> None:
@@ -382,6 +388,21 @@ def test_a_writer_that_waits_too_long_and_a_full_pool_are_busy(
     store.close()
 
 
+def test_a_transaction_in_which_a_statement_failed_is_not_called_stored(server: Here) -> None:
+    """PostgreSQL answers its commit with a rollback, and with no error."""
+    server.report("one")
+
+    def write() -> None:
+        with server.store.writing():
+            server.store.add_mailbox(*ids("two"), DAY)
+            with suppress(psycopg.errors.UniqueViolation):
+                server.store.add_mailbox(*ids("one"), DAY)
+
+    with pytest.raises(StoreError, match="did not store it"):
+        write()
+    assert server.store.mailbox(ids("two")[0]) is None
+
+
 def test_a_report_that_no_standby_has_confirmed_is_not_confirmed(
     server: Here, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -448,17 +469,53 @@ def test_confirmed_reports_are_there_after_the_database_was_killed(
 
 
 def test_a_forked_worker_connects_for_itself(server: Here) -> None:
+    """Otherwise two processes would read each other's answers."""
     server.report("one")
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE usename = current_schema()"
+    before = server.rows(ours)
     process = os.fork()
     if process == 0:
         try:
             server.report("two")
-            os._exit(0 if len(server.store.mailboxes()) == 2 else 1)
+            os._exit(0 if server.rows(ours) > before else 1)
         except BaseException:  # a child that went on would run the other tests too
             os._exit(2)
     assert os.waitpid(process, 0)[1] == 0
     assert len(server.store.mailboxes()) == 2
     server.report("three")
+
+
+def test_the_first_request_after_the_database_was_restarted_succeeds(server: Here) -> None:
+    server.report("one")
+    ended = server.rows(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE usename = current_schema()"
+    )
+    assert ended
+    assert all(done for (done,) in ended)
+    server.report("two")
+
+
+def test_of_many_who_write_the_same_number_at_once_one_succeeds(server: Here) -> None:
+    server.report("one")
+    together, done = threading.Barrier(8), list[str]()
+
+    def write() -> None:
+        together.wait(60)
+        try:
+            server.add("one", 2)
+        except OutOfStep:
+            done.append("out of step")
+        else:
+            done.append("stored")
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(done) == ["out of step"] * 7 + ["stored"]
+    assert len(server.store.items(ids("one")[0])) == 2
 
 
 def test_many_who_submit_at_once_all_arrive_with_numbers_without_a_gap(server: Here) -> None:
