@@ -104,7 +104,6 @@ def _seeds() -> range:
     return range(40 if os.environ.get("KLANKBORD_LONG") == "1" else 3)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
 @pytest.mark.parametrize("seed", _seeds())
 def test_no_confirmed_step_is_lost_and_none_is_half_there_after_the_primary_was_killed(
