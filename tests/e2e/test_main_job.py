@@ -135,7 +135,7 @@ def test_concurrent_messages_from_two_sessions_both_arrive(
 
 
 def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]) -> None:
-    """32 clients submit at the same moment to two workers, without a failure or a loss."""
+    """32 clients submit at the same moment on two workers: no failure, nothing lost."""
     box, counsellor = both
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         pages = list(pool.map(lambda i: tell(box.browser(), "en", f"report {i}"), range(32)))
