@@ -121,6 +121,7 @@ class Serving:
         """End everything, and see to it that nothing was logged that should not be."""
         try:
             if self.process.poll() is None:
+                self._open.close()  # nginx first: the app would wait for connections that it keeps
                 assert self.stop() == 0
             assert "Traceback" not in self.log.read_text()
             assert self.front.log.read_text() == ""

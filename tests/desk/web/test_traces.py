@@ -22,14 +22,13 @@ from dropbox_app.desk.actions import notes, threads
 from dropbox_app.desk.storage.state import Profile
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.test_command import PROGRAM
-from tests.support.browsers import CHROMIUM, PROGRAMS, driver, here
+from tests.support.browsers import BOTH, CHROMIUM, PROGRAMS, driver
 from tests.support.drop_box import ROOT
 from tests.support.fake_server import Clock, Peer, Reporter
 from tests.support.processes import until
 
 pytestmark = pytest.mark.long
 
-BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
 # Words that no program and no dictionary holds, so that whatever packs a file writes them out.
 READ, TYPED, SENT = "Kwastelroede", "Vrongelpijm", "Zwijmelstork"
 SEARCHED, WRONG = "Schremmelvink", "Flontersnuif"
