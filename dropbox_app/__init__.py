@@ -1,10 +1,10 @@
 """Klankbord: a sealed drop box for confidential counsellors.
 
-Each folder is a place where code runs, which decides the secrets that the code may hold:
+Each folder is a place where code runs, which determines the secrets that the code may hold:
 
-``protocol``  pure rules, shared by all: bytes in, bytes out; no clock, file, socket or log.
-``server``    the server: public keys only; stores sealed files, identifiers and days.
+``protocol``  pure rules that both sides share: bytes in, bytes out; no clock, file, socket or log.
+``server``    public keys only; stores sealed files, identifiers and days.
 ``desk``      the counsellor's computer: the only zone with a counsellor's secret keys.
 
-``server`` and ``desk`` import ``protocol`` and never each other (tests/test_zones.py).
+``server`` and ``desk`` import ``protocol`` and never import each other (tests/test_zones.py).
 """

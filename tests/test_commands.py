@@ -14,7 +14,7 @@ COMMANDS = ("klankbord-server", "klankbord-desk")
 
 @pytest.mark.parametrize("loaded", ["click", "hashlib", "nacl", "cryptography.exceptions"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_ctrl_c_while_it_is_being_loaded_leaves_no_traceback(command: str, loaded: str) -> None:
+def test_ctrl_c_during_import_leaves_no_traceback(command: str, loaded: str) -> None:
     """Python tells of each module that it has read: then the key is pressed."""
     started = subprocess.Popen(
         [sys.executable, "-X", "importtime", BIN / command, "--help"],
@@ -39,7 +39,7 @@ def test_ctrl_c_while_it_is_being_loaded_leaves_no_traceback(command: str, loade
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_closed_pipe_is_no_error(command: str) -> None:
+def test_closed_pipe_is_not_an_error(command: str) -> None:
     """As in ``--help | head -0``: the pipe is closed before anything is written."""
     reading, writing = os.pipe()
     os.close(reading)

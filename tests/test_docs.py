@@ -83,13 +83,13 @@ def code_of(*documents: str) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_option_is_invented(document: str) -> None:
+def test_documents_mention_only_existing_options(document: str) -> None:
     known = options(server) | options(desk) | script_options() | FOREIGN
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code_of(document))) - known == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_command_is_invented(document: str) -> None:
+def test_documents_mention_only_existing_commands(document: str) -> None:
     """What follows a program's name, after options and their values, is a command of it."""
     wrong = []
     source = code_of(document).replace("\\\n", " ")
@@ -105,12 +105,12 @@ def test_no_command_is_invented(document: str) -> None:
     assert wrong == []
 
 
-def test_the_reference_is_what_the_code_gives() -> None:
+def test_reference_matches_the_code() -> None:
     """Settings, commands and refusals; ``scripts/dev/reference`` writes them."""
     assert reference.PAGE.read_text("utf-8") == reference.written(), "run scripts/dev/reference"
 
 
-def test_the_guide_lists_what_is_in_the_folder_and_nothing_else() -> None:
+def test_guide_index_lists_exactly_the_files_in_the_folder() -> None:
     source = text("deploy/guide/by-hand.md")
     (part,) = re.findall(
         r"^One folder holds all of a server's data:\n\n((?:- .*\n)+)", source, re.M
@@ -120,7 +120,7 @@ def test_the_guide_lists_what_is_in_the_folder_and_nothing_else() -> None:
     assert named == manifest.TOP | {RESERVE, directory.FOLDER} | beside
 
 
-def test_every_script_is_described_and_none_is_invented() -> None:
+def test_every_script_is_described_and_every_described_script_exists() -> None:
     scripts = {
         str(path.relative_to(ROOT))
         for path in SCRIPTS
@@ -132,7 +132,7 @@ def test_every_script_is_described_and_none_is_invented() -> None:
     assert named <= scripts
 
 
-def test_the_first_screen_is_two_commands_that_are_there() -> None:
+def test_readme_starts_with_two_existing_commands() -> None:
     """A newcomer copies the first two blocks; test_run.py runs one, the other runs this."""
     blocks = re.findall(r"```sh\n(.*?)```", text("README.md"), re.DOTALL)
     assert [block.strip() for block in blocks[:2]] == ["scripts/run", "scripts/test"]
@@ -144,7 +144,7 @@ def test_the_first_screen_is_two_commands_that_are_there() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--port", "0"), ("--port", "x"), ("--nonsense",)])
-def test_run_used_wrongly_says_so(arguments: tuple[str, ...]) -> None:
+def test_run_with_wrong_arguments_prints_usage(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
         [ROOT / "scripts" / "run", *arguments], capture_output=True, text=True, check=False
     )
@@ -153,12 +153,12 @@ def test_run_used_wrongly_says_so(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("document", ["CHANGELOG.md", "dropbox_app/protocol/SPEC.md"])
-def test_a_line_outside_a_table_has_at_most_140_characters(document: str) -> None:
+def test_lines_outside_tables_have_at_most_140_characters(document: str) -> None:
     lines = enumerate(text(document).splitlines(), 1)
     assert [n for n, line in lines if len(line) > 140 and "| " not in line[:4]] == []
 
 
-def test_one_version_everywhere() -> None:
+def test_every_file_states_the_same_version() -> None:
     version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
     first = re.search(r"^## \[([^\]]+)\]", text("CHANGELOG.md"), re.MULTILINE)
     assert first is not None
@@ -167,7 +167,7 @@ def test_one_version_everywhere() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_somewhere(document: str) -> None:
+def test_links_resolve(document: str) -> None:
     folder = (ROOT / document).parent
     for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text(document)):
         path, _, anchor = target.partition("#")
@@ -178,7 +178,7 @@ def test_links_lead_somewhere(document: str) -> None:
             assert anchor in {re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in headings}
 
 
-def test_the_pins_are_complete_and_name_no_host() -> None:
+def test_pins_are_complete_and_name_no_host() -> None:
     """Every pinned package has hashes; the small sets take the versions of the large one."""
     pins: dict[str, dict[str, str]] = {}
     for path in sorted((ROOT / "requirements").glob("*.txt")):
@@ -197,7 +197,7 @@ def test_the_pins_are_complete_and_name_no_host() -> None:
         assert pins[small].items() <= pins["test"].items()
 
 
-def test_no_host_of_a_registry_and_no_path_of_a_machine() -> None:
+def test_no_registry_host_and_no_machine_path_is_mentioned() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -221,7 +221,7 @@ def test_no_host_of_a_registry_and_no_path_of_a_machine() -> None:
     assert found == []
 
 
-def test_every_promise_names_tests_that_exist() -> None:
+def test_every_promise_names_existing_tests() -> None:
     rows = re.findall(r"^\| .* \| (`tests/.*`) \|$", text("SECURITY.md"), re.MULTILINE)
     assert len(rows) > 20
     for row in rows:
@@ -229,7 +229,7 @@ def test_every_promise_names_tests_that_exist() -> None:
             assert f"def {name}(" in text(path), (path, name)
 
 
-def test_every_promise_is_tested_on_the_build_machine() -> None:
+def test_ci_runs_every_test_named_in_security() -> None:
     """Its first call leaves out files, and tests that are only for --long: its second runs them."""
     first, _, second = text(".ci/run").partition("exec scripts/test --long")
     left_out = re.findall(r"--ignore=(tests/[\w/]+\.py)", first)
@@ -237,6 +237,8 @@ def test_every_promise_is_tested_on_the_build_machine() -> None:
     promised = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text("SECURITY.md")))
     only_long = {f"{path}::{name}" for path, name in promised if is_only_long(path, name)}
     assert only_long
+    for path, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", second):
+        assert f"def {name}(" in text(path), (path, name)
     named = tuple(re.findall(r"tests/[^\s\[\"]+", second))
     assert [one for one in {*left_out, *only_long} if not one.startswith(named)] == []
 
@@ -258,7 +260,7 @@ def is_only_long(path: str, name: str) -> bool:
     return any(re.search(r"\bmark\.long\b", mark) and "param" not in mark for mark in marks)
 
 
-def test_every_option_of_the_installer_is_described_in_the_guide() -> None:
+def test_guide_describes_every_installer_option() -> None:
     said = subprocess.run(
         [ROOT / "deploy" / "install", "--help"], capture_output=True, text=True, check=True
     ).stdout
@@ -268,7 +270,7 @@ def test_every_option_of_the_installer_is_described_in_the_guide() -> None:
         assert re.search(rf"{option}(?![\w-])", code_of(*OPERATOR)), option
 
 
-def test_the_table_of_doctor_holds_its_checks_and_no_others() -> None:
+def test_doctor_table_lists_exactly_its_checks() -> None:
     guide = text(REFERENCE)
     table = guide.partition("<!-- checks: compared with the code -->")[2].partition("<!--")[0]
     rows = re.findall(r"^\| ([a-z ]+) \| (site|server|machine) \| .+ \|$", table, re.MULTILINE)
@@ -278,7 +280,7 @@ def test_the_table_of_doctor_holds_its_checks_and_no_others() -> None:
         assert f"`{name}`" in guide, name
 
 
-def test_the_guide_names_every_file_that_belongs_to_it() -> None:
+def test_guide_names_every_file_that_belongs_to_it() -> None:
     guide = "".join(text(name) for name in OPERATOR)
     for folder in ("etc", "container", "papers/nl", "papers/en"):
         named = re.findall(rf"\]\((?:\.\./)?{folder}/([^)]+)\)", guide)
@@ -288,7 +290,7 @@ def test_the_guide_names_every_file_that_belongs_to_it() -> None:
             assert f"(../{path.relative_to(ROOT / 'deploy')})" in guide, path
 
 
-def test_the_guide_says_where_everything_lies_as_the_files_do() -> None:
+def test_guide_states_the_same_paths_as_the_files() -> None:
     guide = "".join(text(name) for name in OPERATOR)
     unit = text("deploy/etc/systemd/system/klankbord.service")
     parts = ("machine", "onions", "program", "tor")

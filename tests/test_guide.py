@@ -32,7 +32,7 @@ def words_of_the_desk(lang: str) -> set[str]:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_button_and_page_that_the_guide_names_is_there(lang: str) -> None:
+def test_every_button_and_page_in_the_guide_exists(lang: str) -> None:
     known = words_of_the_desk(lang)
     named = [
         one
@@ -44,24 +44,24 @@ def test_every_button_and_page_that_the_guide_names_is_there(lang: str) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_the_guide_shows_each_picture_and_says_what_is_on_it(lang: str) -> None:
+def test_guide_shows_each_picture_with_a_description(lang: str) -> None:
     shown = re.findall(r"!\[([^]]{20,})\]\(pictures/(\S+)\)", guide(lang))
     assert [name for _, name in shown] == [f"{name}.{lang}.png" for name in GUIDE]
     assert guide(lang).count("![") == len(shown)
 
 
-def test_the_pictures_are_those_of_the_guide_and_small() -> None:
+def test_pictures_are_exactly_those_of_the_guide_and_small() -> None:
     there = {path.name: path.stat().st_size for path in (FOLDER / "pictures").iterdir()}
     assert set(there) == {f"{name}.{lang}.png" for name in GUIDE for lang in LANGUAGES}
     assert max(there.values()) < 60_000
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_the_guide_needs_no_command(lang: str) -> None:
+def test_guide_needs_no_command(lang: str) -> None:
     assert "`" not in guide(lang)
     assert "klankbord-" not in guide(lang)
 
 
-def test_the_guides_have_the_same_steps() -> None:
+def test_guides_have_the_same_steps() -> None:
     shapes = [re.findall(r"^(#+|\d\.|-|!\[)", guide(lang), re.MULTILINE) for lang in LANGUAGES]
     assert shapes[0] == shapes[1]

@@ -122,7 +122,7 @@ SUBJECTS = {
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_sentence_on_a_subject_is_in_the_table_and_says_what_it_has_to(
+def test_every_sentence_on_a_subject_is_in_the_table_and_matches_it(
     subject: str, lang: str
 ) -> None:
     story, looks = SUBJECTS[subject]
@@ -215,7 +215,7 @@ LOOKS_IN_DRAFTS = {
 
 
 @pytest.mark.parametrize("lang", DRAFTS)
-def test_the_drafts_tell_the_same_story(lang: str) -> None:
+def test_drafts_tell_the_same_story(lang: str) -> None:
     """Every key of the table is told by each, and no other key is on one of its subjects."""
     number = DRAFTS.index(lang)
     known = {key: texts(message) for key, message in catalogue(lang).items()}
@@ -296,7 +296,7 @@ def desk_texts(lang: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("subject", DESK)
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_the_desk_and_what_it_prints_tell_the_same_story(subject: str, lang: str) -> None:
+def test_desk_and_its_printed_texts_tell_the_same_story(subject: str, lang: str) -> None:
     looks, story = DESK[subject]
     known = desk_texts(lang)
     found = {one for one, each in known.items() if any(re.search(looks[lang], t) for t in each)}
@@ -307,7 +307,7 @@ def test_the_desk_and_what_it_prints_tell_the_same_story(subject: str, lang: str
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_the_counsellor_reads_the_topic_that_the_reporter_ticked(lang: str) -> None:
+def test_counsellor_reads_the_topic_that_the_reporter_ticked(lang: str) -> None:
     """But for the one that is about the reporter."""
     site, desk = catalogue(lang), desk_texts(lang)
     ticked = {one for one in site if one.startswith("topics.")}
@@ -317,7 +317,7 @@ def test_the_counsellor_reads_the_topic_that_the_reporter_ticked(lang: str) -> N
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_the_counsellors_guide_has_the_clock_of_the_site(lang: str) -> None:
+def test_counsellors_guide_states_the_sites_response_time(lang: str) -> None:
     text = " ".join((ROOT / f"deploy/guide/counsellor.{lang}.md").read_text("utf-8").split())
     sentences = re.findall(r"[^.]*(?:werkdag|working day)[^.]*\.", text)
     assert sentences
@@ -338,7 +338,7 @@ NOT_OF_COUNSELLORS = ("`backup`", "24 hours", "mail")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_document_has_another_clock(document: str) -> None:
+def test_no_document_states_another_response_time(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     found = [match[0] for match in OTHER_CLOCK.finditer(text)]
     assert [one for one in found if not any(word in one for word in NOT_OF_COUNSELLORS)] == []

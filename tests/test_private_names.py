@@ -73,11 +73,11 @@ def private_names(source: str) -> Iterator[tuple[int, str]]:
         "getattr(store, '_run')",
     ],
 )
-def test_a_use_of_a_private_name_is_seen(source: str) -> None:
+def test_use_of_a_private_name_is_detected(source: str) -> None:
     assert list(private_names(source))
 
 
-def test_what_is_a_modules_own_is_not_counted() -> None:
+def test_own_private_names_are_not_counted() -> None:
     source = "class A:\n def __init__(self):\n  self._x = 1\n def _y(self): ...\nA()._x\nA()._y()\n"
     assert list(private_names(source)) == []
 

@@ -70,7 +70,7 @@ def desk(demo: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_from_nothing_and_once_more_on_another_port(tmp_path: Path) -> None:
+def test_demo_starts_in_a_new_folder_and_again_on_another_port(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     port = free_port()
     with running(folder, port, signal.SIGTERM) as demo:
@@ -100,7 +100,7 @@ def test_from_nothing_and_once_more_on_another_port(tmp_path: Path) -> None:
     assert changed.replace(str(other).encode(), str(port).encode()) == made
 
 
-def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+def test_port_in_use_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -118,7 +118,7 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "demo").exists()
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_folder_of_another_program_is_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     done = subprocess.run(
         [RUN, "--port", str(free_port()), "--dir", tmp_path],
@@ -131,7 +131,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_command_that_does_not_exist_ends_with_2() -> None:
+def test_unknown_command_exits_with_2() -> None:
     done = subprocess.run([COUNSELLOR, "fetsh"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -56,13 +56,13 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_the_contrast_is_computed_as_wcag_says() -> None:
+def test_contrast_is_computed_as_wcag_specifies() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_can_be_read_on_every_ground_it_stands_on(rules: str, scheme: str) -> None:
+def test_every_text_has_sufficient_contrast(rules: str, scheme: str) -> None:
     colours = schemes(rules)[scheme]
     low = {
         pair: round(contrast(colours[pair[0]], colours[pair[1]]), 2)
@@ -73,7 +73,7 @@ def test_every_text_can_be_read_on_every_ground_it_stands_on(rules: str, scheme:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_line_that_says_something_can_be_seen(rules: str, scheme: str) -> None:
+def test_every_meaningful_line_has_sufficient_contrast(rules: str, scheme: str) -> None:
     colours = schemes(rules)[scheme]
     low = {
         pair: round(contrast(colours[pair[0]], colours[pair[1]]), 2)
@@ -83,7 +83,7 @@ def test_every_line_that_says_something_can_be_seen(rules: str, scheme: str) -> 
     assert low == {}
 
 
-def test_dark_changes_every_colour_and_no_rule_has_one_of_its_own(rules: str) -> None:
+def test_dark_mode_changes_every_colour_and_rules_define_none(rules: str) -> None:
     light, dark = schemes(rules).values()
     assert light.keys() == dark.keys()
     assert not {name for name in light if light[name] == dark[name]}
@@ -93,7 +93,7 @@ def test_dark_changes_every_colour_and_no_rule_has_one_of_its_own(rules: str) ->
     assert set(re.findall(r"var\(--([a-z-]+)\)", rules)) <= set(light)
 
 
-def test_colours_come_only_from_the_pairs_that_were_computed(rules: str) -> None:
+def test_only_checked_colour_pairs_are_used(rules: str) -> None:
     """A new text colour or ground has to be added to the pairs above."""
     screen = rules.partition("@media (forced-colors")[0]
     used = set(re.findall(r"(?<!-)color: var\(--([a-z-]+)\)", screen))
@@ -102,12 +102,12 @@ def test_colours_come_only_from_the_pairs_that_were_computed(rules: str) -> None
     assert grounds <= {ground for _, ground in TEXT}
 
 
-def test_it_fetches_nothing_and_moves_nothing(rules: str) -> None:
+def test_style_sheet_loads_nothing_and_has_no_animation(rules: str) -> None:
     for word in ("url(", "@import", "@font-face", "animation", "transition", "gradient", "shadow"):
         assert word not in rules, word
 
 
-def test_the_focus_is_always_seen(rules: str) -> None:
+def test_focus_is_always_visible(rules: str) -> None:
     """One outline of 3 px for all; only the main part, which is no control, goes without."""
     assert re.search(
         r":focus-visible \{ outline: 3px solid var\(--accent\); outline-offset: 2px", rules
@@ -115,21 +115,21 @@ def test_the_focus_is_always_seen(rules: str) -> None:
     assert re.findall(r"([^{}]+)\{[^}]*outline: none", rules) == ["\nmain:focus "]
 
 
-def test_sizes_follow_the_letters_of_the_reader(rules: str) -> None:
+def test_sizes_scale_with_the_readers_text_size(rules: str) -> None:
     """Of type only the sizes of the design, all relative: 200 per cent works by itself."""
     sizes = set(re.findall(r"font-size: ([^;]+);", rules))
     assert sizes - {"min(1.35rem, 8.5vw)"} == {"112.5%", "1rem", "1.25rem", "min(1.6rem, 14vw)"}
 
 
-def test_forced_colours_and_print_are_thought_of(rules: str) -> None:
+def test_forced_colours_and_print_are_supported(rules: str) -> None:
     for block in ("(forced-colors: active)", "(prefers-color-scheme: dark)", "print"):
         assert f"@media {block}" in rules
 
 
-def test_the_slip_is_printed_without_a_margin() -> None:
+def test_slip_is_printed_without_a_margin() -> None:
     assert "@page slip { margin: 0 }" in re.sub(r"margin: 0;", "margin: 0", SITE)
 
 
 @pytest.mark.parametrize("sheet", [SITE, DESK], ids=["site", "desk"])
-def test_it_stays_small(sheet: str) -> None:
+def test_style_sheet_stays_small(sheet: str) -> None:
     assert len(sheet) <= 12 * 1024

@@ -55,14 +55,14 @@ def _odd(where: str, text: str) -> list[str]:
     return [f"{where}: {said[max(0, m.start() - 40) : m.end() + 30]}" for m in ODD.finditer(said)]
 
 
-def test_no_document_has_one() -> None:
+def test_no_document_uses_a_banned_word() -> None:
     documents = _files("*.md", "keys/*.md", "deploy/**/*.md", "dropbox_app/**/*.md")
     english = [path for path in documents if "/nl" not in str(path) and ".nl." not in path.name]
     assert len(english) > 20
     assert [one for path in english for one in _odd(path.name, path.read_text("utf-8"))] == []
 
 
-def test_no_docstring_and_no_message_has_one() -> None:
+def test_no_docstring_or_message_uses_a_banned_word() -> None:
     scripts = _files("deploy/install", "deploy/desk/build", "scripts/*", "scripts/dev/*")
     modules = _files("dropbox_app/**/*.py", "deploy/**/*.py", "scripts/**/*.py")
     python = [path for path in scripts if path.read_bytes().startswith(b"#!/usr/bin/env python3")]
@@ -75,7 +75,7 @@ def test_no_docstring_and_no_message_has_one() -> None:
     assert found == []
 
 
-def test_no_english_page_has_one() -> None:
+def test_no_english_page_uses_a_banned_word() -> None:
     found = []
     for path in _files("dropbox_app/**/en/LC_MESSAGES/messages.po"):
         with path.open("rb") as catalogue:
@@ -87,7 +87,7 @@ def test_no_english_page_has_one() -> None:
     assert found == []
 
 
-def test_no_name_of_a_test_has_one() -> None:
+def test_no_test_name_uses_a_banned_word() -> None:
     names = re.findall(
         r"^def test_(\w+)",
         "\n".join(path.read_text("utf-8") for path in _files("tests/**/test_*.py")),

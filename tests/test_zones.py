@@ -223,21 +223,21 @@ def _zone(path: str) -> str:
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_every_file_keeps_to_its_zone(path: str) -> None:
+def test_every_file_imports_only_what_its_zone_allows(path: str) -> None:
     assert faults(path, (ROOT / path).read_text()) == []
 
 
-def test_the_zones_are_the_three_that_are_known() -> None:
+def test_zones_are_the_three_known_ones() -> None:
     assert {_zone(path) for path in FILES} == {"", "protocol", "server", "desk"}
 
 
-def test_every_folder_has_a_place_in_the_list() -> None:
+def test_every_folder_is_in_the_list() -> None:
     for zone, ranked in RANKED.items():
         rooms = {path.split("/")[2].removesuffix(".py") for path in FILES if _zone(path) == zone}
         assert rooms - UNRANKED[zone] == {*ranked, "__init__"}
 
 
-def test_only_the_word_lists_are_read_by_the_protocol() -> None:
+def test_protocol_reads_only_the_word_lists() -> None:
     readers = [
         path
         for path in FILES
@@ -298,7 +298,7 @@ BREACHES = {
 
 
 @pytest.mark.parametrize("case", BREACHES)
-def test_a_breach_is_found(case: str) -> None:
+def test_violation_is_detected(case: str) -> None:
     assert faults(*BREACHES[case])
 
 
@@ -311,7 +311,7 @@ LOADED = {
 
 
 @pytest.mark.parametrize("zone", LOADED)
-def test_the_modules_that_are_loaded_keep_to_the_zones(zone: str) -> None:
+def test_loaded_modules_respect_the_zones(zone: str) -> None:
     """A fresh interpreter imports the whole zone; what others need is not in memory after it."""
     modules = [
         path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -327,7 +327,7 @@ def test_the_modules_that_are_loaded_keep_to_the_zones(zone: str) -> None:
     assert not LOADED[zone] & set(done.stdout.split())
 
 
-def test_the_desks_commands_load_no_web_server() -> None:
+def test_desk_commands_load_no_web_server() -> None:
     program = "import dropbox_app.desk.cli.main, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
@@ -335,7 +335,7 @@ def test_the_desks_commands_load_no_web_server() -> None:
     assert {"flask", "werkzeug", "waitress", "babel"}.isdisjoint(done.stdout.split())
 
 
-def test_what_serves_loads_nothing_that_opens_a_backup_or_sends_a_mail() -> None:
+def test_serving_code_loads_nothing_that_opens_backups_or_sends_mail() -> None:
     program = "import dropbox_app.server.cli.serve, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
@@ -367,9 +367,7 @@ SITES_AND_PAGES = {
         ("dropbox_app.server.notify.run", {"dropbox_app.server.store.sqlite", "sqlite3"}),
     ],
 )
-def test_importing_one_part_loads_no_page_no_agent_and_no_site(
-    module: str, never: set[str]
-) -> None:
+def test_importing_one_module_loads_no_page_agent_or_site(module: str, never: set[str]) -> None:
     program = f"import {module}, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT

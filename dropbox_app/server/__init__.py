@@ -1,1 +1,1 @@
-"""The server: public keys only."""
+"""The server. It holds public keys only and cannot decrypt what it stores."""

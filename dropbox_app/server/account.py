@@ -1,7 +1,8 @@
-"""Run root's commands as the account that owns the server's folder.
+"""Run commands started by root as the account that owns the server's folder.
 
 An attacker who controls that account can replace any of its files or folders with a link at any
-time, and root would follow the link. So root's rights are dropped before the folder is touched.
+time, and root would follow the link. Root's rights are therefore dropped before the folder is
+touched.
 """
 
 import os
@@ -16,7 +17,7 @@ from dropbox_app.server.errors import ServerError
 
 @dataclass(frozen=True)
 class Owner:
-    """An account that is not root, with all its groups."""
+    """An account other than root, with all its groups."""
 
     name: str
     number: int
@@ -25,7 +26,7 @@ class Owner:
 
     @classmethod
     def of(cls, number: int, group: int) -> "Owner":
-        """Return the account with this number, in ``group`` if the system does not know it."""
+        """Return the account with this user id; use ``group`` if the system has no entry for it."""
         try:
             known = pwd.getpwuid(number)
         except KeyError:
@@ -35,10 +36,10 @@ class Owner:
 
 
 def become_owner(folder: Path) -> Owner | None:
-    """Drop root's rights for good if another account owns the folder or one above it.
+    """Drop root's rights for good if another account owns the folder or a folder above it.
 
-    Returns that account; None if this is not root, or root owns the entire path. Raises ServerError
-    if parts of root's own folder belong to another account.
+    Returns that account, or None if this process is not root or root owns the entire path. Raises
+    ServerError if parts of root's own folder belong to another account.
     """
     owner = _owner(folder)
     if owner is None:
@@ -51,7 +52,7 @@ def become_owner(folder: Path) -> Owner | None:
 
 @contextmanager
 def as_owner(folder: Path) -> Iterator[None]:
-    """Act temporarily as the account that owns the folder; see ``become_owner``."""
+    """Run the block as the account that owns the folder, then restore root's rights."""
     owner = _owner(folder)
     if owner is None:
         yield
@@ -69,10 +70,10 @@ def as_owner(folder: Path) -> Iterator[None]:
 
 
 def _owner(folder: Path) -> Owner | None:
-    """Find the first account other than root that could change where a path leads."""
+    """Return the first account other than root that can change where a path leads."""
     if os.geteuid() != 0:
         return None
-    for way in (folder, folder.resolve()):  # the links in the path, and their targets
+    for way in (folder, folder.resolve()):  # the path with its links, and their targets
         for path in (*reversed(way.parents), way):
             try:
                 found = path.lstat()

@@ -1,7 +1,7 @@
-"""Every refusal of the server, grouped by its cause.
+"""Every error of the server, grouped by cause.
 
 As in ``protocol.errors``, the docstring of each concrete error may be shown to a person, and
-``str(error)`` adds the details. No error carries an id, a text or an address, because an exception
+``str(error)`` adds the details. No error contains an id, a text or an address, because an exception
 may end up in a log.
 """
 
@@ -57,7 +57,7 @@ class OutOfStep(Refused):
 
     def __init__(self, newest: int) -> None:
         super().__init__("the number is not the one after this author's newest message")
-        self.newest = newest  # the author's newest n here; 0 if there is none
+        self.newest = newest  # the newest message number of this author here; 0 if there is none
 
 
 class Gone(Refused):
@@ -101,8 +101,9 @@ class TooLarge(Refused):
 
 
 def visible(text: str) -> str:
-    """Return one line in which a terminal obeys and hides nothing; file names can hold anything.
+    """Return ``text`` as one line of printable characters, safe to show in a terminal.
 
-    An unprintable character is written as its code point, such as ``<U+202E>``.
+    File names can contain anything. An unprintable character is written as its code point, such as
+    ``<U+202E>``.
     """
     return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)

@@ -38,7 +38,7 @@ def services() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", ["app", "front", "tor"])
-def test_each_container_can_write_only_where_it_must(name: str) -> None:
+def test_containers_can_write_only_to_their_own_volumes(name: str) -> None:
     lines = services()[name]
     for line in (
         "read_only: true",
@@ -61,7 +61,7 @@ def test_each_container_can_write_only_where_it_must(name: str) -> None:
     assert len(limits) == 1
 
 
-def test_each_container_has_the_group_of_the_socket_that_it_uses() -> None:
+def test_container_has_the_group_of_the_socket_it_uses() -> None:
     numbers = {name: [line for line in lines if line.startswith("group_add")]
                for name, lines in services().items()}  # fmt: skip
     assert numbers == {"app": [], "front": ['group_add: ["992"]'], "tor": ['group_add: ["993"]']}
@@ -70,7 +70,7 @@ def test_each_container_has_the_group_of_the_socket_that_it_uses() -> None:
     assert "-m 750 -o klankbord-nginx -g klankbord-tor /run/klankbord-nginx\n" in text
 
 
-def test_only_tor_has_a_network_and_nobody_publishes_a_port() -> None:
+def test_only_tor_has_network_access_and_no_port_is_published() -> None:
     assert {name for name, lines in services().items() if "network_mode: none" not in lines} == {
         "tor"
     }
@@ -79,7 +79,7 @@ def test_only_tor_has_a_network_and_nobody_publishes_a_port() -> None:
     assert "EXPOSE" not in FILE.read_text("utf-8")
 
 
-def test_the_images_start_what_the_units_start() -> None:
+def test_images_run_the_same_commands_as_the_systemd_units() -> None:
     unit = (UNITS / "klankbord.service").read_text("utf-8")
     started = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
     text = FILE.read_text("utf-8")
@@ -95,7 +95,7 @@ def test_the_images_start_what_the_units_start() -> None:
     assert f"exec {front}" in re.findall(r"^ENTRYPOINT (\[.*\])$", text, re.MULTILINE)[1]
 
 
-def test_everything_that_is_copied_is_there_and_let_through() -> None:
+def test_files_copied_into_images_exist_and_are_not_ignored() -> None:
     allowed = (FOLDER / "Containerfile.containerignore").read_text("utf-8").splitlines()
     assert allowed[0] == "**"
     for line in re.findall(r"^COPY (.*) \S+$", FILE.read_text("utf-8"), re.MULTILINE):
@@ -154,7 +154,7 @@ def buildah() -> Iterator[Buildah]:
     os.geteuid() != 0 or not shutil.which("buildah") or not shutil.which("debootstrap"),
     reason="needs root, buildah and debootstrap",
 )
-def test_the_images_are_built_and_their_programs_run(buildah: Buildah) -> None:
+def test_images_build_and_their_programs_run(buildah: Buildah) -> None:
     system, wheels = buildah.folder / "system", buildah.folder / "wheels"
     try:
         debootstrap(SUITE, system)

@@ -41,7 +41,7 @@ pytestmark = [
 
 
 @pytest.mark.long
-def test_a_fresh_debian_12_is_installed_twice_and_uninstalled() -> None:
+def test_install_is_idempotent_on_debian_12_and_uninstall_removes_everything() -> None:
     """In short."""
     with made("bookworm") as debian:
         said = debian.install()
@@ -59,9 +59,7 @@ DOMAIN = "box.example.org"
 
 @pytest.mark.long
 @pytest.mark.parametrize("suite", sorted(PYTHON))
-def test_a_machine_of_the_version_before_nginx_is_upgraded_with_its_data(
-    suite: str, tmp_path: Path
-) -> None:
+def test_caddy_era_installation_is_upgraded_with_its_data(suite: str, tmp_path: Path) -> None:
     """Also its domain, on the certificate that Caddy got."""
     before = _checkout(BEFORE, tmp_path / "before")
     with made(suite) as debian:
@@ -189,9 +187,7 @@ def debian(request: pytest.FixtureRequest) -> Iterator[Debian]:
 
 
 @pytest.mark.long
-def test_a_fresh_machine_becomes_a_drop_box_and_a_machine_again(
-    debian: Debian, tmp_path: Path
-) -> None:
+def test_install_and_uninstall_on_fresh_debian(debian: Debian, tmp_path: Path) -> None:
     said = debian.install()
     invitation = next(line for line in said.splitlines() if line.startswith("{"))
     (origin,) = json.loads(invitation)["origins"]

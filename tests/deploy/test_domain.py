@@ -58,7 +58,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return {**told, "logs": [path for path in (folder / "var/log").rglob("*") if path.is_file()]}
 
 
-def test_a_domain_without_a_certificate_is_closed_again(seen: dict[str, object]) -> None:
+def test_domain_without_certificate_is_closed_again(seen: dict[str, object]) -> None:
     fault = seen["fault"]
     assert isinstance(fault, str)
     assert f"certbot got no certificate for {NAME}" in fault
@@ -66,7 +66,7 @@ def test_a_domain_without_a_certificate_is_closed_again(seen: dict[str, object])
     assert (seen["closed"], seen["left"]) == (True, [])
 
 
-def test_certbot_gets_a_certificate_through_nginx_and_renews_it(seen: dict[str, object]) -> None:
+def test_certbot_obtains_and_renews_certificate_through_nginx(seen: dict[str, object]) -> None:
     first, got, renewed = (seen[step] for step in ("first", "got", "renewed"))
     assert isinstance(first, dict)
     assert isinstance(got, dict)
@@ -80,7 +80,7 @@ def test_certbot_gets_a_certificate_through_nginx_and_renews_it(seen: dict[str, 
     assert seen["modes"] == ["0o750", "0o640"]
 
 
-def test_port_80_redirects_and_says_nothing_else(seen: dict[str, object]) -> None:
+def test_port_80_only_redirects(seen: dict[str, object]) -> None:
     plain, unknown = seen["plain"], seen["unknown"]
     assert isinstance(plain, dict)
     assert isinstance(unknown, dict)
@@ -91,12 +91,12 @@ def test_port_80_redirects_and_says_nothing_else(seen: dict[str, object]) -> Non
     assert plain["length"] == unknown["length"]
 
 
-def test_the_domain_is_recognised_and_removed_with_its_key(seen: dict[str, object]) -> None:
+def test_existing_domain_is_recognised_and_removed_with_its_key(seen: dict[str, object]) -> None:
     assert seen["known"] == NAME
     assert (seen["away"], seen["kept"]) == (True, [])
 
 
-def test_only_certbot_keeps_a_log_and_no_visitor_is_in_it(seen: dict[str, object]) -> None:
+def test_only_certbot_keeps_a_log_and_it_names_no_visitor(seen: dict[str, object]) -> None:
     logs = seen["logs"]
     assert isinstance(logs, list)
     assert {path.parent.name for path in logs} <= {"letsencrypt"}
@@ -137,7 +137,7 @@ CASES: dict[str, tuple[Callable[[Path], str], bool]] = {
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl here")
 @pytest.mark.parametrize("case", CASES)
-def test_caddys_certificate_is_used_only_if_it_fits(
+def test_caddy_certificate_is_used_only_if_it_matches_the_domain(
     tmp_path: Path, installer: ModuleType, case: str
 ) -> None:
     make, good = CASES[case]
@@ -145,7 +145,7 @@ def test_caddys_certificate_is_used_only_if_it_fits(
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("openssl"), reason="needs root")
-def test_a_link_in_caddys_folder_makes_root_read_no_file_of_its_own(
+def test_link_in_caddy_folder_does_not_make_root_read_its_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     """A good certificate that only root may read, to which an account puts a link."""
@@ -169,7 +169,7 @@ def test_a_link_in_caddys_folder_makes_root_read_no_file_of_its_own(
     assert domain.of_caddy(machine, NAME) is not None
 
 
-def test_the_caddyfile_that_was_there_before_comes_back(
+def test_previous_caddyfile_is_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     domain = installer.domain
@@ -198,7 +198,7 @@ def test_the_caddyfile_that_was_there_before_comes_back(
     assert ran[0] == "disable --now caddy"
 
 
-def test_the_settings_name_the_certificate_that_certbot_hands_over(installer: ModuleType) -> None:
+def test_settings_name_the_certificate_that_certbot_installs(installer: ModuleType) -> None:
     script = (ROOT / "deploy" / "etc" / "klankbord" / "take-certificate").read_text("utf-8")
     (place,) = re.findall(r"^place=(.*)$", script, re.MULTILINE)
     assert f"{place}/certificate.pem" == str(installer.domain.CERTIFICATE)

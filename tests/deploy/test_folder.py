@@ -63,7 +63,7 @@ def system() -> Iterator[Path]:
         yield Path(made) / "root"
 
 
-def test_the_folder_does_the_whole_job_in_a_system_without_python(
+def test_frozen_desk_works_without_system_python(
     folder: Path, system: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(folder, system / "opt" / "klankbord", symlinks=True)
@@ -74,7 +74,7 @@ def test_the_folder_does_the_whole_job_in_a_system_without_python(
     whole_job(tmp_path, (*entered, "/opt/klankbord/klankbord-desk"))
 
 
-def test_the_wheel_with_its_extra_for_desks_does_the_whole_job(tmp_path: Path) -> None:
+def test_wheel_with_desk_extra_works_from_invitation_to_answer(tmp_path: Path) -> None:
     wheels, venv = tmp_path / "wheels", tmp_path / "venv"
     bare = ("--no-deps", "--no-index", "--no-build-isolation")
     run_long(sys.executable, "-m", "pip", "wheel", "--quiet", *bare, ROOT, "-w", wheels)

@@ -131,7 +131,7 @@ def _parse(command: click.Command, name: str, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_of_the_guides_is_taken_or_its_test_is_named(command: str) -> None:
+def test_every_guide_command_is_executed_or_names_its_test(command: str) -> None:
     words = _words(command) if not command.startswith("(") else [command]
     program = words[0].removeprefix(".venv/bin/").removeprefix("/opt/klankbord/current/bin/")
     if program == "klankbord-notify":
@@ -153,7 +153,7 @@ def test_each_command_of_the_guides_is_taken_or_its_test_is_named(command: str) 
         assert known, "say in RUN which test runs it, or in NOT_TRIED why none does"
 
 
-def test_the_tables_name_commands_that_are_shown_and_tests_that_are_there() -> None:
+def test_tables_list_only_commands_in_the_guides_and_existing_tests() -> None:
     for start in (*RUN, *NOT_TRIED):
         assert any(one.startswith(start) for one in COMMANDS), start
     for test in RUN.values():
@@ -165,7 +165,7 @@ def test_the_tables_name_commands_that_are_shown_and_tests_that_are_there() -> N
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("debootstrap"), reason="needs root and debootstrap"
 )
-def test_the_steps_of_the_install_guide_lead_to_a_site(tmp_path: Path) -> None:
+def test_install_guide_steps_produce_a_working_site(tmp_path: Path) -> None:
     """As far as a Debian without systemd goes: to the site, its check and its first backup."""
     steps = shown("deploy/guide/install.md")
     wanted = (

@@ -50,7 +50,7 @@ def traces() -> set[Path]:
 
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_a_dry_run_shows_every_step_and_takes_none() -> None:
+def test_dry_run_shows_every_step_and_changes_nothing() -> None:
     tor = Path("/etc/tor/torrc")
     before = tor.read_bytes() if tor.is_file() else b""
     done = dry_run(*ANSWERS, "--domain", "box.example.org", "--phone", "030 123")
@@ -100,7 +100,7 @@ def test_a_dry_run_shows_every_step_and_takes_none() -> None:
 
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_without_a_domain_no_port_is_opened_and_no_certificate_requested() -> None:
+def test_without_domain_no_port_is_opened_and_no_certificate_requested() -> None:
     done = dry_run(*ANSWERS, "--domain", "")
     assert "certbot" not in done.stdout
     assert "domain.conf" not in done.stdout
@@ -109,7 +109,7 @@ def test_without_a_domain_no_port_is_opened_and_no_certificate_requested() -> No
 
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_a_dry_run_of_a_restore_shows_every_step(tmp_path: Path) -> None:
+def test_restore_dry_run_shows_every_step(tmp_path: Path) -> None:
     """What somebody types who rehearses an emergency."""
     (tmp_path / "klankbord-2026-11-29.age").write_bytes(b"age-encryption.org/v1\n")
     (tmp_path / "key").write_text("AGE-SECRET-KEY-PQ-1\n")
@@ -121,7 +121,7 @@ def test_a_dry_run_of_a_restore_shows_every_step(tmp_path: Path) -> None:
 
 
 @debian
-def test_a_file_that_cannot_be_read_ends_the_installer_with_one_sentence(tmp_path: Path) -> None:
+def test_unreadable_file_ends_installer_with_one_sentence(tmp_path: Path) -> None:
     backup, key = tmp_path / "klankbord-2026-11-29.age", tmp_path / "key"
     backup.write_bytes(b"age-encryption.org/v1\n")
     key.write_text("AGE-SECRET-KEY-PQ-1\n")
@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_read_ends_the_installer_with_one_sentence(tmp_pat
 
 
 @debian
-def test_a_dry_run_of_uninstalling_changes_nothing() -> None:
+def test_uninstall_dry_run_changes_nothing() -> None:
     before = traces()
     done = dry_run("--uninstall")
     assert (done.returncode, done.stderr) == (0, "")
@@ -151,7 +151,7 @@ def test_a_dry_run_of_uninstalling_changes_nothing() -> None:
     ],
 )
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_missing_or_wrong_options_are_reported_before_anything_is_done(
+def test_missing_or_wrong_options_are_reported_before_any_change(
     arguments: tuple[str, ...], sentence: str
 ) -> None:
     done = dry_run(*arguments)
@@ -160,7 +160,7 @@ def test_missing_or_wrong_options_are_reported_before_anything_is_done(
     assert done.stderr.startswith(f"deploy/install: {sentence}")
 
 
-def test_lines_in_somebody_elses_file_are_added_once_and_removed_again(
+def test_lines_in_shared_file_are_added_once_and_removed_on_uninstall(
     tmp_path: Path, installer: ModuleType
 ) -> None:
     file = tmp_path / "torrc"
@@ -178,7 +178,7 @@ def test_lines_in_somebody_elses_file_are_added_once_and_removed_again(
     assert file.read_text() == before
 
 
-def test_a_file_is_replaced_atomically_and_only_if_it_differs(
+def test_file_is_replaced_atomically_and_only_if_changed(
     tmp_path: Path, installer: ModuleType
 ) -> None:
     machine = installer.machine.Machine(dry=False)
@@ -193,7 +193,7 @@ def test_a_file_is_replaced_atomically_and_only_if_it_differs(
     assert file.read_text() == "two"
 
 
-def test_every_word_of_a_template_is_filled_in(installer: ModuleType) -> None:
+def test_every_template_placeholder_is_filled_in(installer: ModuleType) -> None:
     for name in ("tor/torrc.d/klankbord-onion.conf.in", "klankbord/nginx/ways/domain.conf.in"):
         file = f"etc/{name}"
         bare = re.findall(r"@([A-Z_]+)@", installer.machine.settings(file))
@@ -202,7 +202,7 @@ def test_every_word_of_a_template_is_filled_in(installer: ModuleType) -> None:
         assert not re.search(r"@[A-Z_]+@", filled)
 
 
-def test_a_domain_is_kept_until_it_is_removed_explicitly(
+def test_domain_is_kept_until_removed_explicitly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     domain = installer.domain
@@ -224,7 +224,7 @@ def test_a_domain_is_kept_until_it_is_removed_explicitly(
         installer.questions.ask(asked, there=True)
 
 
-def test_the_name_of_a_release_depends_on_its_contents(installer: ModuleType) -> None:
+def test_release_name_depends_on_its_contents(installer: ModuleType) -> None:
     assert re.fullmatch(r"0\.\d+\.\d+-[0-9a-f]{12}", installer.program.release())
     assert installer.program.release() == installer.program.release()
 
@@ -232,7 +232,7 @@ def test_the_name_of_a_release_depends_on_its_contents(installer: ModuleType) ->
 INVITATION = '{"origins":["http://one.onion"]}\n'
 
 
-def test_the_next_steps_are_shown_until_they_are_done(
+def test_next_steps_are_shown_until_done(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,
@@ -259,7 +259,7 @@ def test_the_next_steps_are_shown_until_they_are_done(
     assert "not open yet" not in moved
 
 
-def test_only_the_owner_can_read_the_secret_backup_key_by_the_guides_command(
+def test_guide_command_makes_backup_key_readable_by_owner_only(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,
@@ -276,7 +276,7 @@ def test_only_the_owner_can_read_the_secret_backup_key_by_the_guides_command(
 
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_a_requested_daily_mail_is_prepared_and_not_turned_on() -> None:
+def test_requested_daily_mail_is_prepared_but_not_enabled() -> None:
     quiet, done = dry_run(*ANSWERS, "--domain", ""), dry_run(*ANSWERS, "--domain", "", "--mail")
     assert "notify" not in quiet.stdout
     assert (done.returncode, done.stderr) == (0, "")
@@ -290,7 +290,7 @@ def test_a_requested_daily_mail_is_prepared_and_not_turned_on() -> None:
     assert not re.search(r"\$ systemctl (enable|start).* klankbord-notify", done.stdout)
 
 
-def test_an_existing_site_gets_a_new_address_besides_the_old_one(
+def test_existing_site_keeps_old_address_and_gets_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     monkeypatch.setattr(installer.site, "DATA", tmp_path)
@@ -340,7 +340,7 @@ def at_a_terminal(words: str) -> str:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be entered")
 @pytest.mark.parametrize("rest", ["", "< /dev/null", "> {out}; cat {out}", "2> /dev/null"])
-def test_a_program_of_the_servers_account_cannot_type_into_the_terminal_of_root(
+def test_server_account_cannot_type_into_root_terminal(
     tmp_path: Path, installer: ModuleType, rest: str
 ) -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
@@ -365,7 +365,7 @@ def test_a_program_of_the_servers_account_cannot_type_into_the_terminal_of_root(
 @pytest.mark.parametrize(
     ("words", "account"), [("upgrade x", "root"), ("status", "nobody"), ("card upgrade", "nobody")]
 )
-def test_only_upgrade_keeps_the_rights_of_root(
+def test_only_upgrade_keeps_root_privileges(
     tmp_path: Path, installer: ModuleType, words: str, account: str
 ) -> None:
     part = installer.program
@@ -393,9 +393,7 @@ def test_only_upgrade_keeps_the_rights_of_root(
         pytest.param("size=300m", "that failed (", 1, marks=pytest.mark.long),
     ],
 )
-def test_a_program_that_cannot_be_made_leaves_nothing_on_the_disk(
-    options: str, said: str, status: int
-) -> None:
+def test_failed_build_leaves_nothing_on_disk(options: str, said: str, status: int) -> None:
     """What is half made would take the room of what serves; the reason is in the last line.
 
     For ``upgrade`` the exit status names the kind of failure.

@@ -80,20 +80,20 @@ def where_a_line_stays(folder: Path, *, settings: bool) -> set[str]:
 
 
 @real
-def test_the_time_of_a_fault_reaches_no_disk_and_no_other_program(tmp_path: Path) -> None:
+def test_fault_time_reaches_no_disk_and_no_other_program(tmp_path: Path) -> None:
     """The journal puts a time to each line; as Debian sets it up, that comes to lie on the disk."""
     as_debian = where_a_line_stays(tmp_path / "debian", settings=False)
     assert as_debian == {"disk", "another program"}
     assert where_a_line_stays(tmp_path / "ours", settings=True) == {"memory"}
 
 
-def test_the_journal_is_gone_after_about_a_day() -> None:
+def test_journal_expires_after_about_a_day() -> None:
     assert values(DROP_IN, "MaxRetentionSec") == ["1day"]
     assert values(DROP_IN, "MaxFileSec") == ["12h"]  # what is removed is removed by whole files
 
 
 @pytest.mark.parametrize("program", ["tor", "nginx"])
-def test_no_program_writes_the_logs_that_debian_rotates(program: str) -> None:
+def test_no_program_writes_logs_that_logrotate_would_keep(program: str) -> None:
     """Debian's rules for logrotate keep logs for weeks: there is nothing for them to keep."""
     rule = Path("/etc/logrotate.d") / program
     rotated = (

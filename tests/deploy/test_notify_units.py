@@ -24,7 +24,7 @@ needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 @needs_systemd
 @pytest.mark.parametrize(("unit", "most"), [(WORD, 5), (NOTIFY, 15)])  # of a hundred
-def test_each_unit_has_the_sandbox_that_the_design_requires(unit: Path, most: int) -> None:
+def test_each_unit_has_the_designed_sandbox(unit: Path, most: int) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", unit],
         capture_output=True, text=True, check=False,
@@ -33,7 +33,7 @@ def test_each_unit_has_the_sandbox_that_the_design_requires(unit: Path, most: in
 
 
 @needs_systemd
-def test_systemd_understands_every_line(tmp_path: Path) -> None:
+def test_systemd_accepts_every_line(tmp_path: Path) -> None:
     program = tmp_path / "opt/klankbord/current/bin/klankbord-server"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
@@ -49,7 +49,7 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
     assert "klankbord" not in done.stderr
 
 
-def test_the_units_and_the_program_name_the_same_places() -> None:
+def test_units_and_program_use_the_same_paths() -> None:
     assert [f"/var/lib/{one}" for one in values(WORD, "StateDirectory")] == [str(status_file.PLACE)]
     assert [f"/var/lib/{one}" for one in values(NOTIFY, "StateDirectory")] == [str(sent_log.PLACE)]
     assert values(WORD, "ExecStart")[0].endswith(" --dir /var/lib/klankbord word")
@@ -59,7 +59,7 @@ def test_the_units_and_the_program_name_the_same_places() -> None:
     assert values(TIMER, "Unit") == [NOTIFY.name]
 
 
-def test_the_unit_that_reads_the_database_has_no_network_and_the_other_cannot_read_it() -> None:
+def test_database_unit_has_no_network_and_mail_unit_cannot_read_database() -> None:
     assert values(WORD, "PrivateNetwork") == ["yes"]
     assert values(WORD, "RestrictAddressFamilies") == ["none"]
     assert values(NOTIFY, "RestrictAddressFamilies") == ["AF_INET AF_INET6"]
@@ -92,7 +92,7 @@ def inside(unit: Path, places: dict[str, Path], *program: str) -> subprocess.Com
 
 
 @as_a_service
-def test_one_unit_writes_the_status_and_the_other_mails_it(
+def test_one_unit_writes_status_and_the_other_mails_it(
     tmp_path: Path,
     mailer: Mailer,  # noqa: F811 - a fixture
     provider: MailServer,  # noqa: F811 - a fixture
@@ -141,7 +141,7 @@ def test_one_unit_writes_the_status_and_the_other_mails_it(
         (NOTIFY, "import socket; socket.socket(socket.AF_NETLINK)"),
     ],
 )
-def test_each_unit_cannot_do_what_it_may_not(unit: Path, attempt: str) -> None:
+def test_units_are_denied_forbidden_operations(unit: Path, attempt: str) -> None:
     done = inside(unit, {}, "/opt/klankbord/current/bin/python", "-c", attempt)
     assert done.returncode == 1
     assert "not supported" in done.stderr

@@ -29,7 +29,7 @@ def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return load(monkeypatch)
 
 
-def test_an_address_for_desks_is_closed_before_tor_sees_it_and_admits_only_named_desks(
+def test_desk_address_is_closed_before_tor_starts_and_admits_only_listed_desks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     told, onions = Told(tmp_path, monkeypatch, installer), installer.onions
@@ -54,7 +54,7 @@ def test_an_address_for_desks_is_closed_before_tor_sees_it_and_admits_only_named
         onions.admit(told.machine, "bakery", "els", KEY)
 
 
-def test_each_address_has_a_file_and_a_key_of_its_own(
+def test_each_address_has_its_own_file_and_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     """Whatever a site is called: "box" and "desks" too."""
@@ -84,7 +84,7 @@ def test_each_address_has_a_file_and_a_key_of_its_own(
     assert "/klankbord-site-bakery\n" in file.read_text()
 
 
-def test_a_folder_with_another_name_and_a_link_are_no_address(
+def test_folder_with_unknown_name_or_link_is_not_an_address(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,
@@ -129,7 +129,7 @@ def whole_of(folder: Path) -> list[tuple[str, int, int]]:
 
 
 @as_tor
-def test_an_attacker_in_tor_gets_no_file_of_roots_by_a_link(
+def test_link_planted_by_tor_account_gives_no_access_to_root_files(
     tors_own: Path, installer: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     onions, machine = installer.onions, installer.machine.Machine(dry=False)
@@ -188,7 +188,7 @@ def test_an_attacker_in_tor_gets_no_file_of_roots_by_a_link(
         (("--uninstall",), ["Debian's packages stay"]),
     ],
 )
-def test_the_dry_run_also_shows_the_later_steps(words: tuple[str, ...], steps: list[str]) -> None:
+def test_dry_run_also_shows_later_steps(words: tuple[str, ...], steps: list[str]) -> None:
     before = traces()
     done = dry_run(*words)
     assert (done.returncode, done.stderr) == (0, "")

@@ -65,13 +65,13 @@ def settings() -> dict[str, object]:
     return found
 
 
-def test_each_paper_is_there_in_both_languages() -> None:
+def test_every_paper_exists_in_both_languages() -> None:
     there = {str(path.relative_to(PAPERS)) for path in PAPERS.rglob("*") if path.is_file()}
     assert there == set(BOTH)
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_a_paper_says_first_that_it_is_an_unread_draft_and_of_which_version(paper: str) -> None:
+def test_paper_states_first_that_it_is_an_unreviewed_draft_and_its_version(paper: str) -> None:
     top = text(paper).split("\n\n")[1]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert top.startswith(TOP[paper[:2]])
@@ -92,14 +92,14 @@ def test_both_languages_have_the_same_parts_blanks_numbers_and_names(name: str) 
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_every_blank_has_the_one_form(paper: str) -> None:
+def test_all_blanks_have_one_form(paper: str) -> None:
     assert "[ ... ]" in text(paper)
     assert re.findall(r"\[(?! \.\.\. \])[^\]]*\]", text(paper)) == []
     assert not re.search(r"_{3,}|\.{4,}|TODO|XXX|\{", text(paper))
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_every_number_beside_a_setting_is_its_default(paper: str) -> None:
+def test_number_next_to_a_setting_is_its_default(paper: str) -> None:
     known = settings()
     source = text(paper).replace("\n", " ")
     told = re.findall(r"(\d+)(?: (?:dagen|days))? \(`([\w.]+)`\)", source)
@@ -114,7 +114,7 @@ def test_every_number_beside_a_setting_is_its_default(paper: str) -> None:
 @pytest.mark.parametrize(
     "paper", [p for p in BOTH if p.endswith(("sheet.md", "dpia.md", "ing.md"))]
 )
-def test_how_long_the_server_keeps_backups_is_told_beside_how_long_others_may(paper: str) -> None:
+def test_paper_states_backup_retention_of_server_and_of_copies(paper: str) -> None:
     (line,) = (line for line in text(paper).splitlines() if "`retention.backup`" in line)
     assert re.findall(r"(\d+) (?:dagen|days)", line) == [
         str(BACKUPS_KEPT), str(Retention.backup),
@@ -122,13 +122,13 @@ def test_how_long_the_server_keeps_backups_is_told_beside_how_long_others_may(pa
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_the_dpia_states_every_retention_period(lang: str) -> None:
+def test_dpia_states_every_retention_period(lang: str) -> None:
     for item in dataclasses.fields(Retention):
         assert f"`retention.{item.name}`" in text(f"{lang}/dpia.md")
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_the_papers_state_the_cookies_real_lifetime(paper: str) -> None:
+def test_papers_state_actual_cookie_lifetime(paper: str) -> None:
     minutes = re.findall(r"(\d+) (?:minuten|minutes)", text(paper))
     hours = re.findall(r"(\d+) (?:uur|hours)", text(paper))
     assert set(minutes) <= {str(IDLE // 60)}
@@ -153,7 +153,7 @@ def test_every_code_span_is_a_setting_or_a_command(paper: str) -> None:
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_no_law_is_stated_as_a_fact(paper: str) -> None:
+def test_no_law_is_stated_as_fact(paper: str) -> None:
     """Which article binds whom is a lawyer's to say: no paper names one, or a deadline of one."""
     assert not re.search(
         r"\b(art(ikel|icle|\.)|GDPR|AVG|UAVG|Wbk|Arbo|72)\b", text(paper), re.IGNORECASE
@@ -165,7 +165,7 @@ FORMS = {"nl": ("minder dan 250", "250 tot en met 999", "1.000 of meer"),
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_the_assignment_fixes_the_form_of_the_report_before_there_is_anything_to_count(
+def test_assignment_fixes_report_form_in_advance(
     lang: str,
 ) -> None:
     """And a bill that follows the work would tell of it: both papers say what never changes."""

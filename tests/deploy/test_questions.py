@@ -45,7 +45,7 @@ def unasked(**given: str) -> argparse.Namespace:
     [(["yes"], True), (["Ja"], True), (["no"], False), (["nee"], False), (["N"], False),
      (["", "it is", "yes"], True), (["klopt", "yeah", "nee"], False)],
 )  # fmt: skip
-def test_whether_the_employer_runs_it_is_asked_until_the_answer_is_clear(
+def test_employer_hosting_question_repeats_until_answer_is_clear(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: list[str], employer: bool
 ) -> None:
     """What is taken for no hides from reporters that the employer could look in."""
@@ -69,7 +69,7 @@ def test_whether_the_employer_runs_it_is_asked_until_the_answer_is_clear(
     assert list(left) == []
 
 
-def test_an_invalid_answer_is_refused_at_once(
+def test_invalid_answer_is_refused_at_once(
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,
     capsys: pytest.CaptureFixture[str],
@@ -88,7 +88,7 @@ def test_an_invalid_answer_is_refused_at_once(
     assert said == ["It cannot be empty."] * 4 + ["That is no domain such as box.example.org."]
 
 
-def test_an_operator_who_stops_halfway_is_told_that_nothing_was_changed(
+def test_aborting_halfway_reports_that_nothing_changed(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     answered(monkeypatch, "Bakker")
@@ -96,7 +96,7 @@ def test_an_operator_who_stops_halfway_is_told_that_nothing_was_changed(
         installer.questions.ask(unasked(), there=False)
 
 
-def test_nothing_is_asked_that_an_option_or_an_existing_site_answers(
+def test_questions_answered_by_option_or_existing_site_are_skipped(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     answered(monkeypatch)
@@ -112,7 +112,7 @@ def test_nothing_is_asked_that_an_option_or_an_existing_site_answers(
     ("said", "wanted"),
     [([""], False), (["no"], False), (["yes"], True), (["Ja"], True), (["please", "nee"], False)],
 )
-def test_a_daily_mail_is_off_unless_somebody_wants_it(
+def test_daily_mail_is_off_by_default(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,
@@ -137,7 +137,7 @@ def test_a_daily_mail_is_off_unless_somebody_wants_it(
     assert asked.mail is wanted
 
 
-def test_a_restore_asks_nothing(
+def test_restore_asks_no_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     """Its operator may type it and walk away."""
@@ -170,7 +170,7 @@ def restoring(folder: Path, **given: object) -> argparse.Namespace:
         ("key", "key.age", b"age-encryption.org/v1\n-> scrypt", DECRYPT),
     ],
 )
-def test_an_unusable_backup_or_key_is_refused_by_its_name_before_anything_is_installed(
+def test_unusable_backup_or_key_is_refused_by_name_before_installation(
     installer: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -186,7 +186,7 @@ def test_an_unusable_backup_or_key_is_refused_by_its_name_before_anything_is_ins
 
 
 @pytest.mark.parametrize("written", ["utf-8-sig", "utf-16"])
-def test_a_key_is_taken_as_windows_writes_it_and_a_renamed_backup_with_old(
+def test_key_with_windows_line_endings_and_renamed_backup_are_accepted(
     installer: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
 ) -> None:
     """As the restore itself takes them."""
@@ -198,7 +198,7 @@ def test_a_key_is_taken_as_windows_writes_it_and_a_renamed_backup_with_old(
     installer.restore.check(asked)
 
 
-def test_what_a_restore_says_names_the_files_that_were_given(
+def test_restore_messages_name_the_given_files(
     installer: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Not the copies that the server's account reads."""
@@ -218,7 +218,7 @@ def test_what_a_restore_says_names_the_files_that_were_given(
         (b"other", "is no hs_ed25519_secret_key of Tor"),
     ],
 )
-def test_an_onion_key_that_cannot_be_used_is_refused_before_anything_is_installed(
+def test_unusable_onion_key_is_refused_before_installation(
     installer: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

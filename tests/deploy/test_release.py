@@ -40,7 +40,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_release_has_all_its_parts_and_the_list_names_every_package(tmp_path: Path) -> None:
+def test_release_is_complete_and_sbom_names_every_package(tmp_path: Path) -> None:
     made = contents(build(clone(tmp_path / "checkout"), tmp_path / "made"))
     (version,) = {match[1] for name in made if (match := re.match(r"klankbord-(.+)\.tar", name))}
     assert set(made) == {
@@ -62,7 +62,7 @@ def test_a_release_has_all_its_parts_and_the_list_names_every_package(tmp_path: 
 
 
 @pytest.mark.long
-def test_two_builds_on_two_paths_and_dates_are_the_same_bytes(tmp_path: Path) -> None:
+def test_builds_on_different_paths_and_dates_are_identical(tmp_path: Path) -> None:
     if not shutil.which("faketime"):
         pytest.skip("needs Debian's faketime")
     first = build(clone(tmp_path / "one"), tmp_path / "first")
@@ -75,7 +75,7 @@ def test_two_builds_on_two_paths_and_dates_are_the_same_bytes(tmp_path: Path) ->
     assert contents(first) == contents(second)
 
 
-def test_without_a_key_nothing_is_made(tmp_path: Path) -> None:
+def test_release_without_key_is_not_made(tmp_path: Path) -> None:
     for words in ([], ["--key", "x", "--compare"]):
         done = subprocess.run(
             [ROOT / "scripts" / "release", tmp_path / "made", *words],
@@ -86,7 +86,7 @@ def test_without_a_key_nothing_is_made(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_what_is_not_committed_is_in_no_release(tmp_path: Path) -> None:
+def test_uncommitted_files_are_not_in_the_release(tmp_path: Path) -> None:
     checkout = clone(tmp_path / "checkout")
     (checkout / "new").write_text("x")
     done = subprocess.run(

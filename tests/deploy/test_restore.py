@@ -52,7 +52,7 @@ def bridge_of(debian: Debian) -> Bridge:
 
 
 @pytest.mark.long
-def test_a_dead_machine_comes_back_from_its_backup_with_its_address_its_codes_and_its_desks(
+def test_restored_machine_keeps_address_codes_and_desks(
     machines: tuple[Debian, Debian], tmp_path: Path
 ) -> None:
     old, new = machines
@@ -90,7 +90,7 @@ def test_a_dead_machine_comes_back_from_its_backup_with_its_address_its_codes_an
 
 
 @pytest.mark.long
-def test_without_the_onion_key_only_addresses_that_lead_somewhere_are_named(
+def test_without_onion_key_only_reachable_addresses_are_named(
     machines: tuple[Debian, Debian], tmp_path: Path
 ) -> None:
     old, new = machines

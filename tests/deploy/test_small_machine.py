@@ -35,7 +35,7 @@ LARGE_FILE = 20 * MIB  # of which nothing may wait in memory
 @needs_tor
 @as_root
 @as_a_service
-def test_all_programs_at_rest_take_little(
+def test_idle_programs_use_little_memory(
     tmp_path: Path,
     mould: tuple[Path, int],
     folder: Path,  # noqa: F811 - a fixture
@@ -114,7 +114,7 @@ def _own_group() -> Path | None:
     return None
 
 
-def test_the_whole_journey_passes_with_512_mb(
+def test_whole_journey_passes_with_512_mb(
     mould: tuple[Path, int],
     counsellor: Counsellor,
     tmp_path: Path,

@@ -87,7 +87,7 @@ def both(
 
 @needs_systemd
 @pytest.mark.parametrize("name", AT_MOST)
-def test_each_unit_has_the_sandbox_that_the_design_requires(name: str, tmp_path: Path) -> None:
+def test_each_unit_has_the_designed_sandbox(name: str, tmp_path: Path) -> None:
     shutil.copy(UNITS / name, tmp_path)  # without what is added to it elsewhere
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={AT_MOST[name]}",
@@ -100,7 +100,7 @@ def test_each_unit_has_the_sandbox_that_the_design_requires(name: str, tmp_path:
 
 @needs_systemd
 @pytest.mark.parametrize("name", [*AT_MOST, *(path.name for path in sorted(UNITS.glob("*.timer")))])
-def test_systemd_understands_every_line(name: str, tmp_path: Path) -> None:
+def test_systemd_accepts_every_line(name: str, tmp_path: Path) -> None:
     """A timer together with what it starts."""
     program = tmp_path / "opt/klankbord/current/bin/klankbord-server"
     program.parent.mkdir(parents=True)
@@ -118,7 +118,7 @@ def test_systemd_understands_every_line(name: str, tmp_path: Path) -> None:
     assert "klankbord" not in done.stderr
 
 
-def test_the_unit_serves_its_own_folder_and_socket() -> None:
+def test_unit_serves_its_own_folder_and_socket() -> None:
     (line,) = values(UNIT, "ExecStart")
     assert f"--dir {values(UNIT, 'ReadWritePaths')[0]} " in line
     place = f"unix:/run/{values(UNIT, 'RuntimeDirectory')[0]}/app.sock"
@@ -126,7 +126,7 @@ def test_the_unit_serves_its_own_folder_and_socket() -> None:
     assert f"server {place} " in (ETC / "klankbord" / "nginx" / "app.conf").read_text("utf-8")
 
 
-def test_each_socket_is_open_to_the_one_program_that_needs_it() -> None:
+def test_each_socket_is_accessible_to_one_program_only() -> None:
     """The folder of the server's socket is for nginx, and the folder of nginx's sockets for Tor."""
     tor = UNITS / "tor@default.service.d" / "klankbord.conf"
     for unit in (UNIT, NGINX):
@@ -140,7 +140,7 @@ def test_each_socket_is_open_to_the_one_program_that_needs_it() -> None:
 
 
 @as_a_service
-def test_a_report_is_stored_and_answered_in_the_sandbox(
+def test_report_is_stored_and_answered_in_the_sandbox(
     tmp_path: Path,
     mould: tuple[Path, int],
 ) -> None:
@@ -160,7 +160,7 @@ def test_a_report_is_stored_and_answered_in_the_sandbox(
 
 
 @as_a_service
-def test_a_backup_is_made_in_its_own_sandbox(
+def test_backup_runs_in_its_own_sandbox(
     tmp_path: Path,
     mould: tuple[Path, int],
 ) -> None:
@@ -183,7 +183,7 @@ def test_a_backup_is_made_in_its_own_sandbox(
 
 
 @as_a_service
-def test_a_reload_may_send_its_signal_in_the_same_sandbox(tmp_path: Path) -> None:
+def test_reload_can_signal_the_service_from_its_sandbox(tmp_path: Path) -> None:
     """What systemd starts for it is held as the service is."""
     state, served = tmp_path / "state", tmp_path / "run"
     state.mkdir()
@@ -206,7 +206,7 @@ def test_a_reload_may_send_its_signal_in_the_same_sandbox(tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (0, "taken up\n"), done.stderr
 
 
-def test_a_backup_is_made_once_a_day_at_a_fixed_hour_if_there_is_a_key() -> None:
+def test_backup_runs_daily_at_a_fixed_hour_if_there_is_a_key() -> None:
     (state,) = values(BACKUP, "ReadWritePaths")
     assert values(BACKUP, "ConditionPathExists") == [f"{state}/{directory.KEY}"]
     timer = BACKUP.with_suffix(".timer")
@@ -229,7 +229,7 @@ def test_a_backup_is_made_once_a_day_at_a_fixed_hour_if_there_is_a_key() -> None
         ("import os; os.chroot('/')", ""),
     ],
 )
-def test_nginx_has_no_network_and_no_file_to_write(
+def test_nginx_has_no_network_and_cannot_write_files(
     tmp_path: Path, attempt: str, wanted: str
 ) -> None:
     for name in ("server", "front"):
@@ -247,7 +247,7 @@ def test_nginx_has_no_network_and_no_file_to_write(
 
 
 @needs_systemd
-def test_a_domain_adds_two_ports_and_the_right_to_them(tmp_path: Path) -> None:
+def test_domain_adds_two_ports_and_permission_to_bind_them(tmp_path: Path) -> None:
     unit = merged(NGINX, NGINX.with_name(f"{NGINX.name}.d") / "domain.conf", tmp_path)
     for words in (["security", "--offline=true", "--threshold=17"], ["verify"]):
         done = subprocess.run(
@@ -273,7 +273,7 @@ def test_a_domain_adds_two_ports_and_the_right_to_them(tmp_path: Path) -> None:
         ("import os; os.chroot('/')", ""),
     ],
 )
-def test_the_service_cannot_do_what_it_may_not(tmp_path: Path, attempt: str, wanted: str) -> None:
+def test_service_is_denied_forbidden_operations(tmp_path: Path, attempt: str, wanted: str) -> None:
     """So that the test above says something: the same walls, and somebody who pushes."""
     state, served = tmp_path / "state", tmp_path / "run"
     state.mkdir()

@@ -42,7 +42,7 @@ def tor(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @here
 @pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
-def test_tor_understands_every_line(tmp_path: Path) -> None:
+def test_tor_accepts_every_line(tmp_path: Path) -> None:
     done = tor(tmp_path, "--verify-config")
     assert done.returncode == 0, done.stdout
     assert "Configuration was valid" in done.stdout
@@ -52,7 +52,7 @@ def test_tor_understands_every_line(tmp_path: Path) -> None:
 
 @here
 @pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
-def test_debians_own_settings_are_overridden_where_necessary(tmp_path: Path) -> None:
+def test_debian_defaults_are_overridden_where_necessary(tmp_path: Path) -> None:
     """No way in but the onion, no line of a visit, and each defence on."""
     shown = tor(tmp_path, "--dump-config", "short").stdout.splitlines()
     set_to: dict[str, list[str]] = {}
@@ -76,7 +76,7 @@ def test_debians_own_settings_are_overridden_where_necessary(tmp_path: Path) -> 
 
 @here
 @pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
-def test_the_tor_of_the_daily_mail_has_a_port_and_no_socket_file(tmp_path: Path) -> None:
+def test_daily_mail_tor_has_a_port_and_no_socket_file(tmp_path: Path) -> None:
     """A socket file would be a way out for the drop box, which has no network but has files."""
     defaults = DEBIAN.with_name("tor-service-defaults-torrc-instances").read_text("utf-8")
     kept = [line for line in defaults.splitlines() if not line.startswith("User ")]

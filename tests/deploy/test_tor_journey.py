@@ -304,7 +304,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
     return way
 
 
-def test_the_whole_journey_works_over_tor(journey: Journey) -> None:
+def test_whole_journey_works_over_tor(journey: Journey) -> None:
     """Each step says for itself what it wants to see. Of none of it there is a line."""
     said = journey.log.read_text().splitlines()
     assert said == ["Serving on unix:/run/klankbord/app.sock; Ctrl-C ends it."] * 2  # two starts
@@ -316,7 +316,7 @@ def test_the_whole_journey_works_over_tor(journey: Journey) -> None:
     assert [line for line in told if not any(words in line for words in of_the_test)] == []
 
 
-def test_no_file_of_any_program_holds_a_visitor_or_a_text(journey: Journey) -> None:
+def test_no_program_file_contains_a_visitor_or_a_text(journey: Journey) -> None:
     three = journey.code.split()[:3]
     secrets = set().union(*(forms(one.encode()) for one in (VISITOR, NOBODY, MARK, STORY, MORE)))
     secrets |= {between.join(three).encode() for between in (" ", "+", ", ")}
@@ -332,7 +332,7 @@ def test_no_file_of_any_program_holds_a_visitor_or_a_text(journey: Journey) -> N
     assert on_its_way >= {"server", "nginx"}
 
 
-def test_no_time_of_a_visit_is_written_to_a_file(journey: Journey) -> None:
+def test_no_visit_time_is_written_to_a_file(journey: Journey) -> None:
     """Tor's files tell when the network's own papers changed, here every ten seconds, and when it
     was started; the others tell nothing of any time."""
     seconds = range(int(journey.began) - 1, int(journey.ended) + 2)
@@ -359,7 +359,7 @@ def test_no_time_of_a_visit_is_written_to_a_file(journey: Journey) -> None:
     assert {one for one in others if not re.fullmatch(r"[0-9a-f]{64}|\.[0-9a-f.-]+", one)} == set()
 
 
-def test_no_write_to_a_file_escapes_the_trace(journey: Journey) -> None:
+def test_every_file_write_is_traced(journey: Journey) -> None:
     for name, call in journey.calls():
         assert call.name not in UNSEEN or "<UNIX" in call.rest or "<TCP" in call.rest, name
         if name != "server":  # whose database has an index in memory that it shares

@@ -41,7 +41,7 @@ def folder() -> Iterator[Path]:
 
 @needs_systemd
 @needs_tor
-def test_tor_has_a_sandbox_too(tmp_path: Path) -> None:
+def test_tor_has_a_sandbox(tmp_path: Path) -> None:
     """Alone Debian's unit scores 6.8."""
     assert_closed(DEBIANS_OWN, tmp_path)
 
@@ -115,7 +115,7 @@ def tor_of_the_unit(folder: Path) -> Iterator[int]:
 @needs_tor
 @as_root
 @as_a_service
-def test_tor_starts_in_its_sandbox_and_may_use_the_socket(folder: Path) -> None:
+def test_tor_starts_in_its_sandbox_and_can_use_the_socket(folder: Path) -> None:
     """Started as root, as Debian does, Tor gives up every group but one when it changes over."""
     account = pwd.getpwnam("debian-tor")
     with tor_of_the_unit(folder) as pid:
@@ -177,7 +177,7 @@ class Walled(TorNetwork):
 @in_tor
 @as_a_service
 @pytest.mark.timeout(1800)
-def test_a_visitor_gets_through_a_sandboxed_tor(tmp_path: Path) -> None:
+def test_visitor_reaches_server_through_sandboxed_tor(tmp_path: Path) -> None:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(tmp_path / "box.sock"))
     listening.listen()

@@ -31,7 +31,7 @@ from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
 # list, read, label, search
 
 
-def test_a_list_says_whose_turn_it_is_and_how_the_report_begins(
+def test_list_shows_whose_turn_it_is_and_the_first_words(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     with office.open() as place:
@@ -53,7 +53,7 @@ def test_a_list_says_whose_turn_it_is_and_how_the_report_begins(
     assert (one.summary.turn, one.summary.closed) == ("nobody", True)
 
 
-def test_reading_marks_nothing_as_seen_and_marking_does(office: Office, thread: str) -> None:
+def test_reading_does_not_mark_as_seen_and_marking_does(office: Office, thread: str) -> None:
     with office.open() as place:
         opened = threads.read(place, thread)
         assert threads.list_threads(place)[0].summary.unread == 1
@@ -62,7 +62,7 @@ def test_reading_marks_nothing_as_seen_and_marking_does(office: Office, thread: 
         assert threads.mark_seen(threads.read(place, thread)) == 0
 
 
-def test_a_label_stays_at_the_desk_and_is_deleted_with_its_thread(
+def test_label_stays_at_the_desk_and_is_deleted_with_its_thread(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     office.run("label", thread, "  Rooster\n zorgteam ")
@@ -81,7 +81,7 @@ def test_a_label_stays_at_the_desk_and_is_deleted_with_its_thread(
 @pytest.mark.parametrize(
     "words", ["chef", "CHEF", "che", "het chef", "chéf", "ch", "gaat che", "chef - het", "chef &"]
 )
-def test_search_finds_words_and_their_beginnings(office: Office, thread: str, words: str) -> None:
+def test_search_matches_words_and_prefixes(office: Office, thread: str, words: str) -> None:
     (hit,) = office.json("search", *words.split())
     assert hit["text"] == "Het gaat over mijn chef."
     assert hit["thread"]["id"] == thread
@@ -91,14 +91,12 @@ def test_search_finds_words_and_their_beginnings(office: Office, thread: str, wo
 @pytest.mark.parametrize(
     "words", ["directeur", "chef directeur", '" OR', "chef*", "NEAR(", "ef", "- &"]
 )
-def test_search_takes_words_only_as_words(office: Office, thread: str, words: str) -> None:
+def test_search_treats_query_as_plain_words(office: Office, thread: str, words: str) -> None:
     expected = 1 if words == "chef*" else 0
     assert len(office.json("search", *words.split())) == expected
 
 
-def test_search_finds_own_answers_and_nothing_that_was_forgotten(
-    office: Office, thread: str
-) -> None:
+def test_search_finds_own_answers_and_nothing_forgotten(office: Office, thread: str) -> None:
     office.reply(thread, "Zullen we bellen?")
     with office.open() as place:
         assert [one.message.kind for one in threads.search(place, "bellen").newest] == ["reply"]
@@ -108,7 +106,7 @@ def test_search_finds_own_answers_and_nothing_that_was_forgotten(
         assert threads.search(place, "chef").newest == ()
 
 
-def test_a_search_by_beginnings_finds_words_in_every_script_and_spelling(
+def test_prefix_search_works_in_every_script_and_spelling(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     reporter.write("Straße, Ĳsland, één ﬁets; Ёлка, 東京 en chef's.")
@@ -119,7 +117,7 @@ def test_a_search_by_beginnings_finds_words_in_every_script_and_spelling(
     assert office.json("search", "island") == []
 
 
-def test_a_search_passes_over_what_nobody_sees_and_over_signs_beside_a_word(
+def test_search_ignores_invisible_characters_and_adjacent_punctuation(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     """A soft hyphen of a web page, a mark of direction, a number sign, a pasted end of text."""
@@ -134,7 +132,7 @@ def test_a_search_passes_over_what_nobody_sees_and_over_signs_beside_a_word(
     assert office.json("search", "caf\udce9") == []
 
 
-def test_a_search_says_that_more_was_found_than_it_shows(
+def test_search_says_that_more_was_found_than_shown(
     office: Office, reporter: Reporter, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reporter.write("Mijn chef weer.")
@@ -152,7 +150,7 @@ def test_a_search_says_that_more_was_found_than_it_shows(
 # sending
 
 
-def test_the_same_message_is_not_queued_twice(
+def test_same_message_is_not_queued_twice(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     answer = writing.reply("Dank je")
@@ -174,7 +172,7 @@ def test_the_same_message_is_not_queued_twice(
         assert writing.send(place, desk, mailbox, answer).mailbox == thread
 
 
-def test_a_failed_send_reports_whether_the_message_is_kept_also_by_its_exit_code(
+def test_failed_send_reports_by_text_and_exit_code_whether_the_message_is_kept(
     office: Office, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("Dank je")
@@ -190,7 +188,7 @@ def test_a_failed_send_reports_whether_the_message_is_kept_also_by_its_exit_code
 
 
 @pytest.mark.parametrize("requests", range(6, 12))
-def test_an_older_message_that_waits_is_never_taken_for_the_one_that_is_given_now(
+def test_older_waiting_message_is_not_mistaken_for_the_new_one(
     office: Office, reporter: Reporter, peer: Peer, thread: str, requests: int
 ) -> None:
     """Another copy of the desk took the older one's number, so it is signed again meanwhile."""
@@ -293,7 +291,7 @@ def test_sites_are_fetched_in_parallel_and_a_failing_one_delays_no_other(offices
         assert len(threads.list_threads(place)) == 3
 
 
-def test_an_exact_name_of_a_site_goes_before_a_part_of_one(tmp_path: Path, clock: Clock) -> None:
+def test_exact_site_name_wins_over_partial_match(tmp_path: Path, clock: Clock) -> None:
     offices = Offices(tmp_path / "many", clock, 2)
     offices.join(Peer(clock), "Bedrijf 10")
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
@@ -302,7 +300,7 @@ def test_an_exact_name_of_a_site_goes_before_a_part_of_one(tmp_path: Path, clock
             place.one("Bedrijf")
 
 
-def test_an_absence_is_announced_at_all_sites_at_once(offices: Offices, clock: Clock) -> None:
+def test_absence_is_announced_at_all_sites_at_once(offices: Offices, clock: Clock) -> None:
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
         done = sites.away(place, clock().replace(month=3), everywhere=True)
         assert [one.failure for one in done] == [None] * 4
@@ -311,7 +309,7 @@ def test_an_absence_is_announced_at_all_sites_at_once(offices: Offices, clock: C
         }
 
 
-def test_the_cards_of_all_sites_are_written_with_one_list_of_groups(
+def test_cards_of_all_sites_are_written_with_one_fingerprint_list(
     offices: Offices, tmp_path: Path
 ) -> None:
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
@@ -324,14 +322,14 @@ def test_the_cards_of_all_sites_are_written_with_one_list_of_groups(
     assert told == groups
 
 
-def test_the_command_writes_all_cards_into_a_new_folder(office: Office, tmp_path: Path) -> None:
+def test_command_writes_all_cards_into_a_new_folder(office: Office, tmp_path: Path) -> None:
     said = office.run("cards", "--out", str(tmp_path / "cards")).stdout
     card = cards.parse((tmp_path / "cards" / "01.card").read_bytes())
     assert card.identity.fingerprint() in said
     office.run("cards", "--out", str(tmp_path / "cards"), code=1)
 
 
-def test_each_site_names_the_stand_in_that_it_knows(
+def test_stand_in_is_named_at_each_site_that_knows_them(
     offices: Offices, clock: Clock, tmp_path: Path
 ) -> None:
     first, second, *others = offices.peers
@@ -352,9 +350,7 @@ def test_each_site_names_the_stand_in_that_it_knows(
     assert sum(isinstance(one.failure, NoSuchCounsellor) for one in done) == len(others)
 
 
-def test_an_absence_at_some_sites_is_reported_for_each_and_leaves_the_others(
-    offices: Offices, clock: Clock
-) -> None:
+def test_absence_result_is_reported_per_site(offices: Offices, clock: Clock) -> None:
     first, broken, *_ = offices.peers
     broken.drop_after = 0
     until = clock().replace(month=3)
@@ -371,7 +367,7 @@ def test_an_absence_at_some_sites_is_reported_for_each_and_leaves_the_others(
 # the passphrase
 
 
-def test_a_new_passphrase_opens_and_the_old_one_does_not(office: Office, thread: str) -> None:
+def test_new_passphrase_opens_and_old_one_does_not(office: Office, thread: str) -> None:
     with office.open() as place:
         before = place.vault.database.key
         whole.change_passphrase(place, "heel andere woorden 2028")
@@ -387,7 +383,7 @@ def test_a_new_passphrase_opens_and_the_old_one_does_not(office: Office, thread:
 @pytest.mark.parametrize(
     "form", ["\ufeff{}", "{}\r", "\ufeff{}\r\n", "{}\n"], ids=["mark", "cr", "both", "lf"]
 )
-def test_invisible_characters_are_no_part_of_a_passphrase(
+def test_invisible_characters_in_passphrase_are_ignored(
     office: Office, tmp_path: Path, form: str
 ) -> None:
     file = tmp_path / "written"
@@ -401,7 +397,7 @@ def test_invisible_characters_are_no_part_of_a_passphrase(
 
 @pytest.mark.parametrize("typed", ["\ufeff{}", "{}\r", "{}"], ids=["mark", "cr", "plain"])
 @pytest.mark.parametrize("sealed_with", ["\ufeff{}", "{}"], ids=["sealed with it", "without"])
-def test_a_backup_opens_despite_invisible_characters_in_its_passphrase(
+def test_invisible_characters_in_backup_passphrase_are_ignored(
     office: Office, thread: str, tmp_path: Path, typed: str, sealed_with: str
 ) -> None:
     with office.open() as place:
@@ -414,7 +410,9 @@ def test_a_backup_opens_despite_invisible_characters_in_its_passphrase(
     assert again.texts(thread) == ["Het gaat over mijn chef."]
 
 
-def test_both_ways_of_writing_an_accent_are_one_passphrase(tmp_path: Path, clock: Clock) -> None:
+def test_composed_and_decomposed_accents_are_the_same_passphrase(
+    tmp_path: Path, clock: Clock
+) -> None:
     composed, parted = "één café te vroeg 1729", "e\u0301e\u0301n cafe\u0301 te vroeg 1729"
     office = Office(tmp_path / "desk", Peer(clock), clock)
     workplace.init(
@@ -427,6 +425,6 @@ def test_both_ways_of_writing_an_accent_are_one_passphrase(tmp_path: Path, clock
             pass
 
 
-def test_a_passphrase_file_that_everybody_can_change_is_refused(office: Office) -> None:
+def test_world_writable_passphrase_file_is_refused(office: Office) -> None:
     office.passphrase_file.chmod(0o666)
     assert "chmod 600" in office.run("list", code=1).stderr

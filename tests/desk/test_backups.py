@@ -30,7 +30,7 @@ class Unplugged(Exception):
     """The memory stick was pulled out."""
 
 
-def test_an_incomplete_file_never_gets_its_final_name(tmp_path: Path) -> None:
+def test_incomplete_file_never_gets_its_final_name(tmp_path: Path) -> None:
     def break_off() -> None:
         with writing_outside(tmp_path / "desk.age") as write:
             write(b"half")
@@ -42,7 +42,7 @@ def test_an_incomplete_file_never_gets_its_final_name(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_the_unfinished_file_of_a_crash_is_replaced(tmp_path: Path) -> None:
+def test_unfinished_file_of_a_crash_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "desk.age.unfinished").write_bytes(b"half of an earlier one")
     with writing_outside(tmp_path / "desk.age") as write:
         write(b"all of it")
@@ -51,7 +51,7 @@ def test_the_unfinished_file_of_a_crash_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "desk.age").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_created_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_file_created_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     def write_both() -> None:
         with writing_outside(tmp_path / "desk.age") as write:
             write(b"mine")
@@ -63,14 +63,14 @@ def test_a_file_created_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     assert names(tmp_path) == ["desk.age"]
 
 
-def test_a_backup_is_not_made_over_another_file(office: Office, file: Path) -> None:
+def test_backup_does_not_overwrite_an_existing_file(office: Office, file: Path) -> None:
     before = file.read_bytes()
     with office.open() as place, pytest.raises(AlreadyThere):
         backups.backup(place, file)
     assert file.read_bytes() == before
 
 
-def test_a_rehearsal_reports_the_contents_of_a_backup_and_leaves_nothing(
+def test_rehearsal_reports_backup_contents_and_leaves_nothing(
     office: Office, file: Path, tmp_path: Path
 ) -> None:
     assert office.passphrase_file.is_file()
@@ -84,7 +84,7 @@ def test_a_rehearsal_reports_the_contents_of_a_backup_and_leaves_nothing(
     assert office.run("rehearse", str(file), "--json").stdout.count('"threads": 1') == 1
 
 
-def test_a_rehearsal_needs_no_desk(office: Office, file: Path, tmp_path: Path) -> None:
+def test_rehearsal_needs_no_desk(office: Office, file: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "not" / "there"
     assert len(backups.rehearse(file, PASSPHRASE, office.machine, nowhere)) == 1
     assert not nowhere.parent.exists()
@@ -101,7 +101,7 @@ def test_a_rehearsal_needs_no_desk(office: Office, file: Path, tmp_path: Path) -
     ],
     ids=["a byte less", "half", "a changed bit", "a byte more", "empty"],
 )
-def test_a_rehearsal_of_a_damaged_backup_says_so_and_leaves_nothing(
+def test_rehearsal_of_damaged_backup_reports_it_and_leaves_nothing(
     office: Office, file: Path, tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:
     file.write_bytes(spoil(file.read_bytes()))
@@ -113,6 +113,6 @@ def test_a_rehearsal_of_a_damaged_backup_says_so_and_leaves_nothing(
     assert office.run("rehearse", str(file), code=1).stdout == ""
 
 
-def test_a_rehearsal_with_another_passphrase_is_refused(office: Office, file: Path) -> None:
+def test_rehearsal_with_wrong_passphrase_is_refused(office: Office, file: Path) -> None:
     with pytest.raises(WrongPassphrase):
         backups.rehearse(file, "een heel andere zin 1729", office.machine, office.folder)

@@ -37,7 +37,7 @@ def passed_on(office: Office, reporter: Reporter, peer: Peer) -> str:
     return reporter.mailbox
 
 
-def test_each_message_that_was_passed_on_is_read_once(
+def test_each_forwarded_message_is_parsed_once(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often its thread was passed on: the count grows with messages, not with threads."""
@@ -58,7 +58,7 @@ def test_each_message_that_was_passed_on_is_read_once(
     assert len(read) == PASSED_ON
 
 
-def test_a_list_opens_no_thread_that_has_not_changed(
+def test_list_opens_no_unchanged_thread(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.fetch_quietly()
@@ -77,7 +77,7 @@ def test_a_list_opens_no_thread_that_has_not_changed(
     assert office.json("list") == []
 
 
-def test_messages_beyond_the_limit_are_reported_as_not_read(
+def test_messages_beyond_the_limit_are_reported_as_unread(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.fetch_quietly()
@@ -95,7 +95,7 @@ def test_messages_beyond_the_limit_are_reported_as_not_read(
     ids=["zeros", "zip", "broken header", "nothing", "endless header"],
 )  # fmt: skip
 @pytest.mark.parametrize("what", ["attachment", "message"])
-def test_data_that_does_not_begin_as_a_sealed_file_is_not_kept(
+def test_data_without_sealed_header_is_not_kept(
     office: Office, reporter: Reporter, peer: Peer, thread: str, sent: bytes, what: str
 ) -> None:
     """It is the file that was listed, by its hash; nothing of it stays on the disk."""
@@ -107,7 +107,7 @@ def test_data_that_does_not_begin_as_a_sealed_file_is_not_kept(
     assert "Ik schrijf verder." in office.run("read", thread).stdout
 
 
-def test_the_rest_of_a_file_that_is_not_sealed_is_not_even_fetched(
+def test_unsealed_file_is_not_downloaded_to_its_end(
     office: Office, peer: Peer, thread: str
 ) -> None:
     peer.keep(thread, "attachment", "reporter", 2, bytes(40_000_000), [str(office.identity)])

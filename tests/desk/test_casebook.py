@@ -28,7 +28,7 @@ def _deliver(peer: Peer, reporter: Reporter, office: Office, plaintext: bytes, n
     return peer.keep(reporter.mailbox, "message", "reporter", n, sealed, [str(office.identity)])
 
 
-def test_a_forged_message_is_shown_as_not_verified(
+def test_forged_message_is_shown_as_unverified(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """Another text under the reporter's name, signed by somebody else."""
@@ -47,7 +47,7 @@ def test_a_forged_message_is_shown_as_not_verified(
     office.fetch_quietly()  # no alarm for what anybody with a code can do
 
 
-def test_a_message_for_somebody_else_is_named_as_passed_on(
+def test_message_for_another_counsellor_is_marked_as_forwarded(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     stranger = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
@@ -60,7 +60,7 @@ def test_a_message_for_somebody_else_is_named_as_passed_on(
     assert "passed on by somebody" in office.run("read", reporter.mailbox).stdout
 
 
-def test_a_file_that_no_key_opens_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
+def test_undecryptable_file_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
     sealed = age.seal(b" " * 8192, [Seed.generate().recipient()] * 2)
     peer.keep(reporter.mailbox, "message", "reporter", 2, sealed, [str(office.identity)])
     office.fetch()
@@ -68,7 +68,7 @@ def test_a_file_that_no_key_opens_is_shown(office: Office, reporter: Reporter, p
     assert "COULD NOT BE VERIFIED: none of your keys opens it" in text
 
 
-def test_a_missing_message_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
+def test_missing_message_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
     lost = reporter.write("Twee")
     reporter.write("Drie")
     peer.purge(lost)
@@ -78,7 +78,9 @@ def test_a_missing_message_is_shown(office: Office, reporter: Reporter, peer: Pe
     assert told in shown
 
 
-def test_a_beginning_for_somebody_else_is_not_called_removed(office: Office, peer: Peer) -> None:
+def test_beginning_addressed_to_another_counsellor_is_not_called_removed(
+    office: Office, peer: Peer
+) -> None:
     """The reporter first wrote to Bas, so nothing of it was ever meant for this desk."""
     bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     identity = bas.set_up()
@@ -100,9 +102,7 @@ def test_a_beginning_for_somebody_else_is_not_called_removed(office: Office, pee
     assert "removed:" not in shown[1]
 
 
-def test_a_colleagues_message_that_did_not_arrive_is_shown_as_missing(
-    office: Office, peer: Peer
-) -> None:
+def test_missing_message_of_a_colleague_is_shown(office: Office, peer: Peer) -> None:
     """The reporter had chosen both, so it was meant for this desk too."""
     bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     identity = bas.set_up()
@@ -123,7 +123,7 @@ def test_a_colleagues_message_that_did_not_arrive_is_shown_as_missing(
     )
 
 
-def test_names_are_kept_for_a_hundred_colleagues_and_those_who_left_too() -> None:
+def test_names_of_a_hundred_present_and_former_colleagues_are_kept() -> None:
     state = State("0" * 32, "n", (), "", Profile("n", "external", "both", ("nl",)))
     assert state.learn({"a": "Ada", "b": "Bo"})
     assert not state.learn({"b": "Bo"})
@@ -134,7 +134,7 @@ def test_names_are_kept_for_a_hundred_colleagues_and_those_who_left_too() -> Non
     assert "a" not in state.names
 
 
-def test_a_message_that_disappeared_is_reported(office: Office, reporter: Reporter) -> None:
+def test_message_that_disappeared_is_reported(office: Office, reporter: Reporter) -> None:
     reporter.write("Twee")
     office.fetch_quietly()
     with office.desk() as desk:
@@ -168,7 +168,7 @@ def test_files_are_listed_with_name_type_and_size(
     assert "  | file: foto<U+202E>gpj.exe (image/jpeg, 1234 bytes)" in text
 
 
-def test_a_thread_that_was_passed_on_is_checked_and_shown_as_such(
+def test_forwarded_thread_is_verified_and_shown_as_such(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """The reporter turns to another counsellor and takes the thread along."""
@@ -200,9 +200,7 @@ def test_a_thread_that_was_passed_on_is_checked_and_shown_as_such(
     assert "[passed on by the reporter" in other.run("read", reporter.mailbox).stdout
 
 
-def test_a_page_of_the_database_that_was_altered_is_noticed(
-    office: Office, reporter: Reporter
-) -> None:
+def test_altered_database_page_is_detected(office: Office, reporter: Reporter) -> None:
     """Whichever page a command reads: nothing altered is shown, and it is said what to do."""
     office.fetch_quietly()
     before = office.json("read", reporter.mailbox)["messages"]
@@ -225,7 +223,7 @@ def test_a_page_of_the_database_that_was_altered_is_noticed(
     assert refused > 5
 
 
-def test_a_resealed_copy_keeps_its_number_of_recipients(
+def test_resealed_copy_keeps_its_number_of_recipients(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """Sealed to one more than the signed line says: refused before and after the key is gone."""
@@ -242,7 +240,7 @@ def test_a_resealed_copy_keeps_its_number_of_recipients(
     assert [e.state for e in office.case(reporter.mailbox).entries] == before
 
 
-def test_a_thread_is_named_by_eight_characters_or_more(
+def test_thread_id_prefix_needs_at_least_eight_characters(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     office.fetch_quietly()
@@ -259,7 +257,7 @@ def test_a_thread_is_named_by_eight_characters_or_more(
             threads.find(place, reporter.mailbox[:8])
 
 
-def test_hostile_text_reaches_the_terminal_escaped(office: Office, peer: Peer) -> None:
+def test_hostile_text_is_escaped_in_the_terminal(office: Office, peer: Peer) -> None:
     """The contract's JSON holds them as they are, in ASCII; the page writes them out."""
     reporter = Reporter(peer, office.identity)
     reporter.report("Hoi\u202e\nThread 00\u2028[waiting]\u2066")

@@ -29,7 +29,7 @@ def thread(office: Office, reporter: Reporter) -> str:
     return reporter.mailbox
 
 
-def test_the_whole_job(tmp_path: Path, peer: Peer, clock: Clock) -> None:
+def test_whole_job_from_invitation_to_answer(tmp_path: Path, peer: Peer, clock: Clock) -> None:
     """From invitation to answer, with what a person reads on the way."""
     office = Office(tmp_path / "desk", peer, clock)
     (tmp_path / "invitation.json").write_bytes(peer.invitation())
@@ -83,7 +83,7 @@ def test_the_whole_job(tmp_path: Path, peer: Peer, clock: Clock) -> None:
     assert "you  (reply, number 1)\n  | Dank je wel.\n" in office.run("read", thread).stdout
 
 
-def test_list_and_read_for_programs(office: Office, thread: str) -> None:
+def test_list_and_read_give_json_for_programs(office: Office, thread: str) -> None:
     """The contract others script against."""
     (listed,) = office.json("list")
     assert listed["id"] == thread
@@ -98,7 +98,7 @@ def test_list_and_read_for_programs(office: Office, thread: str) -> None:
     assert office.json("list")[0]["unread"] == 0
 
 
-def test_every_kind_of_answer(
+def test_every_kind_of_answer_can_be_sent(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     bas = Office(tmp_path / "bas", peer, office.clock, "Bas de Wit").set_up()
@@ -155,20 +155,20 @@ def test_malformed_options_are_refused(raw: bytes) -> None:
         writing.options(raw)
 
 
-def test_options_in_another_coding_are_said_to_be_that() -> None:
+def test_options_in_wrong_encoding_are_reported_as_such() -> None:
     """Not that they are no TOML, which they are: so an editor of Windows saves them."""
     for coding in ("utf-16", "cp1252"):
         with pytest.raises(Unfit, match="Save it as UTF-8 and try again"):
             writing.options('text = "Kies één"'.encode(coding))
 
 
-def test_options_as_a_bare_list() -> None:
+def test_options_may_be_a_bare_list() -> None:
     one = {"title": "a", "pro": "b", "con": "c"}
     made = writing.options(json.dumps([one, one]).encode())
     assert made.body == {"text": "", "options": [one, one]}
 
 
-def test_an_answer_in_a_closed_thread_says_that_it_stays_closed(
+def test_answer_in_closed_thread_says_that_it_stays_closed(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     (tmp_path / "answer").write_text("Nog iets.\n")
@@ -181,7 +181,7 @@ def test_an_answer_in_a_closed_thread_says_that_it_stays_closed(
     assert "closed" not in office.run(*reply).stdout
 
 
-def test_forget_asks_and_says_what_it_did(office: Office, thread: str) -> None:
+def test_forget_asks_for_confirmation_and_reports_the_result(office: Office, thread: str) -> None:
     runner = CliRunner()
     options = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
     result = runner.invoke(main, [*options, "forget", thread], obj=office.machine, input="n\n")
@@ -196,7 +196,9 @@ def test_forget_asks_and_says_what_it_did(office: Office, thread: str) -> None:
     assert office.json("list") == []
 
 
-def test_export_is_readable_private_and_new(office: Office, thread: str, tmp_path: Path) -> None:
+def test_export_is_readable_private_and_never_overwrites(
+    office: Office, thread: str, tmp_path: Path
+) -> None:
     office.run("reply", thread, "--text-file", "-", given="Dank je wel.")
     out = tmp_path / "handover"
     said = office.run("export", thread, "--out", str(out))
@@ -209,7 +211,9 @@ def test_export_is_readable_private_and_new(office: Office, thread: str, tmp_pat
     office.run("export", thread, "--out", str(out), code=1)
 
 
-def test_keys_show_days_and_reveal_only_when_asked(office: Office, peer: Peer, thread: str) -> None:
+def test_keys_lists_days_and_reveals_secrets_only_on_request(
+    office: Office, peer: Peer, thread: str
+) -> None:
     said = office.run("keys")
     assert "key 2027-01-01 to 2027-01-31: a fetch from 2027-03-02 on destroys it" in said.stdout
     assert str(office.identity) in said.stdout
@@ -222,7 +226,7 @@ def test_keys_show_days_and_reveal_only_when_asked(office: Office, peer: Peer, t
     assert b"Het gaat over mijn chef." in age.open_sealed(sealed, seeds)
 
 
-def test_away_and_back(office: Office, peer: Peer, tmp_path: Path) -> None:
+def test_absence_can_be_announced_and_ended(office: Office, peer: Peer, tmp_path: Path) -> None:
     bas = Office(tmp_path / "bas", peer, office.clock, "Bas de Wit").set_up()
     mine = str(office.identity)
     said = office.run("away", "--until", "2027-08-15", "--stand-in", bas.fingerprint())
@@ -248,7 +252,7 @@ def test_away_and_back(office: Office, peer: Peer, tmp_path: Path) -> None:
     office.run("fetch")
 
 
-def test_backup_and_restore(office: Office, thread: str, tmp_path: Path) -> None:
+def test_backup_can_be_restored(office: Office, thread: str, tmp_path: Path) -> None:
     office.run("backup", str(tmp_path / "b.age"))
     assert stat.S_IMODE((tmp_path / "b.age").stat().st_mode) == 0o600
     office.run("backup", str(tmp_path / "b.age"), code=1)
@@ -260,7 +264,7 @@ def test_backup_and_restore(office: Office, thread: str, tmp_path: Path) -> None
     again.run("fetch")
 
 
-def test_one_desk_serves_two_sites_with_two_identities(
+def test_one_desk_serves_two_sites_with_separate_identities(
     office: Office, thread: str, clock: Clock, tmp_path: Path
 ) -> None:
     second = Peer(clock)
@@ -284,7 +288,7 @@ def test_one_desk_serves_two_sites_with_two_identities(
     assert office.run("list", "--site", "geen", code=1).stderr.startswith("No site")
 
 
-def test_move_takes_new_addresses_of_the_same_site_only(
+def test_move_accepts_only_addresses_of_the_same_site(
     office: Office, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
     line = json.loads(peer.invitation())
@@ -296,7 +300,7 @@ def test_move_takes_new_addresses_of_the_same_site_only(
     assert "another site" in office.run("move", "-", given=foreign, code=1).stderr
 
 
-def test_move_takes_a_way_there_with_the_address_that_needs_it(office: Office, peer: Peer) -> None:
+def test_move_accepts_a_proxy_for_an_address_that_needs_one(office: Office, peer: Peer) -> None:
     line = json.loads(peer.invitation())
     line["desk_origins"] = [f"http://{'a' * 56}.onion"]
     moved = json.dumps(line, sort_keys=True, separators=(",", ":"))
@@ -325,7 +329,7 @@ def test_move_takes_a_way_there_with_the_address_that_needs_it(office: Office, p
     [("", "no invitation"), ("{}", "no invitation"), ("x" * 20_000, "larger"),
      ('{"v":2}', "newer version")],
 )  # fmt: skip
-def test_an_invalid_invitation_is_refused(
+def test_invalid_invitation_is_refused(
     tmp_path: Path, peer: Peer, clock: Clock, given: str, told: str
 ) -> None:
     office = Office(tmp_path / "desk", peer, clock)
@@ -348,7 +352,7 @@ def test_an_invalid_invitation_is_refused(
     ],
     ids=["Notepad", "PowerShell", "broken by a mail program", "pasted"],
 )
-def test_an_invitation_is_read_however_it_was_saved(
+def test_invitation_is_read_in_any_text_encoding(
     tmp_path: Path, peer: Peer, clock: Clock, saved: Callable[[bytes], bytes]
 ) -> None:
     office = Office(tmp_path / "desk", peer, clock)
@@ -358,9 +362,7 @@ def test_an_invitation_is_read_however_it_was_saved(
     assert "Voorbeeld BV" in office.run("sites").stdout
 
 
-def test_init_leaves_nothing_behind_when_it_is_refused(
-    tmp_path: Path, peer: Peer, clock: Clock
-) -> None:
+def test_refused_init_leaves_nothing_behind(tmp_path: Path, peer: Peer, clock: Clock) -> None:
     office = Office(tmp_path / "desk", peer, clock)
     invitation = peer.invitation().decode()
     for arguments in (["--name", ""], ["--name", "Els", "--languages", "Dutch!"],
@@ -377,7 +379,7 @@ def test_init_leaves_nothing_behind_when_it_is_refused(
     office.run("init", "-", "--name", "Els", "--kind", "other", given=invitation, code=2)
 
 
-def test_a_passphrase_is_asked_for_and_a_new_one_twice(
+def test_existing_passphrase_is_asked_once_and_new_one_twice(
     tmp_path: Path, peer: Peer, clock: Clock
 ) -> None:
     office = Office(tmp_path / "desk", peer, clock)
@@ -405,7 +407,7 @@ def test_a_passphrase_is_asked_for_and_a_new_one_twice(
     assert done.exit_code == 0
 
 
-def test_the_folder_comes_from_option_environment_or_home(
+def test_folder_comes_from_option_environment_or_home(
     office: Office, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before or after the command; the later one counts."""
@@ -427,13 +429,13 @@ def test_the_folder_comes_from_option_environment_or_home(
     assert lost.stderr.startswith(f"There is no desk in {tmp_path}/klankbord-desk; make one with")
 
 
-def test_alarms_go_to_stderr_and_exit_with_1(office: Office, peer: Peer, thread: str) -> None:
+def test_alarms_go_to_stderr_with_exit_code_1(office: Office, peer: Peer, thread: str) -> None:
     peer.shown_cards = {}
     said = office.run("fetch", code=1)
     assert said.stderr.startswith("ALARM: the site shows no card for you")
 
 
-def test_hostile_names_of_a_site_are_harmless(tmp_path: Path, peer: Peer, clock: Clock) -> None:
+def test_hostile_site_names_are_harmless(tmp_path: Path, peer: Peer, clock: Clock) -> None:
     office = Office(tmp_path / "desk", peer, clock)
     line = {"v": 1, "origins": ["http://127.0.0.1:8000"], "site": peer.site,
             "name": "B\u202eV\u2066", "day": "2027-01-05"}  # fmt: skip
@@ -443,7 +445,7 @@ def test_hostile_names_of_a_site_are_harmless(tmp_path: Path, peer: Peer, clock:
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))
-def test_every_command_helps_and_ends_with_a_real_example(name: str) -> None:
+def test_every_commands_help_ends_with_a_valid_example(name: str) -> None:
     """The example is parsed by the command itself, so it cannot drift."""
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0

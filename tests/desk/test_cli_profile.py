@@ -15,7 +15,7 @@ def thread(office: Office, reporter: Reporter) -> str:
     return reporter.mailbox
 
 
-def test_the_profile_changes_with_the_next_fetch(office: Office, peer: Peer) -> None:
+def test_profile_changes_with_the_next_fetch(office: Office, peer: Peer) -> None:
     mine = str(office.identity)
     said = office.run("card", "--kind", "internal", "--languages", "nl")
     assert "Els de Vries; works at the organisation; for unwanted" in said.stderr
@@ -29,9 +29,7 @@ def test_the_profile_changes_with_the_next_fetch(office: Office, peer: Peer) -> 
     assert office.run("card", "--name", "", code=1).stderr.startswith("The card cannot be made")
 
 
-def test_a_register_number_and_a_sentence_are_given_and_taken_away(
-    office: Office, peer: Peer
-) -> None:
+def test_register_number_and_sentence_can_be_set_and_cleared(office: Office, peer: Peer) -> None:
     mine = str(office.identity)
     said = office.run(
         "card", "--register-number", "LVV 1234", "--sentence", "nl", "Vraag maar.",
@@ -60,7 +58,7 @@ def test_a_register_number_and_a_sentence_are_given_and_taken_away(
         (("--register-number", "1\u202e2"), "cannot be seen"),
     ],
 )
-def test_what_a_card_does_not_take_is_refused_and_changes_nothing(
+def test_invalid_card_values_are_refused_and_change_nothing(
     office: Office, wrong: tuple[str, ...], told: str
 ) -> None:
     assert told in office.run("card", "--name", "Ander", *wrong, code=1).stderr
@@ -68,7 +66,7 @@ def test_what_a_card_does_not_take_is_refused_and_changes_nothing(
         assert desk.state.profile.name == "Els de Vries"
 
 
-def test_a_card_that_nobody_has_changes_at_once(tmp_path: Path, peer: Peer, clock: Clock) -> None:
+def test_unpublished_card_changes_at_once(tmp_path: Path, peer: Peer, clock: Clock) -> None:
     office = Office(tmp_path / "desk", peer, clock)
     invitation = peer.invitation().decode()
     office.run("init", "-", "--name", "Els", "--kind", "external", given=invitation)
@@ -88,12 +86,12 @@ def test_offline_says_whether_anything_was_kept(office: Office, peer: Peer, thre
     assert "It is kept here" in said
 
 
-def test_list_shows_what_is_closed(office: Office, thread: str) -> None:
+def test_list_shows_closed_threads(office: Office, thread: str) -> None:
     office.run("notice", thread, "closed")
     assert office.run("list").stdout.endswith("  closed  \u201cHet gaat over mijn chef.\u201d\n")
     office.run("notice", thread, "reopened")
     assert "closed" not in office.run("list").stdout
 
 
-def test_another_language_is_refused(office: Office, thread: str) -> None:
+def test_unsupported_language_is_refused(office: Office, thread: str) -> None:
     office.run("notice", thread, "read", "--lang", "de", code=2)

@@ -27,7 +27,7 @@ def _successor(reporter: Reporter) -> object:
     return [*reporter.thread().genuine()][-1].body.get("successor")
 
 
-def test_identity_hex_and_groups_are_taken_without_a_question(
+def test_identity_hex_and_fingerprint_need_no_confirmation(
     office: Office, reporter: Reporter, bas: VerifyKey, thread: str
 ) -> None:
     for who in (str(bas), bas.hex, bas.fingerprint(), bas.fingerprint().upper().replace(" ", "")):
@@ -35,7 +35,7 @@ def test_identity_hex_and_groups_are_taken_without_a_question(
         assert _successor(reporter) == str(bas)
 
 
-def test_a_name_shows_the_groups_and_wants_them_confirmed(
+def test_name_shows_the_fingerprint_and_asks_for_confirmation(
     office: Office, reporter: Reporter, bas: VerifyKey, thread: str
 ) -> None:
     for given in ("n\n", ""):
@@ -49,7 +49,7 @@ def test_a_name_shows_the_groups_and_wants_them_confirmed(
     office.run("away", "--until", "2027-02-01", "--stand-in", "Bas de Wit", given="y\n")
 
 
-def test_a_card_that_goes_by_somebodys_groups_is_not_meant(
+def test_card_named_after_anothers_fingerprint_is_not_matched(
     office: Office, peer: Peer, clock: Clock, bas: VerifyKey, thread: str
 ) -> None:
     """The server shows a card of its own whose name is the other's groups, and hides the other."""
@@ -60,7 +60,7 @@ def test_a_card_that_goes_by_somebodys_groups_is_not_meant(
         assert office.run(*_ask(thread, who), given="y\n", code=1).stderr.startswith("No counsel")
 
 
-def test_a_card_of_another_site_is_no_colleagues(
+def test_card_of_another_site_is_not_a_colleagues(
     office: Office, peer: Peer, clock: Clock, thread: str
 ) -> None:
     other = Peer(clock)
@@ -71,7 +71,7 @@ def test_a_card_of_another_site_is_no_colleagues(
         assert office.run(*_ask(thread, who), given="y\n", code=1).stderr.startswith("No counsel")
 
 
-def test_nobody_and_oneself_are_refused(office: Office, thread: str) -> None:
+def test_unknown_colleague_and_oneself_are_refused(office: Office, thread: str) -> None:
     assert "No counsellor" in office.run(*_ask(thread, "Niemand"), code=1).stderr
     own = str(office.identity)
     assert "yourself" in office.run(*_ask(thread, own), code=1).stderr
@@ -80,7 +80,7 @@ def test_nobody_and_oneself_are_refused(office: Office, thread: str) -> None:
     )
 
 
-def test_a_counsellor_no_longer_chosen_is_told_why_nothing_can_be_written(
+def test_counsellor_no_longer_chosen_is_told_why_writing_is_impossible(
     office: Office, reporter: Reporter, bas: VerifyKey, thread: str
 ) -> None:
     reporter.wanted = (bas,)

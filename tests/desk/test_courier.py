@@ -160,7 +160,7 @@ def dial() -> Iterator[Dial]:
 
 
 @pytest.mark.parametrize("kind", ["socks5h", "http"])
-def test_an_onion_is_reached_by_name_through_the_proxy(dial: Dial, kind: str) -> None:
+def test_onion_name_is_resolved_by_the_proxy(dial: Dial, kind: str) -> None:
     """The name is left to the proxy; the watch goes under another name, so over another circuit."""
     with serving(_answers) as (port, heads), proxying(kind, port) as (proxy, asked):
         courier = dial(ONION, proxy=Proxy(kind, "127.0.0.1", proxy))
@@ -173,7 +173,7 @@ def test_an_onion_is_reached_by_name_through_the_proxy(dial: Dial, kind: str) ->
     assert heads[0].startswith("GET /api/desk/challenge HTTP/1.1\n")  # not as a proxy request
 
 
-def test_a_desk_asks_at_its_own_address_and_looks_at_that_of_reporters(dial: Dial) -> None:
+def test_desk_sends_to_its_own_address_and_verifies_the_reporters_address(dial: Dial) -> None:
     """At its own the server would know who looks, and could show a desk the cards it expects."""
     with serving(_answers) as (own, asked), serving(_answers) as (public, looked):
         courier = dial(f"http://127.0.0.1:{public}", desks=[f"http://127.0.0.1:{own}"])
@@ -183,7 +183,7 @@ def test_a_desk_asks_at_its_own_address_and_looks_at_that_of_reporters(dial: Dia
     assert [head.split()[1] for head in looked] == ["/api/site"]
 
 
-def test_where_its_own_address_cannot_be_reached_a_desk_says_so(dial: Dial) -> None:
+def test_unreachable_desk_address_is_reported(dial: Dial) -> None:
     """It does not go to another instead: there it would be refused, and seen."""
     with serving(_answers) as (public, asked):
         courier = dial(f"http://127.0.0.1:{public}", desks=[f"http://127.0.0.1:{free_port()}"])
@@ -201,7 +201,7 @@ def test_no_header_identifies_the_desk(dial: Dial) -> None:
     assert names == [{"host"}, {"host", "authorization"}, {"host"}]
 
 
-def test_the_request_is_signed_as_it_is_sent(dial: Dial) -> None:
+def test_request_is_signed_exactly_as_sent(dial: Dial) -> None:
     with serving(_answers) as (port, heads):
         origin, key = f"http://127.0.0.1:{port}", SigningKey.generate()
         courier = dial(origin, key=key)
@@ -221,7 +221,7 @@ def test_the_request_is_signed_as_it_is_sent(dial: Dial) -> None:
      (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "), (b"", b"")],
     ids=["hints for ever", "status", "headers", "body", "silence"],
 )  # fmt: skip
-def test_one_deadline_bounds_the_whole_exchange(first: bytes, again: bytes) -> None:
+def test_one_deadline_limits_the_whole_exchange(first: bytes, again: bytes) -> None:
     """A server that drips: each piece comes soon, the answer never."""
     with dripping(first, again) as port:
         started = time.monotonic()
@@ -230,7 +230,7 @@ def test_one_deadline_bounds_the_whole_exchange(first: bytes, again: bytes) -> N
         assert time.monotonic() - started > 0.4  # and it comes to an end
 
 
-def test_the_deadline_holds_for_what_is_sent_and_for_a_proxy() -> None:
+def test_deadline_also_limits_upload_and_proxy() -> None:
     """Each of these would go on for ever."""
     with dripping(b"", b"") as port, pytest.raises(CannotReach):  # reads nothing either
         _whole_answer(HttpTransport(None), f"http://127.0.0.1:{port}", b"x" * 20_000_000)
@@ -242,7 +242,7 @@ def test_the_deadline_holds_for_what_is_sent_and_for_a_proxy() -> None:
             _whole_answer(HttpTransport(Proxy(kind, "127.0.0.1", port)), ONION, b"")
 
 
-def test_the_deadline_is_that_of_one_exchange_not_of_the_connection() -> None:
+def test_deadline_applies_to_one_exchange_not_to_the_connection() -> None:
     """Three exchanges and the time between them take longer than one may."""
     with serving(_answers) as (port, _), contextlib.closing(HttpTransport(None)) as transport:
         for _ in range(3):
@@ -276,7 +276,7 @@ def dripping(first: bytes, again: bytes) -> Iterator[int]:
             over.set()
 
 
-def test_a_redirect_is_not_followed(dial: Dial) -> None:
+def test_redirect_is_not_followed(dial: Dial) -> None:
     with serving(_answers) as (other, seen):
 
         def away(_: object) -> tuple[int, dict[str, str], bytes]:
@@ -287,7 +287,7 @@ def test_a_redirect_is_not_followed(dial: Dial) -> None:
         assert seen == []
 
 
-def test_an_endless_answer_is_abandoned(dial: Dial) -> None:
+def test_endless_response_is_abandoned(dial: Dial) -> None:
     def endless(_: object) -> tuple[int, dict[str, str], bytes]:
         return 200, {}, b"[" * (5 * 1024 * 1024)
 
@@ -301,7 +301,7 @@ def test_an_endless_answer_is_abandoned(dial: Dial) -> None:
      b"[" * 100_000, b'{"token":"a\\r\\nX: y","day":"2027-01-05"}',
      b'{"token":"a","day":"2027-01-05"' + b" " * 50],
 )  # fmt: skip
-def test_a_malformed_answer_is_one_sentence(dial: Dial, body: bytes) -> None:
+def test_malformed_response_is_reported_in_one_sentence(dial: Dial, body: bytes) -> None:
     with serving(lambda _: (200, {}, body)) as (port, _), pytest.raises(BadAnswer):
         dial(f"http://127.0.0.1:{port}").challenge()
 
@@ -327,7 +327,7 @@ def test_each_refusal_has_its_own_error(
      b'{"mailboxes":[{"id":"%s","newest":[{"by":"reporter","n":-1}]}]}' % (b"ab" * 32),
      b'{"mailboxes":[{"id":"../x","newest":[]}]}', b'{"mailboxes":{}}', b'{"mailboxes":[1]}'],
 )  # fmt: skip
-def test_nothing_malformed_reaches_the_state(dial: Dial, body: bytes) -> None:
+def test_malformed_data_does_not_reach_the_state(dial: Dial, body: bytes) -> None:
     def hostile(handler: http.server.BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
         return _answers(handler) if "challenge" in handler.path else (200, {}, body)
 
@@ -335,7 +335,7 @@ def test_nothing_malformed_reaches_the_state(dial: Dial, body: bytes) -> None:
         dial(f"http://127.0.0.1:{port}").mailboxes()
 
 
-def test_the_next_address_is_tried(dial: Dial) -> None:
+def test_next_address_is_tried(dial: Dial) -> None:
     with serving(_answers) as (port, _):
         origins = ["http://127.0.0.1:1", f"http://127.0.0.1:{port}"]
         courier = dial(*origins)
@@ -344,14 +344,14 @@ def test_the_next_address_is_tried(dial: Dial) -> None:
             dial("http://127.0.0.1:1").challenge()
 
 
-def test_another_site_at_the_address_is_noticed(dial: Dial) -> None:
+def test_different_site_at_the_address_is_detected(dial: Dial) -> None:
     with serving(_answers) as (port, _):
         courier = dial(f"http://127.0.0.1:{port}", site="ef" * 16)
         with pytest.raises(BadAnswer, match="Another site"):
             courier.shown()
 
 
-def test_a_proxy_that_refuses_is_one_sentence(dial: Dial) -> None:
+def test_refusing_proxy_is_reported_in_one_sentence(dial: Dial) -> None:
     class Refuses(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             self.request.recv(100)
@@ -368,7 +368,7 @@ def test_a_proxy_that_refuses_is_one_sentence(dial: Dial) -> None:
      "https://example.org:99999", "http://127.0.0.1.example.org", "http://localhost.example.org",
      "https://example.org\n", ONION],
 )  # fmt: skip
-def test_addresses_that_are_not_dialled(origin: str) -> None:
+def test_refused_addresses_are_not_dialled(origin: str) -> None:
     with pytest.raises(Unfit):
         read_origin(origin, None)
 
@@ -377,11 +377,11 @@ def test_addresses_that_are_not_dialled(origin: str) -> None:
     "origin",
     ["https://example.org", "http://127.0.0.1:8000", "http://[::1]:80000"[:-1], "http://localhost"],
 )
-def test_addresses_that_are_dialled(origin: str) -> None:
+def test_accepted_addresses_are_dialled(origin: str) -> None:
     assert read_origin(origin, None).text == origin
 
 
-def test_onions_only_through_a_proxy_and_loopback_past_it(dial: Dial) -> None:
+def test_onions_need_a_proxy_and_loopback_bypasses_it(dial: Dial) -> None:
     assert read_origin(ONION, Proxy("socks5h", "127.0.0.1", 9050)).onion
     assert Origin("", "", "127.0.0.1", 1).loopback
     assert not Origin("", "", "127.0.0.1.nl", 1).loopback
@@ -399,7 +399,7 @@ def test_malformed_proxies_are_refused(text: str) -> None:
         read_proxy(text)
 
 
-def test_a_tor_that_does_not_run_is_named_and_not_the_server() -> None:
+def test_stopped_tor_is_named_instead_of_the_server() -> None:
     port = free_port()
     transport = HttpTransport(read_proxy(f"socks5h://127.0.0.1:{port}"))
     with (

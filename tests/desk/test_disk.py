@@ -33,7 +33,7 @@ def disk(tmp_path: Path, clock: Clock) -> Disk:
     return made
 
 
-def test_a_write_is_the_old_or_the_new_at_every_step(tmp_path: Path, clock: Clock) -> None:
+def test_write_is_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
     """Killed before, between and after all steps of replacing a vault."""
     steps: list[str] = []
     disk = Disk(tmp_path / "desk", clock, steps.append)
@@ -65,7 +65,7 @@ def test_a_write_is_the_old_or_the_new_at_every_step(tmp_path: Path, clock: Cloc
         assert (other in left.sites) is (kill_at >= 3)
 
 
-def test_a_file_half_written_by_a_dead_process_is_swept(disk: Disk) -> None:
+def test_partial_file_of_a_dead_process_is_removed(disk: Disk) -> None:
     disk.write("sites/x/state.age", b"old")
     leftover = disk.path("sites/x/state.age.new")
     leftover.write_bytes(b"half")
@@ -75,9 +75,7 @@ def test_a_file_half_written_by_a_dead_process_is_swept(disk: Disk) -> None:
     assert disk.read("sites/x/state.age") == b"old"
 
 
-def test_files_of_a_group_are_each_the_old_or_the_new_at_every_step(
-    tmp_path: Path, clock: Clock
-) -> None:
+def test_grouped_writes_are_each_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
     """None is in place before all are synced; killed at any step, no other file is left."""
     names = ("a", "sites/x/b", "sites/x/c")
 
@@ -112,7 +110,7 @@ def test_files_of_a_group_are_each_the_old_or_the_new_at_every_step(
         assert not list(plain.root.rglob("*.new"))
 
 
-def test_of_a_file_that_a_group_writes_twice_the_later_one_is_kept(disk: Disk) -> None:
+def test_later_write_of_a_file_in_a_group_wins(disk: Disk) -> None:
     """The earlier one is in place first: its file is closed, as a ResourceWarning would say."""
     with disk.together() as group:
         for data in (b"first", b"second"):
@@ -122,7 +120,7 @@ def test_of_a_file_that_a_group_writes_twice_the_later_one_is_kept(disk: Disk) -
     assert [path.name for path in disk.root.iterdir()] == ["a"]
 
 
-def test_a_group_that_cannot_be_synced_puts_nothing_in_place(
+def test_group_that_cannot_be_synced_replaces_nothing(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk may say so only then."""
@@ -142,7 +140,7 @@ def test_a_group_that_cannot_be_synced_puts_nothing_in_place(
     assert not [path for path in disk.root.rglob("*") if path.is_file()]
 
 
-def test_once_never_overwrites(disk: Disk) -> None:
+def test_write_once_never_overwrites(disk: Disk) -> None:
     disk.write("vault.age", b"first", once=True)
     with pytest.raises(AlreadyThere):
         disk.write("vault.age", b"second", once=True)
@@ -161,7 +159,7 @@ def test_files_are_private_and_their_times_show_no_hour(office: Office, reporter
         assert (path, state.st_mtime) == (path, midnight)
 
 
-def test_the_names_on_the_disk_are_ids_and_fixed_words(office: Office, reporter: Reporter) -> None:
+def test_file_names_are_only_ids_and_fixed_words(office: Office, reporter: Reporter) -> None:
     (item,) = reporter.attach("Zie de foto", ("foto van mijn chef.jpg", "image/jpeg", b"x"))
     office.fetch_quietly()
     site = office.peer.site
@@ -182,7 +180,7 @@ def _hold(
         done.wait(60)
 
 
-def test_a_second_desk_on_the_folder_is_told_to_wait(office: Office) -> None:
+def test_second_desk_on_the_folder_is_told_to_wait(office: Office) -> None:
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(office.folder, ready, done))
@@ -197,7 +195,7 @@ def test_a_second_desk_on_the_folder_is_told_to_wait(office: Office) -> None:
     office.fetch_quietly()
 
 
-def test_the_lock_ends_with_the_process_that_held_it(office: Office) -> None:
+def test_lock_ends_with_the_process_that_held_it(office: Office) -> None:
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(office.folder, ready, done))
@@ -208,7 +206,7 @@ def test_the_lock_ends_with_the_process_that_held_it(office: Office) -> None:
     office.fetch_quietly()
 
 
-def test_a_wrong_passphrase_and_a_damaged_vault_have_different_errors(office: Office) -> None:
+def test_wrong_passphrase_and_damaged_vault_give_different_errors(office: Office) -> None:
     disk = Disk(office.folder, office.clock)
     with pytest.raises(WrongPassphrase):
         Vault.open(disk, "iets heel anders dan eerst")
@@ -219,18 +217,18 @@ def test_a_wrong_passphrase_and_a_damaged_vault_have_different_errors(office: Of
         Vault.open(disk, PASSPHRASE)
 
 
-def test_a_short_passphrase_is_explained(disk: Disk) -> None:
+def test_short_passphrase_is_explained(disk: Disk) -> None:
     with pytest.raises(Unfit, match="at least 16"):
         Vault.create(disk, "kort", log_n=CHEAP_FOR_TESTS)
 
 
-def test_no_desk_here(tmp_path: Path, clock: Clock) -> None:
+def test_missing_desk_is_reported(tmp_path: Path, clock: Clock) -> None:
     with pytest.raises(NotSetUp, match="init"), Disk(tmp_path / "none", clock).locked():
         pass
 
 
 @pytest.mark.slow
-def test_the_usual_cost_is_what_the_protocol_asks_for(disk: Disk) -> None:
+def test_default_scrypt_cost_is_the_protocols(disk: Disk) -> None:
     """log N 18, and nothing in the environment makes it cheaper."""
     made = Vault.create(disk, PASSPHRASE)
     made.save(once=True)
@@ -239,7 +237,7 @@ def test_the_usual_cost_is_what_the_protocol_asks_for(disk: Disk) -> None:
     assert header[3] == b"18"
 
 
-def test_outside_files_are_new_and_private(tmp_path: Path) -> None:
+def test_exported_files_are_new_and_private(tmp_path: Path) -> None:
     write_outside(tmp_path / "out", b"x")
     assert stat.S_IMODE(os.stat(tmp_path / "out").st_mode) == 0o600
     with pytest.raises(AlreadyThere):
@@ -247,7 +245,7 @@ def test_outside_files_are_new_and_private(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == b"x"
 
 
-def test_a_crash_at_any_step_of_init_is_finished_by_the_same_command(
+def test_repeating_init_completes_a_crashed_one(
     tmp_path: Path, peer: Peer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The injected hook stands where the disk tells its steps."""
@@ -281,9 +279,7 @@ def test_a_crash_at_any_step_of_init_is_finished_by_the_same_command(
     office.fetch_quietly()
 
 
-def test_sites_that_are_fetched_at_once_may_all_be_the_first_to_need_a_folder(
-    tmp_path: Path, clock: Clock
-) -> None:
+def test_concurrent_fetches_can_create_the_same_folder(tmp_path: Path, clock: Clock) -> None:
     for attempt in range(30):
         disk = Disk(tmp_path / str(attempt), clock)
         disk.make()

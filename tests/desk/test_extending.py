@@ -9,7 +9,7 @@ from tests.support.fake_server import Clock, Peer, Reporter
 @pytest.mark.parametrize(
     ("language", "said"), [("nl", "blijft langer staan"), ("en", "is kept longer")]
 )
-def test_the_reporter_reads_in_their_language_that_the_thread_is_kept_longer(
+def test_reporter_is_told_in_their_language_that_the_thread_is_extended(
     office: Office, peer: Peer, clock: Clock, language: str, said: str
 ) -> None:
     reporter = Reporter(peer, office.identity)
@@ -25,9 +25,7 @@ def test_the_reporter_reads_in_their_language_that_the_thread_is_kept_longer(
     assert office.json("list")[0]["turn"] == "counsellor", "it is no answer"
 
 
-def test_a_closed_thread_is_not_kept_longer(
-    office: Office, reporter: Reporter, thread: str
-) -> None:
+def test_closed_thread_is_not_extended(office: Office, reporter: Reporter, thread: str) -> None:
     office.run("notice", thread, "closed")
     before = reporter.texts()
     assert "Reopen it first" in office.run("extend", thread, code=1).stderr

@@ -40,7 +40,7 @@ def states(office: Office, thread: str, code: int = 0) -> dict[str, str]:
     return {one["item"]: one["state"] for one in json.loads(shown)}
 
 
-def test_what_is_saved_is_what_was_sent_and_the_server_sees_padded_sizes(
+def test_saved_file_equals_sent_file_and_server_sees_padded_sizes(
     office: Office, peer: Peer, tmp_path: Path, long_run: bool
 ) -> None:
     chance = random.Random(seed())  # noqa: S311 - sizes, no secrets
@@ -66,7 +66,7 @@ def test_what_is_saved_is_what_was_sent_and_the_server_sees_padded_sizes(
         peer.gone.add(reporter.mailbox)
 
 
-def test_no_plain_text_of_a_file_lies_in_the_desks_folder(
+def test_desk_folder_contains_no_plaintext_of_a_file(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, answer: list[str]
 ) -> None:
     reporter.attach("Een", ("mijn-foto.bin", "application/octet-stream", PATTERN))
@@ -109,7 +109,7 @@ LIES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_file_that_the_server_altered_is_refused_and_named(
+def test_altered_file_is_refused_and_named(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, lie: str
 ) -> None:
     (item,) = reporter.attach("Een", ("foto.jpg", "image/jpeg", bytes(200_000)))
@@ -123,7 +123,7 @@ def test_a_file_that_the_server_altered_is_refused_and_named(
     assert not (tmp_path / "x").exists()
 
 
-def test_a_file_in_place_of_another_is_refused(
+def test_swapped_file_is_refused(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     one, two = reporter.attach("Twee", ("a", "text/plain", b"a"), ("b", "text/plain", b"b"))
@@ -132,7 +132,7 @@ def test_a_file_in_place_of_another_is_refused(
     assert states(office, thread, code=1) == {one: "swapped", two: "here"}
 
 
-def test_a_file_that_is_listed_but_not_delivered_is_shown_as_withheld(
+def test_listed_but_undelivered_file_is_shown_as_withheld(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"a"))
@@ -145,7 +145,7 @@ def test_a_file_that_is_listed_but_not_delivered_is_shown_as_withheld(
     assert states(office, thread) == {item: "here"}
 
 
-def test_a_file_that_is_not_even_listed_is_missing(
+def test_unlisted_file_is_shown_as_missing(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"a"))
@@ -157,7 +157,7 @@ def test_a_file_that_is_not_even_listed_is_missing(
     assert shown["state"] == "missing"
 
 
-def test_a_file_that_no_message_names_is_added_and_not_opened(
+def test_file_named_by_no_message_is_shown_as_added_and_not_opened(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"a"))
@@ -173,7 +173,7 @@ def test_a_file_that_no_message_names_is_added_and_not_opened(
     assert not (tmp_path / "x").exists()
 
 
-def test_a_file_whose_message_has_not_come_is_no_alarm(
+def test_file_without_its_message_yet_raises_no_alarm(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"a"))
@@ -183,7 +183,7 @@ def test_a_file_whose_message_has_not_come_is_no_alarm(
     assert states(office, thread) == {item: "early"}
 
 
-def test_a_file_that_the_server_calls_a_message_is_what_the_signature_says(
+def test_signature_decides_whether_an_item_is_a_file(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     (item,) = reporter.attach("Een", ("a.bin", "application/octet-stream", PATTERN))
@@ -199,7 +199,7 @@ def test_a_file_that_the_server_calls_a_message_is_what_the_signature_says(
     ("size", "state"), [(99, "other_size"), (101, "other_size"), (40_000, "other_size"),
                         (100, "here")],
 )  # fmt: skip
-def test_a_size_that_is_not_as_signed_is_named(
+def test_size_differing_from_the_signed_one_is_reported(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, size: int, state: str
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"y" * 99 + b"z"), sizes=[size])
@@ -214,7 +214,7 @@ def test_a_size_that_is_not_as_signed_is_named(
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "gone", "another"])
-def test_a_file_that_was_altered_on_this_disk_is_named(
+def test_file_altered_on_this_disk_is_reported(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, how: str
 ) -> None:
     item, two = reporter.attach("Een", ("a", "text/plain", PATTERN), ("b", "text/plain", b"b"))
@@ -236,7 +236,7 @@ def test_a_file_that_was_altered_on_this_disk_is_named(
     assert not (tmp_path / "x").exists()
 
 
-def test_a_file_is_read_after_its_key_was_destroyed(
+def test_file_can_be_read_after_its_sealing_key_was_destroyed(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, clock: Clock
 ) -> None:
     """By the file key that the database keeps: the same bytes come out."""
@@ -256,7 +256,7 @@ def test_a_file_is_read_after_its_key_was_destroyed(
 # where it is written
 
 
-def test_a_file_is_saved_once_for_its_owner_only_without_an_hour(
+def test_saved_file_is_private_and_its_time_shows_no_hour(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     (item,) = reporter.attach("Een", ("../../x.txt", "text/plain", PATTERN))
@@ -279,7 +279,7 @@ def test_a_file_is_saved_once_for_its_owner_only_without_an_hour(
     assert saved.read_bytes() == b"mine"
 
 
-def test_a_second_file_of_one_name_in_a_folder_gets_a_number(
+def test_second_file_of_the_same_name_gets_a_number(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     one, two = reporter.attach(
@@ -292,7 +292,7 @@ def test_a_second_file_of_one_name_in_a_folder_gets_a_number(
     assert (tmp_path / "image (2).jpg").read_bytes() == b"b"
 
 
-def test_a_link_is_not_followed(
+def test_link_is_not_followed(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     (item,) = reporter.attach("Een", ("x.txt", "text/plain", PATTERN))
@@ -302,7 +302,7 @@ def test_a_link_is_not_followed(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_full_disk_leaves_nothing(
+def test_full_disk_leaves_nothing(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (item,) = reporter.attach("Een", ("x.bin", "application/octet-stream", bytes(200_000)))
@@ -318,12 +318,12 @@ def test_a_full_disk_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", ["1234567", "ffffffff", "zz"])
-def test_an_unknown_file_is_reported_as_such(office: Office, thread: str, name: str) -> None:
+def test_unknown_file_is_reported(office: Office, thread: str, name: str) -> None:
     told = office.run("save", thread, name, "--out", "x", code=1)
     assert "'files'" in told.output
 
 
-def test_a_large_file_takes_no_large_memory(
+def test_large_file_needs_little_memory(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     """Sealing one, and reading one to its end twice and writing it, each in a few chunks."""

@@ -43,7 +43,7 @@ def _kept_texts(office: Office) -> list[str]:
     return office.texts(mailbox)
 
 
-def test_in_april_nothing_from_january_opens_if_all_was_fetched(
+def test_fetched_january_messages_cannot_be_opened_in_april(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     for day in ("2027-02-03", "2027-03-01", "2027-04-04"):
@@ -55,7 +55,7 @@ def test_in_april_nothing_from_january_opens_if_all_was_fetched(
     assert not any(b"vergeten" in file.read_bytes() for file in _files(thief))
 
 
-def test_in_september_nothing_from_january_opens_in_any_case(
+def test_unfetched_january_messages_cannot_be_opened_in_september(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     """Not fetched since; the first round after seven months destroys the key."""
@@ -65,7 +65,7 @@ def test_in_september_nothing_from_january_opens_in_any_case(
     assert _kept_texts(office) == ["Dit blijft bewaard.", "Ook dit blijft."]
 
 
-def test_the_key_goes_on_the_day_that_was_announced(
+def test_key_is_destroyed_on_the_announced_day(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     """30 days after the end of January, and the inbox was read after 1 February."""
@@ -75,7 +75,7 @@ def test_the_key_goes_on_the_day_that_was_announced(
         assert len(stolen(office.folder).opens(january)) == left
 
 
-def test_an_inbox_that_is_not_read_to_its_end_keeps_the_key_until_day_210(
+def test_incompletely_read_inbox_keeps_the_key_until_day_210(
     office: Office, january: list[bytes], peer: Peer, clock: Clock
 ) -> None:
     """A server that hands over another file than listed: the key may still be needed."""
@@ -91,7 +91,7 @@ def test_an_inbox_that_is_not_read_to_its_end_keeps_the_key_until_day_210(
         assert bool(stolen(office.folder).opens(january)) is left
 
 
-def test_kept_messages_are_never_readable_on_the_disk(
+def test_kept_messages_are_never_readable_on_disk(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     clock.to("2027-04-04")
@@ -104,7 +104,7 @@ def test_kept_messages_are_never_readable_on_the_disk(
         assert not data.startswith(b"SQLite format 3")
 
 
-def test_killed_at_any_step_of_destroying_nothing_that_is_kept_is_lost(
+def test_kill_during_key_destruction_loses_no_kept_message(
     office: Office,
     january: list[bytes],
     peer: Peer,
@@ -160,7 +160,7 @@ def _killed(
 
 
 @pytest.mark.parametrize("back", ["2027-03-08", "2027-05-02"], ids=["five weeks", "three months"])
-def test_an_absence_loses_nothing(office: Office, peer: Peer, clock: Clock, back: str) -> None:
+def test_absence_loses_nothing(office: Office, peer: Peer, clock: Clock, back: str) -> None:
     """What was written during the whole leave opens on the day of return."""
     clock.to("2027-01-30")
     office.fetch_quietly()
@@ -179,7 +179,7 @@ def test_an_absence_loses_nothing(office: Office, peer: Peer, clock: Clock, back
 
 
 @pytest.mark.parametrize("wrong", ["2028-01-12", "2026-01-12"], ids=["a year on", "a year back"])
-def test_a_clock_one_year_wrong_destroys_nothing(
+def test_clock_one_year_wrong_destroys_nothing(
     office: Office, january: list[bytes], peer: Peer, clock: Clock, wrong: str
 ) -> None:
     clock.to("2027-01-12")
@@ -216,7 +216,7 @@ def yesterday(office: Office, reporter: Reporter, peer: Peer) -> Path:
 FORGOTTEN = ("Het gaat over mijn chef.", "Zie de foto", "chef.jpg", "Mijn antwoord daarop.")
 
 
-def test_forgotten_messages_are_in_no_page_of_the_database(
+def test_forgotten_messages_are_in_no_database_page(
     office: Office, reporter: Reporter, yesterday: Path
 ) -> None:
     """Freed pages and the index of words included; before, all of it stands there."""
@@ -231,7 +231,7 @@ def test_forgotten_messages_are_in_no_page_of_the_database(
     assert _kept_texts(office) == ["Dit blijft bewaard."]
 
 
-def test_yesterdays_files_with_todays_vault_open_nothing_that_was_forgotten(
+def test_older_database_copy_with_current_vault_reveals_nothing_forgotten(
     office: Office, reporter: Reporter, yesterday: Path
 ) -> None:
     """Database, items and bodies as copied before; a vault of before opens them (the control)."""
@@ -249,7 +249,7 @@ def test_yesterdays_files_with_todays_vault_open_nothing_that_was_forgotten(
     assert thief.file_keys == []
 
 
-def test_each_destruction_of_a_key_leaves_older_copies_of_the_database_closed(
+def test_older_database_copies_stay_closed_after_each_key_destruction(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     before = Path(shutil.copytree(office.folder, office.folder.with_name("before")))
@@ -261,7 +261,7 @@ def test_each_destruction_of_a_key_leaves_older_copies_of_the_database_closed(
     assert _kept_texts(office) == ["Dit blijft bewaard.", "Ook dit blijft."]
 
 
-def test_killed_at_any_step_of_forgetting_the_desk_opens_and_no_old_key_remains(
+def test_kill_during_forget_leaves_a_desk_that_opens_and_no_old_key(
     office: Office, reporter: Reporter, yesterday: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while rows go, while the new file is written, at the switch and after it."""

@@ -132,7 +132,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_once, "TOLD_EVERY", 0.2)
 
 
-def test_five_hanging_sites_are_named_and_the_other_twenty_are_fetched(
+def test_five_hanging_sites_are_named_and_the_other_twenty_fetched(
     many: tuple[Offices, Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offices, machine = many
@@ -152,7 +152,7 @@ def test_five_hanging_sites_are_named_and_the_other_twenty_are_fetched(
     assert re.search(r"\d( and \d+ more)?\.$", first)  # more while others are still at work
 
 
-def test_the_page_shows_the_sites_it_waits_for_and_the_others_results(
+def test_page_shows_pending_sites_and_the_others_results(
     many: tuple[Offices, Machine], hung: list[Hung]
 ) -> None:
     offices, machine = many
@@ -172,7 +172,7 @@ def test_the_page_shows_the_sites_it_waits_for_and_the_others_results(
     lock.end()
 
 
-def test_a_lock_does_not_wait_for_those_that_hang_and_the_passphrase_opens_it_again(
+def test_lock_does_not_wait_for_hanging_sites(
     many: tuple[Offices, Machine],
 ) -> None:
     """By the button within seconds; by itself after a grace, which a person who comes back ends."""
@@ -213,7 +213,7 @@ def test_a_lock_does_not_wait_for_those_that_hang_and_the_passphrase_opens_it_ag
 
 
 @pytest.mark.long
-def test_a_fetch_with_five_hanging_sites_ends_within_a_minute(
+def test_fetch_with_five_hanging_sites_ends_within_a_minute(
     many: tuple[Offices, Machine],
 ) -> None:
     offices, machine = many

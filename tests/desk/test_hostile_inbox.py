@@ -9,9 +9,7 @@ from tests.support import fake_server as peer_module
 from tests.support.fake_server import Peer, Reporter
 
 
-def test_a_report_that_is_called_a_file_is_shown(
-    office: Office, reporter: Reporter, peer: Peer
-) -> None:
+def test_report_labelled_as_file_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
     (kept,) = peer.items.values()
     kept.what = "attachment"
     said = office.run("fetch", code=1)
@@ -22,7 +20,7 @@ def test_a_report_that_is_called_a_file_is_shown(
     office.fetch_quietly()
 
 
-def test_an_item_called_a_file_that_cannot_be_opened_is_shown_as_such(
+def test_undecryptable_item_labelled_as_file_is_shown_as_unverified(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     (kept,) = peer.items.values()
@@ -34,7 +32,7 @@ def test_an_item_called_a_file_that_cannot_be_opened_is_shown_as_such(
     assert office.json("read", reporter.mailbox)["messages"][-1]["item"] == item
 
 
-def test_a_message_that_is_said_to_be_the_counsellors_own_is_new(
+def test_message_labelled_as_counsellors_own_is_counted_as_new(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """What is new is counted by who signed, not by whom the server names."""
@@ -43,7 +41,7 @@ def test_a_message_that_is_said_to_be_the_counsellors_own_is_new(
     assert office.fetch().new == {reporter.mailbox: 1}
 
 
-def test_an_endless_inbox_is_abandoned(
+def test_endless_inbox_is_abandoned(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "MOST_PAGES", 3)
@@ -61,7 +59,7 @@ def test_an_endless_inbox_is_abandoned(
     office.fetch_quietly()
 
 
-def test_a_long_inbox_is_read_in_several_rounds(
+def test_long_inbox_is_read_in_several_rounds(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is cried about what is still to come."""
@@ -75,7 +73,7 @@ def test_a_long_inbox_is_read_in_several_rounds(
     assert len(office.texts(reporter.mailbox)) == 7
 
 
-def test_the_number_of_owed_items_is_limited(
+def test_number_of_owed_items_is_limited(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "MOST_OWED", 5)
@@ -115,7 +113,7 @@ def test_one_damaged_item_blocks_no_other(
     assert first in peer.fetched
 
 
-def test_a_connection_that_breaks_before_the_first_byte_ends_the_round(
+def test_connection_lost_before_the_first_byte_ends_the_round(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     peer.damaged = dict.fromkeys(peer.items, 0)
@@ -126,7 +124,7 @@ def test_a_connection_that_breaks_before_the_first_byte_ends_the_round(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_what_came_before_a_round_broke_off_is_not_fetched_again(
+def test_items_received_before_an_interruption_are_not_fetched_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     (first,) = peer.items
@@ -142,7 +140,7 @@ def test_what_came_before_a_round_broke_off_is_not_fetched_again(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "Ik schrijf nog eens."]
 
 
-def test_a_list_of_threads_is_paged(
+def test_thread_list_is_paged(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer_module, "LISTED", 2)
@@ -156,7 +154,7 @@ def test_a_list_of_threads_is_paged(
     assert sum("/mailboxes" in target for _, target in peer.log) == 3
 
 
-def test_an_endless_list_of_threads_is_abandoned(
+def test_endless_thread_list_is_abandoned(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer_module, "LISTED", 0)

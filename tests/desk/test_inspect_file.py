@@ -32,12 +32,12 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_name_becomes_a_plain_one(name: str) -> None:
+def test_hostile_file_name_is_sanitised(name: str) -> None:
     assert safe_name(name) == NAMES[name]
 
 
 @given(names())
-def test_a_safe_name_leads_nowhere_and_hides_nothing(name: str) -> None:
+def test_sanitised_name_contains_no_path_and_hides_nothing(name: str) -> None:
     """Whatever was taken off before it, nothing comes to stand at the beginning or the end."""
     safe = safe_name(name)
     assert 0 < len(safe.encode()) <= MAX_NAME
@@ -45,7 +45,7 @@ def test_a_safe_name_leads_nowhere_and_hides_nothing(name: str) -> None:
     assert safe_name(safe) == safe
 
 
-def test_a_long_name_keeps_its_end() -> None:
+def test_long_name_keeps_its_extension() -> None:
     assert safe_name("é" * 300 + ".jpeg").endswith("é.jpeg")
     assert len(safe_name("é" * 300 + ".jpeg").encode()) <= MAX_NAME
 
@@ -83,7 +83,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("case", KINDS, ids=lambda case: f"{case[0]!a} {case[2][:6]!r}")
-def test_a_kind_is_recognised_by_its_bytes_and_a_mismatch_is_reported(
+def test_type_is_detected_from_content_and_mismatch_is_reported(
     case: tuple[str, str, bytes],
 ) -> None:
     name, declared, content = case
@@ -97,7 +97,7 @@ def test_a_kind_is_recognised_by_its_bytes_and_a_mismatch_is_reported(
 
 
 @given(st.binary(max_size=5_000), st.text(max_size=40))
-def test_looking_never_fails(content: bytes, name: str) -> None:
+def test_inspection_never_fails(content: bytes, name: str) -> None:
     for start in (b"", b"PK\3\4", b"RIFF", b"\0\0\0\x20ftyp", b"%PDF-", b"\xff\xfe<\0"):
         assert inspect([start + content], name, "image/png").sentence
 

@@ -169,7 +169,9 @@ def copied(folder: Path, name: str) -> Callable[[], None]:
     return back
 
 
-def test_fetch(office: Office, peer: Peer, killer: Killer, kills: range) -> None:
+def test_killed_fetch_can_be_repeated(
+    office: Office, peer: Peer, killer: Killer, kills: range
+) -> None:
     texts = {}
     for number in range(4):
         reporter = Reporter(peer, office.identity)
@@ -189,8 +191,9 @@ def test_fetch(office: Office, peer: Peer, killer: Killer, kills: range) -> None
         assert {mailbox: office.texts(mailbox) for mailbox in texts} == texts
 
 
-def test_reply(office: Office, peer: Peer, reporter: Reporter, thread: str, killer: Killer,
-               kills: range) -> None:  # fmt: skip
+def test_killed_reply_can_be_repeated(
+    office: Office, peer: Peer, reporter: Reporter, thread: str, killer: Killer, kills: range
+) -> None:
     killer.run("reply", office.folder, thread, "De eerste", kill=False)
     sent = ["De eerste"]
     for number in kills:
@@ -206,8 +209,9 @@ def test_reply(office: Office, peer: Peer, reporter: Reporter, thread: str, kill
     assert reporter.texts()[1:] == sent
 
 
-def test_rotation(office: Office, peer: Peer, thread: str, clock: Clock, killer: Killer,
-                  kills: range) -> None:  # fmt: skip
+def test_killed_key_rotation_can_be_repeated(
+    office: Office, peer: Peer, thread: str, clock: Clock, killer: Killer, kills: range
+) -> None:
     """New keys, a new card, an old key destroyed, and the database under another key."""
     clock.to("2027-02-03")
     office.fetch_quietly()
@@ -232,8 +236,9 @@ def test_rotation(office: Office, peer: Peer, thread: str, clock: Clock, killer:
         assert len([*office.folder.glob("desk-*.db")]) == 1
 
 
-def test_backup(office: Office, reporter: Reporter, thread: str, tmp_path: Path, killer: Killer,
-                kills: range) -> None:  # fmt: skip
+def test_killed_backup_can_be_repeated(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path, killer: Killer, kills: range
+) -> None:
     """A backup that was cut short is refused as damaged, and the desk is none the worse."""
     reporter.attach("Groot", ("a.bin", "application/octet-stream", bytes(8_000_000)))
     office.fetch_quietly()
@@ -251,8 +256,9 @@ def test_backup(office: Office, reporter: Reporter, thread: str, tmp_path: Path,
             assert again.texts(thread) == ["Het gaat over mijn chef.", "Groot"]
 
 
-def test_restore(office: Office, reporter: Reporter, thread: str, tmp_path: Path, killer: Killer,
-                 kills: range) -> None:  # fmt: skip
+def test_killed_restore_can_be_repeated(
+    office: Office, reporter: Reporter, thread: str, tmp_path: Path, killer: Killer, kills: range
+) -> None:
     """Cut short, it leaves no folder that passes for a desk; what is left is named."""
     reporter.attach("Groot", ("a.bin", "application/octet-stream", bytes(8_000_000)))
     office.fetch_quietly()
@@ -275,8 +281,9 @@ def test_restore(office: Office, reporter: Reporter, thread: str, tmp_path: Path
         assert again.texts(thread) == ["Het gaat over mijn chef.", "Groot"]
 
 
-def test_taking_over(tmp_path: Path, peer: Peer, clock: Clock, killer: Killer,
-                     kills: range) -> None:  # fmt: skip
+def test_killed_takeover_can_be_repeated(
+    tmp_path: Path, peer: Peer, clock: Clock, killer: Killer, kills: range
+) -> None:
     clock.to("2027-03-05")
     office = Office(tmp_path / "desk", peer, clock)
     unpack(office.folder)
@@ -292,7 +299,7 @@ def test_taking_over(tmp_path: Path, peer: Peer, clock: Clock, killer: Killer,
         assert {thread: office.texts(thread) for thread in threads} == texts
 
 
-def test_a_desk_that_is_killed_is_not_in_use_afterwards(office: Office, killer: Killer) -> None:
+def test_killed_desk_is_not_in_use_afterwards(office: Office, killer: Killer) -> None:
     killer.run("fetch", office.folder, kill=False)
     killer.run("fetch", office.folder)
     with contextlib.suppress(DeskError):

@@ -64,7 +64,7 @@ def as_before(office: Office) -> bytes:
     return contents.getvalue()
 
 
-def test_a_large_file_goes_into_a_backup_and_back_in_little_memory(
+def test_large_file_is_backed_up_and_restored_in_little_memory(
     office: Office, reporter: Reporter, tmp_path: Path
 ) -> None:
     office.fetch_quietly()
@@ -76,7 +76,7 @@ def test_a_large_file_goes_into_a_backup_and_back_in_little_memory(
     assert files_of(tmp_path / "again") == files_of(office.folder)
 
 
-def test_a_backup_is_byte_for_byte_a_tar_of_the_folder(
+def test_backup_is_byte_for_byte_a_tar_of_the_folder(
     office: Office, reporter: Reporter, tmp_path: Path
 ) -> None:
     office.fetch_quietly()
@@ -87,7 +87,7 @@ def test_a_backup_is_byte_for_byte_a_tar_of_the_folder(
         assert now == as_before(office)
 
 
-def test_a_backup_that_was_made_in_one_piece_is_restored(
+def test_single_chunk_backup_is_restored(
     office: Office, reporter: Reporter, tmp_path: Path
 ) -> None:
     office.fetch_quietly()
@@ -104,7 +104,7 @@ CHUNK = 65_552
 
 @pytest.mark.parametrize("at", [0, 1, 15 * CHUNK, 15 * CHUNK + 1, -3 * CHUNK, -CHUNK, -20_000, -1])
 @pytest.mark.parametrize("how", ["cut", "changed"])
-def test_an_incomplete_backup_is_not_restored_in_part(
+def test_truncated_or_altered_backup_is_not_partially_restored(
     office: Office, reporter: Reporter, tmp_path: Path, at: int, how: str
 ) -> None:
     """Wherever it is cut or changed, in its last chunk too, where the archive is over already."""
@@ -124,7 +124,7 @@ def test_an_incomplete_backup_is_not_restored_in_part(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_backup_that_cannot_be_written_to_its_end_leaves_nothing(
+def test_failed_backup_leaves_nothing(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a stick that is full."""
@@ -139,9 +139,7 @@ def test_a_backup_that_cannot_be_written_to_its_end_leaves_nothing(
     assert not (tmp_path / "b.age").exists()
 
 
-def test_an_archive_with_anything_else_in_it_is_not_restored(
-    office: Office, tmp_path: Path
-) -> None:
+def test_archive_with_unexpected_members_is_not_restored(office: Office, tmp_path: Path) -> None:
     """Whoever has the passphrase made it; it still writes nowhere but into the desk."""
     for name in ("../../x.age", "/etc/x", "sites", "vault.age/x"):
         contents = io.BytesIO(as_before(office))

@@ -152,7 +152,7 @@ def since(one: Listed) -> tuple[datetime.date, str]:
     return one.summary.since or one.summary.last_day, one.mailbox
 
 
-def test_after_whatever_happens_lists_say_what_the_threads_say(
+def test_lists_always_agree_with_their_threads(
     office: Office, peer: Peer, clock: Clock, long_run: bool
 ) -> None:
     walk = Walk(office, peer, clock)
@@ -163,7 +163,7 @@ def test_after_whatever_happens_lists_say_what_the_threads_say(
 
 
 @pytest.mark.usefixtures("thread")
-def test_an_older_desk_without_columns_gets_them_from_its_messages(office: Office) -> None:
+def test_missing_list_columns_are_computed_from_messages(office: Office) -> None:
     before = office.json("list"), office.json("today")
     assert len(before[0]) == 1
     with office.open() as place:

@@ -84,7 +84,7 @@ def assert_taken_over(office: Office, expected: Expected) -> None:
     assert len([name for name in names if name.endswith(".db")]) == 1
 
 
-def test_a_desk_of_the_first_format_is_migrated_completely(old: Office, expected: Expected) -> None:
+def test_first_format_desk_is_migrated_completely(old: Office, expected: Expected) -> None:
     assert_taken_over(old, expected)
     for name in ("foto.jpg", "notitie.txt", "folder.pdf"):
         assert any(name in old.run("files", one["id"]).stdout for one in expected["list"])
@@ -93,7 +93,7 @@ def test_a_desk_of_the_first_format_is_migrated_completely(old: Office, expected
     assert not thief.knows("vergeten")
 
 
-def test_waiting_messages_are_kept_as_they_were_sealed(old: Office, expected: Expected) -> None:
+def test_waiting_messages_keep_their_sealed_form(old: Office, expected: Expected) -> None:
     (waiting,) = (
         message["item"]
         for one in expected["read"].values()
@@ -105,7 +105,7 @@ def test_waiting_messages_are_kept_as_they_were_sealed(old: Office, expected: Ex
         assert sha256_hex(desk.store.original(waiting) or b"") == waiting
 
 
-def test_a_backup_of_the_first_format_is_restored(
+def test_first_format_backup_is_restored(
     old: Office,
     tmp_path: Path,
     expected: Expected,
@@ -115,7 +115,7 @@ def test_a_backup_of_the_first_format_is_restored(
     assert_taken_over(again, expected)
 
 
-def test_killed_at_any_step_of_the_migration_the_desk_opens_and_has_everything(
+def test_kill_during_migration_loses_nothing(
     old: Office,
     expected: Expected,
     monkeypatch: pytest.MonkeyPatch,
@@ -153,7 +153,7 @@ def test_killed_at_any_step_of_the_migration_the_desk_opens_and_has_everything(
 
 
 @pytest.mark.parametrize("how", ["state damaged", "state missing a field", "disk full", "no room"])
-def test_a_desk_that_cannot_be_migrated_is_refused_and_left_unchanged(
+def test_desk_that_cannot_be_migrated_is_refused_and_unchanged(
     old: Office, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if how.startswith("state"):

@@ -14,7 +14,7 @@ from tests.support.fake_server import Peer, Reporter
 # notes
 
 
-def test_a_note_is_kept_at_the_desk_and_is_in_nothing_that_is_sent(
+def test_note_stays_at_the_desk_and_is_never_sent(
     office: Office, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     with office.open() as place:
@@ -31,7 +31,7 @@ def test_a_note_is_kept_at_the_desk_and_is_in_nothing_that_is_sent(
     assert "Kent HR" not in office.run("read", thread, "--json").stdout
 
 
-def test_a_note_is_deleted_when_its_thread_is_forgotten(
+def test_note_is_deleted_when_its_thread_is_forgotten(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     office.run("note", thread, "--text-file", "-", given="Belde op maandag\n")
@@ -43,7 +43,7 @@ def test_a_note_is_deleted_when_its_thread_is_forgotten(
         assert place.database.run("SELECT text FROM note") == []
 
 
-def test_a_note_is_shown_replaced_and_removed_by_command(office: Office, thread: str) -> None:
+def test_note_can_be_shown_replaced_and_removed_by_command(office: Office, thread: str) -> None:
     assert office.run("note", thread).stdout == "There is no note on this thread.\n"
     office.run("note", thread, "--text-file", "-", given="Een\nTwee\n")
     assert office.run("note", thread).stdout == "  | Een\n  | Twee\n"
@@ -54,7 +54,7 @@ def test_a_note_is_shown_replaced_and_removed_by_command(office: Office, thread:
     office.run("note", thread, "--clear", "--text-file", "-", code=2)
 
 
-def test_a_note_that_is_too_long_leaves_the_earlier_one(office: Office, thread: str) -> None:
+def test_overlong_note_leaves_the_earlier_one(office: Office, thread: str) -> None:
     with office.open() as place:
         notes.write_note(place, thread, "Kort")
         with pytest.raises(Unfit, match="at most 20,000"):
@@ -64,7 +64,7 @@ def test_a_note_that_is_too_long_leaves_the_earlier_one(office: Office, thread: 
             notes.write_note(place, "f" * 16, "Kort")
 
 
-def test_notes_own_snippets_and_settings_are_in_a_backup(
+def test_notes_snippets_and_settings_are_in_a_backup(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     with office.open() as place:
@@ -89,7 +89,7 @@ SHIPPED = (
 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_each_snippet_is_there_in_both_languages_and_fits_a_message(
+def test_each_snippet_exists_in_both_languages_and_fits_a_message(
     office: Office, language: str
 ) -> None:
     with office.open() as place:
@@ -103,7 +103,7 @@ def test_each_snippet_is_there_in_both_languages_and_fits_a_message(
         assert all(len(line) == len(line.rstrip()) for line in one.text.splitlines())
 
 
-def test_urgent_snippets_name_who_can_be_called_and_promise_no_help(office: Office) -> None:
+def test_urgent_snippets_name_contacts_and_promise_no_help(office: Office) -> None:
     with office.open() as place:
         for language in ("nl", "en"):
             safe = snippets.snippet(place, "not_safe", language).text
@@ -116,7 +116,7 @@ def test_urgent_snippets_name_who_can_be_called_and_promise_no_help(office: Offi
             assert said in live
 
 
-def test_an_own_version_takes_the_place_of_a_snippet_until_it_is_dropped(office: Office) -> None:
+def test_custom_snippet_replaces_the_default_until_removed(office: Office) -> None:
     shipped = office.run("snippet", "listening").stdout
     office.run("snippet", "listening", "--text-file", "-", given="Dag, fijn dat je schrijft.\n")
     assert office.run("snippet", "listening").stdout == "Dag, fijn dat je schrijft.\n"
@@ -132,7 +132,7 @@ def test_an_own_version_takes_the_place_of_a_snippet_until_it_is_dropped(office:
 
 
 @pytest.mark.parametrize("text", [" \n\t ", "x" * 10_001])
-def test_a_refused_snippet_leaves_the_earlier_one(office: Office, text: str) -> None:
+def test_refused_snippet_leaves_the_earlier_one(office: Office, text: str) -> None:
     with office.open() as place:
         before = snippets.snippet(place, "doubt", "nl")
         with pytest.raises(Unfit, match="as it was"):
@@ -140,7 +140,7 @@ def test_a_refused_snippet_leaves_the_earlier_one(office: Office, text: str) -> 
         assert snippets.snippet(place, "doubt", "nl") == before
 
 
-def test_an_unknown_snippet_or_language_is_named_with_the_existing_ones(office: Office) -> None:
+def test_unknown_snippet_or_language_is_reported_with_the_existing_ones(office: Office) -> None:
     assert "listening" in office.run("snippet", "nothing", code=1).stderr
     with office.open() as place, pytest.raises(NotFound, match="nl, en"):
         snippets.snippets(place, "fr")
@@ -149,7 +149,7 @@ def test_an_unknown_snippet_or_language_is_named_with_the_existing_ones(office: 
 # settings
 
 
-def test_settings_are_kept_and_those_that_were_not_given_stay(office: Office) -> None:
+def test_given_settings_are_kept_and_others_unchanged(office: Office) -> None:
     with office.open() as place:
         assert settings.settings(place) == Settings("nl", 10, 60)
         settings.choose(place, language="en", lock_minutes=5)
@@ -164,16 +164,14 @@ def test_settings_are_kept_and_those_that_were_not_given_stay(office: Office) ->
     "wrong", [{"language": "fr"}, {"lock_minutes": 0}, {"lock_minutes": 61}, {"fetch_minutes": 14},
               {"fetch_minutes": -1}, {"fetch_minutes": 1_441}],
 )  # fmt: skip
-def test_a_setting_out_of_its_range_changes_nothing(
-    office: Office, wrong: dict[str, int | str]
-) -> None:
+def test_out_of_range_setting_changes_nothing(office: Office, wrong: dict[str, int | str]) -> None:
     with office.open() as place:
         with pytest.raises(Unfit):
             settings.choose(place, **{"lock_minutes": 4, **wrong})  # type: ignore[arg-type] # wrong on purpose
         assert settings.settings(place) == Settings()
 
 
-def test_a_proxy_that_reaches_no_address_is_refused_and_one_that_does_is_kept(
+def test_proxy_is_kept_only_if_it_reaches_an_address(
     office: Office,
 ) -> None:
     with office.open() as place:
@@ -187,9 +185,7 @@ def test_a_proxy_that_reaches_no_address_is_refused_and_one_that_does_is_kept(
 # a database of before
 
 
-def test_a_database_without_notes_is_upgraded_when_it_is_opened(
-    office: Office, thread: str
-) -> None:
+def test_database_without_notes_is_upgraded_on_opening(office: Office, thread: str) -> None:
     with office.open() as place:
         for table in ("note", "snippet", "setting", "event"):
             place.database.run(f"DROP TABLE {table}")
@@ -204,15 +200,13 @@ def test_a_database_without_notes_is_upgraded_when_it_is_opened(
         assert notes.note(place, thread) == "Belt liever"
 
 
-def test_a_database_of_a_newer_version_is_left_alone(office: Office) -> None:
+def test_database_of_newer_version_is_left_unchanged(office: Office) -> None:
     with office.open() as place:
         place.database.run("PRAGMA user_version = 5")
     assert "install the newest" in office.run("list", code=1).stderr
 
 
-def test_search_finds_own_notes_and_says_that_they_are_no_message(
-    office: Office, thread: str
-) -> None:
+def test_search_finds_own_notes_and_marks_them_as_notes(office: Office, thread: str) -> None:
     with office.open() as place:
         notes.write_note(place, thread, "Vraag naar het rooster van Jérôme.")
     for words in (("rooster",), ("ROO", "jerome"), ("jérôme",), ("rooster", "&", "-")):

@@ -30,7 +30,7 @@ def months(office: Office) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["retired", "card refused", "line breaks"])
-def test_a_failed_fetch_still_destroys_old_keys(
+def test_failed_fetch_still_destroys_old_keys(
     office: Office, thread: str, peer: Peer, clock: Clock, how: str
 ) -> None:
     """The challenge needs no authorization, so the day is confirmed all the same."""
@@ -47,7 +47,7 @@ def test_a_failed_fetch_still_destroys_old_keys(
     assert office.texts(thread) == [TEXT]
 
 
-def test_a_failed_fetch_destroys_a_key_that_was_due(
+def test_failed_fetch_destroys_a_key_that_was_due(
     office: Office, thread: str, peer: Peer, clock: Clock
 ) -> None:
     """Thirty days are enough where the inbox was read after the month; else they are not."""
@@ -65,7 +65,7 @@ def test_a_failed_fetch_destroys_a_key_that_was_due(
     assert "2027-02" in months(office)
 
 
-def test_a_day_that_is_not_confirmed_destroys_nothing(
+def test_unconfirmed_day_destroys_nothing(
     office: Office, thread: str, peer: Peer, clock: Clock
 ) -> None:
     clock.to("2027-09-01")
@@ -94,7 +94,7 @@ def test_items_of_an_interrupted_fetch_are_resealed_too(
     assert office.texts(first.mailbox) == ["Een"]
 
 
-def test_an_owed_item_is_not_lost_by_a_fetch_that_breaks_while_asking_for_it(
+def test_owed_item_survives_a_fetch_interrupted_while_requesting_it(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     peer.withheld = set(peer.items)
@@ -107,7 +107,7 @@ def test_an_owed_item_is_not_lost_by_a_fetch_that_breaks_while_asking_for_it(
     assert office.texts(reporter.mailbox) == [TEXT]
 
 
-def test_a_failed_fetch_does_not_say_that_there_is_nothing_new(
+def test_failed_fetch_does_not_claim_that_there_is_nothing_new(
     office: Office, thread: str, peer: Peer
 ) -> None:
     peer.cards.clear()
@@ -136,12 +136,12 @@ def test_keys_of_a_closed_site_are_destroyed_on_command(
     assert office.texts(thread) == [TEXT]
 
 
-def test_destroying_asks_for_confirmation(office: Office) -> None:
+def test_destroying_keys_asks_for_confirmation(office: Office) -> None:
     office.run("keys", "--yes", code=2)
     office.run("keys", "--destroy-old", "--reveal", code=2)
 
 
-def test_keys_show_when_each_is_destroyed(office: Office, thread: str, clock: Clock) -> None:
+def test_keys_shows_when_each_key_is_destroyed(office: Office, thread: str, clock: Clock) -> None:
     """The sentence holds: not before, then, and in any case."""
     said = office.run("keys").stdout
     assert (
@@ -156,7 +156,7 @@ def test_keys_show_when_each_is_destroyed(office: Office, thread: str, clock: Cl
 # what was listed and did not come
 
 
-def test_a_key_is_kept_while_a_listed_item_has_not_arrived(
+def test_key_is_kept_while_a_listed_item_has_not_arrived(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     """Not in the fetch that was told 404, and not later, until it has come; the second is loud."""
@@ -176,7 +176,7 @@ def test_a_key_is_kept_while_a_listed_item_has_not_arrived(
     assert "2027-01" not in months(office)
 
 
-def test_a_server_that_never_delivers_it_keeps_a_key_210_days_at_most(
+def test_undelivered_item_keeps_a_key_for_210_days_at_most(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     peer.withheld = set(peer.items)
@@ -190,7 +190,7 @@ def test_a_server_that_never_delivers_it_keeps_a_key_210_days_at_most(
     assert office.fetch().alarms == []
 
 
-def test_a_withdrawal_explains_a_missing_item(
+def test_withdrawal_explains_a_missing_item(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     peer.withheld = set(peer.items)
@@ -203,7 +203,7 @@ def test_a_withdrawal_explains_a_missing_item(
         assert desk.state.owed == {}
 
 
-def test_a_mailbox_that_is_no_longer_listed_explains_it_too(
+def test_unlisted_mailbox_explains_a_missing_item(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     peer.withheld = set(peer.items)
@@ -216,7 +216,7 @@ def test_a_mailbox_that_is_no_longer_listed_explains_it_too(
     assert any("no longer asked for" in note for note in report.notes)
 
 
-def test_the_rule_alone() -> None:
+def test_key_destruction_rule() -> None:
     seeds, _ = schedule.fill([], schedule.months(datetime.date(2027, 1, 5), None))
     late = datetime.date(2027, 8, 29)
     assert schedule.overdue(seeds, late - datetime.timedelta(1)) == []

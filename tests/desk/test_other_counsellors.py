@@ -73,7 +73,7 @@ def standing(office: Office) -> tuple[str, bool, str | None]:
     ("kind", "saw"),
     [("notice", 1), ("notice", 2), ("reply", 2), ("reply", 9), ("options", 2)],
 )
-def test_a_former_counsellor_takes_no_reporter_off_the_list(
+def test_former_counsellor_cannot_mark_a_reporter_as_answered(
     office: Office, peer: Peer, clock: Clock, shared: Reporter, kind: str, saw: int
 ) -> None:
     """Whatever that counsellor claims to have seen."""
@@ -88,7 +88,7 @@ def test_a_former_counsellor_takes_no_reporter_off_the_list(
         assert [one.mailbox for one in today.today(place).mine] == [shared.mailbox]
 
 
-def test_what_a_former_counsellor_writes_is_said_as_such(
+def test_former_counsellors_message_is_marked_as_such(
     office: Office, peer: Peer, shared: Reporter
 ) -> None:
     remark = "[the reporter no longer writes with this counsellor]"
@@ -103,7 +103,7 @@ def test_what_a_former_counsellor_writes_is_said_as_such(
     assert [one["former"] for one in told] == [one["by"] == str(OTHER.verify_key) for one in told]
 
 
-def test_a_colleague_whom_the_reporter_chose_answers_and_does_not_close(
+def test_chosen_colleague_can_answer_but_not_close(
     office: Office, peer: Peer, shared: Reporter
 ) -> None:
     before = standing(office)
@@ -114,7 +114,7 @@ def test_a_colleague_whom_the_reporter_chose_answers_and_does_not_close(
 
 
 @pytest.mark.parametrize("status", messages.NOTICE_STATUS)
-def test_a_colleagues_notice_is_no_answer_and_takes_no_reporter_off_the_list(
+def test_colleagues_notice_does_not_count_as_an_answer(
     office: Office, peer: Peer, shared: Reporter, status: str
 ) -> None:
     """Whatever it says: that a message was received is no answer to it."""
@@ -124,7 +124,7 @@ def test_a_colleagues_notice_is_no_answer_and_takes_no_reporter_off_the_list(
         assert [one.mailbox for one in today.today(place).mine] == [shared.mailbox]
 
 
-def test_what_a_counsellor_answered_while_chosen_stays_answered(
+def test_answer_given_while_chosen_stays_an_answer(
     office: Office, peer: Peer, clock: Clock, shared: Reporter
 ) -> None:
     write(peer, office, shared.mailbox, "reply", saw=1)

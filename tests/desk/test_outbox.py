@@ -16,14 +16,14 @@ def thread(office: Office, reporter: Reporter) -> str:
     return reporter.mailbox
 
 
-def test_an_answer_reaches_the_reporter(office: Office, reporter: Reporter, thread: str) -> None:
+def test_answer_reaches_the_reporter(office: Office, reporter: Reporter, thread: str) -> None:
     office.reply(thread, "Dank voor je bericht.")
     assert reporter.texts() == ["Het gaat over mijn chef.", "Dank voor je bericht."]
     assert office.texts(thread) == reporter.texts()
     assert office.case(thread).unread == 1  # own messages are not unread
 
 
-def test_an_answer_whose_confirmation_was_lost_is_sent_once(
+def test_answer_with_lost_confirmation_is_sent_once(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     peer.lose_answer_to = "/messages"
@@ -36,7 +36,7 @@ def test_an_answer_whose_confirmation_was_lost_is_sent_once(
 
 
 @pytest.mark.parametrize("requests", range(8))
-def test_an_answer_that_did_not_get_through_is_sent_by_the_next_fetch(
+def test_undelivered_answer_is_sent_by_the_next_fetch(
     office: Office, reporter: Reporter, peer: Peer, thread: str, requests: int
 ) -> None:
     """The connection breaks after some requests: sent later, or the person knows it was not."""
@@ -56,9 +56,7 @@ def test_an_answer_that_did_not_get_through_is_sent_by_the_next_fetch(
         assert reporter.texts()[1:] == []
 
 
-def test_a_message_that_is_waiting_is_shown_as_such(
-    office: Office, peer: Peer, thread: str
-) -> None:
+def test_waiting_message_is_shown_as_such(office: Office, peer: Peer, thread: str) -> None:
     peer.lose_answer_to = "/messages"
     with pytest.raises(CannotReach):
         office.reply(thread, "Wacht")
@@ -67,7 +65,7 @@ def test_a_message_that_is_waiting_is_shown_as_such(
     assert "[waiting" in office.run("read", thread).stdout
 
 
-def test_another_copy_of_the_desk_came_first(
+def test_message_is_renumbered_after_another_copy_of_the_desk_wrote_first(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     """A 409: read, sign again under the next number, send; both messages stand in the chain."""
@@ -104,7 +102,7 @@ def test_messages_that_arrived_meanwhile_are_read_before_answering(
     assert newest.seen == (("reporter", 2),)
 
 
-def test_a_message_that_the_server_refuses_is_kept_and_shown(
+def test_message_refused_by_the_server_is_kept_and_shown(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     peer.busy = True
@@ -122,7 +120,7 @@ def test_a_message_that_the_server_refuses_is_kept_and_shown(
     assert reporter.texts()[1:] == ["Op tijd"]
 
 
-def test_a_message_is_sent_later_to_a_busy_server(
+def test_message_for_a_busy_server_is_sent_later(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     peer.busy = True
@@ -135,7 +133,7 @@ def test_a_message_is_sent_later_to_a_busy_server(
     assert reporter.texts()[1:] == ["Straks"]
 
 
-def test_nothing_is_sent_to_a_thread_that_has_ended(
+def test_nothing_is_sent_to_a_closed_thread(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     reporter.withdraw()
@@ -143,13 +141,13 @@ def test_nothing_is_sent_to_a_thread_that_has_ended(
         office.reply(thread, "Te laat")
 
 
-def test_a_text_that_is_too_long_is_refused_with_its_size(office: Office, thread: str) -> None:
+def test_overlong_text_is_refused_with_its_size(office: Office, thread: str) -> None:
     with pytest.raises(TooLong, match="70000"):
         office.reply(thread, "x" * 70_000)
     office.reply(thread, "x" * 60_000)
 
 
-def test_a_counsellor_no_longer_chosen_cannot_write_any_more(
+def test_counsellor_no_longer_chosen_cannot_write(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: object
 ) -> None:
     other = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
@@ -164,7 +162,7 @@ def test_a_counsellor_no_longer_chosen_cannot_write_any_more(
     assert reporter.texts()[-1] == "Welkom"
 
 
-def test_a_colleague_gets_what_the_reporter_chose(
+def test_message_is_sealed_to_the_colleagues_that_the_reporter_chose(
     office: Office, peer: Peer, tmp_path: object
 ) -> None:
     """Both are chosen: each reads what the other wrote; a stranger's card is never used."""
@@ -183,7 +181,7 @@ def test_a_colleague_gets_what_the_reporter_chose(
     assert all(str(cor) not in kept.to for kept in peer.items.values())
 
 
-def test_a_break_that_was_pasted_ends_a_line(
+def test_pasted_line_separator_becomes_a_line_end(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_bytes(b"pagina 1\x0cpagina 2\x0bregel 2")

@@ -9,7 +9,7 @@ from tests.desk.conftest import PASSPHRASE, Office
 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_a_drawn_passphrase_has_five_words_and_is_accepted(language: str) -> None:
+def test_generated_passphrase_has_five_words_and_is_accepted(language: str) -> None:
     drawn = {passphrase.draw(language) for _ in range(200)}
     assert len(drawn) == 200
     for one in drawn:
@@ -32,11 +32,11 @@ def test_a_drawn_passphrase_has_five_words_and_is_accepted(language: str) -> Non
         ("welkom in het jaar 2026", "unknown"),
     ],
 )
-def test_the_judgement_of_a_chosen_passphrase_is_true(chosen: str, verdict: str) -> None:
+def test_strength_of_a_chosen_passphrase_is_judged_correctly(chosen: str, verdict: str) -> None:
     assert passphrase.judge(chosen) == verdict
 
 
-def test_only_the_passphrase_of_the_open_desk_is_confirmed(office: Office) -> None:
+def test_only_the_open_desks_passphrase_is_confirmed(office: Office) -> None:
     with office.open() as place:
         passphrase.confirm(place, PASSPHRASE)
         passphrase.confirm(place, f"\ufeff{PASSPHRASE}\r\n")

@@ -42,9 +42,7 @@ def facts_of(pdf: bytes, tmp_path: Path) -> Mapping[str, str]:
 
 @pytest.mark.parametrize("language", ["nl", "en"])
 @pytest.mark.parametrize("kind", ["poster", "cards"])
-def test_a_sheet_names_who_where_and_the_ten_groups(
-    tmp_path: Path, kind: str, language: str
-) -> None:
+def test_sheet_shows_name_address_and_fingerprint(tmp_path: Path, kind: str, language: str) -> None:
     make = prints.poster if kind == "poster" else prints.cards
     said = text_of(make(SITE, language, "06 12345678", "9-17"), tmp_path)
     assert "Noor Jansen" in said
@@ -57,7 +55,7 @@ def test_a_sheet_names_who_where_and_the_ten_groups(
 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_every_pdf_is_one_that_can_be_read_aloud_and_tells_no_day_or_author(
+def test_every_pdf_is_accessible_and_contains_no_date_or_author(
     tmp_path: Path, language: str
 ) -> None:
     for make in (prints.poster, prints.cards):
@@ -70,7 +68,7 @@ def test_every_pdf_is_one_that_can_be_read_aloud_and_tells_no_day_or_author(
         assert make(SITE, language) == made, "the same bytes each time"
 
 
-def test_a_site_without_an_address_for_every_browser_shows_its_onion(tmp_path: Path) -> None:
+def test_site_without_clearnet_address_shows_its_onion(tmp_path: Path) -> None:
     onion = Site("Zorg", "Noor", (ONION,), GROUPS)
     for make in (prints.poster, prints.cards):
         said = text_of(make(onion, "nl"), tmp_path).replace(" ", "")
@@ -81,12 +79,12 @@ def test_a_site_without_an_address_for_every_browser_shows_its_onion(tmp_path: P
 @pytest.mark.parametrize(
     "name", ["#panic()", "= Kop", "*vet* _en_", "\\u{41}", "José Ångström", "Ελένη", "Ольга", '"'],
 )  # fmt: skip
-def test_a_name_is_printed_as_it_is_and_never_read_as_markup(tmp_path: Path, name: str) -> None:
+def test_name_is_printed_literally_and_never_as_markup(tmp_path: Path, name: str) -> None:
     site = Site(name, name, ("https://vp.example.org",), GROUPS)
     assert name in text_of(prints.poster(site, "nl"), tmp_path)
 
 
-def test_a_long_name_and_address_still_fit_one_page(tmp_path: Path) -> None:
+def test_long_name_and_address_fit_one_page(tmp_path: Path) -> None:
     site = Site(
         "Stichting voor Algemeen en Bijzonder Onderwijs in de Noordelijke Provincies",
         "Mr. drs. Wilhelmina van den Bosch-Oosterhuis tot Schalkwijk",
@@ -99,12 +97,12 @@ def test_a_long_name_and_address_still_fit_one_page(tmp_path: Path) -> None:
             assert facts_of(made, tmp_path)["Pages"] == "1"
 
 
-def test_a_line_that_is_too_long_is_refused() -> None:
+def test_overlong_line_is_refused() -> None:
     with pytest.raises(Unfit, match="at most 100"):
         prints.poster(SITE, "nl", "0" * 101)
 
 
-def test_the_intranet_text_says_the_same_without_markup() -> None:
+def test_intranet_text_says_the_same_without_markup() -> None:
     said = prints.intranet(SITE, "nl", "06 12345678", "9-17")
     assert f"Controlecode van Noor Jansen: {GROUPS}" in said
     assert "Liever bellen? 06 12345678, 9-17" in said
@@ -114,7 +112,7 @@ def test_the_intranet_text_says_the_same_without_markup() -> None:
 
 
 @pytest.mark.parametrize("kind", ["poster", "cards", "text"])
-def test_the_command_writes_a_new_file_with_the_desks_own_groups(
+def test_command_writes_a_new_file_with_the_desks_fingerprint(
     office: Office, tmp_path: Path, kind: Kind
 ) -> None:
     out = tmp_path / "out"
@@ -128,7 +126,7 @@ def test_the_command_writes_a_new_file_with_the_desks_own_groups(
     assert out.read_bytes() == before
 
 
-def test_the_recovery_sheet_names_each_site_and_holds_no_secret(
+def test_recovery_sheet_names_each_site_and_contains_no_secret(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     office.run("label", thread, "Rooster zorgteam")
@@ -140,19 +138,19 @@ def test_the_recovery_sheet_names_each_site_and_holds_no_secret(
         assert secret not in said
 
 
-def test_the_recovery_sheet_of_many_sites_has_as_many_pages_as_it_needs(tmp_path: Path) -> None:
+def test_recovery_sheet_of_many_sites_has_enough_pages(tmp_path: Path) -> None:
     made = prints.recovery([SITE] * 25, "nl")
     assert int(facts_of(made, tmp_path)["Pages"]) > 3
     assert text_of(made, tmp_path).count("Zorg & Co") == 25
 
 
-def test_a_language_that_there_is_not_is_refused(office: Office) -> None:
+def test_unsupported_language_is_refused(office: Office) -> None:
     with office.open() as place, pytest.raises(Unfit, match="nl, en"):
         printables.of_site(place, "poster", "fr")
 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_a_sheet_for_a_call_asks_what_the_form_asks_and_has_nothing_of_the_desk(
+def test_call_sheet_asks_the_forms_questions_and_contains_no_desk_data(
     office: Office, tmp_path: Path, language: str
 ) -> None:
     out = tmp_path / "call.pdf"

@@ -47,7 +47,7 @@ def _call(place: Path, *arguments: str, desk: str = "desk") -> subprocess.Comple
     )
 
 
-def test_the_installed_program(program: Path) -> None:
+def test_installed_program_runs(program: Path) -> None:
     assert _call(program, "list", "--json").stdout == "[]\n"
     assert _call(program, "card", "--out", "els.card").returncode == 0
     again = _call(program, "card", "--out", "els.card")
@@ -66,7 +66,7 @@ def test_the_installed_program(program: Path) -> None:
     assert wrong.stderr == "The passphrase does not fit this desk; try again.\n"
 
 
-def test_the_installed_program_says_when_nothing_answers(
+def test_installed_program_reports_an_unreachable_server(
     program: Path, made_once: tuple[Path, Peer]
 ) -> None:
     line = {"v": 1, "origins": ["http://127.0.0.1:1"], "site": made_once[1].site, "name": "X",
@@ -79,11 +79,11 @@ def test_the_installed_program_says_when_nothing_answers(
     assert done.stderr.count("\n") == 1
 
 
-def test_the_clock_of_the_program_is_utc() -> None:
+def test_program_clock_is_utc() -> None:
     assert folder.utc_today().isoformat() >= "2026-01-01"
 
 
-def test_without_a_terminal_the_program_says_what_to_give(program: Path) -> None:
+def test_without_terminal_program_says_which_options_to_give(program: Path) -> None:
     done = subprocess.run(
         [str(DESK), "--dir", "desk", "list"],
         cwd=program, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
@@ -93,7 +93,7 @@ def test_without_a_terminal_the_program_says_what_to_give(program: Path) -> None
     assert done.stderr == "There is no terminal to ask on. Give --passphrase-file.\n"
 
 
-def test_a_reader_that_stops_ends_the_program_quietly(program: Path) -> None:
+def test_closed_pipe_ends_the_program_quietly(program: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

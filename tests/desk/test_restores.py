@@ -14,7 +14,7 @@ from tests.support.fake_server import Clock, Peer, Reporter
 # the server
 
 
-def test_a_new_store_id_is_reported_and_lost_items_are_sent_again(
+def test_new_store_id_is_reported_and_lost_items_are_sent_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """Own messages that the backup lacks are sent again byte for byte; no alarm is cried."""
@@ -33,7 +33,7 @@ def test_a_new_store_id_is_reported_and_lost_items_are_sent_again(
     assert office.fetch().notes == []
 
 
-def test_a_restored_server_is_told_again_what_is_safe_here(
+def test_restored_server_is_sent_acknowledgements_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """Also of what was forgotten since: else it would lie there for half a year."""
@@ -50,7 +50,7 @@ def test_a_restored_server_is_told_again_what_is_safe_here(
     assert peer.fetched == []
 
 
-def test_a_conversation_that_the_backup_never_had_is_not_said_to_come_back(
+def test_conversation_missing_from_the_backup_is_reported_as_lost(
     office: Office, peer: Peer
 ) -> None:
     """Its code opens nothing any more; one whose reporter turned away may still come back."""
@@ -66,7 +66,7 @@ def test_a_conversation_that_the_backup_never_had_is_not_said_to_come_back(
     assert "You can write again when" not in said
 
 
-def test_the_card_goes_first_to_a_restored_server(
+def test_card_is_sent_first_to_a_restored_server(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     office.fetch_quietly()
@@ -83,7 +83,7 @@ def test_the_card_goes_first_to_a_restored_server(
     assert changing[0] == ("PUT", "/api/desk/card")
 
 
-def test_a_clock_that_was_wrong_at_the_restore_delays_the_card_only(
+def test_wrong_clock_at_restore_delays_only_the_card(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     office.fetch_quietly()
@@ -100,13 +100,13 @@ def test_a_clock_that_was_wrong_at_the_restore_delays_the_card_only(
     assert peer.cards == new_cards
 
 
-def test_a_server_that_is_always_restored_is_not_followed(office: Office, peer: Peer) -> None:
+def test_repeatedly_restored_server_is_abandoned(office: Office, peer: Peer) -> None:
     peer.restless = True
     with pytest.raises(BadAnswer, match="every page"):
         office.fetch()
 
 
-def test_a_number_that_comes_twice_across_a_restore_is_no_conflict(
+def test_number_used_twice_across_a_restore_is_not_a_conflict(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     office.fetch_quietly()
@@ -131,7 +131,7 @@ def test_a_number_that_comes_twice_across_a_restore_is_no_conflict(
     assert reporter.texts()[-1] == "Antwoord"
 
 
-def test_two_messages_under_one_number_without_a_restore_are_a_conflict(
+def test_number_used_twice_without_a_restore_is_a_conflict(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     first = reporter.draft("message", {"text": "Zo"})
@@ -147,9 +147,7 @@ def test_two_messages_under_one_number_without_a_restore_are_a_conflict(
     ]
 
 
-def test_a_withdrawal_is_sent_again_to_a_server_that_lost_it(
-    office: Office, reporter: Reporter, peer: Peer
-) -> None:
+def test_lost_withdrawal_is_sent_again(office: Office, reporter: Reporter, peer: Peer) -> None:
     office.fetch_quietly()
     backup = dict(peer.items)
     withdrawal = reporter.withdraw()
@@ -160,7 +158,7 @@ def test_a_withdrawal_is_sent_again_to_a_server_that_lost_it(
     assert office.case(reporter.mailbox).status == "withdrawn"
 
 
-def test_a_withdrawal_is_sent_again_if_the_thread_is_listed_for_others(
+def test_lost_withdrawal_is_sent_again_if_the_thread_is_listed_for_others(
     office: Office, reporter: Reporter, peer: Peer, tmp_path: Path
 ) -> None:
     """The backup is from before the reporter turned to this counsellor."""
@@ -179,7 +177,7 @@ def test_a_withdrawal_is_sent_again_if_the_thread_is_listed_for_others(
     assert set(peer.items) == {withdrawal}
 
 
-def test_a_withdrawal_that_is_not_accepted_raises_an_alarm(
+def test_refused_withdrawal_raises_an_alarm(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.fetch_quietly()
@@ -191,7 +189,7 @@ def test_a_withdrawal_that_is_not_accepted_raises_an_alarm(
     assert any("does not take that" in alarm for alarm in office.fetch().alarms)
 
 
-def test_items_are_sent_again_even_after_their_key_was_destroyed(
+def test_items_are_sent_again_after_their_key_was_destroyed(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     office.fetch_quietly()
@@ -220,7 +218,7 @@ def test_forgotten_messages_do_not_come_back(
         assert desk.state.items == {}
 
 
-def test_a_new_message_in_a_forgotten_thread_shows_that_older_ones_are_missing(
+def test_new_message_in_forgotten_thread_shows_that_older_ones_are_missing(
     office: Office, reporter: Reporter
 ) -> None:
     office.fetch_quietly()
@@ -241,7 +239,7 @@ def test_a_new_message_in_a_forgotten_thread_shows_that_older_ones_are_missing(
     assert [e.state for e in reporter.thread().entries] == ["verified"] * 5
 
 
-def test_an_item_that_cannot_be_sent_again_blocks_nobody_in_the_thread(
+def test_item_that_cannot_be_sent_again_does_not_block_the_thread(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """The server has number 1, the desk has forgotten 2: the next is 3, and a hole shows."""
@@ -269,7 +267,7 @@ def _restore(office: Office, file: Path, name: str = "again") -> Office:
     return again
 
 
-def test_a_restored_desk_continues_where_the_lost_one_stopped(
+def test_restored_desk_continues_where_the_lost_one_stopped(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
     """It learns n and prev, takes its own higher serial, and answers under the next number."""
@@ -295,7 +293,7 @@ def test_a_restored_desk_continues_where_the_lost_one_stopped(
     assert again.fetch().notes == []
 
 
-def test_a_restored_desk_that_cannot_open_its_own_newest_says_so(
+def test_restored_desk_that_cannot_open_its_newest_message_says_so(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
     with office.open() as place:
@@ -315,7 +313,7 @@ def test_a_restored_desk_that_cannot_open_its_own_newest_says_so(
         again.reply(reporter.mailbox, "Kan niet")
 
 
-def test_a_backup_is_one_age_file_of_a_tar(
+def test_backup_is_one_age_file_containing_a_tar(
     office: Office, reporter: Reporter, tmp_path: Path
 ) -> None:
     import io
@@ -337,7 +335,7 @@ def test_a_backup_is_one_age_file_of_a_tar(
             assert entry.mtime == 0
 
 
-def test_a_restore_overwrites_nothing_and_leaves_nothing_behind(
+def test_restore_overwrites_nothing_and_leaves_nothing_behind(
     office: Office, tmp_path: Path, clock: Clock
 ) -> None:
     with office.open() as place:

@@ -26,7 +26,7 @@ def kept(office: Office) -> int:
     return len([*office.folder.rglob("items/*.body"), *office.folder.rglob("items/*.age")])
 
 
-def test_a_fetch_stops_at_its_limit_and_the_next_one_continues(
+def test_fetch_stops_at_its_limit_and_the_next_one_continues(
     office: Office, reporter: Reporter, peer: Peer, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "MOST_BYTES", 3 * SIZE)
@@ -41,7 +41,7 @@ def test_a_fetch_stops_at_its_limit_and_the_next_one_continues(
     assert "Ik schrijf verder." in office.run("read", thread).stdout
 
 
-def test_a_nearly_full_disk_accepts_messages_and_no_files(
+def test_nearly_full_disk_accepts_messages_but_no_files(
     office: Office, reporter: Reporter, peer: Peer, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LocalStore, "free", lambda _: inbox.LEFT_ON_DISK)

@@ -9,7 +9,7 @@ from tests.desk.conftest import Office
 from tests.support.fake_server import Clock, Peer, Reporter
 
 
-def test_a_report_is_fetched_and_believed(office: Office, reporter: Reporter) -> None:
+def test_report_is_fetched_and_verified(office: Office, reporter: Reporter) -> None:
     report = office.fetch()
     assert report.new == {reporter.mailbox: 1}
     (entry,) = office.case(reporter.mailbox).thread.entries
@@ -19,7 +19,7 @@ def test_a_report_is_fetched_and_believed(office: Office, reporter: Reporter) ->
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_the_second_fetch_brings_nothing_twice(office: Office, reporter: Reporter) -> None:
+def test_second_fetch_brings_nothing_twice(office: Office, reporter: Reporter) -> None:
     office.fetch_quietly()
     office.peer.log.clear()
     report = office.fetch()
@@ -27,7 +27,7 @@ def test_the_second_fetch_brings_nothing_twice(office: Office, reporter: Reporte
     assert not [target for _, target in office.peer.log if "/items/" in target]
 
 
-def test_the_inbox_is_read_to_its_end(office: Office, peer: Peer) -> None:
+def test_inbox_is_read_to_its_end(office: Office, peer: Peer) -> None:
     """More than one page, of several mailboxes."""
     reporter = Reporter(peer, office.identity)
     reporter.report("1")
@@ -42,7 +42,7 @@ def test_the_inbox_is_read_to_its_end(office: Office, peer: Peer) -> None:
     assert len(peer.fetched) == 231
 
 
-def test_the_server_is_told_only_after_file_and_state_are_safe(
+def test_server_gets_acknowledgement_only_after_file_and_state_are_safe(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """The connection may break after any request; nothing is lost, nothing told too early."""
@@ -61,7 +61,7 @@ def test_the_server_is_told_only_after_file_and_state_are_safe(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "En nog iets."]
 
 
-def test_an_interrupted_fetch_is_finished_by_the_next(
+def test_interrupted_fetch_is_completed_by_the_next(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """The withdrawal is home and told as fetched, but the line broke before it was looked at."""
@@ -75,7 +75,7 @@ def test_an_interrupted_fetch_is_finished_by_the_next(
     assert office.case(reporter.mailbox).status == "withdrawn"
 
 
-def test_a_file_other_than_the_listed_one_is_refused(
+def test_file_other_than_the_listed_one_is_refused(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     (item,) = peer.items
@@ -92,7 +92,7 @@ def test_a_file_other_than_the_listed_one_is_refused(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_a_listed_item_that_is_missing_is_requested_again(
+def test_missing_listed_item_is_requested_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     peer.withheld = set(peer.items)
@@ -102,13 +102,13 @@ def test_a_listed_item_that_is_missing_is_requested_again(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_a_withheld_message_is_noticed(office: Office, reporter: Reporter, peer: Peer) -> None:
+def test_withheld_message_is_detected(office: Office, reporter: Reporter, peer: Peer) -> None:
     office.fetch_quietly()
     peer.hidden = {reporter.write("Dit houdt de server achter.")}
     assert any("did not hand over" in alarm for alarm in office.fetch().alarms)
 
 
-def test_a_server_that_goes_back_without_a_restore_is_noticed(
+def test_rollback_without_a_restore_is_detected(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     item = reporter.write("Dit verdwijnt.")
@@ -117,15 +117,13 @@ def test_a_server_that_goes_back_without_a_restore_is_noticed(
     assert any("no longer has the newest" in alarm for alarm in office.fetch().alarms)
 
 
-def test_an_unknown_desk_is_told_what_to_do(office: Office, peer: Peer) -> None:
+def test_unknown_desk_is_told_what_to_do(office: Office, peer: Peer) -> None:
     peer.cards.clear()
     with pytest.raises(Unknown, match="operator has not added the card"):
         office.fetch()
 
 
-def test_a_mailbox_that_left_the_list_is_shown_as_gone(
-    office: Office, reporter: Reporter, peer: Peer
-) -> None:
+def test_unlisted_mailbox_is_shown_as_gone(office: Office, reporter: Reporter, peer: Peer) -> None:
     office.fetch_quietly()
     peer.gone.add(reporter.mailbox)
     (note,) = office.fetch().notes
@@ -136,7 +134,7 @@ def test_a_mailbox_that_left_the_list_is_shown_as_gone(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_a_withdrawal_is_reported_and_the_contents_stay(office: Office, reporter: Reporter) -> None:
+def test_withdrawal_is_reported_and_the_contents_stay(office: Office, reporter: Reporter) -> None:
     office.fetch_quietly()
     reporter.withdraw()
     report = office.fetch()
@@ -166,14 +164,14 @@ def test_keys_are_made_three_months_ahead_and_once(
     assert cards.parse(next(iter(peer.cards.values()))).raw == second.raw
 
 
-def test_the_first_window_begins_two_days_before(office: Office, peer: Peer, clock: Clock) -> None:
+def test_card_starts_with_the_key_of_two_days_ago(office: Office, peer: Peer, clock: Clock) -> None:
     clock.to("2027-02-01")
     office.fetch_quietly()
     card = cards.parse(next(iter(peer.cards.values())))
     assert [w.first.month for w in card.sealing] == [1, 2, 3, 4, 5]
 
 
-def test_a_seed_is_in_the_vault_before_its_card_is_published(
+def test_seed_is_in_the_vault_before_its_card_is_published(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
     clock.to("2027-02-10")
@@ -188,7 +186,7 @@ def test_a_seed_is_in_the_vault_before_its_card_is_published(
                 assert {w.recipient for w in cards.parse(raw).sealing} <= held
 
 
-def test_a_card_whose_answer_was_lost_is_sent_again_as_it_was(
+def test_card_with_lost_response_is_sent_again_unchanged(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
     clock.to("2027-02-10")
@@ -199,22 +197,20 @@ def test_a_card_whose_answer_was_lost_is_sent_again_as_it_was(
     assert len(set(peer.puts[-2:])) == 1
 
 
-def test_the_watch_sees_an_older_card(office: Office, peer: Peer, clock: Clock) -> None:
+def test_watch_detects_an_older_card(office: Office, peer: Peer, clock: Clock) -> None:
     peer.shown_cards = dict(peer.cards)
     clock.to("2027-02-10")
     (alarm,) = office.fetch().alarms
     assert "another card for you" in alarm
 
 
-def test_the_watch_sees_a_missing_card(office: Office, peer: Peer) -> None:
+def test_watch_detects_a_missing_card(office: Office, peer: Peer) -> None:
     peer.shown_cards = {}
     (alarm,) = office.fetch().alarms
     assert "no card for you" in alarm
 
 
-def test_the_watch_asks_without_credentials_over_another_connection(
-    office: Office, peer: Peer
-) -> None:
+def test_watch_uses_another_connection_without_credentials(office: Office, peer: Peer) -> None:
     peer.anonymous.clear()
     office.fetch_quietly()
     ((challenge, _),) = [a for a in peer.anonymous if a[1] == "/api/desk/challenge"]
@@ -223,7 +219,7 @@ def test_the_watch_asks_without_credentials_over_another_connection(
 
 
 @pytest.mark.parametrize("days", [3, -3, 365, -365])
-def test_a_day_that_the_server_does_not_confirm_changes_nothing(
+def test_day_unconfirmed_by_the_server_changes_nothing(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, days: int
 ) -> None:
     """It still reads; no key is made or destroyed, nothing is written, the person is told."""
@@ -241,7 +237,7 @@ def test_a_day_that_the_server_does_not_confirm_changes_nothing(
 
 
 @pytest.mark.parametrize("days", [2, -2])
-def test_two_days_apart_are_near_enough(
+def test_clocks_two_days_apart_are_accepted(
     office: Office, peer: Peer, clock: Clock, days: int
 ) -> None:
     clock.to("2027-02-10")

@@ -32,7 +32,7 @@ def said_inside(monkeypatch: pytest.MonkeyPatch, program: str) -> bytes:
         return run.answer.read()
 
 
-def test_the_sandbox_has_no_network_no_home_no_desk_and_no_other_process(
+def test_sandbox_hides_network_home_desk_and_other_processes(
     monkeypatch: pytest.MonkeyPatch, office: Office, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
@@ -81,7 +81,7 @@ print(json.dumps([found, reached, len(pids), caps, fds]))
     assert not [h for h in handles if not h.startswith(("pipe:", "/dev/null", "/proc"))]
 
 
-def test_a_sandboxed_program_finds_nothing_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandboxed_program_sees_nothing_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its environment, by way of any process that can be seen, nor this computer's name."""
     monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
     program = """
@@ -130,7 +130,7 @@ with sandbox.running("show", ".png", [b"x"], 1) as run:
 """
 
 
-def test_the_kernel_keys_of_the_user_stay_outside() -> None:
+def test_kernel_keyring_of_the_user_is_inaccessible() -> None:
     """Those that the kernel keeps for a session: of an encrypted folder, a network drive."""
     calls = KEY_CALLS.get(os.uname().machine)
     if calls is None:
@@ -144,7 +144,7 @@ def test_the_kernel_keys_of_the_user_stay_outside() -> None:
     assert done.stdout == "True\n[-1, -1]\n", done.stderr
 
 
-def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_output_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless notes are not taken, and neither is a cleaned copy without end."""
     monkeypatch.setattr(sandbox, "SECONDS", 5)
     inside(monkeypatch, "while True: sys.stdout.buffer.write(b'[' * 65536)")
@@ -158,7 +158,7 @@ def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
         metadata.clean(types.PNG, [small_png()], 100)
 
 
-def test_a_hanging_or_hidden_process_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_or_hidden_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"klankbord-left-behind-{os.getpid()}"
     monkeypatch.setattr(sandbox, "SECONDS", 2)
     inside(
@@ -198,7 +198,7 @@ def test_memory_and_output_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
             metadata.look(types.PNG, [small_png()], 100)
 
 
-def test_the_two_sides_agree_on_their_numbers() -> None:
+def test_sandbox_and_caller_use_the_same_exit_codes() -> None:
     names: dict[str, object] = {}
     source = sandbox.child_program().partition("def main")[0]
     exec(source, names)  # noqa: S102 - our own module, which is never imported
@@ -216,23 +216,27 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS)
-def test_a_malformed_answer_is_not_believed(
-    monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str,
-    tmp_path: Path, answer: str,
-) -> None:  # fmt: skip
+def test_malformed_result_is_rejected(
+    monkeypatch: pytest.MonkeyPatch,
+    office: Office,
+    reporter: Reporter,
+    thread: str,
+    tmp_path: Path,
+    answer: str,
+) -> None:
     item = sent(office, reporter, "p.png", "image/png", small_png())
     inside(monkeypatch, f"sys.stdout.buffer.write({BAD_ANSWERS[answer]!r})")
     office.run("save", thread, item, "--clean", "--out", str(tmp_path / "x"), code=1)
     assert not (tmp_path / "x").exists()
 
 
-def test_on_another_system_it_says_that_it_is_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_are_told_that_it_is_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dropbox_app.desk.untrusted_files.sandbox.sys.platform", "darwin")
     with pytest.raises(NoSandbox, match="Linux only"):
         metadata.look(types.PNG, [small_png()], 100)
 
 
-def test_without_a_working_sandbox_nothing_is_opened(
+def test_without_working_sandbox_nothing_is_opened(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake = tmp_path / "bwrap"
@@ -259,7 +263,7 @@ def test_without_bubblewrap_nothing_is_opened_and_saving_still_works(
     assert "not looked into" in saved
 
 
-def test_a_program_that_is_not_there_is_named(
+def test_missing_program_is_named(
     monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     item = sent(office, reporter, "p.png", "image/png", small_png())

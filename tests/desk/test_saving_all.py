@@ -28,7 +28,7 @@ def sent(office: Office, reporter: Reporter, thread: str) -> str:
     return thread
 
 
-def test_messages_and_harmless_files_are_written_and_the_others_are_named(
+def test_messages_and_harmless_files_are_saved_and_others_named(
     office: Office, sent: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "evidence"
@@ -48,16 +48,14 @@ def test_messages_and_harmless_files_are_written_and_the_others_are_named(
         assert path.stat().st_mtime % 86_400 == 0
 
 
-def test_other_files_are_written_when_they_are_asked_for(
-    office: Office, sent: str, tmp_path: Path
-) -> None:
+def test_other_files_are_saved_on_request(office: Office, sent: str, tmp_path: Path) -> None:
     out = tmp_path / "evidence"
     office.run("save", sent, "--all", "--others", "--out", str(out))
     assert (out / "002-02-spel.exe").read_bytes() == PROGRAM
     assert (out / "002-03-brief.pdf").is_file()
 
 
-def test_a_file_that_was_altered_is_named_and_the_others_are_written(
+def test_altered_file_is_named_and_others_are_saved(
     office: Office, sent: str, tmp_path: Path
 ) -> None:
     (found,) = [f for f in office.json("files", sent) if f["safe_name"] == "brief.txt"]
@@ -70,14 +68,14 @@ def test_a_file_that_was_altered_is_named_and_the_others_are_written(
     assert (out / "002-01-_foto.png").is_file()
 
 
-def test_nothing_that_is_there_is_written_over(office: Office, sent: str, tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(office: Office, sent: str, tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"mine")
     told = office.run("save", sent, "--all", "--out", str(tmp_path), code=1)
     assert "there already" in told.output
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("0")] == []
 
 
-def test_when_the_disk_is_full_nothing_is_left(
+def test_full_disk_leaves_nothing(
     office: Office, sent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
@@ -92,7 +90,7 @@ def test_when_the_disk_is_full_nothing_is_left(
 @pytest.mark.parametrize(
     "wrong", [["--clean", "--all"], ["--others", "12345678"], ["--all", "12345678"], []]
 )
-def test_options_that_do_not_go_together_are_refused(
+def test_incompatible_options_are_refused(
     office: Office, thread: str, tmp_path: Path, wrong: list[str]
 ) -> None:
     office.run("save", thread, *wrong, "--out", str(tmp_path / "x"), code=2)

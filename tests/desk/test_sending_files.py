@@ -23,7 +23,7 @@ def answer(tmp_path: Path) -> list[str]:
     return ["--text-file", put(tmp_path, "answer.txt", b"Zie bijlage")]
 
 
-def test_the_reporter_gets_what_the_counsellor_sends(
+def test_reporter_gets_what_the_counsellor_sends(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
 ) -> None:
     sent = {f"f{size}.bin": random.randbytes(size) for size in EDGES}  # noqa: S311 - no secret
@@ -40,7 +40,7 @@ def test_the_reporter_gets_what_the_counsellor_sends(
 
 
 @pytest.mark.parametrize("requests", range(13))
-def test_a_reply_whose_connection_breaks_anywhere_is_sent_once_or_not_at_all(
+def test_interrupted_reply_is_sent_once_or_not_at_all(
     office: Office, reporter: Reporter, peer: Peer, thread: str, requests: int
 ) -> None:
     source = Source("a.bin", "application/octet-stream", 5, lambda: iter((b"12345",)))
@@ -65,7 +65,7 @@ def test_a_reply_whose_connection_breaks_anywhere_is_sent_once_or_not_at_all(
         assert all(item.sent != "waiting" for item in desk.state.items.values())
 
 
-def test_a_reply_whose_confirmation_was_lost_is_not_sent_again(
+def test_reply_with_lost_confirmation_is_not_sent_again(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
 ) -> None:
     peer.lose_answer_to = "/messages"
@@ -78,7 +78,7 @@ def test_a_reply_whose_confirmation_was_lost_is_not_sent_again(
     assert sum(k.what == "attachment" for k in peer.items.values()) == 1
 
 
-def test_a_full_server_gets_the_files_later(
+def test_full_server_gets_the_files_later(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
 ) -> None:
     peer.takes_files_up_to = 1
@@ -93,7 +93,7 @@ def test_a_full_server_gets_the_files_later(
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same addressees", "others by now"])
-def test_after_another_copy_of_the_desk_came_first_the_files_go_along(
+def test_files_are_kept_when_another_copy_of_the_desk_wrote_first(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, *, same: bool
 ) -> None:
     """A 409: signed again; sealed again only if it now goes to others than it was sealed for."""
@@ -133,7 +133,7 @@ def test_after_another_copy_of_the_desk_came_first_the_files_go_along(
         assert "here" in states(other, thread).values()
 
 
-def test_a_restored_server_gets_the_files_back(
+def test_restored_server_gets_the_files_again(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
 ) -> None:
     before = dict(peer.items)
@@ -152,10 +152,16 @@ def test_a_restored_server_gets_the_files_back(
         ({}, [bytes([n]) for n in range(11)], "takes 10 files at most"),
     ],
 )
-def test_limits_are_told_before_anything_is_sent(
-    office: Office, peer: Peer, thread: str, tmp_path: Path, answer: list[str],
-    limits: dict[str, int], given_files: list[bytes], said: str,
-) -> None:  # fmt: skip
+def test_limits_are_reported_before_anything_is_sent(
+    office: Office,
+    peer: Peer,
+    thread: str,
+    tmp_path: Path,
+    answer: list[str],
+    limits: dict[str, int],
+    given_files: list[bytes],
+    said: str,
+) -> None:
     peer.limits = limits
     for number, content in enumerate(given_files):
         answer += ["--file", put(tmp_path, f"{number}.bin", content)]
@@ -167,7 +173,7 @@ def test_limits_are_told_before_anything_is_sent(
     assert list((office.folder).rglob("*.age")) == before
 
 
-def test_exactly_at_the_limit_is_taken(
+def test_file_exactly_at_the_limit_is_accepted(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
 ) -> None:
     peer.limits = {"file": 100}
@@ -180,7 +186,7 @@ def test_only_regular_files_are_sent(office: Office, thread: str, answer: list[s
     assert "no file" in told.output
 
 
-def test_a_name_that_makes_the_message_too_long_is_refused_before_sealing(
+def test_name_that_makes_the_message_too_long_is_refused_before_sealing(
     office: Office, thread: str
 ) -> None:
     source = Source("n" * 255, "text/plain", 1, lambda: iter((b"x",)))
@@ -191,7 +197,7 @@ def test_a_name_that_makes_the_message_too_long_is_refused_before_sealing(
     assert list(office.folder.rglob("*.age")) == before
 
 
-def test_a_file_that_breaks_off_while_it_is_read_is_not_sent(
+def test_file_that_fails_while_being_read_is_not_sent(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     def breaks() -> Iterator[bytes]:

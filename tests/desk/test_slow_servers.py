@@ -76,7 +76,7 @@ def fetch(office: Office, late: Late, monkeypatch: pytest.MonkeyPatch) -> tuple[
             return "", d.report.notes
 
 
-def test_answers_that_are_each_just_in_time_have_one_end_together_and_nothing_is_lost(
+def test_slow_responses_share_one_deadline_and_nothing_is_lost(
     office: Office, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = {}
@@ -93,10 +93,14 @@ def test_answers_that_are_each_just_in_time_have_one_end_together_and_nothing_is
 
 
 @pytest.mark.parametrize(("part", "comes"), [(1.1, True), (0.1, False)])
-def test_a_file_comes_at_its_slowest_pace_and_no_slower(
-    office: Office, peer: Peer, reporter: Reporter, part: float, comes: bool,
+def test_download_below_the_minimum_rate_is_abandoned(
+    office: Office,
+    peer: Peer,
+    reporter: Reporter,
+    part: float,
+    comes: bool,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     """One that trickles is left after minutes, not after its whole time; the rest comes."""
     reporter.attach("Zie bestand", ("a.bin", "application/octet-stream", bytes(2_000_000)))
     late = Late(PeerTransport(peer), each=1.0, pace=part * pace.SLOWEST)

@@ -76,7 +76,7 @@ def at(method: str, part: str) -> Callable[[str, str], bool]:
      at("GET", "mailboxes"), at("GET", "/api/site")],
     ids=["challenge", "inbox", "item", "fetched", "list", "watch"],
 )  # fmt: skip
-def test_a_fetch_that_is_stopped_loses_nothing_and_the_next_has_it(
+def test_interrupted_fetch_loses_nothing_and_the_next_completes_it(
     office: Office, reporter: Reporter, which: Callable[[str, str], bool], after: bool
 ) -> None:
     stopped_at(office, which, after=after)
@@ -98,10 +98,16 @@ def test_a_fetch_that_is_stopped_loses_nothing_and_the_next_has_it(
     ],
     ids=["before it is kept", "while it is fetched", "while it is sent", "before the answer"],
 )
-def test_a_reply_that_is_stopped_is_kept_and_sent_once_or_not_kept(
-    office: Office, reporter: Reporter, thread: str, tmp_path: Path,
-    which: Callable[[str, str], bool], after: bool, code: int, said: str,
-) -> None:  # fmt: skip
+def test_interrupted_reply_is_kept_and_sent_once_or_not_kept(
+    office: Office,
+    reporter: Reporter,
+    thread: str,
+    tmp_path: Path,
+    which: Callable[[str, str], bool],
+    after: bool,
+    code: int,
+    said: str,
+) -> None:
     stopped_at(office, which, after=after)
     (tmp_path / "a.txt").write_text("Dank je wel.\n")
     done = office.run("reply", thread, "--text-file", str(tmp_path / "a.txt"), code=code)
@@ -114,7 +120,7 @@ def test_a_reply_that_is_stopped_is_kept_and_sent_once_or_not_kept(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_new_keys_that_are_stopped_are_published_only_if_they_are_stored(
+def test_interrupted_key_rotation_publishes_only_stored_keys(
     office: Office, clock: Clock, peer: Peer, after: bool
 ) -> None:
     clock.to("2027-02-03")
@@ -146,7 +152,7 @@ def press_at_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 8])
-def test_a_restore_that_is_stopped_leaves_nothing_and_can_be_typed_again(
+def test_interrupted_restore_leaves_nothing_and_can_be_repeated(
     office: Office, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     office.run("backup", str(tmp_path / "desk.age"))
@@ -160,7 +166,7 @@ def test_a_restore_that_is_stopped_leaves_nothing_and_can_be_typed_again(
     assert second.texts(thread) == ["Het gaat over mijn chef."]
 
 
-def test_a_backup_that_is_stopped_leaves_no_file_and_the_desk_as_it_was(
+def test_interrupted_backup_leaves_no_file_and_an_unchanged_desk(
     office: Office, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = vault.Vault.backup
@@ -179,7 +185,7 @@ def test_a_backup_that_is_stopped_leaves_no_file_and_the_desk_as_it_was(
     assert office.texts(thread) == ["Het gaat over mijn chef."]
 
 
-def test_a_new_passphrase_that_is_stopped_is_the_old_or_the_new(
+def test_interrupted_passphrase_change_leaves_the_old_or_the_new(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = tmp_path / "new"

@@ -84,7 +84,7 @@ def server(peer: Peer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pee
 
 
 @needs_strace
-def test_a_fetched_item_and_its_name_are_on_the_disk_before_it_is_recorded_or_confirmed(
+def test_item_and_directory_entry_are_synced_before_being_recorded_or_confirmed(
     office: Office, peer: Peer, server: PeerProcess, clock: Clock, tmp_path: Path
 ) -> None:
     count = TOGETHER + 3  # more than are synced at once

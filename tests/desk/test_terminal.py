@@ -32,14 +32,14 @@ def test_control_and_invisible_characters_are_escaped(hostile: str) -> None:
 
 
 @given(ANY)
-def test_one_line_stays_one_visible_line(text: str) -> None:
+def test_line_stays_one_visible_line(text: str) -> None:
     shown = visible(text)
     assert all(_seen(character) for character in shown)
     assert "\n" not in shown
 
 
 @given(ANY, st.integers(min_value=20, max_value=120))
-def test_every_line_carries_the_margin_and_fits(text: str, columns: int) -> None:
+def test_every_line_has_the_margin_and_fits(text: str, columns: int) -> None:
     lines = block(text, columns)
     assert lines
     for line in lines:
@@ -51,7 +51,7 @@ def test_every_line_carries_the_margin_and_fits(text: str, columns: int) -> None
         assert widest <= max(columns, 24)
 
 
-def test_marks_take_no_room_of_their_own() -> None:
+def test_combining_marks_take_no_width() -> None:
     """A line with marks on its letters is cut where the letters end, not before."""
     assert block("\u0300" * 4 + "\x1f", 20) == [
         MARGIN + "<U+0300>\u0300\u0300<U+0300><U+0",
@@ -60,11 +60,11 @@ def test_marks_take_no_room_of_their_own() -> None:
 
 
 @given(st.text(alphabet="abc \n", max_size=300))
-def test_plain_words_come_through_whole(text: str) -> None:
+def test_plain_words_are_unchanged(text: str) -> None:
     assert "".join(line[len(MARGIN) :] for line in block(text, 40)) == text.replace("\n", "")
 
 
-def test_a_text_cannot_pass_for_the_desk() -> None:
+def test_text_cannot_imitate_the_desk() -> None:
     """Line ends of every kind, and spaces up to the edge of the terminal."""
     faked = "2027-01-05  you  (reply, number 1)"
     for way in (
@@ -83,13 +83,13 @@ def test_a_text_cannot_pass_for_the_desk() -> None:
             assert line.startswith(MARGIN)
 
 
-def test_marks_do_not_pile_up_over_other_lines() -> None:
+def test_stacked_combining_marks_are_limited() -> None:
     shown = "".join(block("a" + "\u0301" * 50))
     assert shown.count("\u0301") == 3
     assert "\u0301" not in block("\u0301a")[0]  # nor sit on the margin
 
 
-def test_ordinary_writing_is_left_alone() -> None:
+def test_ordinary_writing_is_unchanged() -> None:
     for text in ("Zoë ging naar café 't Hoekje — écht.", "مرحبا", "你好", "🙁 ❤️", "e\u0301"):
         assert block(text) == [MARGIN + text]
 
@@ -111,7 +111,7 @@ def test_json_is_ascii(text: str) -> None:
         "1\ufe0f\u20e3",  # a keycap, as telephones number lists
     ],
 )
-def test_signs_that_join_are_left_alone_where_they_belong(text: str) -> None:
+def test_joiners_are_kept_where_they_belong(text: str) -> None:
     assert block(text) == [MARGIN + text]
     assert visible(text) == text
 
@@ -121,21 +121,21 @@ def test_signs_that_join_are_left_alone_where_they_belong(text: str) -> None:
     ["ad\u200cmin", "a\u200db", "\u200d\u0627", "\u0627\u200c", "\u0645\u202e\u0645",
      "\u0645\u200b\u0645", "\u0645\u200c\u200c\u0645"],
 )  # fmt: skip
-def test_signs_that_hide_are_written_out_everywhere_else(text: str) -> None:
+def test_joiners_are_escaped_everywhere_else(text: str) -> None:
     assert "<U+20" in visible(text)
 
 
 @pytest.mark.parametrize("text", ["1\ufe0f", "a\ufe0f\u20e3", "\ufe0f\u20e3", "1\ufe0fa"])
-def test_a_selector_without_its_emoji_is_written_out(text: str) -> None:
+def test_variation_selector_without_emoji_is_escaped(text: str) -> None:
     assert "<U+FE0F>" in visible(text)
 
 
-def test_a_soft_hyphen_in_a_word_is_left_out_and_a_page_break_ends_a_line() -> None:
+def test_soft_hyphen_in_a_word_is_dropped_and_page_break_ends_a_line() -> None:
     assert block("ver\u00adtrouwens\u00adpersoon") == [MARGIN + "vertrouwenspersoon"]
     assert block("pagina 1\x0cpagina 2") == [MARGIN + "pagina 1", MARGIN + "pagina 2"]
 
 
-def test_a_line_break_of_a_word_processor_ends_a_line() -> None:
+def test_word_processor_line_break_ends_a_line() -> None:
     assert block("regel 1\x0bregel 2") == [MARGIN + "regel 1", MARGIN + "regel 2"]
     assert visible("regel 1\x0bregel 2") == "regel 1<U+000B>regel 2"
 

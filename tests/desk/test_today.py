@@ -32,7 +32,7 @@ def one(office: Office) -> dict[str, Any]:
     return dict(listed)
 
 
-def test_the_first_words_are_of_the_reporters_newest_text_and_end_with_a_word(
+def test_first_words_come_from_the_newest_reporter_text_and_end_with_a_word(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     office.reply(thread, "Dank je. Wat vind je het moeilijkst?")
@@ -58,12 +58,12 @@ def test_the_first_words_are_of_the_reporters_newest_text_and_end_with_a_word(
         ("", ""),
     ],
 )
-def test_a_text_is_cut_after_a_word(text: str, begins: str) -> None:
+def test_text_is_cut_after_a_word(text: str, begins: str) -> None:
     assert turn.first_words(text) == begins
     assert len(turn.first_words(text)) <= turn.FIRST_WORDS
 
 
-def test_a_report_that_says_not_safe_is_told_as_such_and_comes_first(
+def test_report_marked_unsafe_is_flagged_and_listed_first(
     office: Office, clock: Clock, report: Callable[..., Reporter]
 ) -> None:
     older = report("Een vraag over mijn rooster")
@@ -79,7 +79,7 @@ def test_a_report_that_says_not_safe_is_told_as_such_and_comes_first(
     assert "does not feel safe" in shown.splitlines()[1]
 
 
-def test_an_answered_consent_comes_before_older_reports(
+def test_answered_consent_comes_before_older_reports(
     office: Office, clock: Clock, reporter: Reporter, thread: str, report: Callable[..., Reporter]
 ) -> None:
     office.run("ask", thread, "--step", "Bellen", "--with", "HR", "--scope", "Geen naam")
@@ -100,7 +100,7 @@ def test_an_answered_consent_comes_before_older_reports(
     assert (told.mailbox, told.summary.consent) == (thread, "")
 
 
-def test_an_answer_is_due_by_what_the_site_promises_counted_in_working_days(
+def test_due_day_follows_the_promised_working_days(
     office: Office, peer: Peer, clock: Clock, reporter: Reporter, thread: str
 ) -> None:
     """A report of Tuesday is answered by Thursday, one of Thursday by Monday."""
@@ -118,7 +118,7 @@ def test_an_answer_is_due_by_what_the_site_promises_counted_in_working_days(
 
 
 @pytest.mark.parametrize("said", [0, -1, 61, 10**9, "2", 2.0, None, True])
-def test_a_promise_that_nobody_can_read_gives_no_day(
+def test_unreadable_promise_gives_no_due_day(
     office: Office, peer: Peer, thread: str, said: object
 ) -> None:
     peer.response_days = said
@@ -126,7 +126,7 @@ def test_a_promise_that_nobody_can_read_gives_no_day(
     assert one(office)["answer_by"] is None
 
 
-def test_a_reporter_who_writes_after_the_close_waits_for_the_counsellor(
+def test_reporter_who_writes_after_closing_waits_for_the_counsellor(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     office.run("read", thread)
@@ -141,13 +141,13 @@ def test_a_reporter_who_writes_after_the_close_waits_for_the_counsellor(
     assert one(office)["turn"] == "nobody"
 
 
-def test_that_a_message_was_received_or_read_is_no_answer(office: Office, thread: str) -> None:
+def test_receipt_or_read_notice_is_not_an_answer(office: Office, thread: str) -> None:
     office.run("notice", thread, "received")
     office.run("notice", thread, "read")
     assert one(office)["turn"] == "counsellor"
 
 
-def test_what_is_unread_waits_for_the_counsellor_whatever_became_of_the_thread(
+def test_unread_message_waits_for_the_counsellor_in_any_thread_state(
     office: Office, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     peer.gone.add(thread)
@@ -159,9 +159,7 @@ def test_what_is_unread_waits_for_the_counsellor_whatever_became_of_the_thread(
         assert today.today(place).mine == ()
 
 
-def test_what_waits_to_be_sent_stands_in_a_group_of_its_own(
-    office: Office, peer: Peer, thread: str
-) -> None:
+def test_unsent_messages_form_their_own_group(office: Office, peer: Peer, thread: str) -> None:
     office.run("read", thread)
     peer.busy = True
     with office.open() as place:
@@ -178,7 +176,7 @@ def test_what_waits_to_be_sent_stands_in_a_group_of_its_own(
     assert [t["id"] for t in office.json("today")["theirs"]] == [thread]
 
 
-def test_a_second_list_opens_no_thread(
+def test_second_list_opens_no_thread(
     office: Office, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = office.json("today")
@@ -191,7 +189,7 @@ def test_a_second_list_opens_no_thread(
     assert office.json("list")[0]["id"] == thread
 
 
-def test_a_summary_of_an_older_version_is_made_again(office: Office, thread: str) -> None:
+def test_summary_of_an_older_version_is_rebuilt(office: Office, thread: str) -> None:
     before = office.json("list")
     with office.open() as place:
         place.database.run("UPDATE summary SET form = 1, fields = '{}'")
@@ -207,12 +205,12 @@ def test_a_summary_of_an_older_version_is_made_again(office: Office, thread: str
         ("2027-01-04", 10, "2027-01-18"),
     ],
 )
-def test_weekends_are_no_working_days(since: str, days: int, last: str) -> None:
+def test_weekends_are_not_working_days(since: str, days: int, last: str) -> None:
     day = datetime.date.fromisoformat
     assert turn.answer_by(day(since), days) == day(last)
 
 
-def test_a_site_that_was_read_longer_ago_than_it_promises_an_answer_is_named(
+def test_site_not_read_within_its_promised_time_is_named(
     office: Office, peer: Peer, clock: Clock, thread: str
 ) -> None:
     """Read on a Tuesday, with an answer promised in two working days: late from Friday on."""
@@ -225,7 +223,7 @@ def test_a_site_that_was_read_longer_ago_than_it_promises_an_answer_is_named(
     assert not office.json("today")["read"][0]["late"]
 
 
-def test_a_promised_day_that_falls_in_an_absence_says_so(office: Office, thread: str) -> None:
+def test_due_day_during_an_absence_is_marked(office: Office, thread: str) -> None:
     assert one(office)["away_until"] is None
     with office.open() as place:
         sites.away(place, datetime.date(2027, 1, 6))
@@ -236,7 +234,7 @@ def test_a_promised_day_that_falls_in_an_absence_says_so(office: Office, thread:
     assert "(you are away until 2027-01-07)" in office.run("today").stdout
 
 
-def test_many_reports_that_say_not_safe_hide_no_other_one(
+def test_many_unsafe_reports_hide_no_other_one(
     office: Office, report: Callable[..., Reporter], clock: Clock
 ) -> None:
     for number in range(3):

@@ -49,9 +49,7 @@ def _tell_both(box: DropBox, text: str) -> str:
     return browser.submit(page, form, text=text, counsellor=bas).code
 
 
-def test_the_form_never_chooses_a_counsellor_by_itself(
-    box: DropBox, bas: Hostile, counsellor: Counsellor
-) -> None:
+def test_form_preselects_no_counsellor(box: DropBox, bas: Hostile, counsellor: Counsellor) -> None:
     """With two counsellors one must be chosen: none is preset, there is no "all", text is kept."""
     browser = box.browser()
     page = browser.get("/nl/report")
@@ -64,7 +62,7 @@ def test_the_form_never_chooses_a_counsellor_by_itself(
     assert bas.inbox() == []
 
 
-def test_a_co_recipients_forgery_is_never_shown_as_genuine(
+def test_co_recipients_forgery_is_never_shown_as_genuine(
     box: DropBox, bas: Hostile, counsellor: Counsellor
 ) -> None:
     """Another text under the reporter's own header, sent as an answer: named, not believed."""
@@ -85,7 +83,7 @@ def test_a_co_recipients_forgery_is_never_shown_as_genuine(
     assert "Dit bericht kunnen we niet controleren." in conversation.text
 
 
-def test_a_message_passed_on_by_a_colleague_is_named_as_such(
+def test_message_forwarded_by_a_colleague_is_marked_as_such(
     box: DropBox, bas: Hostile, counsellor: Counsellor
 ) -> None:
     """A colleague cannot hand a report to somebody whom the reporter did not choose."""
@@ -106,7 +104,7 @@ def test_a_message_passed_on_by_a_colleague_is_named_as_such(
     assert counsellor.threads() == []
 
 
-def test_a_small_order_key_gets_no_card_and_no_answer(
+def test_small_order_key_gets_no_card_and_no_answer(
     box: DropBox, bas: Hostile, tmp_path: Path
 ) -> None:
     """A key under which anybody can sign is refused as a card and as a desk."""
@@ -128,7 +126,7 @@ def test_a_small_order_key_gets_no_card_and_no_answer(
     assert (weak_status, weak_body) == (bad_status, bad_body) == (401, bad_body)
 
 
-def test_a_desk_request_is_invalid_elsewhere(box: DropBox, bas: Hostile) -> None:
+def test_desk_request_is_invalid_elsewhere(box: DropBox, bas: Hostile) -> None:
     """Signed for another origin, site, target, method or body, or under an old token: 401."""
     good = bas.authorization("GET", "/api/desk/inbox?after=0")
     assert call(box, "GET", "/api/desk/inbox?after=0", b"", good)[0] == 200
@@ -144,7 +142,7 @@ def test_a_desk_request_is_invalid_elsewhere(box: DropBox, bas: Hostile) -> None
     assert call(box, "PUT", "/api/desk/card", card, wrong_body)[0] in (400, 401)
 
 
-def test_cards_are_refused_with_a_reason(
+def test_invalid_cards_are_refused_with_a_reason(
     box: DropBox, bas: Hostile, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     """Rolled back, equal serial, another site, another identity, a hole, a bad signature."""
@@ -164,9 +162,7 @@ def test_cards_are_refused_with_a_reason(
     assert (refused.returncode, "signature" in refused.stderr) == (1, True)
 
 
-def test_a_rolled_back_card_raises_an_alarm_at_the_desk(
-    box: DropBox, counsellor: Counsellor
-) -> None:
+def test_rolled_back_card_raises_an_alarm_at_the_desk(box: DropBox, counsellor: Counsellor) -> None:
     """A server that serves an older card of this counsellor is found at the next fetch."""
     file = box.folder / "cards" / "els.card"
     older = file.read_bytes()
@@ -197,9 +193,7 @@ def the_only_card_is_absent(box: DropBox) -> bool:
     return not list((box.folder / "cards").glob("*.card"))
 
 
-def test_the_addressed_desk_can_still_read(
-    box: DropBox, bas: Hostile, counsellor: Counsellor
-) -> None:
+def test_addressed_desk_can_still_read(box: DropBox, bas: Hostile, counsellor: Counsellor) -> None:
     """After all of it an honest report still arrives at the honest desk."""
     browser = box.browser()
     page = browser.get("/nl/report")
@@ -211,7 +205,7 @@ def test_the_addressed_desk_can_still_read(
 
 
 @pytest.mark.usefixtures("bas")
-def test_without_a_valid_key_nobody_can_be_written_to(box: DropBox) -> None:
+def test_without_a_valid_key_no_counsellor_can_be_chosen(box: DropBox) -> None:
     """A retired counsellor is no longer offered; the last one retired, the site says so.
 
     The last attack: nobody can be written to after it.

@@ -115,7 +115,7 @@ def left_box(
         for journey in JOURNEYS
     ],
 )
-def test_the_whole_journey(
+def test_whole_journey(
     start: Start,
     elsewhere: Strangers,
     box: DropBox,
@@ -308,7 +308,7 @@ def _leave(person: Person, elsewhere: Strangers, lang: str) -> None:
 
 
 @in_browsers
-def test_leaving_loses_nothing_by_accident_and_shows_nothing_afterwards(
+def test_leaving_loses_nothing_by_accident_and_hides_everything(
     start: Start, left_box: DropBox, name: str, scripts: bool
 ) -> None:
     """Before anything was sent, and from the code page; by the link, and by Escape with scripts.
@@ -373,7 +373,7 @@ REACHED = [
 
 
 @pytest.mark.parametrize(("name", "scripts", "reach"), REACHED)
-def test_back_after_leaving_shows_no_conversation_however_it_was_reached(
+def test_back_after_leaving_shows_no_conversation(
     start: Start,
     left_box: DropBox,
     name: str,

@@ -141,7 +141,7 @@ def noor(serving: Serving) -> Counsellor:
     return serving.house.counsellors[0]
 
 
-def test_the_search_finds_plain_text(serving: Serving) -> None:
+def test_search_finds_plaintext(serving: Serving) -> None:
     """Else the tests below would find nothing whatever the server did."""
     secret = serving.home / "spool"
     secret.write_bytes(b"x" * 70_000 + PATTERN)
@@ -150,9 +150,7 @@ def test_the_search_finds_plain_text(serving: Serving) -> None:
         assert len(found_in(serving, NAME.encode())) == 1
 
 
-def test_no_byte_or_name_of_a_running_upload_is_in_plain_text(
-    serving: Serving, long_run: bool
-) -> None:
+def test_running_upload_leaves_no_plaintext_byte_or_name(serving: Serving, long_run: bool) -> None:
     size = (200 if long_run else 20) * MIB
     allow(serving, size)
     sender = Sender(serving)
@@ -172,7 +170,7 @@ def test_no_byte_or_name_of_a_running_upload_is_in_plain_text(
     assert content[: len(block)].count(PATTERN) > 20_000
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(serving: Serving) -> None:
+def test_interrupted_upload_leaves_nothing(serving: Serving) -> None:
     sender = Sender(serving)
     sender.begin(30 * MIB)
     sender.send(PATTERN * (8 * MIB // len(PATTERN)))
@@ -185,7 +183,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(serving: Serving) -> None:
     assert "Traceback" not in serving.log.read_text()
 
 
-def test_after_kill_9_nothing_is_in_plain_text_and_a_start_removes_it(serving: Serving) -> None:
+def test_kill_9_leaves_no_plaintext_and_a_start_cleans_up(serving: Serving) -> None:
     sender = Sender(serving)
     sender.begin(30 * MIB)
     sender.send(PATTERN * (8 * MIB // len(PATTERN)))
@@ -203,7 +201,7 @@ def test_after_kill_9_nothing_is_in_plain_text_and_a_start_removes_it(serving: S
     sender.connection.close()
 
 
-def test_a_slow_upload_is_not_cut_off_while_it_makes_progress(serving: Serving) -> None:
+def test_slow_upload_with_progress_is_not_cut_off(serving: Serving) -> None:
     """With pauses longer than nginx waits for the rest of a page's form, here."""
     sender = Sender(serving)
     size = 700_000
@@ -216,7 +214,9 @@ def test_a_slow_upload_is_not_cut_off_while_it_makes_progress(serving: Serving) 
     assert received(noor(serving))[0][0].size == size
 
 
-def test_a_large_file_costs_no_memory_in_either_direction(serving: Serving, long_run: bool) -> None:
+def test_large_file_needs_no_extra_memory_in_either_direction(
+    serving: Serving, long_run: bool
+) -> None:
     """64 MB above idle at most, whatever the size."""
     size = (500 if long_run else 80) * MIB
     allow(serving, size)

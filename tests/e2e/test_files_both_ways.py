@@ -12,7 +12,7 @@ MIB = 1024 * 1024
 NAMES = ["foto.jpg", "../../weg.txt", "gpj.\u202eexe", "😀.bin", "n" * 200 + ".pdf"]
 
 
-def test_files_go_from_the_browser_to_the_desk_and_back_byte_for_byte(
+def test_files_arrive_byte_for_byte_in_both_directions(
     box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     chance = random.Random(seed())  # noqa: S311 - contents, no secrets
@@ -60,7 +60,7 @@ def test_files_go_from_the_browser_to_the_desk_and_back_byte_for_byte(
     assert "ADDED" not in counsellor.desk("read", thread).stdout
 
 
-def test_the_desk_reports_the_servers_limit_before_anything_is_sent(
+def test_desk_reports_the_servers_limit_before_sending(
     box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     report_and_code(box, "nl", "Het gaat over mijn chef.")

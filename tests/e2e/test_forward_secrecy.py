@@ -151,7 +151,7 @@ def copy_of(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.long
-def test_the_desk_in_april_opens_nothing_forgotten_from_january(calendar: Calendar) -> None:
+def test_forgotten_january_messages_cannot_be_opened_in_april(calendar: Calendar) -> None:
     """All was fetched: three months on, the old server disk and the desk open none of it."""
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     kept = calendar.told_on("2026-01-11", "Dit blijft bewaard")
@@ -174,7 +174,7 @@ def test_the_desk_in_april_opens_nothing_forgotten_from_january(calendar: Calend
     assert [thread["id"] for thread in calendar.counsellor.threads()] == [kept]
 
 
-def test_the_desk_in_september_opens_nothing_from_january_in_any_case(calendar: Calendar) -> None:
+def test_january_messages_cannot_be_opened_in_september(calendar: Calendar) -> None:
     """A desk that was shut from January to September destroys the key on its first fetch."""
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     calendar.box.stop()
@@ -191,7 +191,7 @@ def test_the_desk_in_september_opens_nothing_from_january_in_any_case(calendar: 
 
 @pytest.mark.long
 @pytest.mark.parametrize("back", ["2026-03-08", "2026-05-02"], ids=["five weeks", "three months"])
-def test_a_long_absence_loses_nothing(calendar: Calendar, back: str) -> None:
+def test_long_absence_loses_nothing(calendar: Calendar, back: str) -> None:
     """What was written while the counsellor was away opens on the day of return."""
     calendar.fetch_on("2026-01-30")
     calendar.turn_to("2026-02-12")
@@ -208,7 +208,7 @@ def test_a_long_absence_loses_nothing(calendar: Calendar, back: str) -> None:
         pytest.param("2025-01-12", id="a year back", marks=pytest.mark.long),
     ],
 )
-def test_a_wrong_clock_destroys_nothing(calendar: Calendar, wrong: str) -> None:
+def test_wrong_clock_destroys_nothing(calendar: Calendar, wrong: str) -> None:
     """A desk whose clock is a year off says so, keeps every key, and goes on once it is right."""
     thread = calendar.told_on("2026-01-10", "Klok")
     calendar.turn_to("2026-01-12")

@@ -86,7 +86,7 @@ class Errors(html.parser.HTMLParser):
             self.links.add(values["href"][1:])
 
 
-def test_every_page_is_complete_and_every_error_is_tied_to_its_field_and_announced(
+def test_every_page_is_complete_and_every_error_is_tied_to_its_field(
     pages: dict[str, Page],
 ) -> None:
     wrong = set()
@@ -139,7 +139,7 @@ def fits(page: Shown, name: str) -> None:
 
 
 @here("chromium")
-def test_every_page_fits_a_small_phone_and_letters_twice_as_large(
+def test_every_page_fits_a_small_phone_and_doubled_text_size(
     chromium: Browser, pages: dict[str, Page]
 ) -> None:
     """With scripts off, as in Tor Browser at "Safest"; and nothing is asked for but the sheet.
@@ -159,7 +159,7 @@ def test_every_page_fits_a_small_phone_and_letters_twice_as_large(
 @pytest.mark.parametrize(
     "name", [f"{page} {lang}" for page in ("landing", "safety") for lang in ALWAYS]
 )
-def test_the_way_on_is_on_the_first_screen_of_a_small_phone(
+def test_next_step_is_on_the_first_screen_of_a_small_phone(
     chromium: Browser, pages: dict[str, Page], name: str
 ) -> None:
     """The main advice comes before it; in a wide typeface, with two languages."""

@@ -23,7 +23,7 @@ TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_a_report_is_answered_and_the_reporter_writes_again(
+def test_report_is_answered_and_the_reporter_writes_again(
     box: DropBox, counsellor: Counsellor, lang: str
 ) -> None:
     """Seven words bring the answer back, and what is then written reaches the counsellor."""
@@ -60,7 +60,7 @@ def test_a_report_is_answered_and_the_reporter_writes_again(
     assert all(m["verified"] for m in messages)
 
 
-def test_nothing_readable_stays_behind(
+def test_nothing_readable_remains_on_the_server(
     box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     """No file of the server, no log and no column holds text, answer, code, reply or a time."""
@@ -94,7 +94,7 @@ def test_nothing_readable_stays_behind(
                 assert b"kwartaalcijfers" not in file.read_bytes() or file.suffix == ".py", file
 
 
-def test_a_refused_cookie_costs_nobody_a_code(box: DropBox, counsellor: Counsellor) -> None:
+def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsellor) -> None:
     """A browser that keeps no cookie still shows the words, and says why it cannot go on."""
     stubborn = box.browser(cookies=False)
     code_page = tell(stubborn, "en", "Told without a cookie")
@@ -108,7 +108,7 @@ def test_a_refused_cookie_costs_nobody_a_code(box: DropBox, counsellor: Counsell
     assert len(counsellor.threads()) == 1
 
 
-def test_two_sessions_of_one_code_writing_at_once_both_arrive(
+def test_concurrent_messages_from_two_sessions_both_arrive(
     box: DropBox, counsellor: Counsellor
 ) -> None:
     """Neither text is lost and the chain stays whole, ten times over."""
@@ -132,7 +132,7 @@ def test_two_sessions_of_one_code_writing_at_once_both_arrive(
     assert not shown.get("gaps")
 
 
-def test_thirty_two_at_once_and_every_report_opens(box: DropBox, counsellor: Counsellor) -> None:
+def test_thirty_two_concurrent_reports_all_open(box: DropBox, counsellor: Counsellor) -> None:
     """32 clients submit at the same moment on two workers: no failure, nothing lost."""
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         pages = list(pool.map(lambda i: tell(box.browser(), "en", f"report {i}"), range(32)))
@@ -147,7 +147,7 @@ def test_thirty_two_at_once_and_every_report_opens(box: DropBox, counsellor: Cou
     assert texts == {f"report {i}" for i in range(32)}
 
 
-def test_a_forgotten_thread_is_gone_from_the_desk(box: DropBox, counsellor: Counsellor) -> None:
+def test_forgotten_thread_is_gone_from_the_desk(box: DropBox, counsellor: Counsellor) -> None:
     """After ``forget`` neither the list nor the folder knows the thread; the server still does."""
     code = report_and_code(box, "nl", "Vergeet dit")
     counsellor.desk("fetch")

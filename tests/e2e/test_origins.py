@@ -222,7 +222,7 @@ def _refused(town: Town, way: Way, address: Address, person: Person, path: str, 
 
 
 @ways(ONION_WAY, DOMAIN_WAY)
-def test_a_post_from_elsewhere_is_refused_and_harms_nobody(
+def test_cross_site_post_is_refused_and_changes_nothing(
     town: Town, name: str, address: Address
 ) -> None:
     """Neither stored, nor taken back, nor led into a stranger's mailbox; also ``Origin: null``.
@@ -268,7 +268,7 @@ def test_a_post_from_elsewhere_is_refused_and_harms_nobody(
 
 
 @ways(ONION_WAY, DOMAIN_WAY)
-def test_the_sites_own_posts_work(town: Town, name: str, address: Address) -> None:
+def test_same_site_posts_work(town: Town, name: str, address: Address) -> None:
     """Also for someone whom a link without a referrer led here from another site."""
     person = town.person(name, address)
     link = f'<a rel="noreferrer" href="{address.own}/en/report">the drop box</a>'
@@ -304,7 +304,7 @@ def test_the_sites_own_posts_work(town: Town, name: str, address: Address) -> No
 
 
 @ways(ONION_WAY)
-def test_a_refused_text_is_still_there_and_one_press_sends_it(
+def test_refused_text_is_kept_and_one_click_sends_it(
     town: Town, name: str, address: Address
 ) -> None:
     """And nothing else of what was posted: not a code, by which it would go to a stranger."""
@@ -337,7 +337,7 @@ def _is_kept(person: Person, text: str, theirs: str) -> None:
 
 
 @ways(ONION_WAY, DOMAIN_WAY)
-def test_no_page_shows_inside_another(town: Town, name: str, address: Address) -> None:
+def test_pages_cannot_be_framed(town: Town, name: str, address: Address) -> None:
     """Neither to a stranger nor to a sister, neither in a frame nor as an object."""
     person = town.person(name, address)
     town.strangers.put("/welcome", "<h1>Welcome in here</h1>")
@@ -363,7 +363,7 @@ def test_no_page_shows_inside_another(town: Town, name: str, address: Address) -
 
 
 @ways(ONION_WAY)
-def test_another_site_ends_no_session(town: Town, name: str, address: Address) -> None:
+def test_another_site_cannot_end_a_session(town: Town, name: str, address: Address) -> None:
     """Its links and pictures of "leave" and "stop" come without her cookie, and end nothing."""
     person = town.person(name, address)
     person.enter("nl", town.codes[0])

@@ -35,7 +35,7 @@ def tell(page: Page, lang: str) -> str:
 
 
 @pytest.mark.usefixtures("counsellor")
-def test_the_slip_has_the_seven_words_and_nothing_else(page: Page) -> None:
+def test_printed_slip_contains_only_the_seven_words(page: Page) -> None:
     """Of all that can be seen in print: also after a check, and no second sheet."""
     code = tell(page, "nl").split()
     for _ in range(2):
@@ -54,7 +54,7 @@ def test_the_slip_has_the_seven_words_and_nothing_else(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("counsellor")
-def test_the_slip_with_the_address_says_only_how_to_come_back(page: Page, box: DropBox) -> None:
+def test_slip_with_address_says_only_how_to_come_back(page: Page, box: DropBox) -> None:
     page.goto("/nl/address")
     page.emulate_media(media="print")
     expect(page.locator("h1")).to_be_hidden()
@@ -65,7 +65,7 @@ def test_the_slip_with_the_address_says_only_how_to_come_back(page: Page, box: D
 
 
 @pytest.mark.usefixtures("counsellor")
-def test_a_printed_conversation_is_what_was_written_and_no_form(page: Page) -> None:
+def test_printed_conversation_contains_the_messages_and_no_form(page: Page) -> None:
     tell(page, "nl")
     page.locator("[name=kept]").check()
     with page.expect_navigation():
@@ -97,7 +97,7 @@ def speaks_all_languages(box: DropBox) -> None:
 
 
 @pytest.mark.parametrize("lang", BY_KEYS)
-def test_the_whole_journey_works_with_the_keyboard_alone(
+def test_whole_journey_works_by_keyboard_alone(
     page: Page, box: DropBox, counsellor: Counsellor, tmp_path: Path, lang: str
 ) -> None:
     """Tab, space and Enter; what has the focus can always be seen, and is never hidden."""
@@ -193,7 +193,7 @@ class Keys:
 
 
 @pytest.mark.usefixtures("counsellor")
-def test_whoever_listens_to_the_code_hears_each_word_with_its_number(page: Page) -> None:
+def test_screen_reader_announces_each_code_word_with_its_number(page: Page) -> None:
     """In the tree that Chromium gives to a screen reader."""
     code = tell(page, "nl").split()
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]

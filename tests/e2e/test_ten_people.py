@@ -34,7 +34,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("who", PEOPLE)
-def test_each_finds_help_on_a_small_phone(
+def test_each_persona_finds_help_on_a_small_phone(
     pages: dict[str, Page], chromium: Browser, who: str, lang: str
 ) -> None:
     """Links alone, no script; a link to a part of a page shows that part, not its top."""

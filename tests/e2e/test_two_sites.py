@@ -51,7 +51,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     made.box.stop()
 
 
-def test_two_reporters_two_counsellors_and_nothing_crosses(two: Two) -> None:
+def test_reports_and_answers_of_two_sites_do_not_mix(two: Two) -> None:
     inside = two.browser("een")
     code = tell(inside, "nl", "Van de eerste organisatie.").code
     other = tell(two.browser("twee"), "nl", "Van de tweede organisatie.").code
@@ -81,7 +81,7 @@ def test_two_reporters_two_counsellors_and_nothing_crosses(two: Two) -> None:
         assert "Organisatie" not in lost.html
 
 
-def test_a_desk_gets_nothing_at_the_other_site(two: Two) -> None:
+def test_desk_gets_nothing_at_another_site(two: Two) -> None:
     """It is pointed there by a false invitation; its own site's is good again after that."""
     there = two.box.server("move", "--site", "twee").stdout
     here = two.box.server("move", "--site", "een").stdout
@@ -98,7 +98,7 @@ def test_a_desk_gets_nothing_at_the_other_site(two: Two) -> None:
     assert two.urls["twee"] in there
 
 
-def test_a_good_edit_is_loaded_and_a_bad_one_is_not_and_sessions_stay(two: Two) -> None:
+def test_valid_edit_is_loaded_invalid_one_is_not_and_sessions_stay(two: Two) -> None:
     browser = two.browser("twee")
     code = tell(browser, "en", "Before the edit.").code
     assert "Before the edit." in come_back(browser, "en", code).text

@@ -149,7 +149,7 @@ def shorter(headers: Headers, body: bytes, path: str) -> tuple[Headers, bytes]:
         (shorter, "more than one length"),
     ],
 )
-def test_changes_made_on_the_way_are_reported(served: Served, altered: Altered, said: str) -> None:
+def test_alterations_in_transit_are_reported(served: Served, altered: Altered, said: str) -> None:
     with between(served) as url:
         assert visited(served, url) == []
     with between(served, altered) as url:
@@ -159,7 +159,7 @@ def test_changes_made_on_the_way_are_reported(served: Served, altered: Altered, 
     assert any(said in one.fault for one in found), found
 
 
-def test_a_server_at_a_port_without_nginx_is_not_called_fine(
+def test_server_on_a_port_without_nginx_is_not_called_fine(
     mould: tuple[Path, int], tmp_path: Path
 ) -> None:
     shutil.copytree(mould[0] / "server", tmp_path / "server")
@@ -173,7 +173,7 @@ def test_a_server_at_a_port_without_nginx_is_not_called_fine(
     assert all(one.state == "wrong" and "tells Server, Date" in one.fault for one in found)
 
 
-def test_the_servers_own_socket_is_visited_by_every_name(served: Served, tmp_path: Path) -> None:
+def test_server_socket_is_visited_under_every_host_name(served: Served, tmp_path: Path) -> None:
     onion = f"http://{ONION}"
     path = served.socket_file
     assert visited(served, served.url, socket_file=path) == []
@@ -247,10 +247,14 @@ def tor(served: Served, answers: bytes) -> Iterator[tuple[str, int]]:
     ("days", "trusted", "said"),
     [(90, True, ""), (5, True, "its certificate ends on"), (90, False, "certificate is not good")],
 )
-def test_a_domain_is_visited_over_https(
-    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, trusted: bool,
+def test_domain_is_visited_over_https(
+    served: Served,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    days: int,
+    trusted: bool,
     said: str,
-) -> None:  # fmt: skip
+) -> None:
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
          "-nodes", "-days", str(days), "-subj", "/CN=localhost",
@@ -289,7 +293,7 @@ def test_a_domain_is_visited_over_https(
             assert all(named in one.fault for one in found)
 
 
-def test_the_command_visits_where_the_site_is_dialled(served: Served) -> None:
+def test_command_visits_the_address_that_the_site_listens_on(served: Served) -> None:
     def said() -> list[dict[str, str]]:
         done = served.server("doctor", "--site", ".", "--visit", "--json", check=False)
         listed: list[dict[str, str]] = json.loads(done.stdout)
@@ -309,7 +313,7 @@ def test_the_command_visits_where_the_site_is_dialled(served: Served) -> None:
     assert "systemctl status" in down["repair"]
 
 
-def test_an_onion_address_is_visited_through_tor_or_said_not_to_be(served: Served) -> None:
+def test_onion_address_is_visited_through_tor_or_reported_as_unvisited(served: Served) -> None:
     onion = f"http://{ONION}"
     (note,) = visited(served, onion)
     assert note.state == "unseen"

@@ -130,7 +130,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     made.close()
 
 
-def test_days_of_mixed_traffic_leave_nothing_behind(site: House, long_run: bool) -> None:
+def test_days_of_mixed_traffic_leak_no_resources(site: House, long_run: bool) -> None:
     """From the second quarter to the last: no more than one day's chance explains."""
     days = Days(site, random.Random(seed()))  # noqa: S311 - no secret
     quarter, reports = (60, 20) if long_run else (6, 4)

@@ -99,7 +99,7 @@ def held(*connections: socket.socket) -> Iterator[None]:
             connection.close()
 
 
-def test_half_sent_forms_and_clients_that_read_nothing_keep_nobody_out(
+def test_half_sent_forms_and_non_reading_clients_block_nobody(
     serve: Callable[..., Serving],
 ) -> None:
     """Three hundred and a hundred, over 100 circuits, with the limits of a real server."""
@@ -119,7 +119,7 @@ def test_half_sent_forms_and_clients_that_read_nothing_keep_nobody_out(
         assert time.monotonic() - began < 15  # nginx waits 20 s for the rest of a form
 
 
-def test_long_forms_that_never_end_keep_no_long_report_out(serve: Callable[..., Serving]) -> None:
+def test_endless_long_forms_do_not_block_long_reports(serve: Callable[..., Serving]) -> None:
     """Ten longer than any report, forty as long as one; in Cyrillic a letter takes six bytes."""
     serving = serve(changes={})
     heads = [post(serving, "/nl/report", FORM, 400_000)] * 10
@@ -132,7 +132,7 @@ def test_long_forms_that_never_end_keep_no_long_report_out(serve: Callable[..., 
         assert browser.submit(page, page.form_with("text"), text=text).code
 
 
-def test_half_sent_forms_of_one_address_keep_nobody_behind_it_from_reading(
+def test_half_sent_forms_from_one_address_do_not_block_its_other_readers(
     serve: Callable[..., Serving],
 ) -> None:
     rates = (r"rate=\d+r/[ms]", r" burst=\d+ delay=\d+;")
@@ -149,7 +149,7 @@ def test_half_sent_forms_of_one_address_keep_nobody_behind_it_from_reading(
         assert read.startswith(b"HTTP/1.1 200 "), read[:80]
 
 
-def test_thousands_of_half_sent_requests_keep_nobody_from_reading(
+def test_thousands_of_half_sent_requests_do_not_block_reading(
     serve: Callable[..., Serving],
 ) -> None:
     """nginx counts a request only once its head is whole: all that bounds these is its room.
@@ -169,7 +169,7 @@ def test_thousands_of_half_sent_requests_keep_nobody_from_reading(
         assert not cut_off.poll(0)
 
 
-def test_one_circuit_that_never_stops_keeps_nobody_out(serve: Callable[..., Serving]) -> None:
+def test_one_endless_circuit_blocks_nobody(serve: Callable[..., Serving]) -> None:
     serving = serve(changes={})
     fields = f"code={'+'.join(generate('nl'))}".encode()
     whole = post(serving, "/nl/return", FORM, len(fields)) + fields
@@ -240,7 +240,7 @@ def answer_of_the_one_refused(connections: list[socket.socket]) -> bytes:
     return answer
 
 
-def test_six_files_are_transferred_at_once_two_for_one_circuit_and_others_are_refused(
+def test_six_files_transfer_at_once_with_at_most_two_per_circuit(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(changes={})
@@ -285,7 +285,7 @@ def desk_head(serving: Serving, browser: CircuitBrowser) -> bytes:
 
 
 @pytest.mark.parametrize("head", [upload_head, desk_head])
-def test_a_body_that_arrives_too_slowly_is_ended_and_leaves_nothing(
+def test_body_below_minimum_rate_is_aborted_and_leaves_nothing(
     serve: Callable[..., Serving], head: Callable[[Serving, CircuitBrowser], bytes]
 ) -> None:
     """It never falls silent: nginx alone would take it for ever."""
@@ -309,7 +309,7 @@ def test_a_body_that_arrives_too_slowly_is_ended_and_leaves_nothing(
     assert upload(browser, 1000).path == "/nl/conversation?sent=1"
 
 
-def test_a_download_that_is_read_too_slowly_is_ended(serve: Callable[..., Serving]) -> None:
+def test_download_below_minimum_rate_is_aborted(serve: Callable[..., Serving]) -> None:
     from tests.server.web.test_file_downloads import reply_with
 
     serving = serve(program=HASTY)
@@ -331,7 +331,7 @@ def test_a_download_that_is_read_too_slowly_is_ended(serve: Callable[..., Servin
     assert len(browser.get(f"/nl/files/{item}").body) == 12 * MIB  # at once, it is whole
 
 
-def test_never_more_codes_hashed_at_once_than_cores_over_all_workers(
+def test_concurrent_hashes_never_exceed_the_number_of_cores(
     serve: Callable[..., Serving], tmp_path: Path
 ) -> None:
     """Reports and wrong codes of forty people at once; the server has two cores."""
@@ -395,7 +395,7 @@ def test_requests_waiting_for_a_code_block_no_page(
     assert statuses.count(422) >= 20
 
 
-def test_a_file_of_100_mib_arrives_while_strangers_send_slowly(
+def test_file_of_100_mib_arrives_while_others_send_slowly(
     serve: Callable[..., Serving], long_run: bool
 ) -> None:
     """10 MiB in the default run; in memory nginx takes no more for it."""

@@ -32,7 +32,7 @@ FORGED = ("", "X-Klankbord-Way: desks\r\n", "x-klankbord-way: desks\r\nX-KLANKBO
           "X_Klankbord_Way: desks\r\n")  # fmt: skip
 
 
-def test_a_client_that_only_knows_the_name_gets_nothing_from_the_desk_address(
+def test_client_without_a_key_gets_nothing_from_the_desk_address(
     made: Serving,
 ) -> None:
     own = f"127.0.0.1:{made.port}"
@@ -52,7 +52,7 @@ def test_a_client_that_only_knows_the_name_gets_nothing_from_the_desk_address(
 @pytest.mark.parametrize(
     "told", ["", "X-Klankbord-Way: \r\n", "X-Klankbord-Way: port\r\n", "X-Klankbord-Way: Desks\r\n"]
 )
-def test_the_apps_socket_answers_no_request_without_a_known_route(made: Serving, told: str) -> None:
+def test_app_socket_refuses_requests_without_a_known_route(made: Serving, told: str) -> None:
     """Only nginx can open that socket; this is for a mistake in its settings."""
     for host in (DESKS, f"127.0.0.1:{made.port}"):
         for path in ("/nl/", DESK_API, "/nl/leave", "/internal/session"):

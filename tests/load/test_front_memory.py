@@ -51,7 +51,7 @@ def holders(serving: Serving, *secrets: str) -> set[str]:
     return found
 
 
-def test_nothing_of_a_visit_is_in_memory_after_a_quiet_period(
+def test_no_visit_data_is_in_memory_after_a_quiet_period(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(program=HASTY)
@@ -66,7 +66,7 @@ def test_nothing_of_a_visit_is_in_memory_after_a_quiet_period(
     assert MARK in reporter.get("/nl/conversation").text
 
 
-def test_an_upload_without_end_keeps_no_text_in_memory_and_is_told_that_it_ended(
+def test_endless_upload_does_not_keep_texts_in_memory_and_is_told_that_it_ended(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(program=IMPATIENT)

@@ -53,7 +53,7 @@ def storing(serving: Serving) -> list[int]:
     return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
-def test_presses_of_one_circuit_at_both_workers_are_one_report(
+def test_repeated_posts_of_one_circuit_at_both_workers_are_one_report(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve()
@@ -69,7 +69,7 @@ def test_presses_of_one_circuit_at_both_workers_are_one_report(
     assert serving.house.stored() == 2
 
 
-def test_a_press_while_the_first_is_being_stored_waits_for_its_code(
+def test_repeated_post_waits_for_the_code_of_the_first(
     serve: Callable[..., Serving], tmp_path: Path
 ) -> None:
     serving = serve(program=HELD)
@@ -85,7 +85,7 @@ def test_a_press_while_the_first_is_being_stored_waits_for_its_code(
     assert len(storing(serving)) == 1
 
 
-def test_a_worker_that_is_killed_after_it_stored_leaves_its_code_to_the_next_press(
+def test_repeated_post_gets_its_code_after_the_storing_worker_is_killed(
     serve: Callable[..., Serving], tmp_path: Path
 ) -> None:
     """The report is on the disk, and its code was shown to nobody: the second press shows it."""

@@ -77,7 +77,7 @@ def ask(
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("way", ["onion", "desks", "domain"])
-def test_each_location_gives_the_app_the_route_the_time_and_the_host_as_sent(
+def test_each_location_forwards_route_time_and_host(
     front: Front, recorder: Recorder, way: str, place: str
 ) -> None:
     """A ``proxy_set_header`` in a location would cancel all those above it."""
@@ -123,7 +123,7 @@ def check_told(passed: Passed, way: str) -> None:
         b"PROXY TCP6 fc00:dead:beef:4dad::1|x ::1 1 2\r\n",
     ],
 )  # fmt: skip
-def test_tors_sockets_refuse_a_connection_without_a_circuit(
+def test_tor_sockets_refuse_a_connection_without_a_circuit(
     front: Front, recorder: Recorder, way: str, first: bytes
 ) -> None:
     path = front.onion if way == "onion" else front.desks
@@ -139,7 +139,7 @@ LENGTHLESS = (b"Transfer-Encoding: chunked", b"Transfer-Encoding: CHUNKED", None
 @pytest.mark.parametrize("kind", [FORM, FILES, "Content-Type: text/plain"])
 @pytest.mark.parametrize("path", ["/nl/report", "/nl/files", "/api/desk/mailboxes/a/files/b"])
 @pytest.mark.parametrize("header", LENGTHLESS)
-def test_a_body_without_a_length_is_refused_before_it_is_read(
+def test_body_without_a_length_is_refused_before_it_is_read(
     front: Front, recorder: Recorder, path: str, kind: str, header: bytes | None
 ) -> None:
     head = b"POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" % path.encode()
@@ -155,7 +155,7 @@ def test_a_body_without_a_length_is_refused_before_it_is_read(
     "path",
     ["/nl/file%73", "//nl/files", "/nl//files", "/nl/./files", "/nl/x/../files", "/%6el/files"],
 )
-def test_no_other_spelling_of_the_address_uploads_files_without_a_session(
+def test_alternative_url_spellings_cannot_upload_without_a_session(
     front: Front, recorder: Recorder, path: str
 ) -> None:
     long = MARKER * 2000  # more than a form may be
@@ -207,7 +207,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("sender", [chunked, http2])
-def test_no_byte_of_a_body_reaches_a_file_even_if_nginx_could_write_one(
+def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
     tmp_path: Path, sender: Callable[[Front, str, str], None]
 ) -> None:
     """The folder for such files can be written here. Long bodies with a length are tried too."""
@@ -250,7 +250,7 @@ def test_no_byte_of_a_body_reaches_a_file_even_if_nginx_could_write_one(
     assert "herkenbaar" not in "".join(row for row in said.splitlines() if " write(" in row)
 
 
-def test_nothing_is_written_about_a_client(front: Front, recorder: Recorder) -> None:
+def test_nothing_is_logged_about_a_client(front: Front, recorder: Recorder) -> None:
     """Whatever was refused above, and this: the log is empty at the end, see ``front``."""
     for first in (b"", b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n", line(3)):
         for text in (
@@ -268,7 +268,7 @@ def test_nothing_is_written_about_a_client(front: Front, recorder: Recorder) -> 
     recorder.take()
 
 
-def test_the_pages_of_nginx_have_the_length_and_the_headers_of_the_apps() -> None:
+def test_nginx_error_pages_have_the_apps_length_and_headers() -> None:
     text = (SETTINGS / "policy.conf").read_text("utf-8")
     told = dict(re.findall(r'^add_header (\S+) "(.*)" always;$', text, re.MULTILINE))
     assert list(told.items()) == list(HEADERS.items())
@@ -283,7 +283,7 @@ def test_the_pages_of_nginx_have_the_length_and_the_headers_of_the_apps() -> Non
         assert not re.search(r"nginx|error|[0-9]{3}\b", said, re.IGNORECASE), page
 
 
-def test_every_page_of_nginx_is_used_and_there_is_one_for_each_refusal() -> None:
+def test_every_refusal_has_an_nginx_page_and_every_page_is_used() -> None:
     settings = "".join(file.read_text("utf-8") for file in SETTINGS.rglob("*.conf*"))
     named = set(re.findall(r"/internal/pages/(\w+\.html)", settings))
     assert named == {page.name for page in (SETTINGS / "pages").iterdir()}

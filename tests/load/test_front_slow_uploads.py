@@ -110,7 +110,7 @@ def only_file(counsellor: Counsellor) -> bytes:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("pace", PACES)
-def test_a_slow_file_of_100_mib_arrives_while_strangers_send_slowly(
+def test_slow_file_of_100_mib_arrives_while_others_send_slowly(
     serve: Callable[..., Serving], pace: int
 ) -> None:
     serving = serve(changes={})
@@ -126,7 +126,7 @@ def test_a_slow_file_of_100_mib_arrives_while_strangers_send_slowly(
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("pace", PACES)
-def test_100_mib_arrive_slowly_over_tor(
+def test_file_of_100_mib_arrives_slowly_over_tor(
     tmp_path: Path, serve: Callable[..., Serving], pace: int
 ) -> None:
     target = tmp_path / "front" / "onion.sock"

@@ -112,7 +112,7 @@ def _whole(database: sqlite3.Connection, statement: str) -> list[str]:
     return found
 
 
-def test_no_statement_of_a_use_case_reads_a_whole_table(
+def test_no_use_case_statement_scans_a_whole_table(
     server: AServer, opened: list[sqlite3.Connection]
 ) -> None:
     with _traced(opened) as seen:
@@ -130,7 +130,7 @@ def test_no_statement_of_a_use_case_reads_a_whole_table(
     assert set(whole) == KNOWN
 
 
-def test_the_check_itself_finds_a_whole_table(server: AServer) -> None:
+def test_query_check_detects_a_full_scan(server: AServer) -> None:
     database = sqlite3.connect(server.folder / "klankbord.db")
     for statement in (
         "SELECT item FROM items",
@@ -145,7 +145,7 @@ def test_the_check_itself_finds_a_whole_table(server: AServer) -> None:
     database.close()
 
 
-def test_what_goes_with_a_row_is_found_by_an_index(server: AServer) -> None:
+def test_foreign_key_cascades_use_an_index(server: AServer) -> None:
     """A plan does not show what a foreign key takes along."""
     database = sqlite3.connect(server.folder / "klankbord.db")
     tables = [name for (name,) in database.execute("SELECT name FROM pragma_table_list")]
@@ -167,7 +167,7 @@ def test_what_goes_with_a_row_is_found_by_an_index(server: AServer) -> None:
     assert keys == 3
 
 
-def test_a_purge_goes_through_all_mailboxes_in_steps(
+def test_purge_handles_all_mailboxes_in_steps(
     server: AServer, opened: list[sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each step looks at so many; each mailbox that goes is a transaction of its own."""
@@ -195,7 +195,7 @@ def test_a_purge_goes_through_all_mailboxes_in_steps(
     assert len(left) == 1 + turns
 
 
-def test_a_long_list_of_withdrawn_mailboxes_is_not_read_for_a_report(
+def test_report_does_not_scan_the_list_of_withdrawn_mailboxes(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a report nor a withdrawal goes through the list line by line."""
@@ -215,7 +215,7 @@ def test_a_long_list_of_withdrawn_mailboxes_is_not_read_for_a_report(
     assert read(Withdrawn(server.folder / WITHDRAWN)) == known | {ids("one")[0]: DAY}
 
 
-def test_the_list_stays_sorted_whatever_the_order_and_a_day_is_replaced(tmp_path: Path) -> None:
+def test_list_stays_sorted_in_any_order_and_a_day_can_be_replaced(tmp_path: Path) -> None:
     later = DAY + datetime.timedelta(days=1)
     store = SqliteStore.create(tmp_path, lambda: DAY)
     names = [ids(str(number))[0] for number in range(50)]

@@ -36,7 +36,7 @@ MAILBOX = st.tuples(st.booleans(), st.integers(0, 14))
 
 
 @given(TERMS, ITEMS, MAILBOX, st.booleans())
-def test_a_skipped_mailbox_has_nothing_due_and_does_not_expire(
+def test_skipped_mailbox_has_nothing_due_and_does_not_expire(
     terms: Retention,
     drawn: list[tuple[str, str, int, int, int | None]],
     mailbox: tuple[bool, int],
@@ -56,7 +56,7 @@ def test_a_skipped_mailbox_has_nothing_due_and_does_not_expire(
         assert found.due == ()
 
 
-def test_a_young_conversation_is_skipped_and_an_old_one_is_not() -> None:
+def test_only_a_recent_fully_answered_conversation_is_skipped() -> None:
     terms = Retention()
     first = ItemInfo("1", "message", "reporter", 1, _ago(40), 1)
     reply = ItemInfo("2", "message", "anna", 1, _ago(39), 1)

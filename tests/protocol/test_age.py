@@ -45,32 +45,32 @@ def test_round_trip(length: int) -> None:
         assert age.open_sealed(sealed, [seed]) == pattern(length)
 
 
-def test_each_of_six_recipients_opens_it_also_with_other_keys_beside() -> None:
+def test_each_of_six_recipients_opens_it_among_other_keys() -> None:
     sealed = age.seal(b"text", RECIPIENTS)
     for seed in SEEDS:
         assert age.open_sealed(sealed, [Seed.generate(), seed]) == b"text"
 
 
-def test_nobody_else_opens_it() -> None:
+def test_other_keys_do_not_open_it() -> None:
     sealed = age.seal(b"text", RECIPIENTS[:2])
     for seeds in ([], SEEDS[2:]):
         with pytest.raises(NoMatch):
             age.open_sealed(sealed, seeds)
 
 
-def test_no_two_files_are_alike() -> None:
+def test_equal_texts_give_different_files() -> None:
     one, other = (age.seal(b"text", RECIPIENTS[:1]) for _ in range(2))
     assert age.parse_header(one).stanzas != age.parse_header(other).stanzas
     assert one[-20:] != other[-20:]
 
 
 @pytest.mark.parametrize("count", [0, age.MAX_RECIPIENTS + 1])
-def test_too_few_or_too_many_recipients(count: int) -> None:
+def test_too_few_or_too_many_recipients_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match="1 to 80"):
         age.seal(b"", RECIPIENTS[:1] * count)
 
 
-def test_as_many_recipients_as_are_allowed() -> None:
+def test_maximum_number_of_recipients_is_accepted() -> None:
     sealed = age.seal(b"text", [*RECIPIENTS[:1] * (age.MAX_RECIPIENTS - 1), RECIPIENTS[1]])
     assert age.open_sealed(sealed, SEEDS[1:2]) == b"text"
 
@@ -80,7 +80,7 @@ def test_as_many_recipients_as_are_allowed() -> None:
 
 @pytest.mark.parametrize("piece", [1, 1000, CHUNK, CHUNK + 1, 10**9])
 @pytest.mark.parametrize("length", [0, CHUNK, 2 * CHUNK + 5])
-def test_stream_in_pieces_of_any_size(length: int, piece: int) -> None:
+def test_stream_can_be_read_in_pieces_of_any_size(length: int, piece: int) -> None:
     plaintext = pattern(length)
     sealed, opened = io.BytesIO(), io.BytesIO()
     sealer = age.Sealer(sealed.write, RECIPIENTS[:1])
@@ -92,7 +92,7 @@ def test_stream_in_pieces_of_any_size(length: int, piece: int) -> None:
     assert opened.getvalue() == plaintext
 
 
-def test_file_that_was_not_finished_does_not_open() -> None:
+def test_unfinished_file_does_not_open() -> None:
     sealed = io.BytesIO()
     sealer = age.Sealer(sealed.write, RECIPIENTS[:1])
     sealer.update(pattern(2 * CHUNK))
@@ -100,7 +100,7 @@ def test_file_that_was_not_finished_does_not_open() -> None:
         age.open_sealed(sealed.getvalue(), SEEDS[:1])
 
 
-def test_sealer_is_used_once() -> None:
+def test_sealer_can_be_used_only_once() -> None:
     sealer = age.Sealer(io.BytesIO().write, RECIPIENTS[:1])
     sealer.finish()
     with pytest.raises(ValueError, match="finished"):
@@ -109,7 +109,7 @@ def test_sealer_is_used_once() -> None:
         sealer.finish()
 
 
-def test_only_whole_chunks_are_released_before_a_fault() -> None:
+def test_only_complete_chunks_are_released_before_a_fault() -> None:
     sealed = bytearray(age.seal(pattern(3 * CHUNK), RECIPIENTS[:1]))
     sealed[-1] ^= 1
     released = io.BytesIO()
@@ -118,7 +118,7 @@ def test_only_whole_chunks_are_released_before_a_fault() -> None:
     assert released.getvalue() == pattern(3 * CHUNK)[: 2 * CHUNK]
 
 
-def test_chunks_in_another_order_do_not_open() -> None:
+def test_reordered_chunks_do_not_open() -> None:
     sealed = age.seal(pattern(2 * CHUNK) + b"end", RECIPIENTS[:1])
     start = age.header_length(1) + 16
     first, second = (sealed[start + n * (CHUNK + 16) :][: CHUNK + 16] for n in (0, 1))
@@ -127,7 +127,7 @@ def test_chunks_in_another_order_do_not_open() -> None:
         age.open_sealed(swapped, SEEDS[:1])
 
 
-def test_memory_stays_small() -> None:
+def test_memory_use_stays_small() -> None:
     """200 MB through both directions at once, neither end ever holding the file."""
     total, block = 200_000_000, bytes(100_000)
     held = bytearray()
@@ -158,7 +158,7 @@ def test_memory_stays_small() -> None:
 # -- Faults
 
 
-def test_every_flipped_byte_of_a_small_file_is_found() -> None:
+def test_every_flipped_byte_of_a_small_file_is_detected() -> None:
     sealed = age.seal(b"text", RECIPIENTS[:1])
     for at in range(len(sealed)):
         altered = bytearray(sealed)
@@ -168,7 +168,7 @@ def test_every_flipped_byte_of_a_small_file_is_found() -> None:
 
 
 @given(st.data())
-def test_a_flipped_bit_anywhere_never_opens(data: st.DataObject) -> None:
+def test_file_with_any_flipped_bit_never_opens(data: st.DataObject) -> None:
     sealed = bytearray(TWO_CHUNKS)
     # Half of the faults in the header, which is a hundredth of the file.
     end = data.draw(st.sampled_from([age.header_length(2), len(sealed)]))
@@ -181,18 +181,18 @@ TWO_CHUNKS = age.seal(pattern(2 * CHUNK), RECIPIENTS[:2])
 
 
 @given(st.integers(0, len(TWO_CHUNKS) - 1))
-def test_a_file_cut_anywhere_never_opens(length: int) -> None:
+def test_truncated_file_never_opens(length: int) -> None:
     with pytest.raises(AgeError):
         age.open_sealed(TWO_CHUNKS[:length], SEEDS[:1])
 
 
 @given(st.binary(min_size=1, max_size=40))
-def test_bytes_after_the_end(tail: bytes) -> None:
+def test_trailing_bytes_are_refused(tail: bytes) -> None:
     with pytest.raises(PayloadFailure):
         age.open_sealed(TWO_CHUNKS + tail, SEEDS[:1])
 
 
-def test_another_text_under_a_shared_header_opens() -> None:
+def test_forged_payload_under_a_shared_header_opens() -> None:
     """Why SPEC section 0 takes the author from the signed line only: age cannot tell this."""
     sealed = age.seal(b"hers", RECIPIENTS[:2])
     header = age.parse_header(sealed)
@@ -220,7 +220,7 @@ def rewritten(stanzas: list[age.Stanza], file_key: bytes, mac_key: bytes | None 
     return b"".join(parts)
 
 
-def test_grease_beside_a_recipient_is_skipped() -> None:
+def test_grease_stanza_is_skipped() -> None:
     sealed = age.seal(b"text", RECIPIENTS[:1])
     key = file_key_of(sealed, SEEDS[0])
     grease = age.Stanza(("A-grease", "!~"), bytes(96))
@@ -228,7 +228,7 @@ def test_grease_beside_a_recipient_is_skipped() -> None:
     assert age.open_sealed(rewritten([grease, ours, grease], key), SEEDS[:1]) == b"text"
 
 
-def test_header_made_with_another_key() -> None:
+def test_header_made_with_another_key_is_refused() -> None:
     sealed = age.seal(b"text", RECIPIENTS[:1])
     key = file_key_of(sealed, SEEDS[0])
     ours = age.parse_header(sealed).stanzas[0]
@@ -236,7 +236,7 @@ def test_header_made_with_another_key() -> None:
         age.open_sealed(rewritten([ours], key, mac_key=bytes(16)), SEEDS[:1])
 
 
-def test_a_malformed_stanza_is_refused_wherever_it_stands() -> None:
+def test_malformed_stanza_is_refused_in_any_position() -> None:
     sealed = age.seal(b"text", RECIPIENTS[:1])
     key = file_key_of(sealed, SEEDS[0])
     ours = age.parse_header(sealed).stanzas[0]
@@ -255,32 +255,32 @@ def test_a_malformed_stanza_is_refused_wherever_it_stands() -> None:
 
 
 @pytest.mark.slow
-def test_passphrase_round_trip_at_the_cost_we_write() -> None:
+def test_passphrase_round_trip_at_default_cost() -> None:
     sealed = age.seal_with_passphrase(b"vault", "correct horse")
     assert age.parse_header(sealed).stanzas[0].args[2] == "18"
     assert age.open_with_passphrase(sealed, "correct horse") == b"vault"
 
 
 @pytest.mark.long
-def test_highest_cost_is_read() -> None:
+def test_highest_cost_is_accepted() -> None:
     """1 GiB of memory, and seconds."""
     sealed = age.seal_with_passphrase(b"vault", "correct horse", log_n=20)
     assert age.open_with_passphrase(sealed, "correct horse") == b"vault"
 
 
 @pytest.mark.parametrize("length", [0, CHUNK, CHUNK + 1])
-def test_passphrase_at_the_edges_and_beyond_ascii(length: int) -> None:
+def test_shortest_longest_and_non_ascii_passphrases_round_trip(length: int) -> None:
     sealed = age.seal_with_passphrase(pattern(length), "één zin ☂", log_n=10)
     assert age.open_with_passphrase(sealed, "één zin ☂") == pattern(length)
 
 
-def test_wrong_passphrase() -> None:
+def test_wrong_passphrase_is_refused() -> None:
     sealed = age.seal_with_passphrase(b"vault", "correct horse", log_n=10)
     with pytest.raises(WrongPassphrase):
         age.open_with_passphrase(sealed, "correct Horse")
 
 
-def test_passphrase_and_keys_are_not_mixed_up() -> None:
+def test_passphrase_and_recipient_files_are_distinguished() -> None:
     with pytest.raises(NoMatch) as caught:
         age.open_with_passphrase(age.seal(b"", RECIPIENTS[:1]), "correct horse")
     assert not isinstance(caught.value, WrongPassphrase)
@@ -289,13 +289,13 @@ def test_passphrase_and_keys_are_not_mixed_up() -> None:
 
 
 @pytest.mark.parametrize(("passphrase", "log_n"), [("", 18), ("x", 0), ("x", 21)])
-def test_what_is_not_sealed_with(passphrase: str, log_n: int) -> None:
+def test_invalid_passphrase_or_cost_cannot_seal(passphrase: str, log_n: int) -> None:
     with pytest.raises(ValueError, match="1 to 20"):
         age.seal_with_passphrase(b"", passphrase, log_n)
 
 
 @pytest.mark.parametrize("cost", ["21", "99", "100", "4294967297", "0", "010", "+10"])
-def test_costs_that_are_not_tried(cost: str) -> None:
+def test_excessive_costs_are_refused(cost: str) -> None:
     stanza = age.parse_header(age.seal_with_passphrase(b"", "x", log_n=1)).stanzas[0]
     sealed = rewritten([age.Stanza((*stanza.args[:2], cost), stanza.body)], bytes(16))
     with pytest.raises(HeaderFailure):
@@ -303,7 +303,7 @@ def test_costs_that_are_not_tried(cost: str) -> None:
 
 
 @given(st.data())
-def test_a_flipped_bit_of_a_passphrase_file(data: st.DataObject) -> None:
+def test_flipped_bit_in_passphrase_file_is_detected(data: st.DataObject) -> None:
     sealed = bytearray(PASSPHRASE_FILE)
     sealed[data.draw(st.integers(0, len(sealed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(AgeError):

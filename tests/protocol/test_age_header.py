@@ -42,7 +42,7 @@ FRAGMENTS = st.sampled_from(
 
 
 @given(st.lists(FRAGMENTS | st.binary(max_size=8), max_size=12).map(b"".join), st.booleans())
-def test_any_bytes(tail: bytes, whole: bool) -> None:
+def test_arbitrary_bytes_are_parsed_or_refused(tail: bytes, whole: bool) -> None:
     data = tail if whole else VERSION + tail
     for attempt in (
         lambda: age.open_sealed(data, [SEED]),
@@ -80,7 +80,7 @@ STANZAS = st.lists(
 
 
 @given(STANZAS, st.binary(max_size=100))
-def test_what_is_written_is_read(stanzas: list[age.Stanza], rest: bytes) -> None:
+def test_header_round_trips(stanzas: list[age.Stanza], rest: bytes) -> None:
     written = age_header.write_header(stanzas, bytes(16))
     header = age.parse_header(written + rest)
     assert list(header.stanzas) == stanzas
@@ -89,7 +89,7 @@ def test_what_is_written_is_read(stanzas: list[age.Stanza], rest: bytes) -> None
 
 
 @pytest.mark.parametrize("length", [0, 1, 47, 48, 49, 95, 96, 97])
-def test_last_line_of_a_body_is_always_short(length: int) -> None:
+def test_last_body_line_is_always_short(length: int) -> None:
     written = age_header.write_header([age.Stanza(("a",), bytes(length))], bytes(16))
     lines = written.split(b"\n")[2:-2]
     assert [len(line) == 64 for line in lines] == [True] * (length // 48) + [False]
@@ -117,12 +117,12 @@ def test_last_line_of_a_body_is_always_short(length: int) -> None:
         VERSION + b"-> scrypt\n\n-> scrypt\n\n" + MAC,
     ],
 )
-def test_refused(data: bytes) -> None:
+def test_malformed_header_is_refused(data: bytes) -> None:
     with pytest.raises(HeaderFailure):
         age.parse_header(data)
 
 
-def test_header_without_an_end_is_not_read_forever() -> None:
+def test_endless_header_is_not_read_forever() -> None:
     taken = 0
 
     def endless(wanted: int) -> bytes:
@@ -135,7 +135,7 @@ def test_header_without_an_end_is_not_read_forever() -> None:
     assert taken < age_header.MAX_HEADER + 5000
 
 
-def test_header_over_the_limit() -> None:
+def test_header_over_the_limit_is_refused() -> None:
     stanzas = [age.Stanza(("a",), bytes(90_000)), age.Stanza(("b",), bytes(9_000))]
     written = age_header.write_header(stanzas, bytes(16))
     assert len(written) > age_header.MAX_HEADER
@@ -144,7 +144,7 @@ def test_header_over_the_limit() -> None:
 
 
 @pytest.mark.parametrize("filler", range(4000, 4110))
-def test_mac_line_across_two_blocks(filler: int) -> None:
+def test_mac_line_may_span_two_blocks(filler: int) -> None:
     """The header is found block by block; its end may lie anywhere in one."""
     file_key = bytes(16)
     stanza = age.Stanza(("a", "x" * filler), b"")

@@ -17,7 +17,7 @@ HEADERS = {count: age.seal(b"x", [RECIPIENT] * count) for count in range(1, 5)}
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 @pytest.mark.parametrize("length", [0, 1, 8192, 65_535, 65_536, 65_537, 131_072, 200_000])
-def test_formula_against_real_files(length: int, count: int) -> None:
+def test_length_formula_matches_real_files(length: int, count: int) -> None:
     sealed = age.seal(bytes(length), [RECIPIENT] * count)
     assert len(sealed) == age.sealed_length(length, count)
     assert age.parse_header(sealed).length == age.header_length(count) == 70 + 1557 * count
@@ -27,7 +27,7 @@ def test_formula_against_real_files(length: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("size", MESSAGE_SIZES)
-def test_messages(size: int) -> None:
+def test_message_shapes_are_accepted(size: int) -> None:
     sealed = age.seal(bytes(size), [RECIPIENT] * 2)
     age.check_shape(sealed, len(sealed), 2, "messages")
     for count in (0, 1, 3):
@@ -44,33 +44,33 @@ def accepted(total: int, count: int, sizes: Literal["messages", "files"]) -> boo
 
 
 @given(st.integers(1, 300_000), st.integers(1, 4))
-def test_only_the_three_sizes_of_messages(length: int, count: int) -> None:
+def test_only_the_three_message_sizes_are_accepted(length: int, count: int) -> None:
     total = age.sealed_length(length, count)
     assert accepted(total, count, "messages") == (length in MESSAGE_SIZES)
 
 
 @given(st.integers(1, 2**30), st.integers(1, 4))
-def test_only_padded_sizes_of_files(length: int, count: int) -> None:
+def test_only_padded_file_sizes_are_accepted(length: int, count: int) -> None:
     assert accepted(age.sealed_length(attachment_size(length), count), count, "files")
     padded = length == attachment_size(length)
     assert accepted(age.sealed_length(length, count), count, "files") == padded
 
 
 @given(st.integers(0, 400_000))
-def test_a_length_is_accepted_only_as_the_formula_gives_it(total: int) -> None:
+def test_length_is_accepted_exactly_if_the_formula_gives_it(total: int) -> None:
     totals = {age.sealed_length(size, 1) for size in MESSAGE_SIZES}
     assert accepted(total, 1, "messages") == (total in totals)
 
 
 @pytest.mark.parametrize("size", [*MESSAGE_SIZES, 16_384, 65_536, 2**20])
 @pytest.mark.parametrize("off", [-17, -16, -1, 1, 16, 17])
-def test_length_beside_the_right_one(size: int, off: int) -> None:
+def test_length_off_by_a_few_bytes_is_refused(size: int, off: int) -> None:
     total = age.sealed_length(size, 1) + off
     assert not accepted(total, 1, "messages")
     assert not accepted(total, 1, "files")
 
 
-def test_first_bytes_are_enough_and_needed() -> None:
+def test_header_bytes_are_sufficient_and_required() -> None:
     size = 100 * 2**20
     start = HEADERS[3][: age.header_length(3)]
     age.check_shape(start, age.sealed_length(size, 3), 3, "files")
@@ -78,12 +78,12 @@ def test_first_bytes_are_enough_and_needed() -> None:
         age.check_shape(start[:-1], age.sealed_length(size, 3), 3, "files")
 
 
-def test_empty_file_has_no_shape() -> None:
+def test_empty_file_is_refused() -> None:
     assert not accepted(age.sealed_length(0, 1), 1, "messages")
     assert not accepted(age.header_length(1), 1, "messages")
 
 
-def test_other_stanzas() -> None:
+def test_other_stanzas_are_refused() -> None:
     stanza = age.parse_header(HEADERS[1]).stanzas[0]
     kind, enc = stanza.args
     classic = age.Stanza(("X25519", "A" * 43), bytes(32))

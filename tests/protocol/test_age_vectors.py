@@ -106,7 +106,7 @@ def opened(vector: Vector) -> tuple[str, bytes]:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v.name)
-def test_vector(vector: Vector) -> None:
+def test_vector_gives_the_published_result(vector: Vector) -> None:
     if vector.armored:
         pytest.skip("armored: out of scope, Klankbord has no armor")
     if vector.way == "unknown type":
@@ -123,7 +123,7 @@ def test_vector(vector: Vector) -> None:
         assert released == b""
 
 
-def test_none_is_forgotten() -> None:
+def test_every_vector_is_used() -> None:
     assert Counter(vector.way for vector in VECTORS) == {
         "file key": 57,
         "hybrid": 17,
@@ -134,7 +134,7 @@ def test_none_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("vector", BARE, ids=lambda v: v.name)
-def test_header_is_written_as_it_was_read(vector: Vector) -> None:
+def test_header_is_rewritten_identically(vector: Vector) -> None:
     try:
         header = age.parse_header(vector.sealed)
     except HeaderFailure:
@@ -147,7 +147,7 @@ def test_header_is_written_as_it_was_read(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", [v for v in BARE if v.expect == "success"], ids=lambda v: v.name)
-def test_payload_is_sealed_as_it_was_opened(vector: Vector) -> None:
+def test_payload_is_resealed_identically(vector: Vector) -> None:
     assert vector.file_key is not None
     _, plaintext = opened(vector)
     payload = vector.sealed[age.parse_header(vector.sealed).length :]
@@ -158,7 +158,7 @@ def test_payload_is_sealed_as_it_was_opened(vector: Vector) -> None:
     assert out.getvalue() == payload
 
 
-def test_our_cap_is_what_refuses_the_costly_passphrase() -> None:
+def test_costly_passphrase_vector_is_refused_by_our_limit() -> None:
     vector = next(v for v in BARE if v.name == "scrypt_work_factor_23")
     with pytest.raises(HeaderFailure, match="a cost of 23; at most 20 is tried"):
         age.open_with_passphrase(vector.sealed, vector.passphrases[0])

@@ -19,7 +19,7 @@ CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
         ("1", "11" + "q" * 82 + "c8247j", 51),
     ],
 )
-def test_valid_strings_of_bip_173(hrp: str, text: str, length: int) -> None:
+def test_bip_173_valid_strings_decode(hrp: str, text: str, length: int) -> None:
     raw = bech32.decode(hrp, text)
     assert len(raw) == length
     assert bech32.encode(hrp, raw) == text
@@ -41,7 +41,7 @@ def test_valid_strings_of_bip_173(hrp: str, text: str, length: int) -> None:
         ("11", "11" + "q" * 82 + "c8247j"),  # the prefix ends at the last 1
     ],
 )
-def test_refused(hrp: str, text: str) -> None:
+def test_invalid_strings_are_refused(hrp: str, text: str) -> None:
     with pytest.raises(KeyFormatError):
         bech32.decode(hrp, text)
 
@@ -54,7 +54,7 @@ def test_round_trip(raw: bytes) -> None:
 
 
 @given(st.binary(max_size=40), st.data())
-def test_one_wrong_character_is_always_found(raw: bytes, data: st.DataObject) -> None:
+def test_one_wrong_character_is_always_detected(raw: bytes, data: st.DataObject) -> None:
     text = bech32.encode("age", raw)
     at = data.draw(st.integers(len("age1"), len(text) - 1))
     other = data.draw(st.sampled_from([c for c in CHARSET if c != text[at]]))
@@ -63,7 +63,7 @@ def test_one_wrong_character_is_always_found(raw: bytes, data: st.DataObject) ->
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_arbitrary_text_is_decoded_or_refused(text: str) -> None:
     try:
         raw = bech32.decode("a", "a1" + text)
     except KeyFormatError:

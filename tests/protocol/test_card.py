@@ -17,7 +17,7 @@ DAYS = st.dates(datetime.date(2000, 3, 1), datetime.date(2999, 8, 1))
 ONE_DAY = datetime.timedelta(days=1)
 
 
-def test_an_issued_card_reads_back_field_by_field() -> None:
+def test_issued_card_parses_field_by_field() -> None:
     away = card.Away(DAY + 30 * ONE_DAY, BRAM.verify_key)
     read = card.parse(issue_card("anna", serial=5, away=away))
     assert (read.site, read.serial, read.issued, read.name) == (SITE, 5, DAY, "Anna")
@@ -28,7 +28,7 @@ def test_an_issued_card_reads_back_field_by_field() -> None:
     assert fields_of(read.raw) == from_line(read.raw.split(b"\n")[0])
 
 
-def test_the_optional_fields_read_back_and_a_card_without_them_has_neither() -> None:
+def test_optional_card_fields_round_trip_and_may_be_absent() -> None:
     said = {"nl": "Ik luister.", "en": "I listen."}
     read = card.parse(issue_card("anna", register_number="LVV 1234", sentence=said))
     assert (read.register_number, read.sentence) == ("LVV 1234", said)
@@ -37,7 +37,7 @@ def test_the_optional_fields_read_back_and_a_card_without_them_has_neither() -> 
     assert not {"register_number", "sentence"} & set(fields_of(GOOD))
 
 
-def test_a_page_has_the_sentence_of_its_language_else_the_first_that_there_is() -> None:
+def test_page_shows_the_sentence_in_its_language_or_the_first_available() -> None:
     read = card.parse(issue_card("anna", sentence={"de": "Gut.", "en": "Good.", "nl": "Goed."}))
     assert read.words_in("en") == ("en", "Good.")
     assert read.words_in("uk") == ("nl", "Goed."), "the first language of the card"
@@ -47,7 +47,9 @@ def test_a_page_has_the_sentence_of_its_language_else_the_first_that_there_is() 
 
 
 @given(DAYS)
-def test_a_month_window_holds_its_day_and_the_next_begins_the_day_after(day: datetime.date) -> None:
+def test_month_window_contains_its_day_and_the_next_starts_the_day_after(
+    day: datetime.date,
+) -> None:
     first, until = card.month_window(day)
     assert first <= day <= until
     assert first.day == 1
@@ -56,7 +58,7 @@ def test_a_month_window_holds_its_day_and_the_next_begins_the_day_after(day: dat
 
 
 @given(st.integers(-60, 260))
-def test_a_key_is_given_on_the_days_of_its_window_and_on_no_other(offset: int) -> None:
+def test_sealing_key_is_valid_only_within_its_window(offset: int) -> None:
     """Never an expired key, and on every day at most one."""
     read = card.parse(GOOD)
     day = DAY + offset * ONE_DAY
@@ -68,7 +70,7 @@ def test_a_key_is_given_on_the_days_of_its_window_and_on_no_other(offset: int) -
         assert read.sealing_key(day) is None
 
 
-def test_a_card_that_would_be_refused_is_not_issued() -> None:
+def test_invalid_card_is_not_issued() -> None:
     with pytest.raises(CardError):
         issue_card("anna", count=2)
     with pytest.raises(CardError):
@@ -80,7 +82,7 @@ def test_a_card_that_would_be_refused_is_not_issued() -> None:
 
 
 @given(st.data())
-def test_a_card_with_any_byte_changed_is_refused(data: st.DataObject) -> None:
+def test_card_with_any_byte_changed_is_refused(data: st.DataObject) -> None:
     raw = bytearray(GOOD)
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(CardError):
@@ -88,7 +90,7 @@ def test_a_card_with_any_byte_changed_is_refused(data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=300) | st.text(max_size=100).map(lambda t: f'{{"v":1{t}}}\nx\n'.encode()))
-def test_any_bytes_are_refused_without_another_error(raw: bytes) -> None:
+def test_arbitrary_bytes_raise_only_card_error(raw: bytes) -> None:
     with pytest.raises(CardError):
         card.parse(raw)
 
@@ -104,9 +106,7 @@ FIELDS = [*sorted(fields_of(GOOD)), "away", "register_number", "sentence"]
 
 
 @given(st.sampled_from(FIELDS), VALUES)
-def test_a_signed_card_with_any_field_of_another_type_is_read_or_refused(
-    field: str, value: Json
-) -> None:
+def test_signed_card_with_wrong_field_types_is_parsed_or_refused(field: str, value: Json) -> None:
     """The holder of the key may sign anything: only CardError may come of it."""
     try:
         card.parse(sign_card({**fields_of(GOOD), field: value}))
@@ -116,7 +116,7 @@ def test_a_signed_card_with_any_field_of_another_type_is_read_or_refused(
     assert field in ("v", "serial", "name", "site", "kind", "scope", "register_number")
 
 
-def test_a_card_is_accepted_only_by_its_own_site_and_from_the_confirmed_counsellor() -> None:
+def test_card_is_accepted_only_by_its_own_site_and_counsellor() -> None:
     """Demo cards do not work on another site."""
     with pytest.raises(CardError, match="another site"):
         card.accept(GOOD, site=OTHER_SITE, pinned=ANNA.verify_key, current=None)
@@ -129,7 +129,7 @@ SERIALS = {serial: sign_card({**fields_of(GOOD), "serial": serial}) for serial i
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=8))
-def test_a_server_never_goes_back_to_an_older_card(serials: list[int]) -> None:
+def test_server_never_accepts_an_older_card(serials: list[int]) -> None:
     current: card.Card | None = None
     for serial in serials:
         try:

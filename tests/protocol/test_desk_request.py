@@ -46,13 +46,13 @@ def authorization(
         "http://" + "a" * 56 + ".onion",
     ],
 )
-def test_what_a_desk_signs_its_server_accepts(origin: str) -> None:
+def test_server_accepts_what_a_desk_signs(origin: str) -> None:
     claim = parse_header(authorization(origin=origin))
     check(claim, origins={origin}, site=SITE, method="GET", target=TARGET)
     assert (claim.identity, claim.body_hash) == (ANNA.verify_key, EMPTY)
 
 
-def test_an_answer_to_one_servers_challenge_is_invalid_at_another() -> None:
+def test_challenge_response_is_invalid_at_another_server() -> None:
     """A hostile server hands the desk another server's challenge, and spends the answer there."""
     hostile = "https://hostile.example"
     claim = parse_header(authorization(origin=hostile))
@@ -67,7 +67,7 @@ def test_an_answer_to_one_servers_challenge_is_invalid_at_another() -> None:
 @pytest.mark.parametrize(
     "token", ["", "a b", "a\nGET\n/api/desk/card", "a\r\nx: y", "a" * 201, "é", "a\u2028b"]
 )
-def test_a_desk_signs_no_token_that_could_be_read_as_more_than_a_token(token: str) -> None:
+def test_desk_signs_no_malformed_token(token: str) -> None:
     """The token comes from the server: a line end in it would move the lines that are signed."""
     with pytest.raises(RequestError):
         authorization(token=token)
@@ -79,25 +79,25 @@ def test_a_desk_signs_no_token_that_could_be_read_as_more_than_a_token(token: st
      "https://vp.example.org/", "https://vp.example.org\n", "https://u@vp.example.org",
      "https://vp.ex\u00e4mple.org", "https://vp.example.org:", "https://vp.example.org:123456"],
 )  # fmt: skip
-def test_a_desk_signs_for_nothing_but_an_origin(origin: str) -> None:
+def test_desk_signs_only_for_an_origin(origin: str) -> None:
     with pytest.raises(RequestError):
         authorization(origin=origin)
 
 
 @pytest.mark.parametrize("body_hash", ["", "x", EMPTY.upper(), EMPTY[:-1], EMPTY + "\n"])
-def test_a_desk_signs_for_nothing_but_a_hash_of_the_body(body_hash: str) -> None:
+def test_desk_signs_only_a_body_hash(body_hash: str) -> None:
     with pytest.raises(RequestError):
         authorization(body_hash=body_hash)
 
 
 @given(st.text(max_size=120) | st.builds("Klankbord {}".format, st.text(max_size=120)))
-def test_any_header_is_refused_without_another_error(value: str) -> None:
+def test_arbitrary_header_raises_only_request_error(value: str) -> None:
     with pytest.raises(RequestError):
         parse_header(value)
 
 
 @given(st.data())
-def test_a_header_with_any_character_changed_is_refused(data: st.DataObject) -> None:
+def test_header_with_any_character_changed_is_refused(data: st.DataObject) -> None:
     value = authorization()
     at = data.draw(st.integers(0, len(value) - 1))
     letter = data.draw(st.characters(min_codepoint=0x20, max_codepoint=0x2FF))
@@ -123,7 +123,9 @@ def test_a_header_with_any_character_changed_is_refused(data: st.DataObject) -> 
         (SITE, "GET", "/api/desk/inbox"),
     ],
 )
-def test_a_signature_is_for_one_site_method_and_target(site: str, method: str, target: str) -> None:
+def test_signature_is_valid_for_one_site_method_and_target(
+    site: str, method: str, target: str
+) -> None:
     with pytest.raises(RequestError, match="signature"):
         check(
             parse_header(authorization()), origins={ORIGIN}, site=site, method=method, target=target
@@ -131,7 +133,7 @@ def test_a_signature_is_for_one_site_method_and_target(site: str, method: str, t
 
 
 @given(st.text(max_size=40).map("/".__add__))
-def test_a_target_holds_nothing_that_two_programs_could_read_in_two_ways(target: str) -> None:
+def test_ambiguous_target_is_refused(target: str) -> None:
     try:
         check_target(target)
     except RequestError:

@@ -80,7 +80,7 @@ def test_generated_seeds_differ() -> None:
         "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",  # X25519
     ],
 )
-def test_not_a_recipient(text: str) -> None:
+def test_invalid_recipient_is_refused(text: str) -> None:
     with pytest.raises(KeyFormatError):
         Recipient.parse(text)
 
@@ -97,25 +97,25 @@ def test_not_a_recipient(text: str) -> None:
         "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX",
     ],
 )
-def test_not_a_seed(text: str) -> None:
+def test_invalid_seed_is_refused(text: str) -> None:
     with pytest.raises(KeyFormatError) as caught:
         Seed.parse(text)
     assert text[22:30] not in str(caught.value) or not text
 
 
 @pytest.mark.parametrize("length", [0, 1, 1215, 1217])
-def test_recipient_of_another_length(length: int) -> None:
+def test_recipient_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(KeyFormatError):
         Recipient(bytes(length))
 
 
-def test_recipient_with_a_coefficient_not_below_q() -> None:
+def test_recipient_with_coefficient_not_below_q_is_refused() -> None:
     with pytest.raises(KeyFormatError):
         Recipient(b"\xff\xff\xff" + SEED.recipient().raw[3:])
 
 
 @pytest.mark.parametrize("point", LOW_ORDER_X25519)
-def test_recipient_whose_x25519_half_is_of_low_order(point: bytes) -> None:
+def test_recipient_with_low_order_x25519_half_is_refused(point: bytes) -> None:
     with pytest.raises(KeyFormatError):
         Recipient(SEED.recipient().raw[:-32] + point)
 
@@ -127,7 +127,7 @@ def test_recipient_can_be_copied() -> None:
         assert SEED.unwrap(*other.wrap(bytes(16))) == bytes(16)
 
 
-def test_wrap_and_unwrap() -> None:
+def test_wrapped_file_key_unwraps() -> None:
     enc, sealed = SEED.recipient().wrap(b"sixteen byte key")
     assert (len(enc), len(sealed)) == (ENC_SIZE, 32)
     assert SEED.unwrap(enc, sealed) == b"sixteen byte key"
@@ -135,7 +135,7 @@ def test_wrap_and_unwrap() -> None:
 
 
 @pytest.mark.parametrize("point", LOW_ORDER_X25519)
-def test_share_of_low_order_is_told_from_no_match(point: bytes) -> None:
+def test_low_order_share_is_distinguished_from_no_match(point: bytes) -> None:
     enc, sealed = SEED.recipient().wrap(b"sixteen byte key")
     with pytest.raises(HeaderFailure):
         SEED.unwrap(enc[:-32] + point, sealed)
@@ -146,35 +146,37 @@ def test_share_of_low_order_is_told_from_no_match(point: bytes) -> None:
 
 @pytest.mark.parametrize("secret", [SEED, SIGNING], ids=["Seed", "SigningKey"])
 class TestSecrets:
-    def test_nothing_shows_in_print(self, secret: Seed | SigningKey) -> None:
+    def test_secrets_are_hidden_in_repr(self, secret: Seed | SigningKey) -> None:
         for shown in (repr(secret), str(secret), f"{secret}", f"{secret!r}", repr([secret])):
             assert shown.strip("[]") == f"<{type(secret).__name__}>"
 
-    def test_no_pickle_and_no_copy(self, secret: Seed | SigningKey) -> None:
+    def test_secrets_cannot_be_pickled_or_copied(self, secret: Seed | SigningKey) -> None:
         for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match="secret"):
                 attempt(secret)
 
-    def test_no_attribute_dictionary(self, secret: Seed | SigningKey) -> None:
+    def test_secrets_have_no_attribute_dictionary(self, secret: Seed | SigningKey) -> None:
         with pytest.raises(TypeError):
             vars(secret)
 
-    def test_no_hash(self, secret: Seed | SigningKey) -> None:
+    def test_secrets_are_unhashable(self, secret: Seed | SigningKey) -> None:
         with pytest.raises(TypeError):
             hash(secret)
 
-    def test_equality(self, secret: Seed | SigningKey) -> None:
+    def test_secrets_compare_by_value(self, secret: Seed | SigningKey) -> None:
         assert secret == type(secret)(bytes(range(32)))
         assert secret != type(secret)(bytes(32))
         assert secret != bytes(range(32))
 
     @pytest.mark.parametrize("length", [0, 31, 33, 64])
-    def test_length(self, secret: Seed | SigningKey, length: int) -> None:
+    def test_secret_of_another_length_is_refused(
+        self, secret: Seed | SigningKey, length: int
+    ) -> None:
         with pytest.raises(KeyFormatError):
             type(secret)(bytes(length))
 
 
-def test_two_kinds_of_secret_are_never_equal() -> None:
+def test_secrets_of_different_types_are_never_equal() -> None:
     assert SEED != SIGNING
     assert SIGNING != SEED
 
@@ -182,7 +184,7 @@ def test_two_kinds_of_secret_are_never_equal() -> None:
 # -- VerifyKey and SigningKey
 
 
-def test_sign_and_verify() -> None:
+def test_signature_verifies() -> None:
     signature = SIGNING.sign(b"text")
     assert len(signature) == 64
     assert SIGNING.verify_key.verify(signature, b"text")
@@ -190,7 +192,7 @@ def test_sign_and_verify() -> None:
     assert not SigningKey.generate().verify_key.verify(signature, b"text")
 
 
-def test_vector_of_rfc_8032() -> None:
+def test_rfc_8032_vector_verifies() -> None:
     """RFC 8032 section 7.1, test 2."""
     key = SigningKey(
         bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
@@ -202,7 +204,7 @@ def test_vector_of_rfc_8032() -> None:
     )
 
 
-def test_verify_key_text_forms() -> None:
+def test_verify_key_text_forms_round_trip() -> None:
     key = SIGNING.verify_key
     assert len(str(key)) == 44
     assert VerifyKey.parse(str(key)) == key
@@ -216,7 +218,7 @@ def test_verify_key_text_forms() -> None:
             VerifyKey.from_hex(text)
 
 
-def test_fingerprint() -> None:
+def test_fingerprint_has_ten_groups() -> None:
     key = SIGNING.verify_key
     digits = hashlib.sha256(key.raw).hexdigest()
     fingerprint = key.fingerprint()
@@ -238,7 +240,7 @@ def test_mixed_order_key_is_refused(point: bytes) -> None:
         VerifyKey(mixed)
 
 
-def test_no_key_can_be_written_in_two_ways() -> None:
+def test_noncanonical_key_encoding_is_refused() -> None:
     """A y below 19 can also be written as y + p. Every such writing is refused; and as no point
     with such a y is of prime order, a library that takes them takes no other keys than we do.
     """
@@ -250,13 +252,13 @@ def test_no_key_can_be_written_in_two_ways() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
-def test_verify_key_of_another_length(length: int) -> None:
+def test_verify_key_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(KeyFormatError):
         VerifyKey(bytes(length))
 
 
 @pytest.mark.parametrize("length", [0, 32, 63, 65])
-def test_signature_of_another_length(length: int) -> None:
+def test_signature_of_another_length_is_refused(length: int) -> None:
     assert not SIGNING.verify_key.verify(bytes(length), b"text")
 
 
@@ -276,11 +278,11 @@ def base_times(nonce: int) -> bytes:
     return nacl.bindings.crypto_scalarmult_ed25519_base_noclamp(nonce.to_bytes(32, "little"))
 
 
-def test_forging_helper_signs_when_nothing_is_wrong() -> None:
+def test_forging_helper_makes_a_valid_signature_from_valid_input() -> None:
     assert SIGNING.verify_key.verify(forged(base_times(5), 5), b"text")
 
 
-def test_signature_with_the_neutral_point_first() -> None:
+def test_signature_starting_with_the_neutral_point_is_refused() -> None:
     """The signer itself can make one; OpenSSL takes it, so the rule is needed."""
     signature = forged(TORSION[0], 0)
     Ed25519PublicKey.from_public_bytes(SIGNING.verify_key.raw).verify(signature, b"text")
@@ -288,12 +290,12 @@ def test_signature_with_the_neutral_point_first() -> None:
 
 
 @pytest.mark.parametrize("point", TORSION[1:])
-def test_signature_with_a_mixed_order_point_first(point: bytes) -> None:
+def test_signature_starting_with_a_mixed_order_point_is_refused(point: bytes) -> None:
     mixed = nacl.bindings.crypto_core_ed25519_add(base_times(5), point)
     assert not SIGNING.verify_key.verify(forged(mixed, 5), b"text")
 
 
-def test_signature_with_a_second_half_that_is_not_reduced() -> None:
+def test_signature_with_unreduced_second_half_is_refused() -> None:
     signature = SIGNING.sign(b"text")
     more = int.from_bytes(signature[32:], "little") + ORDER
     assert not SIGNING.verify_key.verify(signature[:32] + more.to_bytes(32, "little"), b"text")

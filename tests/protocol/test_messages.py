@@ -53,7 +53,7 @@ VALUES: st.SearchStrategy[Json] = st.one_of(
 
 @pytest.mark.parametrize("worst", ['"', "\\", "\n", "\t", "\u2028", "é", "🙂"])
 @pytest.mark.parametrize("names", [0, 255])
-def test_the_largest_text_fits_beside_the_most_of_everything_else(worst: str, names: int) -> None:
+def test_largest_text_fits_with_every_other_field_at_its_maximum(worst: str, names: int) -> None:
     """5 wanted, 20 former, 20 seen, 10 files: whatever of the 60,000 bytes must be escaped."""
     room = MAX_TEXT - 10 * names
     text = worst * (room // len(worst.encode()))
@@ -63,7 +63,7 @@ def test_the_largest_text_fits_beside_the_most_of_everything_else(worst: str, na
 
 
 @pytest.mark.parametrize("more", [1, 2, 40_000, 71_000, 1_000_000])
-def test_a_longer_text_is_refused_with_its_size_and_the_limit_of_texts(more: int) -> None:
+def test_overlong_text_is_refused_with_its_size_and_the_limit(more: int) -> None:
     """Also when it is so long that the whole message fits no size: the limit is not another."""
     for fields in (
         reporter_fields(1, text="a" * (MAX_TEXT + more)),
@@ -74,7 +74,7 @@ def test_a_longer_text_is_refused_with_its_size_and_the_limit_of_texts(more: int
         assert (too_long.value.size, too_long.value.limit) == (MAX_TEXT + more, MAX_TEXT)
 
 
-def test_all_free_text_of_a_message_counts_and_nothing_else_does() -> None:
+def test_only_free_text_counts_towards_the_limit() -> None:
     options: list[Json] = [
         {"title": "ab", "pro": "é", "con": ""},
         {"title": "", "pro": "", "con": "c"},
@@ -95,7 +95,7 @@ def test_padding_gives_the_smallest_size_that_fits(length: int) -> None:
 
 
 @given(st.sampled_from(GOOD[:14]), st.data())
-def test_a_message_with_any_byte_of_its_layout_changed_is_refused(
+def test_message_with_any_layout_byte_changed_is_refused(
     plaintext: bytes, data: st.DataObject
 ) -> None:
     """Outside line 1 no byte is free: neither the signature's writing nor the padding."""
@@ -112,7 +112,7 @@ def test_a_message_with_any_byte_of_its_layout_changed_is_refused(
 
 
 @given(st.binary(max_size=400), st.booleans())
-def test_any_bytes_are_refused_without_another_error(raw: bytes, padded: bool) -> None:
+def test_arbitrary_bytes_raise_only_the_message_error(raw: bytes, padded: bool) -> None:
     with pytest.raises((FormatError, MessageError)):
         parse(raw.ljust(8192, b" ") if padded else raw)
 
@@ -121,7 +121,7 @@ def test_any_bytes_are_refused_without_another_error(raw: bytes, padded: bool) -
     st.sampled_from([reporter_fields(1), reporter_fields(2, prev=PREV), counsellor_fields(1)]),
     st.data(),
 )
-def test_a_signed_message_with_any_field_of_another_type_is_read_or_refused(
+def test_signed_message_with_wrong_field_types_is_parsed_or_refused(
     fields: dict[str, Json], data: st.DataObject
 ) -> None:
     """The author may sign anything, a colleague's desk must not fall over it."""
@@ -142,7 +142,7 @@ def test_a_signed_message_with_any_field_of_another_type_is_read_or_refused(
 
 
 @given(st.recursive(VALUES, lambda inner: st.lists(inner, max_size=4), max_leaves=8))
-def test_hostile_answers_are_read_as_known_words_or_refused(value: Json) -> None:
+def test_hostile_answers_are_read_as_known_values_or_refused(value: Json) -> None:
     for field in ("needs", "safe"):
         try:
             plaintext = from_reporter(reporter_fields(1, answers={field: value}))
@@ -156,7 +156,7 @@ def test_hostile_answers_are_read_as_known_words_or_refused(value: Json) -> None
         assert all(isinstance(word, str) and word.isascii() for word in words)
 
 
-def test_a_message_that_a_reader_would_refuse_is_not_signed() -> None:
+def test_message_that_a_reader_would_refuse_is_not_signed() -> None:
     for fields in (
         reporter_fields(1, text="\u0000"),
         reporter_fields(2),
@@ -167,7 +167,7 @@ def test_a_message_that_a_reader_would_refuse_is_not_signed() -> None:
             lay_out(fields, OWN)
 
 
-def test_a_good_message_carries_what_was_written() -> None:
+def test_valid_message_round_trips() -> None:
     message = parse(lay_out(counsellor_fields(1, text="Dank je."), ANNA))
     assert (message.site, message.mailbox, message.by) == (SITE, MAILBOX, str(ANNA.verify_key))
     assert (message.n, message.prev, message.day, message.lang) == (1, None, DAY, "nl")
@@ -177,7 +177,7 @@ def test_a_good_message_carries_what_was_written() -> None:
     assert message.reporter is None
 
 
-def test_a_useless_recipient_is_found_when_it_is_used() -> None:
+def test_unusable_recipient_is_detected_on_use() -> None:
     own: Json = {"recipient": "age1pq1x", "verify": str(REPORTER_KEYS.verify)}
     message = parse(from_reporter(reporter_fields(1, reporter=own)))
     assert message.reporter is not None
@@ -186,7 +186,7 @@ def test_a_useless_recipient_is_found_when_it_is_used() -> None:
 
 
 @given(st.integers(0, 2**256 - 1))
-def test_a_message_does_not_reveal_the_key_that_signs_it(seed: int) -> None:
+def test_message_does_not_reveal_its_signing_key(seed: int) -> None:
     """``parse`` looks at the form only: who signed is for the reader of threads to find out."""
     signing = SigningKey(seed.to_bytes(32, "big"))
     assert parse(signed_line(to_line(reporter_fields(1)), signing)).by == "reporter"

@@ -18,12 +18,12 @@ def signer(tmp_path: Path) -> Signer:
 
 
 @pytest.mark.parametrize("signed", [b"", b"a  b\n", bytes(range(256)) * 300])
-def test_a_minisign_signature_is_accepted_with_its_comment(signer: Signer, signed: bytes) -> None:
+def test_minisign_signature_is_accepted_with_its_comment(signer: Signer, signed: bytes) -> None:
     key = ReleaseKey.read(signer.public.read_text())
     assert key.check(signed, signer.sign(signed, "klankbord 1.2.3")) == "klankbord 1.2.3"
 
 
-def test_every_single_changed_byte_is_refused(signer: Signer) -> None:
+def test_any_changed_byte_is_refused(signer: Signer) -> None:
     """Of the file and of each part that counts of the signature; the first comment does not."""
     key, signed = ReleaseKey.read(signer.public.read_text()), b"0123  klankbord.tar.gz\n"
     signature = signer.sign(signed, "klankbord 1.2.3")
@@ -41,13 +41,13 @@ def test_every_single_changed_byte_is_refused(signer: Signer) -> None:
             key.check(signed, signature[:place] + other + signature[place + 1 :])
 
 
-def test_another_key_is_named_as_the_cause(signer: Signer, tmp_path: Path) -> None:
+def test_signature_by_another_key_is_reported_as_such(signer: Signer, tmp_path: Path) -> None:
     other = ReleaseKey.read(Signer(tmp_path / "other").public.read_text())
     with pytest.raises(BadRelease, match="another key"):
         other.check(b"x", signer.sign(b"x", ""))
 
 
-def test_the_older_form_is_refused_though_minisign_accepts_it(signer: Signer) -> None:
+def test_legacy_signature_format_is_refused(signer: Signer) -> None:
     signature = signer.sign(b"x", "", "-l")
     with pytest.raises(BadRelease, match="older form"):
         ReleaseKey.read(signer.public.read_text()).check(b"x", signature)
@@ -56,12 +56,12 @@ def test_the_older_form_is_refused_though_minisign_accepts_it(signer: Signer) ->
 @pytest.mark.parametrize(
     "text", ["", "x", "untrusted comment: a\n", "untrusted comment: a\nRWQ=\n"]
 )
-def test_an_invalid_key_is_refused_with_a_sentence(text: str) -> None:
+def test_invalid_key_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(BadRelease, match="public key"):
         ReleaseKey.read(text)
 
 
-def test_minisign_itself_agrees(signer: Signer, tmp_path: Path) -> None:
+def test_minisign_gives_the_same_verdicts(signer: Signer, tmp_path: Path) -> None:
     """The command that the guide gives, on the same file."""
     file = tmp_path / "SHA256SUMS"
     file.write_bytes(b"x")

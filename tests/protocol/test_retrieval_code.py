@@ -82,12 +82,12 @@ def spellings(draw: st.DrawFn, words: Sequence[str]) -> str:
 
 
 @given(st.data(), CODES)
-def test_a_code_comes_back_from_every_spelling(data: st.DataObject, words: list[str]) -> None:
+def test_code_is_read_from_every_spelling(data: st.DataObject, words: list[str]) -> None:
     assert read_typed(data.draw(spellings(words))) == tuple(words)
 
 
 @given(st.text(max_size=200) | st.lists(st.sampled_from([*EVERY_WORD[:50], "x"])).map(" ".join))
-def test_nothing_but_seven_list_words_is_ever_read(text: str) -> None:
+def test_only_seven_list_words_are_accepted(text: str) -> None:
     try:
         words = read_typed(text)
     except CodeError:
@@ -109,28 +109,28 @@ def test_nothing_but_seven_list_words_is_ever_read(text: str) -> None:
         (*("water",) * 5, "water water"),
     ],
 )
-def test_nothing_is_derived_from_anything_but_seven_list_words(words: tuple[str, ...]) -> None:
+def test_keys_are_derived_only_from_seven_list_words(words: tuple[str, ...]) -> None:
     """Even if a caller forgets to read what was typed."""
     with pytest.raises(CodeError):
         derive_root(words, SITE)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_a_new_code_is_of_one_list_and_is_read_as_it_is_shown(lang: str) -> None:
+def test_new_code_uses_one_list_and_is_read_as_displayed(lang: str) -> None:
     for _ in range(200):
         words = generate(lang)
         assert set(words) <= set(word_list(lang))
         assert read_typed(" ".join(words)) == words
 
 
-def test_words_of_both_lists_may_be_typed_in_one_code() -> None:
+def test_code_may_mix_words_of_both_lists() -> None:
     only = [sorted(set(word_list(a)) - set(word_list(b))) for a, b in (("nl", "en"), ("en", "nl"))]
     mixed = tuple(itertools.islice(itertools.chain.from_iterable(zip(*only, strict=False)), WORDS))
     assert read_typed(" ".join(mixed)) == mixed
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_word_that_is_dealt_can_be_drawn_and_has_the_same_chance(lang: str) -> None:
+def test_every_drawable_word_has_the_same_probability(lang: str) -> None:
     asked: list[int] = []
 
     def below(n: int) -> int:
@@ -144,7 +144,7 @@ def test_every_word_that_is_dealt_can_be_drawn_and_has_the_same_chance(lang: str
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_words_left_out_of_the_draw_are_still_read_and_derived(lang: str) -> None:
+def test_excluded_words_are_still_read_and_derived(lang: str) -> None:
     """Nobody whose code was dealt before is locked out."""
     left_out = sorted(set(word_list(lang)) - set(dealt_words(lang)))
     assert len(left_out) > 150
@@ -156,7 +156,7 @@ def test_words_left_out_of_the_draw_are_still_read_and_derived(lang: str) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_twenty_thousand_codes_hold_no_word_left_out_and_show_no_bias(lang: str) -> None:
+def test_twenty_thousand_codes_contain_no_excluded_word_and_show_no_bias(lang: str) -> None:
     """Chi-square over the words at each position and over all of them, at alpha = 1e-9.
 
     With 20,000 draws over some 7,500 words some 2.6 are expected of each: few, but the sum over so
@@ -177,7 +177,7 @@ def test_twenty_thousand_codes_hold_no_word_left_out_and_show_no_bias(lang: str)
 
 
 @pytest.mark.parametrize(("lang", "language"), [("nl", "Dutch"), ("en", "English")])
-def test_the_specification_states_the_entropy_that_is_left(lang: str, language: str) -> None:
+def test_specification_states_the_remaining_entropy(lang: str, language: str) -> None:
     spec = (importlib.resources.files("dropbox_app.protocol") / "SPEC.md").read_text("utf-8")
     assert len(dealt_words(lang)) > 7_400  # the technical page says so
     bits = WORDS * math.log2(len(dealt_words(lang)))
@@ -187,7 +187,7 @@ def test_the_specification_states_the_entropy_that_is_left(lang: str, language: 
     assert bits > 90
 
 
-def test_the_test_for_bias_finds_a_bias() -> None:
+def test_bias_test_detects_a_bias() -> None:
     """The lower half of the list drawn a fifth more often than the upper is found at once."""
     drawn = random.Random(1)  # noqa: S311 - no secret: a bias made on purpose
     column = [
@@ -209,7 +209,7 @@ def chi_square_quantile(freedom: int, z: float) -> float:
 
 
 @given(st.sampled_from(EVERY_WORD), st.integers(0, WORDS - 1), st.data())
-def test_a_mistyped_word_is_named_with_the_word_that_was_meant(
+def test_mistyped_word_is_reported_with_the_intended_one(
     word: str, position: int, data: st.DataObject
 ) -> None:
     """One letter left out, put in, swapped or mistaken."""
@@ -252,7 +252,7 @@ def one_slip_apart(typed: str, word: str) -> bool:
     )
 
 
-def test_a_word_beyond_recognition_gets_no_suggestion_and_costs_nothing() -> None:
+def test_unrecognisable_word_gets_no_suggestion_in_bounded_time() -> None:
     with pytest.raises(UnknownWord) as unknown:
         read_typed("water " * 6 + "q" * 100_000)
     assert unknown.value.suggestions == ()
@@ -260,7 +260,7 @@ def test_a_word_beyond_recognition_gets_no_suggestion_and_costs_nothing() -> Non
         read_typed("a" * 1_000_000)
 
 
-def test_a_text_of_nothing_but_marks_costs_no_more_than_its_length() -> None:
+def test_text_of_only_combining_marks_is_read_in_linear_time() -> None:
     # Sorting these marks into Unicode's order would take minutes (the suite's time limit tells).
     with pytest.raises(WrongWordCount):
         read_typed("a" + "\u0301" * 250_000 + "\u0327" * 250_000)
@@ -269,7 +269,7 @@ def test_a_text_of_nothing_but_marks_costs_no_more_than_its_length() -> None:
 
 
 @given(st.text(alphabet=st.characters(categories=["L", "M", "N", "Zs", "Cf", "So"])))
-def test_reading_letter_by_letter_finds_the_words_of_the_whole_text(text: str) -> None:
+def test_reading_by_letter_finds_the_same_words_as_the_whole_text(text: str) -> None:
     whole = "".join(c for c in unicodedata.normalize("NFKD", text) if not is_unseen(c))
     small = "".join(c.lower() if c.isascii() else c for c in whole.replace("\u0131", "i"))
     words = re.findall("[a-z]+", small)
@@ -363,12 +363,12 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_code_opens_however_a_phone_an_app_or_a_copy_gives_it(way: str) -> None:
+def test_code_is_read_despite_phone_app_and_copy_formatting(way: str) -> None:
     assert read_typed(WAYS[way]) == NL
     assert split_typed(WAYS[way]) == NL
 
 
-def test_a_copy_from_a_pdf_with_ligatures_opens() -> None:
+def test_code_copied_from_a_pdf_with_ligatures_is_read() -> None:
     typed = " ".join(EN)
     for letters, ligature in LIGATURES.items():
         typed = typed.replace(letters, ligature)
@@ -386,7 +386,7 @@ def test_a_copy_from_a_pdf_with_ligatures_opens() -> None:
         ("Code: fles v\u0142ieg boom water koffie appel tafel", "\u0142"),
     ],
 )
-def test_a_letter_that_no_code_holds_is_named(typed: str, letter: str) -> None:
+def test_letter_foreign_to_every_code_is_reported(typed: str, letter: str) -> None:
     with pytest.raises(UnknownLetter) as unknown:
         read_typed(typed)
     assert unknown.value.letter == letter
@@ -403,21 +403,21 @@ def test_a_letter_that_no_code_holds_is_named(typed: str, letter: str) -> None:
         ("word " * 8, 8),
     ],
 )
-def test_a_label_is_not_counted_as_a_word(typed: str, count: int) -> None:
+def test_label_is_not_counted_as_a_word(typed: str, count: int) -> None:
     with pytest.raises(WrongWordCount) as wrong:
         read_typed(typed)
     assert wrong.value.count == count
 
 
 @pytest.mark.parametrize("label", ["mijn", "my", "je", "your", "klankbord", "code", "is"])
-def test_no_label_is_a_word_of_a_list(label: str) -> None:
+def test_no_label_is_a_list_word(label: str) -> None:
     """Else a code that begins with it could not be told from one with a label."""
     assert label not in EVERY_WORD
 
 
 @settings(max_examples=5)
 @given(CODES)
-def test_a_code_gives_the_same_keys_every_time_and_others_elsewhere(words: list[str]) -> None:
+def test_code_derives_the_same_keys_per_site(words: list[str]) -> None:
     first, again = derive_root(words, SITE), derive_root(tuple(words), SITE)
     assert first == again
     elsewhere = derive_root(words, OTHER_SITE)
@@ -427,7 +427,7 @@ def test_a_code_gives_the_same_keys_every_time_and_others_elsewhere(words: list[
     assert len({here.access_token, here.reply.raw, here.signing.seed, first}) == 4
 
 
-def test_the_keys_of_a_reporter_show_nothing_when_printed() -> None:
+def test_reporter_keys_are_hidden_in_repr() -> None:
     keys = reporter_keys(bytes(range(32)))
     assert keys.access_token.hex() not in repr(keys)
     assert repr(keys.access_token) not in repr(keys)

@@ -7,7 +7,7 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
 
 
-def test_the_worked_example_is_what_the_code_gives() -> None:
+def test_worked_example_matches_the_code() -> None:
     """Every value of section 13 follows from what is typed there."""
     spec = (importlib.resources.files("dropbox_app.protocol") / "SPEC.md").read_text("utf-8")
     example = spec.partition("## 13. Worked example")[2]

@@ -70,7 +70,7 @@ def read(
 
 
 @given(st.sampled_from(range(len(WHOLE))), st.data())
-def test_a_message_with_any_byte_of_line_1_changed_is_never_shown_as_genuine(
+def test_message_with_any_byte_of_line_1_changed_is_never_shown_as_genuine(
     which: int, data: st.DataObject
 ) -> None:
     plaintext = bytearray(WHOLE[which])
@@ -88,7 +88,7 @@ def test_a_message_with_any_byte_of_line_1_changed_is_never_shown_as_genuine(
 
 
 @given(st.lists(st.binary(max_size=300) | st.none() | st.sampled_from(WHOLE), max_size=8))
-def test_every_file_is_shown_once_whatever_is_in_it(plaintexts: list[bytes | None]) -> None:
+def test_every_file_is_shown_once_whatever_it_contains(plaintexts: list[bytes | None]) -> None:
     shown = read(plaintexts)
     genuine = [entry for entry in shown.entries if entry.genuine]
     assert len({e.message.line for e in genuine if e.message}) == len(genuine)
@@ -106,7 +106,7 @@ HOSTILE: st.SearchStrategy[Json] = st.one_of(
 
 
 @given(st.booleans(), st.data())
-def test_a_hostile_author_crashes_no_reader(by_reporter: bool, data: st.DataObject) -> None:
+def test_hostile_author_crashes_no_reader(by_reporter: bool, data: st.DataObject) -> None:
     """Any fields, properly signed, among good messages; by the reporter or by a counsellor."""
     base = reporter_fields(3, to=BOTH, prev=digest(R2)) if by_reporter else dict(A1)
     fields = dict(base)
@@ -130,7 +130,7 @@ def test_a_hostile_author_crashes_no_reader(by_reporter: bool, data: st.DataObje
         read([*WHOLE, hostile], viewer=viewer, pins=shown.pins())
 
 
-def test_a_co_recipients_forgery_opens_and_is_not_believed() -> None:
+def test_co_recipients_forgery_opens_and_is_not_trusted() -> None:
     """Made for real: Bram keeps the header of a report to both, and seals another text under it."""
     recipients = [REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()]
     genuine = age.seal(WHOLE[0], recipients)
@@ -152,7 +152,7 @@ def test_a_co_recipients_forgery_opens_and_is_not_believed() -> None:
     assert thread.open_item(sha256_hex(genuine), forged, [ANNA_SEED]).fault == "other_file"
 
 
-def test_a_reader_whom_the_message_does_not_name_is_noticed() -> None:
+def test_reader_not_named_by_the_message_is_detected() -> None:
     """Sealed to Bram too, though it says that it is to Anna alone."""
     to_anna = from_reporter(reporter_fields(1))
     recipients = [REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()]
@@ -163,7 +163,7 @@ def test_a_reader_whom_the_message_does_not_name_is_noticed() -> None:
 
 
 @given(st.data())
-def test_a_sealed_file_with_any_byte_changed_does_not_open(data: st.DataObject) -> None:
+def test_sealed_file_with_any_byte_changed_does_not_open(data: st.DataObject) -> None:
     sealed = bytearray(SEALED)
     at = data.draw(st.one_of(st.integers(0, 4000), st.integers(0, len(sealed) - 1)))
     sealed[at] ^= data.draw(st.integers(1, 255))
@@ -178,7 +178,7 @@ def test_a_sealed_file_with_any_byte_changed_does_not_open(data: st.DataObject) 
 SEALED = age.seal(WHOLE[0], [REPORTER_KEYS.recipient, ANNA_SEED.recipient()])
 
 
-def test_the_reporters_newest_message_does_not_depend_on_the_order_of_two_with_one_number() -> None:
+def test_newest_reporter_message_is_independent_of_arrival_order() -> None:
     """Else a server could choose by the order of its answer to whom a counsellor replies."""
     other = reporter_fields(
         2, to=(ANNA,), prev=digest(R1), day="2026-03-13", former=identities(BRAM)
@@ -190,7 +190,7 @@ def test_the_reporters_newest_message_does_not_depend_on_the_order_of_two_with_o
     assert there.newest == back.newest
 
 
-def test_a_recipient_once_believed_stays_whatever_comes_first() -> None:
+def test_accepted_recipient_stays_in_any_arrival_order() -> None:
     """A second recipient neither redirects answers nor turns earlier messages into false ones."""
     other: Json = {"recipient": str(BRAM_SEED.recipient()), "verify": str(REPORTER_KEYS.verify)}
     redirected = from_reporter({**R2, "reporter": other})
@@ -202,7 +202,7 @@ def test_a_recipient_once_believed_stays_whatever_comes_first() -> None:
         assert again.entries == shown.entries
 
 
-def test_a_forged_older_report_does_not_set_the_recipient() -> None:
+def test_forged_older_report_does_not_set_the_recipient() -> None:
     """Only a message signed with the reporter's key counts for that."""
     other: Json = {"recipient": str(BRAM_SEED.recipient()), "verify": str(REPORTER_KEYS.verify)}
     forged = signed({**R1, "reporter": other}, BRAM)
@@ -214,7 +214,7 @@ def test_a_forged_older_report_does_not_set_the_recipient() -> None:
 # What a reader keeps, and how it is passed on.
 
 
-def test_what_a_desk_keeps_gives_an_alarm_when_something_is_gone_or_replaced() -> None:
+def test_removed_or_replaced_items_raise_an_alarm() -> None:
     pins = read(WHOLE).pins()
     assert pins is not None
     assert read(WHOLE, pins=pins) == read(WHOLE)
@@ -224,7 +224,7 @@ def test_what_a_desk_keeps_gives_an_alarm_when_something_is_gone_or_replaced() -
     assert [e.state for e in read([*WHOLE[:3], replaced], pins=pins).entries][-1] == "conflict"
 
 
-def test_a_thread_passed_on_reads_like_the_thread() -> None:
+def test_forwarded_thread_reads_like_the_original() -> None:
     whole = read(WHOLE, viewer=None)
     contents = thread.write_passed_on(whole)
     seen: list[Json] = [{"by": by, "n": 1} for by in identities(*BOTH)]
@@ -250,7 +250,7 @@ def test_a_thread_passed_on_reads_like_the_thread() -> None:
 
 
 @given(st.data())
-def test_a_passed_on_thread_with_any_byte_changed_shows_no_false_message_as_genuine(
+def test_altered_forwarded_thread_shows_no_false_message_as_genuine(
     data: st.DataObject,
 ) -> None:
     contents = bytearray(thread.write_passed_on(read(WHOLE, viewer=None)))
@@ -267,7 +267,7 @@ def test_a_passed_on_thread_with_any_byte_changed_shows_no_false_message_as_genu
 
 
 @given(st.binary(max_size=300) | st.lists(st.sampled_from([b"a", b"{}", b""])).map(b"\n".join))
-def test_any_contents_of_a_passed_on_thread_are_split_or_refused(contents: bytes) -> None:
+def test_arbitrary_forwarded_contents_are_split_or_refused(contents: bytes) -> None:
     try:
         arrived = thread.read_passed_on("t", contents)
     except FormatError:
@@ -277,7 +277,7 @@ def test_any_contents_of_a_passed_on_thread_are_split_or_refused(contents: bytes
 
 
 @pytest.mark.parametrize("contents", [b"", b"a", b"a\n", b"a\nb", b"a\nb\nc\n", b"\n" * 4_000_000])
-def test_malformed_or_too_many_pairs_of_lines_are_refused_before_they_fill_the_memory(
+def test_malformed_or_excessive_line_pairs_are_refused_before_filling_memory(
     contents: bytes,
 ) -> None:
     """A hundred megabytes of line ends would else become fifty million padded messages."""
@@ -285,7 +285,7 @@ def test_malformed_or_too_many_pairs_of_lines_are_refused_before_they_fill_the_m
         thread.read_passed_on("t", contents)
 
 
-def test_a_line_too_long_for_a_message_is_one_that_fails_among_the_others() -> None:
+def test_overlong_line_fails_without_affecting_other_messages() -> None:
     good = thread.write_passed_on(read(WHOLE[:1], viewer=None))
     arrived = thread.read_passed_on("t", good + b"x" * 200_000 + b"\n" + b"y" * 88 + b"\n")
     assert [one.fault for one in arrived] == ["", "form"]
@@ -313,7 +313,7 @@ def crowd(authors: int) -> list[bytes]:
 
 
 @pytest.mark.slow
-def test_a_thousand_messages_of_a_thousand_authors_are_ordered_step_by_step(
+def test_ordering_a_thousand_authors_takes_constant_work_per_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The work per message stays the same however many authors a hostile thread has."""
@@ -369,7 +369,7 @@ def _work_of(plaintexts: Sequence[bytes]) -> float:
     return count[0] / len(plaintexts)
 
 
-def test_numbers_as_high_as_can_be_make_no_long_lists() -> None:
+def test_highest_possible_numbers_make_no_long_lists() -> None:
     high = 2**53 - 1
     seen: list[Json] = [{"by": by, "n": high} for by in identities(*BOTH)]
     fields = reporter_fields(high, to=BOTH, prev=digest(R1), seen=seen)
@@ -406,7 +406,7 @@ def histories(draw: st.DrawFn) -> list[dict[str, Json]]:
 
 
 @given(histories(), st.randoms(use_true_random=False))
-def test_the_order_is_that_of_the_rule_taken_word_by_word(
+def test_order_matches_a_literal_implementation_of_the_rule(
     history: list[dict[str, Json]], shuffler: random.Random
 ) -> None:
     """A message after all that its author had seen; else by day, the reporter before others."""
@@ -448,7 +448,7 @@ def _slowly(entries: Sequence[thread.Entry]) -> Iterator[thread.Entry]:
         yield first[0]
 
 
-def test_a_withdrawal_and_the_answers_to_a_request_are_found() -> None:
+def test_withdrawal_and_answers_to_a_request_are_found() -> None:
     request = counsellor_fields(1, to=BOTH) | {"kind": "consent-request", "step": "a", "with": "b"}
     request |= {"scope": "c"}
     answer = reporter_fields(2, to=BOTH, prev=digest(R1)) | {"kind": "consent-answer"}
@@ -463,7 +463,7 @@ def test_a_withdrawal_and_the_answers_to_a_request_are_found() -> None:
     assert read([WHOLE[0], from_reporter(withdrawal)]).withdrawn
 
 
-def test_a_message_is_verified_for_its_own_mailbox_and_site_only() -> None:
+def test_message_is_verified_only_for_its_own_mailbox_and_site() -> None:
     """Replayed anywhere else it is named as what it is."""
     for site, mailbox, reason in (
         ("ab" * 16, MAILBOX, "other_site"),

@@ -25,13 +25,13 @@ def each(name: str) -> list[Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DETERMINISTIC))
-def test_a_committed_file_is_what_the_generator_makes(name: str) -> None:
+def test_committed_file_matches_the_generator(name: str) -> None:
     """Byte for byte, so that nobody edits an expectation in the file alone."""
     assert (FOLDER / f"{name}.json").read_text("ascii") == written(DETERMINISTIC[name]())
 
 
 @pytest.mark.parametrize("vector", each("json_lines"))
-def test_a_json_line_is_written_again_byte_for_byte_or_refused(vector: Vector) -> None:
+def test_json_line_is_rewritten_byte_for_byte_or_refused(vector: Vector) -> None:
     line = join(vector["line"])
     if vector["expect"]:
         assert to_line(from_line(line)) == line
@@ -41,17 +41,17 @@ def test_a_json_line_is_written_again_byte_for_byte_or_refused(vector: Vector) -
 
 
 @pytest.mark.parametrize("vector", each("texts"))
-def test_a_text_is_cleaned_as_written_down(vector: Vector) -> None:
+def test_text_is_cleaned_as_listed(vector: Vector) -> None:
     assert clean_text(vector["typed"]) == vector["expect"]
 
 
 @pytest.mark.parametrize("vector", each("padme"))
-def test_an_attachment_is_padded_to_the_listed_size(vector: Vector) -> None:
+def test_attachment_is_padded_to_the_listed_size(vector: Vector) -> None:
     assert attachment_size(vector["size"]) == vector["expect"]
 
 
 @pytest.mark.parametrize("vector", each("codes"))
-def test_a_typed_code_gives_the_listed_keys_or_the_listed_refusal(vector: Vector) -> None:
+def test_typed_code_gives_the_listed_keys_or_refusal(vector: Vector) -> None:
     expect = vector["expect"]
     if expect.get("refused") == "word_count":
         with pytest.raises(errors.WrongWordCount) as count:
@@ -86,7 +86,7 @@ def test_a_typed_code_gives_the_listed_keys_or_the_listed_refusal(vector: Vector
 
 
 @pytest.mark.parametrize("vector", each("cards"))
-def test_a_card_is_accepted_with_its_keys_or_refused_for_the_listed_reason(vector: Vector) -> None:
+def test_card_is_accepted_with_its_keys_or_refused_for_the_listed_reason(vector: Vector) -> None:
     accept, expect, raw = vector["accept"], vector["expect"], join(vector["card"])
     current = None if accept["current"] is None else card.parse(join(accept["current"]))
     pinned = VerifyKey.parse(accept["pinned"])
@@ -105,7 +105,7 @@ def test_a_card_is_accepted_with_its_keys_or_refused_for_the_listed_reason(vecto
 
 
 @pytest.mark.parametrize("vector", each("messages"))
-def test_a_message_is_read_or_refused_for_its_form(vector: Vector) -> None:
+def test_message_is_parsed_or_refused_for_its_form(vector: Vector) -> None:
     plaintext, expect = join(vector["plaintext"]), vector["expect"]
     if not expect["read"]:
         with pytest.raises((errors.FormatError, errors.MessageError)):
@@ -119,7 +119,7 @@ def test_a_message_is_read_or_refused_for_its_form(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("threads"))
-def test_a_mailbox_is_shown_as_listed(vector: Vector) -> None:
+def test_mailbox_is_shown_as_listed(vector: Vector) -> None:
     shown = read_vector(vector)
     expect = vector["expect"]
     assert [[e.item, e.state, e.reason] for e in shown.entries] == expect["entries"]
@@ -131,7 +131,7 @@ def test_a_mailbox_is_shown_as_listed(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("threads"))
-def test_the_order_in_which_a_server_hands_files_over_changes_nothing_genuine(
+def test_arrival_order_does_not_change_genuine_messages(
     vector: Vector,
 ) -> None:
     there = read_vector(vector)
@@ -173,7 +173,7 @@ def read_vector(vector: Vector) -> thread.Thread:
 
 
 @pytest.mark.parametrize("vector", each("sealed"))
-def test_a_sealed_file_opens_or_fails_as_listed(vector: Vector) -> None:
+def test_sealed_file_opens_or_fails_as_listed(vector: Vector) -> None:
     """By age, by the server that cannot open it, and by the reader who believes only signatures."""
     sealed, expect = unwrap(vector["sealed"]), vector["expect"]
     if expect["age"] == "opens":
@@ -196,13 +196,13 @@ def test_a_sealed_file_opens_or_fails_as_listed(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("sealed"))
-def test_a_sealed_file_under_another_id_is_not_opened(vector: Vector) -> None:
+def test_sealed_file_under_another_id_is_not_opened(vector: Vector) -> None:
     sealed = unwrap(vector["sealed"])
     assert thread.open_item("00" * 32, sealed, [ANNA_SEED]).fault == "other_file"
 
 
 @pytest.mark.parametrize("vector", each("desk_requests"))
-def test_a_desk_request_is_accepted_or_refused_for_the_listed_reason(vector: Vector) -> None:
+def test_desk_request_is_accepted_or_refused_for_the_listed_reason(vector: Vector) -> None:
     """How old the token is, whose the identity and what the body is, the server checks itself."""
 
     def check() -> None:

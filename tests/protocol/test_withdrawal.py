@@ -69,7 +69,7 @@ def server(tmp_path: Path) -> AServer:
     return AServer(tmp_path / "server")
 
 
-def test_a_withdrawal_from_a_desk_ends_the_mailbox_and_waits_for_the_others(
+def test_withdrawal_by_a_desk_closes_the_mailbox_and_waits_for_the_others(
     server: AServer,
 ) -> None:
     reporter = Reporter(server)
@@ -87,7 +87,7 @@ def test_a_withdrawal_from_a_desk_ends_the_mailbox_and_waits_for_the_others(
     assert desk.get("/api/desk/mailboxes")["mailboxes"] == []
 
 
-def test_a_desk_that_is_not_addressed_may_send_a_withdrawal_too(server: AServer) -> None:
+def test_desk_not_addressed_may_also_send_a_withdrawal(server: AServer) -> None:
     """The backup may be from before the reporter turned to somebody else."""
     reporter = Reporter(server)
     server.mailboxes.given_back(BRAM, reporter.mailbox, reporter.given)
@@ -95,7 +95,7 @@ def test_a_desk_that_is_not_addressed_may_send_a_withdrawal_too(server: AServer)
     assert server.store.addressed(reporter.mailbox)[0].fetched is None
 
 
-def test_nothing_of_the_proof_is_kept(server: AServer) -> None:
+def test_withdrawal_proof_is_not_stored(server: AServer) -> None:
     reporter = Reporter(server)
     server.mailboxes.given_back(ANNA, reporter.mailbox, reporter.given)
     public = reporter.message.reporter
@@ -106,7 +106,7 @@ def test_nothing_of_the_proof_is_kept(server: AServer) -> None:
     assert reporter.report[3000:3100] not in everything
 
 
-def test_an_unknown_mailbox_is_refused(server: AServer) -> None:
+def test_unknown_mailbox_is_refused(server: AServer) -> None:
     reporter = Reporter(server)
     with server.store.writing():
         server.store.remove_mailbox(reporter.mailbox)
@@ -132,7 +132,7 @@ FAULTS: dict[str, Callable[[Reporter, Reporter], bytes]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_an_invalid_proof_ends_nothing(server: AServer, fault: str) -> None:
+def test_invalid_proof_withdraws_nothing(server: AServer, fault: str) -> None:
     one, other = Reporter(server), Reporter(server)
     given = FAULTS[fault](one, other)
     with pytest.raises(BadShape):
@@ -140,7 +140,7 @@ def test_an_invalid_proof_ends_nothing(server: AServer, fault: str) -> None:
     assert server.mailboxes.conversation(one.keys.access) is not None
 
 
-def test_a_withdrawal_of_another_site_or_mailbox(server: AServer) -> None:
+def test_withdrawal_of_another_site_or_mailbox_is_refused(server: AServer) -> None:
     reporter = Reporter(server)
     with pytest.raises(MessageError, match="another mailbox"):
         withdrawal.read(reporter.given, site="0" * 32, mailbox=reporter.mailbox)

@@ -43,14 +43,14 @@ def near(chosen: list[str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", ["en.txt", "nl.txt"])
-def test_a_list_has_exactly_7776_different_words(name: str) -> None:
+def test_list_has_exactly_7776_different_words(name: str) -> None:
     """One word more or fewer would change the odds, a double one would too."""
     assert len(words(name)) == 7776
     assert len(set(words(name))) == 7776
 
 
 @pytest.mark.parametrize("name", ["en.txt", "nl.txt"])
-def test_a_list_is_sorted_and_holds_a_to_z_and_line_feeds_only(name: str) -> None:
+def test_list_is_sorted_and_contains_only_a_to_z_and_line_feeds(name: str) -> None:
     """The reading of a typed code only ever meets the letters a to z."""
     assert re.fullmatch("([a-z]+\n)+", text(name))
     assert words(name) == sorted(words(name))
@@ -61,12 +61,12 @@ def test_dutch_words_have_four_to_eight_letters() -> None:
     assert {len(word) for word in words("nl.txt")} == {4, 5, 6, 7, 8}
 
 
-def test_one_wrong_letter_never_makes_another_dutch_word() -> None:
+def test_dutch_words_differ_by_at_least_two_letters() -> None:
     """Every two words are at least two letters changed, added or dropped apart."""
     assert near(words("nl.txt")) == []
 
 
-def test_the_search_for_near_words_finds_each_kind_of_slip() -> None:
+def test_search_for_similar_words_finds_each_kind_of_slip() -> None:
     """The test above would also pass if its search found nothing at all."""
     assert near(["appel", "apel"]) == [("appel", "apel")]
     assert near(["lopen", "lopend"]) == [("lopen", "lopend")]
@@ -75,7 +75,7 @@ def test_the_search_for_near_words_finds_each_kind_of_slip() -> None:
     assert near(["boter", "broer"]) == []
 
 
-def test_english_is_the_published_list_but_for_four_words() -> None:
+def test_english_list_is_the_published_one_except_four_words() -> None:
     """Put the four hyphenated words back and it is the EFF large list to the byte."""
     chosen = set(words("en.txt"))
     assert chosen >= EFF_NEW
@@ -83,19 +83,19 @@ def test_english_is_the_published_list_but_for_four_words() -> None:
     assert hashlib.sha256(published.encode("ascii")).hexdigest() == EFF_SHA256
 
 
-def test_the_four_new_english_words_keep_clear_of_all_others() -> None:
+def test_four_new_english_words_are_not_similar_to_others() -> None:
     """A slip of one letter cannot turn one of them into another word of the list."""
     assert [pair for pair in near(words("en.txt")) if EFF_NEW & set(pair)] == []
 
 
-def test_no_struck_out_word_is_in_the_dutch_list() -> None:
+def test_no_rejected_word_is_in_the_dutch_list() -> None:
     """What was struck out after reading stays out."""
     struck_out = words("excluded_nl.txt")
     assert struck_out == sorted(set(struck_out))
     assert set(struck_out).isdisjoint(words("nl.txt"))
 
 
-def test_two_forms_of_one_dutch_verb_or_noun_are_not_both_listed() -> None:
+def test_two_forms_of_one_dutch_word_are_not_both_listed() -> None:
     """Without a stemmer; scripts/dev/make_words makes the full check when it chooses."""
     chosen = set(words("nl.txt"))
     endings = ("en", "ende", "je", "tje", "jes", "tjes", "ster", "ere", "ste")
@@ -103,7 +103,7 @@ def test_two_forms_of_one_dutch_verb_or_noun_are_not_both_listed() -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "nl"])
-def test_the_words_left_out_are_a_sorted_part_of_the_list(lang: str) -> None:
+def test_excluded_words_are_a_sorted_subset_of_the_list(lang: str) -> None:
     left_out = words(f"not_dealt_{lang}.txt")
     assert left_out == sorted(set(left_out))
     assert set(left_out) <= set(words(f"{lang}.txt"))
@@ -111,7 +111,7 @@ def test_the_words_left_out_are_a_sorted_part_of_the_list(lang: str) -> None:
     assert re.search(rf"`not_dealt_{lang}.txt` \({len(left_out)}( words)?\)", readme)
 
 
-def test_words_that_hurt_or_reveal_are_not_dealt() -> None:
+def test_offensive_or_revealing_words_are_not_drawn() -> None:
     english = "coerce fondling grope predator retaliate suffocate threaten bully ashamed blame boss"
     dutch = "baas manager directie mercator bitumen shogun eiste"
     assert set(english.split()) <= set(words("not_dealt_en.txt"))

@@ -107,7 +107,7 @@ STEPS = st.lists(
 
 
 @given(WANTED, STEPS)
-def test_everything_written_reads_back_verified_whole_and_in_order(
+def test_written_messages_read_back_verified_intact_and_in_order(
     first: list[str], steps: list[tuple[str, int, list[str] | None]]
 ) -> None:
     """Random histories of a reporter and up to three counsellors, over changes and expiry."""
@@ -185,7 +185,7 @@ def assert_in_order(shown: thread.Thread) -> None:
         placed[message.by] = message.n
 
 
-def test_a_sealed_message_opens_for_the_reporter_and_each_addressee_and_for_nobody_else() -> None:
+def test_only_reporter_and_addressees_can_open_a_sealed_message() -> None:
     box = Mailbox(day=DAY)
     draft = box.report(["anna", "bram"])
     sealed = draft.seal()
@@ -200,7 +200,7 @@ def test_a_sealed_message_opens_for_the_reporter_and_each_addressee_and_for_nobo
         assert thread.open_item(item, sealed, [seed]).fault == "no_key"
 
 
-def test_a_colleague_is_addressed_only_if_the_reporter_chose_her() -> None:
+def test_colleague_is_addressed_only_if_the_reporter_chose_her() -> None:
     """Though the server hands out cards of others too."""
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
@@ -209,7 +209,7 @@ def test_a_colleague_is_addressed_only_if_the_reporter_chose_her() -> None:
         box.answer("chris")
 
 
-def test_a_counsellor_left_out_of_the_newest_message_is_left_out_of_the_answer() -> None:
+def test_counsellor_omitted_from_the_newest_message_is_omitted_from_the_answer() -> None:
     """Her new card lets the reporter write to her again; the server takes no answer for her yet."""
     box = Mailbox(day=datetime.date(2026, 2, 20))
     box.drafts.append(box.report(["anna", "chris"]))
@@ -221,7 +221,7 @@ def test_a_counsellor_left_out_of_the_newest_message_is_left_out_of_the_answer()
     assert box.report(None).to == (ANNA.verify_key, CHRIS.verify_key)
 
 
-def test_a_card_of_another_site_is_never_sealed_to() -> None:
+def test_card_of_another_site_is_never_used_for_sealing() -> None:
     elsewhere = card.parse(issue_card("anna", site=OTHER_SITE))
     with pytest.raises(NobodyToWriteTo):
         writing.from_reporter(
@@ -238,7 +238,7 @@ def test_a_card_of_another_site_is_never_sealed_to() -> None:
 
 
 @given(st.integers(-400, 400))
-def test_no_message_is_ever_sealed_to_an_expired_key(days: int) -> None:
+def test_expired_key_is_never_used_for_sealing(days: int) -> None:
     box = Mailbox(day=DAY + datetime.timedelta(days=days))
     valid = CARDS["bram"].sealing_key(box.day)
     if datetime.date(2025, 11, 1) <= box.day <= datetime.date(2026, 3, 31):
@@ -248,7 +248,7 @@ def test_no_message_is_ever_sealed_to_an_expired_key(days: int) -> None:
             box.report(["bram"])
 
 
-def test_a_body_cannot_change_to_whom_or_by_whom_a_message_is() -> None:
+def test_body_cannot_override_author_or_recipients() -> None:
     box = Mailbox(day=DAY)
     draft = box.report(
         ["anna"], to=[str(CHRIS.verify_key)], former=[str(CHRIS.verify_key)], by="x", n=9, v=2
@@ -258,7 +258,7 @@ def test_a_body_cannot_change_to_whom_or_by_whom_a_message_is() -> None:
     assert (message.wanted, message.former) == ((ANNA.verify_key,), ())
 
 
-def test_a_text_is_cleaned_before_it_is_signed_also_within_options() -> None:
+def test_text_is_cleaned_before_signing_also_within_options() -> None:
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"], text="een\r\ntwee\rdrie\u0007\u001b[2J\ud800\u2028"))
     assert parse(box.drafts[0].plaintext).text == "een\ntwee\ndrie[2J\ufffd\u2028"
@@ -277,7 +277,7 @@ def test_a_text_is_cleaned_before_it_is_signed_also_within_options() -> None:
     assert written == [{"title": "a\nb", "pro": "", "con": "c"}] * 2
 
 
-def test_a_text_too_long_is_named_with_its_size_and_the_limit() -> None:
+def test_overlong_text_is_reported_with_its_size_and_the_limit() -> None:
     for length in (60_001, 200_000):
         with pytest.raises(TooLong) as too_long:
             Mailbox(day=DAY).report(["anna"], text="a" * length)
@@ -285,7 +285,7 @@ def test_a_text_too_long_is_named_with_its_size_and_the_limit() -> None:
     assert Mailbox(day=DAY).report(["anna"], text="a" * 60_000)
 
 
-def test_files_are_named_in_the_kinds_that_carry_them() -> None:
+def test_message_kinds_that_carry_files_name_them() -> None:
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
     file = Attachment("ab" * 32, "agenda.pdf", "application/pdf", 12)
@@ -303,7 +303,7 @@ def test_files_are_named_in_the_kinds_that_carry_them() -> None:
     assert parse(draft.plaintext).attachments == (file,)
 
 
-def test_nobody_answers_where_nothing_of_the_reporter_was_verified() -> None:
+def test_answer_requires_a_verified_reporter_message() -> None:
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
     empty = thread.read([], site=SITE, mailbox=MAILBOX, viewer=ANNA.verify_key)
@@ -314,7 +314,7 @@ def test_nobody_answers_where_nothing_of_the_reporter_was_verified() -> None:
         )  # fmt: skip
 
 
-def test_one_counsellor_chosen_twice_or_six_at_once_are_refused() -> None:
+def test_duplicate_or_more_than_five_counsellors_are_refused() -> None:
     with pytest.raises(FormatError):
         Mailbox(day=DAY).report(["anna", "anna"])
 
@@ -337,7 +337,7 @@ def test_only_the_last_twenty_former_counsellors_are_kept() -> None:
     assert past == tuple(one.identity for one in chosen[:-1][-MAX_FORMER:])
 
 
-def test_with_more_authors_than_seen_can_hold_those_who_still_write_are_named() -> None:
+def test_if_seen_is_full_active_authors_are_preferred() -> None:
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
     box.drafts.append(box.answer("anna"))

@@ -1,4 +1,4 @@
-"""The agenda: what is due according to the register, and the answers that sites promised."""
+"""The agenda: items that are due according to the register, and answers that sites promise."""
 
 import datetime
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from dropbox_app.desk.storage import rows
 
 
 def agenda(place: Workplace, days: int | None = None) -> list[Due]:
-    """Return what is due within ``days``, or at any time; overdue items come first.
+    """Return the items that are due within ``days``, or all if it is None; overdue ones come first.
 
     An answer is due on the last of the working days that the site promises. Here the counsellor's
     days off do not count as working days, although the site does not know them.
@@ -25,9 +25,9 @@ def agenda(place: Workplace, days: int | None = None) -> list[Due]:
 
 
 def dated(place: Workplace, days: int) -> list[Due]:
-    """Return what is due within ``days`` according to the register; overdue items come first.
+    """Return items of the register that are due within ``days``; overdue ones come first.
 
-    Answers to reporters are not included: ``today.today`` returns them.
+    Answers to reporters are not included; ``today.today`` returns them.
     """
     today = place.machine.today()
     last = today + datetime.timedelta(days=days)
@@ -37,7 +37,7 @@ def dated(place: Workplace, days: int) -> list[Due]:
 def calendar(found: Iterable[Due], today: datetime.date) -> bytes:
     """Return an iCalendar file that marks the days on which something is due, without details.
 
-    Overdue items are marked on today's date.
+    Overdue items are marked on ``today``.
     """
     return due.icalendar({max(one.day, today) for one in found}).encode("ascii")
 

@@ -1,4 +1,4 @@
-"""Actions on the annual report: view it, write it, issue it, and make the bill."""
+"""Actions on the annual report: view it, write it to a file, issue it, and make the bill."""
 
 import datetime
 import json
@@ -26,7 +26,7 @@ FACTS = ("counsellor_kind", "scope", "reachable", "stand_in", "discussed_with")
 
 @dataclass(frozen=True)
 class Written:
-    """A file for the employer; ``name`` is its suggested name, the same for every employer."""
+    """A file for the employer. ``name`` is its suggested name, which names no employer."""
 
     name: str
     data: bytes
@@ -36,8 +36,8 @@ class Written:
 class Shown:
     """A report for the counsellor's own eyes.
 
-    ``preview`` explains it; empty once it has been issued, since it no longer changes.
-    ``seal`` identifies exactly this report, for ``freeze``.
+    ``preview`` explains it, and is empty once the report is issued and cannot change. ``seal``
+    identifies exactly this report, for ``freeze``.
     """
 
     report: Report
@@ -50,8 +50,8 @@ class Shown:
 class State:
     """The status of the report for one employer and year.
 
-    ``issued`` is the day on which it was issued, ``given_to`` the counsellor who makes it, and
-    ``waits_for`` the reason why it cannot be made yet. All three are empty if it can be made.
+    ``issued`` is the day of issue, ``given_to`` the counsellor who makes the report, and
+    ``waits_for`` the reason why it cannot be made yet. If it can be made, none of them is set.
     """
 
     employer: str
@@ -67,8 +67,8 @@ def show(
 ) -> Shown:  # fmt: skip
     """Return the report of a year as issued, or as it would be issued now. Raises Unfit, NotFound.
 
-    An empty ``language`` means the one in which it was issued. If ``own`` is None, the stored words
-    are used. ``reader``: the language of the preview.
+    An empty ``language`` stands for the language in which the report was issued. If ``own`` is
+    None, the stored words are used. ``reader`` is the language of the preview.
     """
     wanted = periods.year(year)
     events = register.every(place)
@@ -100,7 +100,7 @@ def write(
 ) -> Written:
     """Return the report as a file: md, html, pdf, csv or json. Raises Unfit, NotFound.
 
-    The title and name of a report that has not been issued say so.
+    If the report has not been issued, its title and file name mark it as a draft.
     """
     made = show(place, employer, year, language, own).report
     return Written(f"{made.name}.{kind}", render.report(made, kind))
@@ -110,10 +110,10 @@ def freeze(
     place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None,
     seal: str = "",
 ) -> None:  # fmt: skip
-    """Issue a report: from now on neither it nor its year can change.
+    """Issue a report. From then on, neither the report nor its year can change.
 
-    ``seal`` is that of the report that the counsellor viewed; if it is empty, this is not checked.
-    Raises Unfit if the report may not be issued, was already issued, or has changed since.
+    ``seal`` is the seal of the report that the counsellor viewed. If it is empty, it is not
+    checked. Raises Unfit if the report may not be issued, was already issued, or has changed since.
     """
     wanted = periods.year(year)
     with place.database.transaction():  # concurrent entries wait, and are then refused
@@ -144,7 +144,7 @@ def freeze(
 def bill(place: Workplace, employer: str, year: str, kind: str, language: str = "nl") -> Written:
     """Return the bill of a year as a file. Raises Unfit, NotFound.
 
-    An empty ``language`` means the one in which the report was issued.
+    An empty ``language`` stands for the language in which the report was issued.
     """
     events = register.every(place)
     wanted, name = periods.year(year), name_of(events, employer)
@@ -158,7 +158,7 @@ def bill(place: Workplace, employer: str, year: str, kind: str, language: str = 
 def states(place: Workplace) -> list[State]:
     """Return the status of the reports for all employers and years, newest year first.
 
-    For an employer without an agreement: the last complete year, if the register has anything.
+    An employer without an agreement gets the last complete year, if the register has entries.
     """
     events, today = place.book().terms, place.machine.today()
     found = [
@@ -170,17 +170,17 @@ def states(place: Workplace) -> list[State]:
 
 
 def state(place: Workplace, employer: str, year: int) -> State:
-    """Return the status of one report."""
+    """Return the status of the report for one employer and year."""
     return _state(place.book().terms, employer, year, place.machine.today())
 
 
 def empty(place: Workplace, employer: str, year: int) -> tuple[Gap, ...]:
-    """Return the items that are still missing from a year's report and bill."""
+    """Return the items that are missing from a year's report and bill."""
     return gaps.gaps(place.book().apart_from_cases, employer, year)
 
 
 def agreed(place: Workplace, employer: str, year: int) -> Term | None:
-    """Return the term to which a year belongs, and the form that applies; None if there is none."""
+    """Return the term to which a year belongs and the form that applies, or None without a term."""
     try:
         term = periods.term_of(gather.terms(place.book().terms, employer), employer, year)
         return replace(term, form=periods.form(term))
@@ -201,7 +201,7 @@ def set_facts(
 ) -> None:  # fmt: skip
     """Record changes to the facts and the checklist, as of the end of the year.
 
-    A field that is left empty keeps its value. Raises Refused.
+    An empty field keeps its value. Raises Refused.
     """
     day = _last_day(place, year)
     had, known = form.to_json(facts(place, employer, year)), answers(place, employer, year)
@@ -224,7 +224,7 @@ def _last_day(place: Workplace, year: int) -> datetime.date:
 
 
 def has_price(place: Workplace, employer: str, year: int) -> bool:
-    """Return whether a price was agreed for a year, so that there can be a bill."""
+    """Return whether a price was agreed for a year, so that a bill can be made."""
     return gaps.has_price(place.book().apart_from_cases, employer, year)
 
 
@@ -245,16 +245,16 @@ def _state(events: Sequence[Event], employer: str, year: int, today: datetime.da
 
 
 def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
-    """Return whether a year's report has figures; of three years with one band, only the last."""
+    """Return whether a year's report has figures. In a term of three years, only the last has."""
     try:
         term = periods.term_of(gather.terms(events, employer), employer, year)
         return bool(periods.figure_years(term, periods.form(term), year))
     except Unfit:
-        return True  # no report can be made of it anyhow
+        return True  # no report can be made for this year anyway
 
 
 def _years(events: Sequence[Event], employer: str, today: datetime.date) -> set[int]:
-    """The years of an employer's agreements up to this year, and the years already reported on."""
+    """Return the years of an employer's agreements up to this year, and years already reported."""
     found: set[int] = set()
     for one in events:
         if isinstance(one, Agreement) and one.employer == employer:
@@ -297,7 +297,7 @@ def _counsellor(place: Workplace) -> str:
 
 
 def name_of(events: list[Event], wanted: str) -> str:
-    """Return the employer of this name, or else the only one whose name contains it.
+    """Return the employer with this name, or else the only one whose name contains it.
 
     Raises NotFound.
     """

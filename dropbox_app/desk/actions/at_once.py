@@ -1,4 +1,4 @@
-"""Runs work for several sites at the same time, so that none delays another."""
+"""Run work for several sites at the same time, so that no site delays another."""
 
 import contextlib
 import threading
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from dropbox_app.desk.session import Desk
 
-AT_ONCE = 25  # sites
+AT_ONCE = 25  # sites at the same time
 TOLD_EVERY = 10.0  # seconds between reports of the unfinished sites
 _MOMENT = 0.5  # seconds; on Windows, Ctrl-C does not interrupt longer waits
 
@@ -21,11 +21,11 @@ def for_each(
     work: Callable[[Desk], T],
     waiting: Callable[[Collection[str]], object] = lambda _: None,
 ) -> Iterator[T]:
-    """Do ``work`` for each desk in its own thread, and yield each result as it arrives.
+    """Run ``work`` for each desk in its own thread, and yield each result as it arrives.
 
     ``waiting`` is called with the unfinished employers whenever ``TOLD_EVERY`` seconds have passed
-    without a result. An exception in ``work`` is raised here once all are done. Ctrl-C ends the
-    wait, and the threads end with the program; the desk can safely be killed at any moment.
+    without a result. An exception in ``work`` is raised here once all threads have finished. Ctrl-C
+    ends the wait, and the threads end with the program. The desk can safely be killed at any time.
     """
     todo: SimpleQueue[Desk] = SimpleQueue()
     came: SimpleQueue[tuple[Desk, T | None, BaseException | None]] = SimpleQueue()
@@ -59,6 +59,6 @@ def for_each(
         if fault is not None:
             faults.append(fault)
         else:
-            yield result  # type: ignore[misc] # there is a result if nothing was raised
+            yield result  # type: ignore[misc] # a result exists if nothing was raised
     if faults:
         raise faults[0]

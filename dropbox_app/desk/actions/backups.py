@@ -1,6 +1,6 @@
 """Actions on backups: write the desk to one sealed file, test it, restore it (SPEC section 12).
 
-A desk may hold many large files, so they are read and written in pieces.
+A desk may contain many large files, so they are read and written in pieces.
 """
 
 import contextlib
@@ -24,17 +24,20 @@ from dropbox_app.protocol.stream import CHUNK
 
 _BACKED_UP = re.compile(
     r"vault\.age|desk-[ab]\.db|sites/[0-9a-f]{32}/(items/[0-9a-f]{64}\.(age|body)|"
-    r"kept/[0-9a-f]{64}\.age|state\.age)",  # the last belongs to the first format
+    r"kept/[0-9a-f]{64}\.age|state\.age)",  # state.age belongs to the first format
     re.ASCII,
 )
 
 
-_ROOM = 64 * 1024 * 1024  # bytes that must be free besides what is unpacked
+_ROOM = 64 * 1024 * 1024  # bytes that must remain free after unpacking
 
 
 @dataclass(frozen=True)
 class Held:
-    """The contents of a backup for one site. ``read_to_end``: the last day of a complete fetch."""
+    """The contents of a backup for one site.
+
+    ``read_to_end`` is the day of the last complete fetch.
+    """
 
     employer: str
     threads: int
@@ -46,8 +49,8 @@ class Held:
 def backup(place: Workplace, file: Path) -> int:
     """Write everything to one age file under the passphrase; return the number of files in it.
 
-    It contains a plain tar: ``age -d FILE | tar x`` restores the folder. The file gets its name
-    only once it is complete. Raises AlreadyThere.
+    It contains a plain tar, so ``age -d FILE | tar x`` restores the folder. The file gets its name
+    only when it is complete. Raises AlreadyThere.
     """
     count = 0
     place.database.flush()
@@ -72,9 +75,9 @@ def backup(place: Workplace, file: Path) -> int:
 def rehearse(file: Path, passphrase: str, machine: Machine, beside: Path) -> list[Held]:
     """Read a backup to its end, as a restore would; return its contents for each site.
 
-    It is unpacked into a new folder next to ``beside``, where everything stays sealed as in a
-    desk's folder; that folder is then removed. Raises WrongPassphrase, Damaged, or DeskError if
-    there is not enough room.
+    The backup is unpacked into a new folder next to ``beside``, where everything stays sealed as in
+    a desk's folder. That folder is then removed. Raises WrongPassphrase, Damaged, or DeskError if
+    there is not enough space.
     """
     parent = beside.parent if beside.parent.is_dir() else Path(tempfile.gettempdir())
     needed = file.stat().st_size + _ROOM
@@ -100,7 +103,7 @@ def _held(state: State) -> Held:
 def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list[str]:
     """Restore a desk into a folder that is empty or missing; return the names of its sites.
 
-    Raises AlreadyThere, WrongPassphrase, Damaged. A failure leaves the folder as it was.
+    Raises AlreadyThere, WrongPassphrase, Damaged. If it fails, the folder is unchanged.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AlreadyThere(f"{folder} is not empty; restore into a new folder with --dir.")
@@ -135,14 +138,14 @@ def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Itera
 
 
 def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
-    """Unpack with the form of the passphrase that works; older versions used it as typed."""
+    """Unpack with the form of the passphrase that works. Older versions used it as typed."""
     *others, last = vault.forms(passphrase)
     for form in (*others, last):
         try:
             with file.open("rb") as sealed:
                 _unpack(vault.open_backup(sealed.read, form), disk)
             return
-        except WrongPassphrase:  # known before anything is unpacked
+        except WrongPassphrase:  # detected before anything is unpacked
             if form == last:
                 raise
 
@@ -166,7 +169,7 @@ def _unpack(contents: Iterator[bytes], disk: Disk) -> None:
 
 
 class _Sink(io.BufferedIOBase):
-    """The file to which a tar is written."""
+    """A file object to which tarfile writes an archive."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
@@ -177,14 +180,14 @@ class _Sink(io.BufferedIOBase):
 
 
 class _Source(io.BufferedIOBase):
-    """The file from which a tar is read: pieces of any length."""
+    """A file object from which tarfile reads an archive, made of pieces of any length."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._left = b""
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return at most ``size`` bytes, or the rest of one piece; empty only at the end."""
+        """Return at most ``size`` bytes, or the rest of one piece; b"" only at the end."""
         while not self._left:
             piece = next(self._pieces, None)
             if piece is None:

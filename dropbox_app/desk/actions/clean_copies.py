@@ -1,4 +1,4 @@
-"""Saves the pictures that the browser drew of a stranger's file: a copy without anything else."""
+"""Save the pictures that the browser drew of a reporter's file, as a copy without other data."""
 
 import base64
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from dropbox_app.desk.untrusted_files.inspect import safe_name
 Form = Literal["png", "jpeg", "pdf"]
 
 MOST_PAGES = 50
-MOST_BYTES = 64 * 1024 * 1024  # of one picture; 16 million pixels never make a larger PNG
-POINTS = 72 / 150  # of a PDF page per pixel: the browser draws 150 to the inch
+MOST_BYTES = 64 * 1024 * 1024  # bytes of one picture; a PNG with 16 million pixels is never larger
+POINTS = 72 / 150  # points of a PDF page per pixel: the browser draws 150 pixels to the inch
 _ENDING = {"png": ".png", "jpeg": ".jpg", "pdf": ".pdf"}
 _PICTURE = {"png": types.PNG, "jpeg": types.JPEG, "pdf": types.JPEG}
 
@@ -42,8 +42,9 @@ def keep(
 ) -> Path:
     """Write the pages that the browser drew of a file to ``out``; return the path.
 
-    One picture as ``png`` or ``jpeg``, up to 50 JPEG pictures as ``pdf``. In a folder, the copy is
-    named after the file, with a number if that name is taken. Raises NotFound, Unfit, AlreadyThere.
+    The copy is one picture as ``png`` or ``jpeg``, or up to 50 JPEG pictures as ``pdf``. In a
+    folder, it is named after the file, with a number if that name is taken. Raises NotFound, Unfit,
+    AlreadyThere.
     """
     opened = threads.read(place, thread, site)
     found = attachments.find(opened.case, file)
@@ -60,7 +61,7 @@ def keep(
 
 
 def document(pages: Sequence[Drawn]) -> bytes:
-    """Return a PDF with one JPEG picture on each page, byte for byte, without date or author.
+    """Return a PDF with one unchanged JPEG picture on each page, without date or author.
 
     Raises Unfit on a computer for which typst is not available.
     """
@@ -77,15 +78,15 @@ def document(pages: Sequence[Drawn]) -> bytes:
         lines.append(f'#page({size}, image("{number}.svg", width: 100%, height: 100%))')
         inputs[f"{number}.svg"] = _wrapped(page).encode("ascii")
     inputs["main"] = "\n".join(lines).encode("ascii")
-    # It also takes a project from memory, although its types do not say so.
-    made: bytes = typst.compile(  # type: ignore[call-overload] # as said above
+    # typst also accepts a project in memory, although its types do not say so.
+    made: bytes = typst.compile(  # type: ignore[call-overload] # see above
         inputs, format="pdf", ignore_system_fonts=True, pdf_tags=False
     )
     return made
 
 
 def _wrapped(page: Drawn) -> str:
-    """Return the picture in an SVG, because typst reads only text from memory."""
+    """Return the picture inside an SVG, because typst reads only text from memory."""
     size = f'width="{page.width}" height="{page.height}"'
     data = base64.b64encode(page.picture).decode("ascii")
     return (

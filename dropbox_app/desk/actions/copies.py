@@ -1,6 +1,6 @@
-"""The redacted copy of a case: what it can contain, and its text. Nothing is kept or sent.
+"""The redacted copy of a case: the fields that it can contain, and its text.
 
-The caller writes it to a file, which is not sealed.
+Nothing is stored or sent. The caller writes the copy to a file, which is not sealed.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,12 +15,12 @@ from dropbox_app.desk.register.events import Step
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.desk.register.redacted import Copy, Field, Part, Reader
 
-MOST_NAMES = 200  # the most that one copy blacks out
+MOST_NAMES = 200  # the maximum number of names that one copy can redact
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The available choices, and the defaults."""
+    """The fields that a copy can contain, and those that are selected by default."""
 
     case: Standing
     parts: list[Part]
@@ -28,7 +28,7 @@ class Choice:
 
 
 def choice(place: Workplace, reference: str) -> Choice:
-    """Return what a copy of a case can contain. Raises NotFound."""
+    """Return the fields that a copy of a case can contain. Raises NotFound."""
     found = _found(place, reference)
     given = redacted.parts(found, register.of_case(place, found))
     return Choice(found, given, redacted.ticked(given))
@@ -40,8 +40,8 @@ def copy(
 ) -> Copy:  # fmt: skip
     """Return the copy of a case for a reader, with ``sign`` in place of each name.
 
-    ``names`` are blacked out in addition to those in the register. Raises Unfit if the employer may
-    not receive a copy today, or if there are too many names; NotFound.
+    ``names`` are redacted in addition to the names in the register. Raises Unfit if the employer
+    may not receive a copy today, or if there are too many names; NotFound.
     """
     found = _found(place, reference)
     entries = register.of_case(place, found)
@@ -68,13 +68,13 @@ def copy(
 
 
 def _found(place: Workplace, reference: str) -> Standing:
-    """Return a case after entering the answers from its thread."""
+    """Return a case after adding the answers from its thread."""
     register.take_consents(place, register.case(place, reference))
     return register.case(place, reference)
 
 
 def _carries(place: Workplace, found: Standing, consent: str) -> bool:
-    """Return whether a step of today may be recorded as done on a consent."""
+    """Return whether a step dated today could be recorded on the basis of a consent."""
     step = Step(
         date=place.machine.today(), employer=found.employer, case=found.reference, consent=consent
     )
@@ -82,7 +82,7 @@ def _carries(place: Workplace, found: Standing, consent: str) -> bool:
 
 
 def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
-    """Return the cases of the other side, whichever of the two names the other."""
+    """Return the cases of the other side, whichever case refers to the other."""
     return [
         one
         for one in register.all_cases(place, found.employer)
@@ -92,6 +92,6 @@ def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
 
 
 def _of_sheet(place: Workplace, found: Standing) -> list[str]:
-    """Return what no report may name according to the employer's sheet, and the contact person."""
+    """Return the contact person, and the names that no report may contain."""
     sheet = register.sheet(place, found.employer)
     return [*sheet.avoid, sheet.contact_person] if sheet else []

@@ -1,8 +1,8 @@
-"""Corrections in the register: change or remove an entry, empty a field.
+"""Corrections in the register: change or remove an entry, or clear a field.
 
 The wrong text is replaced, not kept beside the correction, so that nobody can demand it later. The
-database gets a new key before ``Workplace`` is closed, so that a copy of today's file does not open
-it. Older backups still hold it.
+database gets a new key before ``Workplace`` is closed, so that the key does not open a copy of
+today's file. Older backups still contain the text.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,9 +26,9 @@ from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.protocol.encoding import Json
 
-# Fields of a case that the figures of an annual report depend on.
+# The fields of a case on which the figures of an annual report depend.
 _COUNTED = frozenset({"main_group", "belongs_with"})
-# Fields of a signed answer that the counsellor fills in herself.
+# The fields of a signed answer that the counsellor fills in.
 OF_SIGNED = frozenset({"named", "formal"})
 
 
@@ -43,8 +43,8 @@ def entry(place: Workplace, number: int) -> Event:
 def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) -> None:
     """Replace an entry's fields, or remove the entry if ``values`` is None.
 
-    Raises NotFound, or Refused if the remaining entries would contradict each other, if a report of
-    its year was issued, or if the reporter signed it. Nothing is changed then.
+    Raises NotFound. Raises Refused, and changes nothing, if the remaining entries would contradict
+    each other, if a report of its year was issued, or if the reporter signed it.
     """
     old = entry(place, number)
     new = None if values is None else form.parse(values, place.machine.today())
@@ -58,9 +58,9 @@ def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) ->
 
 
 def _signed(old: Event, new: Event | None) -> None:
-    """Refuse changes to what the reporter signed; the counsellor's own fields may change.
+    """Refuse changes to the signed part of an entry; the counsellor's own fields may change.
 
-    If it were removed, the next look at its case would enter it again.
+    A signed entry cannot be removed either, because it would be added again from its thread.
     """
     left = [
         {name: one for name, one in form.to_json(event).items() if name not in OF_SIGNED}
@@ -95,7 +95,7 @@ def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Even
 
     The years of ``year_of`` and of their replacements must be open.
     """
-    with place.database.transaction():  # nothing that the rules check may change meanwhile
+    with place.database.transaction():  # the data that the rules check must not change meanwhile
         book = place.book()
         old = [event for number in changes if (event := book.event(number)) is not None]
         new = [event for event in changes.values() if event is not None]
@@ -115,7 +115,7 @@ def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Even
 def set_sheet(
     place: Workplace, reference: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Change the fields of a case's sheet that were shown to ``values``.
+    """Change those fields of a case's sheet that were shown to ``values``.
 
     New values become an entry dated today. A field that is now empty is removed from every entry of
     the case. Raises Refused, NotFound.
@@ -128,7 +128,7 @@ def set_sheet(
 def set_employer(
     place: Workplace, employer: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Change the fields of an employer's sheet that were shown to ``values``.
+    """Change those fields of an employer's sheet that were shown to ``values``.
 
     Works like ``set_sheet``. Raises Refused.
     """
@@ -145,7 +145,7 @@ def _set(
     today = place.machine.today()
     new = {name: values[name] for name in shown if name in values and values[name] != had.get(name)}
     emptied = {name for name in shown if name in had and name not in values}
-    if new.keys() & {"main_group", "sub_groups"}:  # they are checked together
+    if new.keys() & {"main_group", "sub_groups"}:  # these two are checked together
         new |= {name: values[name] for name in ("main_group", "sub_groups") if name in values}
     event: dict[str, Json] = {"event": sheet.kind, "date": today.isoformat(), **fixed, **new}
     made = form.parse(event, today)
@@ -153,14 +153,14 @@ def _set(
         faults = rules.bound(place.book().terms, sheet)
         if faults:
             raise Refused(tuple(faults))
-    with place.database.transaction():  # a refused change empties nothing
+    with place.database.transaction():  # if the change is refused, no field is cleared
         if emptied:
             _empty(place, sheet, emptied)
         return register.record(place, made) if new else Added(0, 0, {})
 
 
 def unmark(place: Workplace, reference: str, other: str, mark: str) -> None:
-    """Remove a private mark between two cases, wherever it was made. Raises Refused."""
+    """Remove a private mark between two cases, whichever case has it. Raises Refused."""
     changes: dict[int, Event | None] = {}
     touched = []
     for number, event in register.numbered(place):
@@ -198,9 +198,9 @@ def _cases(given: Sequence[Event]) -> set[str]:
 def _new_faults(
     book: Book, changes: Mapping[int, Event | None], touched: set[str]
 ) -> list[form.Fault]:
-    """Return the contradictions that the change would cause in the cases it touches.
+    """Return the contradictions that the change would cause in the cases it affects.
 
-    This checks the events of these cases, and the events that name one of them.
+    This checks the events of these cases, and the events that refer to one of them.
     """
     near = [(number, event) for number, event in book.entries if _is_near(event, touched)]
     before = [event for _, event in near]
@@ -226,7 +226,7 @@ def _is_near(event: Event, touched: set[str]) -> bool:
 
 
 def _faults(book: Book, terms: Sequence[Event], looked_at: Sequence[Event]) -> list[form.Fault]:
-    """Return the faults in some cases' events, given the terms and the cases that they name."""
+    """Return the faults in the events of some cases, given the terms and related cases."""
     own = {one.case for one in looked_at if isinstance(one, OfCase)}
     named = {
         name

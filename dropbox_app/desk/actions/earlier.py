@@ -1,6 +1,6 @@
-"""Imports earlier years from a table, after a check, and writes the register as a table.
+"""Import earlier years from a table, after a check, and export the register as a table.
 
-Either all rows of a table are imported or none. Existing entries are not imported again.
+All rows of a table are imported, or none. Existing entries are not imported again.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,10 +20,10 @@ from dropbox_app.desk.register.lines import Numbered
 
 @dataclass(frozen=True)
 class Table:
-    """A table as read: its rows, the new events that would be kept, and the faults by row.
+    """A parsed table: its rows, the new events by row, and the faults by row.
 
-    ``added``: the result if nothing were wrong. ``into``: cases that already exist in the register
-    without any row of this table, each by the first row for it.
+    ``added`` is the result if the table had no faults. ``into`` maps row numbers to existing cases
+    that no row of this table created; the first row for each case is used.
     """
 
     rows: list[Read]
@@ -34,7 +34,7 @@ class Table:
 
 
 def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
-    """Return what would be imported from a CSV or xlsx file. Nothing is kept.
+    """Return what an import of a CSV or xlsx file would add. Nothing is stored.
 
     Raises Refused if the file cannot be read, or its header does not fit.
     """
@@ -48,10 +48,10 @@ def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
 
 
 def take(place: Workplace, raw: bytes, words: Vocabulary, into: Collection[str] = ()) -> Added:
-    """Keep the events of a CSV or xlsx file, all or none. Raises Refused with every fault.
+    """Store the events of a CSV or xlsx file, all or none. Raises Refused with all faults.
 
-    ``into``: the references of existing cases to which the rows belong. Without it, rows could end
-    up in another person's case that has the same number.
+    ``into`` lists the references of existing cases to which the rows belong. Without it, rows could
+    end up in another person's case that has the same number.
     """
     with place.database.transaction():
         found = look(place, raw, words)
@@ -91,7 +91,7 @@ def _is_there(number: int, one: Standing) -> Fault:
 
 
 def _given(place: Workplace, rows: list[Read]) -> list[Numbered]:
-    """The events of the rows. If nothing opens a case, the first event that names it does."""
+    """Return the events of the rows. If no event opens a case, the first event for it does."""
     given = [one.event for one in rows if one.event is not None]
     opened = {*place.book().references}
     opened |= {one.event.case for one in given if isinstance(one.event, Case)}
@@ -106,5 +106,5 @@ def _given(place: Workplace, rows: list[Read]) -> list[Numbered]:
 
 
 def table(place: Workplace) -> bytes:
-    """Return the whole register as CSV. It is not sealed."""
+    """Return the whole register as CSV. The result is not sealed."""
     return tables.write(register.every(place))

@@ -22,17 +22,17 @@ from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.messages import MAX_FILE_NAME
 from dropbox_app.protocol.stream import CHUNK
 
-# Words a thread for people: yields the names and contents of files.
+# Turns a thread into text for people: yields the names and contents of files.
 Wording = Callable[[Opened], Iterable[tuple[str, bytes]]]
 
-MOST_DRAWN = 100 * 1024 * 1024  # bytes of a file that the browser draws
+MOST_DRAWN = 100 * 1024 * 1024  # maximum bytes of a file that the browser draws
 _FINE = (*attachments.READY, "early", "elsewhere")
 _NOT_LOOKED_INTO = "What it holds beside what it shows was not looked into: {0}"
 
 
 @dataclass(frozen=True)
 class Looked:
-    """One file of a thread. ``holds``: a sentence about any hidden contents."""
+    """One file of a thread. ``holds`` is a sentence about its hidden contents, if any."""
 
     file: CaseFile
     findings: Findings | None
@@ -41,20 +41,20 @@ class Looked:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a thread. ``fine``: none was withheld, swapped, altered or added."""
+    """The files of a thread, and whether they are complete and unchanged."""
 
     case: Case
     files: Sequence[Looked]
 
     @property
     def fine(self) -> bool:
-        """Whether every file is as it was signed, or explained."""
+        """Return whether no file was withheld, swapped, altered or added without explanation."""
         return all(one.file.state in _FINE for one in self.files)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A file that was saved in readable form. ``removed``: what a clean copy no longer contains."""
+    """A file that was saved unencrypted. ``removed`` lists what a clean copy no longer contains."""
 
     path: Path
     findings: Findings
@@ -107,7 +107,7 @@ def save(
     look: bool = True,
     site: str = "",
 ) -> Saved:
-    """Save a file of a thread in readable form to ``out``: a new file, or a folder.
+    """Save a file of a thread unencrypted to ``out``, which is a new file or a folder.
 
     In a folder, a name that is taken gets a number. With ``look``, mat2 lists its hidden contents.
     Raises NotFound, Unfit, AlreadyThere.
@@ -129,7 +129,7 @@ def save(
 def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
     """Read one file of a thread to its end, and describe it. Raises NotFound.
 
-    It does not look for hidden contents: that needs mat2 and takes a second or more.
+    This does not look for hidden contents, because that needs mat2 and takes a second or more.
     """
     opened = threads.read(place, thread, site)
     found, findings = attachments.check(opened.desk, attachments.find(opened.case, file))
@@ -139,7 +139,8 @@ def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
 def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
     """Return a file of a thread for the browser to draw in its sandbox. Raises NotFound, Unfit.
 
-    It has been read to its authenticated end before; if it has changed since, ``pieces`` raises.
+    The file has already been read to its authenticated end. If it has changed since, reading
+    ``pieces`` raises an error.
     """
     opened = threads.read(place, thread, site)
     found, attachment, findings = attachments.usable(opened.desk, opened.case, file)
@@ -156,9 +157,9 @@ def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
 
 
 def export(place: Workplace, thread: str, out: Path, text: Wording, site: str = "") -> Opened:
-    """Write the messages of a thread in readable form to the new folder ``out``.
+    """Write the messages of a thread unencrypted to the new folder ``out``.
 
-    ``text`` turns them into text. Raises NotFound, AlreadyThere; nothing is left behind then.
+    ``text`` turns them into text. Raises NotFound, AlreadyThere, and then leaves no files behind.
     """
     opened = threads.read(place, thread, site)
     with readable.new_folder(out, opened.desk.today):
@@ -175,11 +176,11 @@ def save_all(
     others: bool = False,
     site: str = "",
 ) -> SavedAll:
-    """Write the messages and files of a thread in readable form to the new folder ``out``.
+    """Write the messages and files of a thread unencrypted to the new folder ``out``.
 
     ``text`` turns the messages into text. An attachment is named after the number of its message.
     Without ``others``, only texts, pictures and PDF documents that need no warning are written.
-    Raises NotFound, AlreadyThere; nothing is left behind then.
+    Raises NotFound, AlreadyThere, and then leaves no files behind.
     """
     opened = threads.read(place, thread, site)
     desk, case = opened.desk, opened.case
@@ -208,7 +209,7 @@ def _write_text(opened: Opened, out: Path, text: Wording) -> None:
 
 
 def harmless(findings: Findings) -> bool:
-    """Return whether opening this file does no more than show it, as far as the desk can tell.
+    """Return whether opening this file only displays it, as far as the desk can tell.
 
     Only such files are saved without a warning.
     """
@@ -217,7 +218,7 @@ def harmless(findings: Findings) -> bool:
 
 @dataclass(frozen=True)
 class Ready:
-    """A file on this computer, ready to be sent. ``removed``: what --clean removed."""
+    """A file on this computer that is ready to be sent. ``removed`` lists what --clean removed."""
 
     source: Source
     removed: str = ""
@@ -245,19 +246,19 @@ def sources(paths: Iterable[Path], *, clean: bool) -> list[Ready]:
 
 
 def source(name: str, content: bytes) -> Source:
-    """Return a file in memory, to be sent under its own name."""
+    """Return a file in memory, which is sent under its own name."""
     named = _own_name(Path(name or "bestand"))
     kind = inspect(iter((content,)), named, "").kind.declared
     return Source(named, kind, len(content), functools.partial(iter, (content,)))
 
 
 def listed(held: metadata.Metadata) -> str:
-    """Describe in words the hidden contents that were found in a file."""
+    """Return a description of the hidden contents of a file."""
     return ", ".join(held.words) or "nothing, mat2 found nothing in it"
 
 
 def _holds(desk: Desk, file: CaseFile, findings: Findings | None) -> str:
-    """Return the hidden contents of a file, or why they are not known."""
+    """Return the hidden contents of a file, or why they are unknown."""
     if findings is None or file.attachment is None:
         return ""
     try:
@@ -269,7 +270,7 @@ def _holds(desk: Desk, file: CaseFile, findings: Findings | None) -> str:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Name the file in errors, if there can be several."""
+    """Add the file name to errors, if there can be several files."""
     try:
         yield
     except Unseen as error:

@@ -1,6 +1,6 @@
 """Actions on a joint report of two counsellors: export counts, and import them.
 
-Nothing is sent: the counsellors pass the file on in whatever way they choose.
+Nothing is sent. The counsellors exchange the file in any way they choose.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,12 +24,12 @@ Confirm = Callable[[str, VerifyKey], bool]  # shows a name and ten groups, and a
 
 
 def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Confirm) -> bytes:
-    """Return the counts of a year, sealed for the colleague whose card it is.
+    """Return the counts of a year, sealed for the colleague to whom ``card`` belongs.
 
-    The register then records that the colleague makes the report, and closes the year: a second
-    export has the same counts, and another colleague is refused. ``confirmed`` shows the card's ten
-    groups and asks for confirmation: whoever has the key of that card can open the counts. Raises
-    Unfit, NotFound, Refused.
+    The register then records that the colleague makes the report, and closes the year. A second
+    export has the same counts, and an export to another colleague is refused. ``confirmed`` shows
+    the card's ten groups and asks for confirmation, because the holder of that card's key can open
+    the counts. Raises Unfit, NotFound, Refused.
     """
     read = colleague(place, card)
     desk, today = place.desk(read.site), place.machine.today()
@@ -48,7 +48,8 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
         )  # fmt: skip
         if before is None:
             _keep(place, made, read.name, read.identity, given=True)
-        # Before the year is closed on disk: without the file, nobody could make its report.
+        # The file is made before the year is closed on disk. Without it, nobody could make the
+        # report.
         return sealed_counts.seal(made, read, desk.signing, today)
 
 
@@ -72,8 +73,8 @@ def _given_away(before: Joint, name: str) -> Unfit:
 def years(place: Workplace, employer: str, year: int) -> range:
     """Return the calendar years that ``give`` exports and closes. Raises Unfit.
 
-    These are three years if one range over three years was agreed. Once counts for the year have
-    been exported, they are the years of that export.
+    These are three years if one band over three years was agreed. After an export for the year,
+    they are the years of that export.
     """
     events = place.book().terms
     found = gather.exchanged(events, employer, range(year, year + 1))
@@ -102,10 +103,10 @@ def colleague(place: Workplace, card: bytes) -> Card:
 
 
 def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> Counts:
-    """Keep a colleague's counts, and return them under this desk's name for the employer.
+    """Store a colleague's counts, and return them under this desk's name for the employer.
 
-    ``employer`` is that name; if empty, the colleague's name for it is used. Raises Unfit,
-    NotFound, Refused.
+    ``employer`` is that name. If it is empty, the colleague's name for the employer is used. Raises
+    Unfit, NotFound, Refused.
     """
     found = opened(place, sealed)
     _ask(confirmed, found.name, found.by)
@@ -116,7 +117,7 @@ def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> 
 
 
 def _given(events: Sequence[Event], employer: str, years: range) -> Joint | None:
-    """Return the counts of these years that were exported; None if there were none."""
+    """Return the exported counts of these years; None if they were not exported."""
     found = gather.exchanged(events, employer, years)
     return next(
         (
@@ -129,7 +130,7 @@ def _given(events: Sequence[Event], employer: str, years: range) -> Joint | None
 
 
 def opened(place: Workplace, sealed: bytes) -> Counts:
-    """Return the counts in a file that a colleague made; nothing is kept. Raises Unfit."""
+    """Return the counts in a colleague's file, without storing them. Raises Unfit."""
     refused = Unfit("This desk has no site yet.")
     for site in place.vault.sites:
         identity = place.desk(site).identity

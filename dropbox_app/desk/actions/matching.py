@@ -1,6 +1,7 @@
-"""Matching words for a caller, by which a later report can be added to the existing case.
+"""Matching words for a caller, with which a later report can be joined to the existing case.
 
-They prove nothing: anyone who has them can write them. So only the counsellor joins cases.
+They prove nothing, because anyone who has them can write them. Therefore only the counsellor can
+join cases.
 """
 
 import re
@@ -19,13 +20,13 @@ from dropbox_app.desk.register.form import Refused
 from dropbox_app.protocol.messages import REPORTER
 from dropbox_app.protocol.retrieval_code import dealt_words
 
-WORDS = 2  # from lists of more than 7,000 each
+WORDS = 2  # from lists of more than 7,000 words each
 
 
 def give(place: Workplace, reference: str, language: str) -> str:
-    """Return a case's matching words: the existing ones, or new ones from a language's list.
+    """Return the matching words of a case; if it has none, draw them from a language's list.
 
-    Raises NotFound, Unfit if the case has a thread already.
+    Raises NotFound, or Unfit if the case already has a thread.
     """
     found = register.case(place, reference)
     if found.sheet.thread:
@@ -45,9 +46,9 @@ def give(place: Workplace, reference: str, language: str) -> str:
 
 
 def proposed(place: Workplace, opened: Opened) -> Standing | None:
-    """Return the case at a thread's employer whose words are in the reporter's first message.
+    """Return the employer's case whose matching words are in the reporter's first message.
 
-    None if there is none, or if the two have been joined already.
+    Returns None if there is none, or if the thread and the case are already joined.
     """
     waiting = _given(place)
     if not waiting:
@@ -65,11 +66,11 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
 
 
 def join(place: Workplace, mailbox: str, reference: str) -> Standing:
-    """Join a thread to a case, and return the case: together they count once.
+    """Join a thread to a case, and return the case. In the report they count once.
 
-    The case that was made for the thread is removed. If the counsellor recorded anything in it, its
-    year is closed, or the other case has a thread, it is marked as the same situation instead.
-    Nothing changes if the two have been joined already. Raises NotFound, Refused, Unfit.
+    The case that was created for the thread is removed. It is instead marked as the same situation
+    if the counsellor recorded anything in it, if its year is closed, or if the other case has a
+    thread. Nothing changes if the two are already joined. Raises NotFound, Refused, Unfit.
     """
     day = place.machine.today()
     with place.database.transaction():
@@ -106,7 +107,7 @@ def _own(place: Workplace, mailbox: str) -> Standing:
 
 
 def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
-    """Remove a thread's case; return False if it stays, along with what was recorded in it."""
+    """Remove a thread's case. Return False if it stays because something was recorded in it."""
     (number, only), *others = register.of_case(place, own)
     desk, _ = threads.find(place, mailbox)
     label = desk.state.threads[mailbox].label
@@ -122,7 +123,7 @@ def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
 
 
 def _of_thread(place: Workplace, mailbox: str) -> Standing | None:
-    """Return a thread's case, even if a later entry gave the case another thread."""
+    """Return a thread's case, even if a later entry gave that case another thread."""
     book = place.book()
     named = (one for one in reversed(book.events) if isinstance(one, Case))
     found = next((one.case for one in named if one.thread == mailbox), "")
@@ -139,9 +140,10 @@ def _given(place: Workplace) -> dict[str, Standing]:
 
 
 def _plain(text: str) -> str:
-    """Return the words of a text with one space between them, without capitals and accents.
+    """Return the words of a text in lower case, without accents, separated by one space.
 
-    As in a code, the dotless i of a Turkish keyboard is an i, and invisible characters are dropped.
+    As in a code, the dotless i of a Turkish keyboard counts as an i, and invisible characters are
+    dropped.
     """
     apart = unicodedata.normalize("NFKD", text.casefold()).replace("\u0131", "i")
     plain = "".join(sign for sign in apart if not _unseen(sign))

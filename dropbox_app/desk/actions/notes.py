@@ -1,4 +1,4 @@
-"""Private notes on a thread: never sent, and deleted when the thread is forgotten."""
+"""Private notes on a thread. They are never sent, and are deleted with the thread."""
 
 from dropbox_app.desk.actions import threads
 from dropbox_app.desk.errors import Unfit
@@ -10,16 +10,16 @@ MAX_NOTE = 20_000  # characters
 
 
 def note(place: Workplace, name: str, site: str = "") -> str:
-    """Return the note on a thread, empty if there is none. Raises NotFound."""
+    """Return the note on a thread; "" if there is none. Raises NotFound."""
     found, mailbox = threads.locate(place, name, site)
     return notebook.note(place.database, found, mailbox)
 
 
 def write_note(place: Workplace, name: str, text: str, site: str = "") -> str:
-    """Replace the note on a thread; an empty text removes it.
+    """Replace the note on a thread. An empty text removes it.
 
-    Returns it as stored. Raises NotFound, or Unfit if it is longer than ``MAX_NOTE``; the existing
-    note is then kept.
+    Returns the note as stored. Raises NotFound, or Unfit if the text is longer than ``MAX_NOTE``;
+    the existing note is then kept.
     """
     kept = clean_text(text).strip()
     if len(kept) > MAX_NOTE:

@@ -1,4 +1,4 @@
-"""A passphrase for a desk: draw one, or judge a chosen one as far as a program can."""
+"""The passphrase of a desk: draw a new one, or check one that a person chose."""
 
 import secrets
 from typing import Literal
@@ -9,23 +9,23 @@ from dropbox_app.protocol.errors import WrongPassphrase
 from dropbox_app.protocol.retrieval_code import dealt_words
 
 LEAST = vault.MIN_PASSPHRASE  # characters
-WORDS = 5  # from more than 7,000 each: about 2^64 possibilities
-_LEAST_SIGNS = 7  # different characters; with fewer, it is a pattern
+WORDS = 5  # from lists of more than 7,000 words each: about 2^64 possibilities
+_LEAST_SIGNS = 7  # different characters; a passphrase with fewer is a pattern
 
 Verdict = Literal["short", "pattern", "unknown"]
 
 
 def draw(language: str) -> str:
-    """Return a new passphrase: five words drawn at random from the list of a language."""
+    """Return a new passphrase: five words drawn at random from a language's list."""
     words = dealt_words(language)
     return " ".join(words[secrets.randbelow(len(words))] for _ in range(WORDS))
 
 
 def judge(passphrase: str) -> Verdict:
-    """Return what can be said about a passphrase that a person chose.
+    """Return a verdict on a passphrase that a person chose.
 
-    short: it is refused. pattern: a few characters, or one part, over and over; attackers try that
-    first. unknown: long enough; no program can tell whether somebody could guess it.
+    "short": it is refused. "pattern": it repeats a few characters or one part, which attackers try
+    first. "unknown": it is long enough, but no program can tell whether somebody could guess it.
     """
     tidy = vault.tidy(passphrase)
     if len(tidy) < LEAST:

@@ -1,4 +1,4 @@
-"""Actions that make printable files: poster, wallet cards, intranet text, two sheets."""
+"""Actions that make printable files: the poster, wallet cards, intranet text and two sheets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Kind = Literal["poster", "cards", "text"]
 
 @dataclass(frozen=True)
 class Printed:
-    """A file to print or pass on; ``name`` is its suggested name."""
+    """A file to print or pass on. ``name`` is its suggested name."""
 
     name: str
     type: str  # the media type
@@ -35,7 +35,7 @@ def of_site(
 ) -> Printed:
     """Return the poster, the wallet cards or the intranet text for one site.
 
-    ``phone`` and ``hours`` are printed as given; without a phone number, that line is left out.
+    ``phone`` and ``hours`` are printed as given. Without a phone number, that line is left out.
     Raises Unfit, NotFound.
     """
     shown = _shown(place.one(site))
@@ -51,7 +51,10 @@ def of_site(
 
 
 def recovery_sheet(place: Workplace, language: str) -> Printed:
-    """Return the sheet for the safe, for all sites. It contains no secret. Raises Unfit."""
+    """Return the recovery sheet for all sites, to keep in a safe. It contains no secret.
+
+    Raises Unfit.
+    """
     sites = [_shown(desk) for desk in place.desks()]
     sites.sort(key=lambda one: one.employer.casefold())
     spoken = _known(language)
@@ -62,7 +65,7 @@ def recovery_sheet(place: Workplace, language: str) -> Printed:
 def call_sheet(
     language: str, fields: Sequence[tuple[str, Sequence[str]]], answers: Sequence[str]
 ) -> Printed:
-    """Return the empty sheet to fill in during a call, as ``print.call`` makes it. Raises Unfit."""
+    """Return the empty sheet to fill in during a call; see ``print.call``. Raises Unfit."""
     spoken = _known(language)
     data = prints.call(spoken, fields, answers)
     return Printed(prints.file_name("call", spoken), "application/pdf", data)

@@ -1,4 +1,4 @@
-"""Writes readable files outside the desk's folder: mode 0600, never overwriting, dated midnight."""
+"""Write unencrypted files outside the desk's folder: mode 0600, dated midnight, no overwriting."""
 
 import contextlib
 import datetime
@@ -14,9 +14,10 @@ MOST_NUMBERED = 1_000  # files with the same name in one folder
 
 
 def write(out: Path, name: str, pieces: Iterable[bytes], day: datetime.date) -> Path:
-    """Write to ``out``, or into that folder under ``name`` or a numbered name; return the path.
+    """Write to the file ``out``, or to a file called ``name`` in that folder; return the path.
 
-    Raises AlreadyThere, and whatever ``pieces`` raises; nothing is left of the file then.
+    If the name is taken, it gets a number. Raises AlreadyThere and the errors of ``pieces``, and
+    then leaves no file behind.
     """
     with contextlib.ExitStack() as stack:
         path, put = _open(stack, out, name, day)
@@ -27,7 +28,7 @@ def write(out: Path, name: str, pieces: Iterable[bytes], day: datetime.date) -> 
 
 @contextlib.contextmanager
 def new_folder(path: Path, day: datetime.date) -> Iterator[None]:
-    """Make a new folder with mode 0700; remove it again if something fails."""
+    """Create a new folder with mode 0700, and remove it if the block fails."""
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:

@@ -1,7 +1,7 @@
-"""Actions on the register: keep and read events, cases, and consents from threads.
+"""Actions on the register: store and read events, cases, and consents from threads.
 
-No part of the register is ever sent. It is only in the desk's database and backups, unless somebody
-asks for an export.
+The register is never sent. It is only in the desk's database and backups, unless the counsellor
+exports it.
 """
 
 import collections
@@ -47,12 +47,12 @@ HELD_BACK = Sentence(
 
 @dataclass(frozen=True)
 class Added:
-    """The result of adding events. ``kept``: how many are new.
+    """The result of adding events. ``kept`` is the number of new ones.
 
-    ``there``: how many existed already, and were not kept twice.
-    ``left_out``: how often each field was left out because of the level of recording, by field.
-    ``near``: new names of employers, each with a similar existing one.
-    ``case``: the reference of the case that was made for a contact.
+    ``there``: the number of events that already existed and were not added again. ``left_out``: how
+    often each field was omitted because of the level of recording. ``near``: new names of
+    employers, each with a similar existing one. ``case``: the reference of the case that was
+    created for a contact.
     """
 
     kept: int
@@ -63,7 +63,7 @@ class Added:
 
 
 def every(place: Workplace, employer: str = "") -> list[Event]:
-    """Return all events in order, or those of an employer."""
+    """Return all events in order, or only those of an employer."""
     if not employer:
         return place.book().events
     return [event for _, event in place.book().at(employer)]
@@ -78,7 +78,7 @@ def employers(place: Workplace) -> list[str]:
 
 
 def levels(place: Workplace) -> dict[str, str]:
-    """Return how much is recorded of cases at each employer, by its name."""
+    """Return the level of recording at each employer, by name."""
     sheets = place.book().sheets
     return {name: cases.level(sheets.get(name)) for name in employers(place)}
 
@@ -89,12 +89,12 @@ def sheet(place: Workplace, employer: str) -> Employer | None:
 
 
 def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> Added:
-    """Keep new events, all or none. Raises Refused with every fault.
+    """Store new events, all or none. Raises Refused with all faults.
 
-    ``once``: an identical existing event is not kept again. Only the fields that the employer's
-    level of recording allows are kept.
+    ``once``: an event that is identical to an existing one is not added again. Only the fields that
+    the employer's level of recording allows are stored.
     """
-    with place.database.transaction():  # nothing that the rules check may change meanwhile
+    with place.database.transaction():  # the data that the rules check must not change meanwhile
         looked = _look(place, given, once=once)
         if looked.faults:
             raise Refused(looked.faults[: lines.MOST_FAULTS])
@@ -104,7 +104,7 @@ def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> A
 
 @dataclass(frozen=True)
 class Looked:
-    """What would happen to the given events: the new ones, as kept, and the faults."""
+    """The effect of adding events: the new ones, as they would be stored, and the faults."""
 
     added: Added
     new: tuple[Numbered, ...]
@@ -112,7 +112,7 @@ class Looked:
 
 
 def look(place: Workplace, given: Sequence[Numbered]) -> Looked:
-    """Return what ``add`` would do with events if existing ones are not kept again."""
+    """Return what ``add`` would do with ``once`` set, without storing anything."""
     return _look(place, given, once=True)
 
 
@@ -148,9 +148,10 @@ def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
 
 
 def rename(place: Workplace, old: str, new: str) -> int:
-    """Rename an employer; if another one has the new name, merge the two.
+    """Rename an employer. If another employer has the new name, merge the two.
 
-    Returns how many events changed. Raises NotFound, Unfit, Refused: nothing is changed then.
+    Returns the number of changed events. Raises NotFound, Unfit or Refused, and then changes
+    nothing.
     """
     with place.database.transaction():
         kept = numbered(place)
@@ -179,7 +180,7 @@ def rename(place: Workplace, old: str, new: str) -> int:
 
 
 def _keep_site(place: Workplace, old: str, new: str) -> None:
-    """Let the site with the old name belong to the new one."""
+    """Record that the site of the old name belongs to the employer with the new name."""
     site = next((one for one, name in place.names().items() if names.same_name(name, old)), "")
     had = sheet(place, new)
     if site and not names.same_name(place.names()[site], new) and not (had and had.site):
@@ -189,9 +190,9 @@ def _keep_site(place: Workplace, old: str, new: str) -> None:
 def record_contact(
     place: Workplace, given: Contact, reference: str = "", new_case: str | None = None
 ) -> Added:
-    """Keep one contact: in an existing case, in a new one, or without a case.
+    """Store one contact: in an existing case, in a new one, or without a case.
 
-    ``reference`` is a case's reference or label; ``new_case`` is the label of a new case, and may
+    ``reference`` is a case's reference or label. ``new_case`` is the label of a new case, and may
     be empty. Raises Refused, NotFound.
     """
     if new_case is None:
@@ -207,22 +208,22 @@ def record_contact(
 
 
 def record(place: Workplace, *given: Event) -> Added:
-    """Keep typed events, all or none. Raises Refused."""
+    """Store typed events, all or none. Raises Refused."""
     today = place.machine.today()
     read = [Numbered(0, form.parse(form.to_json(one), today)) for one in given]
     return add(place, read)
 
 
 def bring_in(place: Workplace, raw: bytes) -> Added:
-    """Keep the events from a file, all or none. Raises Refused with every fault of every line.
+    """Store the events from a file, all or none. Raises Refused with all faults of all lines.
 
-    The same file may be imported twice: existing events are not kept again.
+    The same file may be imported twice, because existing events are not added again.
     """
     return add(place, lines.read(raw, place.machine.today()), once=True)
 
 
 def all_cases(place: Workplace, employer: str = "") -> list[Standing]:
-    """Return every case, newest first; a thread without a case gets one. Raises NotFound."""
+    """Return all cases, newest first, after creating missing ones for threads. Raises NotFound."""
     adopt(place)
     found = [
         one for one in place.book().standings.values() if not employer or one.employer == employer
@@ -255,11 +256,11 @@ def of_case(place: Workplace, found: Standing) -> list[tuple[int, Event]]:
 
 
 def adopt(place: Workplace) -> int:
-    """Make a case for every reporter's thread that has none; return how many were made.
+    """Create a case for every reporter's thread that has none; return how many were created.
 
-    A thread that the server made up does not count: a message from the reporter must have been
-    verified. The case is opened on the day that the reporter signed, or today if that year is
-    closed.
+    A thread that only the server claims to exist does not count: at least one message from the
+    reporter must have been verified. The case is opened on the day that the reporter signed, or
+    today if that year is closed.
     """
     known = {one.sheet.thread for one in place.book().standings.values()}
     if known.issuperset(lists.of_reporters(place.database)):
@@ -289,18 +290,18 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
 
 
 def case_of_thread(mailbox: str, label: str, employer: str, day: datetime.date) -> Case:
-    """Return the event that makes a thread a case; it has no reference yet."""
+    """Return the event that creates a case for a thread. It has no reference yet."""
     return Case(date=day, employer=employer, thread=mailbox, label=label, channel="drop_box")
 
 
 def employer_of(place: Workplace, listed: Listed) -> str:
-    """Return the employer of a thread as the register spells it."""
+    """Return the employer of a thread as spelled in the register."""
     name = called(place, listed.site, listed.employer)
     return names.spelled(place.book().first_of_employer, name)
 
 
 def called(place: Workplace, site: str, name: str) -> str:
-    """Return the register's name for the employer of a site; ``name`` is the site's own."""
+    """Return the register's name for the employer of a site. ``name`` is the site's own name."""
     sheets = place.book().sheets
     of_sites = {sheet.site: employer for employer, sheet in sheets.items() if sheet.site}
     return of_sites.get(site) or of_sites.get(name) or name
@@ -317,8 +318,8 @@ def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
 def take_consents(place: Workplace, found: Standing) -> int:
     """Enter the reporter's signed answers from a case's thread; return how many were new.
 
-    They count in the order in which they were signed, whichever arrived first: an answer is left
-    out if a later one to the same question is already there with a day that is not later.
+    They count in the order in which they were signed, regardless of the order of arrival. An answer
+    is skipped if the register has a later answer to the same question whose day is not later.
     """
     opened = _thread(place, found)
     if opened is None:
@@ -333,7 +334,8 @@ def take_consents(place: Workplace, found: Standing) -> int:
             continue
         day, todo = datetime.date.min, []
         for said in opened.thread.answers(question.digest):
-            # Not before the answers that were signed earlier, whatever day it states.
+            # The day is never before that of earlier signed answers, whichever day the answer
+            # states.
             day = max(day, min(said.day, place.machine.today()))
             entered = there.get(said.digest) or there.get(items[said.digest])
             if entered is None:
@@ -348,7 +350,7 @@ def take_consents(place: Workplace, found: Standing) -> int:
 
 
 def _thread(place: Workplace, found: Standing) -> open_thread.Case | None:
-    """Open the thread of a case; None if it has none here."""
+    """Return the opened thread of a case; None if the desk has none."""
     if not found.sheet.thread:
         return None
     try:
@@ -373,7 +375,7 @@ def _consent(found: Standing, question: Message, said: Message, day: datetime.da
 
 
 def _held_back(place: Workplace, given: Sequence[Numbered]) -> list[Fault]:
-    """Refuse steps on a yes of a thread after which something of the reporter's did not come."""
+    """Return faults for steps on a consent after which a message of the reporter is missing."""
     faults = []
     for line, one in ((each.line, each.event) for each in given):
         if not isinstance(one, Step | Contact) or not one.consent or not one.case:
@@ -414,7 +416,7 @@ def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
 
 
 def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
-    """Return the events to check new ones against: those of the cases they name."""
+    """Return the existing events to check new ones against: those of the cases they refer to."""
     named: dict[str, None] = {}
     for one in given:
         if isinstance(one.event, OfCase):
@@ -425,7 +427,7 @@ def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
 
 
 def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
-    """Give every case without a reference its year and that year's next number."""
+    """Give every case without a reference its year and the year's next number."""
     used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:

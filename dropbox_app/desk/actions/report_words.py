@@ -1,6 +1,6 @@
-"""The counsellor's own words for a report, and its language, kept until it is issued.
+"""The counsellor's own words for a report, and its language, stored until it is issued.
 
-They are in the desk's database and its backups. An issued report is kept in the register.
+They are in the desk's database and its backups. An issued report is stored in the register.
 """
 
 import json
@@ -16,14 +16,14 @@ from dropbox_app.protocol.encoding import clean_text
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept for one report; ``language`` is empty if none was chosen."""
+    """The stored words and language for one report. ``language`` is "" if none was chosen."""
 
     language: str = ""
     own: OwnWords = field(default_factory=OwnWords)
 
 
 def kept(place: Workplace, employer: str, year: int) -> Kept:
-    """Return what is kept for the report of a year."""
+    """Return the stored words and language for the report of a year."""
     text = notebook.report(place.database, employer, year)
     if not text:
         return Kept()
@@ -32,7 +32,7 @@ def kept(place: Workplace, employer: str, year: int) -> Kept:
 
 
 def keep(place: Workplace, employer: str, year: int, new: Kept) -> None:
-    """Keep words and language for the report of a year. Raises Unfit, and then keeps nothing."""
+    """Store words and language for the report of a year. Raises Unfit, and then stores nothing."""
     if new.language not in LANGUAGES:
         raise Unfit(f"Reports are made in {', '.join(LANGUAGES)} alone.", "report_language")
     texts = {
@@ -46,12 +46,12 @@ def keep(place: Workplace, employer: str, year: int, new: Kept) -> None:
 
 
 def drop(place: Workplace, employer: str, year: int) -> None:
-    """Remove what is kept for the report of a year, after it was issued."""
+    """Remove the stored words for the report of a year, after it was issued."""
     notebook.keep_report(place.database, employer, year, "")
 
 
 def move(place: Workplace, old: str, new: str) -> None:
-    """Move what is kept to another name of the employer, without losing any words."""
+    """Move the stored words to another name of the employer, without losing any."""
     for year in notebook.report_years(place.database, old):
         was, there = kept(place, old, year), kept(place, new, year)
         own = OwnWords(

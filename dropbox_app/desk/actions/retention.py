@@ -1,4 +1,4 @@
-"""Permanently destroys a case and its thread; a coded row of statistics remains."""
+"""Permanently destroy a case and its thread. A coded row of statistics remains."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from dropbox_app.desk.storage import register as rows
 
 @dataclass(frozen=True)
 class Destroyed:
-    """What was destroyed: how many events, and whether a thread was too."""
+    """The result of a destruction: the number of events, and whether a thread was destroyed."""
 
     entries: int
     conversation: bool
@@ -23,9 +23,9 @@ class Destroyed:
 def destroy(place: Workplace, found: Standing) -> Destroyed:
     """Destroy a case and its thread. Raises DeskError if a message in it waits to be sent.
 
-    The thread goes first: if interrupted in between, the case is still there, and the next attempt
-    destroys it. The database gets a new key before ``Workplace`` is closed, so that a copy of
-    today's file does not open what was destroyed. Older backups still hold it.
+    The thread goes first. If interrupted, the case still exists, and the next attempt destroys it.
+    The database gets a new key before ``Workplace`` is closed, so that the key does not open a copy
+    of today's file. Older backups still contain the data.
     """
     conversation = _forget(place, found.sheet.thread)
     with place.database.transaction():

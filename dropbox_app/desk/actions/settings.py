@@ -14,7 +14,7 @@ FETCH_MINUTES = range(15, 24 * 60 + 1)
 
 @dataclass(frozen=True)
 class Settings:
-    """The choices. ``fetch_minutes``: 0 if the page does not fetch by itself."""
+    """The settings. If ``fetch_minutes`` is 0, the page does not fetch automatically."""
 
     language: str = "nl"
     lock_minutes: int = 10
@@ -22,7 +22,7 @@ class Settings:
 
 
 def settings(place: Workplace) -> Settings:
-    """Return the choices, with the defaults of ``Settings`` for those that were never made."""
+    """Return the settings, with the defaults of ``Settings`` for those that were never set."""
     kept = notebook.settings(place.database)
     usual = Settings()
     return Settings(
@@ -39,7 +39,7 @@ def choose(
     lock_minutes: int | None = None,
     fetch_minutes: int | None = None,
 ) -> Settings:
-    """Change the given choices and return all of them. Raises Unfit, and then keeps nothing."""
+    """Change the given settings and return all of them. Raises Unfit, and then stores nothing."""
     if language is not None and language not in LANGUAGES:
         raise Unfit(f"The language is one of {', '.join(LANGUAGES)}.")
     if lock_minutes is not None and lock_minutes not in LOCK_MINUTES:
@@ -54,7 +54,7 @@ def choose(
         "language": language, "lock_minutes": lock_minutes, "fetch_minutes": fetch_minutes,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value is not None}
-    new = replace(settings(place), **chosen)  # type: ignore[arg-type] # named as the fields are
+    new = replace(settings(place), **chosen)  # type: ignore[arg-type] # named like the fields
     with place.database.transaction():
         for name, value in asdict(new).items():
             if name in chosen:
@@ -63,13 +63,13 @@ def choose(
 
 
 def proxy(place: Workplace) -> str | None:
-    """Return the proxy of all sites; empty if there is none, None if they differ."""
+    """Return the proxy of all sites; "" if there is none, None if they differ."""
     found = {desk.state.proxy for desk in place.desks()}
     return found.pop() if len(found) == 1 else None
 
 
 def set_proxy(place: Workplace, address: str, site: str = "") -> list[str]:
-    """Reach all sites, or the one named by ``site``, through a proxy; an empty one removes it.
+    """Reach all sites, or the one named by ``site``, through a proxy. "" removes the proxy.
 
     Returns the employers' names. Raises Unfit, before anything is changed, if a site's address
     cannot be reached that way.

@@ -1,4 +1,4 @@
-"""Setup actions: make a desk or add a site, accept new addresses, make a key for Tor."""
+"""Setup actions: create a desk or add a site, accept new addresses, create a key for Tor."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,10 @@ MAX_INVITATION = workplace.MAX_INVITATION  # bytes
 
 @dataclass(frozen=True)
 class Made:
-    """A site that the desk now serves. ``fingerprint``: the ten groups to read to the operator."""
+    """A site that was added to the desk.
+
+    ``fingerprint`` is the ten groups to read to the operator.
+    """
 
     site: str
     employer: str
@@ -34,14 +37,14 @@ class Made:
 
 @dataclass(frozen=True)
 class Moved:
-    """A site with new addresses. ``dialled``: those that the desk uses."""
+    """A site with new addresses. ``dialled`` lists the ones that the desk uses."""
 
     employer: str
     dialled: tuple[str, ...]
 
 
 def exists(folder: Path) -> bool:
-    """Return whether there is a desk in a folder, without opening it."""
+    """Return whether a folder contains a desk, without opening it."""
     return (folder / vault.NAME).is_file()
 
 
@@ -51,7 +54,7 @@ def invited(raw: bytes) -> Invitation:
 
 
 def check(invitation: bytes, profile: Profile, proxy: str, machine: Machine) -> None:
-    """Raise what ``init`` would refuse, before anything is made. Raises Unfit."""
+    """Raise the errors that ``init`` would raise, before anything is created. Raises Unfit."""
     workplace.check(invited(invitation), tidy(profile), proxy, machine.today())
 
 
@@ -68,9 +71,9 @@ def init(
     profile: Profile,
     proxy: str = "",
 ) -> Made:
-    """Make a desk for the invitation's site, or add the site to an existing desk in the folder.
+    """Create a desk for the invitation's site, or add the site to an existing desk in the folder.
 
-    Raises Unfit, AlreadyThere if the site is set up here, WrongPassphrase.
+    Raises Unfit, AlreadyThere if the site is already set up here, WrongPassphrase.
     """
     told = invited(invitation)
     desk = workplace.init(
@@ -80,7 +83,7 @@ def init(
 
 
 def join(place: Workplace, invitation: bytes, profile: Profile, proxy: str = "") -> Made:
-    """Add a site to a desk that is open. Raises Unfit, AlreadyThere."""
+    """Add a site to an opened desk. Raises Unfit, AlreadyThere."""
     desk = workplace.join(place, invited(invitation), tidy(profile), proxy)
     return Made(desk.state.site, desk.state.name, desk.state.profile, desk.identity.fingerprint())
 
@@ -88,7 +91,7 @@ def join(place: Workplace, invitation: bytes, profile: Profile, proxy: str = "")
 def move(place: Workplace, invitation: bytes, proxy: str | None = None) -> Moved:
     """Adopt the addresses and name in a site's new invitation. Raises Unfit.
 
-    ``proxy`` replaces the previous one; an empty one removes it, None keeps it.
+    ``proxy`` replaces the previous one; "" removes it, and None keeps it.
     """
     told = invited(invitation)
     workplace.move(place, told, proxy)
@@ -108,7 +111,7 @@ def make_onion_key(address: str, out: Path) -> str:
 
 
 def tidy(profile: Profile) -> Profile:
-    """Return a profile with its texts tidied for a card; empty ones are left out.
+    """Return a profile with its texts cleaned up for a card, without the empty ones.
 
     Invisible characters are also removed from the sentence, which is often pasted.
     """

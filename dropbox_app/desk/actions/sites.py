@@ -20,12 +20,12 @@ from dropbox_app.protocol.card import Away, Card
 
 @dataclass(frozen=True)
 class Fetched:
-    """The result of one site's fetch. ``failure``: why it was not completed."""
+    """The result of one site's fetch. ``failure`` explains why it was not completed."""
 
     site: str
     employer: str
     report: Report
-    sent: int = 0  # messages that were waiting
+    sent: int = 0  # queued messages that were sent
     failure: DeskError | None = None
 
 
@@ -48,7 +48,10 @@ class Site:
 
 @dataclass(frozen=True)
 class CardShown:
-    """The desk's own card. ``changed``: its contents are new. ``at_server``: on the next fetch."""
+    """The desk's own card.
+
+    ``changed``: it has new contents. ``at_server``: the next fetch publishes it.
+    """
 
     profile: Profile
     raw: bytes
@@ -65,8 +68,8 @@ def fetch(
 ) -> list[Fetched]:
     """Fetch from all sites at once, or from the one named by ``site``.
 
-    Each site has its own connection, and its own circuit over Tor; a site that does not respond
-    does not delay the others. ``progress`` is called with each result; ``waiting`` is called after
+    Each site has its own connection, and its own circuit over Tor. A site that does not respond
+    does not delay the others. ``progress`` is called with each result. ``waiting`` is called after
     every ten seconds without a result, with the employers whose sites have not responded.
     """
     done = []
@@ -92,7 +95,7 @@ def _fetch(place: Workplace, desk: Desk) -> Fetched:
 
 
 def sites(place: Workplace, site: str = "") -> list[Site]:
-    """Return the sites of this desk, or the one that ``site`` names."""
+    """Return the sites of this desk, or only the one that ``site`` names."""
     found = []
     for desk in place.desks(site):
         state = desk.state
@@ -110,10 +113,10 @@ def sites(place: Workplace, site: str = "") -> list[Site]:
 def card(
     place: Workplace, site: str = "", change: Callable[[Profile], Profile] | None = None
 ) -> CardShown:
-    """Return the desk's own card for one site, after ``change``, if given. Raises Unfit.
+    """Return the desk's own card for one site, after ``change`` if given. Raises Unfit.
 
-    A card that nobody has yet is issued today. If the server already has one, the next fetch issues
-    and publishes the changes.
+    A card that was never published is issued today. If the server already has one, the next fetch
+    issues and publishes the changes.
     """
     desk = place.one(site)
     old = desk.state.profile
@@ -139,12 +142,12 @@ def cards_of_all(place: Workplace) -> list[tuple[str, CardShown]]:
 
 
 def overdue(place: Workplace, site: str = "") -> list[tuple[Desk, list[HeldSeed]]]:
-    """Return each site's keys that, by this computer's date, should have been destroyed."""
+    """Return each site's keys that should have been destroyed, by this computer's date."""
     return [(desk, own_card.overdue(desk)) for desk in place.desks(site)]
 
 
 def destroy_overdue(desk: Desk) -> Report:
-    """Destroy one site's overdue keys at the user's request; the site need not respond."""
+    """Destroy one site's overdue keys at the user's request, even if the site does not respond."""
     own_card.destroy_overdue(desk)
     return desk.report
 
@@ -171,10 +174,10 @@ def away(
 ) -> list[Absence]:
     """Announce an absence on the cards of one site, the sites in ``at``, or all; None ends it.
 
-    Each line of ``stand_in`` names a colleague by the ten groups, which differ from site to site;
-    at each site, the colleague found there stands in. For one site, errors are raised. Several
-    sites are updated at the same time, each over its own connection, and errors are returned for
-    each.
+    Each line of ``stand_in`` contains the ten groups of a colleague, which differ from site to
+    site. At each site, the colleague who is found there stands in. For one site, errors are raised.
+    Several sites are updated at the same time, each over its own connection, and errors are
+    returned for each.
     """
     if until is not None and until < place.machine.today():
         raise Unfit(f"{until} is past; an absence is announced ahead.", "past")

@@ -1,6 +1,6 @@
-"""Snippets: texts to begin an answer with, in Dutch and English, and the counsellor's own versions.
+"""Snippets: opening texts for answers in Dutch and English, and the counsellor's own versions.
 
-The shipped texts are in ``desk/snippets``. Own versions are in the desk's database and backups.
+The default texts are in ``desk/snippets``. Own versions are in the desk's database and backups.
 """
 
 import functools
@@ -20,7 +20,7 @@ MAX_SNIPPET = 10_000  # characters
 
 @dataclass(frozen=True)
 class Snippet:
-    """A text to begin an answer with. ``own``: ``text`` is the counsellor's version of it."""
+    """An opening text for an answer. ``own``: ``text`` is the counsellor's own version."""
 
     name: str
     language: str
@@ -30,7 +30,7 @@ class Snippet:
 
 
 def snippets(place: Workplace, language: str = "") -> list[Snippet]:
-    """Return all snippets in their shipped order, in one language or in each.
+    """Return all snippets in their default order, in one language or in each.
 
     Raises NotFound if there are none in that language.
     """
@@ -52,9 +52,9 @@ def snippet(place: Workplace, name: str, language: str) -> Snippet:
 
 
 def edit(place: Workplace, name: str, language: str, text: str) -> Snippet:
-    """Keep the counsellor's own version of a snippet. Nothing is kept after NotFound or Unfit.
+    """Store the counsellor's own version of a snippet. Stores nothing if it raises NotFound, Unfit.
 
-    Entering the shipped text removes the own version.
+    If the text equals the default, the own version is removed.
     """
     was = snippet(place, name, language)
     kept = clean_text(text).strip()
@@ -72,7 +72,7 @@ def edit(place: Workplace, name: str, language: str, text: str) -> Snippet:
 
 
 def go_back(place: Workplace, name: str, language: str) -> Snippet:
-    """Drop the own version of a snippet; return the shipped one. Raises NotFound."""
+    """Remove the own version of a snippet; return the default one. Raises NotFound."""
     was = snippet(place, name, language)
     notebook.keep_snippet(place.database, was.name, language, "")
     return snippet(place, name, language)
@@ -86,7 +86,7 @@ def _known(language: str) -> str:
 
 @functools.cache
 def _shipped(language: str) -> Mapping[str, tuple[str, str]]:
-    """Return the title and text of each snippet of a language, by name."""
+    """Return the title and text of each snippet in a language, by name."""
     folder = importlib.resources.files("dropbox_app.desk") / "snippets"
     found = tomllib.loads((folder / f"{language}.toml").read_text("utf-8"))
     return {name: (one["title"], one["text"].strip()) for name, one in found.items()}

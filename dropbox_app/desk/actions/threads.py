@@ -22,15 +22,15 @@ from dropbox_app.protocol.encoding import clean_text
 from dropbox_app.protocol.messages import Message
 
 MAX_LABEL = 100  # characters
-MOST_FOUND = 50  # messages shown by a search
+MOST_FOUND = 50  # the maximum number of messages that a search returns
 
 
 @dataclass(frozen=True)
 class Listed:
     """One thread in a list: its site, the counsellor's own name for it, and its summary.
 
-    ``answer_by`` is the last day on which the site promises an answer; None if nothing needs one,
-    or the site promises none. ``away_until``: the last day of an absence that includes that day.
+    ``answer_by`` is the last day on which the site promises an answer; None if no answer is needed
+    or promised. ``away_until`` is the last day of an absence that includes that day.
     """
 
     site: str
@@ -57,7 +57,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class FoundNote:
-    """A private note found by a search."""
+    """A private note that a search found."""
 
     listed: Listed
     text: str
@@ -65,7 +65,7 @@ class FoundNote:
 
 @dataclass(frozen=True)
 class Found:
-    """A message found by a search. ``genuine``: its author really wrote it."""
+    """A message that a search found. ``genuine``: whether its author is verified."""
 
     listed: Listed
     item: str
@@ -75,7 +75,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Searched:
-    """The newest messages found by a search. ``more``: there are others."""
+    """The newest messages that a search found. ``more``: whether there are others."""
 
     newest: tuple[Found, ...]
     more: bool
@@ -103,7 +103,8 @@ def choose(
 ) -> Chosen:
     """Return up to ``most`` threads of some sites, in a given order.
 
-    ``which`` names a list in ``storage/lists.py``: all, a group of Today, or whose turn it is.
+    ``which`` is the name of a list in ``storage/lists.py``: all threads, a group of Today, or the
+    threads that wait for one side.
     """
     names = place.names()
     among = [site for site in sites if site in names]
@@ -115,7 +116,10 @@ def choose(
 
 @contextlib.contextmanager
 def summarised(place: Workplace) -> Iterator[None]:
-    """Open a transaction in which every thread has a summary; missing ones are made first."""
+    """Open a transaction in which every thread has a summary.
+
+    Missing summaries are created first.
+    """
     database = place.database
     with database.transaction():
         if place.summarised != database.version:
@@ -129,7 +133,7 @@ def summarised(place: Workplace) -> Iterator[None]:
 
 
 def find(place: Workplace, name: str, site: str = "") -> tuple[Desk, str]:
-    """Return the desk and mailbox of a thread, by its id or a unique beginning. Raises NotFound."""
+    """Return the desk and mailbox of a thread, by its id or a unique prefix. Raises NotFound."""
     place_of, mailbox = locate(place, name, site)
     return place.desk(place_of), mailbox
 
@@ -158,7 +162,7 @@ def read(place: Workplace, name: str, site: str = "") -> Opened:
 
 
 def mark_seen(opened: Opened) -> int:
-    """Record that an opened thread was shown completely; return how many messages were new."""
+    """Record that all of an opened thread was shown; return how many messages were new."""
     unseen = opened.case.unseen
     for item in unseen:
         opened.desk.state.items[item].seen = True
@@ -170,7 +174,7 @@ def mark_seen(opened: Opened) -> int:
 def search(place: Workplace, text: str, sites: Sequence[str] | None = None) -> Searched:
     """Return the newest 50 messages of some sites that contain all words of ``text``.
 
-    If ``sites`` is None, search all. Messages that are not genuine are marked as such.
+    If ``sites`` is None, all sites are searched. Messages that are not genuine are marked as such.
     """
     every = queries.find(place.database, text, MOST_FOUND + 1, sites)
     hits = every[:MOST_FOUND]
@@ -191,7 +195,7 @@ def search_notes(
 ) -> list[FoundNote]:
     """Return private notes of some sites that contain all words of ``text``, like ``search``.
 
-    Returns at most 50.
+    Returns at most 50 notes.
     """
     wanted = [_pattern(word) for word in queries.words_in(_folded(text))]
     hits = [
@@ -208,20 +212,20 @@ def search_notes(
 
 
 def _folded(text: str) -> str:
-    """Return a text without capitals and accents."""
+    """Return a text in lower case and without accents."""
     apart = unicodedata.normalize("NFKD", queries.seen(text).casefold())
     return "".join(sign for sign in apart if not unicodedata.combining(sign))
 
 
 def _pattern(word: str) -> re.Pattern[str]:
-    """Return a pattern that finds a word or its beginning as the index of messages does."""
+    """Return a pattern that finds a word or a prefix of it, as the index of messages does."""
     return re.compile(r"(?<![^\W_])" + r"[\W_]+".join(re.findall(r"[^\W_]+", word)))
 
 
 def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
-    """Give a thread the counsellor's own name; an empty one removes it. Raises Unfit.
+    """Give a thread the counsellor's own name; "" removes it. Raises Unfit.
 
-    It stays in this desk's database and its backups, and is never sent.
+    The name stays in this desk's database and its backups, and is never sent.
     """
     given = " ".join(clean_text(text).split())
     if len(given) > MAX_LABEL:
@@ -236,7 +240,7 @@ def label(place: Workplace, name: str, text: str, site: str = "") -> Listed:
 
 
 def forget(place: Workplace, name: str, site: str = "") -> int:
-    """Delete a thread from this computer; return how many items were deleted. Raises NotFound.
+    """Delete a thread from this computer; return the number of deleted items. Raises NotFound.
 
     The database gets a new key before ``Workplace`` is closed.
     """
@@ -245,7 +249,7 @@ def forget(place: Workplace, name: str, site: str = "") -> int:
 
 
 def _lines(place: Workplace, there: Iterable[ThreadRow], names: Mapping[str, str]) -> list[Listed]:
-    """Return the rows with the answers promised to their reporters."""
+    """Return the rows for threads, with the days on which answers are promised."""
     promised = rows.promises(place.database)
     found = []
     for row in there:
@@ -268,5 +272,5 @@ def _answer_by(summed: Summary, days: int) -> datetime.date | None:
 
 
 def _during(day: datetime.date | None, until: datetime.date | None) -> datetime.date | None:
-    """Return the last day of an absence that includes a day."""
+    """Return the last day of an absence that includes ``day``."""
     return until if day is not None and until is not None and day <= until else None

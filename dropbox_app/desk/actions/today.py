@@ -1,4 +1,4 @@
-"""Today's work at all sites: what waits for the counsellor or reporters, or is yet to be sent."""
+"""The day's work at all sites: threads that wait for someone, and messages to be sent."""
 
 import datetime
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ _GROUPS: Mapping[Which, Order] = {"mine": "urgent", "to_send": "oldest", "theirs
 
 @dataclass(frozen=True)
 class Read:
-    """When a site's inbox was last read to its end; None if never.
+    """The day on which a site's inbox was last read to its end, or None.
 
-    ``late``: longer ago than the number of working days within which the site promises an answer.
+    ``late``: that was longer ago than the working days within which the site promises an answer.
     """
 
     site: str
@@ -34,12 +34,12 @@ class Read:
 class Today:
     """The day's work.
 
-    ``mine``: threads that the counsellor should answer or read; first those whose reporter does not
-    feel safe, then those with an answer about consent, then the oldest. ``to_send``: threads with a
-    message that the server does not have yet; such a thread may also be in ``mine``. ``theirs``:
+    ``mine``: threads that the counsellor should answer or read. Those whose reporter does not feel
+    safe come first, then those with an answer about consent, then the oldest. ``to_send``: threads
+    with a message that the server does not have yet; they may also be in ``mine``. ``theirs``:
     threads that wait for the reporter's answer, oldest first. ``all``: the total number of threads
-    in each group, including those left out; ``unsafe``: how many in ``mine`` have a reporter who
-    does not feel safe. ``read``: each site by its employer's name, late ones first.
+    in each group, including those left out. ``unsafe``: the number of threads in ``mine`` whose
+    reporter does not feel safe. ``read``: each site by its employer's name, late ones first.
     """
 
     day: datetime.date
@@ -54,9 +54,8 @@ class Today:
 def today(place: Workplace, site: str = "", most: int | None = None) -> Today:
     """Return the day's work for all sites, or for the one that ``site`` names. Raises NotFound.
 
-    ``most`` limits the threads in each group. Beyond that limit, up to 500 threads are returned
-    whose reporter does not feel safe, so that someone who sends many such reports cannot hide
-    another one.
+    ``most`` limits the threads in each group. Up to 500 further threads are returned whose reporter
+    does not feel safe, so that a flood of such reports cannot hide one.
     """
     at = place.names(site)
     unsafe = threads.choose(place, at, "unsafe", most=0).all

@@ -1,4 +1,7 @@
-"""The action on the whole desk: change the passphrase. For backup and restore: ``backups.py``."""
+"""The action on the whole desk: change the passphrase.
+
+See ``backups.py`` for backup and restore.
+"""
 
 from dropbox_app.desk.folder import Workplace
 
@@ -6,7 +9,7 @@ from dropbox_app.desk.folder import Workplace
 def change_passphrase(place: Workplace, new: str) -> None:
     """Seal the vault with another passphrase and rekey the database. Raises Unfit.
 
-    So an older copy of the vault, with the older passphrase, opens nothing newer than that copy.
+    An older copy of the vault, with the older passphrase, then opens nothing newer than that copy.
     Earlier backups keep their passphrase.
     """
     place.vault.change_passphrase(new)

@@ -1,4 +1,4 @@
-"""Actions that write to a reporter: reply, notice, options, request for consent."""
+"""Actions that write to a reporter: reply, notice, options, consent request."""
 
 import json
 import tomllib
@@ -39,7 +39,7 @@ class Message:
     kind: str
     body: Mapping[str, Json]
     files: Sequence[Source] = ()
-    language: str = ""  # empty: the reporter's
+    language: str = ""  # "" stands for the reporter's language
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Sent:
 
 
 def reply(text: str, files: Sequence[Source] = (), language: str = "") -> Message:
-    """Return a reply."""
+    """Return a reply as a message to send."""
     return Message("reply", {"text": with_line_ends(text)}, files, language)
 
 
@@ -70,7 +70,7 @@ def question(step: str, with_whom: str, scope: str, language: str = "") -> Messa
 
 
 def options(raw: bytes, language: str = "") -> Message:
-    """Return the reporter's choices from JSON or TOML of 2 to 6 options. Raises Unfit."""
+    """Return a message that offers 2 to 6 options, read from JSON or TOML. Raises Unfit."""
     try:
         text = raw.decode("utf-8-sig")
         value: object = json.loads(text) if text.lstrip()[:1] in "[{" else tomllib.loads(text)
@@ -103,12 +103,13 @@ def send(
     confirmed: Callable[[Card], bool] = lambda _: False,
     again: bool = False,
 ) -> Sent:
-    """Fetch, then sign, seal and send a message; ``desk`` and ``mailbox`` come from ``find``.
+    """Fetch, then sign, seal and send a message. ``desk`` and ``mailbox`` come from ``find``.
 
-    ``successor`` names a colleague for a handover; ``confirmed`` says whether the ten groups of a
-    card are the colleague's. Raises AlreadyWaiting if the same message is waiting and ``again`` is
-    not given; Kept if the message is kept and the next fetch will send it; any other error if it is
-    neither sent nor kept. The desk's report has the results of the fetch, even after an error.
+    ``successor`` names a colleague for a handover. ``confirmed`` returns whether the ten groups of
+    a card are the colleague's. Raises AlreadyWaiting if the same message is waiting and ``again``
+    is False. Raises Kept if the message is stored and the next fetch will send it. Any other error
+    means that it is neither sent nor stored. The desk's report has the results of the fetch, even
+    after an error.
     """
     if not again:
         _refuse_double(desk, mailbox, message)
@@ -134,10 +135,10 @@ def send(
 
 
 def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
-    """Keep a thread on the server longer, with a sealed notice to the reporter that says so.
+    """Keep a thread on the server longer, by sending the reporter a notice about it.
 
-    The server restarts its idle term after any addition (SPEC section 9); it does not learn that
-    this notice extends the term. Raises Unfit if the thread is closed, and what ``send`` raises.
+    The server restarts its idle term after any addition (SPEC section 9). It does not learn that
+    this notice extends the term. Raises Unfit if the thread is closed, and the errors of ``send``.
     """
     if open_thread.open_case(desk, mailbox).closed:
         sentence = "This thread is closed, so it is not kept longer. Reopen it first."
@@ -154,7 +155,7 @@ def language(desk: Desk, mailbox: str) -> str:
 
 
 def pages_language(desk: Desk, mailbox: str) -> str:
-    """Return the language of the pages that the reporter last wrote on; empty without messages.
+    """Return the language of the pages that the reporter last wrote on; "" without messages.
 
     It may be a language in which the desk has no texts, such as Polish.
     """
@@ -163,7 +164,7 @@ def pages_language(desk: Desk, mailbox: str) -> str:
 
 
 def _refuse_double(desk: Desk, mailbox: str, message: Message) -> None:
-    """Refuse a message that is already waiting; the next fetch sends it."""
+    """Raise AlreadyWaiting if the same message is already waiting for the next fetch."""
     case = open_thread.open_case(desk, mailbox)
     for entry in case.thread.entries:
         waits = case.unsent.get(entry.item) == "waiting"

@@ -1,8 +1,8 @@
-"""Pages that answer a form, each at its own address for a while.
+"""Pages that result from a form, each available at its own address for a while.
 
-A browser keeps the contents of a form with the page that answered it, and Chromium writes them to
-its session files on disk, whatever headers the page has. So a form is answered by a redirect, and
-the resulting page waits here, in memory.
+A browser stores the contents of a form with the page that is returned for it, and Chromium writes
+them to its session files on disk, whatever headers the page has. The response to a form is
+therefore a redirect, and the resulting page is kept here, in memory.
 """
 
 import secrets
@@ -22,12 +22,12 @@ class Answer:
 
 @dataclass
 class Answers:
-    """The newest pages that answered a form, until the desk is locked."""
+    """The newest pages that result from forms, until the desk is locked."""
 
     _kept: OrderedDict[str, Answer] = field(default_factory=OrderedDict)
 
     def keep(self, answer: Answer) -> str:
-        """Keep a page; return the end of its address."""
+        """Store a page; return the last part of its address."""
         key = secrets.token_urlsafe(12)
         self._kept[key] = answer
         while len(self._kept) > MOST:
@@ -35,9 +35,9 @@ class Answers:
         return key
 
     def find(self, key: str) -> Answer | None:
-        """Return a page that is still kept; it stays, so that going back shows it again."""
+        """Return a stored page. It remains stored, so that going back shows it again."""
         return self._kept.get(key)
 
     def drop(self) -> None:
-        """Drop all pages."""
+        """Remove all pages."""
         self._kept.clear()

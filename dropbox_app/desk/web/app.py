@@ -1,7 +1,7 @@
-"""The page as a Flask app: the handling of every request, and the rendering of pages.
+"""The page as a Flask app: it handles every request, and renders pages.
 
-A view that works without an opened desk carries ``@here.without_desk``; all others get the desk
-from ``here.place()``, one request at a time, and ask for the passphrase while it is locked.
+A view that works without an opened desk is marked with ``@here.without_desk``. All others get the
+desk from ``here.place()``, one request at a time, and ask for the passphrase while it is locked.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ WAYS = (
     ("annual.reports", "way.annual"),
     ("settings.more", "way.more"),
 )
-# Forms that came while the desk was locked, and the pages that show again what was typed in them.
+# Forms that can arrive while the desk is locked, and the pages that show the typed text again.
 _SHOWN_AGAIN = {
     "contact.keep": "contact.new", "case.keep": "case.show", "case.keep_sheet": "case.sheet",
     "employers.keep": "employers.sheet", "entry.keep": "entry.show", "work.keep": "work.work",
@@ -44,20 +44,20 @@ _SHOWN_AGAIN = {
     "case_copy.look": "case_copy.ask", "snippets.keep": "snippets.edit",
     "cards.change": "cards.card", "away.announce": "away.away", "cards.join": "cards.new",
 }  # fmt: skip
-# Requests that a script makes by itself: they do not show that the person is there.
+# Requests that a script makes by itself. They do not show that the person is there.
 _NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
 
 
 class _Flask(Flask):
     request_class = uploads.PageRequest
 
-    def log_exception(self, exc_info: Any) -> None:  # noqa: ANN401 - as Flask has it
-        """Log where a fault is."""
+    def log_exception(self, exc_info: Any) -> None:  # noqa: ANN401 - Flask's own type
+        """Log the location of a fault."""
         log_fault(exc_info[1])
 
 
 def log_fault(error: BaseException) -> None:
-    """Log where a fault is, without its text, which may contain somebody's words."""
+    """Log the location of a fault, without its text, which may contain somebody's words."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
     sys.stderr.write(f"A fault in the page: {type(error).__name__} at {where}\n")
@@ -104,7 +104,7 @@ def _take_desk() -> ResponseReturnValue | None:
 
 
 def _locked(_error: Locked) -> ResponseReturnValue:
-    """Ask for the passphrase, and keep what was typed; nothing was done yet."""
+    """Ask for the passphrase, and keep the typed text. The request has had no effect yet."""
     if request.method == "GET":
         return redirect(url_for("entering.unlock"))
     blueprint, _, form = (request.endpoint or "").partition(".")
@@ -125,10 +125,10 @@ def _keep_typed(shown_by: str) -> None:
 
 
 def _answer_elsewhere(response: Response) -> Response:
-    """Redirect from a form to the page that answers it, so that no browser keeps both together."""
+    """Redirect from a form to the resulting page, so that no browser stores both together."""
     shown = response.mimetype == "text/html" and not 300 <= response.status_code < 400
     if shown and here.was_locked_meanwhile():
-        # Whoever sits there now must not see what it names.
+        # A different person may be at the computer now, who must not see the page.
         response = make_response(here.locked_out("unlock.under_way"))
     sent_by_a_form = (
         request.method == "POST" and request.headers.get("Sec-Fetch-Mode") == "navigate"
@@ -173,7 +173,7 @@ def _words() -> dict[str, Any]:
 
 
 def _fault(error: Exception) -> ResponseReturnValue:
-    """Say what went wrong, and that nothing was done; views that keep a text do this themselves."""
+    """Show an error and that nothing was done. Views that keep a text do this themselves."""
     status = 404 if isinstance(error, NotSetUp) else 409
     return render_template("fault.html", problem=sentence(here.told(), error)), status
 

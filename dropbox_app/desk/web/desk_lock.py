@@ -1,12 +1,12 @@
-"""The desk of the page: opened by the passphrase, locked by a button or after some time.
+"""The desk of the page: opened with the passphrase, locked by a button or after some time.
 
 While it is open, the vault and the database are held in memory and the folder is locked for other
 programs. When it is locked, they are dropped, and the next page asks for the passphrase. Python
-does not overwrite memory: traces can remain there until the program ends.
+does not overwrite memory, so traces can remain there until the program ends.
 
-One request works with the desk at a time. A request that waits for a server (a fetch, a message)
-lets others work meanwhile; its site is *away* then, and nobody else writes to that site. Locking
-breaks off waiting requests.
+One request at a time uses the desk. A request that waits for a server (a fetch, a message) lets
+others use it meanwhile. During that time its site is *away*, and no other request writes to that
+site. Locking aborts waiting requests.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ from dropbox_app.desk.storage import vault
 IDLE_MINUTES = 10
 SLEPT = 60  # seconds between two clock checks that mean that the computer was asleep
 PATIENCE = 20  # seconds that a request waits for a site that is away
-ENDING = 30  # seconds that the end of the program waits for work that it broke off
-GRACE = 300  # seconds that a fetch may go on after the desk has locked by itself
-BREAKING_OFF = 60  # seconds within which work that was broken off has ended
+ENDING = 30  # seconds that the end of the program waits for aborted work
+GRACE = 300  # seconds that a fetch may continue after the desk has locked automatically
+BREAKING_OFF = 60  # seconds within which aborted work ends
 
 
 class Locked(Exception):
     """The desk is locked; the passphrase opens it.
 
-    This is not a DeskError: no view handles it, because there is no open desk to show a page from.
+    This is not a DeskError. No view handles it, because no page can be shown without an open desk.
     """
 
 
@@ -41,7 +41,7 @@ class SiteAway(DeskError):
 
 
 class DeskLock:
-    """Holds the opened desk of one folder. ``clock`` gives seconds and goes on during sleep."""
+    """Holds the opened desk of one folder. ``clock`` returns seconds and continues during sleep."""
 
     def __init__(
         self, folder: Path, machine: Machine, clock: Callable[[], float] = time.time
@@ -54,7 +54,7 @@ class DeskLock:
         self._turn = threading.RLock()
         self._free = threading.Condition(self._turn)
         self._place: Workplace | None = None
-        self._leaving: tuple[Workplace, float] | None = None  # locked, and still at work until then
+        self._leaving: tuple[Workplace, float] | None = None  # locked, but with work until then
         self._stack = contextlib.ExitStack()
         self._away: set[str] = set()
         self._working = 0
@@ -62,24 +62,24 @@ class DeskLock:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a desk in the folder."""
+        """Return whether the folder contains a desk."""
         return (self.folder / vault.NAME).is_file()
 
     @property
     def is_open(self) -> bool:
-        """Whether the desk is unlocked."""
+        """Return whether the desk is unlocked."""
         return self._place is not None
 
     def unlock(self, passphrase: str) -> None:
-        """Open the desk. Raises what ``folder.opened`` raises."""
+        """Open the desk. Raises the errors of ``folder.opened``."""
         with self._turn:
             if self._place is not None:
                 return
-            # After a lock in the middle of a fetch, that fetch still holds the folder.
+            # If the desk was locked during a fetch, that fetch still holds the folder.
             self._break_off()
             if not self._free.wait_for(lambda: not self._working, BREAKING_OFF):
                 raise InUse("A fetch is still under way; try again in a minute.")
-            if self._place is not None:  # another press opened it meanwhile
+            if self._place is not None:  # another click opened it meanwhile
                 return
             self._place = self._stack.enter_context(
                 workplace.opened(self.folder, passphrase, self.machine)
@@ -89,25 +89,26 @@ class DeskLock:
     def lock(self, grace: float = 0) -> None:
         """Drop keys and database.
 
-        A fetch in progress is broken off after ``grace`` seconds, and they are dropped then: the
-        server must not decide how long that takes. Raises OSError or Damaged if the last write to
-        the database failed; the desk is locked nevertheless.
+        A fetch in progress is aborted after ``grace`` seconds, and the keys are dropped then,
+        because the server must not determine how long that takes. Raises OSError or Damaged if the
+        last write to the database failed; the desk is locked nevertheless.
         """
         try:
             with self._turn:
                 self._leave(grace)
-                self.when_locked()  # before the rest, which can fail
+                self.when_locked()  # first, because the rest can fail
                 self._close_if_free()
         finally:
-            # Objects of views and templates often form cycles, which live until they are collected.
+            # Objects of views and templates often form cycles, which exist until they are
+            # collected.
             gc.collect()
 
     def touch(self) -> None:
-        """Note that the person is active."""
+        """Record that the person is active."""
         self._touched = self._clock()
 
     def lock_if_idle(self) -> bool:
-        """Lock after the idle minutes, or if the computer was asleep; return whether it did."""
+        """Lock after the idle time, or if the computer was asleep; return whether it did."""
         now = self._clock()
         slept = now - self._looked > SLEPT
         self._looked = now
@@ -121,7 +122,7 @@ class DeskLock:
 
     @contextlib.contextmanager
     def use(self) -> Iterator[Workplace]:
-        """Yield the opened desk, to one request at a time. Raises Locked."""
+        """Yield the opened desk to one request at a time. Raises Locked."""
         with self._turn:
             if self._place is None:
                 raise Locked("The desk is locked.")
@@ -129,10 +130,10 @@ class DeskLock:
 
     @contextlib.contextmanager
     def send_away(self, sites: Iterable[str]) -> Iterator[Callable[[str], None]]:
-        """Let others work inside the block, but not write to ``sites``. Within ``use``.
+        """Let other requests work during the block, but not write to ``sites``.
 
-        Yields a function that reports that a site is already back. Raises SiteAway if one of them
-        is away for longer than PATIENCE.
+        Call within ``use``. Yields a function that reports that a site is available again. Raises
+        SiteAway if one of the sites is away for longer than PATIENCE.
         """
         wanted = set(sites)
         self.settle(*wanted)
@@ -145,14 +146,14 @@ class DeskLock:
             self._turn.acquire()
             self._working -= 1
             self._away -= wanted
-            self._free.notify_all()  # before the part that can fail
+            self._free.notify_all()  # first, because the rest can fail
             self._close_if_free()
 
     def settle(self, *sites: str) -> None:
-        """Wait until sites are not away, before writing to them. Within ``use``.
+        """Wait until the sites are not away, before writing to them. Call within ``use``.
 
-        Raises SiteAway if that takes longer than PATIENCE, and Locked if the desk was locked
-        meanwhile, even if it is open again: the desk that ``use`` yielded is then closed.
+        Raises SiteAway if that takes longer than PATIENCE. Raises Locked if the desk was locked
+        meanwhile, even if it is open again, because the desk that ``use`` yielded is then closed.
         """
         used = self._place
         if not self._free.wait_for(lambda: self._away.isdisjoint(sites), PATIENCE):
@@ -160,9 +161,9 @@ class DeskLock:
         self._must_hold(used)
 
     def settle_all(self) -> None:
-        """Wait until nothing is under way, before writing to the desk as a whole. Within ``use``.
+        """Wait until no work is in progress, before writing to the whole desk. Call within ``use``.
 
-        Nothing else begins until this request has ended. Raises SiteAway like ``settle``.
+        No other work starts until this request has ended. Raises SiteAway like ``settle``.
         """
         used = self._place
         if not self._free.wait_for(lambda: not self._working, PATIENCE):
@@ -174,11 +175,11 @@ class DeskLock:
         return self._place is place
 
     def is_away(self, site: str) -> bool:
-        """Return whether nobody may write to a site just now."""
+        """Return whether other requests may not write to a site at present."""
         return site in self._away
 
     def end(self) -> None:
-        """Lock at the end of the program; break off what is under way, and wait half a minute."""
+        """Lock at the end of the program, and wait up to ENDING seconds for aborted work."""
         with self._turn:
             self._leave(0)
             self._free.wait_for(lambda: not self._working, ENDING)

@@ -1,7 +1,7 @@
-"""Forms that arrive while the desk is locked, sealed until the desk is open again.
+"""Forms that arrive while the desk is locked, sealed until it is open again.
 
-Their key pair is made each time the desk is opened, unless one still waits. The secret half is only
-in the desk's database, so nobody can read a locked desk's forms without the passphrase.
+Their key pair is created each time the desk is opened, unless a form still waits. The secret half
+is only in the desk's database, so nobody can read these forms without the passphrase.
 """
 
 import json
@@ -13,21 +13,21 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.keys import Recipient, Seed
 
-MOST = 8  # forms that wait at once, each for its own page; of more, the oldest is dropped
+MOST = 8  # forms that can wait at once, each for its own page; the oldest is dropped
 
 _SETTING = "draft_key"
 
 
 @dataclass(frozen=True)
 class Form:
-    """A form of a conversation or of the register: which one, and its fields."""
+    """A form of a conversation or of the register: its name and its fields."""
 
     name: str
     fields: dict[str, str]
 
 
 class Draft:
-    """The forms that wait, one for each conversation or address of a page."""
+    """The waiting forms, one for each conversation or address of a page."""
 
     def __init__(self) -> None:
         self._sealed: dict[str, bytes] = {}  # the newest last
@@ -35,11 +35,11 @@ class Draft:
 
     @property
     def handle(self) -> str:
-        """The conversation or address of the newest form; empty if none waits."""
+        """Return the conversation or address of the newest form; "" if none waits."""
         return next(reversed(self._sealed), "")
 
     def prepare(self, place: Workplace) -> None:
-        """Make a new key pair for a desk that was just opened, unless a form still waits."""
+        """Create a new key pair for a desk that was just opened, unless a form still waits."""
         if self._sealed:
             return
         seed = Seed.generate()
@@ -47,9 +47,9 @@ class Draft:
         self._recipient = seed.recipient()
 
     def keep(self, handle: str, form: Form) -> None:
-        """Seal a form; it replaces an earlier one of the same page.
+        """Seal a form. It replaces an earlier form of the same page.
 
-        Before the first ``prepare`` none is kept.
+        Before the first ``prepare``, no form is kept.
         """
         if self._recipient is None:
             return
@@ -60,7 +60,7 @@ class Draft:
             del self._sealed[next(iter(self._sealed))]
 
     def take(self, place: Workplace, handle: str) -> Form | None:
-        """Return the form that waits for a conversation or an address, once."""
+        """Remove and return the form that waits for a conversation or an address."""
         sealed = self._sealed.pop(handle, None)
         if sealed is None:
             return None

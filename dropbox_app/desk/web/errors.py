@@ -1,4 +1,4 @@
-"""Errors in the page's own words."""
+"""The sentences with which the page shows errors."""
 
 from dropbox_app.desk import errors
 from dropbox_app.desk.session import News
@@ -25,14 +25,14 @@ _KEYS: tuple[tuple[type[Exception], str], ...] = (
     (errors.NoSuchCounsellor, "fault.no_counsellor"),
     (errors.NotFound, "fault.not_found"),
 )
-# Of these ``most`` is a number of bytes, which a person reads as kB or MB.
+# In these errors, ``most`` is a number of bytes, which is shown as kB or MB.
 _OF_SIZE = {"large_shown", "large_file"}
-# Values that are calendar years, which are written without a thousands separator.
+# These values are calendar years, which are written without a thousands separator.
 _YEARS = {"year", "next", "first", "last", "until"}
 
 
 def sentence(told: Words, error: Exception) -> str:
-    """Return the sentence that the person reads; an error without own words keeps the desk's."""
+    """Return the sentence to show for an error. The default is the desk's own message."""
     for kind, key in _KEYS:
         if isinstance(error, kind):
             return told.say(key)
@@ -44,7 +44,7 @@ def sentence(told: Words, error: Exception) -> str:
             values["most"] = told.size(int(str(values["most"])))
         return told.say(f"unfit.{error.key}", **values)
     if isinstance(error, TooLong):
-        # Of bytes: for letters with accents it is a little more than needed.
+        # This counts bytes. For letters with accents it is a little more than needed.
         return told.say("unfit.text_long", over=error.size - error.limit)
     if isinstance(error, errors.Unfit | MessageError):
         return told.say("fault.unfit", what=str(error))
@@ -54,7 +54,7 @@ def sentence(told: Words, error: Exception) -> str:
 
 
 def news(told: Words, one: News) -> str:
-    """Return news from a fetch as the person reads it, without thread ids."""
+    """Return news from a fetch as a sentence, without thread ids."""
     try:
         return told.say(f"news.{one.key}")
     except MissingWord:

@@ -1,4 +1,4 @@
-"""Fetches from all sites in the background: on the button, and by a timer while the desk is open.
+"""Fetch from all sites in the background, by a button or by a timer while the desk is open.
 
 The results are kept in memory until the next fetch, or until the desk is locked.
 """
@@ -15,36 +15,36 @@ from dropbox_app.desk.web.desk_lock import DeskLock, Locked
 from dropbox_app.protocol.errors import KlankbordError
 
 EVERY_MINUTES = 30
-JITTER = 0.25  # of the time between two fetches, so that their times reveal nothing
+JITTER = 0.25  # share of the time between two fetches, so that their times reveal nothing
 
 
 @dataclass
 class Round:
-    """One fetch of all sites. ``done`` holds the finished sites, in the order they finished."""
+    """One fetch of all sites. ``done`` lists the finished sites, in the order they finished."""
 
-    employers: dict[str, str]  # site -> name
+    employers: dict[str, str]  # names by site id
     done: list[Fetched] = field(default_factory=list)
     over: bool = False
 
     @property
     def waiting(self) -> list[str]:
-        """The employers whose site has not responded yet."""
+        """Return the employers whose site has not responded yet."""
         ready = {one.site for one in self.done}
         return [name for site, name in self.employers.items() if site not in ready]
 
     @property
     def new(self) -> int:
-        """How many messages arrived."""
+        """Return the number of messages that arrived."""
         return sum(sum(one.report.new.values()) for one in self.done)
 
 
 class Fetching:
-    """Runs at most one fetch at a time. ``clock`` gives seconds."""
+    """Runs at most one fetch at a time. ``clock`` returns seconds."""
 
     def __init__(self, lock: DeskLock, clock: Callable[[], float] = time.time) -> None:
-        self.every_minutes = EVERY_MINUTES  # 0: only on the button
+        self.every_minutes = EVERY_MINUTES  # 0: only by the button
         self.last: Round | None = None
-        self.failure: Exception | None = None  # why the last fetch ended before its sites
+        self.failure: Exception | None = None  # why the last fetch failed before it contacted sites
         self._lock = lock
         self._clock = clock
         self._running = threading.Lock()
@@ -56,7 +56,7 @@ class Fetching:
         return self._running.locked()
 
     def start(self) -> bool:
-        """Begin a fetch in the background; returns False if one is running."""
+        """Start a fetch in the background; return False if one is already running."""
         if not self._running.acquire(blocking=False):
             return False
         self.last = self.failure = None
@@ -64,7 +64,7 @@ class Fetching:
         return True
 
     def start_if_due(self) -> None:
-        """Begin a fetch if one is due and the desk is open."""
+        """Start a fetch if one is due and the desk is open."""
         if not self._lock.is_open:
             self._next = 0.0
             self.drop()
@@ -74,12 +74,12 @@ class Fetching:
             self.start()
 
     def drop(self) -> None:
-        """Drop the results of the last fetch, unless one is under way: they name employers."""
+        """Drop the results of the last fetch, which name employers, unless a fetch is running."""
         if not self.under_way:
             self.last = self.failure = None
 
     def _plan(self) -> None:
-        spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+        spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
         self._next = self._clock() + 60 * self.every_minutes * spread
 
     def _run(self) -> None:
@@ -87,7 +87,7 @@ class Fetching:
             self._fetch()
         finally:
             self._running.release()
-            if not self._lock.is_open:  # it was locked meanwhile
+            if not self._lock.is_open:  # the desk was locked meanwhile
                 self.drop()
 
     def _fetch(self) -> None:
@@ -107,7 +107,7 @@ class Fetching:
         except Locked:
             pass
         except (KlankbordError, OSError) as error:
-            # Without its trace, whose frames hold the desk, its keys and its register.
+            # The traceback is removed, because its frames hold the desk, its keys and its register.
             error.__cause__ = error.__context__ = None
             self.failure = error.with_traceback(None)
         finally:

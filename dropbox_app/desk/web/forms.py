@@ -1,7 +1,7 @@
 """Forms of the register: their fields, how they are read, and their faults.
 
-A field is asked for as its event defines it: its allowed words, its limits, whether it is needed.
-The typed text is kept in a form's own fields, so that a page can show it again.
+The event defines a field: its allowed words, its limits, and whether it is required. The typed text
+is kept in a form's own fields, so that a page can show it again.
 """
 
 import datetime
@@ -22,7 +22,7 @@ from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.errors import KlankbordError
 
 Typed = MultiDict[str, str]
-NOT_KEPT = (KlankbordError, OSError)  # a form had no effect, and is shown again with its text
+NOT_KEPT = (KlankbordError, OSError)  # the form had no effect, and is shown again with its text
 
 # The fields that the pages ask for, by kind of event and in this order.
 ASKED: Mapping[str, tuple[str, ...]] = {
@@ -57,8 +57,8 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "certificate": ("date", "until", "register_number"),
     "absence": ("date", "until"),
 }  # fmt: skip
-# Fields whose words depend on the kind, and those that are explained.
-_ALWAYS = ("date", "employer", "case", "event")  # what any entry may have
+# _OWN lists fields whose label depends on the kind, and _HELPED those with an explanation.
+_ALWAYS = ("date", "employer", "case", "event")  # fields that any entry may have
 _OWN = frozenset({
     "consent_date", "consent_step", "close_date", "complaint_date", "employer_scope",
     "agreement_date", "activity_price",
@@ -69,23 +69,23 @@ _HELPED = frozenset({
     "possible_report", "as_small_as_possible", "recording", "legal_terms", "reachable", "avoid",
     "group", "term_band",
 })  # fmt: skip
-# Words that are not chosen in a form, but set by something else on the page.
+# Values that no form offers, because another part of the page sets them.
 _NOT_ASKED = {"phase": ("new", "closed", "reopened")}
-# Fields whose value is read as it was typed.
+# Fields whose value is read as typed.
 PLAIN = frozenset(
     name
     for kind in KINDS.values()
     for name, one in form.readers(kind).items()
     if one.shape in ("line", "text")
-) - {"scope"}  # it is a fixed word on the sheet of an employer
-# Groups of three figures, and between them the same sign each time.
+) - {"scope"}  # on the sheet of an employer it is a fixed word
+# Groups of three digits with the same separator between them.
 _GROUPED = re.compile(r"[1-9]\d{0,2}([.,\s])\d{3}(?:\1\d{3})*")
-MOST_RADIOS = 8  # a longer list is a select
+MOST_RADIOS = 8  # a longer list becomes a select
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One field of a form. ``level``: the lowest level of recording that keeps it."""
+    """One field of a form. ``level`` is the lowest level of recording that keeps it."""
 
     name: str
     shape: str
@@ -96,7 +96,7 @@ class Asked:
 
     @property
     def is_long(self) -> bool:
-        """Whether its words are too many to show at once."""
+        """Return whether the field has too many values to show them all at once."""
         return len(self.options) > MOST_RADIOS
 
 
@@ -123,7 +123,7 @@ def asked(told: Words, kind: str, level: str = "full") -> dict[str, Asked]:
 
 
 def keys() -> set[str]:
-    """Return the key of every text that a form can show, for checking the catalogues."""
+    """Return the key of every text that a form can show, to check the catalogues."""
     found = {"field.employer"}  # every event has one, and each page asks for it in its own way
     for kind, names in ASKED.items():
         readers = form.readers(KINDS[kind])
@@ -137,7 +137,7 @@ def keys() -> set[str]:
 
 
 def given(kind: str, names: Iterable[str] = (), /, **fixed: Json) -> dict[str, Json]:
-    """Return an event's fields from the form of this request, with ``fixed`` ones added."""
+    """Return an event's fields from the form of this request, with the ``fixed`` ones added."""
     readers = form.readers(KINDS[kind])
     made: dict[str, Json] = {"event": kind}
     for name in names or ASKED[kind]:
@@ -161,7 +161,7 @@ def typed(event: Event) -> Typed:
 def problems(told: Words, today: datetime.date, error: Exception, kind: str) -> list[str]:
     """Return a sentence for each fault of an event, by the field's name on the page.
 
-    For other problems, such as a full disk, there is one sentence.
+    Other problems, such as a full disk, give one sentence.
     """
     if isinstance(error, Refused):
         return [_problem(told, today, fault, kind) for fault in error.faults]
@@ -189,9 +189,9 @@ def _problem(told: Words, today: datetime.date, fault: Fault, kind: str) -> str:
 
 
 def number(text: str) -> Json:
-    """Return the whole number that was typed; anything else is returned unchanged, to be refused.
+    """Return the typed whole number. Any other text is returned unchanged, and refused later.
 
-    A thousands separator is allowed: 1.250. But 7,5 is not 75.
+    A thousands separator is allowed, as in 1.250. But 7,5 is not read as 75.
     """
     plain = text.strip()
     if _GROUPED.fullmatch(plain):

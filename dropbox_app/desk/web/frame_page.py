@@ -1,4 +1,4 @@
-"""The page of the hidden frame in which the browser draws a stranger's file."""
+"""The page of the hidden frame in which the browser draws a reporter's file."""
 
 import functools
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from importlib import resources
 
 from flask import Response
 
-# The frame has no origin, no network, and one script, which is allowed by its hash. 'wasm' is
-# what pdf.js reads fax and scanner pictures with. Only the desk's own pages may hold the frame.
+# The frame has no origin, no network, and one script, which is allowed by its hash. pdf.js needs
+# 'wasm' to read fax and scanner pictures. Only the desk's own pages may contain the frame.
 _POLICY = (
     "default-src 'none'; script-src 'sha256-{digest}' 'wasm-unsafe-eval'; img-src blob:; "
     "worker-src blob:; connect-src 'none'; form-action 'none'; base-uri 'none'; "
@@ -17,7 +17,7 @@ _POLICY = (
 
 @dataclass(frozen=True)
 class FramePage:
-    """A page with one script, and the Content-Security-Policy under which it is sent."""
+    """A page with one script, and the Content-Security-Policy with which it is sent."""
 
     html: bytes
     policy: str
@@ -30,9 +30,9 @@ class FramePage:
 
 
 def page(script: str, digest: str) -> FramePage:
-    """Return the page for a script; ``digest`` is the base64 of the script's SHA-256.
+    """Return the page for a script. ``digest`` is the base64 of the script's SHA-256.
 
-    The script holds no ``<``: the element would end there.
+    The script must not contain ``<``, because the element would end there.
     """
     html = f'<!doctype html><meta charset="utf-8"><title>-</title><script>{script}</script>'
     return FramePage(html.encode("ascii"), _POLICY.format(digest=digest))

@@ -1,19 +1,19 @@
-"""Decides who may reach the page: only the browser window that used the one-time link.
+"""Decide who may reach the page: only the browser window that used the one-time link.
 
-Every program and every user of this computer can connect to 127.0.0.1, and every web page that
-the person has open can send requests there. A request is passed on only if all of this holds:
+Every program and every user of this computer can connect to 127.0.0.1, and every web page that the
+person has open can send requests there. A request is passed on only if all of this is true:
 
-- ``Host`` is exactly ``127.0.0.1:PORT``, so that a name that was rebound to 127.0.0.1 is refused;
-- the browser says in ``Sec-Fetch-Site`` that the request comes from the page itself, or that the
-  person typed the address of a page; what says nothing is refused;
-- a POST names this address in ``Origin``;
+- ``Host`` is exactly ``127.0.0.1:PORT``, so that a name rebound to 127.0.0.1 is refused;
+- the browser's ``Sec-Fetch-Site`` states that the request comes from the page itself, or that the
+  person typed the address of a page; without this header it is refused;
+- a POST has this address in ``Origin``;
 - the path begins with the run's 32 random hex digits;
-- the cookie of this run is there. Cookies know no ports: only its ``Path`` keeps it from every
-  other server on 127.0.0.1.
+- it has the cookie of this run. Cookies do not depend on the port, so only the ``Path`` keeps the
+  cookie from other servers on 127.0.0.1.
 
-The link itself, ``/in/TOKEN``, is opened from a file and therefore comes as ``none`` or
-``cross-site``. It is answered with 200 and a refresh: after a redirect from a file, browsers do
-not send a cookie that is ``SameSite=Strict``.
+The link itself, ``/in/TOKEN``, is opened from a file and therefore arrives as ``none`` or
+``cross-site``. The response is 200 with a refresh: after a redirect from a file, browsers do not
+send a cookie that is ``SameSite=Strict``.
 """
 
 import secrets
@@ -30,12 +30,12 @@ CSP = (
     "connect-src 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'none'; "
     "base-uri 'none'"
 )
-# A view that sets one of these itself (the frame for a stranger's file) keeps its own.
+# If a view sets one of these itself (the frame for a reporter's file), its own value is kept.
 HEADERS = {
     "Content-Security-Policy": CSP,
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: under that browsers send "Origin: null" with a post.
+    # With no-referrer, browsers would send "Origin: null" with a post.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -47,7 +47,7 @@ HEADERS = {
 _REPLACED = {name.lower() for name in HEADERS} | {"etag", "last-modified"}
 _METHODS = ("GET", "POST")
 _REFUSED = b"Refused.\n"
-# Shown in an old window, for instance one that the browser restored: only says what to do.
+# Shown in an old window, for example one that the browser restored. It only says what to do.
 _CLOSED = (
     b'<!doctype html><html lang="nl"><meta charset="utf-8"><title>Bericht</title>'
     b"<p>Deze pagina is gesloten. Start het programma opnieuw.</p>"
@@ -67,12 +67,12 @@ class Gate:
         self.port = 0
         self.link = link
         self._app = app
-        # Another port's page can set cookies here, but it does not know this name.
+        # A page on another port can set cookies here, but does not know this name.
         self._cookie = f"page-{secrets.token_hex(4)}={secrets.token_hex(32)}"
 
     @property
     def origin(self) -> str:
-        """The address of the page, as browsers name it in ``Origin``."""
+        """Return the address of the page, as browsers send it in ``Origin``."""
         return f"http://{HOST}:{self.port}"
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -91,7 +91,7 @@ class Gate:
         return self._app(environ, _with_headers(start_response))
 
     def is_own(self, environ: WSGIEnvironment) -> bool:
-        """Return whether the request's header shows that it comes from the page's own window."""
+        """Return whether the request's headers show that it comes from the page's own window."""
         return (
             self._from_here(environ)
             and self._asked_by_page(environ)
@@ -100,7 +100,7 @@ class Gate:
         )
 
     def _from_here(self, environ: WSGIEnvironment) -> bool:
-        """Return whether address, method and the browser's own header fit the page."""
+        """Return whether address, method and the browser's header are acceptable for the page."""
         return (
             environ.get("HTTP_HOST") == f"{HOST}:{self.port}"
             and environ["REQUEST_METHOD"] in _METHODS
@@ -121,7 +121,7 @@ class Gate:
     def _enter(
         self, token: str, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Let a browser with the link in, once."""
+        """Admit a browser with the link, once."""
         allowed = environ["HTTP_SEC_FETCH_SITE"] in ("none", "cross-site")
         if not (allowed and environ["REQUEST_METHOD"] == "GET" and _opens_a_page(environ)):
             return _answer(start_response, "403 Forbidden", _REFUSED, "text/plain")
@@ -133,7 +133,7 @@ class Gate:
 
 
 def _opens_a_page(environ: WSGIEnvironment) -> bool:
-    """Return whether a window navigates there, rather than a picture, script or frame."""
+    """Return whether a window navigates to the address, and not a picture, script or frame."""
     return (
         environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
         and environ.get("HTTP_SEC_FETCH_DEST") == "document"
@@ -158,7 +158,7 @@ def _with_headers(start_response: StartResponse) -> Any:  # noqa: ANN401 - a Sta
     def start(
         status: str,
         headers: list[tuple[str, str]],
-        *rest: Any,  # noqa: ANN401 - as WSGI has it
+        *rest: Any,  # noqa: ANN401 - WSGI's own signature
     ) -> Callable[[bytes], object]:
         own_csp = [pair for pair in headers if pair[0].lower() == "content-security-policy"]
         kept = [pair for pair in headers if pair[0].lower() not in _REPLACED]

@@ -1,4 +1,4 @@
-"""Names of threads in addresses: random in every run, so that a browser history reveals nothing."""
+"""Names of threads in addresses, random in every run, so that a history reveals nothing."""
 
 import secrets
 import threading
@@ -15,7 +15,7 @@ class Handles:
         self._threads: dict[str, tuple[str, str]] = {}
 
     def of(self, site: str, mailbox: str) -> str:
-        """Return the handle of a thread; a new one if it has none yet."""
+        """Return the handle of a thread, which is created if it does not exist yet."""
         with self._lock:
             handle = self._handles.get((site, mailbox))
             if handle is None:

@@ -22,7 +22,7 @@ from dropbox_app.desk.web.i18n import Words, words
 
 EXTENSION = "klankbord"
 FIRST_LANGUAGE = "nl"
-WINDOW_GONE = 60  # seconds without a sign of a window that mean that it was closed
+WINDOW_GONE = 60  # seconds without a ping after which a window counts as closed
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 _free: set[object] = set()
@@ -30,7 +30,7 @@ _free: set[object] = set()
 
 @dataclass
 class Beginning:
-    """What the person has entered so far in the first run; none of it is written yet."""
+    """The person's input so far in the first run. It is not written to disk yet."""
 
     invitation: bytes = b""
     profile: Profile | None = None
@@ -39,20 +39,20 @@ class Beginning:
 
 @dataclass
 class Page:
-    """One run of the page. ``private_window``: it has its own window, which keeps nothing."""
+    """One run of the page. ``private_window``: it has its own window, which stores nothing."""
 
     lock: DeskLock
     fetching: Fetching
     handles: Handles = field(default_factory=Handles)
-    files: Handles = field(default_factory=Handles)  # of files: by thread and id
+    files: Handles = field(default_factory=Handles)  # handles of files, by thread and id
     register: Handles = field(
         default_factory=Handles
-    )  # of cases, employers, entries: by what it is
+    )  # handles of cases, employers and entries, by kind and name
     language: str = FIRST_LANGUAGE
-    chosen_language: str = ""  # while the desk is locked
+    chosen_language: str = ""  # chosen while the desk is locked
     private_window: bool = False
     clock: Callable[[], float] = time.monotonic
-    last_ping: float | None = None  # None: no window has said anything yet
+    last_ping: float | None = None  # None: no window has sent a ping yet
     beginning: Beginning = field(default_factory=Beginning)
     draft: Draft = field(default_factory=Draft)
     answers: Answers = field(default_factory=Answers)
@@ -72,9 +72,9 @@ class Page:
         self.fetching.drop()
 
     def unlock(self, given: str) -> None:
-        """Open the desk, and apply its settings. Raises what ``DeskLock.unlock`` raises.
+        """Open the desk, and apply its settings. Raises the errors of ``DeskLock.unlock``.
 
-        A language that was chosen while it was locked is kept with it.
+        A language that was chosen while it was locked is stored in the desk.
         """
         self.lock.unlock(given)
         with self.lock.use() as place:
@@ -85,7 +85,7 @@ class Page:
             self.draft.prepare(place)
 
     def proposed_passphrase(self, *, again: bool) -> str:
-        """Return a drawn passphrase; ``again``: the earlier one, which may be on paper."""
+        """Return a drawn passphrase. ``again``: return the earlier one, which may be on paper."""
         if not again or not self._proposed:
             self._proposed = passphrase.draw(self.language)
         return self._proposed
@@ -101,14 +101,14 @@ class Page:
         self._said += [one for one in sentences if one not in self._said]
 
     def take_said(self) -> list[str]:
-        """Return the sentences from the last request, once."""
+        """Return the sentences from the last request, and forget them."""
         said, self._said = self._said, []
         return said
 
     def first_press(self, pressed: tuple[str, int]) -> bool:
-        """Note that a form is being sent; return False if the same one was sent before.
+        """Record that a form is being sent; return False if the same form was already sent.
 
-        ``pressed``: the number that the form got when it was shown, and a hash of what is in it.
+        ``pressed`` is the number that the form got when it was shown, and a hash of its contents.
         """
         if pressed[0] and pressed in self._pressed:
             return False
@@ -118,20 +118,20 @@ class Page:
     def keep_typed(self, where: str, fields: MultiDict[str, str]) -> None:
         """Keep a form of the register that arrived while the desk was locked, sealed.
 
-        ``where``: the address of the page that shows it again.
+        ``where`` is the address of the page that shows it again.
         """
         pairs = json.dumps([*fields.items(multi=True)])
         self.draft.keep(where, Form("", {"pairs": pairs}))
 
     def take_typed(self) -> MultiDict[str, str] | None:
-        """Return the form that waits for the page of this request, once."""
+        """Return the form that waits for the page of this request, and forget it."""
         waiting = self.draft.take(place(), request.script_root + request.path)
         if waiting is None:
             return None
         return MultiDict((name, value) for name, value in json.loads(waiting.fields["pairs"]))
 
     def take_proposed(self, handle: str) -> Form | None:
-        """Return the text that is proposed for a conversation, once."""
+        """Return the text that is proposed for a conversation, and forget it."""
         found = self.proposed
         if found is None or found[0] != handle:
             return None
@@ -139,15 +139,15 @@ class Page:
         return found[1]
 
     def press_again(self, pressed: tuple[str, int]) -> None:
-        """Allow a form to be sent once more, because it had no effect."""
+        """Allow a form to be sent again, because it had no effect."""
         self._pressed.discard(pressed)
 
     def note_window(self) -> None:
-        """Note that a window of the page is open."""
+        """Record that a window of the page is open."""
         self.last_ping = self.clock()
 
     def window_is_gone(self) -> bool:
-        """Return whether there was a window, but none for a minute."""
+        """Return whether a window was open, but none has been for a minute."""
         return self.last_ping is not None and self.clock() - self.last_ping > WINDOW_GONE
 
 
@@ -185,7 +185,7 @@ def file_of(handle: str) -> str:
 def register_handle(kind: str, name: str) -> str:
     """Return the handle of a case, an employer or an entry of the register, for addresses.
 
-    It stands for an entry's number: a locked desk has none of their names.
+    It stands for an entry's number, because a locked desk has no names.
     """
     book = place().book()
     firsts = {"case": book.first_of_case, "employer": book.first_of_employer}
@@ -193,7 +193,7 @@ def register_handle(kind: str, name: str) -> str:
         known = name
     elif name in firsts[kind]:
         known = str(firsts[kind][name])
-    else:  # an employer whose site is here, and of whom nothing was recorded
+    else:  # an employer with a site here but without entries
         known = next(site for site, called in place().names().items() if called == name)
     return page().register.of(kind, known)
 
@@ -211,18 +211,18 @@ def registered(kind: str, handle: str) -> str:
 
 
 def locked_out(key: str) -> ResponseReturnValue:
-    """Ask for the passphrase instead; ``key``: of the sentence on what became of the form."""
+    """Return the passphrase page. ``key`` is the key of a sentence on what happened to the form."""
     g.locked_out = True
     return render_template("unlock.html", problem=told().say(key)), 403
 
 
 def was_locked_meanwhile() -> bool:
-    """Return whether the desk was locked while this request waited for a server with it."""
+    """Return whether the desk was locked while this request waited for a server."""
     return "place" in g and "locked_out" not in g and not page().lock.holds(place())
 
 
 def without_desk(view: View) -> View:
-    """Mark a view that works while the desk is locked, or without one."""
+    """Mark a view that works while the desk is locked, or without a desk."""
     _free.add(view)
     return view
 

@@ -1,8 +1,8 @@
-"""The words of the pages: gettext catalogues, read once from their sources.
+"""The texts of the pages, from gettext catalogues that are read once from their sources.
 
-``translations/{nl,en}/LC_MESSAGES/messages.po`` are read directly: there is no compiled file that
-could be outdated. The msgids are keys, such as ``today.title``. A key that is missing is an error,
-never a key shown to a person.
+``translations/{nl,en}/LC_MESSAGES/messages.po`` are read directly, so no compiled file can be out
+of date. The msgids are keys, such as ``today.title``. A missing key is an error; a key is never
+shown to a person.
 """
 
 import datetime
@@ -26,11 +26,11 @@ __all__ = ["LANGUAGES", "MissingWord", "Words", "words"]
 
 
 class MissingWord(LookupError):
-    """A key has no text in a catalogue."""
+    """Raised if a catalogue has no text for a key."""
 
 
 class _Nothing(gettext.NullTranslations):
-    """The fallback of gettext, which raises MissingWord: there is no fallback text."""
+    """A gettext fallback that raises MissingWord, because there is no fallback text."""
 
     def gettext(self, message: str) -> NoReturn:
         raise MissingWord(message)
@@ -41,23 +41,23 @@ class _Nothing(gettext.NullTranslations):
 
 @dataclass(frozen=True)
 class Words:
-    """The texts of one language, and dates, sizes and lists in it."""
+    """The texts of one language, with its formats for dates, sizes and lists."""
 
     lang: str
     catalogue: gettext.GNUTranslations
 
     def say(self, key: str, **values: object) -> str:
-        """Return the text of a key, its ``{names}`` filled in. Raises MissingWord."""
+        """Return the text of a key, with its ``{names}`` filled in. Raises MissingWord."""
         text = self.catalogue.gettext(key)
         return text.format(**self._written(values)) if values else text
 
     def count(self, key: str, number: int, **values: object) -> str:
-        """Return the text of a key for a number of things, which it shows as ``{number}``."""
+        """Return the plural form of a key's text for ``number``, which it shows as ``{number}``."""
         text = self.catalogue.ngettext(key, f"{key}.many", number)
         return text.format(**self._written({"number": number, **values}))
 
     def day(self, day: datetime.date, today: datetime.date) -> str:
-        """Return a day in words: today, yesterday, 3 November; with its year if that is another."""
+        """Return a day in words: today, yesterday, 3 November. Another year is added."""
         if day == today:
             return self.say("day.today")
         if day == today - datetime.timedelta(days=1):
@@ -81,7 +81,7 @@ class Words:
         return f"{shown} {unit}"
 
     def _written(self, values: Mapping[str, object]) -> dict[str, object]:
-        """Format the values of a sentence; thousands are separated: 12.000 or 12,000."""
+        """Format the values of a sentence, with thousands separators: 12.000 or 12,000."""
         return {
             name: babel.numbers.format_decimal(value, locale=self._locale)
             if isinstance(value, int | float)
@@ -102,7 +102,7 @@ class Words:
 
 @functools.cache
 def words(lang: str) -> Words:
-    """Return the words of a language of LANGUAGES."""
+    """Return the texts of a language in LANGUAGES."""
     folder = importlib.resources.files("dropbox_app.desk.web") / "translations"
     source = folder / lang / "LC_MESSAGES" / "messages.po"
     with source.open("rb") as file:

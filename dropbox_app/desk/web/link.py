@@ -1,7 +1,7 @@
-"""The one-time link that lets a browser in: valid once, and for a minute.
+"""The one-time link that admits a browser. It is valid once, for one minute.
 
-The browser gets it in a file that only this user can read, never on a command line, which every
-user of the computer can read.
+The browser gets it in a file that only this user can read. It is never on a command line, which
+every user of the computer can read.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _PAGE = (
 
 
 class Link:
-    """The token of the link. ``clock`` gives seconds."""
+    """The token of the link. ``clock`` returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.token = secrets.token_hex(32)
@@ -41,7 +41,7 @@ class Link:
             return True
 
     def address(self, origin: str) -> str:
-        """Return the link, for the server at ``origin``."""
+        """Return the link for the server at ``origin``."""
         return f"{origin}{PATH}{self.token}"
 
 

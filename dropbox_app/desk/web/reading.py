@@ -1,6 +1,6 @@
-"""A conversation as the page shows it: authors, texts, and calm words for anything wrong.
+"""A conversation as the page shows it: authors, texts, and calm sentences about any problem.
 
-Only ``threads/open_thread.py`` decides what is genuine; this module puts it into words.
+Only ``threads/open_thread.py`` decides what is genuine. This module describes the result.
 """
 
 import datetime
@@ -17,7 +17,7 @@ from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import REPORTER, Message
 from dropbox_app.protocol.thread import Entry
 
-# A reason in the reader's words -> the key of a sentence.
+# Maps a problem found by the reader to the key of a sentence.
 _REASONS: Mapping[str, str] = {
     "other_file": "doubt.changed_here",
     "missing": "doubt.lost_here",
@@ -47,7 +47,7 @@ _FORMAL = (
 
 @dataclass(frozen=True)
 class Part:
-    """A text of a message, with its subject; ``label`` is empty for the text itself."""
+    """A text of a message, with its heading. ``label`` is "" for the main text."""
 
     label: str
     text: str
@@ -55,7 +55,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Shown:
-    """One message. ``doubt``: why it is not to be trusted; ``remark``: any other comment."""
+    """One message. ``doubt``: why it is not to be trusted. ``remark``: any other comment."""
 
     own: bool
     who: str
@@ -71,7 +71,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A thread for the page. ``findings``: what is missing or false, each as a sentence."""
+    """A thread for the page. ``findings`` describes missing or false data, each as a sentence."""
 
     messages: tuple[Shown, ...]
     findings: tuple[str, ...]
@@ -81,7 +81,7 @@ class Conversation:
 
 
 def conversation(case: Case, told: Words) -> Conversation:
-    """Put an opened thread into words."""
+    """Return an opened thread in the form in which the page shows it."""
     files = {file.item: file for file in attachments.of_case(case)}
     unseen = set(case.unseen)
     return Conversation(
@@ -133,7 +133,7 @@ def _remarks(case: Case, entry: Entry, reason: str, told: Words) -> Iterator[str
 
 
 def _files(entry: Entry, files: Mapping[str, CaseFile]) -> Iterator[CaseFile]:
-    """Yield the files that a message names; those of a false message are not trusted."""
+    """Yield the files that a message names. Those of a false message are not trusted."""
     if entry.message is not None and (entry.genuine or entry.reason == "not_sent"):
         for file in entry.message.attachments:
             yield files[file.sha256]
@@ -193,7 +193,10 @@ def _parts(case: Case, message: Message, told: Words) -> Iterator[Part]:
 
 
 def _word(told: Words, key: str, given: str) -> str:
-    """Return a fixed word in the person's language; a newer version's word is unchanged."""
+    """Return a fixed word in the person's language.
+
+    An unknown word of a newer version is unchanged.
+    """
     try:
         return told.say(key)
     except MissingWord:
@@ -222,7 +225,7 @@ def _named(case: Case, identity: str, told: Words) -> str:
 
 
 def _findings(case: Case, told: Words) -> Iterator[str]:
-    """Yield what is missing or was withheld, for the whole thread."""
+    """Yield sentences about missing or withheld messages of the whole thread."""
     read = case.thread
     for by in read.missing_beginning:
         yield told.say("finding.no_beginning", who=_whose(case, by, told))

@@ -1,4 +1,4 @@
-"""Serves the page on 127.0.0.1, on a free port, until the program is ended."""
+"""Serve the page on 127.0.0.1, on a free port, until the program ends."""
 
 import contextlib
 import logging
@@ -25,9 +25,9 @@ from dropbox_app.desk.web.uploads import MOST
 
 THREADS = 8
 TICK = 1.0  # seconds between checks of idle time, timer and window
-# waitress keeps longer data than this in temporary files; nothing is longer.
+# waitress puts longer data than this in temporary files. No request is longer.
 _NEVER_A_FILE = sys.maxsize
-_ENDING = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")  # those that the system has
+_ENDING = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")  # signals, if the system has them
 
 
 def serve(
@@ -42,11 +42,11 @@ def serve(
 ) -> None:
     """Serve the page of the desk in ``folder`` until SIGTERM or Ctrl-C.
 
-    If ``passphrase`` returns one, the desk is opened immediately; the passphrase is not kept. With
-    ``browser``, a window is opened, and the program ends a minute after it was closed; otherwise
-    ``show`` gets the one-time address. If no browser is found, it gets a sentence with that
-    address. ``language``: that of the page, kept with the desk; empty for the one chosen before.
-    Raises what opening the desk raises, and OSError if the port is taken.
+    If ``passphrase`` returns one, the desk is opened immediately; the passphrase is not stored.
+    With ``browser``, a window is opened, and the program ends a minute after it was closed.
+    Otherwise ``show`` gets the one-time address. If no browser is found, it gets a sentence with
+    that address. ``language`` is the language of the page, which is stored in the desk; "" stands
+    for the stored one. Raises the errors of opening the desk, and OSError if the port is taken.
     """
     _leave_no_core()
     lock = DeskLock(folder, machine)
@@ -77,11 +77,11 @@ def serve(
 
 
 def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
-    """Return a server for the page, behind its gate; it responds once it runs.
+    """Return a server for the page, behind its gate. It responds once it runs.
 
-    Port 0 takes a free one. Raises OSError if the port is taken.
+    Port 0 selects a free port. Raises OSError if the port is taken.
     """
-    logging.getLogger("waitress").setLevel(logging.CRITICAL)  # its lines would name addresses
+    logging.getLogger("waitress").setLevel(logging.CRITICAL)  # its lines would contain addresses
     gate = Gate(create_app(page), Link())
     server = waitress.create_server(
         gate,
@@ -96,7 +96,7 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
         channel_timeout=strangers.MOST_SILENT,
         cleanup_interval=10,
         clear_untrusted_proxy_headers=True,
-        asyncore_use_poll=True,  # where there is one: select() takes no file above 1,023
+        asyncore_use_poll=True,  # poll if available, as select() supports no descriptor above 1,023
     )
     server.channel_class = strangers.behind(gate)
     gate.port = int(server.effective_port)
@@ -105,10 +105,10 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
 
 @contextlib.contextmanager
 def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
-    """Check once a second, inside the block, whether to lock, to fetch, or to end.
+    """During the block, check once a second whether to lock, to fetch, or to end.
 
-    Failures are logged with their type and place, and retried: otherwise the desk would never lock
-    by itself again.
+    Failures are logged with their type and place, and retried. Otherwise the desk would never lock
+    automatically again.
     """
     over = threading.Event()
 
@@ -117,7 +117,7 @@ def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
             for work in (page.lock.lock_if_idle, page.fetching.start_if_due):
                 try:
                     work()
-                except Exception as error:  # said in the log; the page serves on
+                except Exception as error:  # logged; the page continues to serve
                     log_fault(error)
             if ends_with_window and page.window_is_gone():
                 signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Sends the bytes of a stranger's file to the page that draws them."""
+"""Send the bytes of a reporter's file to the page that draws them."""
 
 from collections.abc import Iterator
 
@@ -14,9 +14,9 @@ _HEADERS = {
 
 
 def response(pieces: Iterator[bytes], size: int) -> Response:
-    """Return the bytes, only for a script's fetch. Raises Forbidden.
+    """Return the bytes, but only for a script's fetch. Raises Forbidden.
 
-    As a page, picture, script or style, a stranger's file would run or be decoded at the desk's own
+    As a page, picture, script or style, a reporter's file would run or be decoded at the desk's own
     address. The request holds the desk until the last byte.
     """
     if request.headers.get("Sec-Fetch-Dest") != "empty":

@@ -1,9 +1,9 @@
-"""Limits what the server accepts before it knows that a request is from the page's own window.
+"""Limit what the server accepts from requests that may not come from the page's own window.
 
-Everybody on this computer can connect to the port. waitress reads a request to its end before the
-gate sees it, so the gate is asked as soon as the header has arrived: other requests' bodies are not
-read at all. Only a few connections may be without the cookie; a new one replaces the oldest of
-them, never that of the page's own window.
+Any program on this computer can connect to the port. waitress reads a request to its end before the
+gate sees it. The gate is therefore asked as soon as the headers have arrived, and the bodies of
+other requests are not read at all. Only a few connections may be without the cookie. A new one
+replaces the oldest of them, but never the connection of the page's own window.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ MOST_SILENT = 60  # seconds
 
 
 class _Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
-    """A request whose body is read only if it is the page's own; then ``greet`` is called."""
+    """A request whose body is read only if it is the page's own. If it is, ``greet`` is called."""
 
     def __init__(self, adj: Adjustments, gate: Gate, greet: Callable[[], None]) -> None:
         super().__init__(adj)
@@ -36,7 +36,7 @@ class _Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         if self._gate.is_own(said | asked):
             self._greet()
             return
-        # Answered as if it had no body; data after the header is not read.
+        # This request is handled as if it had no body. Data after the headers is not read.
         self.body_rcv, self.content_length, self.chunked = None, 0, False
         self.expect_continue = False
         self.headers.pop("CONTENT_LENGTH", None)
@@ -44,7 +44,7 @@ class _Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
 
 
 def behind(gate: Gate) -> type[HTTPChannel]:
-    """Return the class of connections for a server whose page is behind ``gate``."""
+    """Return the connection class for a server whose page is behind ``gate``."""
 
     class Connection(HTTPChannel):  # type: ignore[misc] # waitress has no types
         is_own = False
@@ -55,7 +55,7 @@ def behind(gate: Gate) -> type[HTTPChannel]:
             sock: socket,
             addr: object,
             adj: Adjustments,
-            map: dict[int, object] | None = None,  # noqa: A002 - waitress calls it so
+            map: dict[int, object] | None = None,  # noqa: A002 - waitress uses this name
         ) -> None:
             _make_room(server)
             super().__init__(server, sock, addr, adj, map=map)

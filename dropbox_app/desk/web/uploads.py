@@ -1,6 +1,6 @@
-"""Reads the page's forms in memory: no chosen file reaches a disk in plaintext.
+"""Read the page's forms in memory, so that no chosen file reaches a disk as plaintext.
 
-Frameworks keep a form's large files in temporary files. Here they stay in memory until they are
+Frameworks put a form's large files in temporary files. Here they stay in memory until they are
 sealed, so the total size of a form is limited.
 """
 
@@ -22,12 +22,12 @@ def in_memory(
     filename: str | None = None,
     content_length: int | None = None,
 ) -> IO[bytes]:
-    """Return a buffer for a form's file, as werkzeug requires."""
+    """Return a buffer for a form's file, with the signature that werkzeug requires."""
     return io.BytesIO()
 
 
 class FormsInMemory(FormDataParser):
-    """werkzeug's reader of forms, without its temporary files."""
+    """werkzeug's form parser, without its temporary files."""
 
     def __init__(
         self,

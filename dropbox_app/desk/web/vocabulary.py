@@ -1,4 +1,4 @@
-"""The words that a table's headers and cells may have: those of the pages, in both languages."""
+"""The words that a table's headers and cells may contain: those of the pages in both languages."""
 
 from dropbox_app.desk.register import form
 from dropbox_app.desk.register.earlier import TAKEN, Vocabulary
@@ -6,7 +6,7 @@ from dropbox_app.desk.register.events import KINDS
 from dropbox_app.desk.web import forms
 from dropbox_app.desk.web.i18n import LANGUAGES, Words, words
 
-# Usual words in a counsellor's own table, besides those of the pages.
+# Common words in a counsellor's own table, besides those of the pages.
 _USUAL = {
     "datum": "date", "organisatie": "employer", "duur": "minutes", "zaak": "case",
     "casus": "case", "soort": "event", "opmerking": "notes", "notitie": "notes",
@@ -18,7 +18,7 @@ _FIRST = ("date", "employer", "minutes", "how", "channel", "topic", "help", "not
 
 
 def vocabulary(told: Words) -> Vocabulary:
-    """Return the words of both languages; those that are told are in the language of ``told``."""
+    """Return the words of both languages. Words to show are in the language of ``told``."""
     spoken = [words(language) for language in LANGUAGES]
     fields: dict[str, str] = {}
     shown: dict[tuple[str, str], list[str]] = {("", "event"): []}

@@ -1,8 +1,8 @@
 """The window in which the page opens.
 
 The first choice is a separate window of the system's Edge, Chrome or Chromium, in a new profile
-that is removed at the end: no extension reads along, and nothing remains in a history. Otherwise it
-is the ordinary browser, and the page says what remains there.
+that is removed at the end. No extension can read the page, and nothing remains in a history.
+Otherwise the ordinary browser is used, and the page explains what remains there.
 """
 
 import contextlib
@@ -43,10 +43,10 @@ _PATIENCE = 5  # seconds that a browser gets to end by itself
 
 @contextlib.contextmanager
 def opened(file: Path, language: str) -> Iterator[Kind]:
-    """Open a browser at ``file``; yield whether it has its own window, or that none was found.
+    """Open a browser at ``file``; yield the kind of window that was found, if any.
 
-    ``language``: that of the browser's own texts, such as those next to a file field.
-    At the end, a separate window is closed and its profile removed.
+    ``language`` is the language of the browser's own texts, such as those next to a file field. At
+    the end, a separate window is closed and its profile removed.
     """
     program = find(os.environ)
     if program is None:
@@ -69,7 +69,7 @@ def opened(file: Path, language: str) -> Iterator[Kind]:
 
 
 def command(program: Path, profile: Path, file: Path, language: str) -> list[str]:
-    """Return the command that starts the window, without the link: every user can read it.
+    """Return the command that starts the window, without the link, which other users could read.
 
     On Linux, ``language`` has no effect here: browsers there use the variable LANGUAGE.
     """
@@ -98,7 +98,7 @@ def _folders(own: Path) -> dict[str, str]:
     if sys.platform != "linux":
         return {}
     made = {}
-    # Of one letter: a socket goes there, and the path of a socket has 107 bytes at most.
+    # The names have one letter: a socket is created there, and its path may have at most 107 bytes.
     for name, short in (("TMPDIR", "t"), ("XDG_CONFIG_HOME", "c"), ("XDG_CACHE_HOME", "k")):
         folder = own / short
         folder.mkdir(mode=0o700)
@@ -119,7 +119,7 @@ def _end(browser: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder; processes that are ending may still write to it for a moment."""
+    """Remove a folder. Processes that are ending may still write to it for a moment."""
     until = time.monotonic() + _PATIENCE
     while folder.exists() and time.monotonic() < until:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Makes a backup of all sites while they serve: one sealed file, read back after writing.
+"""Back up all sites while they serve: write one sealed file and verify it.
 
-Each database is copied as it is at one moment; then the files beside it are read. Data that is
+Each database is copied as of one moment, and the files beside it are read afterwards. Data that is
 removed or added in between is not included.
 """
 
@@ -29,27 +29,27 @@ from dropbox_app.server.store.files import as_its_folder, full_disk_said, open_u
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
-PAD = 16 * 1024  # bytes: a list's length must not reveal how many were withdrawn
+PAD = 16 * 1024  # bytes: the length of a list must not reveal how many mailboxes were withdrawn
 _BLOCK = 64 * 1024
 _MARGIN = 16 * 1024 * 1024
 
 
 @dataclass
 class Made:
-    """A finished backup, and what is wrong with it."""
+    """A finished backup, and any faults found while making it."""
 
     path: Path
     size: int = 0  # bytes
     sites: int = 0
     items: int = 0
-    removed: int = 0  # older backups
-    faults: list[str] = field(default_factory=list)  # anything left out or damaged
+    removed: int = 0  # number of older backups removed
+    faults: list[str] = field(default_factory=list)  # everything that was left out or is damaged
 
 
 def make(folder: Path, target: Path, today: datetime.date) -> Made:
-    """Back up all sites to ``target``, and remove backups that have expired.
+    """Back up all sites to ``target``, and remove expired backups.
 
-    Raises BackupError if there is no key or no room, or no site could be backed up.
+    Raises BackupError if the key or the disk space is missing, or if no site could be backed up.
     """
     public = key.recipient(folder)
     if public is None:
@@ -63,7 +63,7 @@ def make(folder: Path, target: Path, today: datetime.date) -> Made:
         try:
             made = _make(folder, places, read, target, public, today)
         finally:
-            # Even if no new one could be made: the sites promise that none is older.
+            # Expired backups are removed even if a new one failed: the sites promise a maximum age.
             for old in directory.too_old(target, today, most) if sure else ():
                 directory.drop(old)
         if sure and not made.faults:
@@ -101,9 +101,10 @@ def _make(
 
 
 def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetime.date) -> None:
-    """Add a site after copying and checking its database.
+    """Copy and check a site's database, then add the site.
 
-    A site whose database cannot be copied is left out. Raises KlankbordError, OSError after that.
+    A site whose database cannot be copied is left out. Raises KlankbordError, OSError for later
+    failures.
     """
     before, folder = manifest.prefix(place), place.folder
     with ExitStack() as stack:
@@ -128,7 +129,7 @@ def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetim
             bad += [item] if _still_there(place, item) else []
     for path in manifest.of(place):
         _add(archive, before + path.relative_to(folder).as_posix(), path)
-    # After the database: whatever was withdrawn from that copy is in the list.
+    # The list is read after the database, so it includes everything withdrawn from that copy.
     _add(archive, before + WITHDRAWN, folder / WITHDRAWN)
     made.sites += 1
     made.items += items
@@ -140,14 +141,14 @@ def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetim
 
 
 def _still_there(place: Place, item: str) -> bool:
-    """Return whether a missing file should exist; a purge may just have removed it."""
+    """Return whether a missing file should exist. A purge may have just removed it."""
     with snapshot.looked_at(place.folder / DATABASE) as database:
         return bool(database.execute("SELECT 1 FROM items WHERE item = ?", [item]).fetchone())
 
 
 @contextmanager
 def _sealed(new: Path, kept: directory.Kept, public: Recipient) -> Iterator[Writing]:
-    """Write a sealed file, which gets its final name once it was read back, or is removed."""
+    """Write a sealed file. It gets its final name after it is read back, or else is removed."""
     try:
         with full_disk_said(), _created(new) as file:
             out = Writing(file, public)
@@ -173,8 +174,8 @@ def _write_list(
 ) -> None:
     """Write a new list of withdrawn mailboxes beside the backups, then remove older lists.
 
-    Lines are ``SITE MAILBOX DAY``. Raises BackupError if a site's list cannot be read: then the
-    previous list stays.
+    Lines are ``SITE MAILBOX DAY``. Raises BackupError if a site's list cannot be read, and keeps
+    the previous list.
     """
     lines = []
     for place in places:
@@ -197,14 +198,14 @@ def _write_list(
 
 
 class _Steady:
-    """A file that returns zeros where the disk returns nothing: a bad sector stops no backup."""
+    """A file that returns zeros for unreadable parts, so that a bad sector stops no backup."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.bad = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read the requested bytes; any missing up to the end of the file become zeros."""
+        """Return ``size`` bytes; unreadable bytes are replaced by zeros."""
         if not self.bad:
             try:
                 data = self._file.read(size)
@@ -216,7 +217,7 @@ class _Steady:
 
 
 def _add(archive: tarfile.TarFile, name: str, path: Path, size: int | None = None) -> bool:
-    """Add a file, without its time; return False if it is missing or incomplete."""
+    """Add a file without its time. Return False if it is missing or incomplete."""
     try:
         file = open_untouched(path)
     except FileNotFoundError:
@@ -233,7 +234,7 @@ def _add(archive: tarfile.TarFile, name: str, path: Path, size: int | None = Non
 
 
 def _check_room(places: tuple[Place, ...], read: Reading, target: Path) -> None:
-    """Refuse a backup that would fill the disk: on a full disk a site accepts no report."""
+    """Refuse a backup that would fill the disk: on a full disk a site accepts no reports."""
     copy, all_of_it = 0, _MARGIN
     for place in places:
         database = _size(place.folder / DATABASE)
@@ -263,10 +264,10 @@ def _size(path: Path) -> int:
 
 
 def _doubted(places: tuple[Place, ...], today: datetime.date) -> bool:
-    """Return whether the clock may be wrong, by the purge's rule; if so, remove nothing."""
+    """Return whether the clock may be wrong by the purge's rule. If so, nothing is removed."""
     for place in places:
         with (
-            suppress(KlankbordError, OSError),  # the backup itself says so
+            suppress(KlankbordError, OSError),  # the backup itself reports these errors
             snapshot.looked_at(place.folder / DATABASE) as database,
         ):
             newest, served = snapshot.days(database)

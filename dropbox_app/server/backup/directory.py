@@ -1,9 +1,10 @@
 """The folder of a server's backups: its files, their checksums, and when they are removed.
 
-Each day has one sealed file, ``klankbord-DAY.age``. All of them share one sealed list of withdrawn
-mailboxes, ``withdrawn-DAY.age``, made with the newest. Each file has its SHA-256 in a file beside
-it, which is written first: a backup without one does not count. Everything is sealed to the
-operator's key, so nothing here can be read; the checksums can be verified without a key.
+Each day has one sealed file, ``klankbord-DAY.age``. All backups share one sealed list of withdrawn
+mailboxes, ``withdrawn-DAY.age``, made with the newest backup. The SHA-256 of each file is in a file
+beside it. The checksum is written first, and a backup without one does not count. Everything is
+sealed to the operator's key, so nothing here can be read, but checksums can be verified without a
+key.
 """
 
 import datetime
@@ -29,9 +30,9 @@ from dropbox_app.server.store.files import (
     sync_folder,
 )
 
-FOLDER = "backups"  # in the server's folder
-KEY = "backup-key"  # likewise: the public half of the key to which they are sealed
-SOON = 2  # days after which a backup that is missing is a fault
+FOLDER = "backups"  # the folder's name in the server's folder
+KEY = "backup-key"  # likewise: the public key to which backups are sealed
+SOON = 2  # days after which a missing backup is a fault
 
 Kind = Literal["klankbord", "withdrawn"]
 
@@ -39,7 +40,7 @@ _NAME = re.compile(r"(klankbord|withdrawn)-([0-9]{4}-[0-9]{2}-[0-9]{2})(?:-([0-9
 _SUM = ".sha256"
 _NEW = ".new"
 _PIECE = 1024 * 1024
-_LINE = 1024  # bytes of a checksum and its name
+_LINE = 1024  # bytes to read for a checksum and its file name
 _OTHER = "it, or its checksum, is not what was written"
 
 
@@ -53,7 +54,7 @@ class Kept:
 
     @property
     def sum(self) -> Path:
-        """The path of its checksum, in the form that ``sha256sum -c`` reads."""
+        """Return the path of its checksum, which ``sha256sum -c`` can read."""
         return self.path.with_name(self.path.name + _SUM)
 
 
@@ -64,7 +65,7 @@ def days_kept(retentions: list[Retention]) -> tuple[int, int]:
 
 
 def read_name(path: Path) -> tuple[Kind, Kept] | None:
-    """Parse the name of a file here; return None for any other name."""
+    """Parse the name of a file in the folder; return None if it has another form."""
     named = _NAME.fullmatch(path.name)
     try:
         day = datetime.date.fromisoformat(named[2]) if named else None
@@ -77,16 +78,16 @@ def read_name(path: Path) -> tuple[Kind, Kept] | None:
 
 
 def kept(folder: Path, kind: Kind = "klankbord") -> list[Kept]:
-    """Return the files in the folder, the oldest first."""
+    """Return the files in the folder, oldest first."""
     names = map(read_name, folder.iterdir() if folder.is_dir() else ())
     return sorted(named[1] for named in names if named and named[0] == kind)
 
 
 @contextmanager
 def alone(folder: Path, day: datetime.date) -> Iterator[None]:
-    """Hold the folder for one backup at a time, and first remove an interrupted one's leftovers.
+    """Lock the folder for one backup, and remove what an interrupted backup left behind.
 
-    Even if files were added or removed meanwhile, the folder's time is no finer than the day.
+    Even if files are added or removed meanwhile, the folder's time is rounded to the day.
     """
     new = not folder.exists()
     folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -108,14 +109,14 @@ def alone(folder: Path, day: datetime.date) -> Iterator[None]:
 
 
 def begun(folder: Path, kind: Kind, day: datetime.date) -> tuple[Path, Kept]:
-    """Return the path of the next, unfinished file, and its final form."""
+    """Return the path of the next unfinished file, and its final entry."""
     number = 1 + max((one.number for one in kept(folder, kind) if one.day == day), default=0)
     name = f"{kind}-{day}" + (f"-{number}" if number > 1 else "") + ".age"
     return folder / f".{name}{_NEW}", Kept(day, number, folder / name)
 
 
 def finished(new: Path, made: Kept, digest: str) -> None:
-    """Write a complete file's checksum, then its name; if killed in between, it is swept."""
+    """Write the checksum of a complete file, then give the file its final name."""
     at_midnight(new, made.day)
     replace_whole(made.sum, _line(digest, made).encode("utf-8"), made.day)
     new.rename(made.path)
@@ -124,7 +125,7 @@ def finished(new: Path, made: Kept, digest: str) -> None:
 
 
 def drop(one: Kept) -> None:
-    """Remove a file and its checksum, in an order that never leaves a backup without one."""
+    """Remove a file and its checksum, in an order that never leaves a backup without a checksum."""
     one.path.unlink(missing_ok=True)
     one.sum.unlink(missing_ok=True)
 
@@ -132,9 +133,9 @@ def drop(one: Kept) -> None:
 def too_old(
     folder: Path, today: datetime.date, days: int, newest: Kept | None = None
 ) -> list[Kept]:
-    """Return the backups to remove: expired ones, and older ones of a day that has a newer one.
+    """Return the expired backups, and those replaced by ``newest`` on the same day.
 
-    A backup with a future day was made while the clock was wrong, and is removed too.
+    A backup with a future day was made while the clock was wrong, and is returned too.
     """
     return [
         one
@@ -145,7 +146,7 @@ def too_old(
 
 
 def faults(folder: Path) -> Iterator[tuple[str, str]]:
-    """Read every file again; yield its name and its fault, or nothing."""
+    """Read every file again, and yield the name and fault of each damaged one."""
     for one in sorted(kept(folder) + kept(folder, "withdrawn")):
         yield one.path.name, _fault(one)
 

@@ -1,9 +1,9 @@
-"""The operator's own key for backups, and everything that seals to it or opens with it.
+"""The operator's key for backups, and all code that encrypts to it or decrypts with it.
 
-The server's folder holds the public half, in a file; the secret half is printed once, and needed
+The server's folder holds the public half in a file. The secret half is printed once, and is needed
 for a restore. It opens only the backups: the conversations in them remain sealed to counsellors and
-reporters. This is the one module of the server, besides the reporter's agent, that may name
-functions that decrypt; nothing that serves imports it (tests/test_zones.py).
+reporters. Besides the reporter's agent, this is the only module of the server that may name
+functions that decrypt. No module that serves requests imports it (tests/test_zones.py).
 """
 
 import codecs
@@ -22,7 +22,7 @@ from dropbox_app.server.backup.directory import KEY
 from dropbox_app.server.errors import BackupError
 from dropbox_app.server.store.files import replace_whole
 
-_MOST = 64 * 1024  # bytes of a file with secret keys
+_MOST = 64 * 1024  # maximum bytes of a file with secret keys
 
 
 def make() -> tuple[str, Recipient]:
@@ -37,7 +37,7 @@ def keep(folder: Path, public: Recipient, day: datetime.date) -> None:
 
 
 def recipient(folder: Path) -> Recipient | None:
-    """Return the public half; None if there is no key yet. Raises BackupError for a damaged one."""
+    """Return the public key; None if there is none yet. Raises BackupError for a damaged one."""
     try:
         return Recipient.parse((folder / KEY).read_text("ascii", errors="replace").strip())
     except FileNotFoundError:
@@ -49,15 +49,15 @@ def recipient(folder: Path) -> Recipient | None:
 
 
 class Keys:
-    """The secret keys given to a restore."""
+    """The secret keys that the operator gives to a restore."""
 
     def __init__(self, files: Iterable[Path]) -> None:
-        """Read files as age writes them: one key per line, comments after #. Raises BackupError."""
+        """Read files in age's format: one key per line, comments after #. Raises BackupError."""
         self._seeds: list[Seed] = []
         for path in files:
             with path.open("rb") as file:
                 raw = file.read(_MOST)
-            # PowerShell's > writes UTF-16; Notepad adds a byte order mark.
+            # PowerShell's > writes UTF-16, and Notepad adds a byte order mark.
             wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
             lines = raw.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines()
             for line in (line.strip() for line in lines):
@@ -67,7 +67,7 @@ class Keys:
             raise BackupError("there is no secret key in the file that was given with --key")
 
     def chunks(self, file: BinaryIO) -> Iterator[bytes]:
-        """Yield the contents of a sealed file; complete only at the end. Raises BackupError."""
+        """Yield the contents of a sealed file, authenticated up to its end. Raises BackupError."""
         try:
             yield from age.open_chunks(file.read, self._seeds)
         except NoMatch:
@@ -79,12 +79,12 @@ class Keys:
 def _parse(line: str, path: Path) -> Seed:
     try:
         return Seed.parse(line)
-    except KeyFormatError:  # its text might show a part of the key
+    except KeyFormatError:  # the text of this error might reveal part of the key
         raise BackupError(f"{path}: not a secret key such as backup-key prints") from None
 
 
 class Writing:
-    """A sealed file being written, in bounded memory; ``finish`` reads it back."""
+    """A sealed file that is being written in bounded memory. ``finish`` verifies it."""
 
     def __init__(self, file: BinaryIO, to: Recipient) -> None:
         self._file = file
@@ -98,15 +98,15 @@ class Writing:
         return len(data)
 
     def finish(self) -> str:
-        """End the file, sync it to disk, then read it back as a restore would.
+        """Finish the file, sync it to disk, and read it back as a restore would.
 
-        Returns its hex SHA-256. Raises BackupError if the disk returns different bytes.
+        Returns the hex SHA-256. Raises BackupError if the disk returns different bytes.
         """
         self._sealer.finish()
         self._file.flush()
         handle = self._file.fileno()
         os.fsync(handle)
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)  # else memory would be read
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)  # else the cache would be read
         self._file.seek(0)
         plain, sealed = new_digest(), new_digest()
 

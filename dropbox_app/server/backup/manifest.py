@@ -1,7 +1,7 @@
-"""The files of a server's folder that go into a backup, under their names in that folder.
+"""The files of a server's folder that go into a backup, with their names in that folder.
 
-So ``age -d FILE | tar x`` restores a folder; but the restore command also checks it, gives each
-site a new store id and applies later withdrawals.
+``age -d FILE | tar x`` restores a folder. The restore command also checks it, gives each site a new
+store id and applies later withdrawals.
 """
 
 import re
@@ -17,7 +17,7 @@ from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
 REFERRALS = f"{custom_pages.FOLDER}/{referrals.FILE_NAME}"
 _FILES = (settings.FILE_NAME, sites.RETIRED, sites.ENDED)
-FORMER = "last-good"  # in backups of earlier builds; nothing reads it any more
+FORMER = "last-good"  # present in backups of earlier versions, and no longer read
 # Names at the top of a server's folder that a backup may restore.
 TOP = {
     *_FILES,
@@ -29,7 +29,8 @@ TOP = {
     custom_pages.FOLDER,
     paths.SITES,
 }
-# Every allowed name, for the site in the folder itself; for other sites sites/NAME/ precedes it.
+# All allowed names for the site in the server's own folder. Other sites have the prefix
+# sites/NAME/.
 _NAMES = re.compile(
     "|".join(
         (
@@ -45,7 +46,7 @@ _OF_A_SITE = re.compile(rf"{paths.SITES}/([a-z0-9-]{{1,40}})/(.+)")
 
 
 def of(place: Place) -> Iterator[Path]:
-    """Yield a site's existing small files: not its database, sealed files or withdrawn list."""
+    """Yield a site's small files: not its database, sealed files or withdrawn list."""
     cards = sorted((place.folder / sites.CARDS).glob("*.card"))
     pages = sorted((place.folder / custom_pages.FOLDER).glob("*/*.md"))
     for path in (*(place.folder / name for name in (*_FILES, REFERRALS)), *cards, *pages):
@@ -54,12 +55,12 @@ def of(place: Place) -> Iterator[Path]:
 
 
 def prefix(place: Place) -> str:
-    """Return the prefix of the names of a site's files in a backup."""
+    """Return the prefix of a site's file names in a backup."""
     return "" if place.name == paths.OWN else f"{paths.SITES}/{place.name}/"
 
 
 def parted(name: str) -> tuple[str, str] | None:
-    """Split a name in a backup into the site and the name there; None for any other name.
+    """Split a name in a backup into the site and the file; return None for an unknown name.
 
     A file of the server as a whole has no site.
     """

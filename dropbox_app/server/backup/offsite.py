@@ -1,7 +1,7 @@
-"""Copies the sealed backups to another machine with rsync over ssh, and compares them there.
+"""Copy the sealed backups to another machine with rsync over ssh, and compare them there.
 
-It removes nothing there: the other machine itself removes old backups. An attacker on this server
-can still overwrite the copies that it sent; only copies that the other machine sets aside are safe.
+Nothing is removed there; the other machine removes old backups itself. An attacker on this server
+can still overwrite the copies that it sent. Only copies that the other machine sets aside are safe.
 """
 
 import re
@@ -12,13 +12,13 @@ from pathlib import Path
 from dropbox_app.server.backup import directory
 from dropbox_app.server.errors import BackupError
 
-KEYS = Path("/etc/klankbord/offsite")  # "key", an ssh key, and "known_hosts"
-LONGEST = 5 * 3600  # seconds for one copy
+KEYS = Path("/etc/klankbord/offsite")  # contains "key", an ssh key, and "known_hosts"
+LONGEST = 5 * 3600  # seconds that one copy may take
 _REMOTE = re.compile(r"(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:[^:\s][^\s]*")
 
 
 def is_remote(target: str) -> bool:
-    """Return whether a target is ``[USER@]HOST:FOLDER`` rather than a folder of this machine."""
+    """Return whether a target is ``[USER@]HOST:FOLDER`` rather than a local folder."""
     return bool(_REMOTE.fullmatch(target))
 
 
@@ -29,9 +29,9 @@ def copy(place: Path, target: str, keys: Path = KEYS, port: int = 22) -> int:
         place: the folder of the backups.
         target: ``[USER@]HOST:FOLDER``.
         keys: the folder with ``key`` and ``known_hosts``.
-        port: of the ssh server.
+        port: the port of the ssh server.
 
-    Returns how many files are identical there. Raises BackupError.
+    Returns the number of files that are identical there. Raises BackupError.
     """
     if shutil.which("rsync") is None or shutil.which("ssh") is None:
         raise BackupError("rsync or ssh is missing: apt-get install rsync openssh-client")
@@ -63,7 +63,7 @@ def copy(place: Path, target: str, keys: Path = KEYS, port: int = 22) -> int:
 
 
 def _run(*words: str) -> list[str]:
-    """Return the lines that a program prints. Raises BackupError with its last words."""
+    """Return the lines that a program prints. Raises BackupError with its last line of output."""
     try:
         done = subprocess.run(  # noqa: S603 - an argument list, no shell
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",

@@ -1,8 +1,8 @@
-"""Restores a server's folder from a backup with every check, in a way that each desk notices.
+"""Restore a server's folder from a backup with every check, in a way that each desk notices.
 
-Everything happens in a folder inside the new one, and is moved to its place once it is complete; a
-failure leaves nothing behind. Each site gets a new store id, from which desks know that they must
-send missing data again (SPEC section 7). Conversations withdrawn since the backup do not come back.
+Everything is written to a folder inside the new one, and moved into place once it is complete. A
+failed restore leaves nothing behind. Each site gets a new store id, which tells desks to send
+missing data again (SPEC section 7). Conversations withdrawn since the backup are not restored.
 """
 
 import datetime
@@ -31,14 +31,14 @@ from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteSt
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
 _PIECE = 1024 * 1024
-_LONGEST_HEADER = 4096  # bytes of the other data in a header; names are the longest, 120
-_SPARE = 64 * 1024 * 1024  # bytes that a restore leaves free: other sites may be on that disk
+_LONGEST_HEADER = 4096  # bytes of the other fields in a header, mostly names (at most 120 bytes)
+_SPARE = 64 * 1024 * 1024  # free bytes that a restore leaves, because other sites may use that disk
 _STRANGE = "it holds data that no server writes"
-_LIST = 64 * 1024 * 1024  # bytes of a list of withdrawn mailboxes
+_LIST = 64 * 1024 * 1024  # maximum bytes of a list of withdrawn mailboxes
 
-_FRESH = "lost+found"  # a new disk has this at its top
+_FRESH = "lost+found"  # a new disk has this folder at its top
 
-Days = dict[str, datetime.date]  # withdrawn mailboxes
+Days = dict[str, datetime.date]  # withdrawn mailboxes and the day of each
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RestoredSite:
     """The counts of a site's restored data."""
 
     name: str
-    organisation: str  # empty if the settings in the backup are wrong
+    organisation: str  # "" if the settings in the backup are wrong
     mailboxes: int
     withdrawn: int  # mailboxes that were in the backup and had been withdrawn since
     lost: int  # items whose bytes were missing or damaged
@@ -54,7 +54,7 @@ class RestoredSite:
 
 @dataclass(frozen=True)
 class Restored:
-    """The result of a restore. ``listed``: whether the list beside the backup was there."""
+    """The result of a restore. ``listed`` tells whether the list beside the backup was found."""
 
     sites: tuple[RestoredSite, ...]
     listed: bool
@@ -62,7 +62,7 @@ class Restored:
 
 @dataclass
 class _Lists:
-    """All known lists of withdrawn mailboxes, besides those in the backup."""
+    """All known lists of withdrawn mailboxes outside the backup."""
 
     of_sites: dict[str, Days] = field(default_factory=dict)
     of_any: Days = field(default_factory=dict)
@@ -74,7 +74,7 @@ def restore(
 ) -> Restored:
     """Fill an empty or new folder from a backup. Raises BackupError, ServerError.
 
-    ``lists``: further lists of withdrawn mailboxes. ``old``: accept a backup even if it is older
+    ``lists`` are further lists of withdrawn mailboxes. ``old`` accepts a backup even if it is older
     than the sites promise to keep one.
     """
     named = directory.read_name(file)
@@ -105,12 +105,12 @@ def restore(
 
 @contextmanager
 def _begun(folder: Path) -> Iterator[Path]:
-    """Make a folder in an empty one, or in a killed restore's leftovers; remove it at the end."""
+    """Yield a working folder inside an empty or interrupted target; clean up after a failure."""
     there = folder.exists()
     new = folder / paths.RESTORING
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
     inside.discard(_FRESH)
-    # The leftovers of a killed restore, some perhaps already moved: start again.
+    # Start again if a killed restore left files, some of which may already be in place.
     left = manifest.TOP | {manifest.FORMER, paths.RESTORING} if new.exists() else set()
     if there and inside - left:
         raise BackupError(f"{folder} already exists and is not empty; nothing was changed")
@@ -133,11 +133,11 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-# the contents of the backup
+# The contents of the backup.
 
 
 class _Reader:
-    """A file to read from, made of pieces."""
+    """A readable file that is made of pieces."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -155,7 +155,7 @@ class _Reader:
 
 
 class _Entry(tarfile.TarInfo):
-    """An entry of a backup, which is refused before any of it is read or written.
+    """A tar entry that is validated before any of it is read or written.
 
     tarfile would hold a header of any length in memory, and expand a sparse file into a terabyte of
     zeros.
@@ -212,7 +212,7 @@ def _write(path: Path, inside: IO[bytes], name: str) -> None:
 
 
 def _check_schemas(new: Path) -> None:
-    """Raise BackupError for a database that no server wrote, before anything else reads it."""
+    """Raise BackupError for a database with a foreign schema, before anything else reads it."""
     for place in paths.places(new):
         path = place.folder / DATABASE
         if path.exists():
@@ -228,9 +228,9 @@ def _check_schemas(new: Path) -> None:
 
 
 def _sites(new: Path, read: Reading) -> list[tuple[Place, str]]:
-    """Return every restored site, with its id. Raises BackupError.
+    """Return every restored site and its id. Raises BackupError.
 
-    A site whose settings were wrong on that day is restored too, and stays closed until they are
+    A site whose settings were already wrong is restored too. It stays closed until they are
     corrected, as on the old machine.
     """
     found = []
@@ -262,11 +262,11 @@ def _check_age(file: Path, retentions: list[Retention], today: datetime.date) ->
         )
 
 
-# withdrawn mailboxes
+# Withdrawn mailboxes.
 
 
 def _read_lists(file: Path, keys: Keys, given: Sequence[Path]) -> _Lists:
-    """Read the list beside the backup and the given ones. Raises BackupError."""
+    """Read the list beside the backup and the given lists. Raises BackupError."""
     known = _Lists()
     for one in directory.kept(file.absolute().parent, "withdrawn"):
         _take_sealed(one.path, keys, known)
@@ -305,12 +305,12 @@ def _take_sealed(path: Path, keys: Keys, known: _Lists) -> None:
 
 
 def _merge(days: Days, more: Days) -> None:
-    """Add mailboxes to the lists, each with its latest day, which decides how long it stays."""
+    """Add mailboxes to ``days``. The latest day of a mailbox decides how long its entry is kept."""
     for mailbox, day in more.items():
         days[mailbox] = max(day, days.get(mailbox, day))
 
 
-# one site
+# A single site.
 
 
 def _finish(
@@ -321,7 +321,7 @@ def _finish(
     today: datetime.date,
     several: bool,
 ) -> RestoredSite:
-    """Check a site's database, remove withdrawn mailboxes, and give it a new store id."""
+    """Check a site's database, remove withdrawn mailboxes and set a new store id."""
     folder = place.folder
     for name in (FILES, sites.CARDS):
         (folder / name).mkdir(0o700, exist_ok=True)
@@ -341,7 +341,7 @@ def _finish(
     store = SqliteStore(folder, lambda: today)
     try:
         here = set(store.mailboxes())
-        # From a list that belongs to no site: a mailbox found nowhere may have been any site's.
+        # These lists name no site. A mailbox that is found nowhere could belong to any site.
         _merge(days, {m: d for m, d in known.of_any.items() if m in here or not several})
         with store.writing():
             store.remove_items(lost)
@@ -363,12 +363,12 @@ def _finish(
 
 
 def _opens(store: SqliteStore, mailbox: str) -> bool:
-    """Return whether a code still opens it; if not, it holds a withdrawal that waits for desks."""
+    """Return whether a code still opens the mailbox. If not, it holds a withdrawal for desks."""
     info = store.mailbox(mailbox)
     return info is not None and info.access is not None
 
 
-# into place
+# Moving into place.
 
 
 def _date(new: Path, today: datetime.date) -> None:
@@ -378,7 +378,7 @@ def _date(new: Path, today: datetime.date) -> None:
 
 
 def _move(new: Path, folder: Path) -> None:
-    """Move everything into place; until the last step the folder counts as interrupted."""
+    """Move everything into place. Until the last step the folder counts as interrupted."""
     for path in sorted(new.iterdir()):
         path.rename(folder / path.name)
     new.rmdir()

@@ -1,6 +1,6 @@
-"""``klankbord-server``: the operator's commands.
+"""The ``klankbord-server`` command, for operators.
 
-``run`` is what the installed command calls.
+The installed command calls ``run``.
 """
 
 import signal
@@ -8,9 +8,10 @@ import sys
 
 
 def run() -> None:
-    """Run the command. Ctrl-C ends it without a traceback, also while it is being loaded.
+    """Run the command. Ctrl-C ends it without a traceback, even while it is being loaded.
 
-    Where the server's packages are missing, as on a counsellor's computer, it says so and exits 2.
+    If the server's packages are missing, as on a counsellor's computer, a message says so and the
+    exit code is 2.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:

@@ -1,4 +1,4 @@
-"""``klankbord-server backup-key``, ``backup`` and ``restore``."""
+"""The commands ``klankbord-server backup-key``, ``backup`` and ``restore``."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ _FILE = GivenFile()
 @folder_option
 @click.option("--new", "again", is_flag=True, help="Replace the existing key.")
 def backup_key_command(folder: Path | None, again: bool) -> None:
-    """Make the key that backups are sealed to, and print its secret half, once.
+    """Make the key to which backups are sealed, and print its secret half once.
 
-    Keep the secret half elsewhere, in two places: without it no backup can be opened, and nobody
-    else has it. The server's folder keeps only the public half. After --new, also keep the old
-    secret half for as long as there are backups that were sealed to it.
+    Keep the secret half in two other places. Without it no backup can be opened, and nobody else
+    has it. The server's folder keeps only the public half. After --new, also keep the old secret
+    half as long as you keep backups that were sealed to it.
 
     \b
     klankbord-server --dir /var/lib/klankbord backup-key > backup-key.txt
@@ -34,7 +34,7 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
     if (target / directory.KEY).exists() and not again:
         raise BackupError("there is a key already; --new replaces it")
     secret, public = key.make()
-    # First the secret half, then the use of it: no backup is made that nobody can open.
+    # Print the secret half before the key is used, so that no backup is made that nobody can open.
     click.echo(f"# Opens the backups of a Klankbord server.\n# public key: {public}\n{secret}")
     key.keep(target, public, common.today())
     common.say(
@@ -61,8 +61,8 @@ def backup_command(folder: Path | None, target: str | None, only_check: bool) ->
     """Back up all sites into one sealed file, even while they run; remove old backups.
 
     Neither this nor --check needs the secret key. If the disk is lost, this folder is lost too.
-    --to HOST:FOLDER copies the files in DIR/backups to another machine, by rsync over ssh, and
-    compares them there. It makes no new backup, and removes none there.
+    --to HOST:FOLDER copies the files in DIR/backups to another machine with rsync over ssh, and
+    compares them there. It makes no new backup, and removes no backups from that machine.
 
     \b
     klankbord-server --dir /var/lib/klankbord backup
@@ -126,8 +126,8 @@ def restore_command(
 ) -> None:
     """Restore a backup, with all checks, into a new or empty server folder.
 
-    Codes and addresses stay the same. At its next fetch, each desk notices this and sends its items
-    that the server lacks.
+    Codes and addresses stay the same. At its next fetch, each desk notices the restore and sends
+    its items that the server lacks.
 
     \b
     klankbord-server --dir /var/lib/klankbord restore klankbord-2026-11-27.age --key backup-key.txt

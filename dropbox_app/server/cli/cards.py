@@ -1,4 +1,4 @@
-"""``klankbord-server card``: counsellors' cards, put in use once somebody read their groups out."""
+"""``klankbord-server card``: use counsellors' cards after their fingerprints are confirmed."""
 
 import contextlib
 import re
@@ -29,7 +29,7 @@ _ZIP = b"PK\x03\x04"
 
 @click.group()
 def card() -> None:
-    """Manage the cards of the counsellors that reporters can write to."""
+    """Manage the cards of the counsellors to whom reporters can write."""
 
 
 @card.command("add")
@@ -45,10 +45,10 @@ def card_add(
     file_name: str | None,
     fingerprint: str | None,
 ) -> None:
-    """Put a counsellor's card into use, once its ten groups are confirmed.
+    """Put a counsellor's card into use after its ten groups are confirmed.
 
-    Call the counsellor on a number that you already know, and have them read out the ten groups.
-    You can confirm several cards in one call; each is added to the site that it was made for.
+    Call the counsellor on a number that you already know, and ask them to read out the ten groups.
+    You can confirm several cards in one call. Each card is added to the site for which it was made.
 
     \b
     klankbord-server --dir /var/lib/klankbord card add noor.card
@@ -74,7 +74,7 @@ def card_add(
 
 @dataclass(frozen=True)
 class _Offer:
-    """A card that may be put in use: it was read, and fits its site under this name."""
+    """A valid card that can be put into use at its site under this name."""
 
     site: Site
     name: str
@@ -85,7 +85,7 @@ class _Offer:
 def _offer(
     folder: Path | None, site_name: str | None, file: Path, file_name: str | None, several: bool
 ) -> _Offer:
-    """Read a card and find its site; nobody is asked yet. Raises CardError, SettingsError."""
+    """Read a card and find its site, before anybody is asked. Raises CardError, SettingsError."""
     with file.open("rb") as opened:
         raw = opened.read(cards.MAX_BYTES + 1)
     try:
@@ -100,7 +100,7 @@ def _offer(
 
 
 def _as_it_was_made(raw: bytes) -> bytes:
-    """Return the bytes of a card file. Raises CardError if they were changed on their way here."""
+    """Return the bytes of a card file. Raises CardError if they were changed in transit."""
     if raw.startswith(_ZIP):
         raise CardError("this is a zip file: unpack it, and give the cards that are in it")
     whole = raw.startswith(b"{") and raw.endswith(b"\n") and b"\r" not in raw
@@ -112,17 +112,17 @@ def _as_it_was_made(raw: bytes) -> bytes:
 
 
 def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
-    """Return the site of a card: the one that was named, or the one that it was made for."""
+    """Return the site of a card: the named one, or the one for which it was made."""
     if site_name is None:
         for place in paths.places(folder_of(folder)):
-            with contextlib.suppress(KlankbordError):  # a site with a fault is another's matter
+            with contextlib.suppress(KlankbordError):  # a fault in another site does not matter
                 if sites.load(place.folder).settings.site == shown.site:
                     return place
     return place_of(folder, site_name)
 
 
 def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None:
-    """Have the ten groups of a card confirmed. Raises CardError if they are not."""
+    """Ask for confirmation of a card's ten groups. Raises CardError if they are not confirmed."""
     groups = offer.card.identity.fingerprint()
     who = f"{offer.card.name}, {_who(offer.card)}"
     where = f", at {offer.site.settings.name}" if say_where else ""
@@ -183,10 +183,10 @@ def card_list(folder: Path | None, site_name: str | None) -> None:
 @site_option
 @click.argument("name")
 def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
-    """Retire a card at once, for a lost or stolen desk or a counsellor who leaves.
+    """Retire a card at once: a desk was lost or stolen, or a counsellor leaves.
 
-    Its desk can no longer fetch either, and is never accepted again. To continue, the counsellor
-    makes a new desk, and you add its card.
+    The desk with this card can no longer fetch, and is never accepted again. To continue, the
+    counsellor makes a new desk, and you add its card.
 
     \b
     klankbord-server --dir /var/lib/klankbord card retire noor
@@ -203,12 +203,12 @@ def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
 
 
 def _telephones(site: Site, name: str) -> list[str]:
-    """Return the telephone numbers in the settings for a card with this name."""
+    """Return the telephone numbers that the settings contain for a card with this name."""
     return [own.phone for own in site.settings.telephones if own.card == name]
 
 
 def _who(shown: Card) -> str:
-    """Describe the kind and scope of a card in words."""
+    """Return the kind and scope of a card as text."""
     scope = {
         "unwanted_behaviour": "unwanted behaviour",
         "integrity": "integrity",
@@ -218,14 +218,14 @@ def _who(shown: Card) -> str:
 
 
 def _said(shown: Card) -> list[str]:
-    """Return what a counsellor says of themselves on the site, one line each."""
+    """Return the counsellor's description of themselves on the site, in lines."""
     number = [f"register number {shown.register_number}"] if shown.register_number else []
     said = shown.sentence.items()
     return [*number, *(f"own words ({code}): \u201c{text}\u201d" for code, text in sorted(said))]
 
 
 def _name_for(new: Card) -> str:
-    """Return a file name made from the counsellor's own name."""
+    """Return a file name that is made from the counsellor's own name."""
     letters = unicodedata.normalize("NFKD", new.name).encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")[:40].strip("-") or "counsellor"
 

@@ -1,4 +1,4 @@
-"""Shared by all commands of ``klankbord-server``: folder, site, day, and errors."""
+"""Code for all commands of ``klankbord-server``: folder, site, day, and errors."""
 
 import datetime
 import os
@@ -21,42 +21,42 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 def today() -> datetime.date:
-    """Return the UTC day; the only clock of these commands."""
+    """Return the UTC day. This is the only clock of these commands."""
     return datetime.datetime.now(datetime.UTC).date()
 
 
 class Refused(click.ClickException):
-    """A refusal as shown to the operator; a terminal obeys nothing in it."""
+    """An error message for the operator, in which control characters are escaped."""
 
     def format_message(self) -> str:
-        """Return the message with everything escaped that a terminal would obey."""
+        """Return the message with all control characters escaped."""
         return "\n".join(map(visible, self.message.split("\n")))
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print lines that may hold names from a folder, a card or a setting."""
+    """Print lines that may contain names from a folder, a card or a setting."""
     click.echo("\n".join(map(visible, text.split("\n"))), err=err)
 
 
 class Group(click.Group):
-    """Turns every refusal into one sentence and exit code 1."""
+    """A group of commands that turns every error into one sentence and exit code 1."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
-        """Run the command; turn a KlankbordError or OSError into a refusal."""
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own type
+        """Run the command. A KlankbordError or OSError becomes an error message."""
         try:
             return super().invoke(ctx)
         except KlankbordError as error:
             sentence = (type(error).__doc__ or "").split("\n")[0].rstrip(".")
             raise Refused(f"{sentence}: {error}") from None
         except BrokenPipeError:
-            raise  # nobody reads on, as in "card list | head -1": click ends quietly
+            raise  # the reader has closed the pipe, as in "card list | head -1"; click ends quietly
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             acts = isinstance(error, PermissionError) and os.geteuid() != 0
             acting = f" (this command acts as the account {_account()})" if acts else ""
             raise Refused(f"{where}{error.strerror or error}{acting}") from None
         except click.Abort:
-            click.echo(err=True)  # the question stands in that line
+            click.echo(err=True)  # ends the line with the question
             raise Refused("The question was not answered; nothing was changed.") from None
         except KeyboardInterrupt:
             raise Refused(
@@ -65,25 +65,25 @@ class Group(click.Group):
 
 
 class GivenFile(click.Path):
-    """A file named on the command line, which this account may not be able to read."""
+    """A file named on the command line. This account may not have permission to read it."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path)
 
     def convert(
         self,
-        value: Any,  # noqa: ANN401 - as click has it
+        value: Any,  # noqa: ANN401 - click's own type
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> Any:  # noqa: ANN401 - as click has it
-        """Return the path, if this account can read it."""
+    ) -> Any:  # noqa: ANN401 - click's own type
+        """Return the path if this account can read it."""
         self.check(value, param, ctx)
         return super().convert(value, param, ctx)
 
     def check(
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> None:
-        """Refuse a file that this account cannot read."""
+        """Reject a file that this account cannot read."""
         try:
             with open_untouched(Path(value)):
                 pass
@@ -95,7 +95,7 @@ class GivenFile(click.Path):
                 param, ctx,
             )  # fmt: skip
         except OSError:
-            pass  # which click says
+            pass  # click reports this
 
 
 def _account() -> str:
@@ -106,18 +106,18 @@ def _account() -> str:
 
 
 def folder_option(command: _Command) -> _Command:
-    """``--dir``, before the command or after it."""
+    """Add the option ``--dir``, which can come before or after the command."""
     return click.option(
         "--dir",
         "folder",
         metavar="DIR",
-        type=click.Path(path_type=Path, readable=False),  # doctor says more than click would
+        type=click.Path(path_type=Path, readable=False),  # doctor explains more than click would
         help="The server's folder (default: KLANKBORD_DIR).",
     )(command)
 
 
 def site_option(command: _Command) -> _Command:
-    """``--site``, for a command that is about one site; see ``place_of``."""
+    """Add the option ``--site``, for a command about one site; see ``place_of``."""
     return click.option(
         "--site",
         "site_name",
@@ -127,9 +127,9 @@ def site_option(command: _Command) -> _Command:
 
 
 def folder_of(given: Path | None) -> Path:
-    """Return the folder: ``--dir`` after the command, before it, or in the environment.
+    """Return the folder from ``--dir`` (before or after the command) or the environment.
 
-    From here on root acts as the account that owns it, see ``server/account.py``.
+    From here on, root acts as the account that owns the folder; see ``server/account.py``.
     """
     folder = named_folder(given)
     if account.become_owner(folder):
@@ -143,7 +143,7 @@ def folder_of(given: Path | None) -> Path:
 
 
 def named_folder(given: Path | None) -> Path:
-    """Return the same folder, with the rights of this process."""
+    """Return the same folder, but keep the rights of this process."""
     context = click.get_current_context()
     before: Path | None = context.find_root().params.get("folder")
     known = given or before or os.environ.get("KLANKBORD_DIR")
@@ -153,8 +153,8 @@ def named_folder(given: Path | None) -> Path:
 
 
 def place_of(given: Path | None, site: str | None) -> Place:
-    """Return the place of ``--site``; without it, of the site in the folder or the only one.
+    """Return the place of ``--site``, or of the default site if it is not given.
 
-    Raises SettingsError.
+    The default is the site in the server's own folder, or else the only site. Raises SettingsError.
     """
     return paths.chosen(folder_of(given), site)

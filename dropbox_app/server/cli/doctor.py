@@ -1,4 +1,4 @@
-"""``klankbord-server doctor``."""
+"""The command ``klankbord-server doctor``."""
 
 import json
 from pathlib import Path
@@ -28,13 +28,14 @@ def doctor_command(
 ) -> None:
     """Check the server and its machine, or one site; explain how to fix each problem.
 
-    It changes nothing, and uses no network without --visit. The exit code is 1 if something is
-    wrong. Notes, and things that could not be checked, are for you to judge; they are not failures.
+    It changes nothing, and uses no network without --visit. The exit code is 1 if there is a
+    problem. Notes and failed checks do not change the exit code; decide for yourself whether they
+    matter.
 
     \b
     klankbord-server --dir /var/lib/klankbord doctor
     """
-    # Imported here, because nothing that serves needs it.
+    # Imported here, because serving does not need it.
     from dropbox_app.server.doctor import checks
 
     target = named_folder(folder)
@@ -42,7 +43,7 @@ def doctor_command(
     if socks is not None and not visit:
         raise click.UsageError("--socks needs --visit.")
     if visit:
-        from dropbox_app.server.doctor import visit as visits  # Flask and httpcore
+        from dropbox_app.server.doctor import visit as visits  # this loads Flask and httpcore
 
         try:
             port = visits.address_of(socks) if socks is not None else None

@@ -1,4 +1,4 @@
-"""``klankbord-server``, the operator's command. Exit codes: 0 done, 1 could not, 2 used wrongly."""
+"""The operator's command. Exit codes: 0 success, 1 failure, 2 wrong usage."""
 
 import os
 from contextlib import suppress
@@ -80,13 +80,13 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
     """Serve all sites until stopped. SIGHUP loads changed settings without a pause.
 
     On a real server, bind to a socket file that only nginx can open. nginx names the route of each
-    request in a header; the response to a request without it is 421. A TCP address is only for
-    trying out the program on your own computer.
+    request in a header; a request without this header gets status 421. Use a TCP address only to
+    try out the program on your own computer.
 
     \b
     klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/app.sock
     """
-    # Flask and gunicorn: only for this command.
+    # Flask and gunicorn are loaded only for this command.
     from dropbox_app.server.cli.serve import address_of, run, take, try_bind
 
     target = folder_of(folder)
@@ -94,7 +94,7 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
         address = address_of(bind)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--bind") from None
-    read = take(target)  # what is wrong is said here, not by every worker
+    read = take(target)  # faults are reported here once, not by every worker
     if not read.sites:
         raise SettingsError("no site can be served; " + "; ".join(f.said for f in read.faults))
     for served in read.sites:
@@ -105,7 +105,7 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
                 raise
             common.say(f"{served.place.name}: {error}", err=True)
     is_open = try_bind(address)
-    # The log of a server that only this machine reaches holds no address at all.
+    # If the server is reachable only from this machine, its log contains no address.
     where = bind
     if not isinstance(address, Path) and not is_open:
         where = f"port {address[1]} of this machine"
@@ -116,14 +116,14 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
 
 
 def _sweep(served: ReadSite) -> None:
-    """Remove the leftovers of a crash, and note the site's id. Raises ServerError, OSError."""
+    """Remove files left by a crash, and store the site's id. Raises ServerError, OSError."""
     store = SqliteStore(served.place.folder, common.today, served.place.reserve)
     try:
-        if store.site_id() is None:  # an older version wrote it
+        if store.site_id() is None:  # an older version created the database
             with store.writing():
                 store.set_site_id(served.settings.site)
         store.sweep()
-        with suppress(SiteFull):  # on a full disk there is none to keep; it serves all the same
+        with suppress(SiteFull):  # a full disk has no space to reserve; the site still serves
             store.keep_room()
     finally:
-        store.close()  # the workers open it for themselves, after the fork
+        store.close()  # each worker opens it again after the fork

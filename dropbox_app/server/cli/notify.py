@@ -1,4 +1,4 @@
-"""``klankbord-server word`` and ``notify``: the daily mail to counsellors, in two halves."""
+"""``klankbord-server word`` and ``notify``: write each status, then mail it to counsellors."""
 
 import datetime
 from pathlib import Path
@@ -21,9 +21,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 def word_command(folder: Path | None, place: Path) -> None:
     """Write each counsellor's status for today's mail. Needs no network.
 
-    The status is "open" if something waits for the counsellor's desk, or if the desk has not
-    fetched for as many working days as the site promises an answer (response_days). Otherwise it
-    is "rest".
+    The status is "open" if something waits for the counsellor's desk. It is also "open" if the desk
+    has not fetched for as many working days as the site promises an answer (response_days).
+    Otherwise it is "rest".
 
     \b
     klankbord-server --dir /var/lib/klankbord word
@@ -55,7 +55,7 @@ def notify_command(file: Path, words: Path, state: Path, only_try: bool) -> None
     \b
     klankbord-server notify --try
     """
-    # What talks to a mail server: only for this command.
+    # Code that connects to a mail server is loaded only for this command.
     from dropbox_app.server.notify import run
 
     settings = config.read(file)

@@ -1,4 +1,4 @@
-"""``klankbord-server purge``: what the server does once a day, by hand or on a doubted day."""
+"""``klankbord-server purge``: the daily purge by hand, or after a doubted date."""
 
 import datetime
 from pathlib import Path
@@ -26,11 +26,11 @@ from dropbox_app.server.store.sqlite import SqliteStore
 def purge_command(
     folder: Path | None, site_name: str | None, day: datetime.datetime | None, yes: bool
 ) -> None:
-    """Remove expired data for good. A running server does so itself, once a day.
+    """Remove expired data for good. A running server does this itself, once a day.
 
-    On a day before the newest one stored, or more than 31 days after the last purge, the clock may
-    be wrong. Then it removes nothing until you confirm the day with --day: it shows what it would
-    remove, and asks.
+    The clock may be wrong if the date is before the newest stored day, or more than 31 days after
+    the last purge. In that case nothing is removed until you confirm the date with --day. The
+    command then shows what it would remove, and asks first.
 
     \b
     klankbord-server --dir /var/lib/klankbord purge
@@ -62,7 +62,7 @@ def purge_command(
 
 
 def _confirmed(site: Site, store: SqliteStore, today: datetime.date, yes: bool) -> bool:
-    """List what would be removed, and ask for confirmation, if there is anything."""
+    """List what would be removed, and ask for confirmation if there is anything to remove."""
     mailboxes, items = purge.expired(site, store, today)
     if not mailboxes and not items:
         return True

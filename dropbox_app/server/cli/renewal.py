@@ -1,8 +1,9 @@
-"""Ends a worker once it has received nothing for some minutes.
+"""End a worker after it has received nothing for some minutes.
 
-Python cannot wipe a string: texts, codes and keys stay in a worker's memory until something else
-overwrites them, which on a quiet server takes hours. The master then starts another worker from its
-own memory, which never held a text. Sessions continue, because the master holds their key.
+Python cannot wipe a string. Texts, codes and keys stay in a worker's memory until something else
+overwrites them, which takes hours on a quiet server. When a worker ends, the master starts another
+from its own memory, which never contained a text. Sessions continue, because the master holds their
+key.
 """
 
 import threading
@@ -12,20 +13,23 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 QUIET = 300.0  # seconds since the last form or cookie
 LONGEST = 3600.0  # seconds since the first one, on a busy server
-PATIENCE = 3600.0  # seconds that a worker whose end is due waits for forms being handled
-SPARING = 2400.0  # and for readers, who lose no typed text
+PATIENCE = 3600.0  # seconds that a worker that should end waits for forms that are being handled
+SPARING = 2400.0  # seconds that it waits for other requests, which lose no typed text
 EVERY = 10.0  # seconds between two checks
 
 
 class Renewal:
-    """The app of one worker, and a thread that decides when the worker is to end.
+    """The app of one worker, and a thread that decides when the worker should end.
 
-    ``end`` is called in that thread, at each check until the worker has ended: while no request is
-    being handled; from SPARING seconds after the end was due, while no form is being handled; from
-    PATIENCE seconds after it, in any case. Otherwise slow uploads would keep a worker, and the
-    texts in its memory, for days. The time in between is for a server where somebody is always
-    reading: it finds a time that interrupts no upload, unless one lasts throughout. ``look`` is
-    called before each check.
+    The thread calls ``look`` and then checks at intervals. Once the end is due, it calls ``end`` at
+    each check until the worker has ended:
+
+    - at first, only while no request is being handled;
+    - from SPARING seconds later, even while pages are being read, but not while a form is handled;
+    - from PATIENCE seconds later, in any case.
+
+    Without the last limit, slow uploads could keep a worker, and the texts in its memory, for days.
+    The second stage is for a server on which somebody is always reading.
     """
 
     def __init__(
@@ -42,7 +46,7 @@ class Renewal:
         self._clock = clock
         self._lock = threading.Lock()
         self._under_way = self._forms = 0
-        self._first: float | None = None  # when the first and the last form or cookie arrived
+        self._first: float | None = None  # the time of the first form or cookie
         self._last = 0.0
 
     def start(self) -> None:
@@ -51,24 +55,24 @@ class Renewal:
 
     @property
     def busy(self) -> bool:
-        """Whether a request is being handled."""
+        """Return whether a request is being handled."""
         with self._lock:
             return bool(self._under_way)
 
     def step(self) -> None:
-        """Check once."""
+        """Check once whether the worker should end."""
         self._look()
         with self._lock:
             now, first = self._clock(), self._first
             if first is None:
                 return
-            over = now - min(self._last + QUIET, first + LONGEST)  # seconds since it was due
+            over = now - min(self._last + QUIET, first + LONGEST)  # seconds since the end was due
             waits = (self._under_way and over < SPARING) or (self._forms and over < PATIENCE)
         if over >= 0 and not waits:
             self._end()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, and record whether it could leave text in memory."""
+        """Handle a request, and record whether it could leave text in memory."""
         form = environ["REQUEST_METHOD"] not in ("GET", "HEAD")
         secret = form or "HTTP_COOKIE" in environ
         self._begin(form=form, secret=secret)
@@ -100,7 +104,7 @@ class Renewal:
 
 
 class _Answer:
-    """The pieces of a response; reports once that the server has closed it."""
+    """The pieces of a response. Reports when the server has closed it."""
 
     def __init__(self, pieces: Iterable[bytes], done: Callable[[], None]) -> None:
         self._pieces = pieces

@@ -1,14 +1,13 @@
 """Run the stock gunicorn, with every setting that keeps it from leaving traces.
 
-The master makes the cookie key and reads code, templates, word lists and the sites' settings into
-memory that the workers share. Each worker opens databases after the fork. On SIGHUP the master
-reads the sites again and gunicorn replaces the workers; the key stays, and so do the sessions.
-Nothing from a request is logged: no address, target, header or time. Nothing from a request is put
-in a file.
+The master generates the cookie key and reads code, templates, word lists and the sites' settings
+into memory that the workers share. Each worker opens databases after the fork. On SIGHUP the master
+reads the sites again and gunicorn replaces the workers. The key stays the same, so sessions
+continue. Nothing from a request is logged or written to a file: no address, target, header or time.
 
-With ``--bind unix:PATH`` nginx is in front, see ``web.reverse_proxy``: it receives requests and
-sends responses, so that no slow client holds a thread. A TCP address is for one's own computer:
-there gunicorn answers invalid HTTP with its own pages, which are in plain English and have no
+With ``--bind unix:PATH`` nginx is in front (see ``web.reverse_proxy``). It buffers requests and
+responses, so that no slow client holds a thread. A TCP address is for one's own computer. There
+gunicorn answers invalid HTTP with its own pages, which are in English and have no content security
 policy.
 """
 
@@ -48,19 +47,19 @@ from dropbox_app.server.web.repeated_posts import RepeatedPosts
 from dropbox_app.server.web.reverse_proxy import ReverseProxy
 from dropbox_app.server.web.session import VisitMemory, new_key
 
-GRACE = 20  # seconds that a worker gets to finish its requests; more than the limiter's patience
-STUCK = 60  # seconds without a sign of life after which a worker is replaced
+GRACE = 20  # seconds for a worker to finish its requests; more than the limiter's patience
+STUCK = 60  # seconds without a heartbeat after which a worker is replaced
 AGAIN = 2.0  # seconds before a worker that could not open the database is replaced
-KEEPALIVE = 75  # seconds; longer than nginx keeps a connection to the app, so that nginx closes it
-CONNECTIONS = 1000  # of one worker
-_FILES = 4096  # that a worker may have open: connections, and those of the database
+KEEPALIVE = 75  # seconds; longer than nginx keeps an idle connection, so that nginx closes it
+CONNECTIONS = 1000  # per worker
+_FILES = 4096  # files that a worker may have open, including connections and databases
 _PRIVATE = 0o077  # only the server's own account may read new files
 _SOCKET = 0o117  # nginx's group may use a socket
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _M_ARENA_MAX = -8  # malloc.h
 
-# At "error" gunicorn logs methods, targets and addresses; at "critical" only that a worker hangs.
+# At "error", gunicorn logs methods, targets and addresses; at "critical", only that a worker hangs.
 _LEVEL = "critical"
 _LOG = {
     "version": 1,
@@ -76,7 +75,7 @@ _LOG = {
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
-    """The sites of one folder under gunicorn."""
+    """The sites of one folder, served by gunicorn."""
 
     def __init__(
         self, folder: Path, read: Reading, bind: str, workers: int, threads: int, upkeep: float
@@ -106,32 +105,33 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
             "logconfig_dict": _LOG,
             "capture_output": False,
             "control_socket_disable": True,
-            # The heartbeat is a file: in memory, empty, and not under /tmp.
+            # The heartbeat is an empty file in memory, not under /tmp.
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - gunicorn unlinks it at once
             "sendfile": False,
             "umask": _SOCKET,
             "timeout": STUCK,
             "graceful_timeout": GRACE,
             "keepalive": KEEPALIVE,
-            # Above nginx's, whose page about it is one of ours.
+            # These limits are above those of nginx, so that nginx rejects such a request with our
+            # own page.
             "limit_request_line": 0,
             "limit_request_fields": 1000,
             "limit_request_field_size": 16_380,
-            # A proxy's headers are not trusted: hosts and https are settings.
+            # A proxy's headers are not trusted: hosts and https come from the settings.
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},
-            "forwarder_headers": "",  # otherwise SCRIPT_NAME, from any client of a socket file
+            "forwarder_headers": "",  # otherwise any client of a socket file could set SCRIPT_NAME
             "proc_name": "klankbord",
         }
         super().__init__()
 
     def load_config(self) -> None:
-        """Hand the settings to gunicorn."""
+        """Pass the settings to gunicorn."""
         for name, value in self._settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:  # noqa: ANN401 - gunicorn's own, untyped
-        """Make the app of one worker after the fork, with its own database connections."""
+        """Create the app of one worker after the fork, with its own database connections."""
         try:
             return self._app()
         except (SiteFull, StoreError, OSError) as error:
@@ -162,7 +162,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         return made
 
     def _leave(self) -> None:
-        """End this worker as the master would: current requests are finished."""
+        """End this worker as the master would: current requests are finished first."""
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _read_anew(self, _arbiter: object) -> None:
@@ -170,21 +170,21 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._read = take(self._folder, self._read)
 
     def _settle(self, _arbiter: object) -> None:
-        """Run in the master after every worker has ended: leave no file time finer than the day."""
+        """Run in the master after the last worker ended: round file times to the day."""
         scheduler.settle(self._read, common.today)
 
     def _end(self, _arbiter: object, _worker: object) -> None:
         if self._rounds is not None:
             self._rounds.end()
         if self._renewal is not None and self._renewal.busy:
-            # After the grace period. Python itself would wait for the threads of slow requests.
+            # The grace period is over. Python itself would wait for the threads of slow requests.
             os._exit(0)
 
 
 def take(folder: Path, before: Reading | None = None) -> Reading:
-    """Read the sites, and log what is wrong with them.
+    """Read the sites, and log their faults.
 
-    ``before``: the reading in use, which is returned if the new one has a fault.
+    ``before`` is the reading in use, which is returned if the new one has a fault.
     """
     read = loader.read(folder)
     missing = [fault for site in read.sites for fault in check.missing(site.place)]
@@ -206,10 +206,10 @@ def run(
     upkeep: float = scheduler.FIRST,
     read: Reading | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Returns when every worker has ended.
+    """Serve until SIGTERM or SIGINT, and return when every worker has ended.
 
-    ``bind``: HOST:PORT, or unix:PATH where nginx is in front. ``upkeep``: seconds until the first.
-    ``read``: the folder as ``take`` read it.
+    ``bind`` is HOST:PORT, or unix:PATH if nginx is in front. ``upkeep`` is the number of seconds
+    until the first upkeep. ``read`` is the folder as ``take`` read it.
     """
     os.umask(_PRIVATE)
     _set_limits()
@@ -232,10 +232,10 @@ def address_of(bind: str) -> tuple[str, int] | Path:
 
 
 def try_bind(address: tuple[str, int] | Path, option: str = "--bind") -> bool:
-    """Bind an address and release it: gunicorn would retry forever, or fail with a traceback.
+    """Bind an address and release it; gunicorn itself would retry forever or print a traceback.
 
-    Returns whether it is open to the network. Raises ServerError with the reason if it cannot be
-    bound.
+    Returns whether the address is open to the network. Raises ServerError with the reason if it
+    cannot be bound.
     """
     try:
         if isinstance(address, Path):
@@ -246,7 +246,7 @@ def try_bind(address: tuple[str, int] | Path, option: str = "--bind") -> bool:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
             probe.bind(address)
             return not ipaddress.ip_address(probe.getsockname()[0]).is_loopback
-    except (OSError, UnicodeError) as error:  # the latter for a host that is not a name
+    except (OSError, UnicodeError) as error:  # UnicodeError: the host is not a valid name
         shown = address if isinstance(address, Path) else f"{address[0]}, port {address[1]}"
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         why = "is taken" if taken else "cannot be served on"
@@ -262,7 +262,7 @@ def _try_socket(path: Path) -> None:
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:
-                path.unlink()  # left over from a server that was killed
+                path.unlink()  # left by a server that was killed
             else:
                 raise OSError(errno.EADDRINUSE, "another server listens there")
         probe.bind(str(path))
@@ -272,25 +272,26 @@ def _try_socket(path: Path) -> None:
 def _set_limits() -> None:
     """Set limits of this process.
 
-    They prevent core dumps, which would contain texts and keys, keep as little freed memory as
-    possible, and allow enough open files for the connections.
+    They prevent core dumps, which would contain texts and keys. They also keep freed memory to a
+    minimum, and allow enough open files for the connections.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     system = ctypes.CDLL(None)
-    with contextlib.suppress(AttributeError):  # Linux has the one, glibc the other
-        # A dump that is piped to a collector ignores the limit.
+    with contextlib.suppress(AttributeError):  # prctl exists on Linux, mallopt in glibc
+        # A core dump that is piped to a program ignores the limit.
         system.prctl(_PR_SET_DUMPABLE, 0)
-        # One pool for all threads: a pool for each thread would keep all the memory it once needed.
+        # Use one memory pool for all threads. With a pool per thread, each would keep all the
+        # memory that it once needed.
         system.mallopt(_M_ARENA_MAX, 1)
 
 
 def _warm_up() -> None:
-    """Load into the master what all workers need, so that they share its memory.
+    """Load everything that all workers need into the master, so that they share its memory.
 
-    A language that few sites use is read by the worker that first shows a page in it.
+    The catalogue of a rarer language is read by the worker that first shows a page in it.
     """
     for lang in ALWAYS:
         words(lang)

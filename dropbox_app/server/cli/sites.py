@@ -1,4 +1,4 @@
-"""``klankbord-server init``, ``site`` and ``move``: sites are made, listed, checked, moved."""
+"""``klankbord-server init``, ``site`` and ``move``: create, list, check and move sites."""
 
 import re
 import secrets
@@ -112,7 +112,7 @@ def site_add(
 ) -> None:
     """Make another site, in DIR/sites/NAME, and print its invitation.
 
-    NAME is for use in commands: 1 to 40 characters from a-z, 0-9 and -. No reporter sees it.
+    NAME is for use in commands: 1 to 40 characters from a-z, 0-9 and -. Reporters do not see it.
 
     \b
     klankbord-server --dir /var/lib/klankbord site add bakery --name "Example Bakery" \\
@@ -165,7 +165,7 @@ def site_retire(folder: Path | None, called: str) -> None:
     """Close a site to new reports, and show how many conversations are left.
 
     Existing codes still work, and both sides can still write, until each conversation ends under
-    its terms. Type it again to see whether any are left. It takes effect at once, without SIGHUP.
+    its terms. Run it again to see how many are left. It takes effect at once, without SIGHUP.
 
     \b
     klankbord-server --dir /var/lib/klankbord site retire bakery
@@ -245,10 +245,10 @@ def move(
 ) -> None:
     """Change the site's addresses and print the new invitation.
 
-    The site id and the codes stay the same. Each counsellor passes the invitation to their desk.
-    Without --origin and --desk-origin, nothing changes and the invitation is printed again.
+    The site id and the codes stay the same. Each counsellor enters the new invitation at their
+    desk. Without --origin and --desk-origin, nothing changes and the invitation is printed again.
 
-    With --desk-origin, the server responds to desks only there.
+    With --desk-origin, the server responds to desks only at that address.
 
     \b
     klankbord-server --dir /var/lib/klankbord move --origin https://box.example.org
@@ -303,7 +303,7 @@ def _is_site(folder: Path) -> bool:
 
 
 def _make(place: Place, wanted: Settings, there: Reading) -> None:
-    """Make a site and print its invitation."""
+    """Create a site and print its invitation."""
     target = place.folder
     text = settings_writer.write(wanted)
     with _said_of_options(target / settings.FILE_NAME):
@@ -327,15 +327,16 @@ def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
 
 
 def _build(target: Path, text: str, site_id: str) -> None:
-    """Fill a new or empty folder, which is a site once its settings are there.
+    """Fill a new or empty folder. The folder is a site once it contains settings.
 
-    If that fails, the folder is left as it was: the account may not be able to write in its parent.
+    If that fails, the folder is emptied again. A folder that existed before is kept, because the
+    account may not be able to create it.
     """
     new = not target.exists()
     try:
         target.mkdir(0o700, parents=True, exist_ok=True)
         target.chmod(0o700)
-        (target / sites.CARDS).mkdir(0o700)  # of two at once, one goes on
+        (target / sites.CARDS).mkdir(0o700)  # if two processes try, only one succeeds
     except PermissionError as error:
         raise ServerError(
             f"{target} cannot be made ({error.strerror}); have it made for this account: "
@@ -345,7 +346,7 @@ def _build(target: Path, text: str, site_id: str) -> None:
         store = SqliteStore.create(target, common.today)
         with store.writing():
             store.set_site_id(site_id)
-            store.set_served(common.today())  # from now on a clock that leaps is known
+            store.set_served(common.today())  # so that a later jump of the clock is noticed
         store.close()
         replace_whole(target / settings.FILE_NAME, text.encode("utf-8"), common.today())
     except BaseException:
@@ -358,7 +359,7 @@ def _build(target: Path, text: str, site_id: str) -> None:
 
 @contextmanager
 def _said_of_options(path: Path) -> Iterator[None]:
-    """Report a wrong setting as an error of the option that was typed, not of the file."""
+    """Report a wrong setting as an error in the option that was typed, not in the file."""
     try:
         yield
     except SettingsError as error:

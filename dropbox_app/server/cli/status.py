@@ -1,4 +1,4 @@
-"""``klankbord-server status``."""
+"""The command ``klankbord-server status``."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def status_command(folder: Path | None, as_json: bool) -> None:
     \b
     klankbord-server --dir /var/lib/klankbord status
     """
-    from importlib.metadata import version  # what serves does not load it
+    from importlib.metadata import version  # not loaded by a serving process
 
     found = statuses.of(folder_of(folder), common.today(), version("klankbord"), machine.ROOT)
     if as_json:

@@ -1,4 +1,4 @@
-"""``klankbord-server upgrade``."""
+"""The command ``klankbord-server upgrade``."""
 
 import os
 from pathlib import Path
@@ -14,8 +14,8 @@ def upgrade_command(release: Path) -> None:
     """Upgrade this server to a signed release, as root; roll back if it does not serve.
 
     RELEASE is a release's folder, with SHA256SUMS and its signature. The signature must be made
-    with the key in /etc/klankbord/release.pub. If it was interrupted, the same command first
-    finishes it or rolls back. Only for a server that deploy/install made.
+    with the key in /etc/klankbord/release.pub. After an interruption, run the same command again:
+    it first finishes the upgrade or rolls it back. Only for a server that deploy/install set up.
 
     \b
     klankbord-server upgrade klankbord-0.2.0
@@ -24,10 +24,10 @@ def upgrade_command(release: Path) -> None:
 
     if os.geteuid():
         raise UpgradeError("run it as root: it replaces the program. Nothing was changed")
-    os.umask(0o022)  # the program is for everybody to read
-    # A new folder below the program's own is root's alone; a name is taken as it was typed.
+    os.umask(0o022)  # everybody may read the program
+    # Only root can write in a new folder below the program's. The name is used as it was typed.
     target = release.absolute()
-    from importlib.metadata import version  # what serves does not load it
+    from importlib.metadata import version  # not loaded by a serving process
 
     done = Upgrade(Machine(), version("klankbord"), common.say).run(target)
     common.say(

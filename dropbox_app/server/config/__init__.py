@@ -1,1 +1,1 @@
-"""The operator's files: settings, addresses and own pages of each site."""
+"""The operator's files: the settings, addresses and custom pages of each site."""

@@ -1,6 +1,6 @@
-"""Finds faults in the sites of a server without looking at stored conversations.
+"""Find faults in the sites of a server without reading stored conversations.
 
-``site check`` and every start use these checks; ``doctor`` checks more.
+``site check`` and every server start run these checks. ``doctor`` runs more.
 """
 
 import datetime
@@ -15,7 +15,7 @@ from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import DATABASE
 
-SHOWN = 3  # of many entries with the same fault
+SHOWN = 3  # the number of entries with the same fault to list
 FIRST = 7  # days within which a new counsellor's desk must fetch for the first time
 
 
@@ -40,7 +40,7 @@ def telephone_faults(site: Site) -> Iterator[str]:
 
 
 def no_other_contact(site: Site, today: datetime.date) -> Iterator[str]:
-    """Yield a note if there is one counsellor, and nobody to contact about that counsellor."""
+    """Yield a note if a site has one counsellor and names nobody to contact about them."""
     if len(site.open_cards(today)) == 1 and not site.settings.other_contact:
         yield (
             f"{_where(site, 'other_contact')}: other_contact: there is one counsellor. Name whom "
@@ -49,9 +49,9 @@ def no_other_contact(site: Site, today: datetime.date) -> Iterator[str]:
 
 
 def _where(site: Site, key: str) -> str:
-    """Return the file and the line of a setting."""
+    """Return the file and the line number of a setting."""
     path = site.folder / settings.FILE_NAME
-    with suppress(SettingsError):  # changed since it was read
+    with suppress(SettingsError):  # the settings changed after they were read
         line = settings.line_of(key, settings.text_of(site.folder))
         return f"{path}, line {line}" if line else str(path)
     return str(path)
@@ -60,9 +60,10 @@ def _where(site: Site, key: str) -> str:
 def desk_faults(
     site: Site, fetches: Mapping[str, datetime.date], today: datetime.date
 ) -> Iterator[tuple[str, bool]]:
-    """Yield desks that fetch too rarely, and whether that is only a note.
+    """Yield each desk that fetches too rarely, and whether the fault is only a note.
 
-    A counsellor whose card announces an absence is not late. ``fetches``: each desk's last fetch.
+    A counsellor whose card announces an absence is not late. ``fetches`` maps each identity to the
+    day of its last fetch.
     """
     promised = site.settings.response_days
     for named in site.cards():
@@ -70,7 +71,7 @@ def desk_faults(
         last = fetches.get(str(named.card.identity))
         if not response.late(last, today, promised) or (away and away.until >= today):
             continue
-        # Its first fetch renews the card: until then the file's day is that of card add.
+        # The first fetch renews the card. Until then the file has the date of ``card add``.
         path = site.folder / CARDS / f"{named.file_name}.card"
         added = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
         said = f"has not fetched since {last}" if last else "has never fetched"
@@ -83,7 +84,7 @@ def desk_faults(
 
 
 def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
-    """Yield texts on law and help that were never checked, or were checked too long ago."""
+    """Yield texts on law and help that nobody has checked recently, or at all."""
     law = read.settings.law
     path = read.place.folder / settings.FILE_NAME
     if law.read_on is None:
@@ -102,14 +103,14 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
 
 
 def missing(place: Place) -> Iterator[Fault]:
-    """Yield a fault if there is no database; cheap enough for hundreds of sites."""
+    """Yield a fault if the database is missing. Cheap enough for hundreds of sites."""
     path = place.folder / DATABASE
     if not path.exists():
         yield Fault(place.name, f"{path} is missing; restore it from a backup")
 
 
 def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
-    """Yield the faults of a site with valid settings."""
+    """Yield the faults of a site whose settings are valid."""
     place = read.place
     try:
         if inspect.old(place.folder / DATABASE):

@@ -1,8 +1,8 @@
-"""A site's own pages, in Markdown: ``content/{nl,en}/PAGE.md`` in its folder.
+"""A site's custom pages, in Markdown: ``content/{nl,en}/PAGE.md`` in its folder.
 
 The rules are strict, because an organisation writes the pages and a frightened person reads them.
-HTML, pictures, unsafe links and headings out of order are refused with file and line. The HTML is
-generated from the Markdown alone, so no tag that the author wrote reaches a page.
+HTML, pictures, unsafe links and headings out of order are rejected with file and line. The HTML is
+generated from the Markdown alone, so no tag from the author reaches a page.
 """
 
 import re
@@ -17,12 +17,12 @@ from dropbox_app.server.config import law
 from dropbox_app.server.errors import ContentError
 
 FOLDER = "content"
-# The pages that a site may write itself. Pages with promises of this program keep them, and the
-# site's text follows below. The blocks of ``law`` are parts of a page.
+# The pages that a site may replace (INSTEAD) or extend (BELOW). Pages in BELOW contain promises of
+# this program, so the site's text is added below them. The blocks of ``law`` are parts of a page.
 INSTEAD = ("what", "options", "role")
 BELOW = ("about", "exceptions", "privacy")
 PAGES = (*INSTEAD, *BELOW, *law.BLOCKS)
-MAX_BYTES = 16 * 1024  # all pages of a site are padded to its longest
+MAX_BYTES = 16 * 1024  # all pages of a site are padded to the length of its longest page
 
 _LINK = re.compile(
     r"https://[a-z0-9][a-z0-9.-]*(:[0-9]+)?([/?#].*)?|mailto:[^?&]+@[^?&]+|tel:[+0-9().-]+"
@@ -41,8 +41,8 @@ class _Parser(MarkdownIt):
 
 
 def render(text: str, name: str) -> str:
-    """Return a page's Markdown as HTML. Raises ContentError, which calls the file ``name``."""
-    parser = _Parser("commonmark", {"html": True})  # parsed as HTML, so that it can be reported
+    """Return a page's Markdown as HTML. Raises ContentError, which names the file as ``name``."""
+    parser = _Parser("commonmark", {"html": True})  # HTML is parsed so that it can be reported
     tokens = parser.parse(_checked(text, name))
     for line, said in _faults(tokens):
         raise ContentError(f"{name}, line {line}: {said}")
@@ -75,7 +75,7 @@ def _hidden(text: str) -> bool:
 
 
 def _faults(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
-    """Yield each fault with its line."""
+    """Yield the line number and a description of each fault."""
     level = 1
     line = 1
     for token, after in zip(tokens, [*tokens[1:], None], strict=True):
@@ -101,7 +101,7 @@ def _inline_faults(children: Sequence[Token], line: int) -> Iterator[tuple[int, 
             yield line, "HTML is not allowed; write it in Markdown"
         elif token.type == "image":
             yield line, "pictures are not allowed"
-        elif _hidden(token.content):  # written as an entity
+        elif _hidden(token.content):  # a hidden character that was written as an entity
             yield line, "it contains an invisible character"
         elif token.type == "link_open":
             if not _LINK.fullmatch(str(token.attrGet("href"))):

@@ -1,13 +1,13 @@
-"""The languages of the reporter's pages, and the language of everything else.
+"""The languages of the reporter's pages and of the other texts.
 
-The pages of a site are in Dutch and English, and in each further language that its setting
-``languages`` names. The operator's texts, the law, the referral list and the words of a code are
-only in Dutch or English.
+Every site has pages in Dutch and English, and in the further languages that its setting
+``languages`` names. The operator's texts, the law, the referral list and the words of a code exist
+only in Dutch and English.
 """
 
 from dropbox_app.protocol.retrieval_code import LANGUAGES as CODE_LANGUAGES
 
-ALWAYS = CODE_LANGUAGES  # at every site
+ALWAYS = CODE_LANGUAGES  # every site has these
 # Translations that no native speaker has read yet.
 DRAFTS = ("pl", "uk", "ar")
 PAGE_LANGUAGES = (*ALWAYS, *DRAFTS)
@@ -15,8 +15,8 @@ RIGHT_TO_LEFT = ("ar",)
 
 
 def in_dutch_or_english(lang: str) -> str:
-    """Return the language of the code, the law and the operator's texts on these pages.
+    """Return the language to use for the code, the law and the operator's texts.
 
-    It is English for everyone except readers of the Dutch pages, since more people can read it.
+    Readers of the Dutch pages get Dutch. All others get English, because more people can read it.
     """
     return lang if lang in CODE_LANGUAGES else "en"

@@ -1,8 +1,8 @@
-"""Reads every site of a server, and reports faults: site, file, line and expected value.
+"""Read every site of a server and report faults: site, file, line and expected value.
 
-A mistake affects at most its own site: one with wrong settings stays closed while the others are
-served, and one with a wrong page of its own shows the default text there. No mistake raises an
-exception. A running server never uses a reading with a fault (``cli.serve``).
+A mistake affects at most its own site. A site with wrong settings stays closed while the others are
+served. A site with a wrong custom page shows the default text there. No mistake raises an
+exception. A running server never switches to a reading that has a fault (``cli.serve``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ Page = tuple[str, str]  # language and name
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong. A ``note`` is for the operator to judge."""
+    """A problem with a site. If ``note`` is true, the operator decides whether it matters."""
 
     site: str
     said: str
@@ -45,7 +45,7 @@ class ReadSite:
     referrals: Referrals = field(default_factory=referrals.shipped)
 
     def html(self, lang: str, page: str) -> str:
-        """Return the site's own text for a page, as HTML; empty if there is none."""
+        """Return the site's custom text for a page, as HTML; "" if there is none."""
         text = self.pages.get((lang, page))
         return custom_pages.render(text, page) if text is not None else ""
 
@@ -55,7 +55,7 @@ class ReadSite:
         return self.html(lang, block) or custom_pages.render(draft, block)
 
     def own_law(self, lang: str, block: str) -> bool:
-        """Return whether the text on the law is the site's own."""
+        """Return whether the site has its own text on the law."""
         return block in law.BLOCKS and (lang, block) in self.pages
 
 
@@ -63,8 +63,8 @@ class ReadSite:
 class ClosedSite:
     """A site with wrong settings.
 
-    ``origins``, ``desk_origins``: those that can be read and whose host names no open site has.
-    Visitors get a neutral page there, which asks them to come back later.
+    ``origins`` and ``desk_origins`` are the readable ones whose host names no open site has. At
+    these addresses visitors get a neutral page that asks them to come back later.
     """
 
     place: Place
@@ -73,13 +73,13 @@ class ClosedSite:
 
     @property
     def hosts(self) -> set[str]:
-        """The host names of the site."""
+        """Return the host names of the site."""
         return origins.hosts((*self.origins, *self.desk_origins))
 
 
 @dataclass(frozen=True)
 class Reading:
-    """All sites of a server, and every fault."""
+    """All sites of a server, and all faults found."""
 
     sites: tuple[ReadSite, ...]
     faults: tuple[Fault, ...]
@@ -87,7 +87,7 @@ class Reading:
 
     @property
     def wrong(self) -> bool:
-        """Whether any fault is more than a note."""
+        """Return whether any fault is more serious than a note."""
         return not all(fault.note for fault in self.faults)
 
     def of(self, name: str) -> ReadSite | None:
@@ -96,7 +96,7 @@ class Reading:
 
 
 def read(folder: Path) -> Reading:
-    """Read a server's folder as it is now. Changes nothing."""
+    """Read a server's folder as it is now, without changing anything."""
     try:
         places = paths.places(folder)
         odd = paths.misnamed(folder)
@@ -121,13 +121,13 @@ def read(folder: Path) -> Reading:
 
 
 def claims(made: Settings) -> set[tuple[str, str]]:
-    """Return the values that only one site may have: its host names, on any port, and its id."""
+    """Return the values that must be unique to a site: its id, and its host names on any port."""
     hosts = {("host", name) for name in origins.hosts((*made.origins, *made.desk_origins))}
     return hosts | {("site", made.site)}
 
 
 class _Draft:
-    """A site while it is being read. ``settings`` is None once something in them is wrong."""
+    """A site that is being read. ``settings`` is None as soon as a fault in them is found."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -146,7 +146,7 @@ class _Draft:
         self.referrals = self._read_referrals()
 
     def closed(self, taken: set[str]) -> ClosedSite:
-        """Return the usable part of a site with wrong settings, without host names in ``taken``."""
+        """Return the usable part of a site with wrong settings, without hosts in ``taken``."""
         text = ""
         with suppress(OSError):
             text = read_small(self._path, settings.MIB).decode("utf-8", "replace")
@@ -157,12 +157,12 @@ class _Draft:
         return ClosedSite(self.place, public, desks)
 
     def close(self, said: str) -> None:
-        """Record a fault that keeps the whole site from being served."""
+        """Record a fault that prevents the whole site from being served."""
         self.settings = None
         self.faults.append(Fault(self.place.name, f"{said} (this site stays closed at startup)"))
 
     def collides(self, claim: tuple[str, str], others: Sequence["_Draft"]) -> None:
-        """Close the site because another has the same host name or id."""
+        """Close the site because another site has the same host name or id."""
         kind, value = claim
         key = "origins" if kind == "host" else "site"
         line = settings.line_of(key, self._text)
@@ -172,7 +172,7 @@ class _Draft:
         self.close(f"{where}: {key}: {what} is that of {theirs} too")
 
     def _check_id(self, site: str) -> None:
-        """Raise SettingsError if the store belongs to another id: no code would work."""
+        """Raise SettingsError if the database belongs to another site id, so no code would work."""
         kept = held_id(self.place.folder)
         if kept and kept != site:
             line = settings.line_of("site", self._text)
@@ -182,7 +182,7 @@ class _Draft:
             )
 
     def _read_pages(self) -> Iterator[tuple[Page, str]]:
-        """Yield the site's own pages that are valid."""
+        """Yield the valid custom pages of the site."""
         there = {lang: self._names(lang) for lang in LANGUAGES}
         for lang in LANGUAGES:
             for page in custom_pages.PAGES:
@@ -196,7 +196,7 @@ class _Draft:
                     self.faults.append(Fault(self.place.name, said, note=True))
 
     def _read_referrals(self) -> Referrals:
-        """Return the site's own referral list, or the shipped one if it has none."""
+        """Return the site's own referral list, or the default list if it has none."""
         path = self.place.folder / custom_pages.FOLDER / referrals.FILE_NAME
         try:
             with path.open("rb") as file:
@@ -224,7 +224,7 @@ class _Draft:
         return text
 
     def _names(self, lang: str) -> set[str]:
-        """Return the existing pages in a language; any other file is a fault."""
+        """Return the names of the pages in a language, and record a fault for any other file."""
         folder = self.place.folder / custom_pages.FOLDER / lang
         try:
             files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -245,10 +245,10 @@ class _Draft:
 
 
 def held_id(folder: Path) -> str | None:
-    """Return the id of the site that the conversations in a site's folder belong to.
+    """Return the id of the site to which the stored conversations belong.
 
-    It is read from the database or, if that is from an older version, from a card made for the
-    site. None if neither has it.
+    The id is read from the database. If the database is from an older version, the id is read from
+    a card made for the site. Returns None if neither contains it.
     """
     known = inspect.site_of(folder / DATABASE)
     if known:
@@ -260,9 +260,10 @@ def held_id(folder: Path) -> str | None:
 
 
 def _close_doubles(drafts: Sequence[_Draft]) -> None:
-    """Close every site that claims the same host name or id as another.
+    """Close every site that has the same host name or id as another site.
 
-    Nobody can tell whose it is, and a reporter must never reach another organisation.
+    It is unclear which site should have the name, and a reporter must never reach another
+    organisation.
     """
     found: dict[tuple[str, str], list[_Draft]] = {}
     for draft in drafts:

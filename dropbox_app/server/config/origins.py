@@ -1,4 +1,4 @@
-"""The origins at which a site is reached, in the one form that a desk signs."""
+"""The origins at which a site is reached, in the canonical form that a desk signs."""
 
 import ipaddress
 import re
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from dropbox_app.server.errors import SettingsError
 
 HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-# To recognise, in wrong settings, the list and each text in it.
+# These find the lists of origins, and each string in them, in a faulty settings file.
 _LISTS = re.compile(r"^\s*(origins|desk_origins)\s*=\s*\[([^\]]*)", re.MULTILINE)
 _TEXTS = re.compile(r"""["']([^"'\n]{1,300})["']""")
 _NO_ORIGIN = "is not an origin such as https://drop.example.org"
@@ -20,7 +20,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def read(value: object) -> tuple[str, ...]:
     """Return the origins in a list from a settings file.
 
-    Raises SettingsError; its text begins after the name of the setting.
+    Raises SettingsError with a message that continues after the name of the setting.
     """
     if not isinstance(value, list) or not all(isinstance(o, str) for o in value):
         raise SettingsError(" must be a list of origins in quotes")
@@ -39,7 +39,7 @@ def hosts(origins: Sequence[str]) -> set[str]:
 
 
 def found_in(text: str, key: Literal["origins", "desk_origins"]) -> tuple[str, ...]:
-    """Return the origins that can be recognised in the text of a wrong settings file."""
+    """Return the origins that can be recognised in a faulty settings file."""
     found = []
     for named, listed in _LISTS.findall(text):
         for origin in _TEXTS.findall(listed) if named == key else ():
@@ -49,11 +49,11 @@ def found_in(text: str, key: Literal["origins", "desk_origins"]) -> tuple[str, .
 
 
 def check_origin(origin: str) -> str:
-    """Return an origin in the one form that a desk signs. Raises SettingsError with the reason.
+    """Return an origin in the canonical form that a desk signs.
 
-    The form is scheme://host[:port], in lower case, without a default port. Plain http is only for
-    onion services (Tor encrypts) and for this machine itself: elsewhere anyone on the network path
-    could read the traffic.
+    The form is scheme://host[:port], in lower case, without a default port. Plain http is allowed
+    only for onion services, which Tor encrypts, and for this machine itself. Elsewhere, anyone on
+    the network path could read the traffic. Raises SettingsError with the reason.
     """
     try:
         parts = urlsplit(origin)

@@ -1,7 +1,7 @@
 """The folders of a server's sites: the server's own folder, or ``sites/NAME/`` in it.
 
-Every site is a folder of the same form that holds all its own data: settings, cards, database,
-files and pages. A server with one site has it in the folder itself.
+All site folders have the same layout and hold all data of the site: settings, cards, database,
+files and pages. A server with one site may keep that site in its own folder.
 """
 
 import os
@@ -14,8 +14,8 @@ from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.store.sqlite import DATABASE, RESERVE
 
 SITES = "sites"
-RESTORING = ".restoring"  # where a restore works; while it exists, nothing is complete
-OWN = "."  # the name of the site in the folder itself
+RESTORING = ".restoring"  # the working folder of a restore; while it exists, the data is incomplete
+OWN = "."  # the name of the site that is kept in the server's own folder
 FORM = "1 to 40 characters from a-z, 0-9 and -"
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
@@ -23,20 +23,20 @@ _NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of a site, and the site's name on this server; no page shows that name."""
+    """The folder of a site, and the site's name on this server. No page shows that name."""
 
     name: str
     folder: Path
-    reserve: Path  # one for all sites of a server, because they share its disk
+    reserve: Path  # shared by all sites of a server, because they share its disk
 
 
 def own(folder: Path) -> Place:
-    """Return the place of the site that is in the folder itself."""
+    """Return the place of the site that is kept in the server's own folder."""
     return Place(OWN, folder, folder / RESERVE)
 
 
 def named(folder: Path, name: str) -> Place:
-    """Return the place of a site by its name, whether it exists or not. Raises SettingsError."""
+    """Return the place of a site, whether or not it exists. Raises SettingsError."""
     if name == OWN:
         return own(folder)
     if not _NAME.fullmatch(name):
@@ -45,11 +45,11 @@ def named(folder: Path, name: str) -> Place:
 
 
 def places(folder: Path) -> tuple[Place, ...]:
-    """Return every site of a server, the one in the folder itself first. Raises SettingsError."""
-    if os.path.exists(folder / RESTORING):  # for a closed folder the next line reports more
+    """Return every site; the one in the server's own folder comes first. Raises SettingsError."""
+    if os.path.exists(folder / RESTORING):  # the next line reports an unreadable folder
         raise SettingsError(f"{folder}: a restore was interrupted here; run it again")
     found = [named(folder, name) for name in names(folder) if _NAME.fullmatch(name)]
-    # Without settings it is still a site, though a broken one, if its database exists.
+    # A folder with a database but without settings is still a site, though a broken one.
     if not found or any(os.path.exists(folder / name) for name in (FILE_NAME, DATABASE)):
         found.insert(0, own(folder))
     return tuple(found)
@@ -73,9 +73,9 @@ def misnamed(folder: Path) -> list[str]:
 
 
 def chosen(folder: Path, name: str | None) -> Place:
-    """Return the site called ``name``; if none is given, that of the folder itself or the only one.
+    """Return the site called ``name``, or the default site if no name is given.
 
-    Raises SettingsError.
+    The default is the site in the server's own folder, or else the only site. Raises SettingsError.
     """
     known = {place.name: place for place in places(folder)}
     if name is not None:

@@ -1,8 +1,8 @@
-"""Referrals, the places to turn to besides the counsellor: the shipped list or the site's own.
+"""Referrals: the organisations to contact besides the counsellor.
 
-``content/referrals.toml`` in a site's folder replaces the whole list. It is read strictly, like all
-of the operator's files: an unknown key, an invalid number or a topic that the report form does not
-have is refused by name.
+``content/referrals.toml`` in a site's folder replaces the whole default list. Like all files of the
+operator, it is read strictly. An unknown key, an invalid number or a topic that the report form
+does not have is rejected by name.
 """
 
 import datetime
@@ -22,8 +22,8 @@ from dropbox_app.server.errors import ContentError
 FILE_NAME = "referrals.toml"
 MAX_BYTES = 16 * 1024
 MOST = 40  # entries
-LINES = 60  # over all topics: the page has the length of every other page before a session
-STALE = 365  # days after which an entry is to be checked again
+LINES = 60  # in all topics together; all pages before a session have the same length
+STALE = 365  # days after which an entry must be checked again
 # The answers to "what happened", in the order of the page.
 TOPICS = tuple(name for name in ANSWERS["topics"][1] if name not in ("other", "dont_know"))
 
@@ -33,7 +33,7 @@ _TEXTS = ("name", "nl", "en", "phone", "site")
 
 @dataclass(frozen=True)
 class Referral:
-    """A place to turn to. ``checked``: the day on which somebody last verified the entry."""
+    """One organisation to contact. ``checked`` is the day when somebody last verified the entry."""
 
     name: str
     topics: tuple[str, ...]
@@ -44,23 +44,23 @@ class Referral:
     checked: datetime.date | None = None
 
     def why(self, lang: str) -> str:
-        """Return the purpose of the place, in a language of the pages."""
+        """Return what the organisation is for, in a language of the pages."""
         return self.nl if lang == "nl" else self.en
 
     def stale(self, today: datetime.date) -> bool:
-        """Return whether it was never checked, or was checked more than STALE days ago."""
+        """Return whether the entry was never checked, or last checked more than STALE days ago."""
         return self.checked is None or (today - self.checked).days > STALE
 
 
 @dataclass(frozen=True)
 class Referrals:
-    """The list, and the day on which it was compiled."""
+    """The list of referrals, and the day on which it was compiled."""
 
     compiled: datetime.date
     entries: tuple[Referral, ...]
 
     def by_topic(self) -> dict[str, tuple[Referral, ...]]:
-        """Return every topic that has an entry, with its entries in the order of the list."""
+        """Return each topic that has entries, with its entries in the order of the list."""
         found = {
             topic: tuple(entry for entry in self.entries if topic in entry.topics)
             for topic in TOPICS
@@ -69,7 +69,7 @@ class Referrals:
 
 
 def unchecked(entries: Iterable[Referral]) -> Literal["", "some", "all"]:
-    """Return how many entries with a telephone or a site were never checked; "" for none."""
+    """Return whether "some" or "all" entries with a telephone or site were never checked, or ""."""
     told = [entry for entry in entries if entry.phone or entry.site]
     missing = [entry for entry in told if entry.checked is None]
     if not missing:
@@ -79,13 +79,13 @@ def unchecked(entries: Iterable[Referral]) -> Literal["", "some", "all"]:
 
 @functools.cache
 def shipped() -> Referrals:
-    """Return the list that comes with this program."""
+    """Return the default list, which comes with this program."""
     folder = importlib.resources.files("dropbox_app.server.config")
     return parse((folder / FILE_NAME).read_bytes(), FILE_NAME)
 
 
 def parse(raw: bytes, name: str) -> Referrals:
-    """Read a list; errors call the file ``name``. Raises ContentError."""
+    """Parse a list. Raises ContentError; its message uses ``name`` for the file."""
     if len(raw) > MAX_BYTES:
         raise ContentError(f"{name}: it may be at most {MAX_BYTES} bytes")
     try:

@@ -1,21 +1,21 @@
-"""The working days within which a counsellor answers, and everything that follows from them.
+"""The number of working days within which a counsellor answers, and the rules based on it.
 
 The pages promise an answer within ``response_days`` working days. A desk keeps that promise by
-fetching at least that often: the daily mail asks for it, ``site check`` and ``doctor`` report a
-late desk, and the pages say so after another GRACE working days without a fetch.
+fetching at least that often. The daily mail asks for it, and ``site check`` and ``doctor`` report a
+late desk. The pages mention it after another GRACE working days without a fetch.
 """
 
 import datetime
 
-GRACE = 2  # working days beyond the promise before the pages say that nobody has looked
+GRACE = 2  # working days after the promised ones before the pages say that nobody has looked
 
 
 def working_days(after: datetime.date, until: datetime.date) -> int:
-    """Return the number of days from Monday to Friday after one day, up to and including another.
+    """Return the number of weekdays after ``after``, up to and including ``until``.
 
-    Public holidays count as working days, since the server does not know them; so a desk may be
-    asked to fetch a day early, and the pages say weekdays where they count days. 0 if ``until`` is
-    not later.
+    Public holidays count as working days, because the server does not know them. A desk may
+    therefore be asked to fetch a day early, and the pages say "weekdays" where they count days.
+    Returns 0 if ``until`` is not later than ``after``.
     """
     days = max((until - after).days, 0)
     weeks, rest = divmod(days, 7)
@@ -24,17 +24,17 @@ def working_days(after: datetime.date, until: datetime.date) -> int:
 
 
 def due(last: datetime.date | None, today: datetime.date, promised: int) -> bool:
-    """Return whether a desk has to fetch today to keep the promise. ``last``: its last fetch."""
+    """Return whether a desk must fetch today to keep the promise. ``last`` is its last fetch."""
     return last is None or working_days(last, today) >= promised
 
 
 def late(last: datetime.date | None, today: datetime.date, promised: int) -> bool:
-    """Return whether a desk fetches less often than the site promises an answer."""
+    """Return whether a desk has missed the number of days in which the site promises an answer."""
     return last is None or working_days(last, today) > promised
 
 
 def quiet_for(promised: int) -> int:
-    """Return the number of full working days without a fetch after which the pages mention it."""
+    """Return how many full working days without a fetch may pass before the pages mention it."""
     return promised + GRACE
 
 

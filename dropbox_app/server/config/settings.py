@@ -1,7 +1,7 @@
-"""``site.toml``: the operator's settings of a site. Strict: a wrong setting is named.
+"""The operator's settings of a site, read strictly from ``site.toml``.
 
-Nothing is guessed: an unknown key, a wrong type or an origin in another form than a desk signs is
-refused with the file, the line, the key and the expected value.
+Nothing is guessed. An unknown key, a wrong type or an origin that is not in the form that a desk
+signs is rejected with the file, the line, the key and the expected value.
 """
 
 import datetime
@@ -25,7 +25,7 @@ from dropbox_app.server.store.files import read_small
 
 FILE_NAME = "site.toml"
 MIB = 1024 * 1024
-MAX_CHARACTERS = 16 * 1024  # of the file; init writes a quarter of that
+MAX_CHARACTERS = 16 * 1024  # of the file; ``init`` writes a quarter of that
 
 MOST_NUMBERS = 6
 
@@ -33,7 +33,7 @@ TELEPHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,28}[0-9]")
 _AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)")
 
 
-BACKUPS_KEPT = 14  # days; fewer if a site's setting says so
+BACKUPS_KEPT = 14  # days; fewer if a site's setting is lower
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Retention:
     """Lifetimes in days (SPEC section 9)."""
 
     reporter_items: int = 30  # after each addressed counsellor has fetched it
-    counsellor_items: int = 90  # the same, for a counsellor's messages
+    counsellor_items: int = 90  # likewise, for a counsellor's messages
     unfetched: int = 180  # at most, while a counsellor has not fetched it
-    idle: int = 90  # a mailbox after the last addition
-    notice: int = 14  # from when the page announces the end
-    absence: int = 30  # a mailbox after an announced absence that would outlive it
-    silent_desk: int = 14  # no fetch for this long: the desk may not come back
-    withdrawn_ids: int = 31  # longer than any backup lives
-    backup: int = 30  # at most, wherever a copy is
+    idle: int = 90  # from the last addition to a mailbox until it expires
+    notice: int = 14  # from the first announcement on the page until the mailbox expires
+    absence: int = 30  # from the end of an announced absence, if the mailbox would expire during it
+    silent_desk: int = 14  # after this long without a fetch, the counsellor may not come back
+    withdrawn_ids: int = 31  # longer than any backup is kept
+    backup: int = 30  # at most, wherever a copy is kept
 
     @property
     def backups_kept(self) -> int:
-        """How many days the server keeps its own backups while newer ones are made."""
+        """Return how many days the server keeps its own backups while newer ones are made."""
         return min(BACKUPS_KEPT, self.backup)
 
 
@@ -64,19 +64,19 @@ class Limits:
     file: int = 100 * MIB  # an attachment before it is sealed
     files_per_message: int = 10
     mailbox_bytes: int = 1024 * MIB
-    # For all messages of one mailbox, half for the reporter and half for the counsellors: neither
-    # side can silence the other, and a page that shows them all stays within bounds.
-    messages: int = 500  # a number
+    # These two limit all messages of a mailbox together. Half is for the reporter and half for the
+    # counsellors, so neither side can silence the other. They also limit the size of the page.
+    messages: int = 500  # a count, not bytes
     message_bytes: int = 8 * MIB
     site_bytes: int = 10 * 1024 * MIB
-    # Free bytes on the disk; below it no text from reporters is accepted, below twice as much no
-    # files, and below half of it no answers.
+    # The free disk space in bytes that reporters' texts require. Files require twice as much, and
+    # answers half as much.
     free_bytes: int = 256 * MIB
 
 
 @dataclass(frozen=True)
 class Crisis:
-    """A number to call in an emergency, and its purpose in each language."""
+    """An emergency number, and its purpose in each language."""
 
     number: str
     nl: str
@@ -89,7 +89,7 @@ class Crisis:
 
 @dataclass(frozen=True)
 class OtherContact:
-    """Somebody to call about the counsellors themselves; both fields are empty if there is none."""
+    """A person to call about the counsellors themselves. Both fields are empty if there is none."""
 
     name: str = ""
     phone: str = ""
@@ -100,7 +100,7 @@ class OtherContact:
 
 @dataclass(frozen=True)
 class Own:
-    """The telephone number of one counsellor. ``card``: the name of the card file."""
+    """The telephone number of one counsellor. ``card`` is the name of the card file."""
 
     card: str
     phone: str
@@ -109,9 +109,10 @@ class Own:
 
 @dataclass(frozen=True)
 class Law:
-    """The text on the law: its source, its author, and who read it.
+    """The text on the law: its source, its author, and the person who read it.
 
-    ``author`` wrote the site's own text; ``read_by`` and ``read_on`` concern the text shown.
+    ``author`` wrote the site's own text. ``read_by`` and ``read_on`` concern the text that is
+    shown.
     """
 
     draft: str = DRAFTS[0]
@@ -124,28 +125,28 @@ class Law:
 class Settings:
     """The operator's settings of a site, as the reporter's pages show them."""
 
-    site: str  # 16 random bytes in hex, made by init; it is part of every code
-    name: str  # the organisation
-    origins: tuple[str, ...]  # where the site is reached: scheme://host[:port]
-    desk_origins: tuple[str, ...] = ()  # where desks reach it; if empty, at ``origins``
-    run_by: str = ""  # who runs the server
+    site: str  # 16 random bytes in hex, generated by ``init``; part of every code
+    name: str  # the name of the organisation
+    origins: tuple[str, ...]  # the addresses of the site: scheme://host[:port]
+    desk_origins: tuple[str, ...] = ()  # the addresses for desks; if empty, ``origins``
+    run_by: str = ""  # the person or organisation that runs the server
     run_by_is_employer: bool = False
     controller: str = ""  # the controller of the personal data, as the privacy page names them
     phone: str = ""  # the counsellor's telephone
     hours: str = ""
-    telephones: tuple[Own, ...] = ()  # counsellors who have a telephone of their own
+    telephones: tuple[Own, ...] = ()  # counsellors with their own telephone number
     other_contact: OtherContact = field(default_factory=OtherContact)
     languages: tuple[str, ...] = ALWAYS  # of the pages
     leave_to: str = "https://www.wikipedia.org/"
-    response_days: int = 2  # working days: the one clock, see ``response``
-    crisis: tuple[Crisis, ...] = ()  # empty: the numbers in the catalogues
+    response_days: int = 2  # working days within which a counsellor answers, see ``response``
+    crisis: tuple[Crisis, ...] = ()  # if empty, the numbers in the catalogues
     law: Law = field(default_factory=Law)
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
 
 
 def read(folder: Path) -> Settings:
-    """Read a folder's settings. Raises SettingsError naming the file, the key and its form."""
+    """Read a folder's settings. Raises SettingsError with file, key and expected form."""
     return parse(text_of(folder), folder / FILE_NAME)
 
 
@@ -166,8 +167,8 @@ def text_of(folder: Path) -> str:
 
 
 def parse(text: str, path: Path) -> Settings:
-    """Parse the text of a settings file; ``path`` is used in errors. Raises SettingsError."""
-    if len(text) > MAX_CHARACTERS:  # some short texts would keep the parser busy for a long time
+    """Parse the text of a settings file. Raises SettingsError; its message names ``path``."""
+    if len(text) > MAX_CHARACTERS:  # some short texts keep the parser busy for a long time
         raise SettingsError(f"{path}: it may be at most {MAX_CHARACTERS} characters")
     try:
         values = tomllib.loads(text)
@@ -176,7 +177,7 @@ def parse(text: str, path: Path) -> Settings:
         at = _AT_LINE.search(said)
         where = f"{path}, line {at[1]}" if at else str(path)
         raise SettingsError(f"{where}: this is not valid TOML: {_AT_LINE.sub('', said)}") from None
-    except (RecursionError, ValueError):  # the latter of a number with thousands of digits
+    except (RecursionError, ValueError):  # ValueError: a number with thousands of digits
         raise SettingsError(
             f"{path}: this is not valid TOML: it is nested too deeply, or a number is too long"
         ) from None
@@ -189,7 +190,7 @@ def parse(text: str, path: Path) -> Settings:
 
 
 def line_of(key: str, text: str) -> int:
-    """Return the line that sets ``table.key``; 0 if none is found."""
+    """Return the number of the line that sets ``table.key``; 0 if there is none."""
     table = ""
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.strip()
@@ -204,7 +205,7 @@ def line_of(key: str, text: str) -> int:
 
 
 def _host_of(address: str) -> bool:
-    """Return whether an address names a host."""
+    """Return whether an address contains a host name."""
     try:
         return origins.HOST.fullmatch(urlsplit(address).hostname or "") is not None
     except ValueError:

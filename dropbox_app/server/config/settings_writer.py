@@ -1,4 +1,4 @@
-"""Writes ``site.toml``: a new one for ``init``, or an existing one with other origins."""
+"""Write ``site.toml``: a new file for ``init``, or an existing file with other origins."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def with_origins(
     public: Sequence[str] | None = None,
     desks: Sequence[str] | None = None,
 ) -> str:
-    """Return the same settings with other origins; comments are kept where possible.
+    """Return the same settings with other origins. Comments are kept where possible.
 
     Raises SettingsError for an invalid origin.
     """
@@ -29,7 +29,7 @@ def with_origins(
     for key, wanted in (("origins", public), ("desk_origins", desks)):
         if wanted is not None:
             changed = _with_list(changed, key, wanted)
-    # An IPv6 address has brackets of its own; then the file is written as init writes it.
+    # An IPv6 address contains brackets. In that case the file is rewritten as ``init`` writes it.
     try:
         if parse(changed, path) == after:
             return changed
@@ -45,12 +45,12 @@ def _with_list(text: str, key: str, wanted: Sequence[str]) -> str:
     there = re.compile(rf"^{key}\s*=\s*\[[^\]]*\]", re.MULTILINE)
     if there.search(text):
         return there.sub(lambda _: line, text, count=1)
-    # The file is of an older version.
+    # The file was written by an older version and lacks this key.
     return re.sub(r"^origins\s*=", lambda found: f"{line}\n{found[0]}", text, count=1, flags=re.M)
 
 
 def write(settings: Settings) -> str:
-    """Return ``site.toml`` as `init` writes it: every setting, with its purpose."""
+    """Return ``site.toml`` as ``init`` writes it: every setting with an explanation."""
     texts = {"site": settings.site, "name": settings.name, "run_by": settings.run_by}
     texts |= {"controller": settings.controller, "phone": settings.phone}
     texts |= {"hours": settings.hours, "leave_to": settings.leave_to}

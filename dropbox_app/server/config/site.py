@@ -1,10 +1,9 @@
 """One organisation's site: its settings and its counsellors' cards, from one folder.
 
-The folder holds ``site.toml``, ``cards/``, ``retired``, ``klankbord.db``, ``files/`` and
-``withdrawn``, and ``ended`` once the site was retired. Settings are read once, at start, and
-strictly: a wrong one is named, and nothing is guessed. Cards are read again on every call, since
-another worker or the operator may have changed them. A card file in use is the pin of its identity
-(SPEC section 3).
+The folder contains ``site.toml``, ``cards/``, ``retired``, ``klankbord.db``, ``files/`` and
+``withdrawn``. It also contains ``ended`` if the site is closed to new reports. Settings are read
+strictly and only once, at start. Cards are read again on every call, because another worker or the
+operator may have changed them. A card file in use pins its identity (SPEC section 3).
 """
 
 import datetime
@@ -28,17 +27,17 @@ from dropbox_app.server.store.write_lock import Turns
 __all__ = ["Limits", "NamedCard", "Retention", "Settings", "Site", "load"]
 
 CARDS = "cards"
-ENDED = "ended"  # the day since which a site accepts no new report
+ENDED = "ended"  # the file with the day since which the site accepts no new reports
 RETIRED = "retired"  # lines ``IDENTITY YYYY-MM-DD``, identities in base64
 
-PARSED = 100  # parsed cards of all sites that a process keeps; each takes about 40 KB
+PARSED = 100  # parsed cards that a process keeps for all sites; each takes about 40 KB
 
 CARD_NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 
 @dataclass(frozen=True)
 class NamedCard:
-    """A card in use and the name of its file, without ``.card``."""
+    """A card in use, and the name of its file without ``.card``."""
 
     file_name: str
     card: Card
@@ -50,35 +49,35 @@ class Site:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
-        # Locked against other processes that change cards: a retired card must not come back.
+        # Other processes cannot change cards while this is locked: a retired card must not return.
         self._turns = Turns(folder / CARDS)
 
     def cards(self) -> tuple[NamedCard, ...]:
-        """Return every pinned counsellor's card, by file name. Broken files are in ``faults``."""
+        """Return all pinned counsellors' cards, by file name, without the broken ones."""
         return tuple(NamedCard(n, c) for n, c in self._read() if isinstance(c, Card))
 
     def faults(self) -> tuple[tuple[str, str], ...]:
-        """Return the card files that cannot be used, each with the reason."""
+        """Return the unusable card files, each with the reason."""
         return tuple((n, c) for n, c in self._read() if isinstance(c, str))
 
     def begun(self) -> bool:
-        """Return whether there is or was a card, valid or not; if not, the site is not open yet."""
+        """Return whether the site has ever had a card; if not, it is not open yet."""
         return bool(self.cards() or self.faults() or self._retired())
 
     def ended(self) -> str:
-        """Return the day since which the site accepts no new report; "" if it accepts them."""
+        """Return the day since which the site accepts no new reports; "" if it accepts them."""
         try:
             return (self.folder / ENDED).read_text("ascii", errors="replace").strip() or "long ago"
         except FileNotFoundError:
             return ""
 
     def end(self, day: datetime.date) -> None:
-        """Accept no new report from now on. Conversations continue until their terms end."""
+        """Stop accepting new reports. Existing conversations continue until they expire."""
         if not self.ended():
             replace_whole(self.folder / ENDED, f"{day}\n".encode("ascii"), day)
 
     def open_cards(self, day: datetime.date) -> tuple[Card, ...]:
-        """Return the cards that can be sealed to on ``day``."""
+        """Return the cards to which a message can be sealed on ``day``."""
         return tuple(c.card for c in self.cards() if c.card.sealing_key(day) is not None)
 
     def card_of(self, identity: VerifyKey) -> NamedCard | None:
@@ -86,14 +85,14 @@ class Site:
         return next((c for c in self.cards() if c.card.identity == identity), None)
 
     def pin(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """Put in use a card that the operator has confirmed. Raises CardError, StoreBusy."""
+        """Put a card into use that the operator has confirmed. Raises CardError, StoreBusy."""
         with self._turns.taken():
             card = self.check_new(name, raw, day)
             self._write(name, raw, day)
             return card
 
     def check_new(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """Return the card if ``pin`` would accept it; raise the error of ``pin`` otherwise."""
+        """Return the card if ``pin`` would accept it; otherwise raise the same error as ``pin``."""
         if not CARD_NAME.fullmatch(name):
             raise CardError("the name of a card must be 1 to 40 characters from a-z, 0-9 and -")
         card = cards.parse(raw)
@@ -115,13 +114,16 @@ class Site:
         return card
 
     def update(self, identity: VerifyKey, raw: bytes, day: datetime.date) -> Card:
-        """Replace a pinned counsellor's card with a newer one; raise CardError (SPEC section 3)."""
+        """Replace a pinned counsellor's card with a newer one (SPEC section 3).
+
+        Raises CardError.
+        """
         with self._turns.taken():
             known = self.card_of(identity)
             if known is None:
                 raise CardError("this counsellor has no card here")
             card = cards.accept(raw, site=self.settings.site, pinned=identity, current=known.card)
-            # A card that keeps its name is renewed whatever the names of the others.
+            # A card that keeps its name is renewed, even if another card has that name.
             if _folded(card.name) != _folded(known.card.name):
                 self._check_name(card)
             if card.raw != known.card.raw:
@@ -129,16 +131,16 @@ class Site:
             return card
 
     def retire(self, name: str, day: datetime.date | None = None) -> None:
-        """End a card immediately: its counsellor can no longer be written to, nor fetch.
+        """Retire a card immediately. Nobody can write to its counsellor, and the desk cannot fetch.
 
-        Its identity is never accepted again: anyone who holds a lost or stolen desk could read with
-        it.
+        The identity is never accepted again, because the holder of a lost or stolen desk could use
+        it to read messages.
         """
         with self._turns.taken():
             if not CARD_NAME.fullmatch(name) or not self._path(name).exists():
                 raise CardError(f"there is no card called {name}")
-            # The owner of a broken card is unknown; retiring a counsellor's second card ends
-            # nothing.
+            # The owner of a broken card is unknown, so no identity is retired with it. Likewise
+            # when a counsellor has a second card.
             known = next((c.card for c in self.cards() if c.file_name == name), None)
             if known is not None:
                 day = day or datetime.datetime.now(datetime.UTC).date()
@@ -149,7 +151,7 @@ class Site:
             sync_folder(self.folder / CARDS)
 
     def _check_name(self, card: Card) -> None:
-        """Refuse a name that a colleague has, because reporters rely on names."""
+        """Reject a name that another counsellor has, because reporters rely on names."""
         for other in self.cards():
             if other.card.identity != card.identity and _folded(other.card.name) == _folded(
                 card.name
@@ -157,7 +159,7 @@ class Site:
                 raise CardError(f"another counsellor here has that name: {other.file_name}")
 
     def _retired(self) -> dict[str, str]:
-        """Return every retired identity and its day."""
+        """Return the retired identities and the day of each."""
         try:
             text = (self.folder / RETIRED).read_text("ascii", errors="ignore")
         except FileNotFoundError:
@@ -178,7 +180,7 @@ class Site:
                 with open_untouched(self.folder / CARDS / name) as file:
                     raw = file.read(cards.MAX_BYTES + 1)
             except FileNotFoundError:
-                continue  # retired this moment
+                continue  # the card was retired after the folder was listed
             except OSError as error:
                 yield name.removesuffix(".card"), f"it cannot be read: {error.strerror}"
                 continue
@@ -191,13 +193,13 @@ class Site:
             yield name.removesuffix(".card"), card
 
     def _write(self, name: str, raw: bytes, day: datetime.date) -> None:
-        """Replace a card file atomically, with times no finer than the day."""
+        """Replace a card file atomically; its times are rounded to the day."""
         replace_whole(self._path(name), raw, day)
 
 
 @functools.lru_cache(maxsize=PARSED)
 def _parse(name: str, raw: bytes, site: str) -> Card | str:
-    """Parse each card content once, because parsing takes some milliseconds."""
+    """Parse each card once and cache the result, because parsing takes some milliseconds."""
     if not CARD_NAME.fullmatch(name):
         return "the name of a card must be 1 to 40 characters from a-z, 0-9 and -"
     try:

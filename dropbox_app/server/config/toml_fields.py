@@ -1,4 +1,4 @@
-"""Validates values of a TOML file. Errors name the key."""
+"""Validate values from a TOML file. Errors name the key."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Wrong(Exception):
-    """A wrong value: its key, as ``table.key``, and the expected value."""
+    """Raised for a wrong value, with its key as ``table.key`` and the expected value."""
 
     def __init__(self, key: str, said: str) -> None:
         super().__init__(said)
@@ -19,7 +19,7 @@ class Wrong(Exception):
 
 
 def only_known(values: Mapping[str, Any], known: set[str], table: str = "") -> None:
-    """Raise Wrong for a key that is not among these."""
+    """Raise Wrong for a key that is not in ``known``."""
     for key in values:
         if key not in known:
             raise Wrong(
@@ -29,14 +29,14 @@ def only_known(values: Mapping[str, Any], known: set[str], table: str = "") -> N
 
 
 def whole_number(value: object, key: str) -> int:
-    """Return a whole number of at least 1. Raises Wrong."""
+    """Return ``value`` if it is a whole number of at least 1. Raises Wrong."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**53:
         raise Wrong(key, f"{key} must be a whole number of at least 1")
     return value
 
 
 def one_line(value: object, key: str, called: str = "") -> str:
-    """Return one line of visible text; errors call it ``called``. Raises Wrong."""
+    """Return ``value`` if it is one line of visible text. Raises Wrong, naming it ``called``."""
     called = called or key
     if not isinstance(value, str):
         raise Wrong(key, f"{called} must be text in quotes")
@@ -48,6 +48,6 @@ def one_line(value: object, key: str, called: str = "") -> str:
 
 
 def string(text: str) -> str:
-    """Return a TOML basic string; a control character is escaped so that reading names the key."""
+    """Return a TOML string. Control characters are escaped, so that a later read names the key."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + '"'

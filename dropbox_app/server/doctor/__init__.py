@@ -1,1 +1,1 @@
-"""Checks a server and its host without changing anything."""
+"""Checks of a server and its host, which change nothing."""

@@ -1,4 +1,4 @@
-"""``klankbord-server doctor`` checks the server and explains how to fix faults. It changes nothing.
+"""``klankbord-server doctor``: check the server and explain how to fix faults. Changes nothing.
 
 This module checks the sites and backups in a server's folder. ``machine`` checks the host, and
 ``visit`` opens the sites as a visitor does.
@@ -30,12 +30,12 @@ from dropbox_app.server.store.files import open_untouched
 from dropbox_app.server.store.inspect import Look
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 
-SOON = 30  # days; a desk that fetches renews its card long before that
+SOON = 30  # days; a desk that fetches renews its card long before this
 BACKUPS = "see Backups in deploy/guide/routine.md"
 OWN_ACCOUNT = "run as the server's own account"
 TO_READ = "let somebody read or check it; see deploy/guide/extras.md"
-BUILT = datetime.date(2026, 1, 1)  # a correct clock is never before the program
-SHOWN = 3  # shown of many files with the same fault
+BUILT = datetime.date(2026, 1, 1)  # a correct clock is never earlier than the program's release
+SHOWN = 3  # the number of files with the same fault to list
 
 
 def examine(
@@ -43,7 +43,7 @@ def examine(
 ) -> tuple[Finding, ...]:
     """Check a server's folder and its host: all sites, or only the one called ``name``.
 
-    ``root``: where the machine's own files begin.
+    ``root`` is the root of the host's own files.
     """
     try:
         with account.as_owner(folder):
@@ -107,7 +107,7 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
 def _settings(
     place: Place, read: Reading, known: ReadSite | None, today: datetime.date
 ) -> Iterator[Finding]:
-    """Yield the faults of a site's settings and texts. ``known``: None if it is closed."""
+    """Yield the faults of a site's settings and texts. ``known`` is None if the site is closed."""
     name, folder = place.name, place.folder
     for fault in read.faults:
         if fault.site == name:
@@ -163,7 +163,7 @@ def _database_repair(folder: Path) -> str:
 
 
 def _access(folder: Path, name: str) -> Iterator[Finding]:
-    """Check that the server's own account can read every file and that no other account can."""
+    """Check that the server's own account, and no other, can read every file."""
     owner = folder.stat().st_uid
     open_to, of_others = [], []
     try:
@@ -193,7 +193,7 @@ def _access(folder: Path, name: str) -> Iterator[Finding]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield a site's folder and everything in it, without the other sites."""
+    """Yield a site's folder and everything in it, except the other sites."""
     left = [folder]
     while left:
         path = left.pop()
@@ -202,7 +202,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             try:
                 inside = sorted(os.listdir(path), reverse=True)
             except FileNotFoundError:
-                continue  # removed this moment
+                continue  # removed after the folder was listed
             except OSError:
                 raise Unseen(path) from None
             left += [path / name for name in inside]
@@ -211,7 +211,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _written(path: Path) -> datetime.date:
-    """Return the day of a file; the server stores no finer time."""
+    """Return the day of a file's last change. The server stores no finer time."""
     return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
 
 
@@ -325,7 +325,7 @@ def _backups(folder: Path, place: Path, read: Reading, today: datetime.date) -> 
             f"backup-key, then backup each day; {BACKUPS}",
         )  # fmt: skip
     elif not kept:
-        # The key was made or restored on this day: the timer has not run since.
+        # If the key was made or restored recently, the timer has not run since.
         young = (today - _written(folder / directory.KEY)).days < directory.SOON
         yield (note if young else wrong)(
             "backups", "there is none" + (" yet" if young else ""),
@@ -342,7 +342,7 @@ def _backups(folder: Path, place: Path, read: Reading, today: datetime.date) -> 
 
 
 def _mail(around: Machine) -> Iterator[Finding]:
-    """Check the daily mail to counsellors, if there is one, without naming a status or a person."""
+    """Check the daily mail, if it is set up, without naming a status or a person."""
     place = around.path(str(sent_log.PLACE))
     late = sent_log.late(place, around.today) if place.is_dir() else ""
     yield _verdict(

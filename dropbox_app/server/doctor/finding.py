@@ -1,4 +1,4 @@
-"""The findings of ``doctor``: what was checked, its state, and how to repair it."""
+"""The findings of ``doctor``: the check, its result, and how to fix a problem."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,9 +8,10 @@ from typing import Literal
 
 from dropbox_app.server.errors import visible
 
-# Every name that a finding can have. Scripts depend on them: they do not change within version 0.
+# Every name that a finding can have. Scripts depend on them, so they do not change within version
+# 0.
 Check = Literal[
-    # of a site
+    # checks of a site
     "settings",
     "access",
     "database",
@@ -22,12 +23,12 @@ Check = Literal[
     "counsellors",
     "cards",
     "desks",
-    # of the server
+    # checks of the server
     "sites",
     "backups",
     "backup files",
     "daily mail",
-    # of the machine
+    # checks of the host
     "secrets",
     "swap",
     "core dumps",
@@ -44,7 +45,7 @@ Check = Literal[
     "machine clock",
     "system",
     "versions",
-    # with --visit
+    # checks with --visit
     "visit",
 ]
 
@@ -54,10 +55,11 @@ State = Literal["fine", "note", "wrong", "unseen"]
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check. A ``note`` is for the operator to judge.
+    """The result of one check.
 
-    ``unseen`` means that it could not be checked, with the reason. Neither changes the exit code.
-    ``site`` is empty for findings about the server or the machine.
+    The operator decides whether a ``note`` is a problem. ``unseen`` means that something could not
+    be checked; the finding gives the reason. Neither changes the exit code. ``site`` is "" for
+    findings about the server or the host.
     """
 
     check: Check
@@ -83,27 +85,27 @@ FIELDS = tuple(field.name for field in fields(Finding))
 
 
 def fine(check: Check, site: str = "") -> Finding:
-    """Return a finding that nothing is wrong."""
+    """Return a finding that the check found no problem."""
     return Finding(check, site, "fine")
 
 
 def note(check: Check, fault: str, repair: str, site: str = "") -> Finding:
-    """Return a finding for the operator to judge."""
+    """Return a finding that the operator has to judge."""
     return Finding(check, site, "note", fault, repair)
 
 
 def wrong(check: Check, fault: str, repair: str, site: str = "") -> Finding:
-    """Return a finding that must be repaired."""
+    """Return a finding that the operator has to fix."""
     return Finding(check, site, "wrong", fault, repair)
 
 
 def unseen(check: Check, fault: str, repair: str, site: str = "") -> Finding:
-    """Return a finding that could not be checked."""
+    """Return a finding that the check was not possible."""
     return Finding(check, site, "unseen", fault, repair)
 
 
 def total(findings: Iterable[Finding]) -> str:
-    """Return one line for a person: how many findings there are of each state."""
+    """Return one line for a person with the number of findings in each state."""
     number = Counter(finding.state for finding in findings)
     return (
         f"{number['fine']} fine, {number['note']} note{'s'[: number['note'] != 1]}, "
@@ -112,7 +114,7 @@ def total(findings: Iterable[Finding]) -> str:
 
 
 class Unseen(Exception):
-    """This account may not read something."""
+    """Raised if this account has no permission to read something."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(str(path))
@@ -120,4 +122,4 @@ class Unseen(Exception):
 
 
 class NoAnswer(Exception):
-    """A program on the host gave no usable answer. The text names the program and the reason."""
+    """Raised if a program on the host gives no usable answer. The text names it and the reason."""

@@ -1,4 +1,4 @@
-"""Runs a program of the host, with a limit on time and output."""
+"""Run a program of the host, with limits on time and output."""
 
 import os
 import selectors
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from dropbox_app.server.doctor.finding import NoAnswer
 
-SECONDS = 10.0  # for one answer
-MOST = 4 * 1024 * 1024  # bytes of one answer
-# The machine's own programs, whatever PATH says: doctor may run as root.
+SECONDS = 10.0  # seconds to wait for the output
+MOST = 4 * 1024 * 1024  # maximum bytes of output
+# Use the system's own programs, regardless of PATH, because doctor may run as root.
 FOLDERS = ("usr/bin", "usr/sbin", "bin", "sbin")
 
 
 def run(root: Path, words: tuple[str, ...], codes: tuple[int, ...] = (0,)) -> str:
-    """Run a program found below ``root`` and return what it printed. Raises NoAnswer."""
+    """Run a program found below ``root`` and return its output. Raises NoAnswer."""
     name = words[0]
     places = [root / folder / name for folder in FOLDERS]
     program = next((str(place) for place in places if os.access(place, os.X_OK)), None)
@@ -39,7 +39,7 @@ def run(root: Path, words: tuple[str, ...], codes: tuple[int, ...] = (0,)) -> st
         said = _read(started, name)
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(started.pid, signal.SIGKILL)  # it may have started others
+            os.killpg(started.pid, signal.SIGKILL)  # it may have started other processes
         code = started.wait()
         if started.stdout:
             started.stdout.close()
@@ -52,7 +52,7 @@ def _read(started: "subprocess.Popen[bytes]", name: str) -> bytes:
     end = time.monotonic() + SECONDS
     said = b""
     with selectors.DefaultSelector() as waiting:
-        assert started.stdout is not None  # noqa: S101 - a pipe was asked for
+        assert started.stdout is not None  # noqa: S101 - opened as a pipe above
         waiting.register(started.stdout, selectors.EVENT_READ)
         while waiting.select(max(0.0, end - time.monotonic())):
             piece = os.read(started.stdout.fileno(), 65_536)

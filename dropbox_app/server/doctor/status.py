@@ -1,7 +1,7 @@
-"""Today's status of a server in a few lines: the output of ``klankbord-server status``.
+"""The status of a server in a few lines: the output of ``klankbord-server status``.
 
-``doctor`` looks for faults and says how to repair them; this module reports the current state. It
-reports nothing about reporters: not the number of conversations or messages, nor their days. It
+``doctor`` looks for faults and explains how to fix them. This module reports the current state. It
+reports nothing about reporters: neither the number of conversations or messages, nor their days. It
 stores nothing and changes nothing.
 """
 
@@ -31,19 +31,22 @@ _UNSEEN = "this account may not look"
 
 @dataclass
 class SiteStatus:
-    """One site. ``desks``: the day of each desk's last fetch by card name; empty for none yet."""
+    """One site. ``desks`` maps each card name to the day of its last fetch, or "" for none."""
 
     name: str
     organisation: str
     open: bool
-    why: str  # the reason why it is not open or purging waits; empty if all is well
+    why: str  # the reason why the site is closed or purging waits; "" if neither
     desks: dict[str, str] = field(default_factory=dict)
-    upkeep: str = ""  # the day of the next one; empty where it waits or is not known
+    upkeep: str = ""  # the day of the next upkeep; "" if it waits or is unknown
 
 
 @dataclass
 class Status:
-    """A server. Days are YYYY-MM-DD of UTC; empty where there is none or it cannot be seen."""
+    """The status of a server.
+
+    Days are YYYY-MM-DD in UTC, or "" if there is none or it is hidden.
+    """
 
     version: str
     sites: list[SiteStatus]
@@ -51,21 +54,21 @@ class Status:
     backup_said: str
     mail: str
     mail_said: str
-    free: int  # bytes of the disk
-    bound: int  # bytes that must stay free: below it nothing new is accepted
+    free: int  # free bytes of the disk
+    bound: int  # bytes that must stay free; below this, nothing new is accepted
     certificate: str
     certificate_said: str
     wrong: list[str]  # the faults that make the exit code 1
 
     def values(self) -> dict[str, object]:
-        """Return the status for a program."""
+        """Return the status as data for a program."""
         return asdict(self)
 
 
 def of(folder: Path, today: datetime.date, version: str, root: Path) -> Status:
-    """Read the status of a server's folder. ``root``: where the machine's own files begin.
+    """Read the status of a server's folder. ``root`` is the root of the host's own files.
 
-    Raises SettingsError if there is no server.
+    Raises SettingsError if the folder contains no server.
     """
     places = paths.places(folder)
     if not folder.is_dir():
@@ -119,7 +122,7 @@ def _site(known: ReadSite, today: datetime.date) -> SiteStatus:
 
 
 def _backup(folder: Path, today: datetime.date) -> tuple[str, str, str]:
-    """Return the day of the newest backup, a sentence about it, and its fault, if any."""
+    """Return the day of the newest backup, a sentence about it, and its fault or ""."""
     try:
         kept = directory.kept(folder / directory.FOLDER)
         keyed = (folder / directory.KEY).exists()
@@ -134,7 +137,7 @@ def _backup(folder: Path, today: datetime.date) -> tuple[str, str, str]:
 
 
 def _mail(machine: Machine) -> tuple[str, str, str]:
-    """Return the same for the daily mail; the day is the last on which every mail was sent."""
+    """Return the last day when all mails were sent, a sentence about it, and its fault or ""."""
     place = machine.path(str(sent_log.PLACE))
     if not place.is_dir():
         return "", "off", ""
@@ -147,7 +150,7 @@ def _mail(machine: Machine) -> tuple[str, str, str]:
 
 
 def _certificate(machine: Machine) -> tuple[str, str, str]:
-    """Return the same for the domain's certificate; the day is its last one."""
+    """Return the last day of the domain's certificate, a sentence about it, and its fault or ""."""
     words = ("openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in", CERTIFICATE)
     try:
         found = re.fullmatch(r"notAfter=(\d{4}-\d\d-\d\d) .*\n?", machine.ask(*words))

@@ -1,7 +1,8 @@
-"""``doctor --visit``: visits each site as a visitor does, and checks the responses.
+"""``doctor --visit``: open each site as a visitor does, and check the responses.
 
-The only part of ``doctor`` that uses a network: it connects to the addresses in the settings and,
-with ``--socks``, to Tor on this machine. It requests public pages, and sends and keeps nothing.
+This is the only part of ``doctor`` that uses a network. It connects to the addresses in the
+settings and, with ``--socks``, to Tor on this machine. It requests public pages, and neither sends
+nor stores anything.
 """
 
 import os
@@ -29,25 +30,25 @@ from dropbox_app.server.web.security_headers import HEADERS, HSTS
 
 BOX = "run/klankbord/app.sock"
 PATIENCE = 60  # seconds; Tor may be slow
-LONGEST = 180  # seconds for a whole page
-MOST = 1024 * 1024  # bytes; far more than a page has
-PAGES = ("/nl/", "/nl/safety")  # of one length
-EXPIRES = 14  # days before a certificate ends; it is renewed long before that
+LONGEST = 180  # seconds for an entire page
+MOST = 1024 * 1024  # bytes; far more than any page has
+PAGES = ("/nl/", "/nl/safety")  # two pages of the same length
+EXPIRES = 14  # days before a certificate expires; it is renewed long before that
 # Headers that reveal this machine, a visit or a page, or that only a web server adds.
 NEVER = ("Via", "Set-Cookie", "ETag", "Last-Modified", "Content-Encoding", "X-Powered-By", "Age")
-OF_GUNICORN = ("Server", "Date")  # nginx takes these two out
+OF_GUNICORN = ("Server", "Date")  # nginx removes these two
 _MEND = "; see Serve in deploy/guide/by-hand.md"
 
 Pool = Callable[[httpcore.NetworkBackend], httpcore.ConnectionPool]
-Answer = tuple[int, Message, int]  # status, headers, bytes of the body
+Answer = tuple[int, Message, int]  # status, headers, length of the body in bytes
 
 
 def visit(
     read: Reading, name: str | None, box: Path, socks: tuple[str, int] | None
 ) -> Iterator[Finding]:
-    """Visit every site, or the one with this name, at all its addresses.
+    """Visit every site, or only the one called ``name``, at all its addresses.
 
-    ``socks``: a SOCKS port of Tor. ``box``: the server's own socket file.
+    ``socks`` is a SOCKS port of Tor. ``box`` is the server's own socket file.
     """
     for site in read.sites:
         if name in (None, site.place.name):
@@ -91,7 +92,7 @@ def _to_socket(path: Path) -> Pool:
 
 
 def _through_tor(host: str, port: int) -> Pool:
-    """Return a proxy for this name: Tor resolves it, and uses a separate circuit for each name."""
+    """Return a proxy for this name. Tor resolves it, and uses a separate circuit for each name."""
     name = secrets.token_hex(8)
     where = httpcore.URL(scheme="socks5", host=host, port=port, target="/")
     return lambda backend: httpcore.SOCKSProxy(where, (name, name), network_backend=backend)
@@ -109,7 +110,7 @@ def look(
     except httpcore.ProxyError as error:
         said = f"Tor cannot reach it ({error})"
     except (httpcore.ProtocolError, SOCKSError, AssertionError, ValueError) as error:
-        # Its text would come from the other side.
+        # The text of this error would come from the other side.
         said = f"what answers is no web server ({type(error).__name__})"
     else:
         yield from _received(where, answers, parts, origins, behind)
@@ -165,8 +166,8 @@ def _headers(
 class _Bounded(httpcore.NetworkBackend):
     """Opens connections, and closes all of them when the time for a page runs out.
 
-    However slowly the data arrives: httpcore limits only each step, and its exchange with a SOCKS
-    proxy not at all.
+    It does so however slowly the data arrives. httpcore limits only each single step, and does not
+    limit its exchange with a SOCKS proxy at all.
     """
 
     def __init__(self) -> None:
@@ -244,8 +245,8 @@ def _asked(pool: Pool, parts: SplitResult, page: str) -> Answer:
     return answer.status, said, size
 
 
-def _expiring(stream: Any) -> None:  # noqa: ANN401 - as httpcore has it
-    """Raise OSError if the certificate that was shown expires soon."""
+def _expiring(stream: Any) -> None:  # noqa: ANN401 - httpcore's own type
+    """Raise OSError if the certificate expires soon."""
     tls = stream.get_extra_info("ssl_object") if stream else None
     if tls is not None:
         end = str(tls.getpeercert()["notAfter"])

@@ -1,1 +1,1 @@
-"""The rules of mailboxes: submit, reply, withdraw, expire. Opens no sealed file."""
+"""The rules of mailboxes: submit, reply, withdraw, expire. No sealed file is opened here."""

@@ -1,4 +1,4 @@
-"""Purging: removes expired data for good (SPEC section 9)."""
+"""Permanently remove expired data (SPEC section 9)."""
 
 import datetime
 from dataclasses import dataclass
@@ -10,25 +10,26 @@ from dropbox_app.server.store.interface import Store
 
 FAR = retention.FAR
 
-STEP = 100  # mailboxes
+STEP = 100  # mailboxes in each step
 
 
 @dataclass(frozen=True)
 class Purged:
-    """The counts of a purge's removals, and whether the log could be emptied afterwards."""
+    """The number of removals in a purge, and whether the write-ahead log was emptied afterwards."""
 
     mailboxes: int
-    items: int  # of mailboxes that remain
+    items: int  # removed from mailboxes that remain
     withdrawn_ids: int
     leftovers: int  # files that a crash left behind
     log_emptied: bool
 
 
 def purge(site: Site, store: Store, today: datetime.date) -> Purged:
-    """Remove everything that has expired, mailbox by mailbox; note the day and empty the log.
+    """Remove all expired data, one mailbox at a time; record the day and empty the log.
 
-    Removed rows are overwritten (secure_delete), files unlinked. May run while the site serves,
-    and again at any time. Raises WrongClock on a doubted day, StoreBusy, StoreError, SiteFull.
+    Removed rows are overwritten (secure_delete) and files are unlinked. A purge may run while the
+    site is serving, and may be repeated at any time. Raises WrongClock if the date is doubted,
+    StoreBusy, StoreError, SiteFull.
     """
     said = doubt(store, today)
     if said:
@@ -59,7 +60,7 @@ def _purge(site: Site, store: Store, today: datetime.date) -> Purged:
 
 
 def expired(site: Site, store: Store, today: datetime.date) -> tuple[int, int]:
-    """Count what ``purge`` would remove if the day is right: mailboxes, and items in others."""
+    """Count the expired mailboxes, and the expired items in other mailboxes."""
     mailboxes = items = 0
     with store.walking():
         for mailbox in store.mailboxes():
@@ -69,18 +70,18 @@ def expired(site: Site, store: Store, today: datetime.date) -> tuple[int, int]:
 
 
 def step(site: Site, store: Store, today: datetime.date, after: str) -> tuple[int, int, str | None]:
-    """Check the next STEP mailboxes, and remove what has expired in them.
+    """Check the next STEP mailboxes and remove expired data from them.
 
-    Checking blocks nobody. Each mailbox with something to remove gets its own transaction, so a
-    report that arrives meanwhile waits for one at most. Returns how many mailboxes were removed,
-    how many items of other mailboxes, and where to continue: None at the end.
+    The check itself holds no lock. Each mailbox with expired data gets its own transaction, so a
+    report that arrives meanwhile waits for at most one. Returns the number of mailboxes removed,
+    the number of items removed from other mailboxes, and where to continue (None at the end).
     """
     mailboxes = items = 0
     names = store.mailboxes(after, STEP)
     for mailbox in names:
         if not any(_due(site, store, mailbox, today)):
             continue
-        with store.writing():  # checked again: something may have been added since
+        with store.writing():  # check again, because something may have been added since
             gone, due = _due(site, store, mailbox, today)
             if gone:
                 store.remove_mailbox(mailbox)
@@ -92,7 +93,7 @@ def step(site: Site, store: Store, today: datetime.date, after: str) -> tuple[in
 
 
 def doubt(store: Store, today: datetime.date) -> str:
-    """Return the reason why nothing is purged on this day; "" if the day is believed."""
+    """Return the reason to doubt the date, which prevents a purge; "" if the date is plausible."""
     anything = bool(store.mailboxes("", 1))
     return doubted(store.newest_day(), store.served(), anything, today)
 
@@ -103,11 +104,11 @@ def doubted(
     anything: bool,
     today: datetime.date,
 ) -> str:
-    """Return the same for values that the caller has read.
+    """Like ``doubt``, but for values that the caller has already read.
 
-    ``newest``: the newest day stored; ``served``: the day of the last upkeep; ``anything``:
-    whether there is a mailbox. A day is doubted if it is before the newest one, or more than FAR
-    days after the last upkeep: with a wrong clock, a purge would end every conversation.
+    ``newest`` is the newest day stored, ``served`` the day of the last upkeep, and ``anything``
+    whether a mailbox exists. A date is doubted if it is before ``newest`` or more than FAR days
+    after ``served``: with a wrong clock, a purge would end every conversation.
     """
     if newest is not None and today < newest:
         return f"it says {today}, but something here is dated {newest}"
@@ -117,7 +118,7 @@ def doubted(
 
 
 def confirm(store: Store, today: datetime.date) -> None:
-    """Accept that this day is right: every later date becomes this one."""
+    """Accept ``today`` as the right date, and change every later stored date to it."""
     with store.writing():
         store.redate(today)
         store.set_served(today)
@@ -126,7 +127,7 @@ def confirm(store: Store, today: datetime.date) -> None:
 def _due(
     site: Site, store: Store, mailbox: str, today: datetime.date
 ) -> tuple[bool, tuple[str, ...]]:
-    """Return whether the mailbox expires today; if not, return which of its items do."""
+    """Return whether the mailbox expires today; if it does not, also return its expired items."""
     with store.reading():
         info = store.mailbox(mailbox)
         if info is None:

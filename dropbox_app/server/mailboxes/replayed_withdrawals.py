@@ -1,7 +1,7 @@
 """Re-apply withdrawals that a desk reports after the server was restored from an old backup.
 
-A desk sends its own messages again in the usual way. A withdrawal is the reporter's, so it is
-accepted because of the reporter's signature, whoever sends it (SPEC section 7).
+A desk sends its own messages again in the usual way. A withdrawal comes from the reporter, so it is
+accepted on the reporter's signature, whichever desk sends it (SPEC section 7).
 """
 
 import datetime
@@ -18,12 +18,12 @@ from dropbox_app.server.store.interface import REPORTER, ItemInfo, Store
 def take_withdrawal(
     site: Site, store: Store, day: datetime.date, by: VerifyKey, mailbox: str, given: bytes
 ) -> None:
-    """Withdraw a conversation that a restore brought back; repeating it is a success.
+    """Withdraw a conversation that a restore brought back. A repeated call succeeds.
 
-    As when the reporter withdraws, access and items are removed, and the ``withdrawal`` waits for
-    the desks. No message number is checked: anything that the reporter has written since, in a
-    mailbox that should not have existed, is removed too. Raises BadShape, Gone (there is no such
-    mailbox), StoreBusy; never SiteFull.
+    As in an ordinary withdrawal, the access and the items are removed, and the ``withdrawal`` waits
+    for the desks. The message number is not checked. Anything that the reporter has written since
+    in this mailbox, which should not exist, is removed too. Raises BadShape, Gone (the mailbox does
+    not exist), StoreBusy; never SiteFull.
     """
     try:
         message, sealed = withdrawal.read(given, site=site.settings.site, mailbox=mailbox)
@@ -36,7 +36,7 @@ def take_withdrawal(
     readers = [identity for identity in to if identity in known]
     try:
         _take_back(store, mailbox, info, sealed, readers, str(by))
-    except SiteFull:  # a full disk: overwriting also takes a little room
+    except SiteFull:  # the disk is full, and overwriting also needs some space
         if not store.make_room():
             raise
         _take_back(store, mailbox, info, sealed, readers, str(by))

@@ -1,4 +1,4 @@
-"""How long data is kept (SPEC section 9): pure arithmetic on days, and its input."""
+"""The rules on how long data is kept (SPEC section 9), as pure arithmetic on days."""
 
 import datetime
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ from dropbox_app.server.config.site import Site
 from dropbox_app.server.store.interface import REPORTER, Addressed, ItemInfo, MailboxInfo, Store
 
 FAR = 31  # days without upkeep after which the clock is doubted until somebody confirms it
-HALF_SENT = 2  # days for a mailbox without a message, and for a file whose message never arrived
+HALF_SENT = 2  # days that a mailbox without messages, or a file without its message, is kept
 
 
 @dataclass(frozen=True)
 class Addressees:
-    """The facts that the rules need about the addressees of the reporter's newest message."""
+    """The facts about the addressees of the reporter's newest message that the rules need."""
 
-    silent: bool  # none of their desks has fetched for the set number of days
-    absences: tuple[datetime.date, ...] = ()  # the last days of their announced absences
+    silent: bool  # True if none of their desks has fetched for the set number of days
+    absences: tuple[datetime.date, ...] = ()  # the last day of each announced absence
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """A mailbox's items, the day on which it expires, and the items that expire earlier."""
+    """A mailbox's items, the day on which it expires, and the items that expire before it."""
 
     items: tuple[ItemInfo, ...]
     expires: datetime.date
@@ -30,16 +30,16 @@ class Lifetime:
 
 
 def silent(last_fetch: datetime.date | None, today: datetime.date, retention: Retention) -> bool:
-    """Return whether a desk has not fetched for the set number of days, or never."""
+    """Return whether a desk has never fetched, or not for the set number of days."""
     return last_fetch is None or (today - last_fetch).days >= retention.silent_desk
 
 
 def quiet(
     info: MailboxInfo, items: Sequence[ItemInfo], today: datetime.date, retention: Retention
 ) -> bool:
-    """Return True if nothing in the mailbox can have expired, regardless of what was fetched.
+    """Return True if nothing in the mailbox can have expired, regardless of fetch state.
 
-    Uses the shortest possible terms, so the caller need only look at the items.
+    This uses the shortest possible terms, so it needs only the items.
     """
     shown = any(item.n for item in items)
     idle = info.last_added + datetime.timedelta(retention.idle)
@@ -51,7 +51,7 @@ def quiet(
             newest[item.author] = max(item.n, newest.get(item.author, 0))
     for item in items:
         if item.what == "message" and item.n == newest[item.author]:
-            continue  # it stays while the mailbox lives
+            continue  # this item stays as long as the mailbox exists
         by_reporter = item.author == REPORTER
         term = retention.reporter_items if by_reporter else retention.counsellor_items
         least = min(term, retention.unfetched) if item.n else HALF_SENT
@@ -61,10 +61,10 @@ def quiet(
 
 
 def shown(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
-    """Return the lifetime of a mailbox as shown to a visitor; on a doubted day nothing has expired.
+    """Return the lifetime of a mailbox for a visitor. If the date is doubted, nothing has expired.
 
-    The clock may be wrong (see ``purge.doubted``), and nothing is removed until the operator
-    confirms it.
+    The clock may be wrong (see ``purge.doubted``), so nothing is removed until the operator
+    confirms the date.
     """
     lifetime = read(store, info, site, today)
     served = store.served()
@@ -75,7 +75,7 @@ def shown(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> 
 
 
 def read(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
-    """Return the lifetime of a mailbox, if today is the right day."""
+    """Return the lifetime of a mailbox on the assumption that ``today`` is right."""
     retention = site.settings.retention
     to = store.addressed_last(info.id)
     cards = {str(named.card.identity): named.card for named in site.cards()}
@@ -95,7 +95,7 @@ def plan(
     today: datetime.date,
     retention: Retention,
 ) -> Lifetime:
-    """Apply the rules and return the ``Lifetime``. Items that the rules need are not ``due``."""
+    """Apply the rules. Items that another rule still needs are not listed as expired."""
     fetches: dict[str, list[datetime.date | None]] = {}
     for row in addressed:
         fetches.setdefault(row.item, []).append(row.fetched)
@@ -105,15 +105,15 @@ def plan(
     due = []
     for author in {item.author for item in items}:
         if author == REPORTER and addressees.silent and info.access is not None:
-            # It may be needed once more, for another counsellor.
+            # The items may be needed again if the reporter chooses another counsellor.
             due += [i.id for i in items if i.author == author and not i.n and ends[i.id] <= today]
             continue
         own = [item for item in items if item.author == author]
         due += [i.id for i in own if i.what == "attachment" and ends[i.id] <= today]
         messages = sorted((i for i in own if i.what == "message"), key=lambda i: i.n)
-        for message in messages[:-1]:  # never the newest while the mailbox lives
+        for message in messages[:-1]:  # the newest message stays as long as the mailbox exists
             if ends[message.id] > today:
-                break  # oldest first: a gap would look like a withheld message
+                break  # remove the oldest first: a gap would look like a withheld message
             due.append(message.id)
     return Lifetime(tuple(items), expires, tuple(sorted(due)))
 
@@ -121,7 +121,7 @@ def plan(
 def _end(
     item: ItemInfo, fetches: Sequence[datetime.date | None], retention: Retention
 ) -> datetime.date:
-    """Return the day on which an item's own term ends."""
+    """Return the day on which an item expires by itself."""
     if not item.n:
         return item.day + datetime.timedelta(HALF_SENT)
     known = [day for day in fetches if day is not None]
@@ -143,13 +143,13 @@ def _expires(
     shown = [item for item in items if item.n]
     if not shown:
         return info.created + datetime.timedelta(HALF_SENT)
-    if info.access is None:  # only the withdrawal is left, waiting for the desks
+    if info.access is None:  # only the withdrawal remains, waiting for the desks
         fetched = not any(item.id in unfetched for item in shown)
         return max(i.day if fetched else ends[i.id] for i in shown)
     days = [info.last_added + datetime.timedelta(retention.idle)]
     days += [ends[i.id] for i in shown if i.id in unfetched]
-    # Messages that a counsellor has just fetched can still be answered: otherwise, a return from a
-    # long absence would end the conversation on the next day.
+    # Reporters' messages that a counsellor has just fetched can still be answered. Without this
+    # line, a counsellor who returns from a long absence would lose the conversation the next day.
     days += [ends[i.id] for i in shown if i.author == REPORTER]
     if addressees.silent:
         days.append(info.last_added + datetime.timedelta(retention.unfetched))

@@ -1,7 +1,7 @@
-"""The upkeep of a running server: it purges once a day, and empties a used write-ahead log.
+"""Upkeep of a running server: purge once a day, and empty the write-ahead log after use.
 
-Every worker has a thread for the upkeep of all sites. The first to lock the server's folder does
-the work; if it dies, another takes over.
+Every worker has a thread that can do the upkeep of all sites. The first thread to lock the server's
+folder does it; if its process dies, another takes over.
 """
 
 import datetime
@@ -23,17 +23,17 @@ from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store.interface import Store
 from dropbox_app.server.store.sqlite import SqliteStore
 
-FIRST = 5.0  # seconds after the start
+FIRST = 5.0  # seconds after the start of the server
 EVERY = 60.0
-BREATH = 0.02  # seconds between two sites, for other work
-_ENDING = 10.0  # seconds for the current work when the server stops
+BREATH = 0.02  # seconds of pause between two sites, so that other work can run
+_ENDING = 10.0  # seconds to wait for the current work when the server stops
 
 
 Today = Callable[[], datetime.date]  # the UTC day
 
 
 class Caretaker:
-    """The upkeep of one site. ``warn`` receives lines without any content of a conversation."""
+    """Does the upkeep of one site. ``warn`` receives lines without content of conversations."""
 
     def __init__(
         self, site: Site, store: Store, today: Today, warn: Callable[[str], object]
@@ -46,7 +46,7 @@ class Caretaker:
         self._told: tuple[datetime.date, str] | None = None
 
     def step(self) -> None:
-        """Do the upkeep that is due. Never raises disk or database errors."""
+        """Do the upkeep that is due. Disk and database errors are reported, not raised."""
         today = self._today()
         try:
             if self._done != today:
@@ -61,7 +61,7 @@ class Caretaker:
             self._tell(today, f"the upkeep failed and is tried again: {type(error).__name__}")
 
     def _tell(self, today: datetime.date, what: str) -> None:
-        """Log a warning, at most once a day."""
+        """Log a warning, but not the same one twice on a day."""
         if self._told != (today, what):
             self._told = (today, what)
             self.warn(what)
@@ -70,36 +70,36 @@ class Caretaker:
 class Rounds:
     """Does the upkeep of all sites of a server, one after the other, in one thread.
 
-    One site's fault does not delay the others. ``warn`` receives the lines of all sites, with the
-    site's name if there are several.
+    A fault in one site does not delay the others. ``warn`` receives the warnings of all sites, with
+    the site's name if the server has several.
     """
 
     def __init__(self, reading: Reading, today: Today, warn: Callable[[str], object]) -> None:
-        self._waiting = list(reading.sites)  # their databases are not open yet
+        self._waiting = list(reading.sites)  # sites whose databases are not open yet
         self._several = len(reading.sites) > 1
         self._caretakers: list[Caretaker] = []
         self._today = today
         self._warn = warn
-        self._looked: datetime.date | None = None  # the day of the last check of the cards
+        self._looked: datetime.date | None = None  # the day on which the cards were last checked
         self._told: set[tuple[datetime.date, str]] = set()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, folder: Path, first: float = FIRST, every: float = EVERY) -> None:
-        """Do the upkeep until ``end`` is called, once no other worker does."""
+        """Do the upkeep until ``end`` is called, starting as soon as no other worker does it."""
         self._thread = threading.Thread(
             target=self._run, args=(folder, first, every), name="caretaker", daemon=True
         )
         self._thread.start()
 
     def end(self) -> None:
-        """Stop, after finishing the current work if that takes little time."""
+        """Stop. Current work is finished first if it takes at most ``_ENDING`` seconds."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_ENDING)
 
     def step(self) -> None:
-        """Go through all sites once."""
+        """Do the upkeep of every site once."""
         for read in list(self._waiting):
             if self._stop.is_set():
                 return
@@ -110,7 +110,7 @@ class Rounds:
                 return
             caretaker.step()
             if self._looked != today:
-                with suppress(OSError):  # the folder is gone or unreadable: reported elsewhere
+                with suppress(OSError):  # a missing folder is reported elsewhere
                     for fault in (
                         *card_faults(caretaker.site, today),
                         *telephone_faults(caretaker.site),
@@ -152,9 +152,9 @@ class Rounds:
 
 
 def settle(reading: Reading, today: Today) -> None:
-    """Close every database of a server that has stopped, see ``SqliteStore.close``."""
+    """Close every database of a stopped server; see ``SqliteStore.close``."""
     for read in reading.sites:
-        with suppress(KlankbordError, OSError, sqlite3.Error):  # the next start reports more
+        with suppress(KlankbordError, OSError, sqlite3.Error):  # the next start reports it
             SqliteStore(read.place.folder, today, read.place.reserve).close()
 
 

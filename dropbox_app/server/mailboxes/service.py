@@ -1,7 +1,6 @@
-"""The use cases: the actions of reporters and desks on mailboxes (SPEC sections 6 to 9).
+"""The actions of reporters and desks on mailboxes (SPEC sections 6 to 9).
 
-The rules are here and the steps in ``store``; the sealed bytes are never decrypted. Each use case
-is one transaction: either all of it is on disk, or none of it.
+The single steps are in ``store``. Sealed bytes are never decrypted. Each action is one transaction.
 """
 
 import datetime
@@ -39,26 +38,26 @@ from dropbox_app.server.store.interface import (
 
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
 
-PAGE = 100  # inbox rows a page
-# For files, reporters' words, counsellors' answers: share of ``site_bytes``, times ``free_bytes``.
+PAGE = 100  # inbox rows in one page
+# Limits on files, reporters' texts, answers: share of ``site_bytes``, times ``free_bytes``.
 FILES, WORDS, ANSWERS = (0.85, 2.0), (0.95, 1.0), (1.0, 0.5)
 MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """The items that the holder of an access id may list."""
+    """The items that an access id gives access to."""
 
     mailbox: str
     items: tuple[ItemInfo, ...]
     created: datetime.date
     last_added: datetime.date
-    expires: datetime.date  # the day on which it goes if nothing is added or fetched
+    expires: datetime.date  # the day on which it expires if nothing is added or fetched
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A mailbox as listed for a desk: the newest ``n`` of each author."""
+    """A mailbox in the list for a desk, with the newest ``n`` of each author."""
 
     id: str
     newest: tuple[tuple[str, int], ...]
@@ -66,27 +65,27 @@ class Listed:
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A sealed file that is read in pieces, and then closed."""
+    """A sealed file that the caller reads in pieces and then closes."""
 
     size: int
     file: BinaryIO
 
 
 class Mailboxes:
-    """The use cases of one site. Safe to share between threads."""
+    """The actions on one site's mailboxes. Safe to share between threads."""
 
     def __init__(self, site: Site, store: Store, today: Callable[[], datetime.date]) -> None:
         self._site = site
         self._store = store
         self.today = today
 
-    # the reporter
+    # Actions of the reporter.
 
     def submit(self, *, mailbox: str, access: str, to: Sequence[VerifyKey], sealed: bytes) -> None:
         """Store a report: message 1 of a new mailbox. It is on disk when this returns.
 
-        The same bytes again are a success. Raises BadShape, UnknownCounsellor, SiteFull,
-        OutOfStep (the mailbox has a report already), Gone (it was withdrawn), StoreBusy.
+        Submitting the same bytes again succeeds. Raises BadShape, UnknownCounsellor, SiteFull,
+        OutOfStep (the mailbox already has a report), Gone (it was withdrawn), StoreBusy.
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
@@ -108,7 +107,7 @@ class Mailboxes:
             self._store.address(item, identities)
 
     def conversation(self, access: str) -> Conversation | None:
-        """Return the mailbox of an access id; None for unknown, expired and withdrawn alike."""
+        """Return the mailbox of an access id; None if it is unknown, expired or withdrawn."""
         with self._store.reading():
             info = self._store.mailbox_of(access)
             if info is None:
@@ -125,7 +124,7 @@ class Mailboxes:
         return self._store.read(item) if known and known[0] == mailbox and known[1].n else None
 
     def opened(self, mailbox: str, item: str) -> OpenFile | None:
-        """Like ``item``, but return a file to be read in pieces."""
+        """Like ``item``, but return a file to read in pieces."""
         known = self._store.item(item)
         if known is None or known[0] != mailbox or not known[1].n:
             return None
@@ -133,14 +132,14 @@ class Mailboxes:
         return OpenFile(known[1].size, file) if file is not None else None
 
     def room_for_files(self, access: str, size: int) -> None:
-        """Check that a reporter's message may add this many bytes; raises as ``add`` does."""
+        """Check that a reporter's message may add this many bytes. Raises like ``add``."""
         with self._store.reading():
             mailbox = self._of_access(access).id
             self._check_room(size, mailbox, kind=FILES)
             self._check_messages(mailbox, REPORTER, MESSAGE_SIZES[0])
 
     def attach(self, *, access: str, sealed: bytes) -> str:
-        """Store a reporter's attachment, visible with the next message; return its item id.
+        """Store a reporter's attachment and return its item id; the next message makes it visible.
 
         Raises BadShape, Gone, MailboxFull, SiteFull, StoreBusy.
         """
@@ -159,11 +158,11 @@ class Mailboxes:
         sealed: bytes,
         files: Sequence[Staged] = (),
     ) -> None:
-        """Store the reporter's message ``n``, and show it to ``to`` with the files before it.
+        """Store the reporter's message ``n``, and show it and the earlier files to ``to``.
 
-        ``files`` are stored with it, or nothing is. The same bytes again are a success. Raises
-        OutOfStep with the newest n unless ``n`` is the next number, BadShape, UnknownCounsellor,
-        Gone, MailboxFull, SiteFull, StoreBusy; after OutOfStep the same files may be passed again.
+        ``files`` are stored with the message, or nothing is. The same bytes again succeed. Raises
+        OutOfStep with the newest n unless ``n`` is next, BadShape, UnknownCounsellor, Gone,
+        MailboxFull, SiteFull, StoreBusy. After OutOfStep the same files may be passed again.
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
@@ -181,17 +180,17 @@ class Mailboxes:
     def withdraw(
         self, *, access: str, n: int, to: Sequence[VerifyKey], sealed: bytes | None
     ) -> None:
-        """Withdraw the report: remove the access and every other item at once.
+        """Withdraw the report: remove the access and all other items at once.
 
-        The ``withdrawal`` itself waits for the desks; without one (nobody has a valid key), or if
+        The ``withdrawal`` itself waits for the desks. Without one (nobody has a valid key), or if
         the mailbox has expired, everything is removed. Raises OutOfStep, BadShape,
-        UnknownCounsellor, Gone, StoreBusy; never that the site is full.
+        UnknownCounsellor, Gone, StoreBusy; never SiteFull.
         """
         identities = self._known(to) if sealed is not None else []
         item = check_message(sealed, len(identities)) if sealed is not None else ""
         try:
             self._take_back(access, n, identities, item, sealed)
-        except SiteFull:  # a full disk: overwriting also takes a little room
+        except SiteFull:  # the disk is full, and overwriting also needs some space
             if not self._store.make_room():
                 raise
             self._take_back(access, n, identities, item, sealed)
@@ -216,12 +215,12 @@ class Mailboxes:
                 self._store.address(item, identities)
             self._store.add_withdrawn(info.id, day)
 
-    # desks; every identity here was already proved by a signature
+    # Actions of desks. A signature has already proved every identity here.
 
     def inbox(self, identity: VerifyKey, after: int) -> tuple[list[InboxRow], bool]:
-        """Return the items after this counsellor's own number ``after``, and whether more follow.
+        """Return the items after this counsellor's number ``after``, and whether more follow.
 
-        Counts as a fetch: its day is stored, for the rules on silent desks.
+        This counts as a fetch. Its day is stored, for the rules on silent desks.
         """
         by, day = str(identity), self.today()
         if self._store.last_fetch(by) != day:
@@ -231,9 +230,10 @@ class Mailboxes:
         return rows[:PAGE], len(rows) > PAGE
 
     def listed(self, identity: VerifyKey, after: str = "", most: int = -1) -> tuple[Listed, ...]:
-        """Return the mailboxes whose reporter's newest message is addressed to this counsellor.
+        """Return the mailboxes whose newest reporter message is addressed to this counsellor.
 
-        Sorted by id, starting after the given id; at most ``most`` unless that is negative.
+        They are sorted by id and start after ``after``. At most ``most`` are returned, unless that
+        is negative.
         """
         with self._store.reading():
             return tuple(
@@ -242,7 +242,7 @@ class Mailboxes:
             )
 
     def item_for(self, identity: VerifyKey, item: str) -> OpenFile | None:
-        """Return a sealed file addressed to this counsellor; None if there is none."""
+        """Return a sealed file addressed to this counsellor; None if it does not exist."""
         with self._store.reading():
             known = self._store.item(item)
             if known is None or not self._store.is_addressed(str(identity), item):
@@ -251,18 +251,18 @@ class Mailboxes:
         return OpenFile(known[1].size, file) if file is not None else None
 
     def fetched(self, identity: VerifyKey, item: str) -> bool:
-        """Record that an item is safe on this counsellor's disk. False as for ``item_for``."""
+        """Record that an item is safe on the counsellor's disk; False if there is no such item."""
         with self._store.writing():
             return self._store.set_fetched(str(identity), item, self.today())
 
     def reply(
         self, *, identity: VerifyKey, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes
     ) -> None:
-        """Store this counsellor's message ``n`` in a mailbox; the same bytes again are a success.
+        """Store this counsellor's message ``n`` in a mailbox. The same bytes again succeed.
 
-        Raises Gone (also if the mailbox is not, or no longer, addressed to this counsellor),
-        NotYours (``to`` contains somebody whom the reporter's newest message does not address),
-        OutOfStep, BadShape, MailboxFull, SiteFull, StoreBusy.
+        Raises Gone (also if the mailbox is not addressed to this counsellor), NotYours (``to``
+        includes somebody whom the reporter's newest message does not address), OutOfStep, BadShape,
+        MailboxFull, SiteFull, StoreBusy.
         """
         identities = texts_of(to)
         item = check_message(sealed, len(identities))
@@ -279,13 +279,13 @@ class Mailboxes:
             self._message(mailbox, item, by, n, identities, sealed)
 
     def file_allowed(self, identity: VerifyKey, mailbox: str, size: int) -> None:
-        """Check in advance that ``put_file`` would accept this many bytes; raises as it does."""
+        """Check that ``put_file`` would accept this many bytes. Raises the same errors."""
         with self._store.reading():
             self._addressed_mailbox(str(identity), mailbox)
             self._check_room(size, mailbox, kind=FILES)
 
     def put_file(self, *, identity: VerifyKey, mailbox: str, item: str, staged: Staged) -> None:
-        """Store this counsellor's attachment, which becomes visible with the next message.
+        """Store this counsellor's attachment; the next message makes it visible.
 
         Raises Gone, BadShape, MailboxFull, SiteFull, StoreBusy.
         """
@@ -298,7 +298,7 @@ class Mailboxes:
         take_withdrawal(self._site, self._store, self.today(), identity, mailbox, given)
 
     def stage(self) -> Staged:
-        """Return a place for a sealed file that arrives in pieces."""
+        """Return temporary storage for a sealed file that arrives in pieces."""
         return self._store.stage(new_digest())
 
     def take_card(self, identity: VerifyKey, raw: bytes) -> Card:
@@ -306,11 +306,11 @@ class Mailboxes:
         return self._site.update(identity, raw, self.today())
 
     def store_id(self) -> str:
-        """Return the store id. A restore renews it, so that desks notice."""
+        """Return the store id. A restore changes it, so that desks notice."""
         return self._store.store_id()
 
     def last_fetch(self, identity: VerifyKey) -> datetime.date | None:
-        """Return the last day on which this counsellor's desk read its inbox."""
+        """Return the last day on which this counsellor's desk fetched."""
         return self._store.last_fetch(str(identity))
 
     def silent(self, identity: VerifyKey) -> bool:
@@ -318,13 +318,13 @@ class Mailboxes:
         last = self.last_fetch(identity)
         return retention.silent(last, self.today(), self._site.settings.retention)
 
-    # the rules
+    # The rules.
 
     def _expires(self, info: MailboxInfo) -> datetime.date:
         return retention.shown(self._store, info, self._site, self.today()).expires
 
     def _known(self, to: Sequence[VerifyKey]) -> list[str]:
-        """Return ``to`` as strings; each must have a card here. The sealer checks their keys."""
+        """Return ``to`` as strings. Each must have a card here; the sealer checks the keys."""
         identities = texts_of(to)
         if not set(identities) <= {str(named.card.identity) for named in self._site.cards()}:
             raise UnknownCounsellor("no card of that identity")
@@ -337,7 +337,7 @@ class Mailboxes:
         return info
 
     def _addressed_mailbox(self, by: str, mailbox: str) -> tuple[str, ...]:
-        """Return the reporter's newest addressees. Raises Gone unless ``by`` is one of them."""
+        """Return the newest addressees. Raises Gone unless ``by`` is one of them."""
         info = self._store.mailbox(mailbox)
         addressed = self._store.addressed_last(mailbox) if info and info.access else ()
         if info is None or by not in addressed or self.today() >= self._expires(info):
@@ -345,7 +345,7 @@ class Mailboxes:
         return addressed
 
     def _repeated(self, item: str, mailbox: str, author: str) -> bool:
-        """Return whether this very message is stored. Raises BadShape if it has another author."""
+        """Return whether this message is already stored. Raises BadShape if its author differs."""
         known = self._store.item(item)
         if known is None:
             return False
@@ -370,7 +370,7 @@ class Mailboxes:
             raise SiteFull("the disk has no room left")
 
     def _check_messages(self, mailbox: str, by: str, size: int) -> None:
-        """Check the limit on messages: half of it is the reporter's, half the counsellors'."""
+        """Check the limit on messages. Half is for the reporter and half for the counsellors."""
         limits = self._site.settings.limits
         sizes = [
             item.size
@@ -387,15 +387,15 @@ class Mailboxes:
     def _message(
         self, mailbox: str, item: str, by: str, n: int, identities: Sequence[str], sealed: bytes
     ) -> None:
-        """Make a message visible, preceded by the files sent since the last one."""
+        """Store a message and make it visible, with the files sent since the previous one."""
         day = self.today()
-        # Authors also see their own items in their inbox, whether or not they can open them.
+        # Authors also see their own items in their inbox, even if they cannot open them.
         readers = dict.fromkeys((*identities, *(() if by == REPORTER else (by,))))
         shown = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
         stanzas = stanzas_of("attachment", by, len(identities))
         for file in shown:
             if not self._fits(file, stanzas):
-                # Sealed to others than this message: left from one that was never sent.
+                # This file is left over from an unsent message to other addressees.
                 self._store.remove_items([file.id])
                 continue
             self._store.show(file.id, n, day)
@@ -422,7 +422,7 @@ class Mailboxes:
         return True
 
     def _put(self, mailbox: str, by: str, item: str, staged: Staged) -> None:
-        """Store a file that stays invisible until the message that names it."""
+        """Store a file that stays invisible until the message that names it arrives."""
         if staged.digest() != item:
             raise BadShape("the file does not have the id that was given")
         known = self._store.item(item)
@@ -433,8 +433,8 @@ class Mailboxes:
         self._check_room(staged.size, mailbox, kind=FILES)
         limits = self._site.settings.limits
         waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
-        # Room for those of an earlier try, and for a thread passed on. What is left of more tries
-        # goes after HALF_SENT days; which of them is old cannot be told, so none may go before.
+        # Allow for an earlier attempt and a passed-on thread. Files of older attempts cannot be
+        # recognised, so they only expire after HALF_SENT days.
         if len(waiting) > 2 * limits.files_per_message:
             raise MailboxFull("too many files wait for their message")
         try:

@@ -14,12 +14,12 @@ MAX_TO = 5
 
 
 def stanzas_of(what: Literal["message", "attachment"], by: str, identities: int) -> int:
-    """Return a file's number of recipients; a reporter's own attachment is not sealed to them."""
+    """Return how many recipients a file has. A reporter's own attachment is not sealed to them."""
     return identities + (what == "message" or by != REPORTER)
 
 
 def check_message(sealed: bytes, identities: int) -> str:
-    """Return the item id of a sealed message of the right shape. Raises BadShape."""
+    """Return the item id of a sealed message. Raises BadShape if the message is malformed."""
     try:
         age.check_shape(sealed, len(sealed), identities + 1, "messages")
     except HeaderFailure as error:
@@ -28,9 +28,9 @@ def check_message(sealed: bytes, identities: int) -> str:
 
 
 def texts_of(to: Iterable[VerifyKey]) -> list[str]:
-    """Return the identities of a message's addressees, as strings.
+    """Return the identities of a message's addressees as strings.
 
-    Raises BadShape unless there are 1 to MAX_TO different ones.
+    Raises BadShape unless there are 1 to MAX_TO different identities.
     """
     identities = [str(identity) for identity in to]
     if not 1 <= len(identities) <= MAX_TO or len(set(identities)) != len(identities):

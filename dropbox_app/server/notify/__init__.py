@@ -1,1 +1,1 @@
-"""The daily mail: a status without content, written by one program and sent by another."""
+"""The daily mail with a status but no content. One program writes the status, another sends it."""

@@ -1,7 +1,7 @@
-"""``notify.toml``: the provider of the daily mail, and its recipients. As strict as ``site.toml``.
+"""Strict reading of ``notify.toml``: the mail provider and the recipients of the daily mail.
 
-It is outside the server's folder, with its password beside it. The server itself can read neither,
-so no fault in the server reveals where a counsellor reads mail.
+The file is outside the server's folder, with its password beside it. The server itself can read
+neither, so a flaw in the server does not reveal a counsellor's mail address.
 """
 
 import re
@@ -29,7 +29,7 @@ _OPEN = stat.S_IWGRP | stat.S_IRWXO
 
 @dataclass(frozen=True)
 class Mailed:
-    """A recipient of the mail, and the cards that the mail is about."""
+    """A recipient of the mail, and the cards to which the mail refers."""
 
     cards: tuple[str, ...]  # each SITE/CARD
     address: str
@@ -48,7 +48,7 @@ class MailSettings:
     user: str = ""
     password_file: str = "password"  # noqa: S105 - the name of a file
     proxy: str = ""
-    password: str = field(default="", repr=False)  # from its file
+    password: str = field(default="", repr=False)  # read from its file
 
 
 def read(path: Path) -> MailSettings:
@@ -70,11 +70,11 @@ def read(path: Path) -> MailSettings:
 
 
 class _Wrong(Exception):
-    """A wrong setting: its name and the expected value."""
+    """Raised for a wrong setting, with its name and the expected value."""
 
 
 def _private(path: Path) -> str:
-    """Read a file that nobody else may read, and that only its owner can change."""
+    """Read a file that only its owner can read and change."""
     try:
         if path.stat().st_mode & _OPEN:
             raise SettingsError(f"{path}: others may read or change it; chmod 640 {path}")
@@ -148,7 +148,7 @@ def _mailed(row: Mapping[str, Any]) -> Mailed:
 
 
 def _once(rows: tuple[Mailed, ...]) -> tuple[Mailed, ...]:
-    """Check that nobody gets two mails a day, and that only one person gets a card's status."""
+    """Check that nobody gets two mails a day, and that each card's status goes to one person."""
     cards = [card for row in rows for card in row.cards]
     if len({row.address.casefold() for row in rows}) < len(rows) or len(set(cards)) < len(cards):
         raise _Wrong("counsellor: an address or a card is listed twice; list each counsellor once")
@@ -167,5 +167,5 @@ def _is_address(value: object) -> bool:
 
 
 def _plain(text: str) -> bool:
-    """Return visible ASCII, the only text that an SMTP login can carry."""
+    """Return whether the text is visible ASCII, because an SMTP login can carry nothing else."""
     return text.isascii() and (not text or text.isprintable())

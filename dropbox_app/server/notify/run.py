@@ -1,6 +1,6 @@
-"""The daily mail, once a day: one of two sentences of equal length for each counsellor.
+"""Send the daily mail: one of two sentences of equal length for each counsellor.
 
-It is sent every day, whatever the status, so a day without a mail only indicates a fault. This
+A mail is sent every day, whatever the status, so a day without a mail only indicates a fault. This
 module uses the network. It reads only the status file, its own settings and its own state.
 """
 
@@ -14,10 +14,10 @@ from dropbox_app.server.notify.config import Mailed, MailSettings
 from dropbox_app.server.notify.sent_log import State, alone
 from dropbox_app.server.notify.status_file import Word
 
-# No name of an organisation or a program: anyone reading over a shoulder learns as little as
-# possible.
+# The subject names no organisation and no program, so that it tells an onlooker little.
 SUBJECTS = {"nl": "Dagbericht", "en": "Daily note"}
-# The same length in bytes within each language, so that every mail has one size.
+# Both sentences have the same length in bytes within each language, so that all mails have one
+# size.
 SENTENCES: Mapping[str, Mapping[Word, str]] = {
     "nl": {"open": "Open je programma nu.", "rest": "Vandaag niets nieuws."},
     "en": {"open": "Please open your desk.", "rest": "Nothing new for today."},
@@ -51,7 +51,7 @@ def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datet
 
 
 def trial(settings: MailSettings, moment: datetime.datetime) -> list[str]:
-    """Send each counsellor a mail marked as a trial, and return the faults."""
+    """Send each counsellor a mail marked as a test, and return the faults."""
     faults = []
     for one in settings.counsellor:
         try:

@@ -1,4 +1,4 @@
-"""Records which of today's mails were started and which were sent, so that none is sent twice.
+"""Record which of today's mails were started and which were sent, so that none is sent twice.
 
 Every change replaces the file atomically and is on disk before the work continues.
 """
@@ -16,11 +16,11 @@ from dropbox_app.server.store.files import read_small, replace_whole
 
 PLACE = Path("/var/lib/klankbord-notify")
 FILE = "today"
-LAST = "last"  # the last day on which every mail was sent; doctor's user may read it
+LAST = "last"  # the last day on which every mail was sent; the account of ``doctor`` may read it
 
 
 class State:
-    """The record of one day, by card name; empty on any other day."""
+    """The record of one day, by card name. It is empty on a new day."""
 
     def __init__(self, folder: Path, today: datetime.date) -> None:
         """Read the record. Raises MailError."""
@@ -36,22 +36,22 @@ class State:
         except FileNotFoundError:
             pass
         except (ValueError, LookupError, TypeError):
-            # Only complete files are ever written here, so nothing is guessed.
+            # Only complete files are ever written here, so no content is guessed.
             raise MailError(f"{path} is damaged; remove it after today's mails arrived") from None
 
     def begin(self, cards: Iterable[str]) -> None:
-        """Note that the mail about these cards is about to be sent."""
+        """Record that the mail about these cards is about to be sent."""
         self.begun |= set(cards)
         self._write()
 
     def not_taken(self, cards: Iterable[str]) -> None:
-        """Note that the provider did not accept that mail."""
+        """Record that the provider did not accept that mail."""
         if self.begun & set(cards):
             self.begun -= set(cards)
             self._write()
 
     def taken(self, cards: Iterable[str]) -> None:
-        """Note that the provider accepted that mail."""
+        """Record that the provider accepted that mail."""
         self.sent |= set(cards)
         self._write()
 
@@ -74,7 +74,7 @@ class State:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep a second mailer from running meanwhile. Raises MailError, OSError."""
+    """Hold a lock so that no second mailer runs. Raises MailError, OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
@@ -87,7 +87,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def last(folder: Path) -> datetime.date | None:
-    """Return the last day on which every mail was sent; None if there was none. Raises OSError."""
+    """Return the last day on which every mail was sent; None if there is none. Raises OSError."""
     try:
         said = read_small(folder / LAST, 100).decode("ascii")
         return datetime.date.fromisoformat(said.strip())
@@ -96,7 +96,7 @@ def last(folder: Path) -> datetime.date | None:
 
 
 def late(folder: Path, today: datetime.date) -> str:
-    """Return since when not every mail was sent, if that is too long ago; for ``doctor``."""
+    """Return a message for ``doctor`` if the mails have been incomplete for too long, or ""."""
     try:
         day = last(folder)
     except OSError as error:

@@ -1,7 +1,8 @@
-"""Sends one mail to one address, only over TLS, with no unnecessary content.
+"""Send one mail to one address, only over TLS, with no unnecessary content.
 
-A mail must never arrive twice. So the caller records it as begun just before the server is asked to
-accept the text. If no reply follows, its state is unsure and stays so.
+A mail must never arrive twice. The caller therefore records it as started just before the server is
+asked to accept the text. If no reply follows, nobody knows whether the mail was sent, and it is not
+sent again.
 """
 
 import datetime
@@ -18,16 +19,16 @@ import socks
 from dropbox_app.server.errors import MailError, MailUnsure
 from dropbox_app.server.notify.config import PROXY, MailSettings
 
-SECONDS = 60  # seconds for each reply
-HELLO = "[127.0.0.1]"  # in place of this machine's name
-_NOT_TAKEN = 400  # from this reply code on
+SECONDS = 60  # seconds to wait for each reply
+HELLO = "[127.0.0.1]"  # replaces the name of this machine
+_NOT_TAKEN = 400  # reply codes from this number on mean that the mail was not accepted
 
 
 def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.datetime) -> bytes:
     """Return the mail to send. Its length depends only on addresses, subject and sentence.
 
     The Message-ID is random, and the Date is rounded to the minute (the provider records the time
-    of arrival anyway): neither reveals this machine, its clock or its site.
+    of arrival anyway). Neither reveals this machine, its clock or its site.
     """
     name = f"{secrets.token_hex(16)}@{sender.rpartition('@')[2]}"
     lines = (
@@ -36,7 +37,7 @@ def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.
         f"Subject: {subject}",
         f"Date: {format_datetime(moment.replace(second=0, microsecond=0))}",
         f"Message-ID: <{name}>",
-        "Auto-Submitted: auto-generated",  # so that no automatic reply is sent
+        "Auto-Submitted: auto-generated",  # suppresses automatic replies
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=us-ascii",
         "Content-Transfer-Encoding: 7bit",
@@ -52,7 +53,7 @@ def send(
     """Hand a mail to the provider. ``begin`` is called just before it may be accepted.
 
     Raises MailError if it was not accepted, MailUnsure if it may have been. Neither error contains
-    an address or the mail server's own words.
+    an address or the text of the mail server's reply.
     """
     begun = False
     try:
@@ -68,22 +69,22 @@ def send(
             begun = True
             answer = smtp.data(message)
             if answer[0] < _NOT_TAKEN and not _good(answer):
-                raise ConnectionError  # its meaning is unknown
+                raise ConnectionError  # a reply code with an unknown meaning
             _taken(answer, "the mail")
-            with suppress(OSError):  # it is accepted, whatever happens now
+            with suppress(OSError):  # the mail is already accepted
                 smtp.quit()
     except smtplib.SMTPResponseException as error:
         raise MailError(_refusal(error, settings.host)) from None
-    except (OSError, ValueError) as error:  # smtplib's own, and its failures on a bad reply
+    except (OSError, ValueError) as error:  # smtplib's errors, also on a bad reply
         if begun:
             raise MailUnsure(f"{settings.host} gave no answer at the end") from None
         raise MailError(_trouble(error, settings)) from None
 
 
 class _Connection(smtplib.SMTP):
-    """An SMTP connection, through the proxy if there is one, always with TLS.
+    """An SMTP connection that always uses TLS, through the proxy if one is set.
 
-    Certificates are always checked, against the system's authorities and the server's name.
+    Certificates are always verified against the system's authorities and the server's name.
     """
 
     def __init__(self, settings: MailSettings) -> None:
@@ -104,10 +105,10 @@ class _Connection(smtplib.SMTP):
 
 
 def _dial(host: str, port: int, proxy: str, timeout: float) -> socket.socket:
-    """Connect, directly or through a SOCKS5 proxy such as Tor's. Raises OSError.
+    """Connect directly, or through a SOCKS5 proxy such as Tor's. Raises OSError.
 
-    The proxy resolves the name. Each connection gives it a different random user name, so that Tor
-    uses a separate circuit for each.
+    The proxy resolves the name. Each connection uses a different random user name, so that Tor
+    opens a separate circuit for it.
     """
     where = PROXY.fullmatch(proxy)
     if where is None:

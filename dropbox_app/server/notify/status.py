@@ -1,7 +1,7 @@
-"""Decides for each counsellor whether to open the desk today, from the fetches and their days.
+"""Decide for each counsellor whether to open the desk today, from stored items and fetches.
 
-Runs without a network, once a day. The status reveals only that something waits, or that the desk
-must fetch to keep the site's promise: "open" does not mean that anybody wrote.
+Runs once a day, without a network. The status says that something waits, or that the desk must
+fetch to keep the site's promise. "Open" therefore does not mean that anybody wrote.
 """
 
 import datetime
@@ -21,7 +21,7 @@ from dropbox_app.server.store.sqlite import SqliteStore
 
 
 def put(server: Path, place: Path, today: datetime.date) -> list[str]:
-    """Write today's statuses once, and return the faults; they do not change later that day.
+    """Write today's statuses once, and return the faults. They do not change later that day.
 
     Raises SettingsError if no site can be read, OSError.
     """
@@ -31,7 +31,7 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
     words: dict[str, Word] = {}
     faults = []
     for closed in found.closed:
-        # A desk opened for nothing shows that; a desk that stays closed shows nothing.
+        # An unnecessary "open" is noticed at the desk; a wrong "rest" would not be noticed.
         name, folder = closed.place.name, closed.place.folder / CARDS
         files = [path.stem for path in folder.glob("*.card")]
         words |= {f"{name}/{file}": "open" for file in files if CARD_NAME.fullmatch(file)}
@@ -58,10 +58,10 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
 
 
 def of(store: Store, identity: str, today: datetime.date, response_days: int) -> Word:
-    """Return whether a desk should be opened today.
+    """Return "open" if a desk should be opened today, otherwise "rest".
 
-    Something waits for it, or it has not fetched for the ``response_days`` working days within
-    which the site promises an answer.
+    It should be opened if something waits for it. It should also be opened if it has not fetched
+    within the ``response_days`` working days in which the site promises an answer.
     """
     due = response.due(store.last_fetch(identity), today, response_days)
     return "open" if due or store.waits(identity) else "rest"
@@ -81,6 +81,6 @@ def _words(
 
 
 def _cards(site: ReadSite) -> dict[str, str]:
-    """Return the identity of each card, by the name that the mailer uses for it."""
+    """Return the identity of each card, by the name that the mailer uses for the card."""
     cards = Site(site.place.folder, site.settings).cards()
     return {f"{site.place.name}/{one.file_name}": str(one.card.identity) for one in cards}

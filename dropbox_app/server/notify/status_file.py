@@ -1,8 +1,8 @@
-"""The day's status for each counsellor, for the daily mail: open the desk, or nothing new.
+"""The daily status of each counsellor for the mail: open the desk, or nothing new.
 
 Two programs share one small file. ``status`` reads the database, has no network and writes the
 statuses. ``run`` has a network and sends them; of everything stored on the server it can read only
-this file. The file holds no number, id or time, and always has the same size.
+this file. The file contains no number, id or time, and always has the same size.
 """
 
 import datetime
@@ -16,7 +16,7 @@ from dropbox_app.server.store.files import replace_whole
 
 PLACE = Path("/var/lib/klankbord-words")
 FILE = "words"
-OWN = "."  # the site in the server's folder itself
+OWN = "."  # the site in the server's own folder
 
 Word = Literal["open", "rest"]
 
@@ -24,14 +24,14 @@ _LINE = re.compile(r"(?P<card>(\.|[a-z0-9-]{1,40})/[a-z0-9-]{1,40}) (?P<word>ope
 
 
 def write(place: Path, words: Mapping[str, Word], today: datetime.date) -> None:
-    """Write today's statuses to a place where the mailer, in the folder's group, can read them."""
+    """Write today's statuses to a file that the mailer, in the folder's group, can read."""
     lines = [today.isoformat(), *(f"{card} {said}" for card, said in sorted(words.items()))]
     data = "".join(f"{line}\n" for line in lines).encode("ascii")
     replace_whole(place / FILE, data, today, 0o640)
 
 
 def read(place: Path, today: datetime.date) -> Mapping[str, Word] | None:
-    """Return each card's status, by SITE/CARD; None if today's do not exist yet.
+    """Return each card's status, by SITE/CARD; None if today's status does not exist yet.
 
     Raises MailError if the file was not written by ``write``.
     """
@@ -51,5 +51,5 @@ def read(place: Path, today: datetime.date) -> Mapping[str, Word] | None:
 
 
 def full_name(card: str) -> str:
-    """Return a card's name as used in the file, SITE/CARD, from CARD or SITE/CARD."""
+    """Return a card's name as used in the file (SITE/CARD), from CARD or SITE/CARD."""
     return card if "/" in card else f"{OWN}/{card}"

@@ -1,1 +1,1 @@
-"""Releases of Klankbord as a server checks and installs them. Nothing that serves imports this."""
+"""Code with which a server verifies and installs a release. Nothing that serves imports it."""

@@ -1,13 +1,13 @@
-"""The part of an upgrade that changes the server's data, as the server's own account.
+"""The part of an upgrade that changes the server's data, run by the server's own account.
 
     python -m dropbox_app.server.release.data hosts|try|backup|room|keep|back|drop DIR
 
-``hosts``: print a host name of each site that can be read. ``try``: bring a copy of each database
-up to date. ``backup``: back up all sites. ``room``: check that there is room to copy the databases.
-``keep``: copy each database, while nothing serves. ``back``: put back each copy whose database this
-program cannot use any more. ``drop``: remove the copies. An upgrade runs this of the older and of
-the newer program, so these words stay, and so does the exit status: ENOSPC if a disk is full, EROFS
-if it takes no writes, 1 for any other failure.
+``hosts`` prints a host name of each readable site. ``try`` migrates a copy of each database.
+``backup`` backs up all sites. ``room`` checks that there is space to copy the databases. ``keep``
+copies each database, while nothing serves. ``back`` restores each copy whose database this program
+can no longer use. ``drop`` removes the copies. An upgrade runs this module of the older and of the
+newer program, so these words must not change, nor may the exit status: ENOSPC if a disk is full,
+EROFS if it is read-only, 1 for any other failure.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from dropbox_app.server.store import inspect, migrate
 from dropbox_app.server.store.files import FULL, at_midnight, sync_folder
 from dropbox_app.server.store.sqlite import DATABASE, FILES
 
-KEPT = ".before-upgrade"  # in a site's folder: the database as it was
-_TO_START = 1024 * 1024  # bytes that a server may write as it starts
+KEPT = ".before-upgrade"  # in a site's folder: the database before the upgrade
+_TO_START = 1024 * 1024  # bytes that a server may write when it starts
 
 
 def hosts(folder: Path, _today: datetime.date) -> None:
-    """Print one host name of each site, a line each."""
+    """Print one host name of each site, one per line."""
     for site in loader.read(folder).sites:
         sys.stdout.write(urlsplit(site.settings.origins[0]).netloc + "\n")
 
 
 def check(folder: Path, today: datetime.date) -> None:
-    """Try on copies whether each database can be brought up to date. Raises StoreError."""
+    """Check on copies whether each database can be migrated. Raises StoreError."""
     for place in _places(folder):
         migrate.try_on_copy(place.folder / DATABASE, place.folder / FILES, today)
 
@@ -53,8 +53,8 @@ def backup(folder: Path, today: datetime.date) -> None:
 
 
 def room(folder: Path, _today: datetime.date) -> None:
-    """Check that there is room for what ``keep`` copies. Raises SiteFull."""
-    needed: dict[int, int] = {}  # bytes, by disk
+    """Check that there is enough space for the copies of ``keep``. Raises SiteFull."""
+    needed: dict[int, int] = {}  # bytes needed on each disk
     for place in _places(folder):
         database = place.folder / DATABASE
         log = database.with_name(f"{DATABASE}-wal")
@@ -70,7 +70,7 @@ def room(folder: Path, _today: datetime.date) -> None:
 
 
 def keep(folder: Path, today: datetime.date) -> None:
-    """Copy each database. Nothing may be serving. Raises OSError, sqlite3.Error."""
+    """Copy each database. No server may be running. Raises OSError, sqlite3.Error."""
     for place in _places(folder):
         kept = place.folder / KEPT
         part = kept.with_name(f"{KEPT}.new")
@@ -85,8 +85,8 @@ def keep(folder: Path, today: datetime.date) -> None:
             part.chmod(0o600)
             at_midnight(part, today)
             part.rename(kept)
-        except BaseException:  # Ctrl-C too; raised again below
-            part.unlink(missing_ok=True)  # what serves next may need that room
+        except BaseException:  # includes Ctrl-C; raised again below
+            part.unlink(missing_ok=True)  # the server that starts next may need the space
             raise
         _settle(place, today)
 
@@ -107,7 +107,7 @@ def back(folder: Path, today: datetime.date) -> None:
 
 
 def drop(folder: Path, today: datetime.date) -> None:
-    """Remove the copies: they may hold conversations that are withdrawn later."""
+    """Remove the copies, because they may contain conversations that are withdrawn later."""
     for place in _places(folder):
         for name in (KEPT, f"{KEPT}.new"):
             (place.folder / name).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Reads a release folder: its signature first, then the checksum of each file that is used.
+"""Verify a release folder: first its signature, then the checksum of each file that is used.
 
-Files are copied while they are hashed, into a folder that only the caller can write. Only that copy
-runs later, so anyone who can write to the release folder cannot exchange a file after its check.
+Files are hashed while they are copied to a folder that only the caller can write. Only the copies
+run later, so a file that is replaced in the release folder after the check has no effect.
 """
 
 import re
@@ -14,8 +14,8 @@ from dropbox_app.server.store.files import open_untouched, read_small
 
 SUMS = "SHA256SUMS"
 SIGNATURE = SUMS + ".minisig"
-LIST_MOST = 64 * 1024  # bytes of the list of checksums
-FILE_MOST = 512 * 1024 * 1024  # bytes of one file of a release
+LIST_MOST = 64 * 1024  # maximum bytes of the list of checksums
+FILE_MOST = 512 * 1024 * 1024  # maximum bytes of one file of a release
 _PIECE = 1024 * 1024
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._+-]{0,99})")
 _SOURCE = re.compile(r"klankbord-([0-9]{1,5}(?:\.[0-9]{1,5}){1,3})\.tar\.gz")
@@ -41,9 +41,10 @@ def read_key(path: Path) -> ReleaseKey:
 
 
 def take(folder: Path, key: ReleaseKey, target: Path) -> Release:
-    """Check a release and copy its files to ``target``, an empty folder of the caller's alone.
+    """Check a release and copy its files to ``target``, an empty folder.
 
-    Nothing is written before the signature is verified. Raises BadRelease, OSError.
+    Only the caller may be able to write there. Nothing is written before the signature is verified.
+    Raises BadRelease, OSError.
     """
     sums = _read(folder / SUMS, LIST_MOST)
     key.check(sums, _read(folder / SIGNATURE, MOST).decode("utf-8", "replace"))
@@ -58,7 +59,10 @@ def take(folder: Path, key: ReleaseKey, target: Path) -> Release:
 
 
 def newer(offered: str, installed: str) -> bool:
-    """Return whether a version, written as numbers with dots, is later than another."""
+    """Return whether the version ``offered`` is later than ``installed``.
+
+    Both are dotted numbers.
+    """
     return _numbers(offered) > _numbers(installed)
 
 

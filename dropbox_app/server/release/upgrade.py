@@ -1,8 +1,8 @@
-"""Upgrades an installed server to a signed release, and goes back if the new one does not serve.
+"""Upgrade an installed server to a signed release, and roll back if the new one does not serve.
 
-Run by root. Until the switch, nothing that serves is touched: a kill leaves only a work folder.
-From the switch on, a note on disk names the older program until the newer one has answered. An
-upgrade that finds the note goes back first.
+This is run by root. Before the switch, nothing that serves is changed: a kill leaves only a work
+folder. From the switch until the newer program has responded, a note on disk names the older
+program. An upgrade that finds this note rolls back first.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from dropbox_app.server.release import folder as releases
 from dropbox_app.server.release.folder import Release
 from dropbox_app.server.store.files import FULL
 
-PATIENCE = 60.0  # seconds within which a started server has to answer
-_ANSWER = 10.0  # seconds
+PATIENCE = 60.0  # seconds within which a started server must respond
+_ANSWER = 10.0  # seconds to wait for one response
 _AS = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "setsid", "--wait", "runuser", "-u")
 _REPAIR, _AGAIN = "Repair that", ", and type the same command again"
-# What to do, by the error number of a failure: the programs that an upgrade runs exit with it.
+# Advice by error number. The programs that an upgrade runs exit with that number.
 _ADVICE = {
     **dict.fromkeys(FULL, "Make room on that disk"),
     errno.EROFS: "Let that disk take writes",
 }
-_LARGEST = 1024 * 1024 * 1024  # bytes of an unpacked release
+_LARGEST = 1024 * 1024 * 1024  # maximum bytes of an unpacked release
 
 
 class UpgradeError(ServerError):
-    """There was no upgrade."""
+    """The server was not upgraded."""
 
 
 class _Failed(UpgradeError):
-    """A program that the upgrade ran failed, with this exit status."""
+    """Raised if a program that the upgrade ran has failed. ``status``: its exit status."""
 
     def __init__(self, said: str, status: int) -> None:
         super().__init__(said)
@@ -53,9 +53,9 @@ class _Failed(UpgradeError):
 
 @dataclass(frozen=True)
 class Machine:
-    """The paths of a server that ``deploy/install`` made.
+    """The paths of a server that ``deploy/install`` set up.
 
-    ``account``: of the server; None where the caller is that account, and no other is entered.
+    ``account`` is the server's account, or None if the caller already is that account.
     """
 
     program: Path = Path("/opt/klankbord")
@@ -68,19 +68,19 @@ class Machine:
 
     @property
     def current(self) -> Path:
-        """The link to the program in use."""
+        """Return the link to the program in use."""
         return self.program / "current"
 
 
 @dataclass
 class Upgrade:
-    """One run. ``say`` receives each step as a line, before it is taken."""
+    """One run of an upgrade. ``say`` receives each step as a line, before the step starts."""
 
     machine: Machine
-    version: str  # the installed one
+    version: str  # the installed version
     say: Callable[[str], None]
     _note: Path = field(init=False)
-    _served: Path = field(init=False)  # becomes the note once the new version has answered
+    _served: Path = field(init=False)  # renamed to the note once the new version has responded
     _work: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,8 +91,8 @@ class Upgrade:
     def run(self, release: Path) -> str:
         """Upgrade to a release, and return its version.
 
-        Raises BadRelease if it is not signed or not complete, UpgradeError: then the program and
-        the data before are in use.
+        Raises BadRelease if the release is not signed or incomplete, and UpgradeError for other
+        failures. In both cases the previous program and data remain in use.
         """
         with self._alone():
             self._sweep()
@@ -128,7 +128,7 @@ class Upgrade:
         return release.version
 
     def _beside(self, folder: Path, old: Path) -> tuple[Release, Path, list[str]]:
-        """Take all steps that can fail without harm. Returns also the new program and the hosts."""
+        """Take all steps that can fail without harm; return release, new program and hosts."""
         self.say("1. Signature and checksums")
         key = releases.read_key(self.machine.key)
         self._work.mkdir(0o700)
@@ -157,7 +157,7 @@ class Upgrade:
         return release, new, hosts
 
     def _installed(self) -> Path:
-        """Return the program in use. It must be able to install itself again, as the way back."""
+        """Return the program in use. It must contain its own installer, for a rollback."""
         try:
             old = self.machine.current.resolve(strict=True)
         except OSError:
@@ -170,7 +170,7 @@ class Upgrade:
         return old
 
     def _unpack(self, release: Release) -> Path:
-        """Unpack a checked archive: only files and folders, whatever else it names."""
+        """Unpack a verified archive. Anything but files and folders is rejected."""
         target, size = self._work / "source", 0
         with tarfile.open(release.source) as archive:
             for member in archive:
@@ -214,7 +214,7 @@ class Upgrade:
             advice = _advice(error)
             more = f". {advice}{_AGAIN}" if advice else ""
             raise UpgradeError(f"{why}. The version before serves again{more}") from None
-        self._served.replace(self._note)  # needs no room: the disk may be full by now
+        self._served.replace(self._note)  # needs no space: the disk may be full by now
         self._sync()
         self.say("   Yes")
         self._finish(new)
@@ -226,9 +226,9 @@ class Upgrade:
         self._sync()
 
     def _go_back(self) -> None:
-        """Let the older program serve again, on data that it can use. May be repeated.
+        """Start the older program again, on data that it can use. Can be repeated.
 
-        Raises UpgradeError if that cannot be done now; then the note stays.
+        Raises UpgradeError if that fails; in that case the note is kept.
         """
         old = Path(json.loads(self._note.read_text("utf-8"))["old"])
         try:
@@ -236,7 +236,7 @@ class Upgrade:
         except (UpgradeError, OSError) as error:
             why = _why(error)
             if self.machine.current.resolve() == old:
-                with suppress(UpgradeError):  # the error below says that nothing may serve
+                with suppress(UpgradeError):  # the error below says that perhaps nothing serves
                     self._service("start")
             raise UpgradeError(
                 f"going back was not finished: {why}. It may be that nothing serves now. "
@@ -252,14 +252,14 @@ class Upgrade:
         self.say(f"   {old.name} serves again")
 
     def _hosts(self, program: Path) -> list[str]:
-        """Return a host name of each site. The account reads them: root reads nothing there."""
+        """Return a host name of each site. The account reads them, as root must not read there."""
         hosts = self._data("hosts", program).split()
         if not hosts:
             raise UpgradeError("no site can be read; site check says why")
         return hosts
 
     def _ask(self, hosts: list[str]) -> None:
-        """Ask the server for the first page of each site. Raises UpgradeError if one fails."""
+        """Request the first page of each site from the server. Raises UpgradeError if one fails."""
         until = time.monotonic() + self.machine.patience
         for host in hosts:
             while (fault := self._asked(host)) and time.monotonic() < until:
@@ -268,7 +268,7 @@ class Upgrade:
                 raise UpgradeError(f"the server does not serve {host}: {fault}")
 
     def _asked(self, host: str) -> str:
-        """Return the fault of the first page at a host; empty if the page came."""
+        """Return the fault of a site's first page; "" if the page is served."""
         connection = http.client.HTTPConnection(host, timeout=_ANSWER)
         try:
             with closing(connection), socket.socket(socket.AF_UNIX) as end:
@@ -296,7 +296,7 @@ class Upgrade:
         self._root(*self.machine.systemctl, what, "klankbord")
 
     def _root(self, *command: str | Path, place: Path | None = None) -> str:
-        """Run a program and return its output. Raises _Failed with the place and its last words."""
+        """Run a program and return its output. Raises _Failed with its name and its last output."""
         done = subprocess.run(  # noqa: S603 - an argument list, no shell
             [str(part) for part in command],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/", check=False,
@@ -308,7 +308,7 @@ class Upgrade:
         return done.stdout
 
     def _write_notes(self, old: Path) -> None:
-        """Write the note of a switch, and beside it the one that it becomes. Raises OSError."""
+        """Write the note of a switch, and a second one that later replaces it. Raises OSError."""
         for path, serves in ((self._served, True), (self._note, False)):
             part = path.with_suffix(".new")
             with part.open("w") as file:
@@ -326,11 +326,11 @@ class Upgrade:
             os.close(handle)
 
     def _sweep(self) -> None:
-        """Remove what a run left, but for the notes of a switch that is not over."""
+        """Remove the files of an earlier run, except the notes of an unfinished switch."""
         shutil.rmtree(self._work, ignore_errors=True)
         if not self._note.exists():
             for path in (self._served, self._note.with_suffix(".new")):
-                with suppress(OSError):  # on a read-only disk they stay, and mean nothing
+                with suppress(OSError):  # on a read-only disk they stay, which does no harm
                     path.unlink(missing_ok=True)
 
     @contextmanager
@@ -352,14 +352,14 @@ class Upgrade:
 
 
 def _why(error: BaseException) -> str:
-    """Return what failed, with its place."""
+    """Return the reason for a failure, with the file or program concerned."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error) if isinstance(error, (UpgradeError, OSError)) else type(error).__name__
 
 
 def _advice(error: BaseException) -> str:
-    """Return what to do about a full or read-only disk; empty for any other failure."""
+    """Return advice for a full or read-only disk, or "" for any other failure."""
     if isinstance(error, _Failed):
         return _ADVICE.get(error.status, "")
     return _ADVICE.get(error.errno or 0, "") if isinstance(error, OSError) else ""

@@ -1,1 +1,1 @@
-"""The only code of the server that ever sees a text or a code."""
+"""The only server code that ever sees the text of a message or a retrieval code."""

@@ -1,7 +1,7 @@
-"""Does for a browser without JavaScript what the browser cannot do itself (SPEC section 8).
+"""Performs the protocol's steps for a browser without JavaScript (SPEC section 8).
 
-The only module of the server that ever sees a text or a code. Between requests it holds nothing;
-the caller keeps the root in the cookie. It writes only sealed files.
+This is the only module of the server that ever sees a text or a code. It keeps nothing between
+requests; the caller keeps the root in the cookie. It writes only sealed files.
 """
 
 import contextlib
@@ -32,14 +32,14 @@ from dropbox_app.server.reporter.kdf_limiter import Gate
 from dropbox_app.server.reporter.thread_rules import agreed_handover, just_said
 from dropbox_app.server.store.interface import ItemInfo, Staged
 
-# Each failure means that another of this reporter's messages was stored: some request makes
-# progress.
+# Each failed attempt means that another message of this reporter was stored, so attempts always
+# make progress.
 TRIES = 30
 
 
 @dataclass(frozen=True, repr=False)
 class NewReport:
-    """A report that is sealed and ready, and the code that will open it. Nothing is stored yet."""
+    """A sealed report that is not stored yet, and the code that will open it."""
 
     words: tuple[str, ...]
     root: bytes
@@ -51,11 +51,11 @@ class NewReport:
 
 @dataclass(frozen=True)
 class ReporterView:
-    """A conversation as the reporter may believe it.
+    """The verified conversation, as shown to the reporter.
 
-    ``expires``: the day on which it expires if nobody writes. ``last_added``: the day on which
-    somebody last did. ``next_wanted``: whom the next message is for: those of the newest one, or a
-    successor after a yes to a handover.
+    ``expires`` is the day on which it expires if nobody writes, and ``last_added`` the day of the
+    last addition. ``next_wanted`` lists the addressees of the next message: those of the newest
+    message, or the successor if the reporter agreed to a handover.
     """
 
     thread: Thread
@@ -65,7 +65,7 @@ class ReporterView:
     items: tuple[ItemInfo, ...]  # the items that the server lists
 
     def chosen(self, kind: str) -> tuple[VerifyKey, ...]:
-        """An answer goes to the counsellor who asked; later messages go to an agreed successor."""
+        """Return the addressees: the asking counsellor for an answer, otherwise ``next_wanted``."""
         return self.thread.wanted if kind == "consent-answer" else self.next_wanted
 
     def file(self, item: str) -> tuple[Message, Attachment] | None:
@@ -79,7 +79,7 @@ class ReporterView:
 
 @dataclass(frozen=True)
 class Addressing:
-    """The recipients for whom the files of the next message are sealed, without the reporter."""
+    """The recipients of the files of the next message, without the reporter."""
 
     access: str
     to: tuple[VerifyKey, ...]
@@ -88,10 +88,10 @@ class Addressing:
 
 @dataclass(frozen=True)
 class Enclosed:
-    """Files that are sealed and staged, to be sent with one message.
+    """Sealed and staged files that are sent with one message.
 
-    ``after``: the number of the reporter's newest message when the form was made. It lets the
-    server recognise a form that is sent twice.
+    ``after`` is the number of the reporter's newest message when the form was generated. It lets
+    the server recognise a form that is sent twice.
     """
 
     to: tuple[VerifyKey, ...]
@@ -102,13 +102,13 @@ class Enclosed:
 
 @dataclass(frozen=True)
 class Sent:
-    """The result of sending. ``left_out``: chosen counsellors without a valid key today."""
+    """The result of sending. ``left_out`` lists chosen counsellors without a valid key today."""
 
     left_out: tuple[VerifyKey, ...]
 
 
 class ReporterAgent:
-    """The agent of one site. ``today`` returns the UTC day. Thread-safe."""
+    """The reporter's agent on one site. ``today`` returns the UTC day. Thread-safe."""
 
     def __init__(
         self,
@@ -131,9 +131,9 @@ class ReporterAgent:
         answers: Mapping[str, Json],
         wanted: Sequence[VerifyKey],
     ) -> NewReport:
-        """Draw a code and seal a report: everything that can fail except storing it.
+        """Draw a code and seal a report. Afterwards only storing it can fail.
 
-        Raises Busy, TooLong (the limit is the site's) or NobodyToWriteTo.
+        Raises Busy, TooLong (by the site's limit) or NobodyToWriteTo.
         """
         self._check_size(text)
         day = self._today()
@@ -154,7 +154,7 @@ class ReporterAgent:
         return NewReport(words, root, keys.mailbox, keys.access, draft.to, draft.seal())
 
     def send(self, report: NewReport) -> None:
-        """Store a prepared report completely, or not at all. Raises SiteFull or StoreBusy."""
+        """Store a prepared report completely or not at all. Raises SiteFull or StoreBusy."""
         self._mailboxes.submit(
             mailbox=report.mailbox, access=report.access, to=report.to, sealed=report.sealed
         )
@@ -173,9 +173,9 @@ class ReporterAgent:
         return prepared.words, prepared.root
 
     def enter(self, words: Sequence[str]) -> bytes | None:
-        """Return the root of a code, if its conversation exists. Raises Busy.
+        """Return the root of a code if its conversation exists. Raises Busy.
 
-        Unknown, expired and withdrawn codes get the same result, after the same work up to the
+        Unknown, expired and withdrawn codes have the same result, after the same work up to the
         look-up.
         """
         root = self._stretch(words)
@@ -183,13 +183,13 @@ class ReporterAgent:
         return root if self._mailboxes.conversation(keys.access) is not None else None
 
     def view(self, root: bytes) -> ReporterView | None:
-        """Open, check and order the conversation; return None if it no longer exists."""
+        """Open, verify and order the conversation; return None if it no longer exists."""
         return self._view(reporter_keys(root))
 
     def addressing(self, root: bytes, lang: str, text: str) -> Addressing:
-        """Return the recipients for files sent with a message of this text.
+        """Return the recipients of files that are sent with a message of this text.
 
-        Raises Gone, TooLong or NobodyToWriteTo, as sending that message would.
+        Raises Gone, TooLong or NobodyToWriteTo in the same cases as sending that message.
         """
         self._check_size(text)
         keys = reporter_keys(root)
@@ -201,9 +201,9 @@ class ReporterAgent:
         return Addressing(keys.access, draft.to, draft.recipients[1:])
 
     def check_file(self, root: bytes, attachment: Attachment) -> bool | None:
-        """Return whether a file of the conversation is still exactly the signed one.
+        """Return whether a file of the conversation still matches the signed hash.
 
-        Returns None if it does not exist. Reads the whole file in bounded memory.
+        Returns None if the file does not exist. Reads the whole file in bounded memory.
         """
         opened = self._mailboxes.opened(reporter_keys(root).mailbox, attachment.sha256)
         if opened is None:
@@ -215,19 +215,20 @@ class ReporterAgent:
         return digest.hexdigest() == attachment.sha256
 
     def open_file(self, root: bytes, attachment: Attachment) -> Iterator[bytes]:
-        """Yield the content of a counsellor's file, in authenticated pieces.
+        """Yield the content of a counsellor's file in authenticated pieces.
 
-        All of it is checked before this returns: hash, every chunk, size and padding. Raises Gone
-        (it is not here), PayloadFailure (not the file that was signed), AgeError or FormatError.
+        The whole file is checked before this returns: its hash, every chunk, its size and its
+        padding. Raises Gone (the file is missing), PayloadFailure (it does not match the
+        signature), AgeError or FormatError.
         """
         pieces = self._checked(reporter_keys(root), attachment)
         next(pieces)
         return pieces
 
     def _checked(self, keys: ReporterKeys, attachment: Attachment) -> Iterator[bytes]:
-        """Yield nothing until the whole file was checked, then its content.
+        """Check the whole file first, and then yield its content.
 
-        Both passes use one handle, because another file may have taken its name meanwhile.
+        Both passes use one handle, because another file may get its name meanwhile.
         """
         opened = self._mailboxes.opened(keys.mailbox, attachment.sha256)
         if opened is None:
@@ -259,15 +260,15 @@ class ReporterAgent:
         files: Enclosed | None = None,
         pass_on: bool = False,
     ) -> Sent:
-        """Send another message; read the thread first, and again if a message arrived in between.
+        """Send another message; read the thread, and retry if a message arrives meanwhile.
 
-        ``wanted`` None: as ``next_wanted`` says. ``pass_on``: the recipients also get the thread so
-        far (SPEC section 4, "Changing counsellor"), unless the previous message went to the same
-        people; it cannot be combined with files. A message that is word for word the newest of the
-        thread is not sent again: without a script nothing else stops a second press. ``files`` are
-        stored with the message or not at all, and sent only once, however often it is retried.
-        Raises Gone, TooLong, NobodyToWriteTo, MailboxFull, SiteFull, StoreBusy, or Moved if it
-        would go to other people than those for whom the files are sealed.
+        If ``wanted`` is None, ``next_wanted`` applies. With ``pass_on``, the recipients also get
+        the thread so far (SPEC section 4, "Changing counsellor"), unless the previous message went
+        to the same people. It cannot be combined with files. A message that repeats the newest one
+        is not sent again: without a script, nothing else stops a double click. ``files`` are stored
+        with the message or not at all, and only once, however often it is retried. Raises Gone,
+        TooLong, NobodyToWriteTo, MailboxFull, SiteFull, StoreBusy, or Moved if the recipients
+        differ from those of the files.
         """
         for key in ("text", "step", "with", "scope"):
             value = body.get(key)
@@ -279,8 +280,8 @@ class ReporterAgent:
                 raise Gone("there is no such conversation")
             chosen = view.chosen(kind) if wanted is None else tuple(wanted)
             attachments, staged = (files.attachments, files.staged) if files else ((), ())
-            # Current addressees already have the thread, and reading it again would cost their desk
-            # time.
+            # Current addressees already have the thread, and their desks would waste time reading
+            # it again.
             passes = pass_on and chosen != view.thread.wanted
             if any(
                 just_said(
@@ -350,7 +351,7 @@ class ReporterAgent:
             return derive_root(words, self._id)
 
     def _check_size(self, text: str) -> None:
-        """Check the site's own limit, which may be lower than the protocol's."""
+        """Check the site's limit, which may be lower than the protocol's."""
         limit = self._site.settings.limits.text
         size = len(clean_text(text).encode())
         if size > limit:
@@ -379,7 +380,7 @@ class ReporterAgent:
         """Return the conversation with its messages; None if it no longer exists.
 
         If a listed message is missing, it may have been removed meanwhile, so the list is read
-        again. A message that is missing twice from the same list is lost.
+        again. A message that is missing twice is lost.
         """
         before = None
         while True:
@@ -423,7 +424,7 @@ class ReporterAgent:
         )
 
     def _next_wanted(self, thread: Thread) -> tuple[VerifyKey, ...]:
-        """Return the newest message's addressees, with the successor of anyone who handed over."""
+        """Return the newest message's addressees, after any agreed handover."""
         wanted = thread.wanted
         agreed = agreed_handover(thread)
         if agreed is None:

@@ -1,8 +1,8 @@
-"""Limits how many codes are hashed with Argon2id at once, and how long the others wait.
+"""Limit how many codes are hashed with Argon2id at once, and how long the others wait.
 
-One hash takes 19 MiB and about 14 ms of a core. Without a limit, a hundred at once would take two
-gigabytes and make everybody wait. After waiting for ``PATIENCE``, a request is refused as busy and
-keeps its text.
+One hash takes 19 MiB and about 14 ms of CPU time. Without a limit, a hundred at once would take two
+gigabytes and delay everybody. A request that has waited for ``PATIENCE`` is rejected as busy, and
+the person's text is kept.
 """
 
 import os
@@ -14,8 +14,8 @@ from contextvars import ContextVar
 
 from dropbox_app.server.errors import ServerError
 
-PATIENCE = 10.0  # seconds, from the arrival of the request
-# When this thread's request arrived, in seconds of the monotonic clock; None if unknown.
+PATIENCE = 10.0  # seconds after the arrival of the request
+# The time when this thread's request arrived, in seconds of the monotonic clock, or None.
 ARRIVED: ContextVar[float | None] = ContextVar("arrived", default=None)
 
 
@@ -24,15 +24,15 @@ class Busy(ServerError):
 
 
 def late() -> bool:
-    """Return True if this request has waited longer than ``PATIENCE`` before it got a thread."""
+    """Return True if this request waited longer than ``PATIENCE`` before it got a thread."""
     since = ARRIVED.get()
     return since is not None and time.monotonic() - since > PATIENCE
 
 
 class Gate:
-    """Lets ``slots`` threads through at once. Each process has its own.
+    """Lets ``slots`` threads through at once. Each process has its own gate.
 
-    ``patience``: seconds after the arrival of a request when it is no longer let through.
+    ``patience`` is the number of seconds after its arrival until a request is rejected.
     """
 
     def __init__(self, slots: int, patience: float = PATIENCE) -> None:
@@ -41,7 +41,7 @@ class Gate:
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        """Wait for a slot and hold it. Raises Busy if the wait is too long."""
+        """Wait for a slot and hold it during the block. Raises Busy if the wait is too long."""
         now, since = time.monotonic(), ARRIVED.get()
         left = (now if since is None else since) + self._patience - now
         if left < 0 or not self._slots.acquire(timeout=left):
@@ -60,6 +60,6 @@ def core_count() -> int:
 def slots_for(workers: int) -> int:
     """Return the number of slots for each of ``workers`` processes.
 
-    Together they have one per core, and each process has at least one.
+    Together the processes have one slot per core, and each has at least one.
     """
     return max(1, core_count() // workers)

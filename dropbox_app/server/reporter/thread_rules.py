@@ -1,6 +1,6 @@
-"""Determines from a thread the addressees of the reporter's next message, and if it was just sent.
+"""Pure rules on a thread: who gets the next message, and whether it was just sent.
 
-Pure: opened threads in, answers out.
+All functions take opened threads and change nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ def just_said(
 ) -> bool:
     """Return whether the newest message in the thread is already this one.
 
-    Two files with the same name and size need not be the same file: they can have come from this
-    form only if it was made before that message. ``after``: the number of the reporter's newest
-    message when the form was made.
+    Two files with the same name and size need not be the same file. They can come from the same
+    form only if the form was generated before that message. ``after`` is the number of the
+    reporter's newest message when the form was generated.
     """
     last = None
     for message in thread.genuine():
@@ -46,7 +46,7 @@ def _described(attachments: Sequence[Attachment]) -> list[tuple[str, str, int]]:
 
 
 def agreed_handover(thread: Thread) -> tuple[VerifyKey, VerifyKey] | None:
-    """Return who hands over to whom, if the newest answer is yes and it has not happened yet."""
+    """Return the old and new counsellor of an agreed handover that has not taken effect yet."""
     requests = {m.digest: m for m in thread.genuine() if m.kind == "consent-request"}
     agreed: Message | None = None
     answer: Message | None = None
@@ -54,7 +54,7 @@ def agreed_handover(thread: Thread) -> tuple[VerifyKey, VerifyKey] | None:
         if message.by != REPORTER:
             continue
         if answer is not None and message.wanted != answer.wanted:
-            agreed = answer = None  # the reporter has chosen since, and that choice counts
+            agreed = answer = None  # the reporter's later choice counts
         if message.kind != "consent-answer":
             continue
         request = requests.get(str(message.body["request"]))

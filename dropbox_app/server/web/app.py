@@ -1,4 +1,4 @@
-"""The server: public keys only. ``create_app`` puts its sites together."""
+"""The WSGI app of the server. ``create_app`` builds it from a folder of sites."""
 
 import datetime
 import time
@@ -68,7 +68,7 @@ class QuietFlask(Flask):
             | tuple[None, None, None]
         ),
     ) -> None:
-        """Log one line, with the type of the exception and its line of code."""
+        """Log one line: the type of the exception, and the module and line that raised it."""
         logger.error("%s", fault_location(exc_info[1]))
 
 
@@ -82,14 +82,17 @@ def create_app(
     memory: VisitMemory | None = None,
     read: Reading | None = None,
 ) -> Flask:
-    """Return the sites in ``folder`` as one WSGI app. It opens databases, so call it after a fork.
+    """Return the sites in ``folder`` as one WSGI app.
 
-    ``flask --app "dropbox_app.server.web.app:create_app('FOLDER')" routes`` lists the addresses.
+    The app opens databases, so call this after a fork. The command ``flask --app
+    "dropbox_app.server.web.app:create_app('FOLDER')" routes`` lists the routes.
+
     The workers of one server share ``cookie_key`` and ``memory``; without them the app makes its
-    own. ``today`` gives the UTC day, ``now`` the seconds; without ``today`` the day is that of
-    ``now``. ``read``: the result of an earlier reading of the folder. Raises SettingsError if no
-    site can be served, and StoreError if the only one cannot be opened. If there are several, each
-    is opened on its first request.
+    own. ``today`` returns the UTC day and ``now`` the seconds; without ``today`` the day is derived
+    from ``now``. ``read`` is the result of an earlier reading of the folder.
+
+    Raises SettingsError if no site can be served, and StoreError if the only site cannot be opened.
+    If there are several sites, each is opened on its first request.
     """
     day = today or (lambda: datetime.datetime.fromtimestamp(now(), datetime.UTC).date())
     read = read or loader.read(Path(folder))
@@ -107,7 +110,7 @@ def create_app(
     app.session_interface = SiteSessions()
     app.config.update(WTF_CSRF_SECRET_KEY=csrf_key(key), WTF_CSRF_TIME_LIMIT=None)
     app.config.update(WTF_I18N_ENABLED=False, PROPAGATE_EXCEPTIONS=False)
-    # For the pages' forms; uploads and the desk API set their own limits.
+    # These limits are for the pages' forms. Uploads and the desk API set their own.
     app.config.update(MAX_CONTENT_LENGTH=FORM_BYTES, MAX_FORM_MEMORY_SIZE=FORM_BYTES)
     app.url_map.merge_slashes = False
     set_up_logging()
@@ -118,7 +121,7 @@ def create_app(
     for views in _VIEWS:
         app.register_blueprint(views.blueprint)
     handle_errors(app, _pages_of_no_site(day))
-    app.wsgi_app = SecurityHeaders(app.wsgi_app, sites.is_https)  # type: ignore[method-assign] # as Flask says
+    app.wsgi_app = SecurityHeaders(app.wsgi_app, sites.is_https)  # type: ignore[method-assign] # Flask's documentation shows this
     return app
 
 

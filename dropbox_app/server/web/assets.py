@@ -1,8 +1,8 @@
-"""The assets of the pages: one style sheet, and one script of a few lines.
+"""The assets of the pages: one style sheet, and one short script.
 
-The script does nothing but "leave quickly", which works without it too, by its link. Every page
-contains the script, so that it costs no request. The content security policy allows it by its hash
-alone: no other script runs, whatever a page or an address of this site comes to contain.
+The script only improves "leave quickly", which also works without it as a link. Every page contains
+the script, so that it costs no request. The content security policy allows this script alone, by
+its hash. No other script runs, whatever a page or an address of this site may come to contain.
 """
 
 import base64
@@ -16,7 +16,7 @@ from dropbox_app.server.web.padding import packed
 
 @dataclass(frozen=True)
 class Style:
-    """The one style sheet, with a name that changes with its content."""
+    """The style sheet. Its name changes with its content."""
 
     name: str
     content: bytes
@@ -29,13 +29,13 @@ def _static(name: str) -> bytes:
 
 @functools.cache
 def read_style() -> Style:
-    """Return the style sheet, from the package."""
+    """Read the style sheet from the package."""
     content = _static("style.css")
     return Style(f"style-{sha256_hex(content)[:16]}.css", content, packed(content, step=1))
 
 
 LEAVE_SCRIPT = _static("leave.js").decode("utf-8")
-# In the form of a source in a content security policy.
+# A hash source, as a content security policy expects it.
 LEAVE_SCRIPT_HASH = "'sha256-{}'".format(
     base64.b64encode(bytes.fromhex(sha256_hex(LEAVE_SCRIPT.encode()))).decode("ascii")
 )

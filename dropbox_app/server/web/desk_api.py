@@ -1,8 +1,9 @@
-"""``/api/site`` and the desk API: the only access besides the pages (SPEC sections 6 and 7).
+"""``/api/site`` and the desk API (SPEC sections 6 and 7), the only access besides the pages.
 
-A desk signs the address, the target and the hash of the body of each request. Identity, token and
-signature are checked before the body is read, the body's hash before anything is kept. Responses
-are JSON or the sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
+A desk signs the address, the target and the body hash of each request. Identity, token and
+signature are checked before the body is read. The hash of the body is checked before anything is
+stored. Responses are JSON or the sealed file. An error is ``{"error": sentence}``; a 409 is ``{"n":
+newest}``.
 """
 
 import json
@@ -30,7 +31,7 @@ from dropbox_app.server.web.hosts import DESK_PATHS
 from dropbox_app.server.web.sites import current_site
 
 CHUNK = 64 * 1024
-LISTED = 1_000  # mailboxes in one answer
+LISTED = 1_000  # mailboxes in one response
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
@@ -40,7 +41,7 @@ blueprint = Blueprint("desk_api", __name__)
 
 @blueprint.get("/api/site", provide_automatic_options=False)
 def about() -> Response:
-    """GET /api/site: the same bytes for everybody; the cards byte for byte."""
+    """GET /api/site: the site's public data and the exact bytes of its cards, for everybody."""
     site = current_site()
     limits = site.settings.limits
     return _json(
@@ -60,16 +61,16 @@ def about() -> Response:
 
 @blueprint.get(DESK_PATHS + "challenge", provide_automatic_options=False)
 def challenge() -> Response:
-    """GET challenge: a token for TOKEN_SECONDS and any number of calls."""
+    """GET challenge: a token that is valid for TOKEN_SECONDS and any number of calls."""
     site = current_site()
     return _json({"token": site.desk_tokens.new(), "day": site.mailboxes.today().isoformat()})
 
 
 @blueprint.get(DESK_PATHS + "mailboxes", provide_automatic_options=False)
 def mailboxes() -> Response:
-    """GET mailboxes?after=ID: those whose newest message from the reporter is for this counsellor.
+    """GET mailboxes?after=ID: mailboxes whose newest reporter message is for this counsellor.
 
-    Returns one page of them, ordered by id; without ``after``, the first page.
+    Returns one page of them, sorted by id; without ``after``, the first page.
     """
     identity = _asked_by()
     after = _id(_arguments("after")["after"]) if request.args else ""
@@ -105,20 +106,20 @@ def inbox() -> Response:
 
 @blueprint.get(DESK_PATHS + "items/<item>", provide_automatic_options=False)
 def item(item: str) -> Response:
-    """GET items/ID: the sealed file; the same 404 if there is none or it is not for this desk."""
+    """GET items/ID: the sealed file. A missing file and another desk's file get the same 404."""
     identity = _asked_by()
     opened = current_site().mailboxes.item_for(identity, _id(item))
     if opened is None:
         raise Gone("no such item")
     response = Response(_pieces(opened), mimetype="application/octet-stream")
     response.content_length = opened.size
-    response.call_on_close(opened.file.close)  # even if it was not read to the end
+    response.call_on_close(opened.file.close)  # closes the file even if it was not read to the end
     return response
 
 
 @blueprint.post(DESK_PATHS + "items/<item>/fetched", provide_automatic_options=False)
 def fetched(item: str) -> Response:
-    """POST items/ID/fetched."""
+    """POST items/ID/fetched: record that the desk has the item on its disk."""
     identity = _asked_by()
     if not current_site().mailboxes.fetched(identity, _id(item)):
         raise Gone("no such item")
@@ -143,7 +144,7 @@ def post_message(mailbox: str) -> Response:
 
 @blueprint.put(DESK_PATHS + "mailboxes/<mailbox>/files/<item>", provide_automatic_options=False)
 def put_file(mailbox: str, item: str) -> Response:
-    """PUT mailboxes/ID/files/ID: the file is written to its place and hashed as it arrives."""
+    """PUT mailboxes/ID/files/ID: a sealed file, written to disk and hashed as it arrives."""
     site = current_site()
     claim = _claim()
     mailbox, item = _id(mailbox), _id(item)
@@ -159,7 +160,7 @@ def put_file(mailbox: str, item: str) -> Response:
 
 @blueprint.post(DESK_PATHS + "mailboxes/<mailbox>/withdrawal", provide_automatic_options=False)
 def post_withdrawal(mailbox: str) -> Response:
-    """POST mailboxes/ID/withdrawal: a reporter's, for a server that lost it in a restore."""
+    """POST mailboxes/ID/withdrawal: a reporter's withdrawal that a restored server lost."""
     claim = _claim()
     given = _body(claim, withdrawal.MAX_BYTES)
     current_site().mailboxes.given_back(claim.identity, _id(mailbox), given)
@@ -175,14 +176,14 @@ def put_card() -> Response:
 
 
 def _asked_by() -> VerifyKey:
-    """Return the counsellor who signed a request without a body."""
+    """Return the counsellor who signed a request that has no body."""
     claim = _claim()
     _body(claim, 0)
     return claim.identity
 
 
 def _claim() -> Claim:
-    """Return the header's verified claim. Every fault in it gets the same response."""
+    """Return the verified claim from the header. All faults in it get the same response."""
     site = current_site()
     settings = site.settings
     try:
@@ -202,7 +203,7 @@ def _claim() -> Claim:
 
 
 def _target() -> str:
-    """Return the path and query as they were sent, not decoded."""
+    """Return the path and query as they were sent, without decoding."""
     environ = request.environ
     target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if target is None:
@@ -213,7 +214,7 @@ def _target() -> str:
 
 @blueprint.before_app_request
 def check_target() -> Response | None:
-    """Answer 400 to a target that two programs could read differently."""
+    """Return a 400 response for a target that two programs could read differently."""
     if not request.path.startswith(DESK_PATHS):
         return None
     try:
@@ -225,7 +226,7 @@ def check_target() -> Response | None:
 
 @blueprint.route("/api/<path:rest>", methods=_METHODS, provide_automatic_options=False)
 def nothing(rest: str) -> Response:
-    """Answer any other request under /api/ in JSON too."""
+    """Return a JSON response for any other request under /api/."""
     return _json({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
 
 
@@ -236,7 +237,7 @@ def refusal(error: KlankbordError) -> Response:
         return _json({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)
     if status is None:
-        raise error  # a fault of ours: it is logged, and answered by error_pages
+        raise error  # a fault of the server: ``error_pages`` logs it and responds
     return _json({"error": str(error)}, HTTPStatus(status))
 
 
@@ -246,10 +247,10 @@ def _json(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response
 
 
 def _read(limit: int) -> Iterator[bytes]:
-    """Yield the body in pieces. Raises TooLarge once it is longer than ``limit`` bytes."""
+    """Yield the body in pieces. Raises TooLarge if it is longer than ``limit`` bytes."""
     if (request.content_length or 0) > limit:
         raise TooLarge(f"the body may be {limit} bytes")
-    request.max_content_length = limit + 1  # instead of the pages' own limit
+    request.max_content_length = limit + 1  # replaces the limit for the pages
     size = 0
     while piece := request.stream.read(CHUNK):
         size += len(piece)
@@ -259,7 +260,7 @@ def _read(limit: int) -> Iterator[bytes]:
 
 
 def _body(claim: Claim, limit: int) -> bytes:
-    """Return the whole body. Raises Unauthorised if it is not the one that was signed."""
+    """Return the whole body. Raises Unauthorised if its hash is not the signed one."""
     body = b"".join(_read(limit))
     _check_hash(claim, sha256_hex(body))
     return body
@@ -277,7 +278,10 @@ def _pieces(opened: OpenFile) -> Iterator[bytes]:
 
 
 def _arguments(*names: str) -> dict[str, str]:
-    """Return the query's arguments. Raises BadRequest unless they are exactly these, each once."""
+    """Return the query's arguments.
+
+    Raises BadRequest unless each of ``names`` occurs exactly once.
+    """
     if sorted(key for key, _ in request.args.items(multi=True)) != sorted(names):
         raise BadRequest(f"the query wants {' and '.join(names)}, each once")
     return {name: request.args[name] for name in names}

@@ -1,4 +1,4 @@
-"""The timed tokens of the desk API (SPEC section 7): a desk signs one with each request."""
+"""The timed tokens of the desk API (SPEC section 7). A desk signs one with each request."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ SALT = "klankbord/v1/desk-token"
 
 
 class DeskTokens:
-    """The tokens of one site, signed with a key that all workers share. ``now`` gives seconds."""
+    """The tokens of one site, signed with a key that all workers share. ``now`` returns seconds."""
 
     def __init__(self, key: bytes, site: str, now: Callable[[], float]) -> None:
         class Signer(TimestampSigner):
-            """An itsdangerous signer that uses the clock passed to it."""
+            """An itsdangerous signer that uses the clock passed to ``DeskTokens``."""
 
             def get_timestamp(self) -> int:
                 return int(now())
@@ -28,7 +28,7 @@ class DeskTokens:
         return self._signer.sign(self._site).decode("ascii")
 
     def is_valid(self, token: str) -> bool:
-        """Return whether a token was issued by this site and server, and is not too old."""
+        """Return whether this server issued the token for this site, and it has not expired."""
         try:
             return self._signer.unsign(token, max_age=TOKEN_SECONDS) == self._site
         except BadSignature:

@@ -1,8 +1,8 @@
-"""Ensures that a response still arrives if it is sent before the body was read.
+"""Make sure that a response arrives even if it is sent before the body was read.
 
 If the app closed a connection on which nginx is still writing, nginx could notice that before it
-reads the response, and would report "cannot be reached" instead. So the rest is read and discarded
-until nginx, which has its response, closes the connection.
+reads the response. It would then report "cannot be reached" instead. The rest of the body is
+therefore read and discarded until nginx, which has the response, closes the connection.
 """
 
 import select
@@ -11,12 +11,12 @@ import time
 
 from flask import Flask, Response, request
 
-PATIENCE = 1.0  # seconds; without nginx in front, no one else closes the connection
+PATIENCE = 1.0  # seconds; without nginx in front, nobody else closes the connection
 _CHUNK = 64 * 1024
 
 
 def let_answers_arrive(app: Flask) -> None:
-    """Read the rest of a refused body after sending the response."""
+    """Make ``app`` read the rest of a rejected body after it sends the response."""
 
     @app.after_request
     def drop_the_rest(response: Response) -> Response:
@@ -28,11 +28,12 @@ def let_answers_arrive(app: Flask) -> None:
 
 
 def _drop(body: object, connection: socket.socket) -> None:
-    """Read ``body`` to its end, until it breaks off, or for PATIENCE; then stop reading.
+    """Read and discard ``body`` until it ends, the connection closes or PATIENCE seconds pass.
 
-    A blocking read waits until it has all the requested bytes, however slowly they arrive. So each
-    read takes only the available bytes, and the waiting is done here. Gunicorn closes the
-    connection of a body that was late, as nginx does with one that it could not write in time.
+    A blocking read waits until all requested bytes have arrived, however slowly. Each read here
+    therefore takes only the available bytes, and this function waits between reads. Gunicorn then
+    closes the connection if the body was late. nginx does the same if it could not write the body
+    in time.
     """
     deadline = time.monotonic() + PATIENCE
     waits = connection.gettimeout()
@@ -44,10 +45,10 @@ def _drop(body: object, connection: socket.socket) -> None:
             try:
                 if not body.read(_CHUNK):  # type: ignore[attr-defined] # PEP 3333 names no class
                     return
-            except BlockingIOError:  # there is more to come
+            except BlockingIOError:  # more bytes will follow
                 arrived.poll(1000 * left)
         connection.shutdown(socket.SHUT_RD)  # otherwise gunicorn would keep waiting for the rest
     except OSError:
-        pass  # gone
+        pass  # the connection is already closed
     finally:
         connection.settimeout(waits)

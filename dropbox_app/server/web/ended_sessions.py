@@ -1,25 +1,25 @@
-"""Remembers which sessions ended early, for all workers of one server.
+"""Remember which sessions ended early, for all workers of one server.
 
-A cookie holds the entire session, so a copy of it would still work after "leave". This module keeps
-a keyed hash of the session, and the time after which its cookie is too old anyway. It is kept only
-in memory: a restart ends every session.
+A cookie contains the entire session, so a copy of it would still work after "leave". This module
+keeps a keyed hash of each ended session until its cookie is too old anyway. It keeps them only in
+memory, because a restart ends every session.
 """
 
 from collections.abc import Callable
 
 from dropbox_app.server.web.shared_table import SharedTable
 
-LONGEST = 4 * 60 * 60  # the longest that a session lasts, in seconds from its start
-BUCKETS, SLOTS = 4096, 64  # 6 MB of address space; only the used part takes memory
+LONGEST = 4 * 60 * 60  # maximum duration of a session, in seconds from its start
+BUCKETS, SLOTS = 4096, 64  # 6 MB of address space, of which only the used part takes memory
 
 
 class EndedSessions:
-    """``now`` returns seconds, on the clock of the sessions. Safe between processes.
+    """The set of ended sessions. Safe between processes. ``now`` returns seconds.
 
-    If there is no room for one more, the oldest sessions end too: all that began no later than the
-    one whose entry is replaced. So an ended session never opens again, and a flood of ended
+    If the table is full, the oldest sessions end too: all that started no later than the session
+    whose entry is replaced. An ended session therefore never opens again, and a flood of ended
     sessions shortens the others only as much as necessary. A reporter whose session ends in this
-    way is asked for the code and keeps the typed text.
+    way is asked for the code, and the typed text is kept.
     """
 
     def __init__(
@@ -32,9 +32,8 @@ class EndedSessions:
         """Remember that a session has ended.
 
         Args:
-            session: 16 bytes.
-            start: the second at which it began.
-
+            session: the name of the session, 16 bytes.
+            start: the time in seconds at which it started.
         """
         now, until = self._now(), _over(start)
         with self._table.locked() as rows:
@@ -50,5 +49,5 @@ class EndedSessions:
 
 
 def _over(start: int) -> int:
-    """Return the second at which a session ends anyway."""
+    """Return the time in seconds at which a session ends anyway."""
     return start + LONGEST + 1

@@ -1,4 +1,4 @@
-"""The responses to errors: one table of refusals, calm pages, and the typed text kept.
+"""Error responses: a table of all refusals, and calm pages that keep the typed text.
 
 A page repeats only the contents of the person's own form. The log contains the type of an exception
 and its line of code, and nothing else.
@@ -56,9 +56,9 @@ from dropbox_app.server.web.uploads import (
 class Refusal:
     """The page and the desk API's response for one kind of exception.
 
-    ``key``: of the sentence on a page. ``files``: of the sentence on the page where files are
-    chosen, if that is another. ``page``, ``api``: the status; None where it cannot occur. The desk
-    API sends the exception's own message.
+    ``key`` is the key of the sentence on a page; ``files`` is a different key for the files page,
+    if needed. ``page`` and ``api`` are the statuses, or None where the exception cannot occur. The
+    desk API sends the exception's own message.
     """
 
     kind: type[KlankbordError]
@@ -68,7 +68,7 @@ class Refusal:
     files: str = ""
 
 
-# Every exception that refuses a request. Any other is a fault of the server: 500.
+# All exceptions that refuse a request. Any other exception is a fault of the server: status 500.
 REFUSALS = (
     Refusal(TooLong, "errors.text_long", 422),
     Refusal(Busy, "errors.busy", 503, 503),
@@ -92,19 +92,19 @@ REFUSALS = (
     Refusal(RequestError, api=400),
     Refusal(TooLarge, api=413),
 )
-# The exceptions after which the posted form is shown again, with the sentence.
+# After these exceptions, the posted form is shown again with the sentence.
 REFUSED = tuple(row.kind for row in REFUSALS if row.page and row.key and row.kind is not Gone)
-PAGES = (400, 403, 404, 405, 413, 415, 421, 500, 503)  # that have words of their own
+PAGES = (400, 403, 404, 405, 413, 415, 421, 500, 503)  # statuses with texts of their own
 
 _AREAS = (("text", "conversation.text"), ("remark", "consent.text"))
 OWN_WORDS = tuple(name for name, _ in _AREAS)
 _FORMS = ("report", "return", "conversation", "consent", "counsellor", "withdraw", "files")
-# The fields worth keeping when the server could not handle the post.
+# The fields to keep if the server could not handle the post.
 _WORTH = (*OWN_WORDS, "code", "answer", "sure")
 
 
 def problem_of(error: KlankbordError, field: str = "text") -> tuple[Problem, int]:
-    """Return the problem to show, and the status, for one of REFUSED; raise any other error."""
+    """Return the problem to show and the status for an error in REFUSED; raise any other error."""
     if isinstance(error, TooLong):
         return too_long(error, field), 422
     for row in REFUSALS:
@@ -114,9 +114,10 @@ def problem_of(error: KlankbordError, field: str = "text") -> tuple[Problem, int
 
 
 def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Problem, int]:
-    """Return the same for the page where files are chosen.
+    """Return the problem and the status for the files page.
 
-    ``most``: how many files a message may have. ``largest``: the limit of one file, in words.
+    ``most`` is the number of files that a message may have. ``largest`` is the limit of one file,
+    as text.
     """
     for row in REFUSALS:
         if row.page and row.files and isinstance(error, row.kind):
@@ -130,15 +131,15 @@ def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Pro
 
 
 def api_status(error: KlankbordError) -> int | None:
-    """Return the status in the desk API; None if the exception is a fault, not a refusal."""
+    """Return the status in the desk API; None if the exception is a fault and not a refusal."""
     return next((row.api for row in REFUSALS if row.api and isinstance(error, row.kind)), None)
 
 
 def handle_errors(app: Flask, neutral: PageRenderer) -> None:
-    """Answer every error of the app outside the desk API with a page of the request's site.
+    """Respond to every error outside the desk API with a page of the requested site.
 
-    ``neutral`` renders it if there is no site, if the site is closed, or if the site's own page
-    fails too, for example because of the same fault.
+    ``neutral`` renders the page if no site has this address, or if the site is closed. It also does
+    so if the site's own page fails, for example because of the same fault.
     """
 
     def with_pages(make: Callable[[PageRenderer], Response]) -> Response:
@@ -174,10 +175,10 @@ def form_again(
     only: Sequence[str] | None = None,
     status: int = 403,
 ) -> Response:
-    """Return the posted form once more, with a field for the code.
+    """Return the posted form again, with a field for the code.
 
-    ``lead`` is a sentence, not a key. ``only``: the names of the fields that are kept. ``token``:
-    the token of a session that continues, which needs no code.
+    ``lead`` is a sentence, not a key. ``only`` lists the names of the fields to keep. ``token`` is
+    the token of a session that continues; in that case the code is not needed.
     """
     kept = [pair for pair in typed(request.form) if only is None or pair[0] in only]
     areas = [
@@ -204,7 +205,7 @@ def form_again(
 
 
 def _http_error_page(pages: PageRenderer, error: HTTPException) -> Response:
-    """Return the page of an HTTP error. The error's own description is never shown."""
+    """Return the page for an HTTP error. The error's own description is never shown."""
     if request.path.startswith("/api/"):
         return _json_error(error.code or 500)
     status = error.code if error.code in PAGES else 400 if (error.code or 500) < 500 else 500
@@ -227,7 +228,7 @@ def _language(pages: PageRenderer) -> str:
 
 
 def _busy_page(pages: PageRenderer) -> Response:
-    """Return the "busy" page for a request that only reads."""
+    """Return the "busy" response: JSON, the posted form again, or the page."""
     if request.path.startswith("/api/"):
         return _json_error(503)
     lang = _language(pages)
@@ -260,21 +261,21 @@ def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
         ask_code=not first or request.path.endswith("/return"),
         token="" if first or status == 403 else own_token(),
         button="report.send" if first and "text" in request.form else "again.send",
-        # Another site's page may have filled in a code of its own: one press would lead to its
-        # mailbox.
+        # Another site's page may have filled in its own code. One click would then lead the
+        # reporter to that mailbox.
         only=OWN_WORDS if status == 403 else None,
         status=status,
     )
 
 
 def own_token() -> str:
-    """Return the posted token if it belongs to this very session, otherwise ""."""
+    """Return the posted token if it belongs to the current session, otherwise ""."""
     token = request.form.get("csrf_token", "")
     return token if current_session().root is not None and is_own_token(token) else ""
 
 
 def is_own_token(token: str) -> bool:
-    """Return whether a token belongs to this very session."""
+    """Return whether a token belongs to the current session."""
     try:
         validate_csrf(token)
     except ValidationError:
@@ -294,5 +295,5 @@ def _was_posted(names: Sequence[str]) -> bool:
     if request.method != "POST" or len(path) != 3 or path[2] not in _FORMS:
         return False
     if request.mimetype == MULTIPART and getattr(request, "fields_with_files", None) is None:
-        return False  # it was not read, and is not read now: it may hold files
+        return False  # the form was not read, and is not read now, because it may contain files
     return language_of(request.path) is not None and any(request.form.get(name) for name in names)

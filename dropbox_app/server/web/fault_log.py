@@ -1,4 +1,4 @@
-"""The server's own log: a few lines on standard error, without times or anything a visitor sent."""
+"""The server's own log: a few lines on standard error, without times or visitors' data."""
 
 import logging
 import sys
@@ -10,15 +10,15 @@ logger = logging.getLogger("klankbord")
 
 
 class OneLine(logging.Formatter):
-    """Escapes a name from a folder, so that a terminal obeys nothing in it."""
+    """A formatter that escapes folder names, so that they cannot control a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line, escaped."""
+        """Return the record as one escaped line."""
         return visible(super().format(record))
 
 
 def set_up_logging(stream: IO[str] | None = None) -> None:
-    """Write this logger's warnings to ``stream`` (standard error), and to no other handler."""
+    """Write this logger's warnings to ``stream`` (default: standard error) and nowhere else."""
     if not logger.handlers:
         handler = logging.StreamHandler(stream or sys.stderr)
         handler.setFormatter(OneLine("klankbord: %(message)s"))
@@ -28,9 +28,9 @@ def set_up_logging(stream: IO[str] | None = None) -> None:
 
 
 def fault_location(error: BaseException | None) -> str:
-    """Return the type of an exception and the module and line that raised it.
+    """Return the type of an exception, and the module and line that raised it.
 
-    Its message is left out, because it could contain something that somebody wrote.
+    Its message is left out, because it could contain something that a person wrote.
     """
     if error is None:
         return "an exception"

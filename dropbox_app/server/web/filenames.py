@@ -1,4 +1,4 @@
-"""File names chosen by somebody else: cleaned before they are signed, shown or sent."""
+"""Clean file names chosen by other people before they are signed, shown or sent."""
 
 import re
 import unicodedata
@@ -10,16 +10,17 @@ from dropbox_app.protocol.messages import MAX_FILE_NAME
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
 _UNKNOWN = "application/octet-stream"
-# Invisible, or reversing the letters: a name that ends in "gnp.exe" must not look like "exe.png".
+# Invisible characters, and those that reverse text: a name that ends in "gnp.exe" must not look
+# like "exe.png".
 _UNSEEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
-_JOINER = "\u200d"  # parts of one emoji
-# Characters that some system does not treat as part of a name.
+_JOINER = "\u200d"  # joins the parts of one emoji
+# Characters that some operating systems do not allow in a name.
 _UNSAFE = re.compile(r'[<>:"/\\|?*%]')
-_LONGEST_END = 20  # bytes of an extension, such as .docx, that is kept when a name is shortened
+_LONGEST_END = 20  # maximum bytes of an extension, such as .docx, that is kept in a shortened name
 
 
 def clean_name(name: str, fallback: str) -> str:
-    """Return one line without folders, of at most MAX_FILE_NAME bytes; ``fallback`` if empty."""
+    """Return a one-line name without folders, at most MAX_FILE_NAME bytes, or ``fallback``."""
     name = name.replace("\\", "/").rpartition("/")[2]
     kept = (c for c in clean_text(name) if c == _JOINER or unicodedata.category(c) not in _UNSEEN)
     name = " ".join("".join(kept).split())
@@ -29,7 +30,7 @@ def clean_name(name: str, fallback: str) -> str:
 
 
 def clean_type(content_type: str) -> str:
-    """Return a media type that a message may hold; a neutral one in place of any other."""
+    """Return the media type if a message may contain it, otherwise a neutral one."""
     found = content_type.partition(";")[0].strip().lower()
     return found if _MEDIA_TYPE.fullmatch(found) else _UNKNOWN
 
@@ -43,7 +44,7 @@ def disposition(name: str, fallback: str) -> str:
 
 
 def _cut(name: str, size: int) -> str:
-    """Return the beginning of a name and its extension, which shows the type of the file."""
+    """Return the beginning of a name and its extension, which shows the file type."""
     raw = name.encode()
     if len(raw) <= size:
         return name

@@ -1,8 +1,8 @@
-"""The forms and their possible problems, in the words of the catalogues.
+"""The forms and their possible problems, with texts from the catalogues.
 
 The fields are WTForms fields, which the templates render. The report form and the code form have no
-CSRF token: before a submission there is no session, and every visitor gets the same bytes. Instead
-the server checks the origin of the post as the browser states it (Hosts.is_own_post).
+CSRF token, because there is no session before a submission and every visitor gets the same bytes.
+Instead the server checks the origin that the browser states in the post (Hosts.is_own_post).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from dropbox_app.protocol.retrieval_code import read_typed, split_typed
 from dropbox_app.server.web.i18n import Words
 from dropbox_app.server.web.view_models.counsellors import People
 
-# Everything that a form of this site can hold, except the token and the language button.
+# All fields of this site's forms, except the token and the language button.
 _MANY = frozenset(name for name, (several, _) in ANSWERS.items() if several)
 _FIELDS = ("text", "remark", "counsellor", "request", "answer", "along", "sure", "code", *ANSWERS)
 
@@ -43,7 +43,7 @@ def _pasted(text: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that a person can correct: its field, if any, and the remedy."""
+    """A problem that a person can correct: the field, if any, and what to do."""
 
     field: str
     key: str
@@ -53,7 +53,8 @@ class Problem:
     def elsewhere(self) -> "Problem":
         """Return the same problem for a page that offers other counsellors.
 
-        There, "nobody can open your message" would be untrue: only those chosen cannot.
+        On such a page, "nobody can open your message" would be untrue: only the chosen counsellors
+        cannot open it.
         """
         return replace(self, key="errors.not_yours") if self.key == "errors.nobody" else self
 
@@ -65,14 +66,14 @@ class Problem:
 
 
 class _Open(FlaskForm):  # type: ignore[misc]  # the base has no types
-    """A form outside a session, and therefore without a token."""
+    """A form outside a session, which therefore has no token."""
 
     class Meta:
         csrf = False
 
 
 class ReportForm(_Open):
-    """The nine questions. ``text`` is required; so is ``counsellor`` if more than one is open."""
+    """The nine questions. ``text`` is required, and ``counsellor`` too if several are available."""
 
     text = TextAreaField(filters=[_pasted])
     counsellor = StringField()
@@ -85,7 +86,7 @@ class ReportForm(_Open):
     safe = RadioField(choices=ANSWERS["safe"][1], validate_choice=False)
 
     def answers(self) -> dict[str, Json]:
-        """Return the optional questions that were answered."""
+        """Return the answers to the optional questions that were answered."""
         given: dict[str, Json] = {}
         for name in ANSWERS:
             value = self[name].data
@@ -94,9 +95,9 @@ class ReportForm(_Open):
         return given
 
     def problems(self, people: People, limit: int) -> list[Problem]:
-        """Return all corrections that are needed before the report can be sent."""
+        """Return all problems to correct before the report can be sent."""
         found = _only_a_code(self.text.data) or wrong_text(self.text.data, limit)
-        # Even if the page named only one: by now it may be a different one.
+        # Even if the page named only one counsellor: it may be a different one by now.
         if len(people.open) > 1 or self.counsellor.raw_data:
             person = people.chosen(self.counsellor.data or "")
             if person is None:
@@ -111,19 +112,19 @@ class ReportForm(_Open):
 
 
 class CodeForm(_Open):
-    """The code alone, for coming back to a conversation."""
+    """The form that asks for the code, to return to a conversation."""
 
     code = StringField()
 
 
 class CodeCheckForm(_Open):
-    """The form of the code page: the words typed again, and the box that says they are kept."""
+    """The form of the code page: the words typed again, and the box that confirms they are kept."""
 
     typed = StringField()
     kept = BooleanField()
 
     def problems(self, code: Sequence[str], told: Words) -> list[Problem]:
-        """Compare with ``code``, the seven words of the session. No key is derived."""
+        """Compare the typed words with ``code``, the words of the session. No key is derived."""
         if not (self.typed.data or "").strip():
             return [Problem("typed", "errors.typed_missing")]
         try:
@@ -139,44 +140,44 @@ class CodeCheckForm(_Open):
 
 
 class SessionForm(FlaskForm):  # type: ignore[misc]  # the base has no types
-    """A form inside a session. ``code`` is filled in when the session has ended."""
+    """A form inside a session. ``code`` is filled in if the session has ended."""
 
     code = StringField()
 
     def in_session(self) -> bool:
-        """Return whether the token belongs to this very session."""
+        """Return whether the token belongs to the current session."""
         return bool(self.csrf_token.validate(self))
 
 
 class WriteForm(SessionForm):
-    """A follow-up."""
+    """The form for a further message."""
 
     text = TextAreaField(filters=[_pasted])
 
 
 class ConsentForm(SessionForm):
-    """An answer to a consent request."""
+    """The form for an answer to a consent request."""
 
     request = StringField()
     answer = RadioField(choices=CONSENT_ANSWERS, validate_choice=False)
     remark = TextAreaField(filters=[_pasted])
 
     def problems(self) -> list[Problem]:
-        """Return the corrections needed before the answer can be sent."""
+        """Return the problems to correct before the answer can be sent."""
         if self.answer.data not in CONSENT_ANSWERS:
             return [Problem("answer", "errors.answer_missing")]
         return []
 
 
 class OtherForm(SessionForm):
-    """A message to another counsellor."""
+    """The form for a message to another counsellor."""
 
     text = TextAreaField(filters=[_pasted])
     counsellor = StringField()
-    along = BooleanField()  # the conversation so far goes with it
+    along = BooleanField()  # whether to send the conversation so far with it
 
     def problems(self, people: People, limit: int) -> list[Problem]:
-        """Return the corrections needed before the message can be sent."""
+        """Return the problems to correct before the message can be sent."""
         found = []
         person = people.chosen(self.counsellor.data or "")
         if person is None:
@@ -187,17 +188,17 @@ class OtherForm(SessionForm):
 
 
 class WithdrawForm(SessionForm):
-    """Deleting the conversation."""
+    """The form that deletes the conversation."""
 
     sure = BooleanField()
 
     def problems(self) -> list[Problem]:
-        """Return the corrections needed before the conversation is deleted."""
+        """Return the problems to correct before the conversation is deleted."""
         return [] if self.sure.data else [Problem("sure", "errors.confirm_missing")]
 
 
 def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
-    """Return only the fields of a post that this site's forms have, to be shown again.
+    """Return the posted fields that this site's forms have, to show them again.
 
     If a field was sent twice, the first value counts, as when the form is read.
     """
@@ -209,7 +210,7 @@ def typed(given: MultiDict[str, str]) -> list[tuple[str, str]]:
 
 
 def _only_a_code(text: str | None) -> list[Problem]:
-    """Refuse a text that is nothing but a code: it was typed into the wrong field."""
+    """Refuse a text that is only a code, because it was typed into the wrong field."""
     try:
         read_typed(text or "")
     except CodeError:
@@ -218,18 +219,18 @@ def _only_a_code(text: str | None) -> list[Problem]:
 
 
 def missing_text(text: str | None) -> list[Problem]:
-    """Return the problem if the text is missing, or none."""
+    """Return a problem if the text is missing."""
     return [] if clean_text(text or "").strip() else [Problem("text", "errors.text_missing")]
 
 
 def wrong_text(text: str | None, limit: int) -> list[Problem]:
-    """Return the problem if the text is missing or longer than ``limit`` bytes, or none."""
+    """Return a problem if the text is missing or longer than ``limit`` bytes."""
     size = len(clean_text(text or "").encode())
     return [too_long(TooLong(size, limit))] if size > limit else missing_text(text)
 
 
 def too_long(error: TooLong, name: str = "text") -> Problem:
-    """Return the problem of a text that is too long, counted in letters.
+    """Return the problem for a text that is too long, with the excess in letters.
 
     The limit is in bytes. A text that is N bytes too long is at most N letters too long.
     """
@@ -238,7 +239,7 @@ def too_long(error: TooLong, name: str = "text") -> Problem:
 
 
 def read_code(text: str | None, told: Words) -> tuple[tuple[str, ...], list[Problem]]:
-    """Return the seven words that were typed, or the problem with them."""
+    """Return the seven typed words, or the problem with them."""
     if not (text or "").strip():
         return (), [Problem("code", "errors.code_missing")]
     try:
@@ -254,7 +255,7 @@ def read_code(text: str | None, told: Words) -> tuple[tuple[str, ...], list[Prob
 
 
 def _not_seven_words(name: str, error: WrongWordCount | UnknownLetter) -> Problem:
-    """Return the correction needed in a text that cannot be read as seven words."""
+    """Return the problem with a text that cannot be read as seven words."""
     if isinstance(error, UnknownLetter):
         return Problem(name, "errors.code_letter", {"letter": error.letter})
     return Problem(name, "errors.code_count", {"count": error.count}, error.count)

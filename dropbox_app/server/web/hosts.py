@@ -1,4 +1,4 @@
-"""The addresses of a site, and what is available at each of them."""
+"""The addresses of a site, and the paths that exist at each of them."""
 
 import re
 from collections.abc import Collection
@@ -11,18 +11,18 @@ from flask import Request
 DESK_PATHS = "/api/desk/"
 MOST_PORT = 65_535
 
-# A name or an address, and a port. Anything that programs could read differently is no site's name.
+# A host name or IP address, with an optional port. Anything ambiguous is no site's name.
 _HOST = re.compile(
     r"(?:(?P<name>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)|\[(?P<v6>[0-9a-f:.]+)\])"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 )
 
-# Whether a request came through nginx's socket for desks' onions; None without nginx.
+# Whether a request came through nginx's socket for desks' onion addresses; None without nginx.
 AT_DESKS: ContextVar[bool | None] = ContextVar("at_desks", default=None)
 
 
 class Hosts:
-    """The addresses of one site: ``origins`` for reporters, ``desk_origins`` only for desks."""
+    """The addresses of one site: ``origins`` for reporters, ``desk_origins`` for desks only."""
 
     def __init__(self, origins: Collection[str], desk_origins: Collection[str] = ()) -> None:
         self._origins = frozenset(origins)
@@ -33,9 +33,10 @@ class Hosts:
         self._plain_names = {part.hostname for part in parts if part.scheme == "http"}
 
     def is_https(self, environ: WSGIEnvironment) -> bool:
-        """Return whether the requested address is https, by the settings and not by a header.
+        """Return whether the requested address uses https, by the settings and not by a header.
 
-        A name that is only on https is https on any port; for one that has both, the port decides.
+        A name that has only an https origin counts as https on any port. For a name that has both,
+        the port decides.
         """
         host = environ.get("HTTP_HOST", "").lower()
         name = host_name(host)
@@ -43,10 +44,10 @@ class Hosts:
         return self._https.get(host, only)
 
     def is_reachable(self, environ: WSGIEnvironment) -> bool:
-        """Return whether the requested address belongs to the socket of this request.
+        """Return whether the requested address is available on the socket of this request.
 
-        A client can write any Host, but cannot choose the socket. Tor connects only clients with
-        an authorization key to the socket for desks.
+        A client can send any Host header, but cannot choose the socket. Tor connects only clients
+        with an authorization key to the socket for desks.
         """
         name = host_name(environ.get("HTTP_HOST", "")) or ""
         for_desks = name in self._desk_names and name.endswith(".onion")
@@ -55,8 +56,8 @@ class Hosts:
     def has_path(self, environ: WSGIEnvironment, path: str) -> bool:
         """Return whether this path exists at the requested address.
 
-        If desks have an address of their own, the desk API is available only there. The public part
-        of the cards is not: a desk compares the copy that reporters see, at the reporters' address.
+        If desks have their own address, the desk API is available only there. The public cards are
+        available only at the reporters' address, because a desk checks the copy that reporters see.
         """
         of_desks = path.startswith(DESK_PATHS)
         if host_name(environ.get("HTTP_HOST", "")) in self._desk_names:
@@ -77,7 +78,7 @@ class Hosts:
 def host_name(host: str) -> str | None:
     """Return the name in a valid Host header; None for an invalid one.
 
-    A forwarded port may differ from the settings; the name may not.
+    The port may be another one than in the settings, because it may be forwarded. The name may not.
     """
     found = _HOST.fullmatch(host.lower())
     if found is None or int(found["port"] or 0) > MOST_PORT:

@@ -1,8 +1,8 @@
-"""The words of the pages: gettext catalogues, read once from their sources.
+"""The texts of the pages, from gettext catalogues that are read once from their sources.
 
-The sources in ``translations/*/LC_MESSAGES/messages.po`` are read directly: there is no compiled
-file that could be out of date. The msgids are keys, such as ``landing.title``. A missing key is an
-error; a key is never shown to a person.
+The sources in ``translations/*/LC_MESSAGES/messages.po`` are read directly, so no compiled file can
+be out of date. The msgids are keys, such as ``landing.title``. A missing key is an error; a key is
+never shown to a person.
 """
 
 import datetime
@@ -26,11 +26,11 @@ __all__ = ["PAGE_LANGUAGES", "MissingWord", "Words", "words"]
 
 
 class MissingWord(LookupError):
-    """A key has no text in a catalogue."""
+    """Raised if a catalogue has no text for a key."""
 
 
 class _Nothing(gettext.NullTranslations):
-    """The fallback of gettext, which raises MissingWord: there is no fallback text."""
+    """A gettext fallback that raises MissingWord, because there is no fallback text."""
 
     def gettext(self, message: str) -> NoReturn:
         raise MissingWord(message)
@@ -41,40 +41,41 @@ class _Nothing(gettext.NullTranslations):
 
 @dataclass(frozen=True)
 class Words:
-    """The texts of one language, and dates, sizes and lists in it."""
+    """The texts of one language, with its formats for dates, sizes and lists."""
 
     lang: str
     catalogue: gettext.GNUTranslations
 
     @property
     def other(self) -> str:
-        """The language in which an error page repeats its text."""
+        """Return the language in which an error page repeats its text."""
         return "nl" if self.lang == "en" else "en"
 
     @property
     def right_to_left(self) -> bool:
-        """Whether the language is written from right to left."""
+        """Return whether the language is written from right to left."""
         return self.lang in RIGHT_TO_LEFT
 
     @property
     def draft(self) -> bool:
-        """Whether no native speaker has read this catalogue yet."""
+        """Return whether no native speaker has read this catalogue yet."""
         return self.lang in DRAFTS
 
     def say(self, key: str, **values: object) -> str:
-        """Return the text of a key, its ``{names}`` filled in. Raises MissingWord."""
+        """Return the text of a key, with its ``{names}`` filled in. Raises MissingWord."""
         text = self.catalogue.gettext(key)
         return text.format(**self._written(values)) if values else text
 
     def count(self, key: str, number: int, **values: object) -> str:
-        """Return the text of a key for this number; ``values`` must contain the number."""
+        """Return the plural form of a key's text for ``number``; ``values`` must contain it too."""
         text = self.catalogue.ngettext(key, f"{key}.many", number)
         return text.format(**self._written(values))
 
     def date(self, day: datetime.date, today: datetime.date) -> str:
-        """Return the date of a day, with the year unless it is the current one.
+        """Return a day as a date, with the year unless it is the current one.
 
-        Never as "today": days are in UTC, and the reader's own next day may have begun.
+        The result is never "today": days are in UTC, and the reader's next day may already have
+        begun.
         """
         pattern = "d\u00a0MMMM" if day.year == today.year else "d\u00a0MMMM y"
         return babel.dates.format_date(day, pattern, locale=self._locale)
@@ -84,20 +85,20 @@ class Words:
         return str(babel.Locale(self.lang).languages.get(code, code))
 
     def size(self, size: int) -> str:
-        """Return a number of bytes in words, as file managers show it: 3.4 MB."""
+        """Return a number of bytes as file managers show it: 3.4 MB."""
         units = ((1024 * 1024, "MB"), (1024, "kB"), (0, "bytes"))
         least, unit = next(pair for pair in units if size >= pair[0])
         shown = babel.numbers.format_decimal(size / (least or 1), "#,##0.#", self._locale)
         return f"{shown} {unit}"
 
     def _written(self, values: Mapping[str, object]) -> dict[str, object]:
-        """Format the values of a sentence; thousands are separated: 12.000 or 12,000."""
+        """Format the values of a sentence, with thousands separators: 12.000 or 12,000."""
         return {name: self._value(value) for name, value in values.items()}
 
     def _value(self, value: object) -> object:
         if isinstance(value, int):
             return babel.numbers.format_decimal(value, locale=self._locale)
-        # Names and telephone numbers keep their own direction: otherwise 0800-0113 becomes
+        # Names and telephone numbers keep their own direction. Otherwise 0800-0113 becomes
         # 0113-0800.
         return f"\u2068{value}\u2069" if self.right_to_left else value
 
@@ -110,7 +111,7 @@ class Words:
         if len(names) < 2:
             return "".join(names)
         if self.right_to_left:
-            # "and" is joined to the word that follows it; "or" is a separate word.
+            # In Arabic, "and" is joined to the next word and "or" is a separate word.
             gap = "" if last == "word.and" else " "
             return f"{'، '.join(names[:-1])} {self.say(last)}{gap}{names[-1]}"
         return f"{', '.join(names[:-1])} {self.say(last)} {names[-1]}"
@@ -118,7 +119,7 @@ class Words:
 
 @functools.cache
 def words(lang: str) -> Words:
-    """Return the words of a language of PAGE_LANGUAGES."""
+    """Return the texts of a language in PAGE_LANGUAGES."""
     folder = importlib.resources.files("dropbox_app.server.web") / "translations"
     source = folder / lang / "LC_MESSAGES" / "messages.po"
     with source.open("rb") as file:

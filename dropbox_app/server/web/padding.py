@@ -1,15 +1,16 @@
-"""The lengths of responses: padded, so that a length reveals next to nothing about the content.
+"""Padding for responses, so that a length reveals next to nothing about the content.
 
-Anyone who observes the encrypted connection sees the length of a response. There are two forms,
-each with its own fixed lengths, which depend on no site, content or visitor:
+Anyone who observes the encrypted connection sees the length of a response. There are two forms.
+Each has its own fixed lengths, which depend on no site, content or visitor:
 
-**Packed**: the pages that are the same for everybody, compressed, then padded in the header of the
-gzip file (its "extra" field, which readers ignore) to PACKED, or the first of its doubles that
-fits. Only these are ever compressed: in a page that repeats typed text next to a secret, the
-compressed length would reveal something about the secret (BREACH).
+**Packed**: the pages that are the same for everybody. They are compressed and then padded to
+PACKED, or to its first double that fits. The padding is in the header of the gzip file (its "extra"
+field, which readers ignore). No other pages are ever compressed: if a page repeats typed text next
+to a secret, the compressed length reveals something about the secret (BREACH).
 
 **Plain**: every other page, including errors and responses to a code, and the pages above for a
-client that does not accept gzip: padded with spaces to PLAIN or the first of its doubles that fits.
+client that does not accept gzip. They are padded with spaces to PLAIN, or to its first double that
+fits.
 """
 
 import struct
@@ -17,27 +18,27 @@ import zlib
 
 PLAIN = 16 * 1024  # bytes
 PACKED = 8 * 1024
-COARSE = 1024 * 1024  # bytes; from here on, plain lengths no longer double
-PACKED_COARSE = 32 * 1024  # the same for packed ones; the field "extra" holds less than 64 KiB
+COARSE = 1024 * 1024  # bytes; above this, plain lengths grow in equal steps instead of doubling
+PACKED_COARSE = 32 * 1024  # likewise for packed pages, as "extra" holds less than 64 KiB
 
-_HEAD = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x02\xff"  # gzip, "extra", no time, slowest, no system
+_HEAD = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x02\xff"  # gzip, "extra", no time or system
 _FIXED = len(_HEAD) + 2 + 4 + 8
 
 
 def step_of(length: int, step: int, coarse: int) -> int:
-    """Return the first double of ``step`` that fits ``length``; above ``coarse``, equal steps."""
+    """Return the first double of ``step`` that fits ``length``; above ``coarse``, a multiple."""
     while step < min(length, coarse):
         step *= 2
     return -(-length // step) * step
 
 
 def filled(page: bytes) -> bytes:
-    """Return a page for a client that does not accept gzip."""
+    """Return a padded page for a client that does not accept gzip."""
     return page.ljust(step_of(len(page), PLAIN, COARSE))
 
 
 def packed(page: bytes, step: int = PACKED) -> bytes:
-    """Return a page for every other client: always the same bytes. ``step`` 1 adds no padding.
+    """Return a compressed and padded page, always the same bytes. ``step`` 1 adds no padding.
 
     Raises struct.error for padding of 64 KiB, which no step of this module needs.
     """

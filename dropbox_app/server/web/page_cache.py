@@ -1,32 +1,32 @@
-"""A bounded cache for the pages that depend only on the day, the language and the counsellors.
+"""A bounded cache for pages that depend only on the day, the language and the counsellors.
 
-Such a page is rendered on its first request, and kept as the bytes that every visitor gets.
+Such a page is rendered on its first request and kept as the bytes that every visitor gets.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-CACHE_BYTES = 8 * 1024 * 1024  # bytes of pages that a process keeps
+CACHE_BYTES = 8 * 1024 * 1024  # maximum bytes of pages that a process keeps
 
 
 class PageCache:
     """Rendered pages, each with the state for which it was rendered.
 
-    When ``most`` bytes are exceeded, the least recently used pages are dropped. Safe between
-    threads, and between the sites of one process: a key names its site.
+    When the pages exceed ``most`` bytes, the least recently used ones are dropped. Safe between
+    threads, and between the sites of one process, because a key includes its site.
     """
 
     def __init__(self, most: int = CACHE_BYTES) -> None:
         self._most = most
-        self.size = 0  # bytes of all pages here
+        self.size = 0  # bytes of all cached pages
         self._pages: OrderedDict[Hashable, tuple[object, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, state: object, make: Callable[[], bytes]) -> bytes:
         """Return the page for this key and state; call ``make`` to render a missing one.
 
-        Two threads that ask at the same time may both render it: the bytes are the same.
+        Two threads that ask at the same time may both render it. The bytes are the same.
         """
         with self._lock:
             known = self._pages.get(key)

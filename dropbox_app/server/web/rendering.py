@@ -1,17 +1,21 @@
-"""Renders pages: templates, the words of the language, shared parts, padding.
+"""Render pages: templates, texts in the language, shared parts, padding.
 
-**The pages before a session** (the choice of language, landing, safety, about, report, return, and
-the one after a withdrawal) are each rendered once for a day and a set of counsellors to write to,
-and kept as bytes, see ``shared_page``: every visitor gets the same bytes, and can check that.
+**The pages before a session** are the choice of language, landing, safety, about, report, return
+and the page after a withdrawal. Each is rendered once for a day and a set of available counsellors,
+and kept as bytes (see ``shared_page``). Every visitor gets the same bytes, and can check that.
 
-**Lengths** are those of ``padding``: one for all these pages, or a few.
+**Lengths** follow ``padding``: all these pages have one of a few lengths.
 
-What an observer can still see: whether an answer is one of these pages or belongs to one visitor
-(a session, an error); which of the lengths a long page needs; the status line; the length of what a
-browser sends (an address, a text, a code), which nothing here can pad; an answer without a page,
-such as a redirect, whose length depends on its kind alone; and the style sheet, which is the same
-for every page, so that it tells that a page was opened and not which. A proxy in front must not
-compress or decompress pages: that would undo the padding.
+An observer can still see:
+
+- whether a response is one of these pages or belongs to one visitor (a session, an error);
+- which of the lengths a long page needs;
+- the status line;
+- the length of what a browser sends (an address, a text, a code), which the server cannot pad;
+- a response without a page, such as a redirect, whose length depends only on its kind;
+- the style sheet, which shows that a page was opened but not which one.
+
+A proxy in front must not compress or decompress pages, because that would undo the padding.
 """
 
 import datetime
@@ -39,15 +43,15 @@ Clock = Callable[[], datetime.date]
 OwnText = Callable[[str, str], str]
 
 HTML = "text/html; charset=utf-8"
-# The status of a page with a text field that is sent to a browser without a cookie. Chromium keeps
-# a page of status 200 in memory despite "no-store" until a cookie changes: Back, after "leave
-# quickly", would show what was typed. Chromium loads a page of any other status again.
+# The status of a page with a text field for a browser without a cookie. Despite "no-store",
+# Chromium keeps a page of status 200 in memory until a cookie changes, so Back after "leave
+# quickly" would show what was typed. Chromium loads a page of any other status again.
 TYPING = "203 OK"
 
 
 @functools.cache
 def environment() -> Environment:
-    """Return the templates. Each is compiled once per process."""
+    """Return the template environment. Each template is compiled once per process."""
     made = Environment(
         loader=PackageLoader("dropbox_app.server.web"),
         autoescape=select_autoescape(default=True),
@@ -72,9 +76,10 @@ class PageRenderer:
         cache: PageCache | None = None,
         own_text: OwnText = lambda _lang, _page: "",
     ) -> None:
-        """``directory``: the site's counsellors on a day. Several sites may share ``cache``.
+        """Create the renderer of one site.
 
-        ``own_text``: the site's own text for a page, as HTML, by language and path.
+        ``directory`` returns the site's counsellors on a day. Several sites may share ``cache``.
+        ``own_text`` returns the site's own text for a page as HTML, by language and path.
         """
         self.settings = settings
         self.today = today
@@ -85,7 +90,7 @@ class PageRenderer:
         self._cache = cache or PageCache()
 
     def people(self) -> People:
-        """Return the counsellors of the site and whether they can be written to today."""
+        """Return the counsellors of the site, and whether each can be written to today."""
         return self._directory(self.today())
 
     def render(
@@ -97,23 +102,23 @@ class PageRenderer:
         here: str | None = None,
         people: People | None = None,
         whom: Collection[VerifyKey] = (),
-        **context: Any,  # noqa: ANN401 - what a template needs is the template's
+        **context: Any,  # noqa: ANN401 - each template needs its own values
     ) -> str:
         """Render a template to HTML.
 
-        ``title``: the key of the neutral title. ``here``: the rest of this page's path, if the
-        other languages have it too; a page with a form that keeps text sets ``switch_form``.
-        ``whom``: the counsellors whom the reader writes to; the page then gives their own
-        telephones.
+        ``title`` is the key of the neutral title. ``here`` is the rest of the page's path, if the
+        other languages have this page too. A page with a form that keeps text sets ``switch_form``.
+        ``whom`` lists the counsellors to whom the reader writes; the page then shows their own
+        telephone numbers.
         """
         told = words(lang)
         day = self.today()
         known = people if people is not None else self.people()
         names = [person.name for person in known.open]
         context.setdefault("switch_form", None)
-        context.setdefault("lost", False)  # set at a host of no site: no other page to link to
+        context.setdefault("lost", False)  # True at a host of no site: no other page to link to
         context.setdefault("plain_enter", True)
-        context.setdefault("shut", False)  # set where a way out could lose the code
+        context.setdefault("shut", False)  # True where a link to another page could lose the code
         return self._environment.get_template(template).render(
             t=told.say,
             n=told.count,
@@ -130,7 +135,7 @@ class PageRenderer:
             title=told.say(title),
             here=here,
             style=self._style_name,
-            script=Markup(LEAVE_SCRIPT),  # noqa: S704 - a file of ours
+            script=Markup(LEAVE_SCRIPT),  # noqa: S704 - from a file of this program
             settings=self.settings,
             own=self._own(lang, here or ""),
             contacts=contacts(self.settings, known, whom),
@@ -152,13 +157,13 @@ class PageRenderer:
         Such a text reads from left to right, unlike an Arabic page.
         """
         plain = in_dutch_or_english(lang)
-        text = Markup(self._own_text(plain, page))  # noqa: S704 - of content.render
+        text = Markup(self._own_text(plain, page))  # noqa: S704 - ``content.render`` generated it
         if not text or plain == lang:
             return text
         return Markup('<div lang="{}" dir="ltr">{}</div>').format(plain, text)
 
     def availability(self, people: People, told: Words) -> Availability:
-        """Return sentences about counsellors who cannot be written to, are away or are silent."""
+        """Return the sentences about counsellors who are unavailable, away or silent."""
         return Availability(
             people, told, self.today(), response.quiet_for(self.settings.response_days)
         )
@@ -179,8 +184,8 @@ class PageRenderer:
     ) -> Response:
         """Return a page that is the same for every visitor, rendered once a day.
 
-        ``path``: the rest of its path after the language; None for the page without a language.
-        ``context``: the values that this template needs besides the common ones.
+        ``path`` is the rest of its path after the language, or None for the page without a
+        language. ``context`` returns the values that this template needs besides the common ones.
         """
         people = self.people().to_report
         pad = packed if takes_gzip() else filled
@@ -199,5 +204,5 @@ class PageRenderer:
 
 
 def takes_gzip() -> bool:
-    """Return whether the client accepts gzip: every browser does."""
+    """Return whether the client accepts gzip, as every browser does."""
     return request.accept_encodings.quality("gzip") > 0

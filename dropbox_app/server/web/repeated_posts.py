@@ -1,13 +1,13 @@
-"""Recognises a report that an impatient click posted twice, and repeats its response.
+"""Recognise a report that an impatient click posted twice, and repeat the response.
 
-A second click replaces the first request in the browser, so its response, with the code, is never
-seen and its cookie is never sent. For three minutes the server remembers a keyed hash of the post,
-and the response, sealed under a key from that very post (SPEC section 8). The hash covers the body,
-all headers and the circuit or address from which the post came: anyone who only knows the text, or
-posts it first, gets nothing. It is kept only in memory, shared by all workers.
+A second click replaces the first request in the browser, so nobody sees the first response with the
+code, and its cookie is never sent. For three minutes the server remembers a keyed hash of the post,
+and the response, sealed under a key derived from that post (SPEC section 8). The hash covers the
+body, all headers and the circuit or address of the client. Anyone who only knows the text, or posts
+it first, gets nothing. The data is kept only in memory, shared by all workers.
 
-It is forgotten as soon as the browser sends the session's cookie, because the code page has then
-arrived.
+The response is forgotten as soon as the browser sends the session's cookie, because the code page
+has then arrived.
 """
 
 import os
@@ -25,25 +25,28 @@ from dropbox_app.server.web.shared_table import SharedTable
 REMEMBERED = 180.0  # seconds
 ANSWER = 261  # bytes of a sealed response
 BUCKETS, SLOTS = 256, 16
-_WAIT = 0.05  # seconds between two checks of a post that is being handled
+_WAIT = 0.05  # seconds between two checks of a post that another request is handling
 
-# The circuit or address of this thread's request; empty where it is unknown, or no report.
+# The circuit or address of this thread's request; "" if unknown, or if it is no report.
 VISITOR: ContextVar[str] = ContextVar("visitor", default="")
 
-# The process that handles the post, 0 for none; whether there is a response; the response.
+# The process that handles the post (0 for none), whether a response exists, and the response.
 _VALUE = struct.Struct(f"=I?{ANSWER}s")
 
 
 @dataclass
 class Turn:
-    """One request's work on a post. ``answer``: the sealed response to an equal, earlier post."""
+    """One request's work on a post. ``answer`` is the sealed response to an equal, earlier post."""
 
     answer: bytes
-    keep: Callable[[bytes], None]  # remembers a response; called before the report is stored
+    keep: Callable[[bytes], None]  # stores a response; called before the report is stored
 
 
 class RepeatedPosts:
-    """``clock`` gives seconds that only increase, and that all processes share."""
+    """The posts of the last minutes.
+
+    ``clock`` gives seconds that only increase, for all processes.
+    """
 
     def __init__(
         self,
@@ -57,11 +60,11 @@ class RepeatedPosts:
 
     @contextmanager
     def turn(self, post: bytes) -> Iterator[Turn]:
-        """Hold a post while no equal one is being handled. ``post``: 16 bytes; empty means new.
+        """Hold a post, so that no equal one is handled meanwhile. ``post`` is 16 bytes, or empty.
 
-        Waits for an equal one in any worker, but not in a worker that was killed. Raises Busy if
-        the wait is longer than the wait for a code. If there is no room, the post is not
-        remembered.
+        This waits for an equal post in any worker that is still alive. Raises Busy if the wait is
+        longer than the wait for a code. An empty post is never remembered, and neither is any post
+        if the table is full.
         """
         answer = self._begin(post) if post else None
         if answer is None:
@@ -73,7 +76,7 @@ class RepeatedPosts:
             self._end(post)
 
     def forget(self, post: bytes) -> None:
-        """Forget a response, because its page arrived or the reporter left it."""
+        """Forget a response, because its page has arrived or the reporter has left that page."""
         with self._table.locked() as rows:
             rows.drop(post)
 
@@ -109,7 +112,7 @@ class RepeatedPosts:
             rows.change(post, _VALUE.pack(os.getpid(), True, sealed))
 
     def _end(self, post: bytes) -> None:
-        """Release the next equal post, with the response if there is one."""
+        """Release the post, so that an equal one can continue with any response."""
         with self._table.locked() as rows:
             known = rows.get(post, self._clock())
             _, answered, answer = _VALUE.unpack(known) if known else (0, False, b"")
@@ -122,6 +125,6 @@ class RepeatedPosts:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except (ProcessLookupError, PermissionError):  # the second: its number was reused
+    except (ProcessLookupError, PermissionError):  # PermissionError: the process id was reused
         return False
     return True

@@ -1,6 +1,6 @@
-"""Checks every request to a site before its view is called: target, size, form and origin.
+"""Check every request to a site before its view runs: target, size, form and origin.
 
-A request that fails a check is aborted here, and answered by ``error_pages``.
+A request that fails a check is aborted here, and ``error_pages`` responds to it.
 """
 
 from flask import abort, g, request
@@ -16,12 +16,12 @@ from dropbox_app.server.web.hosts import Hosts
 from dropbox_app.server.web.uploads import FORM_BYTES, MULTIPART
 
 FORM = "application/x-www-form-urlencoded"
-UPLOAD = "files.send"  # the one endpoint that takes files
-FORM_FIELDS = 100  # the report has about 40; more would only cost work
+UPLOAD = "files.send"  # the only endpoint that accepts files
+FORM_FIELDS = 100  # the report has about 40; more would only cost time
 
 
 def check_request() -> None:
-    """Check the request, once ``g.site`` is set."""
+    """Check the request, after ``g.site`` was set."""
     if g.site is None:
         return
     if not request.environ.get("PATH_INFO", "").startswith("/"):
@@ -44,12 +44,12 @@ def _check_post(hosts: Hosts) -> None:
     if request.mimetype not in (FORM, ""):
         abort(UnsupportedMediaType.code)
     body = request.get_data()
-    # An incomplete post is refused: otherwise half a report could be kept, under a code that nobody
-    # saw.
+    # An incomplete post is rejected. Otherwise half a report could be stored, under a code that
+    # nobody saw.
     if len(body) != (request.content_length or 0) or body.count(b"&") >= FORM_FIELDS:
         abort(BadRequest.code)
     if not hosts.is_own_post(request):
         abort(Forbidden.code)
-    # Without a session only a code takes long, and it has a limiter of its own.
+    # Without a session only a code takes long, and codes have their own limiter.
     if kdf_limiter.late() and request.cookies:
         raise kdf_limiter.Busy("the wait for a thread was too long")

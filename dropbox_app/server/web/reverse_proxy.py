@@ -1,17 +1,18 @@
-"""Reads nginx's headers about a request, and limits the time for a large body or response.
+"""Read nginx's headers of a request, and limit the time for a large body or response.
 
-On a real server nginx is in front of the app, and connects to a socket file that only it can open
-(``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's own of these names:
+On a real server, nginx is in front of the app and connects to a socket file that only it can open
+(``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's headers of the same
+names:
 
-    X-Klankbord-Way      onion, desks or domain: by which of its sockets the request came
+    X-Klankbord-Way      onion, desks or domain: the socket through which the request came
     X-Klankbord-Since    the time at which the request arrived, in seconds with three decimals
-    X-Klankbord-Visitor  with a report alone: the Tor circuit, or at a domain the address
+    X-Klankbord-Visitor  only with a report: the Tor circuit, or at a domain the address
 
-On a TCP address there is no nginx. There the headers are removed.
+On a TCP address the app serves without nginx, and removes these headers.
 
-nginx limits each pause of a client, not the total time of a request. An upload is read as it
-arrives, and a download is sent as it is read, so their limit is here: ``GRACE`` seconds, and one
-more for each ``SLOWEST`` bytes.
+nginx limits each pause of a client, but not the total time of a request. An upload is read as it
+arrives, and a download is sent as it is read, so this module limits their total time: ``GRACE``
+seconds, plus one second for each ``SLOWEST`` bytes.
 """
 
 import errno
@@ -28,8 +29,8 @@ from dropbox_app.server.web.security_headers import HEADERS
 WAYS = ("onion", "desks", "domain")
 GRACE = 60.0  # seconds
 SLOWEST = 2048  # bytes a second
-STEP = 1024  # bytes after which the time of a body is checked; gunicorn reads as much at once
-MOST_WAITED = 60.0  # seconds; setting the clock meanwhile must not make a request seem older
+STEP = 1024  # bytes after which the time of a body is checked; gunicorn reads this many at once
+MOST_WAITED = 60.0  # seconds; a change of the clock must not make a request seem older
 
 _WAY = "HTTP_X_KLANKBORD_WAY"
 _SINCE = "HTTP_X_KLANKBORD_SINCE"
@@ -38,13 +39,13 @@ _MISDIRECTED = b"<!doctype html>\n<title>Information</title>\n<p>This is not the
 
 
 class TooSlow(ConnectionResetError):
-    """The client sends or reads slower than ``SLOWEST``."""
+    """Raised if the client sends or reads more slowly than ``SLOWEST``."""
 
 
 class Pace:
     """The remaining time of one transfer. ``clock`` gives seconds that only increase.
 
-    Not safe between threads; a transfer has one.
+    Not safe between threads: each transfer needs its own.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,7 +60,7 @@ class Pace:
 
 
 class PacedBody:
-    """The body of a request, as WSGI expects it.
+    """The body of a request, with the interface that WSGI requires.
 
     A read raises TooSlow if ``STEP`` more bytes arrived after the time allowed for the body.
     """
@@ -69,7 +70,7 @@ class PacedBody:
         self._pace = pace
 
     def read(self, size: int = -1) -> bytes:
-        """Read at most ``size`` bytes; all that is left if it is negative. Raises TooSlow."""
+        """Read at most ``size`` bytes, or all remaining ones if it is negative. Raises TooSlow."""
         pieces = []
         while size != 0:
             piece = self._counted(self._body.read(STEP if size < 0 else min(size, STEP)))
@@ -113,7 +114,7 @@ class PacedAnswer:
             self._pace.check(len(piece))
 
     def close(self) -> None:
-        """Close the response being sent."""
+        """Close the response that is being sent."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
@@ -122,7 +123,8 @@ class PacedAnswer:
 class ReverseProxy:
     """The app as gunicorn calls it. ``behind_nginx``: whether it serves at nginx's socket file.
 
-    Then a request without a known ``X-Klankbord-Way`` gets 421: only nginx connects there.
+    If so, a request without a known ``X-Klankbord-Way`` gets status 421, because only nginx
+    connects to that socket.
     """
 
     def __init__(self, app: WSGIApplication, *, behind_nginx: bool) -> None:
@@ -130,7 +132,7 @@ class ReverseProxy:
         self._behind_nginx = behind_nginx
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request that came through nginx or, without it, over TCP."""
+        """Respond to a request that came through nginx, or over TCP without nginx."""
         way = environ.pop(_WAY, "")
         since = environ.pop(_SINCE, "")
         visitor = environ.pop(_VISITOR, "")
@@ -149,8 +151,8 @@ class ReverseProxy:
         environ["wsgi.input"] = cast(IO[bytes], body)
         pieces = self._app(environ, start_response)
         if not _is_streamed(environ):
-            # gunicorn closes a connection on which it left a long body unread, even after it
-            # announced that it would keep it. By then nginx may have sent another request there.
+            # gunicorn closes a connection if a long body was left unread, even after it announced
+            # that it would keep the connection. By then nginx may have sent another request on it.
             body.read()
         return PacedAnswer(pieces, Pace())
 

@@ -1,4 +1,4 @@
-"""Shared by all blueprints: the language at the beginning of a path, and a plain redirect."""
+"""Helpers for all blueprints: the language at the start of a path, and a plain redirect."""
 
 from flask import Response
 
@@ -13,6 +13,6 @@ def see_other(address: str) -> Response:
 
 
 def language_of(path: str) -> str | None:
-    """Return the language that a path begins with; None if it begins with none."""
+    """Return the language at the start of a path; None if there is none."""
     first = path.split("/")[1] if path.startswith("/") else ""
     return first if first in PAGE_LANGUAGES else None

@@ -1,4 +1,4 @@
-"""The headers that every response has, in one order.
+"""The headers of every response, always in the same order.
 
 The app sets its headers itself, so that they do not depend on a proxy in front of it.
 """
@@ -14,10 +14,10 @@ HEADERS = {
         f"default-src 'none'; script-src {LEAVE_SCRIPT_HASH}; style-src 'self'; "
         "img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
-    # Also for the style sheet: a cache on the device would reveal the visit.
+    # This also applies to the style sheet: a cache on the device would reveal the visit.
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: with that, browsers send "Origin: null" with a post.
+    # With no-referrer instead, browsers would send "Origin: null" with a post.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -31,12 +31,12 @@ HSTS = "max-age=63072000"
 
 _ALWAYS = list(HEADERS.items())
 _OVER_HTTPS = [*_ALWAYS, ("Strict-Transport-Security", HSTS)]
-# Nothing about the server is revealed, nor the time: a clock's error identifies its machine.
-# ``Vary`` is for caches, and "no-store" leaves none.
+# Neither the server software nor the time is revealed: a clock's error identifies its machine.
+# ``Vary`` concerns caches, and "no-store" allows none.
 _REPLACED = frozenset(
     [name.lower() for name in HEADERS] + ["server", "date", "last-modified", "etag", "vary"]
 )
-# The same order everywhere; headers that only some responses have come last.
+# The same order in every response. Headers that only some responses have come last.
 _ORDER = {
     **{"content-type": 0, "content-length": 1},
     **{"content-encoding": 3, "set-cookie": 4, "location": 5, "allow": 6},
@@ -44,7 +44,7 @@ _ORDER = {
 
 
 class SecurityHeaders:
-    """WSGI middleware that sets the headers, so that no response bypasses them.
+    """WSGI middleware that sets the headers, so that no response lacks them.
 
     ``is_https`` returns whether a request's address is one of a site's https addresses.
     """
@@ -54,13 +54,13 @@ class SecurityHeaders:
         self._is_https = is_https
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, adding the headers."""
+        """Respond to a request, adding the headers."""
         added = _OVER_HTTPS if self._is_https(environ) else _ALWAYS
 
         def start(
             status: str,
             headers: list[tuple[str, str]],
-            *rest: Any,  # noqa: ANN401 - as WSGI has it
+            *rest: Any,  # noqa: ANN401 - WSGI's own signature
         ) -> Callable[[bytes], object]:
             kept = [header for header in headers if header[0].lower() not in _REPLACED]
             ordered = sorted(kept + added, key=lambda header: _ORDER.get(header[0].lower(), 2))

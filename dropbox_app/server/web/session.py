@@ -1,11 +1,11 @@
-"""The one cookie of a reporter without JavaScript (SPEC section 8). It replaces Flask's session.
+"""The only cookie of a reporter without JavaScript (SPEC section 8). It replaces Flask's session.
 
-The cookie is a NaCl SecretBox around an itsdangerous timed signature around a record of fixed
-size. The parent process makes the key and never writes it to a file: a restart ends every session,
-and the code is asked for again. No cookie is set before a code is shown or entered.
+The cookie is a NaCl SecretBox around an itsdangerous timed signature around a record of fixed size.
+The parent process generates the key and never writes it to a file, so a restart ends every session
+and the code must be entered again. No cookie is set before a code is shown or entered.
 
-The cookie holds the entire session, so a copy of it would outlive the session. The end of a
-session, and leaving its code page, are therefore remembered in memory, see ``ended_sessions``.
+The cookie contains the entire session, so a copy of it would outlive the session. The end of a
+session, and leaving its code page, are therefore remembered in memory (see ``ended_sessions``).
 """
 
 import binascii
@@ -28,16 +28,16 @@ from nacl.utils import random as random_bytes
 from dropbox_app.server.web.ended_sessions import LONGEST, EndedSessions
 from dropbox_app.server.web.repeated_posts import RepeatedPosts
 
-IDLE = 20 * 60  # seconds without use; not while the code page is open
+IDLE = 20 * 60  # seconds without use until a session ends, except while the code page is open
 KEY_BYTES = 32
 
-_WORDS = 96  # bytes kept for the seven words
+_WORDS = 96  # bytes reserved for the seven words
 _RECORD = 1 + 16 + 8 + 32 + 20 + 32 + 16 + _WORDS
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys that are derived from the cookie key, with one label each."""
+    """The keys that are derived from the cookie key, each with its own label."""
 
     box: bytes
     signature: bytes
@@ -48,19 +48,25 @@ class Keys:
 
     @classmethod
     def of(cls, key: bytes, site: bytes) -> "Keys":
-        """Return the keys of one site; anything they seal or sign is invalid at other sites."""
+        """Return the keys of one site.
+
+        Values sealed or signed with them are invalid at other sites.
+        """
         labels = (b"box", b"signature", b"mark", b"desk", b"ended", b"post")
         own = hmac.digest(key, b"klankbord/site/" + site, "sha256")
         return cls(*(hmac.digest(own, b"klankbord/cookie/" + label, "sha256") for label in labels))
 
 
 def new_key() -> bytes:
-    """Return a cookie key, made before the workers are forked and never written to a file."""
+    """Return a new cookie key. It is made before the workers are forked, and never stored."""
     return random_bytes(KEY_BYTES)
 
 
 def csrf_key(key: bytes) -> bytes:
-    """Return the key of Flask-WTF's tokens, for all sites; a token is valid in one session only."""
+    """Return the key of Flask-WTF's tokens for all sites.
+
+    Each token is valid in one session only.
+    """
     return hmac.digest(key, b"klankbord/csrf", "sha256")
 
 
@@ -74,10 +80,10 @@ class VisitMemory:
 
 @dataclass(frozen=True, repr=False)
 class Post:
-    """A report as it was posted.
+    """The identity of a posted report.
 
-    The server knows ``name``. Without the post, nobody can derive ``key``, under which the response
-    is sealed. An empty name means that the report is not to be remembered.
+    The server knows ``name``. Nobody can derive ``key``, under which the response is sealed,
+    without the post itself. An empty name means that the report is not remembered.
     """
 
     name: bytes = b""
@@ -87,9 +93,10 @@ class Post:
 class ReporterSession(dict[str, Any], SessionMixin):
     """A reporter's session; empty if there is none. Flask-WTF reads its field ``csrf_token``.
 
-    ``root``: 32 bytes. ``start``: seconds. ``words``: the code, while its page is open. ``mark``:
-    a keyed hash of the report that began it. ``post``: the name of its post. ``arrived``: whether
-    the browser sent a cookie. ``over``: the sessions that this request ended.
+    ``root`` is 32 bytes, and ``start`` is in seconds. ``words`` is the code, while its page is
+    open. ``mark`` is a keyed hash of the report that started the session, and ``post`` the name of
+    its post. ``arrived`` tells whether the browser sent a cookie. ``over`` lists the sessions that
+    this request ended.
     """
 
     arrived = False
@@ -99,40 +106,40 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     @property
     def root(self) -> bytes | None:
-        """The 32 bytes from which the reporter's keys are derived; None without a session."""
+        """Return the 32 bytes from which the reporter's keys are derived, or None."""
         self.used = True
         root = self.get("root")
         return root if isinstance(root, bytes) else None
 
     @property
     def code(self) -> tuple[str, ...]:
-        """The seven words while the code page is open; empty after that."""
+        """Return the seven words while the code page is open, and an empty tuple after that."""
         self.used = True
         return tuple(str(self.get("words", "")).split())
 
     @property
     def shows_code(self) -> bool:
-        """Whether the code page is open. Asking does not count as use: no cookie is renewed."""
+        """Return whether the code page is open. This does not renew the cookie."""
         return bool(self.get("words"))
 
     @property
     def mark(self) -> bytes:
-        """The keyed hash of the report that began this session, if one did."""
+        """Return the keyed hash of the report that started this session, or b""."""
         mark = self.get("mark", b"")
         return mark if isinstance(mark, bytes) else b""
 
     def move_on(self) -> None:
-        """Leave the code page: the words are no longer kept.
+        """Leave the code page, and drop the words.
 
-        The mark is kept: a browser that goes back from here posts the report once more.
+        The mark is kept, because a browser that goes back from here posts the report again.
         """
         self["words"] = ""
 
     def become(self, other: "ReporterSession") -> None:
-        """Become another session. The previous one ends, for every copy of its cookie.
+        """Become another session. The previous one ends, including all copies of its cookie.
 
-        It does not end while it shows a code that differs from the other's: if the response is lost
-        on its way, nobody else knows that code.
+        The previous session does not end while it shows a code of another conversation. If the
+        response got lost, nobody else would know that code.
         """
         known = not self.get("words") or self["root"] == other["root"]
         if "root" in self and known and self["csrf_token"] != other["csrf_token"]:
@@ -142,7 +149,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self.used, self.ended = True, False
 
     def end(self) -> None:
-        """End the session and have the browser delete the cookie."""
+        """End the session and make the browser delete the cookie."""
         if "root" in self:
             self.over = (*self.over, dict(self))
         self.clear()
@@ -160,8 +167,8 @@ def current_session() -> ReporterSession:
 class SiteCookie:
     """Reads and writes the cookie of one site. ``now`` returns seconds.
 
-    ``is_https`` returns whether the request of a WSGI environment came over https.
-    ``memory``: the workers' shared memory of visits.
+    ``is_https`` returns whether the request of a WSGI environment came over https. ``memory`` is
+    the workers' shared memory of visits.
     """
 
     def __init__(
@@ -180,7 +187,7 @@ class SiteCookie:
         self._box = SecretBox(self._keys.box)
 
         class Signer(TimestampSigner):
-            """An itsdangerous signer that uses the clock passed to it."""
+            """An itsdangerous signer that uses the clock passed to ``SiteCookie``."""
 
             def get_timestamp(self) -> int:
                 return int(now())
@@ -191,11 +198,11 @@ class SiteCookie:
 
     @property
     def desk_key(self) -> bytes:
-        """The key of the desk API's timed tokens."""
+        """Return the key of the desk API's timed tokens."""
         return self._keys.desk
 
     def read(self, request: Request, session: ReporterSession) -> None:
-        """Fill an empty session with what the request's cookie holds."""
+        """Fill an empty session with the contents of the request's cookie."""
         value = request.cookies.get(self._name(request))
         if value:
             session.arrived = True
@@ -204,7 +211,7 @@ class SiteCookie:
                 self._memory.posts.forget(session["post"])  # its response has arrived
 
     def write(self, request: Request, session: ReporterSession, response: Response) -> None:
-        """Set the cookie if the session was used: pages without a session set none."""
+        """Set the cookie if the session was used. Pages without a session set no cookie."""
         for over in session.over:
             self._memory.ended.end(self._name_of(over), over["start"])
         if session.ended:
@@ -214,7 +221,7 @@ class SiteCookie:
             self._set(request, response, session.pop("sealed", None) or self.seal(session))
 
     def _set(self, request: Request, response: Response, value: str, more: str = "") -> None:
-        """Set the header by hand, because werkzeug adds Expires, and so a time, to Max-Age."""
+        """Set the header by hand: werkzeug adds Expires to Max-Age, which reveals the time."""
         secure = "; Secure" if self._is_https(request.environ) else ""
         cookie = f"{self._name(request)}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"
         response.headers.add("Set-Cookie", cookie)
@@ -226,9 +233,9 @@ class SiteCookie:
     def fresh(
         self, root: bytes, code: Sequence[str] = (), mark: bytes = b"", post: Post | None = None
     ) -> ReporterSession:
-        """Return a new session for the report ``post``; with ``code``, one on its code page.
+        """Return a new session for the report ``post``. With ``code``, its code page is open.
 
-        Its cookie is sealed now, so that nothing can fail after a report is stored. See
+        The cookie is sealed now, so that nothing can fail after a report is stored. See
         ``ReporterSession.become``.
         """
         session = ReporterSession(
@@ -243,16 +250,16 @@ class SiteCookie:
         return session
 
     def mark_of(self, parts: Sequence[str]) -> bytes:
-        """Return a keyed hash of a post, by which the same post is recognised."""
+        """Return a keyed hash of a post, which identifies the same post later."""
         whole = b"".join(len(p.encode()).to_bytes(8, "big") + p.encode() for p in parts)
         return hmac.digest(self._keys.mark, self._site + whole, "sha256")
 
     def post_of(
         self, visitor: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> Post:
-        """Return the identity of a post: its full contents and the circuit or address it came from.
+        """Return the identity of a post: its full contents and the client's circuit or address.
 
-        Without a ``visitor`` no post is equal to another.
+        Without a ``visitor``, no post is equal to another.
         """
         if not visitor:
             return Post()
@@ -263,11 +270,11 @@ class SiteCookie:
         return Post(digest[:16], digest[32:])
 
     def seal_answer(self, post: Post, session: ReporterSession) -> bytes:
-        """Seal the session that a post led to, so that only the same post opens it."""
+        """Seal the session that a post started, so that only the same post opens it."""
         return bytes(SecretBox(post.key).encrypt(self._record(session))) if post.key else b""
 
     def open_answer(self, post: Post, sealed: bytes) -> ReporterSession | None:
-        """Return that session, if it exists and has not ended."""
+        """Return the session in ``sealed``, if it has not ended."""
         if not sealed:
             return None
         try:
@@ -296,15 +303,15 @@ class SiteCookie:
         )
 
     def _name_of(self, session: Mapping[str, Any], what: bytes = b"session") -> bytes:
-        """Return the name of an ended session; ``what`` "words": of one that left its code page."""
+        """Return the name of an ended session, or ("words") of one that left its code page."""
         start = session["start"].to_bytes(8, "big")
         own = what + start + bytes.fromhex(session["csrf_token"]) + session["root"]
         return hmac.digest(self._keys.ended, own, "sha256")[:16]
 
     def _unseal(self, value: str) -> dict[str, Any]:
-        """Return a cookie's contents; empty if it is not valid here and now.
+        """Return a cookie's contents; {} if it is not valid here and now.
 
-        Once the person has left the code page, the words are omitted, whatever cookie was sent.
+        After the person has left the code page, the words are omitted, whichever cookie was sent.
         """
         try:
             sealed = urlsafe_b64decode(value.encode("ascii"))
@@ -337,10 +344,10 @@ class SiteCookie:
             return {}
         if ended.has(self._name_of(found), start):
             return {}
-        if found["mark"]:  # only these ever held words
+        if found["mark"]:  # only sessions with a mark ever contained words
             moved_on = self._name_of(found, b"words")
             if not found["words"]:
-                # The cookie without them has arrived, so no older cookie shows them any more.
+                # The cookie without words has arrived, so older cookies must no longer show them.
                 ended.end(moved_on, start)
             elif ended.has(moved_on, start):
                 found["words"] = ""

@@ -1,10 +1,10 @@
 """Tables in memory that all worker processes of one server share.
 
-The master makes a table before it forks its workers, and new workers share the same memory. The
-table has no name in a file system, is never written anywhere and ends with the server.
+The master creates a table before it forks its workers, and later workers share the same memory. The
+table has no name in a file system, is never written to disk and ends with the server.
 
-A worker may be killed at any moment. The lock is a kernel record lock, which a process loses when
-it ends, and an entry that was then being written counts as empty.
+A worker may be killed at any moment. The lock is a kernel record lock, which is released when its
+process ends. An entry that was being written at that moment counts as empty.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 KEY = 16  # bytes of a key; keys must look random
 
-_HEAD = struct.Struct("=d16s")  # the time until which it is valid; the key
+_HEAD = struct.Struct("=d16s")  # the time until which the entry is valid, and the key
 _UNTIL = struct.Struct("=d")
 
 
@@ -50,7 +50,7 @@ class SharedTable:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Release the memory. Call it only for a table that no other process uses."""
+        """Release the memory. Call this only for a table that no other process uses."""
         self._memory.close()
         os.close(self._file)
 
@@ -65,7 +65,7 @@ class SharedTable:
         return range(_UNTIL.size, self._size, self._width)
 
     def until(self, place: int) -> float:
-        """Return the time until which the entry at a position is valid; 0 if there is none."""
+        """Return the time until which the entry at a position is valid; 0 if it is empty."""
         return float(_UNTIL.unpack_from(self._memory, place)[0])
 
     def key(self, place: int) -> bytes:
@@ -77,7 +77,7 @@ class SharedTable:
         return self._memory[place + _HEAD.size : place + self._width]
 
     def write(self, place: int, key: bytes, until: float, value: bytes) -> None:
-        """Write an entry. Its time is written last: until then it counts as empty."""
+        """Write an entry. Its time is written last, so until then it counts as empty."""
         if len(key) != KEY or len(value) != self._value:
             raise ValueError("a key or a value of another size than the table's")
         _UNTIL.pack_into(self._memory, place, 0.0)
@@ -90,7 +90,7 @@ class SharedTable:
 
     @property
     def mark(self) -> float:
-        """A time that belongs to the whole table; initially 0."""
+        """Return the time that belongs to the whole table; initially 0."""
         return self.until(0)
 
     @mark.setter
@@ -112,9 +112,9 @@ class Rows:
         )
 
     def put(self, key: bytes, until: float, now: float, value: bytes = b"") -> bool:
-        """Write an entry in place of one with the same key, or of an empty or expired one.
+        """Write an entry over one with the same key, or over an empty or expired one.
 
-        Returns False if its bucket has no room.
+        Returns False if its bucket is full.
         """
         place = self._find(key)
         if place is None:
@@ -126,9 +126,10 @@ class Rows:
         return True
 
     def replace_first(self, key: bytes, until: float, value: bytes = b"") -> float:
-        """Write an entry in place of the one in its bucket that expires first.
+        """Write an entry over the one in its bucket that expires first.
 
-        Returns that time. If the new entry expires first, returns its time and writes nothing.
+        Returns the expiry time of the replaced entry. If the new entry expires first, nothing is
+        written and its own time is returned.
         """
         first = min(self._table.bucket_of(key), key=self._table.until)
         before = self._table.until(first)
@@ -138,13 +139,13 @@ class Rows:
         return before
 
     def change(self, key: bytes, value: bytes) -> None:
-        """Change the value of the entry of ``key``, if it exists, but not its time."""
+        """Change the value of an existing entry of ``key``, but not its time."""
         place = self._find(key)
         if place is not None:
             self._table.write(place, key, self._table.until(place), value)
 
     def drop(self, key: bytes) -> None:
-        """Overwrite the entry of ``key`` with zeros, if there is one."""
+        """Overwrite the entry of ``key`` with zeros, if it exists."""
         place = self._find(key)
         if place is not None:
             self._table.wipe(place)
@@ -157,7 +158,7 @@ class Rows:
 
     @property
     def mark(self) -> float:
-        """The table's own time, see ``SharedTable.mark``."""
+        """Return the table's own time, see ``SharedTable.mark``."""
         return self._table.mark
 
     @mark.setter

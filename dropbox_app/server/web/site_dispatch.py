@@ -1,7 +1,7 @@
-"""Finds the site of a request by its Host alone: ``find_site`` sets ``g.site``.
+"""Find the site of a request by its Host header alone: ``find_site`` sets ``g.site``.
 
-A host name that belongs to no site, or to which the client's socket does not lead, gets a response
-made without any site.
+If no site has the host name, or it is not available on the client's socket, the response does not
+involve any site.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,16 @@ from dropbox_app.server.web.routing import see_other
 from dropbox_app.server.web.session import ReporterSession, current_session
 from dropbox_app.server.web.sites import HostedSite, SiteTable
 
-LEAVE, STYLE = "front.leave", "front.style"  # the endpoints that answer at every host name
+LEAVE, STYLE = "front.leave", "front.style"  # the endpoints that respond at every host name
 
 
 def site_finder(table: SiteTable) -> Callable[[], Response | None]:
     """Return the function to call before each request, for the sites of ``table``."""
 
     def find_site() -> Response | None:
-        """Set ``g.hosted_site``, ``g.site`` and the session, or answer if there is no site.
+        """Set ``g.hosted_site``, ``g.site`` and the session, or respond if there is no site.
 
-        ``g.site`` is None at a host name of no site, and while its site cannot be opened.
+        ``g.site`` is None if no site has the host name, and while its site cannot be opened.
         """
         hosted: HostedSite | None = table.find(request.environ)
         g.hosted_site = hosted
@@ -49,7 +49,7 @@ def site_finder(table: SiteTable) -> Callable[[], Response | None]:
 
 
 def _without_a_site() -> Response | None:
-    """Answer at a host name of no site: "leave quickly", an error page or its style sheet."""
+    """Respond at a host name of no site: "leave quickly", an error page or its style sheet."""
     if request.endpoint == LEAVE:
         return see_other(Settings.leave_to)
     if request.endpoint != STYLE:
@@ -58,14 +58,17 @@ def _without_a_site() -> Response | None:
 
 
 class SiteSessions(SessionInterface):
-    """Each site's own cookie. Flask opens a session before the site is known, so it is empty."""
+    """Each site's own cookie.
+
+    Flask opens a session before the site is known, so it starts empty.
+    """
 
     def open_session(self, app: Flask, request: Request) -> ReporterSession:
         """Return an empty session."""
         return ReporterSession()
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Set the cookie of the site that was found, if any."""
+        """Set the cookie of the site of this request, if any."""
         hosted: HostedSite | None = g.get("hosted_site")
         if hosted is not None and isinstance(session, ReporterSession):
             hosted.cookie.write(request, session, response)

@@ -1,4 +1,4 @@
-"""The sites of one server: found by host name, and opened on their first request.
+"""The sites of one server, found by host name and opened on their first request.
 
 A request never accesses another site's data.
 """
@@ -31,8 +31,8 @@ from dropbox_app.server.web.session import SiteCookie, VisitMemory
 from dropbox_app.server.web.view_models.counsellors import Directory
 
 LOG_INTERVAL = 60.0  # seconds between two log lines about one site
-OPENING_WAIT = 1.0  # seconds that a request waits while another one opens the site
-RETRY_AFTER = 2.0  # seconds before a site that could not be opened is tried again
+OPENING_WAIT = 1.0  # seconds that a request waits while another request opens the site
+RETRY_AFTER = 2.0  # seconds before another attempt to open a site that could not be opened
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class OpenSite:
 
     @property
     def settings(self) -> Settings:
-        """The settings of the site."""
+        """Return the settings of the site."""
         return self.config.settings
 
     @classmethod
@@ -93,13 +93,13 @@ class OpenSite:
 
 
 def current_site() -> OpenSite:
-    """Return the site of this request, see ``site_dispatch.find_site``."""
+    """Return the site of this request; see ``site_dispatch.find_site``."""
     site: OpenSite = g.site
     return site
 
 
 class HostedSite:
-    """A site of this server: its addresses and its cookie, and the rest once it is opened."""
+    """A site of this server, which is opened on its first request."""
 
     def __init__(self, read: ReadSite | ClosedSite, shared: ProcessResources) -> None:
         self.name = read.place.name
@@ -114,23 +114,23 @@ class HostedSite:
 
     @cached_property
     def cookie(self) -> SiteCookie:
-        """The cookie of the site."""
+        """Return the cookie of the site."""
         shared = self._shared
-        site = self._read.settings.site if self._read is not None else ""  # nothing is opened
+        site = self._read.settings.site if self._read is not None else ""  # opens no database
         is_https, memory = self.hosts.is_https, shared.memory
         return SiteCookie(shared.cookie_key, site, shared.now, is_https, memory)
 
     @property
     def is_open(self) -> bool:
-        """Whether its database has been opened."""
+        """Return whether its database has been opened."""
         return self._open is not None
 
     def open(self) -> OpenSite:
         """Return the site, opening it on the first call. Raises StoreError, SiteFull, OSError.
 
-        Also raises StoreError if its settings closed it. Opening may take as long as the database
-        is busy. One request waits for that, and others are refused with StoreBusy, because all
-        sites share the threads.
+        Also raises StoreError if its settings keep it closed. Opening may take as long as the
+        database is busy. One request waits for that, and the others are rejected with StoreBusy,
+        because all sites share the threads.
         """
         if self._read is None:
             raise StoreError("its settings are wrong")
@@ -148,9 +148,9 @@ class HostedSite:
         return self._open
 
     def open_or_none(self) -> OpenSite | None:
-        """Return the site; None if its settings closed it, or if it cannot be opened now.
+        """Return the site; None if its settings keep it closed or it cannot be opened now.
 
-        The latter is logged, at most once per LOG_INTERVAL.
+        A failure to open is logged, at most once per LOG_INTERVAL.
         """
         if self._read is None:
             return None
@@ -173,7 +173,7 @@ class SiteTable:
         self._by_host = {name: site for site in self.sites for name in site.hosts.names}
 
     def find(self, environ: WSGIEnvironment) -> HostedSite | None:
-        """Return the site at the requested host name; None if this socket leads to no site."""
+        """Return the site at the requested host name; None if this socket serves no such site."""
         site = self._by_host.get(host_name(environ.get("HTTP_HOST", "")) or "")
         return site if site is not None and site.hosts.is_reachable(environ) else None
 

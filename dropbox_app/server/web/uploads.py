@@ -1,8 +1,9 @@
-"""Uploads: sealed while they arrive, and accepted or refused before a byte is kept.
+"""Uploads: sealed as they arrive, and accepted or rejected before any byte is kept.
 
-The form's fields come first; when the first file begins, they decide whether files are accepted. A
-refused file is read and discarded, so that the browser receives its response with the text. Every
-byte of a file is sealed before it reaches a disk, and files that were not sent are removed.
+The form's fields come first. When the first file starts, they determine whether files are accepted.
+A rejected file is read and discarded, so that the browser receives a response with the typed text.
+Every byte of a file is sealed before it reaches a disk, and files that are not sent in the end are
+removed.
 """
 
 import contextlib
@@ -31,15 +32,15 @@ from dropbox_app.server.store.interface import Staged
 from dropbox_app.server.web.filenames import clean_name, clean_type
 
 MULTIPART = "multipart/form-data"
-# For all fields together: 60,000 bytes of text, three times as much when percent-encoded, six times
-# for line ends (%0D%0A), and some more, so that a text that is too long can be shown again with the
-# reason.
+# Bytes for all fields together. A text of 60,000 bytes is three times as long when percent-encoded,
+# and six times in the case of line ends (%0D%0A). The rest allows a text that is too long to be
+# shown again with the reason.
 FORM_BYTES = 512 * 1024
-DROPPED = 4  # times the limit: so much is read and discarded, so that the response can be a page
+DROPPED = 4  # times the limit; this much is read and discarded, so that the response can be a page
 
 _PIECE = 64 * 1024
 _PARTS = 100
-_LOOK = 16 * 1024 * 1024  # bytes after which the free room is checked again
+_LOOK = 16 * 1024 * 1024  # bytes after which the free space is checked again
 
 Fields: TypeAlias = "MultiDict[str, str]"
 
@@ -65,7 +66,7 @@ class NotInSession(Refused):
 
 
 class FormsOnly(FormDataParser):
-    """werkzeug's form parser, made to refuse forms with files: it would write them to a disk."""
+    """werkzeug's form parser, but it rejects forms with files instead of writing them to disk."""
 
     def parse(
         self,
@@ -74,7 +75,7 @@ class FormsOnly(FormDataParser):
         content_length: int | None,
         options: dict[str, str] | None = None,
     ) -> tuple[IO[bytes], MultiDict[str, Any], MultiDict[str, Any]]:
-        """Raise UnsupportedMediaType for a form with files: ``read_form`` reads those."""
+        """Raise UnsupportedMediaType for a form with files, which ``read_form`` reads instead."""
         if mimetype.startswith("multipart/"):
             raise UnsupportedMediaType
         return super().parse(stream, mimetype, content_length, options)
@@ -90,7 +91,7 @@ def read_form(stream: IO[bytes], boundary: str, taking: "Taking") -> tuple[Field
     fields: Fields = MultiDict()
     try:
         _read_parts(stream, boundary.encode("ascii"), fields, taking)
-    except ValueError:  # it is not a form, or it breaks off: the fields so far are kept
+    except ValueError:  # the form is malformed or incomplete; the fields so far are kept
         return fields, False
     return fields, True
 
@@ -132,17 +133,17 @@ def _read_parts(stream: IO[bytes], boundary: bytes, fields: Fields, taking: "Tak
 def _next(stream: IO[bytes]) -> bytes:
     try:
         return stream.read(_PIECE)
-    except OSError:  # the connection broke: treat it as the end
+    except OSError:  # the connection broke, which counts as the end
         return b""
 
 
 class Taking:
-    """The files of one post. A context manager, which on leaving removes files that were not sent.
+    """The files of one post. As a context manager, it removes files that were not sent.
 
-    ``admit`` receives the fields before the first file, and returns for whom the files are sealed
-    or raises the reason for refusing them. ``look`` raises if there is no room any more. ``error``:
-    the reason why nothing more is accepted. ``reading``: whether refused files are still read;
-    otherwise reading ends with the first file.
+    ``admit`` receives the fields before the first file. It returns the recipients of the files, or
+    raises the reason for rejecting them. ``look`` raises if there is no more space. ``error`` is
+    the reason why nothing more is accepted. ``reading`` tells whether rejected files are still
+    read; if not, reading ends at the first file.
     """
 
     reading = True
@@ -175,31 +176,34 @@ class Taking:
         self._kept.close()
 
     def begin(self, fields: Mapping[str, str], filename: str, content_type: str) -> "Part":
-        """Return a writer for one file's bytes. Raises ValueError if nothing more is read."""
+        """Return a writer for one file's bytes. Raises ValueError if no more files are read."""
         if not self.reading:
             self.refuse(TooManyFiles())
             raise ValueError("more than is read, even to be dropped")
         part = Part(self, fields, clean_name(filename, self._unnamed), clean_type(content_type))
-        if filename:  # without one, and empty: no file was chosen
+        if filename:  # an empty file without a name means that no file was chosen
             part.start()
         return part
 
     def refuse(self, error: KlankbordError) -> None:
-        """Accept nothing more, and remove the accepted files."""
+        """Accept no more files, and remove the accepted ones."""
         self.error = self.error or error
         self._kept.close()
         self._attachments.clear()
         self._staged.clear()
 
     def enclosed(self, after: int) -> Enclosed | None:
-        """Return the files that arrived; None if there are none. Do not call it after an error."""
+        """Return the files that arrived, or None. Do not call this after an error."""
         if self._addressing is None or not self._attachments:
             return None
         to = self._addressing.to
         return Enclosed(to, tuple(self._attachments), tuple(self._staged), after)
 
     def open(self, fields: Mapping[str, str]) -> tuple[AttachmentSealer, Staged]:
-        """Return the place for the next sealed file. Raises TooManyFiles, or as ``admit`` does."""
+        """Open the storage for the next sealed file.
+
+        Raises TooManyFiles, or an error of ``admit``.
+        """
         if self._addressing is None:
             self._addressing = self._admit(fields)
         if len(self._staged) >= self._most:
@@ -209,7 +213,7 @@ class Taking:
         return AttachmentSealer(staged.write, self._addressing.recipients), staged
 
     def came(self, size: int, name: str, more: int) -> None:
-        """Count ``more`` bytes of a file that is now ``size`` long."""
+        """Count ``more`` bytes of a file that is now ``size`` bytes long."""
         if size > self._limit:
             raise FileTooLarge(name)
         self._unseen += more
@@ -223,7 +227,7 @@ class Taking:
 
 
 class Part:
-    """One file of a form. Its bytes are sealed or dropped, and cannot be read."""
+    """One file of a form. Its bytes are sealed or discarded, and cannot be read."""
 
     def __init__(
         self, taking: Taking, fields: Mapping[str, str], name: str, media_type: str
@@ -235,7 +239,7 @@ class Part:
         self._open: tuple[AttachmentSealer, Staged] | None = None
 
     def start(self) -> None:
-        """Open the place for the sealed bytes if files are still accepted."""
+        """Open the storage for the sealed bytes if files are still accepted."""
         if self._taking.error is not None or self._open is not None:
             return
         try:

@@ -60,7 +60,7 @@ def at_once(place: Workplace, work: Callable[[Workplace], object]) -> list[Excep
     return refused
 
 
-def test_a_case_that_is_recorded_while_its_year_is_issued_waits_and_is_refused(
+def test_case_recorded_while_its_year_is_issued_waits_and_is_refused(
     filled: Office,
 ) -> None:
     with filled.open() as place:
@@ -69,14 +69,14 @@ def test_a_case_that_is_recorded_while_its_year_is_issued_waits_and_is_refused(
         assert CASE not in register.every(place)
 
 
-def test_a_year_that_two_windows_issue_at_once_is_issued_once(filled: Office) -> None:
+def test_concurrent_issue_of_a_year_from_two_windows_happens_once(filled: Office) -> None:
     with filled.open() as place:
         (told,) = at_once(place, lambda place: annual.freeze(place, "Zorg", "2025"))
         assert "issued already" in str(told)
         assert sum(isinstance(one, e.Freeze) for one in register.every(place)) == 1
 
 
-def test_a_second_process_is_refused_while_the_desk_is_open(filled: Office, tmp_path: Path) -> None:
+def test_second_process_is_refused_while_the_desk_is_open(filled: Office, tmp_path: Path) -> None:
     with filled.open():
         before = sorted(tmp_path.rglob("*"))
         with pytest.raises(InUse), workplace.opened(filled.folder, PASSPHRASE, filled.machine):

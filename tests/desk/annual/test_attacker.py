@@ -82,7 +82,7 @@ def bands(counts: Counts, internal: Internal) -> dict[tuple[str, str], list[Any]
 
 @half()
 @given(WORLDS, WORLDS, INTERNALS)
-def test_two_worlds_give_the_same_files_exactly_if_their_bands_are_the_same(
+def test_files_are_identical_exactly_when_their_bands_are(
     one: Counts, other: Counts, internal: Internal
 ) -> None:
     same = issued(one, internal=internal) == issued(other, internal=internal)
@@ -103,7 +103,7 @@ def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Co
 
 
 @given(WORLDS, st.data())
-def test_each_count_may_be_anything_in_its_band_and_nothing_else(
+def test_count_can_be_anything_in_its_band_and_nothing_else(
     counts: Counts, data: st.DataObject
 ) -> None:
     slot = data.draw(st.sampled_from(sorted(printed(counts))))
@@ -120,7 +120,7 @@ def test_each_count_may_be_anything_in_its_band_and_nothing_else(
 
 @half()
 @given(WORLDS, INTERNALS, st.data())
-def test_all_counts_of_all_employers_move_at_once_within_their_bands(
+def test_counts_of_all_employers_can_vary_together_within_their_bands(
     counts: Counts, internal: Internal, data: st.DataObject
 ) -> None:
     changed = dict(counts)
@@ -135,9 +135,7 @@ def test_all_counts_of_all_employers_move_at_once_within_their_bands(
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
-def test_an_internal_counsellor_learns_the_band_less_their_own_count_and_no_more(
-    own: int, internal: int
-) -> None:
+def test_internal_counsellor_learns_only_band_minus_own_count(own: int, internal: int) -> None:
     cell = ("Groot", YEARS[0], "other")
 
     def shown(count: int) -> dict[str, bytes]:
@@ -152,7 +150,7 @@ def test_an_internal_counsellor_learns_the_band_less_their_own_count_and_no_more
         assert (shown(count) == held) == (count in possible)
 
 
-def test_form_a_prints_no_figure_on_contacts_at_all() -> None:
+def test_form_a_prints_no_contact_figures() -> None:
     empty = dict.fromkeys(CELLS, 0)
     full = dict.fromkeys(CELLS, TOP)
     for name in ("Klein", "Vaak"):
@@ -214,7 +212,7 @@ SEEN: list[e.Event] = [
 
 
 @given(HIDDEN, HIDDEN)
-def test_registers_that_differ_in_what_the_employer_cannot_see_give_the_same_bytes(
+def test_differences_invisible_to_employer_do_not_change_bytes(
     one: list[e.Event], other: list[e.Event]
 ) -> None:
     for language in ("nl", "en"):
@@ -223,14 +221,14 @@ def test_registers_that_differ_in_what_the_employer_cannot_see_give_the_same_byt
         )
 
 
-def test_the_same_holds_for_the_pages_as_pdf() -> None:
+def test_differences_invisible_to_employer_do_not_change_pdf_pages() -> None:
     hidden = cases({("Klein", year, group): 30 for year in YEARS for group in MAIN_GROUPS})
     assert issue(SEEN, "Klein", formats=("pdf",)) == issue(
         [*SEEN, *hidden], "Klein", formats=("pdf",)
     )
 
 
-def test_in_a_wider_form_the_same_bands_and_words_give_the_same_bytes() -> None:
+def test_equal_bands_and_words_give_identical_bytes_in_forms_b_and_c() -> None:
     for name, headcount in (("Groot", 400), ("Reus", 1_500)):
         words = OwnWords("Mensen zeggen weinig.", "De drempel is hoog.")
         few = {(name, year, "other"): 1 for year in YEARS}

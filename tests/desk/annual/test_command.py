@@ -34,7 +34,7 @@ def kept(office: Office) -> Office:
     return office
 
 
-def test_the_report_comes_in_every_format_and_says_the_same(kept: Office, tmp_path: Path) -> None:
+def test_all_report_formats_say_the_same(kept: Office, tmp_path: Path) -> None:
     for kind in ("json", "html", "md", "csv"):
         printed = kept.run(*ASK, "--format", kind).stdout
         assert "10 tot en met 19" in printed
@@ -47,14 +47,14 @@ def test_the_report_comes_in_every_format_and_says_the_same(kept: Office, tmp_pa
     kept.run(*ASK, "--format", "pdf", code=2)
 
 
-def test_the_preview_tells_the_counsellor_what_the_report_does_not(kept: Office) -> None:
+def test_preview_tells_counsellor_what_the_report_omits(kept: Office) -> None:
     shown = kept.run(*ASK, "--preview").stdout
     assert "Er tellen 12 situaties mee" in shown
     assert "Een bandbreedte kan laten zien dat er ook anderen kwamen." in shown
     assert "geen programma bewijst dat ze veilig zijn" in shown
 
 
-def test_a_complete_name_is_meant_before_a_part_of_another_however_it_is_written(
+def test_exact_employer_name_wins_over_partial_match_despite_case_and_spaces(
     kept: Office,
 ) -> None:
     expected = kept.run(*ASK, "--format", "html").stdout
@@ -65,7 +65,7 @@ def test_a_complete_name_is_meant_before_a_part_of_another_however_it_is_written
     assert "More than one" in kept.run("annual", "voorbeeld", *ASK[2:], code=1).stderr
 
 
-def test_the_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Path) -> None:
+def test_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("In het magazijn zeiden drie mensen hetzelfde.")
     shown = kept.run(*ASK, "--preview", "--signals", str(words)).stdout
@@ -79,7 +79,7 @@ def test_the_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Pa
     assert "is not text in UTF-8. Save it as UTF-8 and try again" in told
 
 
-def test_an_issued_report_stays_the_same_bytes_and_its_year_is_closed(kept: Office) -> None:
+def test_issued_report_is_reproduced_exactly_and_its_year_is_closed(kept: Office) -> None:
     draft = kept.run(*ASK, "--format", "html").stdout
     kept.run(*ASK, "--freeze")
     before = kept.run(*ASK, "--format", "html").stdout
@@ -96,7 +96,7 @@ def test_an_issued_report_stays_the_same_bytes_and_its_year_is_closed(kept: Offi
     assert "in nl" in kept.run(*ASK, "--lang", "en", code=1).stderr
 
 
-def test_the_bill_is_the_fixed_price_and_what_was_ordered(kept: Office) -> None:
+def test_bill_lists_fixed_price_and_ordered_work(kept: Office) -> None:
     printed = kept.run(*ASK, "--bill", "--format", "csv").stdout
     assert "€ 4.800" in printed
     assert "€ 900" in printed
@@ -112,13 +112,13 @@ def test_the_bill_is_the_fixed_price_and_what_was_ordered(kept: Office) -> None:
         (("annual", "Ander BV", "2025"), "No employer"),
     ],
 )
-def test_a_report_that_may_not_be_made_is_refused_with_what_to_do(
+def test_forbidden_report_is_refused_with_advice(
     kept: Office, arguments: tuple[str, ...], told: str
 ) -> None:
     assert told in kept.run(*arguments, code=1).stderr
 
 
-def test_nothing_of_the_register_is_in_any_file_but_the_one_that_was_asked_for(
+def test_register_contents_are_written_only_to_the_requested_file(
     kept: Office, tmp_path: Path
 ) -> None:
     out = tmp_path / "asked.md"
@@ -138,7 +138,7 @@ class Terminal(io.TextIOWrapper):
         return True
 
 
-def test_no_name_reaches_a_terminal_unescaped_and_a_file_has_it_as_it_is(
+def test_names_are_escaped_in_terminal_but_not_in_files(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "Voor\u202ebeeld BV"

@@ -12,7 +12,7 @@ DAY = datetime.date
 OTHER = "other"
 
 
-def test_people_who_belong_together_are_one_situation_in_the_year_of_the_first() -> None:
+def test_linked_people_count_as_one_situation_in_the_year_of_the_first() -> None:
     cases = [
         Case("b", DAY(2026, 1, 5), "integrity", "x"),
         Case("a", DAY(2025, 12, 30), OTHER, "x"),
@@ -22,7 +22,7 @@ def test_people_who_belong_together_are_one_situation_in_the_year_of_the_first()
     assert counts(cases, range(2026, 2027)) == {OTHER: 1}
 
 
-def test_a_situation_that_the_employer_holds_is_left_out_completely() -> None:
+def test_situation_known_to_employer_is_left_out() -> None:
     cases = [
         Case("a", DAY(2026, 1, 5), OTHER, "x"),
         Case("b", DAY(2026, 3, 5), OTHER, "x", held_since=DAY(2026, 12, 31)),
@@ -30,7 +30,7 @@ def test_a_situation_that_the_employer_holds_is_left_out_completely() -> None:
     assert not counts(cases, range(2026, 2027))
 
 
-def test_a_complaint_made_after_the_year_still_counts_in_it() -> None:
+def test_complaint_made_after_the_year_still_counts_in_it() -> None:
     cases = [Case("a", DAY(2026, 1, 5), OTHER, held_since=DAY(2027, 1, 1))]
     assert counts(cases, range(2026, 2027)) == {OTHER: 1}
 
@@ -49,16 +49,14 @@ CASES = st.lists(
 
 
 @given(CASES, st.randoms())
-def test_the_order_in_which_cases_are_kept_changes_nothing(
-    cases: list[Case], chance: random.Random
-) -> None:
+def test_case_order_does_not_change_counts(cases: list[Case], chance: random.Random) -> None:
     shuffled = list(cases)
     chance.shuffle(shuffled)
     assert situations(shuffled) == situations(cases)
 
 
 @given(CASES)
-def test_years_apart_add_up_to_the_years_together_where_the_employer_holds_nothing(
+def test_yearly_counts_sum_to_multi_year_count_unless_employer_knows_cases(
     cases: list[Case],
 ) -> None:
     free = [Case(one.key, one.opened, one.group, one.together) for one in cases]

@@ -27,7 +27,7 @@ def made(events: list[e.Event], employer: str, **more: dict[str, int]) -> drafts
     )  # fmt: skip
 
 
-def test_situations_at_the_members_of_a_group_count_for_the_group() -> None:
+def test_situations_at_group_members_count_for_the_group() -> None:
     member = e.Employer(date=day(YEAR, 0), employer="Winkel", group="Holding")
     events = [*agreed("Holding", 400), member, *cases({("Winkel", YEAR, "other"): 12})]
     assert [one.band for one in made(events, "Holding").figures] == [Band(10, 19)]
@@ -39,7 +39,7 @@ CHAIN = [
 ]
 
 
-def test_situations_two_levels_below_a_group_count_for_the_group() -> None:
+def test_situations_two_levels_below_a_group_count_for_it() -> None:
     events = [*agreed("Holding", 400), *CHAIN, *cases({("Winkel", YEAR, "other"): 12})]
     assert [one.band for one in made(events, "Holding").figures] == [Band(10, 19)]
 
@@ -47,7 +47,7 @@ def test_situations_two_levels_below_a_group_count_for_the_group() -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [("Holding", "Winkel"), ("Winkel", "Holding"), ("Regio", "Winkel")]
 )
-def test_of_a_group_of_three_levels_no_two_that_lie_above_each_other_have_a_report(
+def test_in_three_level_group_ancestor_and_descendant_never_both_get_a_report(
     first: str, second: str
 ) -> None:
     events = [one for name in ("Holding", "Regio", "Winkel") for one in agreed(name, 400)]
@@ -57,7 +57,7 @@ def test_of_a_group_of_three_levels_no_two_that_lie_above_each_other_have_a_repo
     assert caught.value.key == "nested"
 
 
-def test_an_employer_that_left_a_group_gets_no_report_besides_the_groups() -> None:
+def test_employer_that_left_a_reported_group_gets_no_separate_report() -> None:
     # Holding's band counted the nine of Winkel; subtracted, it says what the others did.
     events = [
         *agreed("Holding", 400), *agreed("Winkel", 400, group="Holding"),
@@ -71,18 +71,18 @@ def test_an_employer_that_left_a_group_gets_no_report_besides_the_groups() -> No
     assert caught.value.key == "nested"
 
 
-def test_a_group_that_is_its_own_member_ends() -> None:
+def test_self_containing_group_does_not_loop_forever() -> None:
     events = [*agreed("Holding", 400, group="Regio"), *CHAIN]
     assert [one.band for one in made(events, "Holding").figures] == [Band(0, 9)]
 
 
-def test_a_band_that_was_issued_over_three_years_is_known_as_such() -> None:
+def test_issued_three_year_band_is_recognised() -> None:
     frozen = e.Freeze(date=TODAY, employer="Zorg", first_year=2027, last_year=2027, form="A",
                       bands={"all": "0-9"})  # fmt: skip
     assert gather.issued([frozen]) == [Issued("Zorg", 2027, Form.A, range(2025, 2028))]
 
 
-def test_the_price_of_a_corrected_agreement_is_the_one_on_the_bill() -> None:
+def test_bill_uses_the_price_of_the_corrected_agreement() -> None:
     first, corrected = agreed("Zorg", 400), agreed("Zorg", 400, price=3_000)
     assert drafts.bill([*first, *corrected], "Zorg", YEAR).total == 3_000
 
@@ -116,10 +116,13 @@ YEARLY = st.integers(YEAR, LAST)
     st.dictionaries(st.sampled_from(REFERENCES), st.integers(0, 2), max_size=2),
     st.permutations(REFERENCES),
 )
-def test_destroying_cases_changes_no_count_of_a_later_report(
-    opened: dict[str, int], groups: dict[str, str], pairs: list[tuple[str, str]],
-    later: dict[str, int], order: list[str],
-) -> None:  # fmt: skip
+def test_destroying_cases_does_not_change_later_counts(
+    opened: dict[str, int],
+    groups: dict[str, str],
+    pairs: list[tuple[str, str]],
+    later: dict[str, int],
+    order: list[str],
+) -> None:
     events: list[e.Event] = []
     for number, (one, year) in enumerate(opened.items()):
         with_ = tuple(sorted({b for a, b in pairs if a == one and b != one}))
@@ -138,7 +141,7 @@ def test_destroying_cases_changes_no_count_of_a_later_report(
         assert counted(events) == before
 
 
-def test_a_shared_employer_gets_no_report_of_one_counsellor_alone() -> None:
+def test_shared_employer_gets_no_report_from_one_counsellor_alone() -> None:
     agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0), headcount=400,
                             shared_with="De interne")  # fmt: skip
     with pytest.raises(Unfit) as caught:
@@ -149,9 +152,7 @@ def test_a_shared_employer_gets_no_report_of_one_counsellor_alone() -> None:
 
 @pytest.mark.parametrize("shared", ["De interne", ""])
 @pytest.mark.parametrize("given", [True, None])
-def test_counts_that_were_exchanged_count_whatever_the_agreement_says(
-    given: bool | None, shared: str
-) -> None:
+def test_exchanged_counts_apply_regardless_of_agreement(given: bool | None, shared: str) -> None:
     agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0), headcount=400,
                             shared_with=shared)  # fmt: skip
     joint = e.Joint(date=TODAY, employer="Zorg", first_year=YEAR, last_year=YEAR,
@@ -165,13 +166,13 @@ def test_counts_that_were_exchanged_count_whatever_the_agreement_says(
 
 
 @pytest.mark.parametrize("joint", [{"other": -1}, {"everything": 3}])
-def test_impossible_counts_of_another_counsellor_are_refused(joint: dict[str, int]) -> None:
+def test_impossible_counts_from_another_counsellor_are_refused(joint: dict[str, int]) -> None:
     with pytest.raises(Unfit) as caught:
         made(agreed("Zorg", 400), "Zorg", joint=joint)
     assert caught.value.key == "joint_wrong"
 
 
-def test_a_headcount_that_is_written_down_later_does_not_choose_the_form() -> None:
+def test_headcount_recorded_later_does_not_decide_the_form() -> None:
     agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0))
     later = e.Employer(date=day(YEAR, 0), employer="Zorg", headcount=250)
     with pytest.raises(Unfit) as caught:
@@ -179,12 +180,12 @@ def test_a_headcount_that_is_written_down_later_does_not_choose_the_form() -> No
     assert caught.value.key == "no_headcount"
 
 
-def test_an_issued_report_of_several_years_closes_each_of_them() -> None:
+def test_issued_multi_year_report_closes_each_year() -> None:
     frozen = e.Freeze(date=TODAY, employer="Zorg", first_year=2025, last_year=2027, form="A")
     assert gather.issued([frozen]) == [Issued("Zorg", one, Form.A) for one in (2025, 2026, 2027)]
 
 
-def test_a_talk_is_never_on_the_bill() -> None:
+def test_conversation_is_never_billed() -> None:
     talk = e.Activity(date=day(YEAR, 3), employer="Zorg", what="talk_with_management", price=300)
     training = e.Activity(date=day(YEAR, 4), employer="Zorg", what="training", price=700)
     assert drafts.bill([*agreed("Zorg", 400), talk, training], "Zorg", YEAR).total == 2_400 + 700
@@ -196,27 +197,27 @@ def trained(title: str, headcount: int) -> list[e.Event]:
     return [*agreed("Zorg", headcount), training]
 
 
-def test_form_a_names_a_training_by_its_kind_and_not_by_the_counsellors_words() -> None:
+def test_form_a_names_training_by_kind_not_by_counsellors_title() -> None:
     plain, telling = trained("", 12), trained("Na het voorval met Fatima in het magazijn", 12)
     assert issue(plain, "Zorg", (YEAR,)) == issue(telling, "Zorg", (YEAR,))
     printed = issue(telling, "Zorg", (YEAR,), formats=("md",))
     assert all("training" in text.decode() for text in printed.values())
 
 
-def test_the_preview_checks_the_printed_titles_of_trainings() -> None:
+def test_preview_checks_printed_training_titles() -> None:
     draft = made(trained("Na het voorval met Fatima", 400), "Zorg")
     assert any("Fatima" in one for one in draft.preview)
     assert not any("Fatima" in one for one in made(trained("Met Fatima", 12), "Zorg").preview)
 
 
-def test_an_internal_counsellor_says_nothing_of_a_price() -> None:
+def test_internal_counsellors_report_mentions_no_price() -> None:
     inside = e.Employer(date=day(YEAR, 0), employer="Zorg", counsellor_kind="internal")
     for events, paid in ((agreed("Zorg", 12), True), ([*agreed("Zorg", 12), inside], False)):
         section = next(o for o in made(events, "Zorg").report.sections if o.slot == "protection")
         assert any("prijs" in one for one in section.sentences) is paid
 
 
-def test_the_preview_says_what_the_other_counsellor_learns_from_a_joint_band() -> None:
+def test_preview_states_what_a_joint_band_reveals_to_the_other_counsellor() -> None:
     agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0), headcount=400,
                             shared_with="De interne")  # fmt: skip
     draft = made([agreement], "Zorg", joint={"other": 9})

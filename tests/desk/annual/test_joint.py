@@ -53,7 +53,7 @@ def export(two: Named, tmp_path: Path) -> Callable[..., Path]:
     return made
 
 
-def test_the_report_is_about_both_and_says_the_band_of_the_sum_alone(
+def test_joint_report_shows_only_the_band_of_the_sum(
     two: Named, export: Callable[..., Path]
 ) -> None:
     assert "together with De ander" in two["extern"].run("annual", "Zorg", "2025", code=1).stderr
@@ -65,7 +65,7 @@ def test_the_report_is_about_both_and_says_the_band_of_the_sum_alone(
     assert "Intern" not in printed
 
 
-def test_whoever_gave_the_counts_away_makes_no_report_beside_it(
+def test_counsellor_who_exported_counts_cannot_issue_own_report(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     export()
@@ -75,7 +75,7 @@ def test_whoever_gave_the_counts_away_makes_no_report_beside_it(
     assert "one of you makes the report" in told.stderr
 
 
-def test_only_the_colleague_can_open_the_file_and_all_files_have_one_length(
+def test_only_the_colleague_can_open_the_file_and_all_files_have_equal_length(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     first = export()
@@ -94,7 +94,7 @@ def test_only_the_colleague_can_open_the_file_and_all_files_have_one_length(
     two["extern"].run("annual", "counts", "import", str(spoilt), given="y\n", code=1)
 
 
-def test_a_year_whose_counts_were_given_away_is_closed_and_is_given_the_same_again(
+def test_exporting_counts_closes_the_year_and_repeating_gives_the_same_counts(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     # Counts of before and after would show the colleague what was recorded in between.
@@ -121,7 +121,7 @@ def test_a_year_whose_counts_were_given_away_is_closed_and_is_given_the_same_aga
     assert sum(taken.situations.values()) == 4
 
 
-def test_counts_that_were_given_stay_the_same_after_another_name_of_the_employer_is_joined(
+def test_exported_counts_stay_the_same_after_employers_are_merged(
     two: Named, export: Callable[..., Path]
 ) -> None:
     export()
@@ -135,7 +135,7 @@ def test_counts_that_were_given_stay_the_same_after_another_name_of_the_employer
 
 
 @pytest.mark.parametrize("direction", ["given", "taken"])
-def test_an_employer_whose_counts_were_exchanged_does_not_become_one_that_had_a_report(
+def test_employer_with_exchanged_counts_cannot_be_merged_into_one_with_a_report(
     two: Named, export: Callable[..., Path], direction: str
 ) -> None:
     made = export()
@@ -151,7 +151,7 @@ def test_an_employer_whose_counts_were_exchanged_does_not_become_one_that_had_a_
         assert "a report or exchanged counts of 2025" in told
 
 
-def test_an_agreement_of_another_name_does_not_change_what_counts_were_exchanged_under(
+def test_merged_employers_agreement_cannot_change_exchanged_counts(
     two: Named, export: Callable[..., Path]
 ) -> None:
     export()
@@ -162,7 +162,7 @@ def test_an_agreement_of_another_name_does_not_change_what_counts_were_exchanged
     assert "counts of 2025 were exchanged with 'Extern' under this agreement" in told
 
 
-def test_counts_whose_groups_are_not_confirmed_are_neither_given_nor_taken(
+def test_counts_with_unconfirmed_fingerprint_are_neither_exported_nor_imported(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     two["extern"].run("annual", "counts", "import", str(export()), given="n\n", code=1)
@@ -174,7 +174,7 @@ def test_counts_whose_groups_are_not_confirmed_are_neither_given_nor_taken(
     assert not out.exists()
 
 
-def test_counts_are_not_given_to_a_card_without_a_key_for_today_and_the_year_stays_open(
+def test_counts_are_not_exported_to_card_without_current_key_and_year_stays_open(
     two: Named, tmp_path: Path, clock: Clock
 ) -> None:
     clock.to("2027-12-01")  # the card that is kept as a file is of long ago by now
@@ -220,7 +220,7 @@ def third(two: Named, tmp_path: Path, peer: Peer, clock: Clock) -> Office:
 
 
 @pytest.mark.usefixtures("third")
-def test_counts_that_one_colleague_has_are_not_given_to_a_second(
+def test_counts_exported_to_one_colleague_are_not_exported_to_another(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     # Two reports would both hold them: the difference of the two would tell of the others' counts.
@@ -236,7 +236,7 @@ def test_counts_that_one_colleague_has_are_not_given_to_a_second(
 
 
 @pytest.mark.usefixtures("third")
-def test_counts_of_a_second_colleague_do_not_replace_those_of_the_first(
+def test_counts_of_second_colleague_do_not_replace_those_of_the_first(
     two: Named, export: Callable[..., Path]
 ) -> None:
     two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
@@ -247,7 +247,7 @@ def test_counts_of_a_second_colleague_do_not_replace_those_of_the_first(
 
 
 @pytest.mark.parametrize("first", ["Extern", "Intern"])
-def test_a_second_colleague_of_the_same_name_is_known_by_the_ten_groups(
+def test_colleagues_with_the_same_name_are_told_apart_by_fingerprint(
     two: Named, export: Callable[..., Path], tmp_path: Path, peer: Peer, clock: Clock, first: str
 ) -> None:
     two["namesake"] = second = Office(tmp_path / "namesake", peer, clock, first)
@@ -267,7 +267,7 @@ def test_a_second_colleague_of_the_same_name_is_known_by_the_ten_groups(
     assert "of this name, with other ten groups" in told.stderr
 
 
-def test_a_colleague_with_a_corrected_name_gets_the_same_counts_again(
+def test_colleague_with_corrected_name_gets_the_same_counts_again(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     two["extern"].run("annual", "counts", "import", str(export()), given="y\n")
@@ -278,7 +278,7 @@ def test_a_colleague_with_a_corrected_name_gets_the_same_counts_again(
     two["extern"].run("annual", "counts", "import", str(export("again.age")), given="y\n")
 
 
-def test_of_three_years_with_one_band_the_first_two_are_reported_by_each_counsellor_alone(
+def test_exporting_counts_of_the_third_year_leaves_the_first_two_unexported(
     two: Named, tmp_path: Path, clock: Clock
 ) -> None:
     line = {**LINES[1], "employer": "Klein", "headcount": 80, "term_band": True,

@@ -21,7 +21,7 @@ def tags(pdf: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_every_value_is_read_aloud_with_its_name_under_the_heading_of_its_part(
+def test_screen_reader_gets_each_value_with_its_label_under_its_heading(
     tmp_path: Path, language: str
 ) -> None:
     made = issue(trained("Aanspreken", 400), "Zorg", (YEAR,), formats=("pdf",), language=language)

@@ -29,51 +29,51 @@ def refused(key: str, *, terms: list[Term] | None = None, issued: tuple[Issued, 
     return str(caught.value)
 
 
-def test_a_finished_year_within_a_term_may_be_issued() -> None:
+def test_finished_year_within_a_term_can_be_issued() -> None:
     assert check([TERM], [Issued("Jansen", 2025, Form.B)], "Jansen", 2026, TODAY) == TERM
 
 
 @pytest.mark.parametrize("typed", ["2026-H1", "2026/1", "2026-01..2026-06", "2025-2026", "26", ""])
-def test_a_half_year_a_quarter_or_a_range_is_refused(typed: str) -> None:
+def test_half_year_quarter_or_range_is_refused(typed: str) -> None:
     with pytest.raises(Unfit, match="whole calendar year"):
         year(typed)
 
 
-def test_four_digits_are_a_year() -> None:
+def test_year_must_have_four_digits() -> None:
     assert year(" 2026 ") == 2026
 
 
-def test_an_unfinished_year_is_refused_up_to_its_last_day() -> None:
+def test_unfinished_year_is_refused_through_its_last_day() -> None:
     assert "1 January 2027" in refused("year_open", today=datetime.date(2026, 12, 31))
     check([TERM], [], "Jansen", 2026, datetime.date(2027, 1, 1))
 
 
-def test_an_employer_without_a_headcount_is_refused() -> None:
+def test_employer_without_headcount_is_refused() -> None:
     refused("no_headcount", terms=[replace(TERM, headcount=0)])
 
 
-def test_a_year_outside_the_appointment_is_refused() -> None:
+def test_year_outside_the_appointment_is_refused() -> None:
     refused("no_term", wanted=2023)
 
 
-def test_a_second_report_of_the_same_year_is_refused() -> None:
+def test_second_report_of_the_same_year_is_refused() -> None:
     refused("issued_already", issued=(Issued("Jansen", 2026, Form.B),))
 
 
-def test_a_form_that_changed_within_the_term_is_refused() -> None:
+def test_form_change_within_the_term_is_refused() -> None:
     refused("form_changed_issued", issued=(Issued("Jansen", 2025, Form.A),))
     later = replace(TERM, first_year=2026, headcount=1_200)
     refused("form_changed", terms=[TERM, later])
 
 
-def test_a_form_stricter_than_the_headcount_may_be_agreed_and_a_wider_one_may_not() -> None:
+def test_stricter_form_than_headcount_requires_is_allowed_and_wider_is_not() -> None:
     assert form(replace(TERM, form=Form.A)) is Form.A
     with pytest.raises(Unfit, match="more than 400 people allow"):
         form(replace(TERM, form=Form.C))
 
 
 @pytest.mark.parametrize("other", ["the group", "a member"])
-def test_a_group_and_its_member_never_both_have_a_report(other: str) -> None:
+def test_group_and_its_member_never_both_have_a_report(other: str) -> None:
     if other == "the group":
         terms = [replace(TERM, family=frozenset({"Holding"})), replace(TERM, employer="Holding")]
         refused("nested", terms=terms, issued=(Issued("Holding", 2025, Form.B),))
@@ -82,13 +82,13 @@ def test_a_group_and_its_member_never_both_have_a_report(other: str) -> None:
         refused("nested", terms=terms, issued=(Issued("Winkel", 2025, Form.B),))
 
 
-def test_two_members_of_a_group_each_have_their_own() -> None:
+def test_two_group_members_each_have_their_own_report() -> None:
     group = frozenset({"Holding"})
     terms = [replace(TERM, family=group), replace(TERM, employer="Winkel", family=group)]
     check(terms, [Issued("Winkel", 2026, Form.B)], "Jansen", 2026, TODAY)
 
 
-def test_a_year_of_two_terms_belongs_to_the_first_of_them_alone() -> None:
+def test_year_with_two_terms_belongs_to_the_first_only() -> None:
     first = replace(TERM, first_year=2023, last_year=2025)
     second = Term("Jansen", 2025, 2028, 120, term_band=True)
     assert term_of([second, first], "Jansen", 2025) == first
@@ -97,21 +97,21 @@ def test_a_year_of_two_terms_belongs_to_the_first_of_them_alone() -> None:
     assert [y for y in range(2026, 2029) if term_band_years(later, y)] == [2028]
 
 
-def test_the_threes_of_a_term_do_not_overlap_and_lie_within_it() -> None:
+def test_three_year_periods_of_a_term_do_not_overlap_and_lie_within_it() -> None:
     term = Term("Jansen", 2020, 2027, 120, term_band=True)
     shown = {wanted: term_band_years(term, wanted) for wanted in range(2020, 2028)}
     assert {year for year, years in shown.items() if years} == {2022, 2025}
     assert shown[2025] == range(2023, 2026)
 
 
-def test_a_band_over_three_years_exists_for_50_to_249_people_alone() -> None:
+def test_three_year_band_requires_50_to_249_people() -> None:
     for headcount in (12, 400):
         with pytest.raises(Unfit, match="50 to 249"):
             form(Term("Jansen", 2024, 2029, headcount, term_band=True))
     assert form(Term("Jansen", 2024, 2029, 50, term_band=True)) is Form.A
 
 
-def test_a_band_over_three_years_that_would_overlap_an_issued_one_is_refused() -> None:
+def test_three_year_band_overlapping_an_issued_one_is_refused() -> None:
     first = Term("Jansen", 2020, 2029, 120, term_band=True)
     shown = [Issued("Jansen", 2022, Form.A, range(2020, 2023))]
     # An agreement of a year before, recorded after the report of 2022, moves the threes.
@@ -120,7 +120,7 @@ def test_a_band_over_three_years_that_would_overlap_an_issued_one_is_refused() -
     check([first], shown, "Jansen", 2025, TODAY)
 
 
-def test_a_band_over_three_years_is_not_promised_for_two() -> None:
+def test_three_year_band_is_not_offered_for_two_years() -> None:
     with pytest.raises(Unfit) as caught:
         form(Term("Jansen", 2024, 2025, 120, term_band=True))
     assert caught.value.key == "term_short"

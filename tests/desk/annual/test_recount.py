@@ -114,7 +114,7 @@ def figures(text: str, slot: str) -> list[str]:
 @pytest.mark.parametrize(
     "seed", [7, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(20, 40))]
 )
-def test_every_number_of_a_played_year_is_what_the_bare_lines_say(seed: int) -> None:
+def test_printed_numbers_match_an_independent_count(seed: int) -> None:
     external, internal = played(seed, "external"), played(seed + 1, "internal")
     with_thread = sum("thread" in one for one in external)
     assert 3 * with_thread <= 140 + 2 * len(SHARE), "two thirds came without the site"
@@ -150,7 +150,7 @@ OTHER_WORK: tuple[Line, ...] = (
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_the_private_account_of_hours_is_the_sum_of_the_bare_lines(name: str) -> None:
+def test_hours_match_an_independent_sum(name: str) -> None:
     given = played(7, "external")
     given += [one | {"employer": employer} for one in OTHER_WORK for employer in PEOPLE]
     given = [one | ({"minutes": 180} if one["event"] == "activity" else {}) for one in given]
@@ -165,7 +165,7 @@ def test_the_private_account_of_hours_is_the_sum_of_the_bare_lines(name: str) ->
     assert {kind: minutes for kind, minutes in used.items() if minutes} == dict(counted)
 
 
-def test_what_another_counsellor_needs_for_a_joint_report_is_the_same_count() -> None:
+def test_joint_report_counts_match_an_independent_count() -> None:
     internal = played(8, "internal")
     for one in internal:
         if one["event"] == "agreement":

@@ -31,7 +31,7 @@ def betrayed(numbers: Iterable[int]) -> bool:
     return min(found) >= 1 and max(found) <= 9
 
 
-def test_rule_1_a_form_that_follows_the_count_proves_that_nobody_else_came() -> None:
+def test_rule_1_form_that_follows_the_count_reveals_that_nobody_else_came() -> None:
     def without(count: int) -> Hashable:
         return "too few for a figure" if count < 3 else band(count)
 
@@ -44,7 +44,7 @@ def test_rule_1_a_form_that_follows_the_count_proves_that_nobody_else_came() -> 
     assert {n - known for n in possible(range(TOP), with_it, 2) if n >= known} == set(range(8))
 
 
-def test_rule_2_a_band_that_begins_with_one_proves_a_few() -> None:
+def test_rule_2_band_starting_at_one_reveals_that_a_few_came() -> None:
     narrow = ((0, 0), (1, 9), (10, 19), (20, TOP))
 
     def without(count: int) -> Hashable:
@@ -54,7 +54,7 @@ def test_rule_2_a_band_that_begins_with_one_proves_a_few() -> None:
     assert not betrayed(possible(range(TOP), band, 3))
 
 
-def test_rule_2_a_total_beside_the_groups_solves_them() -> None:
+def test_rule_2_total_next_to_groups_reveals_the_groups() -> None:
     worlds = list(itertools.product(range(13), range(13)))
     true = (10, 2)
 
@@ -72,7 +72,7 @@ def test_rule_2_a_total_beside_the_groups_solves_them() -> None:
     assert {second for first, second in found if first == 10} == set(range(10))
 
 
-def test_rule_3_a_count_with_the_formal_complaints_in_it_proves_another_person() -> None:
+def test_rule_3_count_including_formal_complaints_reveals_another_person() -> None:
     complaints = 9
 
     def without(others: int) -> Hashable:
@@ -89,7 +89,7 @@ def test_rule_3_a_count_with_the_formal_complaints_in_it_proves_another_person()
     assert min(possible(range(TOP), with_it, 1)) == 0
 
 
-def test_rule_4_years_that_overlap_prove_in_which_year_somebody_came() -> None:
+def test_rule_4_overlapping_years_reveal_in_which_year_somebody_came() -> None:
     worlds = list(itertools.product(range(7), repeat=4))
     true = (3, 3, 3, 4)
 
@@ -106,7 +106,7 @@ def test_rule_4_years_that_overlap_prove_in_which_year_somebody_came() -> None:
     assert min(world[3] for world in possible(worlds, with_it, true)) == 0
 
 
-def test_rule_4_a_half_year_beside_the_year_proves_the_other_half() -> None:
+def test_rule_4_half_year_report_reveals_the_other_half() -> None:
     worlds = list(itertools.product(range(13), range(13)))
 
     def without(world: tuple[int, int]) -> Hashable:
@@ -122,7 +122,7 @@ def test_rule_4_a_half_year_beside_the_year_proves_the_other_half() -> None:
     assert min(half for _, half in possible(worlds, with_it, (8, 1))) == 0
 
 
-def test_rule_5_advice_that_follows_from_cases_proves_one() -> None:
+def test_rule_5_advice_based_on_cases_reveals_a_case() -> None:
     def without(count: int) -> Hashable:
         return "train on sexual harassment" if count else "renew the posters"
 
@@ -141,7 +141,7 @@ def test_rule_5_advice_that_follows_from_cases_proves_one() -> None:
     assert possible(range(TOP), with_it, 1) == list(range(TOP))
 
 
-def test_rule_6_a_bill_by_the_hour_proves_that_somebody_came() -> None:
+def test_rule_6_hourly_bill_reveals_that_somebody_came() -> None:
     trained = 5  # hours of training, which the employer saw
 
     def without(talks: int) -> Hashable:
@@ -160,7 +160,7 @@ def test_rule_6_a_bill_by_the_hour_proves_that_somebody_came() -> None:
     assert possible(range(TOP), with_it, 5) == list(range(TOP))
 
 
-def test_rule_7_a_report_of_each_counsellor_beside_the_joint_one_proves_a_few() -> None:
+def test_rule_7_separate_report_next_to_joint_one_reveals_a_few() -> None:
     internal = 5  # the internal counsellor knows their own
 
     def without(external: int) -> Hashable:
@@ -178,7 +178,7 @@ def test_rule_7_a_report_of_each_counsellor_beside_the_joint_one_proves_a_few() 
     assert not betrayed(possible(range(TOP), with_it, 7))
 
 
-def test_rule_8_a_figure_of_the_sector_lets_five_directors_find_the_sixth() -> None:
+def test_rule_8_sector_figure_lets_five_directors_compute_the_sixth() -> None:
     five = (1, 0, 2, 0, 1)
 
     def without(sixth: int) -> Hashable:
@@ -200,7 +200,7 @@ def test_rule_8_a_figure_of_the_sector_lets_five_directors_find_the_sixth() -> N
     assert possible(range(15), with_it, 2) == list(range(10))
 
 
-def test_rule_9_a_reason_that_is_printed_gives_the_figure_away() -> None:
+def test_rule_9_printed_reason_reveals_the_figure() -> None:
     def without(count: int) -> Hashable:
         if count == 0:
             return "nobody came"

@@ -25,16 +25,16 @@ def rest(shown: Band, known: int) -> tuple[int, int | None]:
     return max(0, shown.low - known), None if shown.high is None else shown.high - known
 
 
-def test_every_count_lies_in_exactly_one_band() -> None:
+def test_every_count_is_in_exactly_one_band() -> None:
     for count in range(500):
         assert [one for one in BANDS if one.holds(count)] == [band(count)]
 
 
-def test_the_lowest_band_contains_zero() -> None:
+def test_lowest_band_includes_zero() -> None:
     assert band(0) == BANDS[0] == Band(0, 9)
 
 
-def test_the_words_of_the_register_are_these_bands() -> None:
+def test_register_descriptions_match_the_bands() -> None:
     assert (
         tuple(f"{one.low}+" if one.high is None else f"{one.low}-{one.high}" for one in BANDS)
         == WORDS
@@ -42,7 +42,7 @@ def test_the_words_of_the_register_are_these_bands() -> None:
 
 
 @given(COUNTS, st.data())
-def test_no_number_that_is_subtracted_leaves_a_range_within_one_to_nine(
+def test_subtracting_a_known_number_never_leaves_a_range_within_one_to_nine(
     count: int, data: st.DataObject
 ) -> None:
     known = data.draw(st.integers(0, count))
@@ -51,7 +51,7 @@ def test_no_number_that_is_subtracted_leaves_a_range_within_one_to_nine(
 
 
 @given(COUNTS, st.data())
-def test_zero_others_is_proven_only_to_somebody_who_knows_the_whole_upper_edge(
+def test_zero_others_is_provable_only_by_knowing_the_full_upper_bound(
     count: int, data: st.DataObject
 ) -> None:
     known = data.draw(st.integers(0, count))
@@ -63,16 +63,16 @@ def test_zero_others_is_proven_only_to_somebody_who_knows_the_whole_upper_edge(
     ("headcount", "form"),
     [(1, Form.A), (249, Form.A), (250, Form.B), (999, Form.B), (1_000, Form.C), (90_000, Form.C)],
 )
-def test_the_headcount_decides_the_form(headcount: int, form: Form) -> None:
+def test_headcount_decides_the_form(headcount: int, form: Form) -> None:
     assert form_for(headcount) is form
 
 
-def test_nobody_at_all_has_no_form() -> None:
+def test_headcount_of_zero_has_no_form() -> None:
     with pytest.raises(Unfit, match="one or more"):
         form_for(0)
 
 
-def test_a_band_over_three_years_is_for_50_to_249_people() -> None:
+def test_three_year_band_is_for_50_to_249_people() -> None:
     assert [n for n in (1, 49, 50, 249, 250, 5_000) if may_have_term_band(n)] == [50, 249]
 
 
@@ -80,7 +80,7 @@ COUNTED = st.dictionaries(st.sampled_from(MAIN_GROUPS), st.integers(0, 60))
 
 
 @given(COUNTED)
-def test_form_a_shows_nothing_and_b_one_band_and_c_one_for_each_group(
+def test_form_a_shows_no_band_form_b_one_and_form_c_one_per_group(
     counts: dict[str, int],
 ) -> None:
     assert year_figures(Form.A, counts) == ()

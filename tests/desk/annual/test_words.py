@@ -34,7 +34,7 @@ from dropbox_app.desk.register.categories import CHECKED, CHECKLIST, REPEATED_AD
         ("Na de lente werd het stil.", Found("date", "lente")),
     ],
 )  # fmt: skip
-def test_what_could_be_recognised_is_found(text: str, found: Found) -> None:
+def test_recognisable_details_are_found(text: str, found: Found) -> None:
     assert found in check(text, departments=["Magazijn"])
 
 
@@ -47,33 +47,33 @@ def test_what_could_be_recognised_is_found(text: str, found: Found) -> None:
         "",
     ],
 )
-def test_a_general_sentence_is_left_alone(text: str) -> None:
+def test_general_sentence_is_accepted(text: str) -> None:
     assert check(text, departments=["", "  "]) == []
 
 
-def test_a_word_of_two_regular_expressions_is_taken_as_it_is_written() -> None:
+def test_regex_characters_in_a_word_are_matched_literally() -> None:
     assert check("Bij p+o is het druk.", departments=["p+o"]) == [Found("department", "p+o")]
 
 
-def test_a_department_that_ends_in_a_sign_is_found() -> None:
+def test_department_ending_in_punctuation_is_found() -> None:
     found = check("In lab (noord) is het druk.", departments=["Lab (Noord)"])
     assert found == [Found("department", "lab (noord)")]
 
 
-def test_a_text_that_does_not_fit_its_slot_is_refused() -> None:
+def test_text_too_long_for_its_slot_is_refused() -> None:
     check("a" * MAX_WORDS)
     with pytest.raises(Unfit, match="1200"):
         check("a" * (MAX_WORDS + 1))
 
 
-def test_the_advice_looks_at_every_item_of_the_checklist() -> None:
+def test_advice_covers_every_checklist_item() -> None:
     assert sorted(ORDER) == sorted(CHECKLIST)
     for language in LANGUAGES:
         said = texts(language)["advice"]
         assert set(said["items"]) == set(said["names"]) == {*ORDER, *REPEATED_ADVICE}
 
 
-def test_there_are_always_three_different_things_to_do() -> None:
+def test_advice_always_has_three_different_items() -> None:
     for said in itertools.product(CHECKED, repeat=4):
         answers = dict.fromkeys(CHECKLIST, "yes") | dict(zip(ORDER, said, strict=False))
         given = advice(answers)
@@ -82,13 +82,13 @@ def test_there_are_always_three_different_things_to_do() -> None:
     assert advice(dict.fromkeys(CHECKLIST, "yes")) == REPEATED_ADVICE
 
 
-def test_what_is_missing_is_advised_before_what_nobody_knows() -> None:
+def test_missing_items_are_advised_before_unknown_ones() -> None:
     assert advice({"aftercare_arranged": "no", "room": "partly"})[:2] == (
         "room", "aftercare_arranged",
     )  # fmt: skip
 
 
-def test_last_years_advice_is_judged_by_this_years_answers() -> None:
+def test_last_years_advice_is_evaluated_by_this_years_answers() -> None:
     said = followed(("poster", "room", "onboarding", "intranet"),
                     {"poster": "yes", "room": "partly", "onboarding": "no"})  # fmt: skip
     assert [one.state for one in said] == [

@@ -37,18 +37,18 @@ def rows(today: str, *values: dict[str, object]) -> list[tuple[str, str]]:
         ("2026-12-24", 2, "2026-12-29"),
     ],
 )
-def test_working_days_leave_out_weekends_and_dutch_holidays(
+def test_weekends_and_dutch_holidays_are_not_working_days(
     since: str, count: int, last: str
 ) -> None:
     assert workdays.after(day(since), count) == day(last)
 
 
-def test_own_days_off_are_no_working_days() -> None:
+def test_own_days_off_are_not_working_days() -> None:
     off = due.days_off(events({"event": "absence", "date": "2026-11-02", "until": "2026-11-04"}))
     assert workdays.after(day("2026-10-30"), 1, off) == day("2026-11-05")
 
 
-def test_a_report_of_wrongdoing_has_terms_only_where_the_scope_asks_for_them() -> None:
+def test_report_of_wrongdoing_has_deadlines_only_if_the_employer_is_in_scope() -> None:
     sheet = on("01-01", "employer", legal_terms=True)
     case = CASE | {"possible_report": True}
     both = [("2026-03-08", "receipt"), ("2026-06-01", "feedback")]
@@ -58,7 +58,7 @@ def test_a_report_of_wrongdoing_has_terms_only_where_the_scope_asks_for_them() -
     assert due.months_after(day("2026-11-30"), 3) == day("2027-02-28")
 
 
-def test_a_consent_is_due_until_its_step_is_done_or_it_is_too_old() -> None:
+def test_consent_is_due_until_its_step_is_done_or_it_expires() -> None:
     assert rows("2026-03-10", CASE, YES) == [("2026-03-16", "consent_ends")]
     assert rows("2026-03-17", CASE, YES) == []
     assert rows("2026-03-10", CASE, YES, on("03-09", "step", case="K", consent="a")) == []
@@ -66,7 +66,7 @@ def test_a_consent_is_due_until_its_step_is_done_or_it_is_too_old() -> None:
     assert rows("2026-03-10", CASE, more) == [("2026-03-02", "consent_asked_again")]
 
 
-def test_a_closed_case_has_aftercare_and_a_last_look() -> None:
+def test_closed_case_has_aftercare_and_final_review() -> None:
     close = on("03-06", "close", case="K")
     assert rows("2026-03-07", CASE, close) == [("2026-03-06", "no_last_day")]
     dated = close | {"aftercare_on": "2026-04-17", "destroy_on": "2027-03-06"}
@@ -88,7 +88,7 @@ def test_terms_absences_and_certificates_are_on_the_agenda() -> None:
     assert "absence" not in [one.kind for one in due.agenda(events(*given), day("2026-08-03"))]
 
 
-def test_a_calendar_marks_days_and_says_nothing_of_what_is_due(
+def test_calendar_marks_days_without_saying_what_is_due(
     office: Office, clock: Clock, tmp_path: Path
 ) -> None:
     case = {"event": "case", "date": "2026-12-01", "employer": "Geheim BV", "case": "2026-1",
@@ -106,7 +106,7 @@ def test_a_calendar_marks_days_and_says_nothing_of_what_is_due(
     assert "(overdue)" in office.run("register", "agenda").stdout
 
 
-def test_an_answer_that_a_site_promised_is_on_the_agenda(office: Office, thread: str) -> None:
+def test_answer_promised_by_a_site_is_on_the_agenda(office: Office, thread: str) -> None:
     with office.open() as place:
         desk = place.one()
         desk.state.response_days = 2

@@ -29,7 +29,7 @@ def faults(value: dict[str, Any], line: int = 7) -> dict[str, str]:
     return {fault.field: str(fault) for fault in refused.value.faults}
 
 
-def test_the_example_holds_every_kind_and_every_field_and_comes_back_as_it_was() -> None:
+def test_example_covers_every_kind_and_field_and_round_trips() -> None:
     read = [one.event for one in lines.read(EXAMPLE, TODAY)]
     assert [form.to_json(one) for one in read] == OBJECTS
     assert lines.write(read).encode() == EXAMPLE
@@ -41,12 +41,12 @@ def test_the_example_holds_every_kind_and_every_field_and_comes_back_as_it_was()
     assert wanted - shown == left_out
 
 
-def test_the_reference_is_what_the_code_says() -> None:
+def test_reference_matches_the_code() -> None:
     assert (FOLDER / "EVENTS.md").read_text("utf-8") == reference.document()
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
-def test_no_field_is_needed_but_date_and_employer(kind: type[Event]) -> None:
+def test_only_date_and_employer_are_required(kind: type[Event]) -> None:
     value: dict[str, Any] = {"event": kind.kind, "date": "2024-05-06", "employer": "Voorbeeld BV"}
     if "employer" not in form.readers(kind):
         del value["employer"]
@@ -78,9 +78,7 @@ def test_no_field_is_needed_but_date_and_employer(kind: type[Event]) -> None:
         ({"gender": "x"}, "'gender'", "is no field of case"),
     ],
 )
-def test_a_fault_names_line_field_and_what_to_do(
-    change: dict[str, Any], field: str, said: str
-) -> None:
+def test_fault_names_line_field_and_remedy(change: dict[str, Any], field: str, said: str) -> None:
     case = {"event": "case", "date": "2026-05-06", "employer": "Voorbeeld BV", "case": "K"}
     case |= {"main_group": "unwanted_behaviour"}
     found = faults(case | change)
@@ -90,19 +88,19 @@ def test_a_fault_names_line_field_and_what_to_do(
 
 
 @pytest.mark.parametrize("minutes", [-1, 1_441, 1.5, "45", True])
-def test_minutes_are_a_whole_number_up_to_a_day(minutes: object) -> None:
+def test_minutes_are_whole_numbers_up_to_one_day(minutes: object) -> None:
     value = {"event": "contact", "date": "2026-05-06", "employer": "V", "minutes": minutes}
     assert "0 to 1,440" in faults(value)["minutes"]
 
 
-def test_a_frozen_report_covers_past_calendar_years() -> None:
+def test_frozen_report_covers_past_calendar_years() -> None:
     value = {"event": "freeze", "date": "2026-01-02", "employer": "V", "first_year": 2026}
     assert "in this order" in faults(value)["last_year"]
     assert "was not over" in faults(value | {"last_year": 2026})["last_year"]
     assert "in this order" in faults(value | {"last_year": 2025})["last_year"]
 
 
-def test_every_fault_of_a_file_is_reported_with_its_line() -> None:
+def test_every_fault_in_a_file_is_reported_with_its_line() -> None:
     raw = b'\xef\xbb\xbf{"event": "advice"}\r\n\r\nnothing\n{"a": 1, "a": 2}\n\xff\n[1]\n'
     with pytest.raises(Refused) as refused:
         lines.read(raw, TODAY)
@@ -119,7 +117,7 @@ def test_at_most_a_hundred_faults_are_reported() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_read_or_refused_with_faults(raw: bytes) -> None:
+def test_arbitrary_bytes_are_read_or_refused_with_faults(raw: bytes) -> None:
     with_braces = raw.replace(b"\x00", b'{"event":')
     with contextlib.suppress(Refused):
         assert all(isinstance(one.event, Event) for one in lines.read(with_braces, TODAY))
@@ -133,7 +131,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(OBJECTS), st.data())
-def test_an_event_with_any_value_in_any_field_is_refused_or_comes_back(
+def test_event_with_arbitrary_values_is_refused_or_round_trips(
     value: dict[str, Any], data: st.DataObject
 ) -> None:
     field = data.draw(st.sampled_from(sorted(value)))

@@ -30,9 +30,7 @@ def kept(place: Workplace) -> list[dict[str, Any]]:
     return [json.loads(line) for line in register.export(place).splitlines()]
 
 
-def test_what_is_imported_is_exported_and_an_import_again_adds_nothing(
-    office: Office, tmp_path: Path
-) -> None:
+def test_import_round_trips_and_repeating_it_adds_nothing(office: Office, tmp_path: Path) -> None:
     file = tmp_path / "e.jsonl"
     file.write_bytes(EXAMPLE)
     assert office.run("register", "import", str(file)).stdout.startswith("25 events")
@@ -46,7 +44,7 @@ def test_what_is_imported_is_exported_and_an_import_again_adds_nothing(
     assert office.run("register", "export", "--json").stdout == printed
 
 
-def test_nothing_of_a_file_with_a_fault_is_kept(office: Office) -> None:
+def test_file_with_a_fault_is_not_imported_at_all(office: Office) -> None:
     bad = CONTACT | {"minutes": 2_000}
     result = office.run("register", "import", "-", given=jsonl(SHEET, CONTACT, bad), code=1)
     assert "Line 3, minutes: 2000 is out of range" in result.stderr
@@ -64,7 +62,7 @@ def test_nothing_of_a_file_with_a_fault_is_kept(office: Office) -> None:
         ("full", {"minutes", "topic", "how", "notes"}),
     ],
 )
-def test_each_level_of_recording_keeps_no_more_than_it_says(
+def test_each_recording_level_keeps_only_its_own_fields(
     office: Office, level: str, left: set[str]
 ) -> None:
     given = jsonl(SHEET | {"recording": level}, CONTACT)
@@ -74,13 +72,13 @@ def test_each_level_of_recording_keeps_no_more_than_it_says(
         assert set(kept(place)[1]) == left | {"event", "date", "employer"}
 
 
-def test_minimal_is_the_level_where_nothing_was_agreed(office: Office) -> None:
+def test_recording_level_defaults_to_minimal(office: Office) -> None:
     office.run("register", "import", "-", given=jsonl(CONTACT))
     with office.open() as place:
         assert "notes" not in kept(place)[0]
 
 
-def test_a_contact_with_nothing_recorded_is_only_counted(office: Office) -> None:
+def test_contact_with_nothing_recorded_is_only_counted(office: Office) -> None:
     given = jsonl(SHEET | {"recording": "full"}, CONTACT | {"record_nothing": True, "case": ""})
     office.run("register", "import", "-", given=given)
     office.run("register", "contact", "Voorbeeld BV", "--minutes", "9", "--record-nothing",
@@ -90,7 +88,7 @@ def test_a_contact_with_nothing_recorded_is_only_counted(office: Office) -> None
         assert [set(one) for one in kept(place)[1:]] == [wanted, wanted]
 
 
-def test_a_contact_is_recorded_in_one_line_with_a_new_case_and_an_old_one(office: Office) -> None:
+def test_contact_is_recorded_with_one_command_in_new_or_existing_case(office: Office) -> None:
     office.run("register", "contact", "Voorbeeld BV", "--minutes", "45", "--how", "telephone",
                "--new-case", "Rooster", "--topic", "labour_conflict")  # fmt: skip
     office.run("register", "contact", "Voorbeeld BV", "--minutes", "15", "--case", "rooster")
@@ -104,7 +102,7 @@ def test_a_contact_is_recorded_in_one_line_with_a_new_case_and_an_old_one(office
     office.run("register", "contact", "Voorbeeld BV", "--case", "a", "--new-case", "b", code=2)
 
 
-def test_a_thread_gets_its_case_once(office: Office, thread: str, clock: Clock) -> None:
+def test_thread_gets_its_case_once(office: Office, thread: str, clock: Clock) -> None:
     for _ in range(2):
         (found,) = office.json("register", "cases")
         assert (found["thread"], found["opened"]) == (thread, "2027-01-05")
@@ -112,9 +110,7 @@ def test_a_thread_gets_its_case_once(office: Office, thread: str, clock: Clock) 
         clock.to("2027-01-09")
 
 
-def test_nothing_in_the_register_names_a_thread_that_was_forgotten(
-    office: Office, thread: str
-) -> None:
+def test_forgotten_thread_is_not_named_in_the_register(office: Office, thread: str) -> None:
     office.run("register", "cases")
     office.run("forget", thread, "--yes")
     with office.open() as place:
@@ -123,7 +119,7 @@ def test_nothing_in_the_register_names_a_thread_that_was_forgotten(
         assert not place.database.rewrite_is_due
 
 
-def test_a_signed_answer_enters_the_ledger_and_gets_too_old(
+def test_signed_answer_is_recorded_as_consent_and_expires(
     office: Office, reporter: Reporter, thread: str, clock: Clock
 ) -> None:
     office.run("ask", thread, "--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")
@@ -147,7 +143,7 @@ def test_a_signed_answer_enters_the_ledger_and_gets_too_old(
 
 
 @pytest.mark.parametrize("level", ["none", "minimal", "full"])
-def test_a_signed_answer_is_entered_once_at_every_level_of_recording(
+def test_signed_answer_is_recorded_once_at_every_recording_level(
     office: Office, reporter: Reporter, thread: str, level: str
 ) -> None:
     office.run("register", "import", "-", given=jsonl(SHEET | {"recording": level}))
@@ -174,7 +170,7 @@ def year_end(clock: Clock) -> None:
 
 @pytest.mark.usefixtures("year_end")
 @pytest.mark.parametrize("adopted", ["2026-12-28", "2027-01-05"])
-def test_a_signed_answer_that_is_fetched_after_the_report_of_its_year_keeps_its_day(
+def test_signed_answer_fetched_after_the_years_report_keeps_its_date(
     office: Office, reporter: Reporter, thread: str, clock: Clock, adopted: str
 ) -> None:
     office.run("ask", thread, "--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")
@@ -195,7 +191,7 @@ def test_a_signed_answer_that_is_fetched_after_the_report_of_its_year_keeps_its_
     assert office.json("register", "cases")[0]["opened"] == adopted
 
 
-def test_the_register_is_in_no_file_that_is_not_sealed_and_in_nothing_that_is_sent(
+def test_register_appears_in_no_unsealed_file_and_no_request(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     given = jsonl(SHEET | {"recording": "full"}, CONTACT)
@@ -215,7 +211,7 @@ def test_the_register_is_in_no_file_that_is_not_sealed_and_in_nothing_that_is_se
         assert "Zeldzaamwoord" in register.export(place)
 
 
-def test_a_database_without_a_register_is_upgraded_when_it_is_opened(office: Office) -> None:
+def test_database_without_register_is_upgraded_on_opening(office: Office) -> None:
     with office.open() as place:
         place.database.run("DROP TABLE event")
         without_columns(place)
@@ -225,14 +221,14 @@ def test_a_database_without_a_register_is_upgraded_when_it_is_opened(office: Off
         assert len(kept(place)) == 1
 
 
-def test_a_refused_change_keeps_nothing(office: Office) -> None:
+def test_refused_change_keeps_nothing(office: Office) -> None:
     with office.open() as place:
         with pytest.raises(Refused):
             register.bring_in(place, jsonl(CONTACT, CONTACT | {"case": "none"}).encode())
         assert kept(place) == []
 
 
-def test_a_sheet_that_is_refused_has_emptied_no_field(office: Office) -> None:
+def test_refused_sheet_clears_no_field(office: Office) -> None:
     issued = {"event": "freeze", "date": "2026-02-01", "employer": "Voorbeeld BV",
               "first_year": 2025, "last_year": 2025}  # fmt: skip
     given = jsonl(SHEET | {"notes": "Blijft staan", "reachable": "dinsdag"}, issued)

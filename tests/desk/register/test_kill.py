@@ -100,7 +100,7 @@ def state(office: Office) -> str:
 
 
 @pytest.mark.parametrize("what", list(WORK))
-def test_killed_at_any_moment_all_of_it_is_there_or_nothing_and_the_next_try_does_it(
+def test_import_killed_at_any_moment_is_all_or_nothing_and_can_be_repeated(
     office: Office, what: str, long_run: bool
 ) -> None:
     office.run("register", "import", "-", given=jsonl(*SHEETS))

@@ -26,7 +26,7 @@ def answer(reporter: Reporter, question: str, said: str) -> str:
     return reporter.send("consent-answer", {"request": question, "answer": said})
 
 
-def test_what_a_server_made_up_is_no_case(office: Office, peer: Peer, thread: str) -> None:
+def test_item_forged_by_the_server_creates_no_case(office: Office, peer: Peer, thread: str) -> None:
     (raw,) = peer.cards.values()
     key = cards.parse(raw).sealing_key(peer.today())
     assert key is not None
@@ -37,7 +37,7 @@ def test_what_a_server_made_up_is_no_case(office: Office, peer: Peer, thread: st
     assert [one["thread"] for one in office.json("register", "cases")] == [thread]
 
 
-def test_a_case_begins_on_the_day_that_was_signed_not_on_the_one_that_the_server_says(
+def test_case_date_is_the_signed_one_not_the_servers(
     office: Office, peer: Peer, reporter: Reporter, clock: Clock
 ) -> None:
     (item,) = peer.items.values()
@@ -49,7 +49,7 @@ def test_a_case_begins_on_the_day_that_was_signed_not_on_the_one_that_the_server
 
 @pytest.mark.parametrize("first", ["yes", "no", "tell-me-more"])
 @pytest.mark.parametrize("later", ["yes", "no", "withdrawn"])
-def test_the_answer_that_was_signed_last_counts_in_whatever_order_they_come(
+def test_most_recently_signed_answer_counts_in_any_order_of_arrival(
     office: Office, peer: Peer, reporter: Reporter, thread: str, first: str, later: str
 ) -> None:
     question = ask(office, thread)
@@ -65,7 +65,7 @@ def test_the_answer_that_was_signed_last_counts_in_whatever_order_they_come(
         office.fetch()
 
 
-def test_the_same_answer_under_another_name_does_not_come_after_the_one_that_takes_it_back(
+def test_replayed_answer_does_not_override_its_withdrawal(
     office: Office, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     question = ask(office, thread)
@@ -82,7 +82,7 @@ def test_the_same_answer_under_another_name_does_not_come_after_the_one_that_tak
     assert one["answer"] == "withdrawn"
 
 
-def test_no_step_rests_on_a_yes_while_something_that_was_written_after_it_is_held_back(
+def test_step_cannot_use_consent_while_a_later_message_is_withheld(
     office: Office, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     question = ask(office, thread)

@@ -26,7 +26,7 @@ YEAR = 2025
     ("one", "other"),
     [("Voorbeeld BV", "voorbeeld b.v."), ("Café Zorg", "Cafe  Zorg"), ("A-B", "AB"), ("Z&Z", "zz")],
 )
-def test_names_that_differ_in_case_accents_spaces_or_signs_are_the_same(
+def test_names_differing_in_case_accents_spaces_or_punctuation_are_equal(
     one: str, other: str
 ) -> None:
     assert names.same([one], other) == [one]
@@ -37,18 +37,18 @@ def test_names_that_differ_in_case_accents_spaces_or_signs_are_the_same(
     ("one", "other"),
     [("Voorbeeld BV", "Voorbeeld"), ("Voorbeeld BV", "Voorbeeldt BV"), ("Stichting Zorg", "Zorg")],
 )
-def test_a_legal_form_or_a_letter_makes_a_near_name(one: str, other: str) -> None:
+def test_legal_form_or_one_letter_makes_a_similar_name(one: str, other: str) -> None:
     assert names.near([one], other) == [one]
     assert names.same([one], other) == []
 
 
 @pytest.mark.parametrize(("one", "other"), [("Klein", "Groot"), ("Zorg Noord", "Bouw Zuid"),
                                             ("AB", "AC"), ("!!", "??")])  # fmt: skip
-def test_other_names_are_not_near(one: str, other: str) -> None:
+def test_different_names_are_not_similar(one: str, other: str) -> None:
     assert names.near([one], other) == names.same([one], other) == []
 
 
-def test_no_name_stays_in_memory_once_it_was_compared() -> None:
+def test_compared_names_are_not_kept_in_memory() -> None:
     class Name(str):
         __slots__ = ("__weakref__",)
 
@@ -65,7 +65,7 @@ def line(event: str, employer: str, **more: object) -> dict[str, Any]:
     return {"event": event, "date": "2026-03-01", "employer": employer, **more}
 
 
-def test_another_spelling_of_an_employer_is_refused_and_says_the_right_one(office: Office) -> None:
+def test_variant_spelling_of_an_employer_is_refused_and_corrected(office: Office) -> None:
     office.run("register", "import", "-", given=jsonl(line("employer", "Zorg BV")))
     told = office.run("register", "contact", "zorg b.v.", "--minutes", "5", code=1).stderr
     assert "the register has this employer as 'Zorg BV'" in told
@@ -75,7 +75,7 @@ def test_another_spelling_of_an_employer_is_refused_and_says_the_right_one(offic
     assert "as 'Bouw'" in office.run("register", "import", "-", given=two, code=1).stderr
 
 
-def test_a_thread_of_a_site_whose_name_is_spelled_otherwise_gets_its_case(
+def test_thread_gets_its_case_even_if_site_name_is_spelled_differently(
     office: Office, thread: str
 ) -> None:
     office.run("register", "import", "-", given=jsonl(line("employer", "VOORBEELD B.V.")))
@@ -83,7 +83,7 @@ def test_a_thread_of_a_site_whose_name_is_spelled_otherwise_gets_its_case(
     assert found["employer"] == "VOORBEELD B.V."
 
 
-def test_new_sites_whose_names_differ_in_signs_or_case_alone_get_their_cases(
+def test_new_sites_with_nearly_identical_names_get_their_cases(
     office: Office, thread: str, clock: Clock, tmp_path: Path
 ) -> None:
     second = Peer(clock)
@@ -100,7 +100,7 @@ def test_new_sites_whose_names_differ_in_signs_or_case_alone_get_their_cases(
     assert len({one["employer"] for one in found}) == 1
 
 
-def test_a_similar_name_is_reported_and_two_names_can_be_merged(office: Office) -> None:
+def test_similar_name_is_reported_and_names_can_be_merged(office: Office) -> None:
     office.run("register", "import", "-", given=jsonl(line("employer", "Zorg BV", headcount=12)))
     said = office.run("register", "contact", "Zorg", "--minutes", "5").stdout
     assert "register rename 'Zorg' 'Zorg BV'" in said
@@ -112,7 +112,7 @@ def test_a_similar_name_is_reported_and_two_names_can_be_merged(office: Office) 
         assert [one["group"] for one in kept(place) if "group" in one] == ["Zorg BV"]
 
 
-def test_a_site_whose_employer_got_another_name_does_not_bring_the_old_name_back(
+def test_renaming_an_employer_is_not_undone_by_its_site(
     office: Office, thread: str, reporter: Reporter
 ) -> None:
     office.json("register", "cases")
@@ -124,7 +124,7 @@ def test_a_site_whose_employer_got_another_name_does_not_bring_the_old_name_back
     assert {one["employer"] for one in office.json("register", "cases")} == {"Voorbeeld"}
 
 
-def test_two_employers_that_had_a_report_of_one_year_or_a_group_and_its_member_stay_two(
+def test_employers_with_conflicting_reports_are_not_merged(
     office: Office,
 ) -> None:
     frozen = {"event": "freeze", "date": "2026-02-01", "first_year": 2025, "last_year": 2025}
@@ -139,7 +139,7 @@ def test_two_employers_that_had_a_report_of_one_year_or_a_group_and_its_member_s
         assert kept(place) == before
 
 
-def test_an_employer_under_two_names_gets_no_report_until_they_are_one() -> None:
+def test_employer_under_two_names_gets_no_report_until_merged() -> None:
     # Eight and seven situations are two reports of 0-9, of an employer that has fifteen.
     cells = {("Zorg", YEAR, "other"): 8, ("ZORG", YEAR, "other"): 7}
     events = [*agreed("Zorg", 400), *cases(cells, "z"), *agreed("ZORG", 400)]
@@ -160,7 +160,7 @@ def test_an_employer_under_two_names_gets_no_report_until_they_are_one() -> None
     assert [figure.band for figure in made(told).figures] == [Band(10, 19)]
 
 
-def test_the_preview_asks_about_names_that_are_nearly_the_same() -> None:
+def test_preview_asks_about_similar_names() -> None:
     events = [*agreed("Zorg BV", 400), *agreed("Zorg", 12)]
     draft = drafts.draft(events, "Zorg BV", YEAR, today=TODAY, counsellor="Noor", language="nl")
     assert any("Kijk naar: Zorg." in one for one in draft.preview)

@@ -41,7 +41,7 @@ LINES: list[dict[str, object]] = [
 
 
 @needs_strace
-def test_no_command_opens_a_socket_or_writes_anything_readable_but_what_was_asked_for(
+def test_no_command_opens_a_socket_or_writes_unrequested_plaintext(
     office: Office, tmp_path: Path, peer: Peer, clock: Clock, thread: str
 ) -> None:
     other = Office(tmp_path / "other", peer, clock, "De ander")

@@ -70,7 +70,7 @@ def choice(place: Workplace) -> list[Part]:
     return copies.choice(place, "2027-1").parts
 
 
-def test_before_anybody_chose_only_day_and_kind_are_in_it() -> None:
+def test_default_copy_has_only_date_and_kind() -> None:
     made = redacted.copy(PARTS, redacted.ticked(PARTS), KNOWN, SIGN)
     assert [one.kind for one in made.parts] == [
         "case", "contact", "consent", "step", "complaint", "close"
@@ -78,13 +78,13 @@ def test_before_anybody_chose_only_day_and_kind_are_in_it() -> None:
     assert all(list(one.fields) == ["date"] for one in made.parts)
 
 
-def test_no_kind_offers_notes_marks_names_or_what_leads_to_the_conversation() -> None:
+def test_private_fields_are_never_offered() -> None:
     for kind, names in redacted.OFFERED.items():
         assert set(names) <= set(form.readers(KINDS[kind]))
         assert not set(names) & set(NEVER)
 
 
-def test_of_a_case_with_everything_chosen_nothing_private_is_in_the_copy() -> None:
+def test_copy_with_everything_selected_contains_nothing_private() -> None:
     said = copied()
     for secret in (THREAD, "Aantekening", "Eigennaam", "2027-8", "2027-9", "2027-1", "Vries",
                    "Zwart", "Karim", "2025"):  # fmt: skip
@@ -92,7 +92,7 @@ def test_of_a_case_with_everything_chosen_nothing_private_is_in_the_copy() -> No
     assert "line_manager" in said
 
 
-def test_what_was_left_out_is_named_with_its_kind() -> None:
+def test_omitted_fields_are_listed_with_their_kind() -> None:
     made = redacted.copy(PARTS, redacted.ticked(PARTS), KNOWN, SIGN)
     assert ("case", "goal") in made.unchosen
     assert {("case", "notes"), ("case", "conflicts_with"), ("step", "partner")} <= set(
@@ -104,7 +104,7 @@ def test_what_was_left_out_is_named_with_its_kind() -> None:
     chosen=st.sets(st.sampled_from(sorted(ALL)) | st.tuples(st.integers(0, 9), st.text(max_size=9)))
 )
 @settings(max_examples=40, deadline=None)
-def test_only_what_was_chosen_and_offered_is_in_it(chosen: set[tuple[int, str]]) -> None:
+def test_copy_contains_only_selected_and_offered_fields(chosen: set[tuple[int, str]]) -> None:
     made = redacted.copy(PARTS, chosen, KNOWN, SIGN)
     assert {(one.number, name) for one in made.parts for name in one.fields} == chosen & ALL
 
@@ -123,7 +123,7 @@ def test_only_what_was_chosen_and_offered_is_in_it(chosen: set[tuple[int, str]])
         ("محمد علي", "محمد"), ("محمد علي", "مُحَمَّد"), ("李明", "李明"), ("김민수", "김민수"),
     ],
 )  # fmt: skip
-def test_a_name_is_blacked_out_however_it_is_written(name: str, written: str) -> None:
+def test_name_is_redacted_however_it_is_written(name: str, written: str) -> None:
     made = blacked_out(f"Vraag het {written}, en gauw.", name)
     assert made.parts[0].fields["goal"] == f"Vraag het {SIGN}, en gauw."
     assert made.blacked_out == 1
@@ -142,23 +142,21 @@ def test_a_name_is_blacked_out_however_it_is_written(name: str, written: str) ->
         ("Fien", "\ufb01en", "[weg]"),
     ],
 )  # fmt: skip
-def test_a_name_is_blacked_out_where_no_space_stands_beside_it(
-    name: str, text: str, left: str
-) -> None:
+def test_name_without_surrounding_spaces_is_redacted(name: str, text: str, left: str) -> None:
     assert blacked_out(text, name).parts[0].fields["goal"] == left
 
 
-def test_a_name_that_was_found_nowhere_is_told() -> None:
+def test_names_not_found_are_reported() -> None:
     made = blacked_out("Jan zei iets tegen Piet.", "Jan Jansen", "Kees", "piet", "?!", " ")
     assert made.unfound == ("Kees", "?!")
 
 
 @pytest.mark.parametrize(("name", "left"), [("De chef", "De jas"), ("Jan", "januari"), ("", "Jan")])
-def test_words_that_are_no_name_stay(name: str, left: str) -> None:
+def test_words_other_than_the_name_are_kept(name: str, left: str) -> None:
     assert blacked_out(left, name).parts[0].fields["goal"] == left
 
 
-def test_the_command_shows_a_copy_and_writes_it_where_it_is_told(
+def test_command_shows_a_copy_and_writes_it_to_the_given_path(
     office: Office, tmp_path: Path
 ) -> None:
     sheet = {"event": "employer", "date": "2027-01-01", "employer": EMPLOYER, "recording": "full"}
@@ -187,7 +185,7 @@ def test_the_command_shows_a_copy_and_writes_it_where_it_is_told(
     office.run("register", "copy", "2027-1", "--for", "employer", code=1)
 
 
-def test_a_field_that_was_chosen_stays_the_same_when_an_earlier_entry_comes(office: Office) -> None:
+def test_selected_field_stays_the_same_when_an_earlier_entry_arrives(office: Office) -> None:
     sheet = {"event": "employer", "date": "2027-01-01", "employer": EMPLOYER, "recording": "full"}
     opened = form.to_json(event("case", "2027-01-02"))
     complaint = form.to_json(event("complaint", "2027-01-05", what="formal_complaint", body="Raad"))
@@ -200,7 +198,7 @@ def test_a_field_that_was_chosen_stays_the_same_when_an_earlier_entry_comes(offi
     assert text(made) == '[["complaint", {"body": "Raad"}]]'
 
 
-def test_an_answer_that_was_just_fetched_is_among_the_choices_at_once(
+def test_newly_fetched_answer_is_offered_at_once(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     asked = ("--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")

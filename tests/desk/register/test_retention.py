@@ -38,7 +38,7 @@ def destroyed(events: list[Event], reference: str) -> list[Event]:
     st.sets(st.sampled_from(REFERENCES)),
     st.permutations(REFERENCES),
 )
-def test_figures_are_the_same_after_each_destruction_in_any_order(
+def test_figures_do_not_change_when_cases_are_destroyed(
     pairs: list[tuple[str, str]], held: set[str], order: list[str]
 ) -> None:
     values: list[dict[str, Any]] = []
@@ -71,7 +71,7 @@ def test_linked_cases_of_one_day_stay_linked_after_the_linking_case_is_destroyed
     assert cases.situations(cases.standings(left)) == [{"K", "L", "N"}]
 
 
-def test_only_a_coded_row_remains_of_a_destroyed_case(office: Office, thread: str) -> None:
+def test_destroyed_case_leaves_only_a_coded_row(office: Office, thread: str) -> None:
     (found,) = office.json("register", "cases")
     full = {"event": "case", "date": "2026-04-01", "employer": "Voorbeeld BV", "case": "2026-1",
             "label": "Zeldzaam", "notes": "Geheim", "main_group": "integrity"}  # fmt: skip

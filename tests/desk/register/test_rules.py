@@ -128,15 +128,13 @@ def test_consistent_events_are_kept(good: list[dict[str, Any]]) -> None:
         ([ISSUED, ISSUED | {"first_year": 2023}], "a year is in one report"),
     ],
 )  # fmt: skip
-def test_inconsistent_events_are_refused_with_what_to_do(
-    bad: list[dict[str, Any]], said: str
-) -> None:
+def test_inconsistent_events_are_refused_with_advice(bad: list[dict[str, Any]], said: str) -> None:
     (fault,) = faults(*bad)
     assert said in fault
 
 
 @pytest.mark.parametrize("given", [True, None])
-def test_counts_are_exchanged_with_the_colleague_alone_who_has_or_gave_them(
+def test_counts_are_exchanged_only_with_the_same_colleague(
     given: bool | None,
 ) -> None:
     first = TAKEN | {"given": given, "fingerprint": "1d0c"}
@@ -152,7 +150,7 @@ def test_counts_are_exchanged_with_the_colleague_alone_who_has_or_gave_them(
         assert ["a report is made by two" in fault for fault in found] == [True] * refused
 
 
-def test_a_consent_shows_its_age_and_its_newest_answer() -> None:
+def test_consent_shows_its_age_and_newest_answer() -> None:
     given: list[Event] = [one.event for one in read(CASE, YES)]
     first, later = datetime.date(2026, 3, 16), datetime.date(2026, 3, 17)
     assert [(one.age, one.good) for one in consents.ledger(given, "K", first)] == [(14, True)]
@@ -160,7 +158,7 @@ def test_a_consent_shows_its_age_and_its_newest_answer() -> None:
     assert consents.ledger(given, "K", datetime.date(2026, 3, 1)) == []
 
 
-def test_people_who_belong_together_are_one_situation() -> None:
+def test_linked_people_are_one_situation() -> None:
     given = [one.event for one in read(
         CASE, CASE | {"case": "L", "belongs_with": ["K"]}, CASE | {"case": "M"},
         CASE | {"case": "N", "belongs_with": ["L"]},
@@ -168,7 +166,7 @@ def test_people_who_belong_together_are_one_situation() -> None:
     assert cases.situations(cases.standings(given)) == [{"K", "L", "N"}, {"M"}]
 
 
-def test_a_case_is_what_its_events_say_together() -> None:
+def test_case_combines_all_its_events() -> None:
     given = [one.event for one in read(
         CASE | {"label": "Rooster", "role": "witness"}, CASE | {"date": "2026-03-04",
         "role": "affected"}, on("03-05", "contact", case="K", minutes=30),

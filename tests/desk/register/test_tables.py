@@ -54,7 +54,7 @@ def xlsx(*rows: list[object]) -> bytes:
 @pytest.mark.parametrize("delimiter", [";", ",", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_csv_is_read_as_any_spreadsheet_saves_it(
+def test_csv_of_any_spreadsheet_program_is_read(
     delimiter: str, encoding: str, line_end: str
 ) -> None:
     text = line_end.join([HEAD, "31-1-2025;Café Één;45", "", ";;", ""]).replace(";", delimiter)
@@ -63,7 +63,7 @@ def test_a_csv_is_read_as_any_spreadsheet_saves_it(
     ]
 
 
-def test_an_xlsx_file_is_read_with_its_days_and_numbers() -> None:
+def test_xlsx_file_is_read_with_dates_and_numbers() -> None:
     made = xlsx(
         ["Dag", "Werkgever", "Minuten", "Wat deed je?", "Onderwerp"],
         [datetime.datetime(2025, 1, 31), "Zorg", 45.0, "luisteren; meedenken, advies", None],  # noqa: DTZ001 - a spreadsheet's day
@@ -84,7 +84,7 @@ def test_an_xlsx_file_is_read_with_its_days_and_numbers() -> None:
         ("3-4-2025", "2025-04-03"), ("1 mei 2025", "2025-05-01"), ("2 okt 2025", "2025-10-02"),
     ],
 )  # fmt: skip
-def test_days_are_read_as_they_are_written_in_the_netherlands(written: str, day: str) -> None:
+def test_dutch_date_formats_are_read(written: str, day: str) -> None:
     assert [one["date"] for one in events(f"{HEAD}\n{written};Zorg;5")] == [day]
 
 
@@ -103,13 +103,13 @@ def test_days_are_read_as_they_are_written_in_the_netherlands(written: str, day:
         ("5-1-2026;Zorg;=1+1", "minutes: is no whole number"),
     ],
 )
-def test_a_row_that_does_not_fit_says_its_number_and_why(row: str, said: str) -> None:
+def test_invalid_row_reports_its_number_and_reason(row: str, said: str) -> None:
     (fault,) = faults(f"{HEAD}\n5-1-2026;Zorg;5\n{row}")
     assert fault.startswith("Line 3, ")
     assert said in fault
 
 
-def test_an_unknown_category_is_never_dropped_and_says_what_there_is() -> None:
+def test_unknown_category_is_reported_with_the_valid_ones() -> None:
     (fault,) = faults("Dag;Werkgever;Waar ging het over?\n5-1-2026;Zorg;roddel")
     assert "'roddel' is not known" in fault
     assert "arbeidsconflict" in fault
@@ -126,7 +126,7 @@ def test_an_unknown_category_is_never_dropped_and_says_what_there_is() -> None:
         ("Dag;Minuten", "employer: there is no column"),
     ],
 )
-def test_a_header_that_does_not_fit_is_refused_with_what_to_do(header: str, said: str) -> None:
+def test_invalid_header_is_refused_with_advice(header: str, said: str) -> None:
     assert said in refused(f"{header}\n5-1-2026;Zorg;5".encode())
 
 
@@ -138,9 +138,7 @@ def test_a_header_that_does_not_fit_is_refused_with_what_to_do(header: str, said
         ("Dag;Werkgever;\n1-2-2026;X;7", "'7'"),
     ],
 )
-def test_a_filled_cell_without_a_title_above_it_is_a_fault_and_is_never_dropped(
-    table: str, said: str
-) -> None:
+def test_filled_cell_in_untitled_column_is_a_fault(table: str, said: str) -> None:
     (fault,) = faults(table)
     assert fault.startswith(f"Line 2, {said}")
     assert "no title above it" in fault
@@ -200,25 +198,25 @@ def with_entities() -> bytes:
         (SHEET, "</row>", "<c/>"), ("xl/workbook.xml", "</sheets>", "<sheet/>"),
     ],
 )  # fmt: skip
-def test_what_becomes_too_many_objects_is_refused_before_it_is_read(
+def test_table_that_would_expand_to_too_many_objects_is_refused_unread(
     part: str, before: str, tag: str
 ) -> None:
     most = tables.MAX_TAGS if part == SHEET else tables.MAX_OTHER_TAGS
     assert "too much" in refused(changed(part, before, tag * most + before))
 
 
-def test_a_file_that_names_one_sheet_many_times_is_given_up(
+def test_file_naming_one_sheet_many_times_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tables, "MAX_SECONDS", 0)
     assert "too much" in refused(xlsx(["Dag", "Werkgever"], ["5-1-2026", "Zorg"]))
 
 
-def test_a_part_that_is_packed_in_an_unusual_way_is_refused() -> None:
+def test_part_with_unusual_compression_is_refused() -> None:
     assert "too much" in refused(changed(SHEET, "<row", "<row", zipfile.ZIP_LZMA))
 
 
-def test_one_long_text_in_very_many_cells_is_refused() -> None:
+def test_long_text_repeated_in_many_cells_is_refused() -> None:
     texts = f"<sst xmlns='{MAIN}'><si><t>{'x' * 7_999} </t></si></sst>"
     cells = ("<row>" + '<c t="s"><v>0</v></c>' * 100 + "</row>") * 11
     out = io.BytesIO(changed(SHEET, "</sheetData>", f"{cells}</sheetData>"))
@@ -230,12 +228,12 @@ def test_one_long_text_in_very_many_cells_is_refused() -> None:
     assert "too much" in refused(made.getvalue())
 
 
-def test_a_cell_far_below_the_others_is_read() -> None:
+def test_cell_far_below_the_others_is_read() -> None:
     raw = changed(SHEET, "</sheetData>", '<row r="99999"><c><v>5</v></c></row></sheetData>')
     assert [number for number, _ in tables.read(raw)] == [1, 99_999]
 
 
-def test_an_xlsx_file_of_ten_thousand_rows_is_read() -> None:
+def test_xlsx_of_ten_thousand_rows_is_read() -> None:
     rows = f"<row>{'<c><v>5</v></c>' * 4}</row>" * 10_000
     assert len(tables.read(changed(SHEET, "</sheetData>", f"{rows}</sheetData>"))) == 10_001
 
@@ -257,9 +255,7 @@ def test_an_xlsx_file_of_ten_thousand_rows_is_read() -> None:
         (b"Dag;" + b"x" * 8_001, "more than 8,000 characters"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_too_large_or_broken_is_refused_with_what_to_do(
-    raw: bytes, said: str
-) -> None:
+def test_oversized_or_damaged_file_is_refused_with_advice(raw: bytes, said: str) -> None:
     assert said in refused(raw)
 
 
@@ -267,7 +263,7 @@ def test_ten_thousand_rows_are_read() -> None:
     assert len(read(HEAD + "\n" + "5-1-2026;Zorg;5\n" * 10_000)) == 10_000
 
 
-def test_a_case_needs_a_name_of_its_own_so_that_it_is_never_made_twice() -> None:
+def test_case_row_without_a_name_is_refused() -> None:
     (fault,) = faults("Dag;Werkgever;Soort;Zaak\n5-1-2026;Zorg;case;")
     assert "case: is missing" in fault
 
@@ -281,7 +277,7 @@ TABLE = """Dag;Werkgever;Soort;Zaak;Minuten;Aantekening
 """
 
 
-def test_a_table_that_is_taken_twice_doubles_nothing(office: Office) -> None:
+def test_importing_a_table_twice_duplicates_nothing(office: Office) -> None:
     raw = "\n".join(line for line in TABLE.splitlines()[:-1]).encode()
     with office.open() as place:
         looked = actions.look(place, raw, WORDS)
@@ -295,7 +291,7 @@ def test_a_table_that_is_taken_twice_doubles_nothing(office: Office) -> None:
         assert register.every(place) == before
 
 
-def test_a_case_that_rows_name_is_opened_by_the_earliest_of_them_once(office: Office) -> None:
+def test_case_named_by_several_rows_is_opened_once_on_the_earliest_date(office: Office) -> None:
     raw = b"Dag;Werkgever;Zaak;Minuten\n9-1-2026;Zorg;Z;5\n6-1-2026;Zorg;Z;10"
     with office.open() as place:
         assert actions.take(place, raw, WORDS).kept == 3
@@ -307,7 +303,7 @@ def test_a_case_that_rows_name_is_opened_by_the_earliest_of_them_once(office: Of
 OTHER = "Dag;Werkgever;Zaak;Minuten\n6-1-2026;Zorg;2026-1;20\n7-1-2026;Zorg;2026-1;15"
 
 
-def test_a_case_of_another_table_or_of_the_desk_takes_rows_in_only_if_that_is_said(
+def test_rows_join_an_existing_case_only_if_confirmed(
     office: Office,
 ) -> None:
     raw = OTHER.encode()
@@ -323,7 +319,7 @@ def test_a_case_of_another_table_or_of_the_desk_takes_rows_in_only_if_that_is_sa
         assert actions.take(place, raw, WORDS, ("2026-1",)).kept == 2
 
 
-def test_a_table_that_grew_goes_on_with_its_own_cases_unasked(office: Office) -> None:
+def test_extended_table_continues_its_own_cases_without_confirmation(office: Office) -> None:
     with office.open() as place:
         actions.take(place, OTHER.encode(), WORDS)
         longer = f"{OTHER}\n8-1-2026;Zorg;2026-1;10".encode()
@@ -331,7 +327,7 @@ def test_a_table_that_grew_goes_on_with_its_own_cases_unasked(office: Office) ->
         assert actions.take(place, longer, WORDS).kept == 1
 
 
-def test_the_command_takes_rows_into_a_case_that_is_there_only_if_it_is_named(
+def test_command_adds_rows_to_an_existing_case_only_if_named(
     office: Office,
 ) -> None:
     office.run("register", "import", "-", given="date;employer;case\n2026-01-05;Zorg;2026-1")
@@ -341,7 +337,7 @@ def test_the_command_takes_rows_into_a_case_that_is_there_only_if_it_is_named(
     assert done.stdout.startswith("2 events were kept")
 
 
-def test_of_a_table_with_one_wrong_row_nothing_is_taken(office: Office) -> None:
+def test_table_with_one_invalid_row_is_not_imported(office: Office) -> None:
     raw = f"{HEAD}\n5-1-2026;Zorg;5\n6-1-2026;Zorg;veel".encode()
     with office.open() as place:
         assert list(actions.look(place, raw, WORDS).faults) == [3]
@@ -357,7 +353,7 @@ def event(**fields: object) -> Event:
 @pytest.mark.parametrize(
     "text", ["=1+1", "+31 6", "-5", "@SUM(A1)", "'=1+1", "''", '=HYPERLINK("x")', "gewoon; tekst"]
 )
-def test_no_cell_of_the_written_table_is_a_formula_and_all_come_back(text: str) -> None:
+def test_written_table_contains_no_formula_and_round_trips(text: str) -> None:
     raw = tables.write([event(notes=text, employer=text)])
     (back,) = events(raw)
     assert (back["notes"], back["employer"]) == (text, text)
@@ -368,7 +364,7 @@ def test_no_cell_of_the_written_table_is_a_formula_and_all_come_back(text: str) 
         assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
-def test_the_written_table_has_every_event_and_is_taken_again(office: Office) -> None:
+def test_written_table_has_every_event_and_can_be_imported(office: Office) -> None:
     with office.open() as place:
         actions.take(place, "\n".join(TABLE.splitlines()[:-1]).encode(), WORDS)
         raw = actions.table(place)
@@ -376,7 +372,7 @@ def test_the_written_table_has_every_event_and_is_taken_again(office: Office) ->
     assert raw.decode("utf-8-sig").count("\r\n") == 5
 
 
-def test_the_command_takes_a_table_and_writes_one(office: Office, tmp_path: object) -> None:
+def test_command_imports_a_table_and_writes_one(office: Office, tmp_path: object) -> None:
     done = office.run("register", "import", "-", given=f"{HEAD}\n5-1-2026;Zorg;5")
     assert done.stdout.startswith("1 events were kept")
     wrong = office.run("register", "import", "-", given=f"{HEAD}\n5-1-2026;Zorg;veel", code=1)

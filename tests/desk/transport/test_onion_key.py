@@ -20,7 +20,7 @@ def _bytes(text: str) -> bytes:
 
 
 @pytest.mark.parametrize("said", [ADDRESS, f"{ADDRESS}.onion", f"http://{ADDRESS}.onion/"])
-def test_both_halves_are_one_key_in_tors_formats(said: str) -> None:
+def test_both_halves_are_one_key_in_tor_formats(said: str) -> None:
     made = onion_key.make(said)
     public = re.fullmatch(r"descriptor:x25519:([A-Z2-7]{52})", made.public)
     secret = re.fullmatch(rf"{ADDRESS}:descriptor:x25519:([A-Z2-7]{{52}})\n", made.secret)
@@ -32,12 +32,12 @@ def test_both_halves_are_one_key_in_tors_formats(said: str) -> None:
 
 
 @pytest.mark.parametrize("said", ["", "x", "https://box.example", f"https://{ADDRESS}.onion", "a1"])
-def test_what_is_no_onion_address_gets_no_key(said: str) -> None:
+def test_key_is_refused_for_anything_but_an_onion_address(said: str) -> None:
     with pytest.raises(Unfit):
         onion_key.make(said)
 
 
-def test_the_secret_goes_to_a_new_file_of_its_own_and_nowhere_else(tmp_path: Path) -> None:
+def test_secret_is_written_only_to_its_own_new_file(tmp_path: Path) -> None:
     file = tmp_path / "klankbord.auth_private"
     words = ["onion-key", f"{ADDRESS}.onion", "--out", str(file)]
     done = CliRunner().invoke(main, words)

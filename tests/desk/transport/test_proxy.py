@@ -48,7 +48,7 @@ def fetched(answers: list[bytes | None], pause: float = 0.0, seconds: float = 60
     "reply",
     [DONE, b"\x05\x00\x00\x03\x09localhost\x00\x50", b"\x05\x00\x00\x04" + bytes(18)],
 )
-def test_answers_in_pieces_are_put_together(reply: bytes) -> None:
+def test_fragmented_responses_are_reassembled(reply: bytes) -> None:
     assert fetched([ASKED, LET_IN, reply, ANSWER], pause=0.002) == b"hello"
 
 
@@ -67,7 +67,7 @@ def test_answers_in_pieces_are_put_together(reply: bytes) -> None:
         ([ASKED, LET_IN, b"\x05\x00\x00", None], "timed out"),
     ],
 )
-def test_a_failing_proxy_is_one_sentence(answers: list[bytes | None], said: str) -> None:
+def test_failing_proxy_is_reported_in_one_sentence(answers: list[bytes | None], said: str) -> None:
     with pytest.raises(CannotReach) as refused:
         fetched(answers, seconds=0.5 if "timed out" in said else 60)
     assert said in str(refused.value)
@@ -75,7 +75,7 @@ def test_a_failing_proxy_is_one_sentence(answers: list[bytes | None], said: str)
 
 
 @pytest.mark.parametrize("answers", [[b""], [ASKED * 100], [ASKED, LET_IN, DONE, b"x" * 1000]])
-def test_a_proxy_that_takes_forever_is_abandoned_at_the_deadline(
+def test_hanging_proxy_is_abandoned_at_the_deadline(
     answers: list[bytes | None],
 ) -> None:
     with pytest.raises(CannotReach):

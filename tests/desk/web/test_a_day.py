@@ -135,7 +135,7 @@ def morning(
 
 
 @pytest.mark.parametrize("kind", [Keyboard, Mouse])
-def test_a_working_day_is_done_by_keyboard_alone_and_by_mouse_alone(
+def test_working_day_can_be_done_by_keyboard_alone_and_by_mouse_alone(
     morning: tuple[Running, Reporter, Reporter], page: Page, kind: type[Keyboard | Mouse]
 ) -> None:
     running, first, unsafe = morning

@@ -39,7 +39,7 @@ def issue(window: Window, page: Answer) -> Answer:
     return window.press(last, "/issue")
 
 
-def test_an_employer_without_an_agreement_says_what_to_do_and_leads_there(
+def test_employer_without_agreement_links_to_the_next_step(
     running: Running, window: Window
 ) -> None:
     bring_in(running, *TALKS)
@@ -50,7 +50,7 @@ def test_an_employer_without_an_agreement_says_what_to_do_and_leads_there(
     assert "<h1>Voorbeeld BV</h1>" in there.html
 
 
-def test_a_year_that_is_not_over_waits_and_its_facts_can_be_filled_in(
+def test_unfinished_year_waits_and_its_facts_can_be_filled_in(
     running: Running, window: Window
 ) -> None:
     bring_in(running, AGREED)
@@ -60,7 +60,7 @@ def test_a_year_that_is_not_over_waits_and_its_facts_can_be_filled_in(
     assert "Hoe mensen je bereiken" in page.text
 
 
-def test_one_agreement_without_an_end_keeps_no_other_employer_from_its_report(
+def test_one_open_ended_agreement_does_not_block_other_employers_reports(
     running: Running, window: Window
 ) -> None:
     open_ended = event("agreement", "2026-01-01", headcount=12) | {"employer": "Bakker"}
@@ -70,9 +70,7 @@ def test_one_agreement_without_an_end_keeps_no_other_employer_from_its_report(
     assert "klaar om te bekijken" in listed.text
 
 
-def test_what_was_filled_in_for_the_report_is_in_it_and_no_longer_missing(
-    running: Running, window: Window
-) -> None:
+def test_details_filled_in_for_the_report_appear_in_it(running: Running, window: Window) -> None:
     bring_in(running, AGREED)
     page = report_page(running, window)
     asked = window.get(linked(page, "/facts"))
@@ -95,7 +93,7 @@ def test_what_was_filled_in_for_the_report_is_in_it_and_no_longer_missing(
     assert [one["items"] for one in kept if "items" in one] == [{"poster": "no"}]
 
 
-def test_own_words_are_kept_looked_through_and_found_again_after_locking(
+def test_own_words_are_kept_checked_and_restored_after_locking(
     running: Running, window: Window
 ) -> None:
     bring_in(running, AGREED, event("employer", "2026-01-01", avoid=["Magazijn"]))
@@ -113,7 +111,7 @@ def test_own_words_are_kept_looked_through_and_found_again_after_locking(
     assert "In het magazijn zeiden" in window.get(linked(done, "/issue")).text
 
 
-def test_in_form_a_there_is_no_place_for_own_words(running: Running, window: Window) -> None:
+def test_form_a_has_no_field_for_own_words(running: Running, window: Window) -> None:
     bring_in(running, AGREED | {"headcount": 12}, *TALKS)
     page = report_page(running, window)
     assert "textarea" not in page.html
@@ -123,7 +121,7 @@ def test_in_form_a_there_is_no_place_for_own_words(running: Running, window: Win
     assert "Toch iets" not in window.get(linked(page, "/issue")).text
 
 
-def test_a_form_that_does_not_show_the_own_words_leaves_them_as_they_were(
+def test_form_without_own_words_field_leaves_them_unchanged(
     running: Running, window: Window
 ) -> None:
     bring_in(running, AGREED | {"until": "2026-12-31"})
@@ -143,7 +141,7 @@ def test_a_form_that_does_not_show_the_own_words_leaves_them_as_they_were(
         assert "Tijd." in shown.html
 
 
-def test_a_report_is_looked_at_issued_once_and_comes_back_the_same(
+def test_report_is_previewed_issued_once_and_reproduced_exactly(
     running: Running, window: Window
 ) -> None:
     bring_in(running, AGREED, *TALKS)
@@ -176,7 +174,7 @@ def test_a_report_is_looked_at_issued_once_and_comes_back_the_same(
         assert annual.show(place, EMPLOYER, str(YEAR), "nl").issued
 
 
-def test_only_the_report_that_was_shown_is_issued(running: Running, window: Window) -> None:
+def test_only_the_previewed_report_is_issued(running: Running, window: Window) -> None:
     bring_in(running, AGREED, *TALKS[:9])
     last = window.get(linked(report_page(running, window), "/issue"))
     bring_in(running, TALKS[9])
@@ -186,9 +184,7 @@ def test_only_the_report_that_was_shown_is_issued(running: Running, window: Wind
     assert "Het verslag is uitgebracht." in window.press(refused, "/issue").text
 
 
-def test_two_names_are_made_one_on_the_page_of_the_employer(
-    running: Running, window: Window
-) -> None:
+def test_two_names_are_merged_on_the_employers_page(running: Running, window: Window) -> None:
     bring_in(running, AGREED, *(one | {"employer": "Voorbeeld"} for one in TALKS))
     page = report_page(running, window)
     assert "bij “Dit is dezelfde werkgever als …”" in page.text
@@ -218,7 +214,7 @@ def chosen(window: Window, page: Answer, raw: bytes) -> Answer:
     return window.upload(page, page.form_to("annual"), [("file", raw)])
 
 
-def test_counts_are_given_to_the_colleague_whose_groups_were_confirmed(
+def test_counts_are_exported_to_the_colleague_with_confirmed_fingerprint(
     running: Running, window: Window, colleague: Office, tmp_path: Path
 ) -> None:
     bring_in(running, SHARED, *TALKS[:1])
@@ -244,7 +240,7 @@ def test_counts_are_given_to_the_colleague_whose_groups_were_confirmed(
     assert sum(one["event"] == "joint" for one in exported(running)) == 1
 
 
-def test_the_page_names_all_three_years_that_one_range_over_three_years_closes(
+def test_page_names_all_three_years_that_a_three_year_band_closes(
     running: Running, window: Window, colleague: Office, tmp_path: Path
 ) -> None:
     three = event("agreement", "2024-01-01", until="2026-12-31", headcount=120, form="A",
@@ -266,7 +262,7 @@ def test_the_page_names_all_three_years_that_one_range_over_three_years_closes(
     assert len(window.press(again, "/give/file").body) == len(given.body)
 
 
-def test_counts_of_a_colleague_are_taken_in_and_the_preview_says_what_both_learn(
+def test_colleagues_counts_are_imported_and_the_preview_says_what_both_learn(
     running: Running, window: Window, colleague: Office, tmp_path: Path
 ) -> None:
     bring_in(running, SHARED, *TALKS[:1])
@@ -288,7 +284,7 @@ def test_counts_of_a_colleague_are_taken_in_and_the_preview_says_what_both_learn
     assert "De aantallen van Sam tellen mee" in done.text
 
 
-def test_words_that_were_kept_go_along_to_the_other_name(running: Running, window: Window) -> None:
+def test_kept_words_move_to_the_merged_name(running: Running, window: Window) -> None:
     bring_in(running, AGREED)
     window.press(report_page(running, window), "/words", signals="Roosters komen laat.")
     with running.lock.use() as place:

@@ -36,12 +36,12 @@ def begin(running: Running, window: Window) -> Answer:
     return chosen
 
 
-def test_without_a_desk_the_link_leads_to_the_first_run(empty: Running) -> None:
+def test_without_desk_the_link_leads_to_the_first_run(empty: Running) -> None:
     assert 'data-page="first"' in empty.window().get(empty.home).html
     assert not empty.office.folder.exists()
 
 
-def test_an_invitation_and_a_passphrase_make_a_desk_with_a_card_to_read_out(
+def test_invitation_and_passphrase_create_a_desk_with_a_card_to_read_out(
     empty: Running, peer: Peer
 ) -> None:
     window = empty.window()
@@ -60,7 +60,7 @@ def test_an_invitation_and_a_passphrase_make_a_desk_with_a_card_to_read_out(
     assert "Er is niets nieuws" in window.get(f"{empty.home}fetch").text
 
 
-def test_a_failed_fetch_is_not_reported_as_without_news(empty: Running) -> None:
+def test_failed_fetch_is_not_reported_as_no_news(empty: Running) -> None:
     window = empty.window()
     window.press(begin(empty, window), "passphrase", passphrase=PASSPHRASE, again=PASSPHRASE)
     empty.fetch(window)  # the site has no card of this desk yet
@@ -70,7 +70,7 @@ def test_a_failed_fetch_is_not_reported_as_without_news(empty: Running) -> None:
     assert "niets nieuws" not in told
 
 
-def test_nothing_is_written_before_the_passphrase_is_chosen(empty: Running) -> None:
+def test_nothing_is_written_before_the_passphrase_is_accepted(empty: Running) -> None:
     window = empty.window()
     asked = begin(empty, window)
     for given, again, said in (
@@ -88,7 +88,7 @@ def drawn_on(page: Answer) -> str:
     return page.html.partition('<p class="drawn" translate="no">')[2].partition("<")[0]
 
 
-def test_each_page_proposes_another_passphrase_of_five_words(empty: Running) -> None:
+def test_each_page_proposes_another_five_word_passphrase(empty: Running) -> None:
     window = empty.window()
     begin(empty, window)
     seen = {drawn_on(window.get(f"{empty.home}first/passphrase")) for _ in range(3)}
@@ -96,7 +96,7 @@ def test_each_page_proposes_another_passphrase_of_five_words(empty: Running) -> 
     assert {len(drawn.split()) for drawn in seen} == {5}
 
 
-def test_a_typing_mistake_keeps_the_passphrase_that_may_be_on_paper_now(empty: Running) -> None:
+def test_mistyped_passphrase_keeps_the_proposed_one(empty: Running) -> None:
     window = empty.window()
     asked = begin(empty, window)
     first = drawn_on(asked)
@@ -107,16 +107,14 @@ def test_a_typing_mistake_keeps_the_passphrase_that_may_be_on_paper_now(empty: R
 
 
 @pytest.mark.parametrize("pasted", ["", "x", "{}", '{"v":1}'])
-def test_an_invalid_invitation_is_reported_and_kept_in_the_field(
-    empty: Running, pasted: str
-) -> None:
+def test_invalid_invitation_is_reported_and_kept_in_the_field(empty: Running, pasted: str) -> None:
     window = empty.window()
     answer = window.press(window.get(f"{empty.home}first"), "first", invitation=pasted)
     assert (answer.status, 'role="alert"' in answer.html) == (422, True)
     assert pasted.replace('"', "&#34;") in answer.html
 
 
-def test_errors_of_the_card_are_shown_before_the_passphrase(empty: Running) -> None:
+def test_card_errors_are_shown_before_the_passphrase(empty: Running) -> None:
     window = empty.window()
     you = window.press(
         window.get(f"{empty.home}first"),
@@ -128,7 +126,7 @@ def test_errors_of_the_card_are_shown_before_the_passphrase(empty: Running) -> N
         assert (answer.status, 'role="alert"' in answer.html) == (422, True)
 
 
-def test_a_page_of_the_first_run_that_comes_too_early_leads_to_the_one_before(
+def test_first_run_page_opened_too_early_leads_to_the_previous_one(
     empty: Running,
 ) -> None:
     window = empty.window()
@@ -136,13 +134,13 @@ def test_a_page_of_the_first_run_that_comes_too_early_leads_to_the_one_before(
         assert 'data-page="first"' in window.get(empty.home + path).html
 
 
-def test_with_a_desk_the_first_run_leads_to_the_passphrase(running: Running) -> None:
+def test_with_existing_desk_the_first_run_leads_to_unlocking(running: Running) -> None:
     window = running.window()
     for path in ("first", "first/restore"):
         assert 'data-page="unlock"' in window.get(running.home + path).html
 
 
-def test_a_backup_brings_the_desk_back_from_a_path_and_from_the_browser(
+def test_backup_is_restored_from_a_path_and_from_an_upload(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     with office.open() as place:
@@ -168,7 +166,7 @@ def test_a_backup_brings_the_desk_back_from_a_path_and_from_the_browser(
         assert [path.name for path in again.folder.parent.iterdir()] == ["desk"]
 
 
-def test_a_backup_that_does_not_open_leaves_nothing(
+def test_backup_that_does_not_open_leaves_nothing(
     empty: Running, office: Office, tmp_path: Path
 ) -> None:
     (tmp_path / "b.age").write_bytes(b"x")

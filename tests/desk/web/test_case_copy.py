@@ -59,7 +59,7 @@ def save(window: Window, looked: Answer, folder: Path, **values: str) -> Answer:
     return window.submit(looked, form, 0, folder=str(folder), **values)
 
 
-def test_only_days_are_ticked_and_nothing_is_written_before_it_was_looked_at(
+def test_only_dates_are_preselected_and_nothing_is_written_before_preview(
     window: Window, asked: Answer, tmp_path: Path
 ) -> None:
     form = asked.form_to("/copy")
@@ -70,7 +70,7 @@ def test_only_days_are_ticked_and_nothing_is_written_before_it_was_looked_at(
     assert not list(tmp_path.glob("*.txt"))
 
 
-def test_what_was_looked_at_is_what_is_written_without_names_and_notes(
+def test_written_copy_equals_the_preview_without_names_and_notes(
     window: Window, asked: Answer, tmp_path: Path
 ) -> None:
     chosen = ["0.date", "0.goal", pick(asked, "how"), pick(asked, "notes")]
@@ -89,7 +89,7 @@ def test_what_was_looked_at_is_what_is_written_without_names_and_notes(
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_no_words_of_a_copy_speak_to_the_counsellor(
+def test_copy_is_not_worded_for_the_counsellor(
     running: Running, window: Window, tmp_path: Path, lang: str
 ) -> None:
     bring_in(
@@ -116,13 +116,13 @@ def test_no_words_of_a_copy_speak_to_the_counsellor(
     assert not re.findall(r"(?i)\b(?:je|jij|jou|jouw|you|your)\b", file.read_text())
 
 
-def test_a_name_that_was_found_nowhere_is_told(window: Window, asked: Answer) -> None:
+def test_names_not_found_are_reported(window: Window, asked: Answer) -> None:
     looked = look(window, asked, pick=["0.goal"], names="jan jansen\nKarim\nPiet")
     assert "Dat [weggehaald] stopt" in looked.text
     assert "Niet gevonden in dit afschrift: Karim en Piet." in looked.text
 
 
-def test_a_copy_that_changed_since_it_was_looked_at_is_shown_again_and_not_written(
+def test_copy_changed_since_preview_is_shown_again_and_not_written(
     running: Running, window: Window, asked: Answer, tmp_path: Path
 ) -> None:
     looked = look(window, asked)
@@ -132,7 +132,7 @@ def test_a_copy_that_changed_since_it_was_looked_at_is_shown_again_and_not_writt
     assert not list(tmp_path.glob("*.txt"))
 
 
-def test_the_employer_gets_a_copy_only_on_a_consent_that_still_holds(
+def test_employer_copy_requires_a_valid_consent(
     running: Running, window: Window, asked: Answer
 ) -> None:
     refused = look(window, asked, reader="employer")
@@ -145,7 +145,7 @@ def test_the_employer_gets_a_copy_only_on_a_consent_that_still_holds(
     assert look(window, asked, reader="reporter").status == 200
 
 
-def test_the_employer_gets_a_copy_on_the_day_of_an_exception_and_not_on_the_next(
+def test_employer_copy_under_an_exception_is_allowed_only_that_day(
     running: Running, window: Window, asked: Answer
 ) -> None:
     bring_in(running, EXCEPTION)
@@ -154,7 +154,7 @@ def test_the_employer_gets_a_copy_on_the_day_of_an_exception_and_not_on_the_next
     assert look(window, asked, reader="employer").status == 422
 
 
-def test_choices_are_shown_again_as_they_were_made(window: Window, asked: Answer) -> None:
+def test_choices_are_shown_again_as_made(window: Window, asked: Answer) -> None:
     looked = look(window, asked, pick=["0.goal"], names="Jan\nPiet")
     form = looked.form_to("/copy")
     again = window.submit(looked, form, 1)
@@ -162,7 +162,7 @@ def test_choices_are_shown_again_as_they_were_made(window: Window, asked: Answer
     assert "Jan\nPiet" in again.html.replace("\r", "")
 
 
-def test_choices_and_names_that_came_while_the_desk_was_locked_are_shown_again(
+def test_choices_submitted_while_locked_are_shown_again(
     running: Running, window: Window, asked: Answer
 ) -> None:
     (how,) = re.findall(r'value="(\d+\.how)"', asked.html)
@@ -177,7 +177,7 @@ def test_choices_and_names_that_came_while_the_desk_was_locked_are_shown_again(
     assert "Jan\nPiet" in again.html.replace("\r", "")
 
 
-def test_a_copy_leaves_nothing_in_the_register(
+def test_copy_leaves_nothing_in_the_register(
     running: Running, window: Window, asked: Answer, tmp_path: Path
 ) -> None:
     before = exported(running)

@@ -97,7 +97,7 @@ def started(office: Office, tmp_path: Path) -> Iterator[Started]:
             made.process.communicate()
 
 
-def test_it_prints_the_address_alone_and_that_leads_to_today(started: Started) -> None:
+def test_only_the_address_is_printed_and_it_leads_to_today(started: Started) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/in/[0-9a-f]{64}\n", started.line)
     window, home = started.window()
     assert 'data-page="today"' in window.get(home).html
@@ -105,16 +105,14 @@ def test_it_prints_the_address_alone_and_that_leads_to_today(started: Started) -
     assert started.log.read_text() == ""
 
 
-def test_without_a_command_the_options_of_the_page_count(office: Office, tmp_path: Path) -> None:
+def test_page_options_work_without_a_command(office: Office, tmp_path: Path) -> None:
     started = Started(office, tmp_path, command=())
     window, home = started.window()
     assert 'data-page="today"' in window.get(home).html
     assert started.end() == (0, "")
 
 
-def test_the_language_of_the_page_is_chosen_at_the_start_and_kept(
-    office: Office, tmp_path: Path
-) -> None:
+def test_page_language_is_chosen_at_start_and_kept(office: Office, tmp_path: Path) -> None:
     for options in (("--lang", "en"), ()):
         started = Started(office, tmp_path, options=("--no-browser", *options))
         window, home = started.window()
@@ -122,9 +120,7 @@ def test_the_language_of_the_page_is_chosen_at_the_start_and_kept(
         assert started.end() == (0, "")
 
 
-def test_without_any_browser_the_address_to_open_by_hand_is_told(
-    office: Office, tmp_path: Path
-) -> None:
+def test_without_browser_the_address_is_printed(office: Office, tmp_path: Path) -> None:
     nothing = {"PATH": str(tmp_path / "none"), "BROWSER": "", "DISPLAY": "", "WAYLAND_DISPLAY": ""}
     started = Started(office, tmp_path, options=("--port", "0"), environment=nothing)
     assert started.process.stdout is not None
@@ -138,16 +134,14 @@ def test_without_any_browser_the_address_to_open_by_hand_is_told(
 
 
 @pytest.mark.parametrize("option", [("--no-browser",), ("--port", "7000"), ("--lang", "en")])
-def test_options_of_the_page_before_another_command_are_refused(
+def test_page_options_before_another_command_are_refused(
     office: Office, option: tuple[str, ...]
 ) -> None:
     refused = office.run(*option, "list", code=2)
     assert "are for the page" in refused.stderr
 
 
-def test_after_the_end_the_desk_is_free_and_the_port_closed(
-    started: Started, office: Office
-) -> None:
+def test_desk_is_free_and_port_closed_after_the_end(started: Started, office: Office) -> None:
     office.run("list", code=1)
     assert started.end()[0] == 0
     office.run("list")
@@ -157,13 +151,13 @@ def test_after_the_end_the_desk_is_free_and_the_port_closed(
         pytest.fail("something still answers")
 
 
-def test_the_command_line_holds_no_link(started: Started) -> None:
+def test_command_line_contains_no_link(started: Started) -> None:
     line = Path(f"/proc/{started.process.pid}/cmdline").read_bytes()
     assert started.link.removeprefix("/in/").encode() not in line
 
 
 @needs_strace
-def test_a_form_with_a_large_file_reaches_no_file(office: Office, tmp_path: Path) -> None:
+def test_form_with_a_large_file_is_not_spooled_to_disk(office: Office, tmp_path: Path) -> None:
     watch = Watch(tmp_path / "calls")
     started = Started(office, tmp_path, under=tuple(watch.command))
     window, home = started.window()

@@ -16,14 +16,14 @@ def ping(running: Running, window: Window, *, active: bool = False) -> bool:
     return bool(json.loads(answer.body)["locked"])
 
 
-def test_the_link_leads_to_the_passphrase_and_that_to_today(running: Running) -> None:
+def test_link_leads_to_the_passphrase_and_that_to_today(running: Running) -> None:
     window = running.window()
     asked = window.get(running.home)
     assert 'data-page="unlock"' in asked.html
     assert 'data-page="today"' in window.press(asked, "unlock", passphrase=PASSPHRASE).html
 
 
-def test_a_wrong_passphrase_opens_nothing_and_is_reported_in_dutch(running: Running) -> None:
+def test_wrong_passphrase_opens_nothing_and_is_reported_in_dutch(running: Running) -> None:
     window = running.window()
     answer = window.press(window.get(running.home), "unlock", passphrase="een andere lange zin")
     assert answer.status == 403
@@ -32,9 +32,7 @@ def test_a_wrong_passphrase_opens_nothing_and_is_reported_in_dutch(running: Runn
     assert not running.lock.is_open
 
 
-def test_the_button_locks_and_what_was_open_is_not_shown_any_more(
-    running: Running, reporter: Reporter
-) -> None:
+def test_lock_button_hides_the_open_page(running: Running, reporter: Reporter) -> None:
     window = running.at_work()
     running.fetch(window)
     assert "Het gaat over mijn chef." in window.get(running.home).text
@@ -52,7 +50,7 @@ def test_other_programs_can_use_the_desk_while_it_is_locked(running: Running) ->
     running.office.run("list")
 
 
-def test_the_page_locks_after_ten_idle_minutes(running: Running) -> None:
+def test_page_locks_after_ten_idle_minutes(running: Running) -> None:
     window = running.at_work()
     for _ in range(IDLE_MINUTES):
         running.clock.now += 59
@@ -63,7 +61,7 @@ def test_the_page_locks_after_ten_idle_minutes(running: Running) -> None:
     assert ping(running, window)
 
 
-def test_somebody_who_types_is_not_locked_out(running: Running) -> None:
+def test_typing_prevents_the_idle_lock(running: Running) -> None:
     window = running.at_work()
     for _ in range(2 * IDLE_MINUTES):
         running.clock.now += 59
@@ -71,13 +69,13 @@ def test_somebody_who_types_is_not_locked_out(running: Running) -> None:
         ping(running, window, active=True)
 
 
-def test_the_page_locks_if_the_computer_was_asleep(running: Running) -> None:
+def test_page_locks_after_the_computer_slept(running: Running) -> None:
     running.at_work()
     running.clock.now += 61  # nobody looked at the clock for a minute
     assert running.lock.lock_if_idle()
 
 
-def test_a_post_to_a_locked_desk_says_that_nothing_was_sent(running: Running) -> None:
+def test_post_to_a_locked_desk_reports_that_nothing_was_sent(running: Running) -> None:
     window = running.at_work()
     running.lock.lock()
     answer = window.request("POST", f"{running.home}fetch", b"")
@@ -85,7 +83,7 @@ def test_a_post_to_a_locked_desk_says_that_nothing_was_sent(running: Running) ->
     assert "Er is niets verstuurd" in answer.text
 
 
-def test_the_language_is_dutch_until_the_person_chooses_another(running: Running) -> None:
+def test_language_is_dutch_by_default(running: Running) -> None:
     window = running.window()
     asked = window.get(running.home)
     assert 'lang="nl"' in asked.html
@@ -98,7 +96,7 @@ def test_the_language_is_dutch_until_the_person_chooses_another(running: Running
     assert 'lang="en"' in window.press(locked, "unlock", passphrase=PASSPHRASE).html
 
 
-def test_the_page_locks_after_the_chosen_minutes(running: Running) -> None:
+def test_page_locks_after_the_configured_minutes(running: Running) -> None:
     with running.office.open() as place:
         settings.choose(place, lock_minutes=2, fetch_minutes=15)
     running.at_work()
@@ -111,7 +109,7 @@ def test_the_page_locks_after_the_chosen_minutes(running: Running) -> None:
     assert running.lock.lock_if_idle()
 
 
-def test_a_window_counts_as_closed_a_minute_after_its_last_ping(running: Running) -> None:
+def test_window_counts_as_closed_a_minute_after_its_last_ping(running: Running) -> None:
     assert not running.page.window_is_gone()  # there was none yet
     ping(running, running.window())
     running.clock.now += 60

@@ -32,7 +32,7 @@ def take(window: Window, looked: Answer, **values: str) -> Answer:
     return window.submit(looked, looked.form_to("/take"), **values)
 
 
-def test_a_table_is_looked_at_before_anything_is_taken_and_then_taken_once(
+def test_table_is_previewed_before_import_and_imported_once(
     running: Running, window: Window
 ) -> None:
     looked = look(running, window, TABLE)
@@ -49,9 +49,7 @@ def test_a_table_is_looked_at_before_anything_is_taken_and_then_taken_once(
     assert exported(running) == kept
 
 
-def test_the_look_shows_the_notes_that_would_be_kept_and_no_others(
-    running: Running, window: Window
-) -> None:
+def test_preview_shows_only_the_notes_that_would_be_kept(running: Running, window: Window) -> None:
     assert "Aantekening" not in look(running, window, TABLE).text
     bring_in(running, event("employer", "2026-01-01", recording="full") | {"employer": "Zorg"})
     assert "Aantekening" in look(running, window, TABLE).text
@@ -60,7 +58,7 @@ def test_the_look_shows_the_notes_that_would_be_kept_and_no_others(
     assert "lang " * 90 not in long
 
 
-def test_a_row_that_is_wrong_comes_first_with_its_reason_and_nothing_can_be_taken(
+def test_invalid_row_is_listed_first_and_blocks_the_import(
     running: Running, window: Window
 ) -> None:
     looked = look(running, window, TABLE + b"\r\n8-1-2026;Zorg;veel;")
@@ -70,7 +68,7 @@ def test_a_row_that_is_wrong_comes_first_with_its_reason_and_nothing_can_be_take
     assert not [form for form in looked.forms if "/take" in form.action]
 
 
-def test_a_table_whose_register_changed_since_the_look_is_shown_again_and_not_taken(
+def test_import_is_previewed_again_if_the_register_changed(
     running: Running, window: Window
 ) -> None:
     looked = look(running, window, TABLE)
@@ -81,9 +79,7 @@ def test_a_table_whose_register_changed_since_the_look_is_shown_again_and_not_ta
     assert len(exported(running)) == 1
 
 
-def test_rows_go_into_a_case_that_is_there_only_if_it_was_ticked(
-    running: Running, window: Window
-) -> None:
+def test_rows_join_an_existing_case_only_if_ticked(running: Running, window: Window) -> None:
     bring_in(running, event("case", case="2026-1", label="Rooster"))
     before = exported(running)
     looked = look(running, window, b"Dag;Werkgever;Zaak\n6-1-2026;Voorbeeld BV;2026-1")
@@ -105,7 +101,7 @@ def test_rows_go_into_a_case_that_is_there_only_if_it_was_ticked(
         (bytes(5 * 1024 * 1024), "Het bestand is groter dan 4 MB."),
     ],
 )
-def test_a_file_that_does_not_fit_says_so_in_the_words_of_the_page(
+def test_unsuitable_file_is_reported_in_the_page_language(
     running: Running, window: Window, raw: bytes, said: str
 ) -> None:
     answer = look(running, window, raw)
@@ -129,7 +125,7 @@ def xlsx(size: int) -> bytes:
     return with_picture(size - len(with_picture(0)))
 
 
-def test_an_xlsx_file_of_the_size_that_is_named_is_taken_and_a_larger_one_refused(
+def test_xlsx_at_the_stated_limit_is_accepted_and_a_larger_one_refused(
     running: Running, window: Window
 ) -> None:
     assert "4 MB" in window.get(f"{running.home}exchange").text
@@ -143,16 +139,14 @@ def test_an_xlsx_file_of_the_size_that_is_named_is_taken_and_a_larger_one_refuse
 
 
 @pytest.mark.parametrize("table", ["", "x", "eJwrSS0uAQAEXQHB", "//8="])
-def test_a_table_that_did_not_arrive_complete_is_refused(
-    running: Running, window: Window, table: str
-) -> None:
+def test_incomplete_upload_is_refused(running: Running, window: Window, table: str) -> None:
     looked = look(running, window, TABLE)
     assert take(window, looked, table=table).status in (409, 422)
     assert exported(running) == []
 
 
 @pytest.mark.parametrize(("form", "ending"), [("csv", ".csv"), ("jsonl", ".jsonl")])
-def test_the_register_is_written_only_to_who_says_to_know_that_it_lies_open(
+def test_register_export_requires_confirming_that_it_is_unencrypted(
     running: Running, window: Window, tmp_path: Path, form: str, ending: str
 ) -> None:
     bring_in(running, event("contact", minutes=20))

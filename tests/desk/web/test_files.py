@@ -52,7 +52,7 @@ def path_of(running: Running, reporter: Reporter, name: str, kind: str, content:
     return f"{running.home}t/{thread}/f/{running.page.files.of(thread, item)}"
 
 
-def test_a_file_is_described_in_dutch_with_its_warnings(
+def test_file_is_described_in_dutch_with_its_warnings(
     running: Running, reporter: Reporter, window: Window
 ) -> None:
     act = b"/OpenAction << /S /JavaScript /JS (x) >>"
@@ -63,7 +63,7 @@ def test_a_file_is_described_in_dutch_with_its_warnings(
     assert "Er zit een script in." in shown.text
 
 
-def test_the_conversation_leads_to_each_of_its_files(
+def test_conversation_links_to_each_of_its_files(
     running: Running, reporter: Reporter, window: Window
 ) -> None:
     path = path_of(running, reporter, "../foto.png", "image/png", small_png())
@@ -74,7 +74,7 @@ def test_the_conversation_leads_to_each_of_its_files(
 
 
 @pytest.mark.parametrize("kind", ["image/heic", "text/html"])
-def test_a_file_that_cannot_be_shown_can_be_saved(
+def test_file_that_cannot_be_shown_can_be_saved(
     running: Running, reporter: Reporter, window: Window, folder: Path, kind: str
 ) -> None:
     content = {"image/heic": b"\0\0\0\x14ftypheic" + bytes(40), "text/html": b"<html><script>"}
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_shown_can_be_saved(
     assert (folder / "x").stat().st_mtime % 86_400 == 0
 
 
-def test_the_bytes_are_for_a_fetch_of_the_page_alone(
+def test_file_bytes_are_served_only_to_the_page_itself(
     running: Running, reporter: Reporter, window: Window
 ) -> None:
     path = path_of(running, reporter, "p.png", "image/png", small_png()) + "/content"
@@ -110,15 +110,13 @@ def test_the_bytes_are_for_a_fetch_of_the_page_alone(
     assert headers["cache-control"] == "no-store"
 
 
-def test_the_frame_comes_with_its_own_policy_and_nothing_of_the_desk(
-    running: Running, window: Window
-) -> None:
+def test_frame_has_its_own_policy_and_nothing_of_the_desk(running: Running, window: Window) -> None:
     given = window.request("GET", f"{running.home}frame", headers={"Sec-Fetch-Dest": "iframe"})
     assert dict(given.headers)["Content-Security-Policy"] == frame_page.built().policy
     assert given.body == frame_page.built().html
 
 
-def test_a_file_that_was_altered_on_this_disk_is_neither_shown_nor_handed_out(
+def test_file_altered_on_this_disk_is_neither_shown_nor_served(
     running: Running, reporter: Reporter, window: Window
 ) -> None:
     path = path_of(running, reporter, "p.png", "image/png", small_png())
@@ -133,7 +131,7 @@ def test_a_file_that_was_altered_on_this_disk_is_neither_shown_nor_handed_out(
 
 
 @pytest.mark.parametrize("given", ["", "relative", "/no/such/folder"])
-def test_a_missing_folder_is_asked_for_again(
+def test_missing_folder_is_asked_for_again(
     running: Running, reporter: Reporter, window: Window, given: str
 ) -> None:
     path = path_of(running, reporter, "p.png", "image/png", small_png())
@@ -151,7 +149,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize("case", COPIES)
-def test_a_malformed_copy_is_not_written(
+def test_malformed_copy_is_not_written(
     running: Running, reporter: Reporter, window: Window, folder: Path, case: str
 ) -> None:
     path = path_of(running, reporter, "p.png", "image/png", small_png())
@@ -168,7 +166,7 @@ def test_a_malformed_copy_is_not_written(
     assert [*folder.iterdir()] == []
 
 
-def test_a_file_that_can_do_harm_is_saved_only_after_the_warning(
+def test_harmful_file_is_saved_only_after_a_warning(
     running: Running, reporter: Reporter, window: Window, folder: Path
 ) -> None:
     path = path_of(running, reporter, "spel.exe", "application/x-msdownload", b"MZ" + bytes(99))
@@ -179,7 +177,7 @@ def test_a_file_that_can_do_harm_is_saved_only_after_the_warning(
     assert [kept.name for kept in folder.iterdir()] == ["spel.exe"]
 
 
-def test_everything_of_a_conversation_is_saved_in_a_new_folder_and_the_rest_is_named(
+def test_conversation_is_saved_in_a_new_folder_and_skipped_files_are_named(
     running: Running, reporter: Reporter, window: Window, folder: Path
 ) -> None:
     path_of(running, reporter, "spel.exe", "application/x-msdownload", b"MZ" + bytes(99))
@@ -214,7 +212,7 @@ def page(request: pytest.FixtureRequest, start: Start, running: Running) -> Iter
 
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
-def test_a_photo_is_shown_and_its_clean_copy_kept_without_its_place(
+def test_photo_is_shown_and_its_clean_copy_has_no_location(
     running: Running, reporter: Reporter, page: Page, folder: Path, tmp_path: Path
 ) -> None:
     photo = jpeg(tmp_path, *TAGS)
@@ -243,7 +241,7 @@ def test_a_photo_is_shown_and_its_clean_copy_kept_without_its_place(
             page.screenshot(path=f"{shots}/file-{width}.png", full_page=True)
 
 
-def test_a_document_is_shown_ten_pages_at_a_time_and_kept_as_pictures(
+def test_document_is_shown_ten_pages_at_a_time_and_saved_as_images(
     running: Running, reporter: Reporter, page: Page, folder: Path
 ) -> None:
     content = pdf(12).replace(b"trailer <<", b"trailer << /Info << /Author (Sanne) >>")

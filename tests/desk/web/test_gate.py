@@ -69,7 +69,7 @@ def made() -> Made:
     return Made()
 
 
-def test_of_all_combinations_of_headers_only_the_pages_own_get_through(made: Made) -> None:
+def test_only_the_pages_own_header_combinations_are_accepted(made: Made) -> None:
     cookie = made.cookie()
     paths = (f"{made.gate.prefix}/", "/", "/" + "0" * 32 + "/")
     cookies = (cookie, f"{cookie.partition('=')[0]}={'0' * 64}", None)
@@ -93,7 +93,7 @@ def test_of_all_combinations_of_headers_only_the_pages_own_get_through(made: Mad
     assert through == own_posts | own_gets | typed
 
 
-def test_the_link_lets_in_a_navigation_from_nowhere_or_from_a_file_and_nothing_else() -> None:
+def test_link_accepts_only_navigation_from_no_origin_or_from_a_file() -> None:
     allowed = set()
     for method, host, site, (mode, dest) in itertools.product(METHODS, HOSTS, SITES, ASKING):
         made = Made()
@@ -109,23 +109,23 @@ def test_the_link_lets_in_a_navigation_from_nowhere_or_from_a_file_and_nothing_e
     }
 
 
-def test_the_link_works_once(made: Made) -> None:
+def test_link_works_once(made: Made) -> None:
     assert made.link() == 200
     assert made.link() == 404
 
 
-def test_the_link_is_dead_after_a_minute(made: Made) -> None:
+def test_link_expires_after_a_minute(made: Made) -> None:
     made.clock.now += SECONDS + 1
     assert made.link() == 404
 
 
-def test_a_guessed_link_opens_nothing_and_leaves_the_right_one_alive(made: Made) -> None:
+def test_guessed_link_opens_nothing_and_the_right_one_stays_valid(made: Made) -> None:
     for token in ("0" * 64, made.gate.link.token[:-1], made.gate.link.token + "0", "é"):
         assert made.link(token) == 404
     assert made.link() == 200
 
 
-def test_the_link_answers_with_a_refresh_and_a_cookie_for_the_runs_own_path(made: Made) -> None:
+def test_link_responds_with_a_refresh_and_a_cookie_for_the_runs_path(made: Made) -> None:
     assert made.link() == 200
     parts = made.headers["Set-Cookie"].split("; ")
     assert set(parts[1:]) == {f"Path={made.gate.prefix}/", "HttpOnly", "SameSite=Strict"}
@@ -141,7 +141,7 @@ def test_cookies_set_by_another_port_lock_nobody_out(made: Made, stranger: str) 
         assert made.ask(f"{made.gate.prefix}/", **said) == 200
 
 
-def test_every_run_has_another_path_cookie_and_link() -> None:
+def test_every_run_has_a_new_path_cookie_and_link() -> None:
     one, other = Made(), Made()
     assert one.gate.prefix != other.gate.prefix
     assert one.gate.link.token != other.gate.link.token
@@ -149,7 +149,7 @@ def test_every_run_has_another_path_cookie_and_link() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "unlock", "static/style.css", "static/page.js", "nothing"])
-def test_every_answer_has_the_headers_that_keep_others_out(running: Running, path: str) -> None:
+def test_every_response_has_protective_headers(running: Running, path: str) -> None:
     answer = running.window().get(running.home + path)
     assert answer.header("Content-Security-Policy") == CSP
     assert answer.header("Cache-Control") == "no-store"
@@ -167,5 +167,5 @@ def test_refusals_have_the_protective_headers_too(running: Running) -> None:
     assert refused.header("Cache-Control") == "no-store"
 
 
-def test_the_page_answers_to_this_computer_alone(running: Running) -> None:
+def test_page_listens_only_on_loopback(running: Running) -> None:
     assert running.server.socket.getsockname()[0] == "127.0.0.1"

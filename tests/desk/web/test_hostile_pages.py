@@ -216,7 +216,7 @@ def test_no_hostile_page_gets_through(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("browser", BOTH, indirect=True)
-def test_the_link_opens_the_page_from_a_file_and_never_again(
+def test_link_opened_from_a_file_works_once(
     running: Running, browser: Browser, context: BrowserContext
 ) -> None:
     address = running.gate.link.address(running.url)
@@ -235,7 +235,7 @@ def test_the_link_opens_the_page_from_a_file_and_never_again(
 
 @pytest.mark.long
 @pytest.mark.parametrize("browser", BOTH, indirect=True)
-def test_neither_the_port_nor_a_guess_nor_an_old_link_opens_anything(
+def test_port_guesses_and_used_links_open_nothing(
     running: Running, context: BrowserContext
 ) -> None:
     """In the browser of another user of the computer, who sees which port is open."""

@@ -19,7 +19,7 @@ def order(page: Page, *texts: str) -> list[str]:
     return sorted((text for text in texts if text in page.text), key=page.text.index)
 
 
-def test_a_reporter_who_does_not_feel_safe_is_listed_first(
+def test_reporter_who_does_not_feel_safe_is_listed_first(
     running: Running, peer: Peer, office: Office, reporter: Reporter, clock: Clock
 ) -> None:
     clock.to("2027-01-06")
@@ -34,7 +34,7 @@ def test_a_reporter_who_does_not_feel_safe_is_listed_first(
     assert "De melder voelt zich niet veilig" in today.text
 
 
-def test_an_answered_conversation_waits_for_the_reporter(running: Running, thread: str) -> None:
+def test_answered_conversation_waits_for_the_reporter(running: Running, thread: str) -> None:
     window = running.at_work()
     window.press(opened(running, window), "reply", text="Dank je.")
     today = window.get(running.home)
@@ -45,7 +45,7 @@ def test_an_answered_conversation_waits_for_the_reporter(running: Running, threa
     assert "Er wacht niets op jou." in today.text
 
 
-def test_an_answered_consent_request_is_shown_in_words(
+def test_answered_consent_request_is_shown_in_words(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -59,9 +59,7 @@ def test_an_answered_consent_request_is_shown_in_words(
     assert "Op je vraag praten" in opened(running, window).text
 
 
-def test_the_button_fetches_and_says_what_came_from_whom(
-    running: Running, reporter: Reporter
-) -> None:
+def test_fetch_button_reports_what_came_from_whom(running: Running, reporter: Reporter) -> None:
     window = running.at_work()
     page = running.fetch(window)
     assert 'data-page="fetch"' in page.html
@@ -71,14 +69,14 @@ def test_the_button_fetches_and_says_what_came_from_whom(
     assert "Er is niets nieuws." in running.fetch(window).text
 
 
-def test_a_site_that_does_not_answer_is_named(running: Running, peer: Peer) -> None:
+def test_unreachable_site_is_named(running: Running, peer: Peer) -> None:
     window = running.at_work()
     peer.drop_after = 0
     page = running.fetch(window)
     assert "De server was niet te bereiken." in page.text
 
 
-def test_a_lying_server_is_reported_in_dutch_with_a_link_to_the_conversation(
+def test_lying_server_is_reported_in_dutch_with_a_link_to_the_conversation(
     running: Running, peer: Peer, reporter: Reporter
 ) -> None:
     item = next(i for i, kept in peer.items.items() if kept.mailbox == reporter.mailbox)
@@ -90,7 +88,7 @@ def test_a_lying_server_is_reported_in_dutch_with_a_link_to_the_conversation(
     assert reporter.mailbox[:8] not in page.html
 
 
-def test_the_timer_fetches_while_the_desk_is_open_and_not_while_it_is_locked(
+def test_timer_fetches_only_while_the_desk_is_unlocked(
     running: Running, peer: Peer, reporter: Reporter
 ) -> None:
     def asked() -> int:
@@ -109,7 +107,7 @@ def test_the_timer_fetches_while_the_desk_is_open_and_not_while_it_is_locked(
     assert asked() > before
 
 
-def test_conversations_are_chosen_by_whose_turn_it_is(
+def test_conversations_can_be_filtered_by_turn(
     running: Running, peer: Peer, office: Office, thread: str
 ) -> None:
     Reporter(peer, office.identity).report("Op het rooster kloppen de uren niet.")
@@ -126,9 +124,7 @@ def test_conversations_are_chosen_by_whose_turn_it_is(
     assert "rooster" not in theirs.text
 
 
-def test_a_search_finds_the_words_and_keeps_them_out_of_the_address(
-    running: Running, thread: str
-) -> None:
+def test_search_finds_words_and_keeps_them_out_of_the_url(running: Running, thread: str) -> None:
     window = running.at_work()
     listed = window.get(f"{running.home}threads")
     found = window.press(listed, "threads", words="che")
@@ -137,7 +133,7 @@ def test_a_search_finds_the_words_and_keeps_them_out_of_the_address(
     assert "Geen bericht" in window.press(listed, "threads", words="rooster").text
 
 
-def test_a_search_among_one_employer_finds_messages_that_are_older_than_many_of_another(
+def test_search_within_one_employer_finds_messages_older_than_others(
     running: Running, office: Office, clock: Clock, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "MOST_FOUND", 1)
@@ -162,7 +158,7 @@ def test_a_search_among_one_employer_finds_messages_that_are_older_than_many_of_
     assert "meer dan 1" in newer.text
 
 
-def test_an_own_name_is_shown_instead_of_the_first_words(
+def test_label_is_shown_instead_of_the_first_words(
     running: Running, office: Office, thread: str
 ) -> None:
     with office.open() as place:
@@ -173,9 +169,7 @@ def test_an_own_name_is_shown_instead_of_the_first_words(
     assert "chef" not in listed.text
 
 
-def test_no_address_identifies_a_conversation_in_the_next_run(
-    running: Running, thread: str
-) -> None:
+def test_conversation_urls_change_with_each_run(running: Running, thread: str) -> None:
     window = running.at_work()
     first = opened(running, window).path
     assert thread[:6] not in first
@@ -183,7 +177,7 @@ def test_no_address_identifies_a_conversation_in_the_next_run(
     assert window.get(f"{running.home}t/zzzzzzzz/").status == 404
 
 
-def test_today_says_which_employer_was_fetched_too_long_ago(
+def test_today_names_the_employer_not_fetched_recently(
     running: Running, thread: str, clock: Clock
 ) -> None:
     window = running.at_work()
@@ -194,7 +188,7 @@ def test_today_says_which_employer_was_fetched_too_long_ago(
     assert "op tijd opgehaald" not in late
 
 
-def test_a_search_shows_own_notes_apart_from_messages(running: Running, thread: str) -> None:
+def test_search_shows_own_notes_apart_from_messages(running: Running, thread: str) -> None:
     window = running.at_work()
     window.press(opened(running, window), "own", label="Zaak", note="Denk aan de sleutelbos")
     page = window.get(f"{running.home}threads")
@@ -204,7 +198,7 @@ def test_a_search_shows_own_notes_apart_from_messages(running: Running, thread: 
     assert "Geen bericht heeft al deze woorden." in found.text
 
 
-def test_the_result_of_a_fetch_begins_with_messages_and_says_for_many_employers_once_what_is_wrong(
+def test_fetch_result_starts_with_messages_and_groups_identical_errors(
     running: Running,
 ) -> None:
     window = running.at_work()
@@ -219,7 +213,7 @@ def test_the_result_of_a_fetch_begins_with_messages_and_says_for_many_employers_
     assert told.html.count('class="alarm"') == 1
 
 
-def test_employers_that_were_never_fetched_are_named_in_one_line(running: Running) -> None:
+def test_employers_never_fetched_are_named_in_one_line(running: Running) -> None:
     window = running.at_work()
     asked = window.get(f"{running.home}cards/new")
     for name in ("Bakkerij", "Museum"):

@@ -53,7 +53,7 @@ def held(started: Started) -> set[str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and asks glibc to overwrite")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
-def test_a_locked_desk_holds_no_text_no_name_no_passphrase_and_no_draft(started: Started) -> None:
+def test_locked_desk_keeps_no_text_name_passphrase_or_draft_in_memory(started: Started) -> None:
     window, home = started.window()
     found = re.search(r'href="([^"]*/t/[^"]+)"', window.get(home).html)
     assert found
@@ -73,7 +73,7 @@ def test_a_locked_desk_holds_no_text_no_name_no_passphrase_and_no_draft(started:
     assert held(started) == set()
 
 
-def test_a_form_sent_to_a_locked_desk_is_shown_once(running: Running, thread: str) -> None:
+def test_form_sent_to_a_locked_desk_is_shown_once(running: Running, thread: str) -> None:
     window = running.at_work()
     shown = opened(running, window)
     running.lock.lock()
@@ -84,9 +84,7 @@ def test_a_form_sent_to_a_locked_desk_is_shown_once(running: Running, thread: st
     assert dict(opened(running, window).form_to("reply").fields)["text"].strip() == ""
 
 
-def test_a_form_waits_through_a_second_lock_until_it_was_shown(
-    running: Running, thread: str
-) -> None:
+def test_pending_form_survives_a_second_lock(running: Running, thread: str) -> None:
     window = running.at_work()
     shown = opened(running, window)
     running.lock.lock()
@@ -98,7 +96,7 @@ def test_a_form_waits_through_a_second_lock_until_it_was_shown(
     assert DRAFT in dict(opened(running, window).form_to("reply").fields)["text"]
 
 
-def test_forms_of_two_windows_wait_each_for_its_own_page(running: Running, thread: str) -> None:
+def test_pending_forms_of_two_windows_stay_with_their_pages(running: Running, thread: str) -> None:
     window = running.at_work()
     shown, contact = opened(running, window), window.get(f"{running.home}contact")
     running.lock.lock()
@@ -109,7 +107,7 @@ def test_forms_of_two_windows_wait_each_for_its_own_page(running: Running, threa
     assert running.page.draft.handle == ""
 
 
-def test_of_more_forms_than_are_kept_the_newest_wait(running: Running) -> None:
+def test_only_the_newest_pending_forms_are_kept(running: Running) -> None:
     running.at_work()
     draft = running.page.draft
     for number in range(MOST + 1):
@@ -123,7 +121,7 @@ def test_of_more_forms_than_are_kept_the_newest_wait(running: Running) -> None:
         assert draft.take(place, f"/{MOST}")
 
 
-def test_the_page_that_answers_a_form_is_shown_again_until_the_desk_is_locked(
+def test_form_result_page_can_be_reloaded_until_the_desk_locks(
     running: Running, thread: str
 ) -> None:
     """It has an address of its own, so that no browser keeps it together with the form."""
@@ -142,7 +140,7 @@ def broken(_: Workplace) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_lock_that_cannot_write_the_database_shows_nothing_of_it_any_more(
+def test_failed_database_write_at_lock_still_hides_everything(
     running: Running, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = running.at_work()
@@ -153,7 +151,7 @@ def test_a_lock_that_cannot_write_the_database_shows_nothing_of_it_any_more(
     assert 'data-page="unlock"' in window.get(found.path).html
 
 
-def test_the_desk_goes_on_locking_by_itself_after_a_lock_that_failed(
+def test_idle_lock_still_works_after_a_failed_lock(
     running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(server, "TICK", 0.01)
@@ -168,7 +166,7 @@ def test_the_desk_goes_on_locking_by_itself_after_a_lock_that_failed(
         until(lambda: not running.lock.is_open, "it did not lock", 10)
 
 
-def test_a_passphrase_that_was_proposed_is_gone_once_the_desk_is_locked(running: Running) -> None:
+def test_proposed_passphrase_is_dropped_at_lock(running: Running) -> None:
     running.at_work()
     proposed = running.page.proposed_passphrase(again=False)
     assert running.page.proposed_passphrase(again=True) == proposed
@@ -177,7 +175,7 @@ def test_a_passphrase_that_was_proposed_is_gone_once_the_desk_is_locked(running:
 
 
 @pytest.mark.parametrize("moment", ["after it", "during it"])
-def test_a_failed_fetch_keeps_nothing_of_a_locked_desk(
+def test_failed_fetch_keeps_nothing_of_a_locked_desk(
     running: Running, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     monkeypatch.setattr(desk_lock, "PATIENCE", 0.1)

@@ -47,7 +47,7 @@ def look(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
-def test_every_page_fits_and_axe_finds_nothing(
+def test_every_page_fits_and_passes_axe(
     running: Running,
     peer: Peer,
     chromium: Browser,
@@ -100,7 +100,7 @@ def test_every_page_fits_and_axe_finds_nothing(
     page.context.close()
 
 
-def test_an_answer_is_written_by_keyboard_alone(
+def test_answer_can_be_written_by_keyboard_alone(
     running: Running, page: Page, reporter: Reporter, thread: str
 ) -> None:
     enter(running, page)
@@ -125,7 +125,7 @@ def reach(page: Page, selector: str) -> None:
     raise AssertionError(f"Tab does not lead to {selector}")
 
 
-def test_a_window_left_alone_shows_the_passphrase_once_the_desk_is_locked(
+def test_idle_window_shows_the_passphrase_once_the_desk_is_locked(
     running: Running, page: Page, thread: str
 ) -> None:
     enter(running, page)
@@ -137,7 +137,7 @@ def test_a_window_left_alone_shows_the_passphrase_once_the_desk_is_locked(
     assert "chef" not in page.content()
 
 
-def test_nothing_is_requested_from_another_host(running: Running, page: Page, thread: str) -> None:
+def test_no_other_host_is_contacted(running: Running, page: Page, thread: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     complaints: list[str] = []
@@ -150,7 +150,7 @@ def test_nothing_is_requested_from_another_host(running: Running, page: Page, th
     assert [one for one in complaints if "Content Security Policy" in one] == []
 
 
-def test_once_the_program_has_ended_nothing_of_a_conversation_stays_on_the_screen(
+def test_conversation_disappears_from_screen_when_the_program_ends(
     running: Running, page: Page, reporter: Reporter, thread: str
 ) -> None:
     """But what was being typed: it was not kept anywhere."""

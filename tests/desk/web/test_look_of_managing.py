@@ -79,7 +79,7 @@ def check(page: Page) -> None:
 @pytest.mark.parametrize(
     ("language", "scheme"), [pytest.param(*LOOKS[0], marks=pytest.mark.long), LOOKS[1]]
 )
-def test_every_page_is_complete_readable_and_large_enough_to_touch(
+def test_every_page_is_complete_readable_and_has_large_touch_targets(
     running: Running, chromium: Browser, peer: Peer, tmp_path: Path, language: str, scheme: str
 ) -> None:
     page = enter(running, chromium, scheme, tmp_path)
@@ -122,7 +122,7 @@ def test_every_page_is_complete_readable_and_large_enough_to_touch(
     page.context.close()
 
 
-def test_the_first_run_goes_by_keyboard_alone(
+def test_first_run_works_by_keyboard_alone(
     running: Running, chromium: Browser, peer: Peer, tmp_path: Path
 ) -> None:
     page = enter(running, chromium, "light", tmp_path)

@@ -25,9 +25,9 @@ __all__ = ["chromium"]
 
 CALL, WEEK = 40, 25 * 60  # seconds
 BOUNDS = {
-    "test_a_call_with_a_new_case_takes_nine_clicks": CALL,
-    "test_a_call_goes_by_keyboard_alone_in_thirty_keys": CALL,
-    "test_a_week_for_25_employers_goes_in_by_mouse_within_25_minutes": WEEK,
+    "test_call_with_a_new_case_takes_nine_clicks": CALL,
+    "test_call_takes_thirty_keystrokes_by_keyboard_alone": CALL,
+    "test_week_of_25_employers_is_recorded_by_mouse_within_25_minutes": WEEK,
 }
 
 
@@ -54,7 +54,7 @@ def presses(
             print(f"\n{table}")  # noqa: T201 - for people
 
 
-def test_a_call_with_a_new_case_takes_nine_clicks(presses: Presses) -> None:
+def test_call_with_a_new_case_takes_nine_clicks(presses: Presses) -> None:
     presses.click(".ways a[href$=contact]")
     presses.until("[data-page=contact]")
     for choice in ("minutes][value='45'", "how][value=telephone", "channel][value=telephone",
@@ -67,7 +67,7 @@ def test_a_call_with_a_new_case_takes_nine_clicks(presses: Presses) -> None:
     assert presses.by_hand <= CALL
 
 
-def test_a_call_goes_by_keyboard_alone_in_thirty_keys(presses: Presses) -> None:
+def test_call_takes_thirty_keystrokes_by_keyboard_alone(presses: Presses) -> None:
     presses.tab_to(".ways a[href$=contact]")
     presses.press("Enter")
     presses.until("[data-page=contact]")
@@ -93,7 +93,7 @@ def conversations(office: Office, peer: Peer) -> None:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("conversations")
-def test_a_week_for_25_employers_goes_in_by_mouse_within_25_minutes(
+def test_week_of_25_employers_is_recorded_by_mouse_within_25_minutes(
     running: Running, presses: Presses
 ) -> None:
     """20 calls, 5 conversations, 3 trainings and 4 talks with managers."""

@@ -104,7 +104,7 @@ def kept(running: Running) -> dict[str, Any]:
     return found
 
 
-def test_opening_any_page_changes_nothing_at_the_desk(running: Running, window: Window) -> None:
+def test_opening_any_page_changes_nothing(running: Running, window: Window) -> None:
     looked = addresses(running)
     before = kept(running)
     for endpoint, paths in looked.items():
@@ -118,9 +118,7 @@ def test_opening_any_page_changes_nothing_at_the_desk(running: Running, window: 
         before = after
 
 
-def test_the_button_that_saves_a_card_issues_the_one_that_is_due(
-    running: Running, window: Window
-) -> None:
+def test_saving_a_card_issues_the_one_that_is_due(running: Running, window: Window) -> None:
     listed = window.get(f"{running.home}cards")
     pages = [window.get(link) for link in listed.links if "/cards/site/" in link]
     (page,) = [one for one in pages if "Bakkerij" in one.text]

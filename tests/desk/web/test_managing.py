@@ -35,14 +35,14 @@ PAGES = ("settings/all", "cards", "cards/new", "away", "posters", "backups", "se
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_locked_desk_shows_none_of_these_pages(running: Running, path: str) -> None:
+def test_locked_desk_shows_none_of_these_pages(running: Running, path: str) -> None:
     window = running.window()
     assert 'data-page="unlock"' in window.get(running.home + path).html
 
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_every_page_is_there_in_both_languages(
+def test_every_page_exists_in_both_languages(
     running: Running, window: Window, path: str, language: str
 ) -> None:
     running.page.language = language
@@ -55,7 +55,7 @@ def test_every_page_is_there_in_both_languages(
 # cards
 
 
-def test_the_groups_of_each_employer_are_listed_and_shown_large(
+def test_each_employers_fingerprint_is_listed_and_shown_large(
     running: Running, window: Window, office: Office
 ) -> None:
     with running.lock.use() as place:
@@ -66,7 +66,7 @@ def test_the_groups_of_each_employer_are_listed_and_shown_large(
     assert site.site not in page.html, "no address or page holds the site's id"
 
 
-def test_a_changed_card_is_published_by_the_next_fetch(
+def test_changed_card_is_published_by_the_next_fetch(
     running: Running, window: Window, peer: Peer
 ) -> None:
     page = card_page(running, window)
@@ -77,9 +77,7 @@ def test_a_changed_card_is_published_by_the_next_fetch(
     assert (shown.name, shown.languages) == ("Els Visser", ("nl", "en"))
 
 
-def test_a_card_that_cannot_be_made_is_refused_and_nothing_is_changed(
-    running: Running, window: Window
-) -> None:
+def test_invalid_card_is_refused_and_changes_nothing(running: Running, window: Window) -> None:
     page = card_page(running, window)
     answer = window.submit(page, page.form_with("scope"), name="")
     assert (answer.status, 'role="alert"' in answer.html) == (422, True)
@@ -87,7 +85,7 @@ def test_a_card_that_cannot_be_made_is_refused_and_nothing_is_changed(
         assert place.one().state.profile.name == "Els de Vries"
 
 
-def test_a_register_number_and_a_sentence_reach_the_site_as_typed(
+def test_register_number_and_sentence_reach_the_site_as_typed(
     running: Running, window: Window, peer: Peer
 ) -> None:
     page = card_page(running, window)
@@ -105,7 +103,7 @@ def test_a_register_number_and_a_sentence_reach_the_site_as_typed(
 @pytest.mark.parametrize(
     ("field", "most"), [("register_number", 50), ("sentence_nl", 200), ("sentence_en", 200)]
 )
-def test_what_is_too_long_for_a_card_is_refused_and_stays_in_its_field(
+def test_overlong_card_text_is_refused_and_stays_in_its_field(
     running: Running, window: Window, field: str, most: int
 ) -> None:
     page = card_page(running, window)
@@ -118,9 +116,7 @@ def test_what_is_too_long_for_a_card_is_refused_and_stays_in_its_field(
         assert place.one().state.profile.name == "Els de Vries"
 
 
-def test_the_page_keeps_a_language_that_it_has_no_field_for(
-    running: Running, window: Window
-) -> None:
+def test_page_keeps_a_language_it_has_no_field_for(running: Running, window: Window) -> None:
     said = {"pl": "Mo\u017cesz zapyta\u0107."}
     with running.lock.use() as place:
         sites.card(place, change=lambda old: replace(old, languages=("nl", "pl"), sentence=said))
@@ -132,7 +128,7 @@ def test_the_page_keeps_a_language_that_it_has_no_field_for(
     assert profile.sentence == said
 
 
-def test_a_further_employer_is_added_and_its_card_can_be_saved(
+def test_employer_can_be_added_and_its_card_saved(
     running: Running, window: Window, clock: object
 ) -> None:
     other = Peer(running.office.clock)
@@ -145,7 +141,7 @@ def test_a_further_employer_is_added_and_its_card_can_be_saved(
     assert window.press(asked, "new", invitation=invitation, proxy="").status == 422
 
 
-def test_the_cards_of_all_employers_are_saved_at_once_in_the_order_of_the_groups(
+def test_cards_of_all_employers_are_saved_together_in_fingerprint_order(
     running: Running, window: Window
 ) -> None:
     assert "Bewaar alle kaarten" not in window.get(f"{running.home}cards").text
@@ -162,9 +158,7 @@ def test_the_cards_of_all_employers_are_saved_at_once_in_the_order_of_the_groups
     assert sorted(groups, key=listed.html.index) == groups
 
 
-def test_what_is_saved_has_a_name_in_the_language_of_the_page(
-    running: Running, window: Window
-) -> None:
+def test_saved_files_are_named_in_the_page_language(running: Running, window: Window) -> None:
     for language, card, sheet in (
         ("nl", "kaart.card", "herstelblad.pdf"),
         ("en", "counsellor.card", "recovery-sheet.pdf"),
@@ -189,7 +183,7 @@ def test_only_an_invitation_of_the_same_site_changes_addresses(
 # absence
 
 
-def test_an_absence_is_announced_on_the_site_and_ended(
+def test_absence_is_announced_on_the_site_and_ended(
     running: Running, window: Window, peer: Peer
 ) -> None:
     page = window.get(f"{running.home}away")
@@ -205,7 +199,7 @@ def test_an_absence_is_announced_on_the_site_and_ended(
 
 
 @pytest.mark.parametrize("until", ["", "gisteren", "2027-13-01", "2020-01-01", "1-2"])
-def test_an_impossible_day_is_refused_and_nothing_is_announced(
+def test_impossible_date_is_refused_and_nothing_announced(
     running: Running, window: Window, until: str
 ) -> None:
     answer = window.press(window.get(f"{running.home}away"), "away", until=until)
@@ -214,7 +208,7 @@ def test_an_impossible_day_is_refused_and_nothing_is_announced(
         assert place.one().state.away is None
 
 
-def test_a_day_may_be_typed_as_people_write_it(running: Running, window: Window) -> None:
+def test_common_date_formats_are_accepted(running: Running, window: Window) -> None:
     window.press(window.get(f"{running.home}away"), "away", until="14-2-2027")
     with running.lock.use() as place:
         away = place.one().state.away
@@ -222,7 +216,7 @@ def test_a_day_may_be_typed_as_people_write_it(running: Running, window: Window)
     assert away.until.isoformat() == "2027-02-14"
 
 
-def test_a_site_that_does_not_answer_is_reported_with_what_is_kept(
+def test_unreachable_site_is_reported_with_what_is_kept(
     running: Running, window: Window, peer: Peer
 ) -> None:
     peer.drop_after = 0
@@ -230,7 +224,7 @@ def test_a_site_that_does_not_answer_is_reported_with_what_is_kept(
     assert (done.status, 'class="alarm"' in done.html) == (200, True)
 
 
-def test_an_unknown_stand_in_is_reported_at_the_field_and_changes_nothing(
+def test_unknown_stand_in_is_reported_at_the_field_and_changes_nothing(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}away")
@@ -247,7 +241,7 @@ def test_an_unknown_stand_in_is_reported_at_the_field_and_changes_nothing(
 @pytest.mark.parametrize(
     ("kind", "starts"), [("poster", b"%PDF"), ("cards", b"%PDF"), ("text", b"V")]
 )
-def test_a_poster_is_handed_out_as_a_file(
+def test_poster_can_be_downloaded(
     running: Running, window: Window, kind: str, starts: bytes
 ) -> None:
     page = window.get(f"{running.home}posters")
@@ -262,7 +256,7 @@ def test_a_poster_is_handed_out_as_a_file(
 # backup
 
 
-def test_a_backup_is_made_and_tried_out(
+def test_backup_is_made_and_rehearsed(
     thread: str, running: Running, window: Window, tmp_path: Path
 ) -> None:
     page = window.get(f"{running.home}backups")
@@ -277,20 +271,18 @@ def test_a_backup_is_made_and_tried_out(
 
 
 @pytest.mark.parametrize("path", ["", "desk.age", "../desk.age", "/nowhere/desk.age"])
-def test_a_backup_goes_only_where_a_whole_path_leads(
-    running: Running, window: Window, path: str
-) -> None:
+def test_backup_requires_an_absolute_path(running: Running, window: Window, path: str) -> None:
     answer = window.press(window.get(f"{running.home}backups"), "make", path=path)
     assert (answer.status, 'role="alert"' in answer.html) == (422, True)
 
 
-def test_the_recovery_sheet_is_handed_out(running: Running, window: Window) -> None:
+def test_recovery_sheet_can_be_downloaded(running: Running, window: Window) -> None:
     sheet = window.get(f"{running.home}backups/sheet")
     assert sheet.body.startswith(b"%PDF")
     assert PASSPHRASE.encode() not in sheet.body
 
 
-def test_no_backup_and_no_other_passphrase_while_something_is_under_way(
+def test_backup_and_passphrase_change_are_refused_during_a_fetch(
     running: Running, window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fetch writes the database and the vault without holding up the pages."""
@@ -338,16 +330,14 @@ def test_settings_apply_at_once_and_after_the_next_unlock(running: Running, wind
 
 
 @pytest.mark.parametrize("minutes", ["0", "61", "x", "-1", "99999999"])
-def test_a_setting_out_of_its_range_is_refused(
-    running: Running, window: Window, minutes: str
-) -> None:
+def test_out_of_range_setting_is_refused(running: Running, window: Window, minutes: str) -> None:
     page = window.get(f"{running.home}settings")
     answer = window.submit(page, page.form_with("lock_minutes"), lock_minutes=minutes)
     assert (answer.status, 'role="alert"' in answer.html) == (422, True)
     assert running.lock.idle_minutes == 10
 
 
-def test_the_passphrase_changes_only_with_the_current_one(
+def test_passphrase_changes_only_with_the_current_one(
     running: Running, window: Window, office: Office
 ) -> None:
     page = window.get(f"{running.home}settings")
@@ -365,7 +355,7 @@ def test_the_passphrase_changes_only_with_the_current_one(
         pass
 
 
-def test_the_proxy_of_all_sites_can_be_chosen(running: Running, window: Window) -> None:
+def test_proxy_of_all_sites_can_be_chosen(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}settings")
     window.press(page, "proxy", proxy="socks5h://127.0.0.1:9050")
     with running.lock.use() as place:
@@ -382,7 +372,7 @@ def test_the_proxy_of_all_sites_can_be_chosen(running: Running, window: Window) 
 # texts
 
 
-def test_a_text_is_edited_and_restored(running: Running, window: Window) -> None:
+def test_snippet_is_edited_and_restored(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}texts/nl/listening")
     shipped = page.html.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
     own = window.press(page, "listening", text="Dag, fijn dat je schrijft.\nGroet")
@@ -396,7 +386,7 @@ def test_a_text_is_edited_and_restored(running: Running, window: Window) -> None
         assert not snippets.snippet(place, "listening", "nl").own
 
 
-def test_a_text_that_is_too_long_stays_in_the_field(running: Running, window: Window) -> None:
+def test_overlong_text_stays_in_the_field(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}texts/nl/doubt")
     answer = window.press(page, "doubt", text="woord " * 2_000)
     assert (answer.status, "woord woord" in answer.html) == (422, True)
@@ -404,7 +394,7 @@ def test_a_text_that_is_too_long_stays_in_the_field(running: Running, window: Wi
 
 
 @pytest.mark.parametrize("what", ["card", "texts", "away", "card-new"])
-def test_what_was_typed_while_the_desk_locked_is_shown_again_after_the_passphrase(
+def test_form_submitted_while_locking_is_shown_again_after_unlock(
     running: Running, window: Window, what: str
 ) -> None:
     if what == "card":

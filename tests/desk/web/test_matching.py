@@ -45,7 +45,7 @@ def written(running: Running, window: Window, office: Office, text: str) -> Answ
     return window.get(f"{running.home}t/{handle}/")
 
 
-def test_the_first_message_with_the_words_proposes_the_case_and_the_two_count_once(
+def test_matching_words_in_first_message_propose_the_case(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     page = written(running, window, office, f"Ik belde.\n{words.upper().replace(' ', ',  ')}!")
@@ -60,7 +60,7 @@ def test_the_first_message_with_the_words_proposes_the_case_and_the_two_count_on
     assert "herkenningswoorden" not in window.get(page.path).text
 
 
-def test_a_conversation_with_entries_of_its_own_stays_a_case_of_the_same_situation(
+def test_conversation_with_entries_stays_a_separate_linked_case(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     page = written(running, window, office, f"Ik belde. {words}")
@@ -74,7 +74,7 @@ def test_a_conversation_with_entries_of_its_own_stays_a_case_of_the_same_situati
     assert "herkenningswoorden" not in window.get(page.path).text
 
 
-def test_of_two_open_conversations_with_the_words_the_case_keeps_the_one_joined_first(
+def test_case_keeps_the_first_of_two_matching_conversations(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     pages = [written(running, window, office, f"{name}: {words}") for name in ("een", "twee")]
@@ -95,7 +95,7 @@ def test_of_two_open_conversations_with_the_words_the_case_keeps_the_one_joined_
     assert "herkenningswoorden" not in window.get(pages[1].path).text
 
 
-def test_the_button_pressed_twice_says_the_same_and_changes_nothing_more(
+def test_pressing_the_match_button_twice_changes_nothing_more(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     page = written(running, window, office, words)
@@ -105,7 +105,7 @@ def test_the_button_pressed_twice_says_the_same_and_changes_nothing_more(
     assert exported(running) == once
 
 
-def test_words_propose_their_case_again_once_its_conversation_was_forgotten(
+def test_matching_words_propose_their_case_again_after_its_conversation_was_forgotten(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     window.press(written(running, window, office, words), "/match/")
@@ -115,7 +115,7 @@ def test_words_propose_their_case_again_once_its_conversation_was_forgotten(
     assert "herkenningswoorden van je zaak" in written(running, window, office, words).text
 
 
-def test_one_word_alone_or_both_apart_propose_nothing(
+def test_single_or_separated_matching_words_propose_nothing(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     one, other = words.split()
@@ -126,7 +126,7 @@ def test_one_word_alone_or_both_apart_propose_nothing(
         assert "herkenningswoorden" not in page.text
 
 
-def test_words_count_as_a_turkish_keyboard_or_a_web_page_writes_them(
+def test_matching_words_are_recognised_despite_keyboard_and_web_variants(
     running: Running, window: Window, office: Office
 ) -> None:
     """With a dotless i, a soft hyphen, and a line below a word."""
@@ -135,7 +135,7 @@ def test_words_count_as_a_turkish_keyboard_or_a_web_page_writes_them(
     assert "herkenningswoorden van je zaak “B”" in page.text
 
 
-def test_words_of_another_employer_propose_nothing(
+def test_matching_words_of_another_employer_propose_nothing(
     running: Running, window: Window, office: Office
 ) -> None:
     bring_in(running, event("case", employer="Bakkerij", case="B", match_word="appel peer"))
@@ -144,7 +144,7 @@ def test_words_of_another_employer_propose_nothing(
     assert "herkenningswoorden" not in page.text
 
 
-def test_words_count_at_an_employer_that_the_register_spells_otherwise(
+def test_matching_words_work_despite_variant_employer_spelling(
     running: Running, window: Window, office: Office
 ) -> None:
     bring_in(running, event("case", employer="voorbeeld b.v.", case="K", match_word="appel peer"))
@@ -153,7 +153,7 @@ def test_words_count_at_an_employer_that_the_register_spells_otherwise(
     assert "Open het gesprek" in window.press(page, "/match/").text
 
 
-def test_words_are_given_once_and_none_where_there_is_a_conversation(
+def test_matching_words_are_issued_once_and_only_without_a_conversation(
     office: Office, thread: str, peer: Peer
 ) -> None:
     office.run("register", "import", "-", given='{"event": "case", "date": "2027-01-05",'
@@ -177,7 +177,7 @@ def kept(office: Office) -> str:
     return office.run("register", "export", "--json").stdout
 
 
-def test_a_conversation_joined_with_the_case_that_it_has_changes_nothing(
+def test_rejoining_a_conversation_with_its_own_case_changes_nothing(
     office: Office, thread: str
 ) -> None:
     brought_in(office, event="employer", recording="full")
@@ -190,9 +190,7 @@ def test_a_conversation_joined_with_the_case_that_it_has_changes_nothing(
     assert kept(office) == before
 
 
-def test_a_conversation_is_not_joined_with_a_case_of_another_employer(
-    office: Office, thread: str
-) -> None:
+def test_conversation_cannot_join_a_case_of_another_employer(office: Office, thread: str) -> None:
     brought_in(office, event="case", employer="Bakkerij", case="B")
     office.run("register", "cases")  # makes a case of the conversation
     before = kept(office)
@@ -202,7 +200,7 @@ def test_a_conversation_is_not_joined_with_a_case_of_another_employer(
 
 
 @pytest.mark.parametrize("own", [{"goal": "Rust"}, {"label": "Rooster"}, {"channel": "telephone"}])
-def test_a_case_with_anything_of_the_counsellor_in_it_does_not_give_way(
+def test_case_edited_by_the_counsellor_is_linked_instead_of_replaced(
     office: Office, thread: str, own: dict[str, str]
 ) -> None:
     brought_in(office, event="employer", recording="full")
@@ -216,9 +214,7 @@ def test_a_case_with_anything_of_the_counsellor_in_it_does_not_give_way(
 
 
 @pytest.mark.parametrize("level", ["none", "minimal", "full"])
-def test_a_case_as_it_was_made_for_its_conversation_gives_way(
-    office: Office, thread: str, level: str
-) -> None:
+def test_unedited_automatic_case_is_replaced(office: Office, thread: str, level: str) -> None:
     office.run("label", thread[:8], "Rooster")
     brought_in(office, event="employer", recording=level)
     brought_in(office, event="case", case="K")
@@ -228,7 +224,7 @@ def test_a_case_as_it_was_made_for_its_conversation_gives_way(
     assert (one["case"], one["thread"]) == ("K", thread)
 
 
-def test_a_conversation_that_a_server_made_up_is_joined_with_no_case(
+def test_forged_conversation_is_joined_with_no_case(
     office: Office, peer: Peer, thread: str
 ) -> None:
     (raw,) = peer.cards.values()
@@ -244,7 +240,7 @@ def test_a_conversation_that_a_server_made_up_is_joined_with_no_case(
     assert kept(office) == before
 
 
-def test_a_conversation_that_only_an_older_entry_of_a_case_names_is_with_that_case_already(
+def test_conversation_named_by_an_older_entry_already_belongs_to_that_case(
     office: Office, peer: Peer, thread: str
 ) -> None:
     other = Reporter(peer, office.identity)

@@ -68,20 +68,20 @@ PAGES = ("contact", "cases", "employers", "agenda", "work")
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_locked_desk_shows_none_of_these_pages(running: Running, path: str) -> None:
+def test_locked_desk_shows_none_of_these_pages(running: Running, path: str) -> None:
     assert 'data-page="unlock"' in running.window().get(running.home + path).html
 
 
 # nieuw contact
 
 
-def test_only_the_employer_and_the_day_are_needed(running: Running, window: Window) -> None:
+def test_only_employer_and_date_are_required(running: Running, window: Window) -> None:
     page = contact(running, window)
     assert f"Vastgelegd bij {EMPLOYER}, vandaag." in page.text
     assert contacts(running) == [event("contact")]
 
 
-def test_a_contact_with_a_new_case_is_recorded_and_the_case_leads_on(
+def test_contact_with_a_new_case_is_recorded_and_links_to_the_case(
     running: Running, window: Window
 ) -> None:
     page = contact(
@@ -96,7 +96,7 @@ def test_a_contact_with_a_new_case_is_recorded_and_the_case_leads_on(
     assert (kept["minutes"], kept["help"], kept["case"]) == (45, ["listening", "advice"], "2027-1")
 
 
-def test_a_case_shows_the_main_group_that_a_later_contact_gave_it(
+def test_case_shows_the_main_group_given_by_a_later_contact(
     running: Running, window: Window
 ) -> None:
     """The annual report counts it in that group, so the counsellor must see it."""
@@ -112,7 +112,7 @@ def test_a_case_shows_the_main_group_that_a_later_contact_gave_it(
 
 
 @pytest.mark.parametrize("employers", [1, 2])
-def test_the_button_of_a_case_leads_to_a_form_for_a_contact_in_that_case(
+def test_case_button_opens_a_contact_form_for_that_case(
     running: Running, window: Window, employers: int
 ) -> None:
     """As it opens, with nothing chosen by hand but the minutes."""
@@ -136,7 +136,7 @@ def test_the_button_of_a_case_leads_to_a_form_for_a_contact_in_that_case(
         ("1.250.000", 1_250_000), ("1\xa0250", 1250),
     ],
 )  # fmt: skip
-def test_a_whole_number_is_read_also_with_signs_between_thousands(typed: str, number: int) -> None:
+def test_whole_number_with_thousands_separators_is_read(typed: str, number: int) -> None:
     assert forms.number(typed) == number
 
 
@@ -144,11 +144,11 @@ def test_a_whole_number_is_read_also_with_signs_between_thousands(typed: str, nu
     "typed",
     ["7,5", "7.5", "0,250", "1.250,00", "1,250.50", "1.250 000", "12.50", "-5", "1."],
 )
-def test_a_text_that_is_no_whole_number_is_never_read_as_one(typed: str) -> None:
+def test_text_that_is_not_a_whole_number_is_never_read_as_one(typed: str) -> None:
     assert forms.number(typed) == typed
 
 
-def test_a_choice_can_be_taken_back_before_the_contact_is_recorded(
+def test_choice_can_be_cleared_before_the_contact_is_recorded(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}contact")
@@ -160,12 +160,12 @@ def test_a_choice_can_be_taken_back_before_the_contact_is_recorded(
     assert contacts(running) == [event("contact")]
 
 
-def test_the_sheet_for_a_call_is_handed_out_as_a_file(running: Running, window: Window) -> None:
+def test_call_sheet_can_be_downloaded(running: Running, window: Window) -> None:
     answer = window.press(window.get(f"{running.home}contact"), "/sheet")
     assert answer.body.startswith(b"%PDF")
 
 
-def test_a_contact_with_nothing_recorded_keeps_only_day_employer_and_minutes(
+def test_contact_with_nothing_recorded_keeps_only_date_employer_and_minutes(
     running: Running, window: Window
 ) -> None:
     contact(
@@ -176,7 +176,7 @@ def test_a_contact_with_nothing_recorded_keeps_only_day_employer_and_minutes(
     assert "Zeldzaamwoord" not in json.dumps(exported(running))
 
 
-def test_two_contacts_alike_on_one_day_are_both_counted_and_a_second_click_is_not(
+def test_identical_contacts_are_both_counted_but_a_double_click_is_not(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}contact")
@@ -201,7 +201,7 @@ def test_two_contacts_alike_on_one_day_are_both_counted_and_a_second_click_is_no
         ({"which": "new", "with_whom": "hr"}, "Hiervoor is toestemming van de melder nodig."),
     ],
 )
-def test_faults_are_reported_and_the_typed_text_stays(
+def test_faults_are_reported_and_typed_text_stays(
     running: Running, window: Window, values: dict[str, str], said: str
 ) -> None:
     bring_in(running, event("case", case="K"))
@@ -213,7 +213,7 @@ def test_faults_are_reported_and_the_typed_text_stays(
 
 
 @pytest.mark.parametrize("level", ["none", "minimal", "full"])
-def test_the_page_says_which_fields_the_employers_level_does_not_keep(
+def test_page_names_the_fields_that_the_recording_level_omits(
     running: Running, window: Window, level: str
 ) -> None:
     bring_in(running, event("employer", recording=level))
@@ -225,9 +225,7 @@ def test_the_page_says_which_fields_the_employers_level_does_not_keep(
     assert ("Niet bewaard" in page.text) == (level != "full")
 
 
-def test_a_typed_form_is_shown_again_after_the_desk_was_locked(
-    running: Running, window: Window
-) -> None:
+def test_typed_form_is_shown_again_after_unlock(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}contact")
     running.lock.lock()
     asked = window.submit(page, page.form_with("which"), notes="Bijna kwijt", help=["listening"])
@@ -241,9 +239,7 @@ def test_a_typed_form_is_shown_again_after_the_desk_was_locked(
 # zaken
 
 
-def test_open_cases_come_first_and_are_found_by_employer_and_words(
-    running: Running, window: Window
-) -> None:
+def test_open_cases_come_first_and_can_be_searched(running: Running, window: Window) -> None:
     bring_in(
         running,
         event("case", "2026-03-01", case="A", label="Rooster", phase="informal"),
@@ -264,7 +260,7 @@ def test_open_cases_come_first_and_are_found_by_employer_and_words(
     assert "Pesten" not in window.press(page, "cases", state="open").text
 
 
-def test_a_conversation_leads_to_its_case_which_takes_employer_and_day_from_it(
+def test_conversation_leads_to_its_case_with_employer_and_date(
     running: Running, thread: str, window: Window
 ) -> None:
     page = opened(running, window)
@@ -277,7 +273,7 @@ def test_a_conversation_leads_to_its_case_which_takes_employer_and_day_from_it(
     ).html  # fmt: skip
 
 
-def test_a_thread_has_one_case_also_where_only_numbers_are_recorded(
+def test_thread_has_one_case_even_if_only_numbers_are_recorded(
     running: Running, thread: str, window: Window
 ) -> None:
     bring_in(running, event("employer", recording="none"))
@@ -285,9 +281,7 @@ def test_a_thread_has_one_case_also_where_only_numbers_are_recorded(
         assert "1 zaak" in window.get(f"{running.home}cases").text
 
 
-def test_the_sheet_of_a_case_is_filled_in_changed_and_emptied(
-    running: Running, window: Window
-) -> None:
+def test_case_sheet_can_be_filled_in_changed_and_cleared(running: Running, window: Window) -> None:
     bring_in(running, event("employer", recording="full"), event("case", case="K", label="Zaak"))
     page = case_page(running, window, "Zaak")
     form = window.get(next(link for link in page.links if link.endswith("/sheet")))
@@ -328,7 +322,7 @@ def step(window: Window, page: Answer, **values: str) -> Answer:
     return window.submit(page, box(page, "step"), **values)
 
 
-def test_an_oral_consent_shows_how_long_it_is_good_and_a_step_rests_on_it(
+def test_oral_consent_shows_its_validity_and_allows_a_step(
     running: Running, window: Window, agreed: Answer
 ) -> None:
     assert "Je mag dit nog 14 dagen doen." in agreed.text
@@ -349,7 +343,7 @@ def test_an_oral_consent_shows_how_long_it_is_good_and_a_step_rests_on_it(
         ({"date": "2027-01-04"}, "De toestemming is van"),
     ],
 )
-def test_a_step_that_is_wider_than_its_consent_is_refused_and_says_what_to_do(
+def test_step_wider_than_its_consent_is_refused_with_advice(
     window: Window, agreed: Answer, values: dict[str, str], said: str
 ) -> None:
     done = step(window, agreed, **values)
@@ -358,7 +352,7 @@ def test_a_step_that_is_wider_than_its_consent_is_refused_and_says_what_to_do(
     assert "Stap gedaan" not in done.text
 
 
-def test_no_step_can_rest_on_an_old_or_withdrawn_consent(
+def test_step_cannot_use_expired_or_withdrawn_consent(
     running: Running, window: Window, agreed: Answer, clock: Clock
 ) -> None:
     clock.to("2027-01-20")
@@ -370,7 +364,7 @@ def test_no_step_can_rest_on_an_old_or_withdrawn_consent(
     assert "ingetrokken. Zet de stap niet." in step(window, again).text
 
 
-def test_an_exception_needs_a_yes_to_every_question(
+def test_exception_requires_yes_to_every_question(
     running: Running, window: Window, agreed: Answer
 ) -> None:
     answers = dict.fromkeys(
@@ -384,7 +378,7 @@ def test_an_exception_needs_a_yes_to_every_question(
     assert "De uitzondering is vastgelegd." in done.text
 
 
-def test_what_was_done_can_be_told_to_the_reporter_in_a_text_that_is_not_sent_yet(
+def test_completed_step_produces_an_unsent_draft_to_the_reporter(
     running: Running, thread: str, window: Window, reporter: Reporter
 ) -> None:
     page = opened(running, window)
@@ -403,7 +397,7 @@ def test_what_was_done_can_be_told_to_the_reporter_in_a_text_that_is_not_sent_ye
 # hoe een zaak eindigt
 
 
-def test_a_case_is_closed_reopened_and_destroyed_after_one_last_look(
+def test_case_is_closed_reopened_and_destroyed_after_confirmation(
     running: Running, window: Window
 ) -> None:
     bring_in(running, event("case", case="K", label="Zeldzaam"), event("contact", case="K"))
@@ -446,9 +440,7 @@ def entry_of(window: Window, page: Answer) -> Answer:
     return window.get(next(link for link in page.links if "/entry/" in link))
 
 
-def test_a_corrected_entry_leaves_nothing_of_the_wrong_one(
-    running: Running, window: Window
-) -> None:
+def test_corrected_entry_leaves_nothing_of_the_wrong_one(running: Running, window: Window) -> None:
     bring_in(
         running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
         event("contact", case="K", minutes=450, notes="Verkeerdwoord"),
@@ -464,7 +456,7 @@ def test_a_corrected_entry_leaves_nothing_of_the_wrong_one(
     assert not thief.knows("Verkeerdwoord")  # in no page of the file either
 
 
-def test_an_entry_is_removed_unless_something_rests_on_it(
+def test_entry_is_removed_unless_another_depends_on_it(
     running: Running, window: Window, agreed: Answer
 ) -> None:
     done = step(window, agreed)
@@ -478,7 +470,7 @@ def test_an_entry_is_removed_unless_something_rests_on_it(
     assert "Stap gedaan" not in gone.text
 
 
-def test_an_answer_that_the_reporter_signed_is_shown_and_not_changed_or_removed(
+def test_signed_answer_is_shown_and_cannot_be_changed_or_removed(
     running: Running, window: Window
 ) -> None:
     oral = event("consent", case="K", consent="a", step="Praten", scope="Rooster", answer="no")
@@ -518,9 +510,7 @@ def test_removed_entries_are_in_no_page_of_the_file(running: Running, window: Wi
     assert not thief.knows("Verkeerdwoord")
 
 
-def test_an_entry_of_a_year_whose_report_was_issued_is_shown_and_not_changed(
-    running: Running, window: Window
-) -> None:
+def test_entry_of_a_reported_year_is_read_only(running: Running, window: Window) -> None:
     bring_in(
         running, event("case", "2026-03-01", case="K", label="Zaak"),
         event("contact", "2026-03-01", case="K", minutes=10),
@@ -535,7 +525,7 @@ def test_an_entry_of_a_year_whose_report_was_issued_is_shown_and_not_changed(
     assert contacts(running) == [event("contact", "2026-03-01", case="K", minutes=10)]
 
 
-def test_a_contact_typed_twice_on_the_command_line_is_counted_twice(office: Office) -> None:
+def test_contact_entered_twice_on_the_command_line_is_counted_twice(office: Office) -> None:
     for _ in range(2):
         office.run("register", "contact", EMPLOYER, "--minutes", "9", "--record-nothing")
     with office.open() as place:
@@ -553,7 +543,7 @@ def employer_page(running: Running, window: Window, name: str = EMPLOYER) -> Ans
     raise AssertionError(f"no employer is called {name}")
 
 
-def test_an_employer_without_a_site_is_added_once(running: Running, window: Window) -> None:
+def test_employer_without_a_site_is_added_once(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}employers")
     added = window.press(page, "employers", employer=" Bakker  Jansen ")
     assert "<h1>Bakker Jansen</h1>" in added.html
@@ -563,9 +553,7 @@ def test_an_employer_without_a_site_is_added_once(running: Running, window: Wind
     assert "Werkgever: vul dit in." in window.press(page, "employers", employer=" ").text
 
 
-def test_the_sheet_of_an_employer_is_filled_in_and_decides_what_is_recorded(
-    running: Running, window: Window
-) -> None:
+def test_employer_sheet_decides_what_is_recorded(running: Running, window: Window) -> None:
     page = employer_page(running, window)
     done = window.submit(
         page, box(page, "employer"), headcount="1.200", recording="full", scope="both",
@@ -596,9 +584,7 @@ def test_form_price_and_headcount_are_fixed_for_the_term(running: Running, windo
     assert "dit ligt vast tot en met 31 december 2028" in other.text
 
 
-def test_hours_are_counted_by_kind_against_what_was_agreed(
-    running: Running, window: Window
-) -> None:
+def test_hours_are_counted_by_kind_against_the_agreement(running: Running, window: Window) -> None:
     bring_in(
         running,
         event("agreement", "2027-01-01", hours=60),
@@ -611,9 +597,7 @@ def test_hours_are_counted_by_kind_against_what_was_agreed(
     assert "reizen 0,8 uur" in page.text
 
 
-def test_the_checklist_is_answered_and_keeps_only_what_changed(
-    running: Running, window: Window
-) -> None:
+def test_checklist_saves_only_changed_answers(running: Running, window: Window) -> None:
     page = employer_page(running, window)
     done = window.submit(page, box(page, "checklist"), poster="yes", onboarding="no")
     assert "De antwoorden zijn bewaard." in done.text
@@ -625,7 +609,7 @@ def test_the_checklist_is_answered_and_keeps_only_what_changed(
 # op de kalender
 
 
-def test_today_shows_what_is_late_first_and_the_calendar_three_months(
+def test_today_lists_overdue_items_first_and_calendar_covers_three_months(
     running: Running, window: Window
 ) -> None:
     close = {"outcome": "referred", "destroy_on": "2029-01-01"}
@@ -651,7 +635,7 @@ def test_today_shows_what_is_late_first_and_the_calendar_three_months(
 # ander werk
 
 
-def test_advice_a_training_and_a_certificate_are_recorded_apart_from_cases(
+def test_advice_training_and_certificate_are_recorded_apart_from_cases(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}work")
@@ -672,7 +656,7 @@ def test_advice_a_training_and_a_certificate_are_recorded_apart_from_cases(
     ("what", "values"),
     [("consent", {"step": "Bijna kwijt"}), ("close", {"outcome": "referred"})],
 )
-def test_a_form_of_a_case_is_there_again_after_the_desk_was_locked(
+def test_case_form_is_restored_after_unlock(
     running: Running, window: Window, what: str, values: dict[str, str]
 ) -> None:
     bring_in(running, event("case", case="K", label="Zaak"))
@@ -685,7 +669,7 @@ def test_a_form_of_a_case_is_there_again_after_the_desk_was_locked(
     assert set(values.items()) <= set(fields)
 
 
-def test_a_contact_without_a_case_is_found_at_its_employer_and_corrected(
+def test_contact_without_a_case_is_found_at_its_employer_and_corrected(
     running: Running, window: Window
 ) -> None:
     contact(running, window, minutes="15", record_nothing="1")
@@ -694,7 +678,7 @@ def test_a_contact_without_a_case_is_found_at_its_employer_and_corrected(
     assert contacts(running) == [event("contact", minutes=20, record_nothing=True)]
 
 
-def test_an_agreement_is_corrected_until_a_report_of_its_term_was_issued(
+def test_agreement_can_be_corrected_until_a_report_of_its_term_is_issued(
     running: Running, window: Window
 ) -> None:
     bring_in(running, event("agreement", "2026-01-01", form="B", headcount=320, price=4800))
@@ -710,7 +694,7 @@ def test_an_agreement_is_corrected_until_a_report_of_its_term_was_issued(
     assert "De verbetering is bewaard." in ended.text
 
 
-def test_an_agreement_under_which_counts_were_given_away_stays(
+def test_agreement_is_fixed_once_counts_were_exported_under_it(
     running: Running, window: Window
 ) -> None:
     bring_in(
@@ -723,9 +707,7 @@ def test_an_agreement_under_which_counts_were_given_away_stays(
         assert "aantallen van 2026 uitgewisseld met De ander" in refused.text
 
 
-def test_the_group_of_an_employer_stays_once_it_had_a_report(
-    running: Running, window: Window
-) -> None:
+def test_employers_group_is_fixed_once_it_has_a_report(running: Running, window: Window) -> None:
     bring_in(
         running, event("employer", "2026-01-01", group="Concern"),
         event("freeze", first_year=2026, last_year=2026) | {"employer": "Concern"},
@@ -794,7 +776,7 @@ def form_of(running: Running, window: Window, name: str) -> tuple[Answer, Form]:
         ("employers", "employer", SHORT),
     ],
 )  # fmt: skip
-def test_on_a_full_disk_what_was_typed_stays_and_the_button_works_again(
+def test_full_disk_keeps_typed_text_and_the_button_works_again(
     running: Running, window: Window, name: str, field: str, typed: str
 ) -> None:
     bring_in(

@@ -50,7 +50,7 @@ def hanging(office: Office, thread: str) -> Iterator[tuple[Running, threading.Ev
         running.close()
 
 
-def test_pages_are_read_and_the_progress_is_told_by_name(
+def test_pages_stay_readable_during_a_fetch_and_progress_names_sites(
     hanging: tuple[Running, threading.Event],
 ) -> None:
     running, go = hanging
@@ -68,7 +68,7 @@ def test_pages_are_read_and_the_progress_is_told_by_name(
     assert "Er is niets nieuws." in window.get(f"{running.home}fetch").text
 
 
-def test_an_answer_to_a_site_that_hangs_is_refused_with_its_text(
+def test_answer_to_a_hanging_site_is_refused_with_its_text(
     hanging: tuple[Running, threading.Event], reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, go = hanging
@@ -86,7 +86,7 @@ def test_an_answer_to_a_site_that_hangs_is_refused_with_its_text(
     assert reporter.texts()[-1] == "Een lange brief."
 
 
-def test_locked_during_a_fetch_nothing_is_shown_and_the_desk_is_free_after_it(
+def test_locking_during_a_fetch_hides_everything_and_then_frees_the_desk(
     hanging: tuple[Running, threading.Event], office: Office
 ) -> None:
     running, go = hanging
@@ -101,7 +101,7 @@ def test_locked_during_a_fetch_nothing_is_shown_and_the_desk_is_free_after_it(
     office.run("list")
 
 
-def test_a_site_stays_away_for_a_message_when_an_earlier_fetch_ends(
+def test_site_stays_reserved_for_a_message_when_an_earlier_fetch_ends(
     office: Office, thread: str
 ) -> None:
     lock = DeskLock(office.folder, office.machine)
@@ -128,7 +128,7 @@ def test_a_site_stays_away_for_a_message_when_an_earlier_fetch_ends(
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_a_locked_and_reopened_desk_refuses_requests_that_waited(
+def test_reopened_desk_refuses_requests_that_waited_through_the_lock(
     office: Office, every: bool
 ) -> None:
     lock = DeskLock(office.folder, office.machine, Seconds())
@@ -164,7 +164,7 @@ def test_a_locked_and_reopened_desk_refuses_requests_that_waited(
     assert refused.is_set()
 
 
-def test_what_is_sent_to_a_locked_desk_waits_in_the_form_for_the_passphrase(
+def test_form_sent_to_a_locked_desk_waits_for_the_passphrase(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -180,7 +180,7 @@ def test_what_is_sent_to_a_locked_desk_waits_in_the_form_for_the_passphrase(
     assert reporter.texts() == ["Het gaat over mijn chef."]
 
 
-def test_a_lock_while_a_message_hangs_keeps_the_text_when_it_does_not_come_through(
+def test_text_of_a_hanging_message_is_kept_if_sending_fails_after_a_lock(
     hanging: tuple[Running, threading.Event],
 ) -> None:
     running, go = hanging
@@ -202,7 +202,7 @@ def test_a_lock_while_a_message_hangs_keeps_the_text_when_it_does_not_come_throu
 
 
 @pytest.mark.parametrize("opened_again", [False, True])
-def test_a_card_that_waits_for_a_fetch_while_the_desk_locks_is_shown_again(
+def test_card_waiting_for_a_fetch_is_shown_again_after_a_lock(
     hanging: tuple[Running, threading.Event], monkeypatch: pytest.MonkeyPatch, opened_again: bool
 ) -> None:
     running, go = hanging
@@ -241,7 +241,7 @@ def test_a_card_that_waits_for_a_fetch_while_the_desk_locks_is_shown_again(
     assert "Iets heel anders." in shown.html
 
 
-def test_what_a_form_did_at_an_employer_is_not_shown_once_the_desk_is_locked(
+def test_form_result_is_not_shown_once_the_desk_is_locked(
     hanging: tuple[Running, threading.Event],
 ) -> None:
     running, go = hanging
@@ -300,7 +300,7 @@ def sending(office: Office) -> Iterator[Sending]:
         made.close()
 
 
-def test_a_second_press_while_the_first_waits_to_unlock_finds_the_desk_open(
+def test_concurrent_unlock_finds_the_desk_open(
     sending: Sending,
 ) -> None:
     sending.lock.lock()
@@ -322,7 +322,7 @@ def test_a_second_press_while_the_first_waits_to_unlock_finds_the_desk_open(
     assert sending.lock.is_open
 
 
-def test_a_computer_that_slept_in_the_grace_of_a_lock_breaks_off_what_goes_on(
+def test_computer_sleep_during_lock_grace_aborts_running_work(
     sending: Sending,
 ) -> None:
     def pass_by(seconds: float) -> bool:
@@ -336,7 +336,7 @@ def test_a_computer_that_slept_in_the_grace_of_a_lock_breaks_off_what_goes_on(
     assert sending.broken_off.is_set()
 
 
-def test_the_end_of_the_program_breaks_off_what_goes_on(sending: Sending, office: Office) -> None:
+def test_program_end_aborts_running_work(sending: Sending, office: Office) -> None:
     sending.go.set()
     sending.lock.end()
     assert sending.broken_off.is_set()

@@ -66,7 +66,7 @@ def resident(pid: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_program_that_knows_the_port_alone_fills_no_memory_and_the_window_goes_on(
+def test_program_knowing_only_the_port_cannot_fill_memory(
     started: Started,
 ) -> None:
     window, home = started.window()
@@ -88,7 +88,7 @@ def test_a_program_that_knows_the_port_alone_fills_no_memory_and_the_window_goes
     assert resident(started.process.pid) - before < 24 * MIB
 
 
-def test_a_body_without_the_cookie_is_not_read(running: Running) -> None:
+def test_body_without_the_cookie_is_not_read(running: Running) -> None:
     with socket.create_connection(("127.0.0.1", running.gate.port)) as stranger:
         stranger.settimeout(20)
         stranger.sendall(
@@ -99,7 +99,7 @@ def test_a_body_without_the_cookie_is_not_read(running: Running) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="select() there has no such bound")
-def test_a_window_is_answered_where_more_than_a_thousand_files_are_open(running: Running) -> None:
+def test_window_is_answered_with_more_than_a_thousand_open_files(running: Running) -> None:
     assert sys.platform != "win32"
     import resource  # Windows has none
 
@@ -116,7 +116,7 @@ def test_a_window_is_answered_where_more_than_a_thousand_files_are_open(running:
         resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
 
 
-def test_strangers_replace_strangers_and_never_the_window(running: Running) -> None:
+def test_unauthenticated_connections_never_displace_the_window(running: Running) -> None:
     window = running.window()
     window.get(running.home)
     held = [

@@ -18,7 +18,7 @@ def opened(running: Running, window: Window) -> Page:
     return window.get(found[1])
 
 
-def test_the_report_is_read_with_its_answers_in_dutch(running: Running, thread: str) -> None:
+def test_report_is_shown_with_its_answers_in_dutch(running: Running, thread: str) -> None:
     page = opened(running, running.at_work())
     assert 'data-page="thread"' in page.html
     assert "Het gaat over mijn chef." in page.text
@@ -28,7 +28,7 @@ def test_the_report_is_read_with_its_answers_in_dutch(running: Running, thread: 
     assert thread[:8] not in page.html
 
 
-def test_a_report_from_pages_in_another_language_says_so_and_can_be_answered(
+def test_report_from_pages_in_another_language_is_marked_and_can_be_answered(
     running: Running, office: Office, peer: Peer
 ) -> None:
     """Snippets and the answer are then in the counsellor's own first language."""
@@ -44,7 +44,7 @@ def test_a_report_from_pages_in_another_language_says_so_and_can_be_answered(
     assert reporter.texts()[-1] == "Dank je wel."
 
 
-def test_a_message_that_was_shown_is_not_new_any_more(running: Running, thread: str) -> None:
+def test_shown_message_is_no_longer_new(running: Running, thread: str) -> None:
     window = running.at_work()
     assert "1 nieuw bericht" in window.get(running.home).text
     assert "· nieuw" in opened(running, window).text
@@ -52,7 +52,7 @@ def test_a_message_that_was_shown_is_not_new_any_more(running: Running, thread: 
     assert "· nieuw" not in opened(running, window).text
 
 
-def test_an_answer_reaches_the_reporter(running: Running, reporter: Reporter, thread: str) -> None:
+def test_answer_reaches_the_reporter(running: Running, reporter: Reporter, thread: str) -> None:
     window = running.at_work()
     answer = window.press(opened(running, window), "reply", text="Dank je wel.\nTot gauw.")
     assert 'data-page="thread"' in answer.html
@@ -61,7 +61,7 @@ def test_an_answer_reaches_the_reporter(running: Running, reporter: Reporter, th
     assert "Verstuurd." not in opened(running, window).text  # said once
 
 
-def test_a_file_is_sent_with_an_answer(running: Running, reporter: Reporter, thread: str) -> None:
+def test_file_is_sent_with_an_answer(running: Running, reporter: Reporter, thread: str) -> None:
     window = running.at_work()
     page = opened(running, window)
     body = multipart([("text", "Kijk eens."), ("snippet", "")], [("folder.txt", b"Een folder.")])
@@ -73,7 +73,7 @@ def test_a_file_is_sent_with_an_answer(running: Running, reporter: Reporter, thr
 
 
 @pytest.mark.parametrize("why", ["a snippet", "no text", "no server", "the lock"])
-def test_an_answer_that_is_shown_again_says_that_its_files_must_be_chosen_again(
+def test_redisplayed_answer_asks_to_choose_its_files_again(
     running: Running, peer: Peer, thread: str, why: str
 ) -> None:
     """No page can put them back into the form: the answer would go without them."""
@@ -97,7 +97,7 @@ def test_an_answer_that_is_shown_again_says_that_its_files_must_be_chosen_again(
     assert "Je bestanden" not in shown.text
 
 
-def test_a_snippet_is_put_into_the_text_and_not_sent(
+def test_snippet_is_inserted_into_the_text_and_not_sent(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -110,7 +110,7 @@ def test_a_snippet_is_put_into_the_text_and_not_sent(
     assert dict(added.form_to("reply").fields)["text"].startswith("Dag.\n\nDank je")
 
 
-def test_without_a_chosen_snippet_the_button_for_it_sends_nothing(
+def test_snippet_button_without_a_chosen_snippet_sends_nothing(
     running: Running, peer: Peer, thread: str
 ) -> None:
     window = running.at_work()
@@ -122,7 +122,7 @@ def test_without_a_chosen_snippet_the_button_for_it_sends_nothing(
     assert len(peer.puts) == before
 
 
-def test_an_empty_answer_is_not_sent(running: Running, peer: Peer, thread: str) -> None:
+def test_empty_answer_is_not_sent(running: Running, peer: Peer, thread: str) -> None:
     window = running.at_work()
     before = len(peer.items)
     answer = window.press(opened(running, window), "reply", text="  ")
@@ -131,7 +131,7 @@ def test_an_empty_answer_is_not_sent(running: Running, peer: Peer, thread: str) 
     assert len(peer.items) == before
 
 
-def test_the_text_stays_in_the_form_when_the_server_cannot_be_reached(
+def test_text_stays_in_the_form_when_the_server_is_unreachable(
     running: Running, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -146,7 +146,7 @@ def test_the_text_stays_in_the_form_when_the_server_cannot_be_reached(
     assert reporter.texts()[-1] == "Een lange brief <b>."
 
 
-def test_a_kept_message_is_shown_as_waiting_and_not_sent_twice(
+def test_kept_message_is_shown_as_waiting_and_not_sent_twice(
     running: Running, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -162,9 +162,7 @@ def test_a_kept_message_is_shown_as_waiting_and_not_sent_twice(
     assert reporter.texts().count("Dit wacht.") == 1
 
 
-def test_a_second_click_on_the_button_sends_nothing_more(
-    running: Running, reporter: Reporter, thread: str
-) -> None:
+def test_second_click_sends_nothing_more(running: Running, reporter: Reporter, thread: str) -> None:
     """Another text from the same page, as after the browser's own way back, is sent."""
     window = running.at_work()
     page = opened(running, window)
@@ -182,7 +180,7 @@ def test_a_second_click_on_the_button_sends_nothing_more(
     assert reporter.texts()[-2:] == ["Dank je.", "Tot morgen."]
 
 
-def test_a_question_for_consent_needs_all_three_answers(
+def test_consent_question_needs_all_three_answers(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -195,7 +193,7 @@ def test_a_question_for_consent_needs_all_three_answers(
     assert "Wat je dan wel en niet vertelt niet je naam" in sent.text
 
 
-def test_a_formal_step_is_sent_only_after_a_second_look(
+def test_formal_step_is_sent_only_after_confirmation(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -207,7 +205,7 @@ def test_a_formal_step_is_sent_only_after_a_second_look(
     assert len(reporter.thread().entries) == 2
 
 
-def test_options_are_laid_out_and_half_of_one_is_refused(
+def test_options_are_listed_and_an_incomplete_one_is_refused(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -219,7 +217,7 @@ def test_options_are_laid_out_and_half_of_one_is_refused(
     assert "Mogelijkheid 2 Praten" in sent.text
 
 
-def test_a_conversation_is_closed_and_opened_again(running: Running, thread: str) -> None:
+def test_conversation_is_closed_and_opened_again(running: Running, thread: str) -> None:
     window = running.at_work()
     closed = window.press(opened(running, window), "notice", text="Het ga je goed.")
     assert "Je hebt dit gesprek gesloten." in closed.text
@@ -227,7 +225,7 @@ def test_a_conversation_is_closed_and_opened_again(running: Running, thread: str
     assert "Je hebt dit gesprek gesloten." not in again.text
 
 
-def test_a_name_and_a_note_of_ones_own_are_kept_and_never_sent(
+def test_own_label_and_note_are_kept_and_never_sent(
     running: Running, peer: Peer, thread: str
 ) -> None:
     window = running.at_work()
@@ -240,9 +238,7 @@ def test_a_name_and_a_note_of_ones_own_are_kept_and_never_sent(
     assert peer.items == before
 
 
-def test_a_name_that_is_too_long_stays_in_the_form_with_the_note(
-    running: Running, thread: str
-) -> None:
+def test_overlong_label_stays_in_the_form_with_the_note(running: Running, thread: str) -> None:
     window = running.at_work()
     refused = window.press(opened(running, window), "own", label="x" * 101, note="Belde maandag.")
     assert refused.status == 409
@@ -250,7 +246,7 @@ def test_a_name_that_is_too_long_stays_in_the_form_with_the_note(
     assert (fields["label"], fields["note"]) == ("x" * 101, "Belde maandag.")
 
 
-def test_a_form_without_the_note_leaves_the_note_as_it_was(running: Running, thread: str) -> None:
+def test_form_without_the_note_leaves_it_unchanged(running: Running, thread: str) -> None:
     window = running.at_work()
     page = window.press(opened(running, window), "own", label="", note="Belde maandag.")
     target = page.form_to("own").action.partition("#")[0]
@@ -263,7 +259,7 @@ def test_a_form_without_the_note_leaves_the_note_as_it_was(running: Running, thr
     assert "Rooster" in shown.text
 
 
-def test_deleting_asks_for_a_last_look(running: Running, office: Office, thread: str) -> None:
+def test_deleting_asks_for_confirmation(running: Running, office: Office, thread: str) -> None:
     window = running.at_work()
     page = opened(running, window)
     look = window.get(next(link for link in page.links if link.endswith("/forget")))
@@ -275,7 +271,7 @@ def test_deleting_asks_for_a_last_look(running: Running, office: Office, thread:
     assert office.json("list") == []
 
 
-def test_somebody_elses_words_are_never_shown_as_the_reporters(
+def test_unverified_text_is_never_shown_as_the_reporters(
     running: Running, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     stranger = Reporter(peer, running.office.identity)
@@ -293,7 +289,7 @@ def test_somebody_elses_words_are_never_shown_as_the_reporters(
     assert item[:8] not in page.text
 
 
-def test_script_in_a_report_is_text(running: Running, peer: Peer, office: Office) -> None:
+def test_script_in_a_report_is_shown_as_text(running: Running, peer: Peer, office: Office) -> None:
     attack = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     Reporter(peer, office.identity).report(attack)
     window = running.at_work()
@@ -303,7 +299,7 @@ def test_script_in_a_report_is_text(running: Running, peer: Peer, office: Office
     assert attack in page.text
 
 
-def test_a_colleague_who_takes_over_is_named_by_the_ten_groups_and_never_by_a_name_alone(
+def test_successor_is_identified_by_fingerprint_and_never_by_name_alone(
     running: Running, reporter: Reporter, thread: str, office: Office, peer: Peer, clock: Clock
 ) -> None:
     bas = Office(office.folder.with_name("bas"), peer, clock, "Bas de Wit").set_up()

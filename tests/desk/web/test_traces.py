@@ -208,7 +208,7 @@ def temporary() -> Iterator[Path]:
 
 @pytest.mark.parametrize("end", ["killed", "closed"])
 @pytest.mark.parametrize("name", BOTH)
-def test_no_word_of_a_conversation_is_left_on_the_disk(
+def test_no_word_of_a_conversation_is_left_on_disk(
     stamp: Path,
     name: str,
     end: str,

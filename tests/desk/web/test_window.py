@@ -35,7 +35,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @here("chromium")
 @pytest.mark.slow
-def test_the_window_opens_the_page_and_leaves_nothing(running: Running, system: Path) -> None:
+def test_window_opens_the_page_and_leaves_nothing(running: Running, system: Path) -> None:
     address = running.gate.link.address(running.url)
     with handed_over(address) as file, window.opened(file, "nl") as found:
         assert found == "own"
@@ -43,7 +43,7 @@ def test_the_window_opens_the_page_and_leaves_nothing(running: Running, system: 
     assert [*system.iterdir()] == []
 
 
-def test_only_the_user_can_read_the_file_with_the_link() -> None:
+def test_only_the_user_can_read_the_link_file() -> None:
     with handed_over("http://127.0.0.1:1/in/0123") as file:
         assert file.stat().st_mode & 0o777 == 0o600
         assert file.parent.stat().st_mode & 0o777 == 0o700
@@ -51,7 +51,7 @@ def test_only_the_user_can_read_the_file_with_the_link() -> None:
     assert not file.parent.exists()
 
 
-def test_the_command_of_the_window_holds_no_link_and_lets_no_extension_in(tmp_path: Path) -> None:
+def test_window_command_contains_no_link_and_disables_extensions(tmp_path: Path) -> None:
     for name, private in (("chromium", "--incognito"), ("msedge.exe", "--inprivate")):
         with handed_over("http://127.0.0.1:1/in/0123") as file:
             said = window.command(tmp_path / name, tmp_path / "profile", file, "nl")
@@ -62,16 +62,14 @@ def test_the_command_of_the_window_holds_no_link_and_lets_no_extension_in(tmp_pa
         assert not [one for one in said if "0123" in one]
 
 
-def test_without_such_a_browser_there_is_none_to_find() -> None:
+def test_unsupported_browser_is_not_found() -> None:
     assert window.find({"PATH": "/nowhere"}) is None
     assert sys.platform == "linux"  # the folders of other systems are not tried here
 
 
 @here("chromium")
 @pytest.mark.slow
-def test_the_program_ends_its_window_with_itself(
-    office: Office, tmp_path: Path, system: Path
-) -> None:
+def test_program_closes_its_window_on_exit(office: Office, tmp_path: Path, system: Path) -> None:
     started = Started(office, tmp_path, options=("--port", "0"), home=system)
     until(lambda: children(started.process.pid), "no window was opened", 60)
     line = Path(f"/proc/{children(started.process.pid)[0]}/cmdline").read_bytes()

@@ -134,7 +134,7 @@ def _views(module: str) -> list[str]:
     return re.findall(r"^def ([a-z_]+)", (PAGE / "views" / f"{module}.py").read_text(), re.M)
 
 
-def test_both_languages_have_the_same_keys_and_every_one_has_its_text() -> None:
+def test_both_languages_have_the_same_keys_and_every_key_has_text() -> None:
     nl, en = catalogue("nl"), catalogue("en")
     assert nl.keys() == en.keys()
     for message in (*nl.values(), *en.values()):
@@ -143,7 +143,7 @@ def test_both_languages_have_the_same_keys_and_every_one_has_its_text() -> None:
         assert len(texts(message)) == (1 if isinstance(message.id, str) else 2), message.id
 
 
-def test_a_text_asks_for_the_same_values_in_both_languages_and_numbers() -> None:
+def test_placeholders_match_in_both_languages_and_plural_forms() -> None:
     nl, en = catalogue("nl"), catalogue("en")
     for key in nl:
         wanted = placeholders(texts(nl[key])[0])
@@ -151,12 +151,12 @@ def test_a_text_asks_for_the_same_values_in_both_languages_and_numbers() -> None
             assert placeholders(text) == wanted, key
 
 
-def test_every_key_that_is_used_is_there_and_every_key_that_is_there_is_used() -> None:
+def test_used_keys_and_existing_keys_are_the_same() -> None:
     assert used() == set(catalogue("nl"))
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_a_missing_key_is_an_error_and_never_a_key_on_a_page(lang: str) -> None:
+def test_missing_key_raises_an_error(lang: str) -> None:
     with pytest.raises(MissingWord):
         words(lang).say("no.such_key")
 
@@ -164,25 +164,25 @@ def test_a_missing_key_is_an_error_and_never_a_key_on_a_page(lang: str) -> None:
 @pytest.mark.parametrize(
     "word", ["item", "mailbox", "seal", "hex", "thread", "verzegel", "sleutelbos"]
 )
-def test_no_text_has_a_technical_word(word: str) -> None:
+def test_no_text_contains_a_technical_term(word: str) -> None:
     for lang in LANGUAGES:
         for key, message in catalogue(lang).items():
             for text in texts(message):
                 assert not re.search(rf"\b{word}", text, re.I), key
 
 
-def test_everything_that_a_fetch_can_tell_has_its_words_here() -> None:
+def test_every_fetch_message_has_a_translation() -> None:
     assert len(news_keys()) > 20
     assert {f"news.{key}" for key in news_keys()} <= catalogue("nl").keys()
 
 
-def test_titles_say_nothing_of_what_the_page_is_for() -> None:
+def test_titles_do_not_reveal_what_the_page_is_for() -> None:
     assert texts(catalogue("nl")["title.page"]) == ["Bericht"]
     assert texts(catalogue("en")["title.page"]) == ["Message"]
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_a_limit_is_said_in_letters_or_megabytes_never_in_bytes(lang: str) -> None:
+def test_limits_are_stated_in_letters_or_megabytes_not_bytes(lang: str) -> None:
     told = words(lang)
     large = Unfit("-", "large_file", name="foto.jpg", most=100 * 1024 * 1024)
     assert "100 MB" in sentence(told, large)

@@ -124,7 +124,7 @@ def _opens(store: SqliteStore, site: str, code: str, text: str) -> None:
     assert messages.parse(age.open_sealed(sealed, [keys.reply])).text == text
 
 
-def test_every_report_that_was_confirmed_before_it_is_in_a_backup_made_meanwhile(
+def test_every_report_confirmed_before_a_backup_is_in_it(
     box: DropBox, operator: Backups, counsellor: Counsellor, long_run: bool
 ) -> None:
     crowd = Crowd(box)
@@ -161,7 +161,7 @@ def test_every_report_that_was_confirmed_before_it_is_in_a_backup_made_meanwhile
         new.stop()
 
 
-def test_desks_meet_the_restored_server_and_lose_nothing(
+def test_desks_lose_nothing_on_a_restored_server(
     box: DropBox, operator: Backups, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     """Answers, files, a withdrawal that only the desk knows of, and a report the server lost."""
@@ -215,7 +215,7 @@ def test_desks_meet_the_restored_server_and_lose_nothing(
 
 
 @pytest.mark.long
-def test_a_withdrawal_stays_withdrawn_for_a_desk_that_never_fetched(
+def test_withdrawal_survives_a_restore_for_a_desk_that_never_fetched(
     box: DropBox, operator: Backups
 ) -> None:
     """By the list beside the backup, and by that of the old folder."""
@@ -242,7 +242,7 @@ def test_a_withdrawal_stays_withdrawn_for_a_desk_that_never_fetched(
 
 
 @needs_strace
-def test_nothing_readable_is_written_by_a_backup_or_a_restore(
+def test_backup_and_restore_write_no_plaintext(
     box: DropBox, operator: Backups, tmp_path: Path
 ) -> None:
     """No text, no code, no secret key, and no file but under the two folders."""
@@ -277,9 +277,7 @@ def test_nothing_readable_is_written_by_a_backup_or_a_restore(
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
 @needs_strace
-def test_a_backup_killed_anywhere_leaves_no_valid_file(
-    command: str, tmp_path: Path, long_run: bool
-) -> None:
+def test_killed_backup_leaves_no_valid_file(command: str, tmp_path: Path, long_run: bool) -> None:
     """And the next one is whole; nothing half is ever taken for a backup, or for a server."""
     server = AServer(tmp_path / "server")
     server.report("one")
@@ -346,7 +344,7 @@ def _broken_off(folder: Path) -> bool:
 
 
 @needs_root
-def test_a_full_disk_is_a_clear_refusal_and_the_site_goes_on(
+def test_backup_on_full_disk_is_refused_and_the_site_continues(
     box: DropBox, disk: SmallDisk, tmp_path: Path
 ) -> None:
     """Nothing is left of it, and a report is taken after it as before."""
@@ -375,7 +373,7 @@ def test_a_full_disk_is_a_clear_refusal_and_the_site_goes_on(
         box.stop()
 
 
-def test_memory_stays_bounded_however_much_there_is(tmp_path: Path, long_run: bool) -> None:
+def test_memory_is_bounded_regardless_of_data_size(tmp_path: Path, long_run: bool) -> None:
     """Peak memory with much against that with nothing, of a backup and of a restore."""
     peaks: dict[str, list[int]] = {"backup": [], "restore": []}
     for size in (0, 300 if long_run else 40):

@@ -45,7 +45,7 @@ class Off:
 
 @needs_faketime
 @pytest.mark.parametrize("days", [365, pytest.param(-365, marks=pytest.mark.long)])
-def test_a_year_off_between_two_starts(box: DropBox, days: int) -> None:
+def test_clock_jump_of_a_year_between_starts_purges_nothing(box: DropBox, days: int) -> None:
     """The log says it once, what was told opens meanwhile and after, and the upkeep goes on."""
     off = Off(box)
     story = told(box, "Dit blijft.")
@@ -62,7 +62,7 @@ def test_a_year_off_between_two_starts(box: DropBox, days: int) -> None:
 
 
 @needs_faketime
-def test_a_server_that_was_off_for_a_year_continues_after_confirmation(box: DropBox) -> None:
+def test_server_that_was_off_for_a_year_continues_after_confirmation(box: DropBox) -> None:
     """Only with the true day, said by the operator, is what is over removed."""
     off = Off(box)
     story = told(box, "Dit gaat ten slotte weg.")
@@ -80,7 +80,7 @@ def test_a_server_that_was_off_for_a_year_continues_after_confirmation(box: Drop
     Story(story.code, withdrawn=True).holds(box)
 
 
-def test_clean_stop_leaves_no_log_and_no_finer_time_than_the_day(box: DropBox) -> None:
+def test_clean_stop_leaves_no_log_and_no_time_finer_than_a_day(box: DropBox) -> None:
     story = told(box, "Niemand hoeft te zien hoe laat.")
     box.stop()
     places = [box.folder, *(path for path in box.folder.rglob("*") if path.name != "site.toml")]
@@ -99,7 +99,7 @@ def server(tmp_path: Path) -> Iterator[AServer]:
     made.store.close()
 
 
-def test_dates_written_by_a_clock_ahead_are_corrected(server: AServer) -> None:
+def test_dates_written_by_a_fast_clock_are_corrected(server: AServer) -> None:
     """Else nothing would be purged for a year after the clock was mended."""
     server.report("before")
     server.later(400)
@@ -118,7 +118,7 @@ def test_dates_written_by_a_clock_ahead_are_corrected(server: AServer) -> None:
     assert server.store.mailboxes() == []
 
 
-def test_items_dated_by_a_clock_behind_do_not_expire_too_soon(server: AServer) -> None:
+def test_items_dated_by_a_slow_clock_do_not_expire_too_soon(server: AServer) -> None:
     """A reply in that time keeps its mailbox as if the clock had been right."""
     server.later(100)
     purge.confirm(server.store, server.day)

@@ -53,7 +53,7 @@ def to_the_last_byte(box: DropBox, place: Path) -> DropBox:
 
 
 @needs_root
-def test_a_full_disk_keeps_the_text_and_allows_withdrawals(box: DropBox, disk: SmallDisk) -> None:
+def test_full_disk_keeps_the_text_and_allows_withdrawals(box: DropBox, disk: SmallDisk) -> None:
     """Nothing is confirmed that is not stored; a withdrawal, a purge and a start still work."""
     place = disk("size=96m")
     box = to_the_last_byte(box, place)
@@ -85,7 +85,7 @@ def test_a_full_disk_keeps_the_text_and_allows_withdrawals(box: DropBox, disk: S
 
 
 @needs_root
-def test_a_start_on_a_full_disk(box: DropBox, disk: SmallDisk) -> None:
+def test_server_starts_on_a_full_disk(box: DropBox, disk: SmallDisk) -> None:
     """With the room that was kept back it serves what it has."""
     place = disk("size=96m")
     box = to_the_last_byte(box, place)
@@ -101,7 +101,7 @@ def test_a_start_on_a_full_disk(box: DropBox, disk: SmallDisk) -> None:
 
 
 @needs_root
-def test_no_inodes_left(box: DropBox, disk: SmallDisk) -> None:
+def test_without_free_inodes_reports_are_stored_or_refused(box: DropBox, disk: SmallDisk) -> None:
     """A report is taken or honestly not; a withdrawal is taken; nothing is lost."""
     place = disk("size=96m,nr_inodes=64")
     box = to_the_last_byte(box, place)
@@ -127,7 +127,7 @@ def test_no_inodes_left(box: DropBox, disk: SmallDisk) -> None:
 
 
 @needs_strace
-def test_a_disk_that_turns_read_only(box: DropBox, tmp_path: Path) -> None:
+def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -> None:
     """As a kernel does it after a fault of the disk: every write is refused, reading goes on."""
     story = told(box, TEXT)
     report, more = report_form(box.browser()), write_form(box, story.code)
@@ -149,7 +149,7 @@ def test_a_disk_that_turns_read_only(box: DropBox, tmp_path: Path) -> None:
 
 
 @needs_root
-def test_a_start_on_a_read_only_disk_still_reads(box: DropBox, disk: SmallDisk) -> None:
+def test_start_on_a_read_only_disk_still_reads(box: DropBox, disk: SmallDisk) -> None:
     """What is there can be read; what cannot be kept is refused honestly."""
     place = disk("size=32m")
     story = told(box, TEXT)

@@ -172,7 +172,7 @@ class Journey:
 
 
 @needs_strace
-def test_nothing_confirmed_is_lost_wherever_a_worker_or_all_are_killed(
+def test_confirmed_data_survives_kills_of_workers_or_server(
     box: DropBox,
     counsellor: Counsellor,
     chance: random.Random,
@@ -201,9 +201,7 @@ def test_nothing_confirmed_is_lost_wherever_a_worker_or_all_are_killed(
 
 
 @needs_strace
-def test_the_watcher_holds_the_other_worker_if_one_ends_meanwhile(
-    box: DropBox, tmp_path: Path
-) -> None:
+def test_tracer_attaches_to_the_other_worker_if_one_dies(box: DropBox, tmp_path: Path) -> None:
     """As when what is injected kills a worker before strace has hold of all its threads."""
     assert box.process is not None
     box.process.send_signal(signal.SIGSTOP)  # it replaces nobody meanwhile

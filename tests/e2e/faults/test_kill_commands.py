@@ -101,7 +101,7 @@ def _made(folder: Path) -> AServer:
     return server
 
 
-def test_a_purge_killed_anywhere_is_done_by_the_next(
+def test_killed_purge_is_completed_by_the_next(
     tmp_path: Path, chance: random.Random, long_run: bool
 ) -> None:
     """What is not over stays whole; what is over is there or not, and after the next purge no
@@ -160,7 +160,7 @@ def _first_schema(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["empty", "first version, filled", "made up, filled"])
-def test_a_migration_killed_anywhere_leaves_the_old_or_the_new(
+def test_killed_migration_leaves_old_or_new_schema(
     kind: str, tmp_path: Path, chance: random.Random, long_run: bool
 ) -> None:
     """And the next start brings it to its end; nothing of what was stored changes."""
@@ -194,7 +194,7 @@ def test_a_migration_killed_anywhere_leaves_the_old_or_the_new(
         shutil.rmtree(copy)
 
 
-def test_every_column_that_holds_a_day_is_known(tmp_path: Path) -> None:
+def test_every_date_column_is_known_to_redate(tmp_path: Path) -> None:
     """What ``redate`` goes through is all there is."""
     server = _made(tmp_path / "server")
     connection = sqlite3.connect(server.folder / "klankbord.db")

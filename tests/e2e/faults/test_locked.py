@@ -16,7 +16,7 @@ def _opened(box: DropBox) -> sqlite3.Connection:
     return sqlite3.connect(box.folder / "klankbord.db", isolation_level=None, timeout=20)
 
 
-def test_a_long_read_costs_nothing_and_the_log_is_emptied_after_it(box: DropBox) -> None:
+def test_long_read_blocks_nothing_and_the_log_is_emptied_after_it(box: DropBox) -> None:
     """Reports and a withdrawal go on; the withdrawn bytes go once the reader lets go."""
     stays, goes = told(box, TEXT), told(box, TEXT)
     reader = _opened(box)
@@ -39,7 +39,9 @@ def test_a_long_read_costs_nothing_and_the_log_is_emptied_after_it(box: DropBox)
     assert faults_of(box.folder) == []
 
 
-def test_a_backup_under_way_disturbs_nobody_and_is_complete(box: DropBox, tmp_path: Path) -> None:
+def test_backup_during_traffic_disturbs_nobody_and_is_complete(
+    box: DropBox, tmp_path: Path
+) -> None:
     """As ``sqlite3 .backup`` does it, page by page, while reports come in."""
     first = told(box, TEXT)
     source, copy = _opened(box), sqlite3.connect(tmp_path / "copy.db")
@@ -61,7 +63,7 @@ def test_a_backup_under_way_disturbs_nobody_and_is_complete(box: DropBox, tmp_pa
     source.close()
 
 
-def test_a_lasting_lock_gives_a_calm_page_and_restarts_no_worker(box: DropBox) -> None:
+def test_lasting_lock_gives_an_error_page_and_restarts_no_worker(box: DropBox) -> None:
     """The text is kept, reading goes on, a worker that is killed meanwhile is replaced."""
     story = told(box, TEXT)
     holder = _opened(box)

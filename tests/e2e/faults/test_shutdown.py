@@ -71,7 +71,7 @@ def _taken(box: DropBox, connection: socket.socket) -> bool:
     return any(row[9] != "0" for row in found)
 
 
-def test_sigterm_finishes_a_report_whose_body_is_on_its_way(box: DropBox) -> None:
+def test_sigterm_completes_a_report_still_being_received(box: DropBox) -> None:
     """The rest arrives after the signal: the code page comes, it is true, and the exit is 0."""
     posted = _posted(box, TEXT)
     connection = _connected(box)
@@ -89,7 +89,7 @@ def test_sigterm_finishes_a_report_whose_body_is_on_its_way(box: DropBox) -> Non
     assert faults_of(box.folder) == []
 
 
-def test_sigterm_finishes_requests_that_wait_for_argon2id(box: DropBox) -> None:
+def test_sigterm_completes_requests_waiting_for_argon2id(box: DropBox) -> None:
     """Eight whole reports in the hands of the workers: eight true code pages, exit 0."""
     texts = [f"Nummer {n}. {TEXT}" for n in range(8)]
     posts = [_posted(box, text) for text in texts]
@@ -122,7 +122,7 @@ def test_sigterm_finishes_requests_that_wait_for_argon2id(box: DropBox) -> None:
     assert texts == []
 
 
-def test_a_desks_upload_that_a_kill_cut_off_is_swept(tmp_path: Path) -> None:
+def test_interrupted_desk_upload_is_removed_at_the_next_start(tmp_path: Path) -> None:
     """The part file is there while it comes, and gone after the next start; a new try works."""
     serving = Serving(tmp_path)
     try:

@@ -26,7 +26,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "in", tmp_path / "out"
 
 
-def test_key_texts_are_the_same_there(peer: Ask) -> None:
+def test_key_encodings_match_the_other_implementation(peer: Ask) -> None:
     for _ in range(5):
         seed = Seed.generate()
         assert peer("recipient", seed=seed.reveal()) == {"recipient": str(seed.recipient())}
@@ -36,7 +36,9 @@ def test_key_texts_are_the_same_there(peer: Ask) -> None:
 
 
 @pytest.mark.parametrize(("count", "length"), CASES)
-def test_theirs_opens_here(peer: Ask, files: tuple[Path, Path], count: int, length: int) -> None:
+def test_python_opens_files_sealed_by_javascript(
+    peer: Ask, files: tuple[Path, Path], count: int, length: int
+) -> None:
     seeds = [Seed.generate() for _ in range(count)]
     plaintext = os.urandom(length)
     files[0].write_bytes(plaintext)
@@ -53,7 +55,9 @@ def test_theirs_opens_here(peer: Ask, files: tuple[Path, Path], count: int, leng
 
 
 @pytest.mark.parametrize(("count", "length"), CASES)
-def test_ours_opens_there(peer: Ask, files: tuple[Path, Path], count: int, length: int) -> None:
+def test_javascript_opens_files_sealed_by_python(
+    peer: Ask, files: tuple[Path, Path], count: int, length: int
+) -> None:
     seeds = [Seed.generate() for _ in range(count)]
     plaintext = os.urandom(length)
     files[0].write_bytes(age.seal(plaintext, [seed.recipient() for seed in seeds]))
@@ -65,7 +69,7 @@ def test_ours_opens_there(peer: Ask, files: tuple[Path, Path], count: int, lengt
     assert "error" in peer("open", **{"from": str(files[0])}, to=str(files[1]), seed=other)
 
 
-def test_a_fault_in_ours_is_found_there(peer: Ask, files: tuple[Path, Path]) -> None:
+def test_javascript_detects_a_corrupted_python_file(peer: Ask, files: tuple[Path, Path]) -> None:
     seed = Seed.generate()
     sealed = bytearray(age.seal(bytes(70_000), [seed.recipient()]))
     sealed[-1] ^= 1
@@ -75,7 +79,9 @@ def test_a_fault_in_ours_is_found_there(peer: Ask, files: tuple[Path, Path]) -> 
 
 
 @pytest.mark.parametrize("length", [0, 1, 65_536, 65_537])
-def test_passphrase_files_both_ways(peer: Ask, files: tuple[Path, Path], length: int) -> None:
+def test_passphrase_files_open_in_both_implementations(
+    peer: Ask, files: tuple[Path, Path], length: int
+) -> None:
     plaintext = os.urandom(length)
     files[0].write_bytes(plaintext)
     there = {"from": str(files[0]), "to": str(files[1]), "passphrase": PASSPHRASE}
@@ -91,7 +97,7 @@ def test_passphrase_files_both_ways(peer: Ask, files: tuple[Path, Path], length:
     assert "error" in peer("open", **{**there, "passphrase": "x"})
 
 
-def test_passphrase_file_at_the_cost_we_write_opens_there(
+def test_passphrase_file_with_default_cost_opens_in_javascript(
     peer: Ask, files: tuple[Path, Path]
 ) -> None:
     files[0].write_bytes(age.seal_with_passphrase(b"vault", PASSPHRASE))

@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 TESTDATA = HERE.parents[1] / "vectors" / "age" / "testdata"
 
 
-def test_vectors_are_those_of_the_package(peer: Ask, tmp_path: Path) -> None:
+def test_vectors_match_those_of_the_package(peer: Ask, tmp_path: Path) -> None:
     names = peer("vectors", to=str(tmp_path))["names"]
     ours = {path.name: path for path in TESTDATA.iterdir() if not path.name.startswith(".")}
     assert set(names) == set(ours)
@@ -17,7 +17,7 @@ def test_vectors_are_those_of_the_package(peer: Ask, tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / name).read_bytes()
 
 
-def test_every_locked_package_has_a_hash_and_no_address() -> None:
+def test_every_locked_package_has_a_hash_and_no_url() -> None:
     lock = json.loads((HERE / "package-lock.json").read_text("utf-8"))
     for name, package in lock["packages"].items():
         if name:

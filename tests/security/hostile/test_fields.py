@@ -71,7 +71,7 @@ EVERY_FIELD = [(form, name) for form in FORMS for name in (*fields_of(FORMS[form
 
 
 @pytest.mark.parametrize(("form", "name"), EVERY_FIELD)
-def test_every_field_takes_or_refuses_whatever_is_in_it(room: Room, form: str, name: str) -> None:
+def test_every_field_accepts_or_refuses_any_value(room: Room, form: str, name: str) -> None:
     """Each strange value alone, twice, and beside good ones, in and out of a session."""
     values = [*strange(TYPED), *(long_words(TYPED) if name == "code" else ())]
     if name not in ("text", "remark", "code"):  # where length matters
@@ -89,7 +89,7 @@ def test_every_field_takes_or_refuses_whatever_is_in_it(room: Room, form: str, n
 
 
 @given(st.lists(st.tuples(ANY, ANY), max_size=8), st.sampled_from(sorted(FORMS)), st.booleans())
-def test_any_fields_at_all(
+def test_arbitrary_fields_cause_no_fault(
     room: Room, pairs: list[tuple[str, str]], form: str, session: bool
 ) -> None:
     room.post(form, pairs, session and form != "withdraw")
@@ -100,19 +100,19 @@ def test_any_fields_at_all(
 @example(b"=" * 500_000, "conversation")
 @example(b"text=" + b"%" * 500_000, "report")
 @example(b"text=" + b"+" * 500_000, "counsellor")
-def test_any_body_at_all(room: Room, body: bytes, form: str) -> None:
+def test_arbitrary_body_causes_no_fault(room: Room, body: bytes, form: str) -> None:
     room.ask("POST", f"/nl/{form}", OWN, body)
 
 
 @given(ELSEWHERE, st.booleans())
-def test_any_cookie_is_no_session(room: Room, value: str, named: bool) -> None:
+def test_arbitrary_cookie_is_not_a_session(room: Room, value: str, named: bool) -> None:
     cookie = f"s={value}" if named else value
     answer = room.ask("GET", "/nl/conversation", [HOST, ("Cookie", cookie)])
     assert b"Begin." not in answer.body
 
 
 @given(st.data())
-def test_a_cookie_with_anything_changed_is_no_session(room: Room, data: st.DataObject) -> None:
+def test_altered_cookie_is_not_a_session(room: Room, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(room.cookie) - 1))
     letter = data.draw(st.sampled_from("ABab09-_=+/ %"))
     changed = room.cookie[:at] + letter + room.cookie[at + 1 :]
@@ -126,7 +126,7 @@ def test_a_cookie_with_anything_changed_is_no_session(room: Room, data: st.DataO
     ),
     ELSEWHERE,
 )
-def test_any_value_of_a_header_that_the_server_reads(room: Room, name: str, value: str) -> None:
+def test_arbitrary_header_values_cause_no_fault(room: Room, name: str, value: str) -> None:
     for method, target in (("GET", "/nl/"), ("POST", "/nl/report"), ("GET", "/api/desk/mailboxes")):
         kept = [pair for pair in OWN if pair[0] != name]
         answer = room.ask(
@@ -136,7 +136,7 @@ def test_any_value_of_a_header_that_the_server_reads(room: Room, name: str, valu
 
 
 @given(ELSEWHERE, ELSEWHERE)
-def test_any_path_and_any_query(room: Room, path: str, query: str) -> None:
+def test_arbitrary_path_and_query_cause_no_fault(room: Room, path: str, query: str) -> None:
     path = urllib.parse.quote(path[:300], errors=BYTES)
     query = urllib.parse.quote(query[:300], safe="=&", errors=BYTES)
     for before in ("/", "/nl/", "/api/", "/api/desk/items/", "/static/", "/nl/conversation"):
@@ -155,7 +155,7 @@ DEEP: list[bytes] = [
 
 
 @pytest.mark.parametrize("line", DEEP, ids=range(len(DEEP)))
-def test_a_json_line_and_a_card_of_it_are_refused_in_one_way(line: bytes) -> None:
+def test_malformed_json_line_and_card_are_refused_alike(line: bytes) -> None:
     with pytest.raises(FormatError):
         from_line(line)
     for raw in (line, line + b"\n", line + b"\nAAAA\n", line + b"\n" + b"A" * 88 + b"\n"):
@@ -173,7 +173,7 @@ OBJECTS: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(OBJECTS)
-def test_any_json_is_read_as_itself_or_refused(value: Json) -> None:
+def test_arbitrary_json_is_read_as_itself_or_refused(value: Json) -> None:
     line = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     try:
         read = from_line(line.encode("utf-8", "surrogatepass"))
@@ -186,7 +186,7 @@ SEALED = message(1)
 
 
 @given(st.data())
-def test_a_sealed_file_with_anything_changed_is_read_or_refused(data: st.DataObject) -> None:
+def test_altered_sealed_file_is_read_or_refused(data: st.DataObject) -> None:
     """Cut, doubled, or with bytes put in, anywhere in its header."""
     at = data.draw(st.integers(0, 3200))
     until = at + data.draw(st.integers(0, 200))

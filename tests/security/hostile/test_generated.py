@@ -209,7 +209,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.close()
 
 
-def test_no_request_makes_a_fault_or_leaves_a_trace(
+def test_no_request_causes_a_fault_or_leaves_a_trace(
     world: World,
     long_run: bool,
     monkeypatch: pytest.MonkeyPatch,

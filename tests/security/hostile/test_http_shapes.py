@@ -138,7 +138,7 @@ def check_log(serving: Serving, begun: int = 0) -> None:
 
 
 @pytest.mark.parametrize("shape", REFUSED)
-def test_an_ambiguous_request_is_refused_and_ends_the_connection(
+def test_ambiguous_request_is_refused_and_closes_the_connection(
     serving: Serving, shape: str
 ) -> None:
     begun = serving.log.stat().st_size
@@ -179,7 +179,7 @@ def test_an_ambiguous_request_is_refused_and_ends_the_connection(
         (GET.replace(b"/nl/", b"/nl/#" + S) + b"\r\n", [200]),
     ],
 )  # fmt: skip
-def test_each_valid_request_is_answered_once(
+def test_each_valid_request_gets_one_response(
     serving: Serving, sent: bytes, wanted: list[int]
 ) -> None:
     answer = exchange(serving, sent)
@@ -188,7 +188,7 @@ def test_each_valid_request_is_answered_once(
 
 
 @pytest.mark.parametrize("length", ["900", "0000000000000000000900", "600000"])
-def test_half_a_report_is_no_report(serving: Serving, length: str) -> None:
+def test_incomplete_report_is_not_stored(serving: Serving, length: str) -> None:
     """A body that broke off is not kept as if it were whole: nobody would have its code."""
     before = serving.house.stored()
     head = FORM + f"Content-Length: {length}\r\n\r\n".encode()
@@ -197,7 +197,7 @@ def test_half_a_report_is_no_report(serving: Serving, length: str) -> None:
     assert 200 not in statuses(answer)
 
 
-def test_no_header_changes_the_address(serving: Serving) -> None:
+def test_no_header_changes_the_client_address(serving: Serving) -> None:
     """gunicorn believes whoever comes over a socket file: a proxy, and all that it passes on."""
     for target, more, wanted in (
         (b"/nl/", b"", [200]),
@@ -218,7 +218,9 @@ def test_no_header_changes_the_address(serving: Serving) -> None:
     assert S not in serving.log.read_bytes()
 
 
-def test_generated_requests_over_a_socket(tmp_path: Path, long_run: bool, serving: Serving) -> None:
+def test_generated_requests_over_a_socket_cause_no_fault(
+    tmp_path: Path, long_run: bool, serving: Serving
+) -> None:
     """As bytes, one in three with some of them cut, doubled or turned over: no fault, no trace."""
     rng = random.Random(SEED)  # noqa: S311 - to be made again
     world = World(tmp_path, serving.house, rng, serving.url)

@@ -87,7 +87,7 @@ def _thread(desk: Counsellor, first: str) -> Thread:
     ("lang", "place"), list(zip(("nl", "en", "nl", "en"), PLACES, strict=True))
 )
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__[1:])
-def test_a_refused_text_is_shown_again_and_one_post_with_the_code_sends_it(
+def test_refused_text_is_shown_again_and_one_post_with_the_code_sends_it(
     two: House, end: Callable[[House, Browser], None], place: str, lang: str
 ) -> None:
     noor, sam = two.counsellors
@@ -127,7 +127,7 @@ def test_a_refused_text_is_shown_again_and_one_post_with_the_code_sends_it(
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__[1:])
-def test_a_first_report_needs_no_session_and_survives_every_refusal(
+def test_first_report_needs_no_session_and_survives_every_refusal(
     two: House, end: Callable[[House, Browser], None]
 ) -> None:
     browser = two.browser()
@@ -140,9 +140,7 @@ def test_a_first_report_needs_no_session_and_survives_every_refusal(
     assert TEXT in [m.text for t in noor.threads().values() for m in t.genuine()]
 
 
-def test_a_real_server_that_starts_again_in_mid_writing_loses_no_word(
-    box: DropBox, tmp_path: Path
-) -> None:
+def test_server_restart_while_writing_loses_no_word(box: DropBox, tmp_path: Path) -> None:
     """Before each request that needs something of the last: processes, cookies and keys are new,
     all but the browser's page."""
     writer = PlainBrowser(box.url)

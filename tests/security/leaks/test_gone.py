@@ -126,7 +126,7 @@ def bas(box: DropBox, tmp_path: Path) -> Hostile:
 
 
 @pytest.mark.parametrize("how", ["withdrawn", "purged"])
-def test_no_64_bytes_of_what_was_removed_are_left(box: DropBox, bas: Hostile, how: str) -> None:
+def test_no_64_bytes_of_removed_data_are_left(box: DropBox, bas: Hostile, how: str) -> None:
     """Reports of all three sizes, an answer, and a file too large for the database, while the
     server runs on with everything open; another mailbox stays whole."""
     if how == "purged" and FAKETIME is None:
@@ -168,7 +168,7 @@ def test_no_64_bytes_of_what_was_removed_are_left(box: DropBox, bas: Hostile, ho
 
 
 @pytest.mark.parametrize("seed", [16, 28, 31, 37, 39, 49])  # these showed it before the cover
-def test_parting_and_joining_pages_leaves_no_copy_of_a_sealed_file(
+def test_splitting_and_merging_pages_leaves_no_copy_of_a_sealed_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """300 mailboxes come and go in an order by chance: shared pages fill, part and join.
@@ -184,7 +184,7 @@ def test_parting_and_joining_pages_leaves_no_copy_of_a_sealed_file(
     store.close()
 
 
-def test_without_overwriting_the_same_test_finds_what_was_removed(
+def test_without_secure_delete_removed_data_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _set(monkeypatch, "synchronous = OFF", "secure_delete = OFF")
@@ -238,7 +238,7 @@ def _come_and_go(folder: Path, seed: int) -> SqliteStore:
 
 
 @needs_faketime
-def test_a_desks_file_that_was_removed_is_open_nowhere(box: DropBox, bas: Hostile) -> None:
+def test_removed_desk_file_is_held_open_by_no_process(box: DropBox, bas: Hostile) -> None:
     """Fetched halfway by a desk that then goes away: after the purge nobody holds it."""
     tell_bas(box, bas, "Kort.")
     (item,) = bas.inbox()

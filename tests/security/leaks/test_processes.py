@@ -49,7 +49,7 @@ def here(box: DropBox, tmp_path: Path) -> Iterator[Path]:
     resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
-def test_cores_are_off_and_memory_is_closed_to_its_own_account(box: DropBox, here: Path) -> None:
+def test_core_dumps_are_off_and_memory_is_private(box: DropBox, here: Path) -> None:
     """In the parent and in each worker; the same question to a common process is answered."""
     own = box.processes()
     assert len(own) == 3
@@ -92,7 +92,7 @@ def _reads_memory_of(pid: int) -> str:
         pytest.param(signal.SIGQUIT, marks=pytest.mark.long),  # as the second
     ],
 )
-def test_a_worker_that_dies_in_the_middle_of_a_report_leaves_nothing(
+def test_worker_killed_during_a_report_leaves_nothing(
     box: DropBox, here: Path, how: signal.Signals
 ) -> None:
     """No core, no text, no traceback with values; the site serves on, and nothing was stored."""
@@ -116,7 +116,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_report_leaves_nothing(
     assert "Traceback" not in box.log.read_text()
 
 
-def test_a_core_would_be_seen(tmp_path: Path, core_of: Callable[[Path], bytes]) -> None:
+def test_core_dump_would_be_detected(tmp_path: Path, core_of: Callable[[Path], bytes]) -> None:
     """The same death of a process without these limits leaves its text on the disk."""
     assert b"a-text-in-memory" in core_of(tmp_path)
 

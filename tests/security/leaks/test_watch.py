@@ -22,7 +22,7 @@ LEAKY = ROOT / "tests" / "support" / "leaky.py"
 
 
 @needs_strace
-def test_a_leaking_server_is_caught_in_each_of_its_leaks(
+def test_every_leak_of_a_leaking_server_is_detected(
     tmp_path: Path, mould: tuple[Path, int]
 ) -> None:
     """Into the log, a file that is gone again, a name, a deleted file, in pieces, through memory,
@@ -86,7 +86,7 @@ def _sees(way: Journey, data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("before", range(4))
-def test_a_secret_is_known_in_every_form(before: int) -> None:
+def test_secret_is_detected_in_every_encoding(before: int) -> None:
     """Wherever in a longer text it stands, the usual encodings of the whole hold a form."""
     secret = "zeer herkenbaar"
     whole = "x" * before + secret + " y" * before

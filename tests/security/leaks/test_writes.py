@@ -14,7 +14,7 @@ pytestmark = [needs_strace, needs_faketime]  # of the journey that all tests her
 FAKETIMES = re.compile(r"(openat|link|mmap): /dev/shm/(sem\.|faketime_)")
 
 
-def test_no_write_of_the_server_holds_a_secret_except_to_its_own_reporter(journey: Journey) -> None:
+def test_server_writes_a_secret_only_to_its_own_reporter(journey: Journey) -> None:
     """From the first request to the end by a purge: text, answers, codes, keys, replies, address.
 
     Nothing else is opened for writing, and nothing is written in a way that cannot be watched.
@@ -26,7 +26,7 @@ def test_no_write_of_the_server_holds_a_secret_except_to_its_own_reporter(journe
     assert [one for one in purged if not FAKETIMES.search(one)] == []
 
 
-def test_the_watch_sees_what_is_sent_to_reporters(journey: Journey) -> None:
+def test_watcher_sees_responses_to_reporters(journey: Journey) -> None:
     """The watcher saw each text, code and reply go out: it would have seen it elsewhere too."""
     seen = set()
     for one in journey.watch.calls():
@@ -38,7 +38,7 @@ def test_the_watch_sees_what_is_sent_to_reporters(journey: Journey) -> None:
     assert "code of reporter 2" in seen
 
 
-def test_nothing_readable_was_or_is_in_a_file(journey: Journey) -> None:
+def test_no_file_ever_contains_plaintext(journey: Journey) -> None:
     """Open files, deleted ones too, command lines, environments; then all that is on the disk."""
     assert len(journey.found) > 50
     held = {data: where for where, data in journey.found}
@@ -55,7 +55,7 @@ def test_nothing_readable_was_or_is_in_a_file(journey: Journey) -> None:
         assert not any(mark in data for mark in marks), path
 
 
-def test_a_log_says_only_what_the_server_does_itself(journey: Journey) -> None:
+def test_log_contains_only_the_servers_own_events(journey: Journey) -> None:
     """Of some sixty requests there is no line: what is there is of starts, kills and the purge."""
     lines = journey.box.log.read_text().splitlines()
     assert len(lines) < 30
@@ -69,7 +69,7 @@ def test_a_log_says_only_what_the_server_does_itself(journey: Journey) -> None:
     assert [line for line in lines if not line.startswith(known)] == []
 
 
-def test_a_cookie_holds_nothing_readable(journey: Journey) -> None:
+def test_cookie_contains_nothing_readable(journey: Journey) -> None:
     """Sealed, of one length, and of two nothing alike: not the code, not a key, not a time."""
     values = [
         cookie.partition(";")[0].partition("=")[2]
@@ -89,7 +89,7 @@ def test_a_cookie_holds_nothing_readable(journey: Journey) -> None:
         assert same < len(one) // 16, "two cookies are alike"
 
 
-def test_the_limits_are_set_before_anything_is_served_and_stay(journey: Journey) -> None:
+def test_limits_are_set_before_serving_and_stay(journey: Journey) -> None:
     """Each start of the journey closes its memory once; nothing opens it again."""
     calls = journey.watch.calls()
     closed = [c for c in calls if c.name == "prctl" and "PR_SET_DUMPABLE" in c.rest]

@@ -126,7 +126,7 @@ def _filled(server: AServer) -> dict[str, bytes]:
 # the key
 
 
-def test_the_secret_half_is_printed_once_and_stays_nowhere(machine: Machine) -> None:
+def test_secret_key_is_printed_once_and_stored_nowhere(machine: Machine) -> None:
     secret = machine.key.read_text().splitlines()[-1]
     assert secret.startswith("AGE-SECRET-KEY-PQ-1")
     public = (machine.server.folder / "backup-key").read_text().strip()
@@ -140,7 +140,7 @@ def test_the_secret_half_is_printed_once_and_stays_nowhere(machine: Machine) -> 
     assert (machine.server.folder / "backup-key").read_text().strip() != public
 
 
-def test_without_a_key_there_is_no_backup(machine: Machine) -> None:
+def test_without_a_key_no_backup_is_made(machine: Machine) -> None:
     (machine.server.folder / "backup-key").unlink()
     refused = machine.types("backup")
     assert refused.exit_code == 1
@@ -151,7 +151,7 @@ def test_without_a_key_there_is_no_backup(machine: Machine) -> None:
 # there and back
 
 
-def test_a_backup_while_the_site_is_open_brings_everything_back(machine: Machine) -> None:
+def test_backup_of_a_running_site_restores_everything(machine: Machine) -> None:
     sealed = _filled(machine.server)
     before = machine.server.store.store_id()
     said = machine.does("backup")
@@ -195,7 +195,7 @@ def test_stock_tools_can_open_a_backup(machine: Machine) -> None:
     assert data.split(b"\n")[0].split(b" ")[1].decode() == ids("three")[0]
 
 
-def test_several_sites_come_back_each_under_a_new_store_id(machine: Machine) -> None:
+def test_each_restored_site_gets_a_new_store_id(machine: Machine) -> None:
     machine.does(
         *("site", "add", "bakery", "--name", "Bakker", "--origin", "https://box.example.net")
     )
@@ -216,7 +216,7 @@ def test_several_sites_come_back_each_under_a_new_store_id(machine: Machine) -> 
     assert "bakery: Bakker: 0 conversations" in said.stdout
 
 
-def test_nothing_in_names_and_times_is_finer_than_a_day(machine: Machine) -> None:
+def test_names_and_times_are_no_finer_than_a_day(machine: Machine) -> None:
     _filled(machine.server)
     machine.does("backup")
     assert machine.restore().exit_code == 0
@@ -234,7 +234,7 @@ def test_nothing_in_names_and_times_is_finer_than_a_day(machine: Machine) -> Non
     ]
 
 
-def test_a_later_backup_and_one_that_fails_leave_no_finer_time_either(
+def test_later_or_failed_backup_leaves_no_finer_time_either(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _filled(machine.server)
@@ -258,7 +258,7 @@ def test_a_later_backup_and_one_that_fails_leave_no_finer_time_either(
 # what was withdrawn
 
 
-def test_a_conversation_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
+def test_conversation_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
     """By the list beside the backups, which each later backup brings up to date."""
     for name in ("one", "two"):
         machine.server.report(name)
@@ -276,7 +276,7 @@ def test_a_conversation_withdrawn_after_the_backup_stays_withdrawn(machine: Mach
     new.close()
 
 
-def test_the_list_of_the_old_folder_removes_what_was_withdrawn_since(machine: Machine) -> None:
+def test_list_of_the_old_folder_removes_later_withdrawals(machine: Machine) -> None:
     for name in ("one", "two"):
         machine.server.report(name)
     machine.does("backup")
@@ -289,7 +289,7 @@ def test_the_list_of_the_old_folder_removes_what_was_withdrawn_since(machine: Ma
     again.close()
 
 
-def test_a_withdrawal_that_waits_for_the_desks_goes_on_waiting(machine: Machine) -> None:
+def test_withdrawal_waiting_for_desks_keeps_waiting(machine: Machine) -> None:
     machine.server.report("one")
     sealed = machine.server.withdraw("one", 2)
     machine.does("backup")
@@ -299,7 +299,7 @@ def test_a_withdrawal_that_waits_for_the_desks_goes_on_waiting(machine: Machine)
     new.close()
 
 
-def test_a_conversation_withdrawn_during_the_backup_does_not_come_back(
+def test_conversation_withdrawn_during_the_backup_does_not_come_back(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the copy of the database, before what lies beside it."""
@@ -322,7 +322,7 @@ def test_a_conversation_withdrawn_during_the_backup_does_not_come_back(
     assert not list((machine.folder / "new" / "files").iterdir())
 
 
-def test_a_missing_list_beside_the_backup_is_reported(machine: Machine) -> None:
+def test_missing_list_next_to_the_backup_is_reported(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     elsewhere = machine.folder / machine.newest.name
@@ -349,9 +349,7 @@ def test_one_backup_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
     assert sum(name.startswith("withdrawn-") for name in names) == 2
 
 
-def test_backups_are_kept_for_fewer_days_if_a_site_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_site_can_shorten_backup_retention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(tmp_path, retention=Retention(backup=3))
     monkeypatch.setattr(common, "today", lambda: machine.day)
     machine.make_key()
@@ -362,7 +360,7 @@ def test_backups_are_kept_for_fewer_days_if_a_site_says_so(
     machine.server.store.close()
 
 
-def test_a_clock_that_leapt_removes_no_backup(machine: Machine) -> None:
+def test_clock_jump_removes_no_backup(machine: Machine) -> None:
     machine.server.report("one")
     with machine.server.store.writing():
         machine.server.store.set_served(DAY)
@@ -378,7 +376,7 @@ def test_a_clock_that_leapt_removes_no_backup(machine: Machine) -> None:
     assert machine.kept == [f"klankbord-{DAY}.age", f"klankbord-{machine.day}.age"]
 
 
-def test_no_backup_outlives_the_promised_days_even_without_a_new_one(
+def test_backups_expire_on_time_even_without_a_new_one(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.does("backup")
@@ -391,14 +389,14 @@ def test_no_backup_outlives_the_promised_days_even_without_a_new_one(
     assert machine.kept == []
 
 
-def test_a_list_in_the_place_of_a_backup_is_named(machine: Machine) -> None:
+def test_list_in_place_of_a_backup_is_reported(machine: Machine) -> None:
     machine.does("backup")
     (listed,) = directory.kept(machine.place, "withdrawn")
     refused = machine.restore(file=listed.path)
     assert "a list of withdrawn mailboxes; give the klankbord-" in refused.stderr
 
 
-def test_an_old_backup_is_refused_unless_one_insists(machine: Machine) -> None:
+def test_old_backup_is_refused_unless_confirmed(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     machine.day = DAY + datetime.timedelta(31)
@@ -412,7 +410,7 @@ def test_an_old_backup_is_refused_unless_one_insists(machine: Machine) -> None:
 # faults
 
 
-def test_a_flipped_bit_anywhere_is_found_without_a_key(machine: Machine) -> None:
+def test_flipped_bit_anywhere_is_detected_without_a_key(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     assert "unchanged" in machine.does("backup", "--check")
@@ -433,7 +431,7 @@ def test_a_flipped_bit_anywhere_is_found_without_a_key(machine: Machine) -> None
     assert "it has no checksum" in machine.types("backup", "--check").stdout
 
 
-def test_a_restore_finds_a_flipped_bit_too_and_leaves_nothing(machine: Machine) -> None:
+def test_restore_detects_a_flipped_bit_and_leaves_nothing(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     whole = machine.newest.read_bytes()
@@ -450,7 +448,7 @@ def test_a_restore_finds_a_flipped_bit_too_and_leaves_nothing(machine: Machine) 
     assert machine.restore().exit_code == 0
 
 
-def test_another_key_opens_nothing_and_an_old_one_what_was_sealed_to_it(machine: Machine) -> None:
+def test_wrong_key_opens_nothing_and_an_old_key_opens_its_backups(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     old = machine.folder / "old.txt"
@@ -481,7 +479,7 @@ def test_another_key_opens_nothing_and_an_old_one_what_was_sealed_to_it(machine:
     ],
     ids=["Notepad", "PowerShell"],
 )
-def test_a_key_opens_its_backups_however_it_was_saved(
+def test_key_opens_its_backups_in_any_text_encoding(
     machine: Machine, saved: Callable[[bytes], bytes]
 ) -> None:
     """On Windows ``ssh SERVER klankbord-server backup-key > backup-key.txt`` writes UTF-16."""
@@ -492,7 +490,7 @@ def test_a_key_opens_its_backups_however_it_was_saved(
     assert done.exit_code == 0, done.output
 
 
-def test_a_folder_that_is_not_empty_is_left_alone(machine: Machine) -> None:
+def test_nonempty_folder_is_left_unchanged(machine: Machine) -> None:
     machine.does("backup")
     target = machine.folder / "new"
     target.mkdir()
@@ -507,7 +505,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(machine: Machine) -> None:
     assert target.stat().st_ino == node
 
 
-def test_a_restore_that_was_killed_is_named_and_begun_again(machine: Machine) -> None:
+def test_killed_restore_is_reported_and_started_again(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     target = machine.folder / "new"
@@ -520,7 +518,7 @@ def test_a_restore_that_was_killed_is_named_and_begun_again(machine: Machine) ->
     assert not (target / ".restoring").exists()
 
 
-def test_the_leftovers_of_a_kill_are_removed_by_the_next_backup(machine: Machine) -> None:
+def test_leftovers_of_a_kill_are_removed_by_the_next_backup(machine: Machine) -> None:
     machine.does("backup")
     for name in (f".klankbord-{DAY}-2.age.new", "klankbord-2026-01-01.age.sha256"):
         (machine.place / name).write_text("half")
@@ -535,7 +533,7 @@ def test_the_leftovers_of_a_kill_are_removed_by_the_next_backup(machine: Machine
     assert not list((machine.server.folder / "files").iterdir())
 
 
-def test_a_second_backup_at_once_is_refused(machine: Machine) -> None:
+def test_concurrent_second_backup_is_refused(machine: Machine) -> None:
     machine.place.mkdir()
     with directory.alone(machine.place, DAY):
         refused = machine.types("backup")
@@ -543,7 +541,7 @@ def test_a_second_backup_at_once_is_refused(machine: Machine) -> None:
     assert "another backup is being made" in refused.stderr
 
 
-def test_a_broken_site_keeps_no_other_from_its_backup(machine: Machine) -> None:
+def test_broken_site_does_not_block_backups_of_others(machine: Machine) -> None:
     machine.does(
         *("site", "add", "bakery", "--name", "Bakker", "--origin", "https://box.example.net")
     )
@@ -567,7 +565,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_site_with_wrong_settings_is_backed_up_and_comes_back_closed(
+def test_site_with_invalid_settings_is_backed_up_and_restored_as_closed(
     machine: Machine, how: str
 ) -> None:
     """Its database knows the id that the lists of withdrawn mailboxes go by."""
@@ -603,7 +601,7 @@ def test_site_with_wrong_settings_is_backed_up_and_comes_back_closed(
     store.close()
 
 
-def test_backup_of_an_earlier_build_with_its_last_good_settings_comes_back(
+def test_backup_of_an_earlier_build_with_last_good_settings_is_restored(
     machine: Machine,
 ) -> None:
     machine.server.report("one")
@@ -620,7 +618,7 @@ def test_backup_of_an_earlier_build_with_its_last_good_settings_comes_back(
     store.close()
 
 
-def test_damaged_items_are_named_and_the_rest_comes_back(machine: Machine) -> None:
+def test_damaged_items_are_named_and_the_rest_restored(machine: Machine) -> None:
     sealed = _filled(machine.server)
     small, _, large, _ = sealed
     with closing(sqlite3.connect(machine.server.folder / DATABASE)) as database, database:
@@ -642,7 +640,7 @@ def test_damaged_items_are_named_and_the_rest_comes_back(machine: Machine) -> No
     new.close()
 
 
-def test_a_backup_that_no_server_writes_is_refused(machine: Machine) -> None:
+def test_backup_that_no_server_writes_is_refused(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])
@@ -694,9 +692,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_a_hostile_backup_is_refused_and_leaves_nothing_here_or_elsewhere(
-    what: str, machine: Machine
-) -> None:
+def test_hostile_backup_is_refused_and_leaves_nothing(what: str, machine: Machine) -> None:
     """Whoever has the server's folder can seal one to its key: that key is public."""
     public = (machine.server.folder / "backup-key").read_text().strip()
     file = machine.folder / "klankbord-2026-03-10.age"
@@ -709,7 +705,7 @@ def test_a_hostile_backup_is_refused_and_leaves_nothing_here_or_elsewhere(
     assert set(machine.folder.rglob("*")) == before
 
 
-def test_a_restore_leaves_room_for_other_sites_on_the_disk(
+def test_restore_leaves_disk_space_for_other_sites(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.does("backup")
@@ -722,9 +718,7 @@ def test_a_restore_leaves_room_for_other_sites_on_the_disk(
 
 
 @pytest.mark.parametrize("part", [0, 1, 100, 0.3, 0.9, -1])
-def test_a_backup_that_was_cut_short_is_refused_and_leaves_nothing(
-    machine: Machine, part: float
-) -> None:
+def test_truncated_backup_is_refused_and_leaves_nothing(machine: Machine, part: float) -> None:
     machine.server.report("one")
     machine.does("backup")
     data = machine.newest.read_bytes()
@@ -734,7 +728,7 @@ def test_a_backup_that_was_cut_short_is_refused_and_leaves_nothing(
     assert not (machine.folder / "new").exists()
 
 
-def test_doctor_looks_at_the_backups(machine: Machine) -> None:
+def test_doctor_checks_the_backups(machine: Machine) -> None:
     def found() -> list[dict[str, str]]:
         listed: list[dict[str, str]] = json.loads(machine.types("doctor", "--json").stdout)
         return [one for one in listed if "backup" in one["check"]]
@@ -769,7 +763,7 @@ def test_files_made_by_root_belong_to_the_servers_account(machine: Machine) -> N
     assert {p.stat().st_uid for p in (target, *target.rglob("*"))} == {65534}
 
 
-def test_an_invalid_list_is_refused(machine: Machine) -> None:
+def test_invalid_list_is_refused(machine: Machine) -> None:
     machine.does("backup")
     wrong = machine.folder / "wrong"
     replace_whole(wrong, b"no list\n", DAY)
@@ -780,7 +774,7 @@ def test_an_invalid_list_is_refused(machine: Machine) -> None:
     assert machine.restore("--withdrawn", wrong).exit_code == 0
 
 
-def test_a_name_that_stands_twice_is_refused_by_name(machine: Machine) -> None:
+def test_duplicate_name_is_refused_by_name(machine: Machine) -> None:
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])
     plain = machine.folder / "made.tar"
     with tarfile.open(plain, "w") as archive:

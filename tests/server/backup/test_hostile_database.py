@@ -131,7 +131,7 @@ SCHEMAS = {
 
 
 @pytest.mark.parametrize("what", SCHEMAS)
-def test_a_database_with_other_tables_triggers_or_views_is_refused(
+def test_database_with_foreign_tables_triggers_or_views_is_refused(
     what: str, attacker: Attacker
 ) -> None:
     attacker.alter(SCHEMAS[what])
@@ -146,7 +146,9 @@ FORMS = {
 
 
 @pytest.mark.parametrize("what", FORMS)
-def test_a_database_whose_pages_would_keep_traces_is_refused(what: str, attacker: Attacker) -> None:
+def test_database_settings_that_keep_deleted_data_are_refused(
+    what: str, attacker: Attacker
+) -> None:
     attacker.alter(FORMS[what])
     attacker.refused("its page format is not that of a server")
 
@@ -181,13 +183,13 @@ def test_values_that_no_server_writes_are_refused(what: str, attacker: Attacker)
 
 
 @pytest.mark.parametrize("several", [True, False])
-def test_a_store_with_several_ids_or_none_is_refused(several: bool, attacker: Attacker) -> None:
+def test_store_with_several_ids_or_none_is_refused(several: bool, attacker: Attacker) -> None:
     more = "INSERT INTO store (id) VALUES (hex(zeroblob(16)))"
     attacker.alter(more if several else "DELETE FROM store")
     attacker.refused("its table store does not have exactly one row")
 
 
-def test_a_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> None:
+def test_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> None:
     attacker.alter(_again("items", "STRICT, ", ""))
     attacker.alter("UPDATE items SET n = n + 0.5")
     attacker.alter(_again("items", "WITHOUT", "STRICT, WITHOUT"))
@@ -195,9 +197,7 @@ def test_a_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> Non
 
 
 @pytest.mark.parametrize("absolute", [True, False])
-def test_a_name_that_leads_elsewhere_removes_no_file_there(
-    attacker: Attacker, absolute: bool
-) -> None:
+def test_path_traversal_name_removes_no_file_elsewhere(attacker: Attacker, absolute: bool) -> None:
     """A restore removes large files that are not intact: only its own."""
     victim = attacker.folder / "victim"
     victim.write_bytes(b"not the server's")
@@ -213,7 +213,7 @@ def test_a_name_that_leads_elsewhere_removes_no_file_there(
     assert "items.item holds a value that no server writes; use an earlier" in done.stderr
 
 
-def test_doctor_and_backup_name_what_no_restore_would_take(attacker: Attacker) -> None:
+def test_doctor_and_backup_report_what_restore_would_refuse(attacker: Attacker) -> None:
     """Else the operator would learn it on the day on which the backup is needed."""
     attacker.alter(SCHEMAS["one more view"])
     found = attacker.types("doctor", "--site", ".")
@@ -223,7 +223,7 @@ def test_doctor_and_backup_name_what_no_restore_would_take(attacker: Attacker) -
     assert "no server makes: v; a restore would refuse it; run doctor" in made.stderr
 
 
-def test_what_an_operators_analyze_left_is_restored(attacker: Attacker) -> None:
+def test_database_with_analyze_statistics_is_restored(attacker: Attacker) -> None:
     """It holds the number of rows, and the names of tables; no more than the tables do."""
     attacker.alter("ANALYZE")
     assert "no server makes" not in attacker.types("doctor", "--site", ".").stdout
@@ -232,7 +232,7 @@ def test_what_an_operators_analyze_left_is_restored(attacker: Attacker) -> None:
     assert done.exit_code == 0, done.output
 
 
-def test_statistics_with_samples_of_removed_rows_are_refused_with_what_to_do(
+def test_statistics_with_samples_of_removed_rows_are_refused_with_advice(
     attacker: Attacker,
 ) -> None:
     attacker.alter("ANALYZE")
@@ -247,7 +247,7 @@ def test_statistics_with_samples_of_removed_rows_are_refused_with_what_to_do(
     attacker.refused("it: an ANALYZE was run")
 
 
-def test_an_unaltered_folder_is_restored(attacker: Attacker) -> None:
+def test_unaltered_folder_is_restored(attacker: Attacker) -> None:
     """What the other tests alter is the reason why they are refused."""
     attacker.alter("VACUUM")
     done = attacker.restore()

@@ -98,14 +98,14 @@ def test_every_backup_is_copied_and_copying_again_succeeds(
 
 
 @pytest.mark.slow
-def test_nothing_is_removed_there(elsewhere: Elsewhere, place: Path) -> None:
+def test_nothing_is_removed_from_the_target(elsewhere: Elsewhere, place: Path) -> None:
     (elsewhere.folder / "klankbord-2026-01-01.age").write_bytes(b"older")
     elsewhere.copy(place)
     assert (elsewhere.folder / "klankbord-2026-01-01.age").read_bytes() == b"older"
 
 
 @pytest.mark.slow
-def test_the_key_can_read_run_and_remove_nothing_there(elsewhere: Elsewhere, place: Path) -> None:
+def test_upload_key_cannot_read_run_or_remove_anything(elsewhere: Elsewhere, place: Path) -> None:
     elsewhere.copy(place)
     ssh = ["ssh", "-F", "none", "-i", str(elsewhere.keys / "key"), "-p", str(elsewhere.port)]
     ssh += ["-o", f"UserKnownHostsFile={elsewhere.keys / 'known_hosts'}", "-o", "BatchMode=yes"]
@@ -122,7 +122,7 @@ def test_the_key_can_read_run_and_remove_nothing_there(elsewhere: Elsewhere, pla
 
 
 @pytest.mark.slow
-def test_another_host_key_is_refused(elsewhere: Elsewhere, place: Path) -> None:
+def test_changed_host_key_is_refused(elsewhere: Elsewhere, place: Path) -> None:
     known = elsewhere.keys / "known_hosts"
     other = (elsewhere.keys / "key.pub").read_text()
     known.write_text(f"[localhost]:{elsewhere.port} {other}")
@@ -131,7 +131,7 @@ def test_another_host_key_is_refused(elsewhere: Elsewhere, place: Path) -> None:
     assert contents(elsewhere.folder) == {}
 
 
-def test_without_a_backup_or_a_key_it_is_refused_in_words(tmp_path: Path) -> None:
+def test_missing_backup_or_key_is_refused_with_a_reason(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="key is missing"):
         offsite.copy(tmp_path, "a@b.example:c", tmp_path)
     for name in ("key", "known_hosts"):
@@ -153,5 +153,5 @@ def test_without_a_backup_or_a_key_it_is_refused_in_words(tmp_path: Path) -> Non
         ("host::module", False),
     ],
 )
-def test_a_target_is_another_machine_only_in_one_form(target: str, remote: bool) -> None:
+def test_target_must_name_another_machine(target: str, remote: bool) -> None:
     assert offsite.is_remote(target) is remote

@@ -74,7 +74,7 @@ def _unpacked(plain: Path, folder: Path, sealed: dict[str, bytes]) -> None:
     assert (folder / "site.toml").is_file()
 
 
-def test_another_age_opens_it(
+def test_stock_age_opens_the_backup(
     peer: Ask, backup: tuple[Path, dict[str, bytes]], key: Path, tmp_path: Path
 ) -> None:
     secret = key.read_text().splitlines()[-1]
@@ -84,7 +84,7 @@ def test_another_age_opens_it(
 
 
 @pytest.mark.skipif(bool(stock_age()), reason=stock_age())
-def test_the_command_of_the_guide_opens_a_backup(
+def test_guide_command_opens_a_backup(
     backup: tuple[Path, dict[str, bytes]], key: Path, tmp_path: Path
 ) -> None:
     plain = tmp_path / "plain.tar"

@@ -74,7 +74,7 @@ def ready(operator: Operator) -> Operator:
 # init and move
 
 
-def test_init_prints_the_invitation_and_nothing_else_on_stdout(operator: Operator) -> None:
+def test_init_prints_only_the_invitation_on_stdout(operator: Operator) -> None:
     done = operator.init("--origin", "http://localhost:8000", "--phone", "030 123 45 67")
     assert done.exit_code == 0
     assert done.stdout.count("\n") == 1
@@ -98,7 +98,7 @@ def test_init_never_overwrites(ready: Operator) -> None:
     assert {p: p.read_bytes() for p in ready.folder.rglob("*") if p.is_file()} == before
 
 
-def test_init_takes_an_empty_folder(operator: Operator) -> None:
+def test_init_accepts_an_empty_folder(operator: Operator) -> None:
     operator.folder.mkdir(0o755)
     node = operator.folder.stat().st_ino
     assert operator.init().exit_code == 0
@@ -108,7 +108,7 @@ def test_init_takes_an_empty_folder(operator: Operator) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_init_needs_no_more_than_its_own_folder(tmp_path: Path, operator: Operator) -> None:
+def test_init_needs_only_its_own_folder(tmp_path: Path, operator: Operator) -> None:
     operator.folder.mkdir()
     tmp_path.chmod(0o500)
     try:
@@ -122,7 +122,7 @@ def test_init_needs_no_more_than_its_own_folder(tmp_path: Path, operator: Operat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_files_made_by_root_in_a_folder_belong_to_its_owner(operator: Operator) -> None:
+def test_files_made_by_root_belong_to_the_folders_owner(operator: Operator) -> None:
     operator.folder.mkdir()
     give_away(operator.folder)
     assert in_a_process(lambda: operator.init().exit_code) == 0
@@ -138,14 +138,14 @@ def test_files_made_by_root_in_a_folder_belong_to_its_owner(operator: Operator) 
         ("init", "--name", "a\u202eb", "--origin", ORIGIN),
     ],
 )
-def test_a_failed_init_leaves_nothing(operator: Operator, arguments: tuple[str, ...]) -> None:
+def test_failed_init_leaves_nothing(operator: Operator, arguments: tuple[str, ...]) -> None:
     failed = operator.types(*arguments)
     assert failed.exit_code == 1
     assert failed.stderr.count("\n") == 1
     assert list(operator.folder.parent.iterdir()) == []
 
 
-def test_an_init_that_cannot_write_leaves_nothing(
+def test_init_without_write_permission_leaves_nothing(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -175,7 +175,7 @@ def _add(operator: Operator, file: Path, *more: str) -> Result:
     return operator.types("card", "add", file, "--fingerprint", groups, *more)
 
 
-def test_a_file_that_the_account_cannot_read_is_reported_as_such(
+def test_file_unreadable_to_the_account_is_reported_as_such(
     ready: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_several_cards_are_confirmed_one_by_one(ready: Operator) -> None:
     assert (done.exit_code, done.stdout) == (0, "bram: in use from now on.\n")
 
 
-def test_a_bad_card_among_several_is_named_before_anybody_is_asked(ready: Operator) -> None:
+def test_invalid_card_among_several_is_reported_before_confirmation(ready: Operator) -> None:
     broken = ready.folder.parent / "broken.card"
     broken.write_bytes(b"x")
     done = ready.types("card", "add", ready.card("anna"), broken, given="yes\nyes\n")
@@ -220,7 +220,7 @@ def test_a_bad_card_among_several_is_named_before_anybody_is_asked(ready: Operat
         (zipped, "unpack it"),
     ],
 )
-def test_a_card_that_a_mail_program_changed_or_packed_is_refused_with_what_to_do(
+def test_card_altered_or_packed_by_a_mail_program_is_refused_with_advice(
     ready: Operator, changed: Callable[[bytes], bytes], said: str
 ) -> None:
     file = ready.card("anna")
@@ -231,7 +231,7 @@ def test_a_card_that_a_mail_program_changed_or_packed_is_refused_with_what_to_do
     assert "read out" not in done.stderr
 
 
-def test_each_card_goes_to_the_site_that_it_was_made_for(ready: Operator) -> None:
+def test_each_card_goes_to_its_own_site(ready: Operator) -> None:
     origin = "https://other.example.net"
     added = ready.types("site", "add", "bakery", "--name", "Bakkerij", "--origin", origin)
     bakery = str(from_line(added.stdout.strip().encode())["site"])
@@ -243,14 +243,14 @@ def test_each_card_goes_to_the_site_that_it_was_made_for(ready: Operator) -> Non
     assert "bram:" in ready.types("card", "list", "--site", "bakery").stdout
 
 
-def test_a_name_or_groups_are_given_with_one_card_alone(ready: Operator) -> None:
+def test_name_or_fingerprint_option_requires_a_single_card(ready: Operator) -> None:
     for option in ("--name", "--fingerprint"):
         done = ready.types("card", "add", ready.card("anna"), ready.card("bram"), option, "x")
         assert done.exit_code == 2
     assert sites.load(ready.folder).cards() == ()
 
 
-def test_a_name_with_control_characters_is_refused_and_never_shown(ready: Operator) -> None:
+def test_name_with_control_characters_is_refused_and_never_shown(ready: Operator) -> None:
     fields = fields_of(ready.card("anna").read_bytes())
     file = ready.folder.parent / "eve.card"
     file.write_bytes(sign_card({**fields, "name": "Eve\u202egnorw"}))
@@ -268,7 +268,7 @@ def _open(ready: Operator) -> Mailboxes:
     return Mailboxes(site, store, lambda: ready.day)
 
 
-def test_doctor_finds_nothing_wrong_with_a_server_in_order(ready: Operator) -> None:
+def test_doctor_finds_no_fault_on_a_sound_server(ready: Operator) -> None:
     _add(ready, ready.card("anna"))
     _open(ready).inbox(world.ANNA.verify_key, 0)
     done = ready.types("doctor")
@@ -298,7 +298,7 @@ def test_doctor_names_each_fault_and_its_repair(ready: Operator) -> None:
     )
 
 
-def test_doctor_on_a_damaged_or_missing_database(ready: Operator) -> None:
+def test_doctor_reports_a_damaged_or_missing_database(ready: Operator) -> None:
     database = ready.folder / "klankbord.db"
     for name in ("klankbord.db-wal", "klankbord.db-shm"):
         (ready.folder / name).unlink(missing_ok=True)
@@ -314,7 +314,7 @@ def test_doctor_on_a_damaged_or_missing_database(ready: Operator) -> None:
     assert (done.exit_code, "see Backups in deploy/guide/routine.md" in done.stdout) == (1, True)
 
 
-def test_doctor_on_a_folder_that_is_no_server(operator: Operator) -> None:
+def test_doctor_reports_a_folder_without_a_server(operator: Operator) -> None:
     done = operator.types("doctor")
     assert (done.exit_code, "check --dir, or make it with init" in done.stdout) == (1, True)
     operator.init()
@@ -325,7 +325,7 @@ def test_doctor_on_a_folder_that_is_no_server(operator: Operator) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("name", ["", "site.toml", "klankbord.db"])
-def test_doctor_as_another_account(ready: Operator, name: str) -> None:
+def test_doctor_reports_running_as_another_account(ready: Operator, name: str) -> None:
     path = ready.folder / name
     mode = path.stat().st_mode
     path.chmod(0)
@@ -339,7 +339,7 @@ def test_doctor_as_another_account(ready: Operator, name: str) -> None:
 # the command itself
 
 
-def test_the_folder_is_taken_before_or_after_the_command_or_from_the_environment(
+def test_folder_can_be_given_before_or_after_the_command_or_by_environment(
     ready: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = CliRunner()
@@ -356,7 +356,7 @@ def test_the_folder_is_taken_before_or_after_the_command_or_from_the_environment
     "arguments",
     [("init",), ("nonsense",), ("card", "add"), ("serve", "--workers", "0"), ("purge", "--x")],
 )
-def test_used_wrongly_is_exit_code_2(ready: Operator, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_code_2(ready: Operator, arguments: tuple[str, ...]) -> None:
     assert ready.types(*arguments).exit_code == 2
 
 
@@ -374,12 +374,12 @@ BAD_FORMS = (
 
 
 @pytest.mark.parametrize("bind", BAD_FORMS)
-def test_a_malformed_bind_address_is_exit_code_2(ready: Operator, bind: str) -> None:
+def test_malformed_bind_address_exits_with_code_2(ready: Operator, bind: str) -> None:
     done = ready.types("serve", "--bind", bind)
     assert (done.exit_code, "--bind" in done.stderr) == (2, True)
 
 
-def test_an_impossible_bind_address_is_one_sentence(ready: Operator) -> None:
+def test_unusable_bind_address_is_reported_in_one_sentence(ready: Operator) -> None:
     parent = ready.folder.parent
     (parent / "file").write_text("x")
     with socket.socket() as taken, socket.socket(socket.AF_UNIX) as other:
@@ -402,7 +402,7 @@ def test_an_impossible_bind_address_is_one_sentence(ready: Operator) -> None:
             assert said in done.stderr
 
 
-def test_serve_says_where_and_whether_it_is_open_to_the_network(
+def test_serve_prints_its_address_and_whether_it_is_reachable_from_the_network(
     ready: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "run", lambda *_, **__: None)
@@ -424,7 +424,7 @@ def test_serve_says_where_and_whether_it_is_open_to_the_network(
     assert not path.exists()
 
 
-def test_wrong_setting_of_the_only_site_stops_serve_with_its_name(ready: Operator) -> None:
+def test_invalid_setting_of_the_only_site_stops_serve_and_is_named(ready: Operator) -> None:
     path = ready.folder / "site.toml"
     path.write_text(path.read_text().replace("idle = 90", "idle = -1"))
     done = ready.types("serve")
@@ -441,7 +441,7 @@ def test_every_command_has_help_with_an_example(operator: Operator) -> None:
         assert f"klankbord-server --dir /var/lib/klankbord {' '.join(command)}" in shown.stdout
 
 
-def test_commands_put_the_umask_back(ready: Operator) -> None:
+def test_commands_restore_the_umask(ready: Operator) -> None:
     mask = os.umask(0o022)
     try:
         ready.types("card", "list")

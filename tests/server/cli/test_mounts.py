@@ -64,9 +64,7 @@ def closed(place: Path) -> Iterator[None]:
         subprocess.run(("umount", "--lazy", place), check=True)
 
 
-def test_a_restore_fills_a_fresh_disk_which_is_never_quite_empty(
-    operator: Operator, disk: SmallDisk
-) -> None:
+def test_restore_works_on_a_freshly_formatted_disk(operator: Operator, disk: SmallDisk) -> None:
     place = disk("size=256m")
     (place / "lost+found").mkdir(0o700)
     done = operator.restores(place)
@@ -77,7 +75,7 @@ def test_a_restore_fills_a_fresh_disk_which_is_never_quite_empty(
     assert "is not empty; nothing was changed" in again.stderr
 
 
-def test_a_restore_that_fails_on_a_fresh_disk_leaves_it_as_it_was(
+def test_failed_restore_on_a_fresh_disk_leaves_it_unchanged(
     operator: Operator, disk: SmallDisk
 ) -> None:
     place = disk("size=1m")
@@ -88,7 +86,7 @@ def test_a_restore_that_fails_on_a_fresh_disk_leaves_it_as_it_was(
     assert [path.name for path in place.iterdir()] == ["lost+found"]
 
 
-def test_a_part_of_the_folder_that_is_mounted_already_keeps_a_restore_out(
+def test_restore_is_refused_if_part_of_the_folder_is_mounted(
     operator: Operator, disk: SmallDisk, tmp_path: Path
 ) -> None:
     (tmp_path / "new" / "files").mkdir(parents=True)
@@ -99,7 +97,7 @@ def test_a_part_of_the_folder_that_is_mounted_already_keeps_a_restore_out(
 
 
 @pytest.mark.parametrize("part", [".", "files", "cards"])
-def test_doctor_names_a_read_only_part_of_the_folder(operator: Operator, part: str) -> None:
+def test_doctor_reports_a_read_only_part_of_the_folder(operator: Operator, part: str) -> None:
     place = operator.folder / part
     with closed(place):
         done = operator.types("doctor", "--site", ".")
@@ -109,7 +107,7 @@ def test_doctor_names_a_read_only_part_of_the_folder(operator: Operator, part: s
 
 
 @pytest.mark.parametrize("part", [".", "files", "backups"])
-def test_a_backup_that_cannot_be_written_names_the_place_and_changes_nothing(
+def test_unwritable_backup_names_the_path_and_changes_nothing(
     operator: Operator, part: str
 ) -> None:
     assert operator.types("backup").exit_code == 0
@@ -123,9 +121,7 @@ def test_a_backup_that_cannot_be_written_names_the_place_and_changes_nothing(
 
 
 @pytest.mark.parametrize("part", ["backups", "files"])
-def test_a_full_disk_over_a_part_of_the_folder_keeps_no_half_backup(
-    operator: Operator, part: str, disk: SmallDisk
-) -> None:
+def test_full_disk_leaves_no_partial_backup(operator: Operator, part: str, disk: SmallDisk) -> None:
     small, place = disk("size=16k"), operator.folder / part
     place.mkdir(exist_ok=True)
     subprocess.run(("mount", "--bind", small, place), check=True)
@@ -139,7 +135,7 @@ def test_a_full_disk_over_a_part_of_the_folder_keeps_no_half_backup(
     assert left == []
 
 
-def test_an_empty_disk_over_the_folder_is_not_taken_for_a_new_server(
+def test_empty_disk_mounted_over_the_folder_is_not_taken_for_a_new_server(
     operator: Operator, disk: SmallDisk
 ) -> None:
     """As after a restart, before the encrypted disk was mounted."""

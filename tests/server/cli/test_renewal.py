@@ -49,7 +49,7 @@ def worker() -> Worker:
 
 
 @pytest.mark.parametrize("environ", [FORM, COOKIE])
-def test_a_worker_ends_some_minutes_after_the_last_form_or_cookie(
+def test_worker_ends_some_minutes_after_the_last_form_or_cookie(
     worker: Worker, environ: WSGIEnvironment
 ) -> None:
     worker.serve(environ)
@@ -59,7 +59,7 @@ def test_a_worker_ends_some_minutes_after_the_last_form_or_cookie(
     assert worker.ended_after(1)
 
 
-def test_pages_that_are_the_same_for_all_neither_end_a_worker_nor_keep_it(worker: Worker) -> None:
+def test_static_pages_neither_end_a_worker_nor_keep_it(worker: Worker) -> None:
     worker.serve(PAGE)
     assert not worker.ended_after(10 * LONGEST)
     worker.serve(FORM)
@@ -72,7 +72,7 @@ def test_pages_that_are_the_same_for_all_neither_end_a_worker_nor_keep_it(worker
 @pytest.mark.parametrize(
     ("environ", "patience"), [(FORM, PATIENCE), (COOKIE, SPARING), (PAGE, SPARING)]
 )
-def test_not_while_anything_is_under_way_until_its_patience_ends(
+def test_worker_waits_for_running_requests_until_its_time_limit(
     worker: Worker, environ: WSGIEnvironment, patience: float
 ) -> None:
     worker.serve(FORM)
@@ -82,7 +82,7 @@ def test_not_while_anything_is_under_way_until_its_patience_ends(
     assert worker.ended_after(QUIET)
 
 
-def test_one_slow_request_after_the_other_keeps_no_worker_for_more_than_two_hours(
+def test_consecutive_slow_requests_keep_no_worker_for_more_than_two_hours(
     worker: Worker,
 ) -> None:
     worker.serve(FORM)
@@ -94,7 +94,7 @@ def test_one_slow_request_after_the_other_keeps_no_worker_for_more_than_two_hour
     assert worker.ended_after(0)
 
 
-def test_where_somebody_always_reads_a_worker_ends_between_two_uploads_and_cuts_none(
+def test_worker_with_constant_readers_ends_between_uploads(
     worker: Worker,
 ) -> None:
     for _ in range(int(LONGEST + SPARING) // 60 - 1):
@@ -107,7 +107,7 @@ def test_where_somebody_always_reads_a_worker_ends_between_two_uploads_and_cuts_
     assert worker.ended_after(0)
 
 
-def test_a_busy_worker_ends_within_the_hour(worker: Worker) -> None:
+def test_busy_worker_ends_within_the_hour(worker: Worker) -> None:
     for _ in range(int(LONGEST) // 60):
         worker.serve(FORM)
         assert not worker.ended_after(59)
@@ -115,7 +115,7 @@ def test_a_busy_worker_ends_within_the_hour(worker: Worker) -> None:
     assert worker.ended_after(0)
 
 
-def test_a_failed_request_no_longer_counts_as_under_way(worker: Worker) -> None:
+def test_failed_request_no_longer_counts_as_running(worker: Worker) -> None:
     worker.fails = True
     with pytest.raises(RuntimeError):
         worker.begin(FORM)

@@ -100,7 +100,7 @@ LINKED = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_of_roots_follows_a_link_of_the_account(command: str, taken: TakenOver) -> None:
+def test_no_root_command_follows_a_link_of_the_account(command: str, taken: TakenOver) -> None:
     for place, target in LINKED.items():
         path = taken.folder / place
         aside = taken.top / "aside"
@@ -128,7 +128,7 @@ def test_files_made_by_root_belong_to_the_account(command: str, taken: TakenOver
 
 
 @pytest.mark.slow
-def test_a_look_at_the_whole_machine_follows_no_link_and_makes_nothing(taken: TakenOver) -> None:
+def test_doctor_of_the_whole_machine_follows_no_link_and_creates_nothing(taken: TakenOver) -> None:
     (taken.folder / "backups").symlink_to(taken.roots / "folder")
     os.lchown(taken.folder / "backups", NOBODY, NOBODY)
     assert SECRET not in taken.types("doctor").output
@@ -136,7 +136,7 @@ def test_a_look_at_the_whole_machine_follows_no_link_and_makes_nothing(taken: Ta
     assert taken.state() == taken.before
 
 
-def test_a_folder_that_leads_elsewhere_gives_no_rights_there(taken: TakenOver) -> None:
+def test_folder_linked_elsewhere_gives_no_rights_there(taken: TakenOver) -> None:
     taken.folder.rename(taken.folder.with_name("aside"))
     taken.folder.symlink_to(taken.roots / "folder")
     os.lchown(taken.folder, NOBODY, NOBODY)
@@ -145,7 +145,7 @@ def test_a_folder_that_leads_elsewhere_gives_no_rights_there(taken: TakenOver) -
     assert taken.state() == taken.before
 
 
-def test_a_hard_link_to_a_file_of_roots_is_not_given_away(taken: TakenOver) -> None:
+def test_hard_link_to_a_root_file_is_not_chowned(taken: TakenOver) -> None:
     """Where the kernel lets an account make one (fs.protected_hardlinks=0)."""
     os.link(taken.roots / "shadow", taken.folder / "sites")
     before = taken.state()
@@ -155,7 +155,7 @@ def test_a_hard_link_to_a_file_of_roots_is_not_given_away(taken: TakenOver) -> N
 
 
 @pytest.mark.parametrize("place", ["site.toml", "backup-key", "cards/anna.card", "sites"])
-def test_no_pipe_keeps_root_waiting(place: str, taken: TakenOver) -> None:
+def test_named_pipe_does_not_block_root(place: str, taken: TakenOver) -> None:
     path = taken.folder / place
     path.unlink(missing_ok=True)
     os.mkfifo(path)
@@ -199,7 +199,7 @@ def swapping(taken: TakenOver) -> Iterator[None]:
         swaps.wait()
 
 
-def test_folders_swapped_meanwhile_mislead_root_nowhere(taken: TakenOver) -> None:
+def test_folders_swapped_during_a_command_do_not_mislead_root(taken: TakenOver) -> None:
     with swapping(taken):
         for _ in range(3):
             for command in ("site add", "card list", "backup", "doctor"):
@@ -207,7 +207,7 @@ def test_folders_swapped_meanwhile_mislead_root_nowhere(taken: TakenOver) -> Non
                 assert taken.state() == taken.before, command
 
 
-def test_a_restore_by_root_gives_away_no_file_of_roots(taken: TakenOver) -> None:
+def test_restore_by_root_gives_away_no_root_file(taken: TakenOver) -> None:
     taken.key.write_text(taken.types("backup-key").stdout)
     taken.give()
     done = taken.types("backup")
@@ -229,7 +229,7 @@ def test_a_restore_by_root_gives_away_no_file_of_roots(taken: TakenOver) -> None
     assert taken.state() == taken.before
 
 
-def test_a_file_that_only_root_can_read_is_asked_for_as_the_account_sees_it(
+def test_file_readable_only_by_root_is_refused_with_advice(
     taken: TakenOver,
 ) -> None:
     closed = taken.roots / "card.card"
@@ -240,7 +240,7 @@ def test_a_file_that_only_root_can_read_is_asked_for_as_the_account_sees_it(
     assert "install -m 600 -o nobody" in refused.stderr
 
 
-def test_a_part_of_roots_folder_that_is_another_accounts_is_refused(taken: TakenOver) -> None:
+def test_folder_part_owned_by_another_account_is_refused(taken: TakenOver) -> None:
     os.chown(taken.folder, 0, 0)
     refused = taken.types("card", "list")
     assert refused.exit_code == 1
@@ -274,9 +274,7 @@ LOOKS = ("site list", "site check", "card list", "backup", "doctor")
 
 
 @pytest.mark.parametrize("what", STRANGE)
-def test_what_is_no_file_of_the_server_costs_root_no_time_and_no_traceback(
-    what: str, taken: TakenOver
-) -> None:
+def test_special_files_do_not_block_root_or_cause_a_traceback(what: str, taken: TakenOver) -> None:
     for place in ("site.toml", "backup-key", "cards/anna.card", "sites", "withdrawn"):
         path, aside = taken.folder / place, taken.top / "aside"
         if path.exists():
@@ -306,7 +304,7 @@ time.sleep(600)
 """
 
 
-def test_an_account_that_holds_every_lock_keeps_root_waiting_for_seconds_only(
+def test_account_holding_every_lock_blocks_root_for_seconds_only(
     taken: TakenOver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A card can be retired, or the command says why not."""

@@ -18,7 +18,7 @@ def _open(ready: Operator) -> None:
     assert ready.types("backup").exit_code == 0
 
 
-def test_a_sound_server_is_reported_with_exit_code_0(ready: Operator) -> None:
+def test_sound_server_is_reported_with_exit_code_0(ready: Operator) -> None:
     _open(ready)
     done = ready.types("status")
     assert done.exit_code == 0, done.output
@@ -35,7 +35,7 @@ def test_a_sound_server_is_reported_with_exit_code_0(ready: Operator) -> None:
     assert "To do" not in done.stdout
 
 
-def test_status_ends_with_1_if_something_is_to_be_done(ready: Operator) -> None:
+def test_status_exits_with_1_if_action_is_needed(ready: Operator) -> None:
     done = ready.types("status")
     assert done.exit_code == 1
     assert "closed: no counsellor has a card that can be written to" in done.stdout
@@ -48,7 +48,7 @@ def test_status_ends_with_1_if_something_is_to_be_done(ready: Operator) -> None:
     assert values["wrong"] == [f"the newest backup is of {values['backup']}"]
 
 
-def test_a_site_with_wrong_settings_is_named_with_its_fault(ready: Operator) -> None:
+def test_site_with_invalid_settings_is_named_with_its_fault(ready: Operator) -> None:
     (ready.folder / "site.toml").write_text("name = 3\n")
     done = ready.types("status")
     assert done.exit_code == 1
@@ -56,15 +56,13 @@ def test_a_site_with_wrong_settings_is_named_with_its_fault(ready: Operator) -> 
     assert done.exception is None or isinstance(done.exception, SystemExit)
 
 
-def test_a_folder_that_is_no_server_is_refused(operator: Operator) -> None:
+def test_folder_without_a_server_is_refused(operator: Operator) -> None:
     done = operator.types("status")
     assert done.exit_code == 1
     assert "is not a server's folder" in done.stderr
 
 
-def test_status_is_the_same_however_much_reporters_wrote(
-    tmp_path: Path, operator: Operator
-) -> None:
+def test_status_is_independent_of_the_number_of_reports(tmp_path: Path, operator: Operator) -> None:
     server = AServer(tmp_path / "filled")
 
     def said() -> dict[str, object]:
@@ -80,7 +78,7 @@ def test_status_is_the_same_however_much_reporters_wrote(
     assert said() == before
 
 
-def test_a_look_changes_no_file(ready: Operator) -> None:
+def test_status_changes_no_file(ready: Operator) -> None:
     _open(ready)
 
     def state() -> dict[str, tuple[int, bytes]]:

@@ -21,9 +21,7 @@ def is_plain(text: str) -> bool:
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_the_name_of_a_card_file_is_escaped_wherever_it_is_printed(
-    ready: Operator, name: str
-) -> None:
+def test_card_file_name_is_escaped_wherever_it_is_printed(ready: Operator, name: str) -> None:
     (ready.folder / "cards" / f"{name}.card").write_bytes(b"no card")
     for words in (("card", "list"), ("site", "check"), ("doctor",), ("site", "list")):
         done = ready.types(*words)
@@ -35,7 +33,7 @@ def test_the_name_of_a_card_file_is_escaped_wherever_it_is_printed(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes there")
-def test_a_name_that_is_not_text_is_escaped_too(ready: Operator) -> None:
+def test_undecodable_name_is_escaped_too(ready: Operator) -> None:
     path = os.fsencode(ready.folder / "cards") + b"/a\xff.card"
     with open(path, "wb") as file:
         file.write(b"no card")
@@ -44,7 +42,7 @@ def test_a_name_that_is_not_text_is_escaped_too(ready: Operator) -> None:
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_a_refusal_repeats_no_name_raw(ready: Operator, tmp_path: Path, name: str) -> None:
+def test_refusal_escapes_every_name(ready: Operator, tmp_path: Path, name: str) -> None:
     """Names that are typed, that a folder has, and that stand in the settings."""
     settings = ready.folder / "site.toml"
     kept = settings.read_text()
@@ -62,7 +60,7 @@ def test_a_refusal_repeats_no_name_raw(ready: Operator, tmp_path: Path, name: st
     assert is_plain(ready.types("site", "check").output)
 
 
-def test_the_list_of_cards_says_who_is_away_and_who_stands_in(ready: Operator) -> None:
+def test_card_list_shows_absences_and_stand_ins(ready: Operator) -> None:
     until = world.DAY + datetime.timedelta(days=20)
     bram = ready.card("bram")
     groups = ready.types("card", "add", bram, "--name", "bram", given="yes\n")
@@ -92,7 +90,7 @@ def test_run_by_employer_is_refused_without_a_name(
     assert not operator.folder.exists()
 
 
-def test_a_question_that_is_not_answered_changes_nothing_and_says_so(ready: Operator) -> None:
+def test_unanswered_question_changes_nothing_and_says_so(ready: Operator) -> None:
     done = ready.types("card", "add", ready.card("anna"), given="")
     assert done.exit_code == 1
     assert done.stderr.endswith("The question was not answered; nothing was changed.\n")

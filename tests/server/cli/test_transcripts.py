@@ -122,7 +122,7 @@ def pattern(lines: list[str], desk: Desk) -> str:
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
-def test_commands_do_and_say_what_the_transcript_shows(
+def test_commands_match_the_transcript(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = Desk(tmp_path)

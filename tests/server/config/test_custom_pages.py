@@ -45,7 +45,7 @@ def harmless(made: str) -> bool:
     return set(seen.tags) <= TAGS
 
 
-def test_a_page_as_one_writes_it() -> None:
+def test_typical_page_is_rendered() -> None:
     text = (
         "Wij *luisteren*.\n\n## Bellen\n\n- [113](tel:113)\n"
         "- [de raad](https://raad.example/x?y=1&z)\n\n### Later\n\n[wat doet zij](role)\n"
@@ -83,7 +83,7 @@ def test_a_page_as_one_writes_it() -> None:
         ("een\0", 1, "invisible character"),
     ],
 )
-def test_a_mistake_is_named_with_its_line(text: str, line: int, said: str) -> None:
+def test_mistake_is_reported_with_its_line(text: str, line: int, said: str) -> None:
     with pytest.raises(ContentError) as refused:
         custom_pages.render(text, "nl/what.md")
     assert str(refused.value).startswith(f"nl/what.md, line {line}: ")
@@ -91,12 +91,12 @@ def test_a_mistake_is_named_with_its_line(text: str, line: int, said: str) -> No
 
 
 @pytest.mark.parametrize("text", ["", " \n\t\n"])
-def test_an_empty_page_is_a_mistake(text: str) -> None:
+def test_empty_page_is_a_mistake(text: str) -> None:
     with pytest.raises(ContentError, match="it is empty"):
         custom_pages.render(text, "what.md")
 
 
-def test_bytes_that_are_no_text_are_named() -> None:
+def test_undecodable_bytes_are_reported() -> None:
     with pytest.raises(ContentError, match="line 3: this is not UTF-8"):
         custom_pages.decode(b"a\nb\n\xff", "what.md")
     with pytest.raises(ContentError, match="at most"):
@@ -155,7 +155,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join)))
-def test_any_markdown_is_harmless_or_refused(text: str) -> None:
+def test_arbitrary_markdown_is_harmless_or_refused(text: str) -> None:
     try:
         made = custom_pages.render(text, "x.md")
     except ContentError:
@@ -164,6 +164,6 @@ def test_any_markdown_is_harmless_or_refused(text: str) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_text_or_refused(raw: bytes) -> None:
+def test_arbitrary_bytes_are_decoded_or_refused(raw: bytes) -> None:
     with contextlib.suppress(ContentError):
         custom_pages.decode(raw, "x.md")

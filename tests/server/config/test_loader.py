@@ -82,7 +82,7 @@ def said(read: Reading) -> list[str]:
 # where they lie
 
 
-def test_sites_are_independent_of_each_other_and_of_the_one_in_the_folder(
+def test_sites_are_independent_of_each_other_and_of_the_top_level_site(
     operator: Operator,
 ) -> None:
     operator.types("init", "--name", "X", "--origin", "https://x.example.org")
@@ -96,7 +96,7 @@ def test_sites_are_independent_of_each_other_and_of_the_one_in_the_folder(
 
 
 @pytest.mark.parametrize("name", ["", "A", "a.b", "../x", "a/b", "a" * 41, "é", "a b"])
-def test_a_malformed_name_is_refused(operator: Operator, name: str) -> None:
+def test_malformed_name_is_refused(operator: Operator, name: str) -> None:
     with pytest.raises(SettingsError, match="1 to 40"):
         layout.named(operator.folder, name)
     done = operator.types("site", "add", name, "--name", "X", "--origin", "https://x.example.org")
@@ -104,7 +104,7 @@ def test_a_malformed_name_is_refused(operator: Operator, name: str) -> None:
     assert not operator.folder.exists()
 
 
-def test_a_folder_with_another_kind_of_name_is_a_fault(two: Operator) -> None:
+def test_folder_with_an_invalid_site_name_is_a_fault(two: Operator) -> None:
     (two.folder / "sites" / "Drie").mkdir()
     read = two.read()
     assert names(read) == ["een", "twee"]
@@ -129,7 +129,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_site_with_a_wrong_edit_is_closed_and_named_and_the_others_are_served(
+def test_site_with_invalid_edit_is_closed_and_named_and_others_are_served(
     two: Operator, mistake: str
 ) -> None:
     before = two.read()
@@ -161,9 +161,7 @@ HOSTS_OF_A_CLOSED_SITE: dict[str, tuple[str, set[str]]] = {
 
 
 @pytest.mark.parametrize("case", HOSTS_OF_A_CLOSED_SITE)
-def test_host_names_of_a_closed_site_are_read_as_far_as_they_can_be(
-    two: Operator, case: str
-) -> None:
+def test_readable_host_names_of_a_closed_site_are_kept(two: Operator, case: str) -> None:
     written, hosts = HOSTS_OF_A_CLOSED_SITE[case]
     edit(two.folder / "sites" / "een", '["https://een.example.org"]', written)
     edit(two.folder / "sites" / "een", "idle = 90", "idle = 0")
@@ -172,9 +170,7 @@ def test_host_names_of_a_closed_site_are_read_as_far_as_they_can_be(
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 3_000_000, None])
-def test_settings_that_cannot_be_read_at_all_close_their_site(
-    two: Operator, content: bytes | None
-) -> None:
+def test_unreadable_settings_close_their_site(two: Operator, content: bytes | None) -> None:
     path = two.folder / "sites" / "een" / "site.toml"
     path.unlink()
     if content is not None:
@@ -185,14 +181,14 @@ def test_settings_that_cannot_be_read_at_all_close_their_site(
     assert "site.toml" in said(read)[0]
 
 
-def test_missing_settings_are_named_with_the_id_that_the_database_holds(two: Operator) -> None:
+def test_missing_settings_are_reported_with_the_id_in_the_database(two: Operator) -> None:
     folder = two.folder / "sites" / "een"
     site = settings.read(folder).site
     (folder / "site.toml").unlink()
     assert f"its site id is {site}" in said(two.read())[0]
 
 
-def test_missing_database_is_named(two: Operator) -> None:
+def test_missing_database_is_reported(two: Operator) -> None:
     (two.folder / "sites" / "een" / "klankbord.db").unlink()
     assert names(two.read()) == ["een", "twee"]
     done = two.types("site", "check")
@@ -201,7 +197,7 @@ def test_missing_database_is_named(two: Operator) -> None:
     assert "klankbord.db is missing; restore it from a backup" in done.stdout
 
 
-def test_host_name_that_two_sites_claim_belongs_to_neither(two: Operator) -> None:
+def test_host_name_claimed_by_two_sites_belongs_to_neither(two: Operator) -> None:
     """Nobody can tell whose it is, and a reporter must never end at another organisation."""
     two.adds("drie")
     edit(two.folder / "sites" / "een", "https://een.example.org", "https://twee.example.org:8443")
@@ -228,9 +224,7 @@ def test_copied_site_is_served_under_neither_name(two: Operator) -> None:
 
 
 @pytest.mark.parametrize("known_by", ["the database", "a card, before the first start"])
-def test_another_site_id_than_that_of_the_conversations_is_refused(
-    two: Operator, known_by: str
-) -> None:
+def test_site_id_differing_from_the_database_is_refused(two: Operator, known_by: str) -> None:
     folder = two.folder / "sites" / "een"
     site = settings.read(folder).site
     if known_by != "the database":  # as an older version left it
@@ -249,7 +243,7 @@ def test_another_site_id_than_that_of_the_conversations_is_refused(
     assert names(two.read()) == ["een", "twee"]
 
 
-def test_what_an_older_version_kept_of_good_settings_is_ignored_and_stays(two: Operator) -> None:
+def test_last_good_settings_of_older_versions_are_ignored_and_kept(two: Operator) -> None:
     kept = two.folder / "sites" / "een" / "last-good"
     kept.write_text('{"site.toml": "name = \'older\'"}')
     before = kept.stat()
@@ -258,7 +252,7 @@ def test_what_an_older_version_kept_of_good_settings_is_ignored_and_stays(two: O
     assert (kept.stat().st_mtime_ns, kept.stat().st_size) == (before.st_mtime_ns, before.st_size)
 
 
-def test_a_missing_database_is_not_created_again(two: Operator) -> None:
+def test_missing_database_is_not_created_again(two: Operator) -> None:
     site = two.read().sites[0]
     store = SqliteStore(site.place.folder, lambda: DAY)
     (site.place.folder / "klankbord.db").unlink()
@@ -273,7 +267,7 @@ def test_a_missing_database_is_not_created_again(two: Operator) -> None:
         one.close()
 
 
-def test_page_that_is_wrong_has_its_default_text_and_the_others_stay(two: Operator) -> None:
+def test_invalid_custom_page_falls_back_to_its_default_text(two: Operator) -> None:
     folder = two.folder / "sites" / "een" / "content"
     for lang in ("nl", "en"):
         (folder / lang).mkdir(parents=True)
@@ -295,7 +289,7 @@ def test_page_that_is_wrong_has_its_default_text_and_the_others_stay(two: Operat
     assert two.types("site", "check", "twee").exit_code == 0
 
 
-def test_a_page_in_one_language_alone_is_a_note(two: Operator) -> None:
+def test_page_in_only_one_language_is_noted(two: Operator) -> None:
     folder = two.folder / "sites" / "een" / "content" / "nl"
     folder.mkdir(parents=True)
     (folder / "what.md").write_text("Tekst.\n")
@@ -324,7 +318,7 @@ TOML = st.recursive(
 
 
 @given(st.sampled_from(["site", "name", "origins", "crisis", "retention", "limits", "phone"]), TOML)
-def test_no_value_of_any_setting_causes_a_traceback(key: str, value: object) -> None:
+def test_no_setting_value_causes_a_traceback(key: str, value: object) -> None:
     shown = str(value).lower().replace("'", "")
     lines = settings_writer.write(settings.Settings("5a" * 16, "X", ("https://x.example",))).split(
         "\n"
@@ -337,7 +331,7 @@ def test_no_value_of_any_setting_causes_a_traceback(key: str, value: object) -> 
 # commands
 
 
-def test_commands_ask_which_site_and_go_by_the_name(two: Operator) -> None:
+def test_commands_ask_which_site_or_take_its_name(two: Operator) -> None:
     for command in (("card", "list"), ("purge",), ("move",)):
         done = two.types(*command)
         assert done.exit_code == 1
@@ -347,7 +341,7 @@ def test_commands_ask_which_site_and_go_by_the_name(two: Operator) -> None:
     assert two.types("move", "--site", "twee").stdout.count("https://twee.example.org") == 1
 
 
-def test_a_card_goes_to_the_site_it_was_made_for(two: Operator, tmp_path: Path) -> None:
+def test_card_goes_to_the_site_it_was_made_for(two: Operator, tmp_path: Path) -> None:
     site = settings.read(two.folder / "sites" / "een").site
     file = tmp_path / "anna.card"
     file.write_bytes(world.issue_card("anna", site=site, day=DAY))
@@ -359,7 +353,7 @@ def test_a_card_goes_to_the_site_it_was_made_for(two: Operator, tmp_path: Path) 
     assert "anna" not in two.types("card", "list", "--site", "twee").stdout
 
 
-def test_doctor_looks_at_all_sites_or_at_one(two: Operator) -> None:
+def test_doctor_checks_all_sites_or_one(two: Operator) -> None:
     (two.folder / "sites" / "een" / "klankbord.db").unlink()
     done = two.types("doctor")
     assert done.exit_code == 1
@@ -368,7 +362,7 @@ def test_doctor_looks_at_all_sites_or_at_one(two: Operator) -> None:
     assert "een:" not in two.types("doctor", "--site", "twee").stdout
 
 
-def test_an_expired_card_is_named(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_card_is_reported(two: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = two.folder / "sites" / "een"
     edit(folder, 'name = "", phone = ""', 'name = "Kim Bos", phone = "030 765 43 21"')
     raw = world.issue_card("anna", site=settings.read(folder).site, day=DAY)
@@ -380,7 +374,7 @@ def test_an_expired_card_is_named(two: Operator, monkeypatch: pytest.MonkeyPatch
     assert re.search(r"cards/anna\.card: it expired on", done.stdout)
 
 
-def test_expired_card_of_one_site_keeps_no_edit_of_another_from_being_loaded(
+def test_expired_card_of_one_site_does_not_block_edits_of_another(
     two: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = two.folder / "sites" / "een"
@@ -393,7 +387,7 @@ def test_expired_card_of_one_site_keeps_no_edit_of_another_from_being_loaded(
     assert two.types("site", "check", "--settings").exit_code == 1
 
 
-def test_a_telephone_of_a_counsellor_who_is_not_there_is_named(two: Operator) -> None:
+def test_telephone_of_an_unknown_counsellor_is_reported(two: Operator) -> None:
     folder = two.folder / "sites" / "een"
     raw = world.issue_card("anna", site=settings.read(folder).site, day=DAY)
     (folder / "cards" / "anna.card").write_bytes(raw)
@@ -410,7 +404,7 @@ def test_a_telephone_of_a_counsellor_who_is_not_there_is_named(two: Operator) ->
 # one after the other
 
 
-def test_a_worker_thread_keeps_few_databases_open(tmp_path: Path) -> None:
+def test_worker_thread_keeps_few_databases_open(tmp_path: Path) -> None:
     stores = [SqliteStore.create(_made(tmp_path / str(n)), lambda: DAY) for n in range(12)]
     for _ in range(3):
         for store in stores:
@@ -429,7 +423,7 @@ def test_a_worker_thread_keeps_few_databases_open(tmp_path: Path) -> None:
         store.close()
 
 
-def test_the_upkeep_goes_round_all_sites_and_past_a_broken_one(two: Operator) -> None:
+def test_upkeep_covers_all_sites_and_skips_a_broken_one(two: Operator) -> None:
     operator, spoken = two, list[str]()
     read = operator.read()
     (operator.folder / "sites" / "een" / "klankbord.db").write_bytes(b"nonsense" * 600)

@@ -13,7 +13,7 @@ days = st.dates(datetime.date(2020, 1, 1), datetime.date(2040, 1, 1))
 
 
 @given(days, st.integers(0, 40))
-def test_working_days_are_those_from_monday_to_friday(after: datetime.date, more: int) -> None:
+def test_working_days_are_monday_to_friday(after: datetime.date, more: int) -> None:
     each = [after + datetime.timedelta(day) for day in range(1, more + 1)]
     counted = sum(day.weekday() < 5 for day in each)
     assert response.working_days(after, after + datetime.timedelta(more)) == counted
@@ -21,7 +21,7 @@ def test_working_days_are_those_from_monday_to_friday(after: datetime.date, more
 
 
 @given(days, st.integers(1, 30), st.integers(0, 60))
-def test_a_desk_is_asked_before_it_is_late_and_late_before_the_pages_say_so(
+def test_desk_is_reminded_before_it_is_late_and_late_before_pages_say_so(
     last: datetime.date, promised: int, more: int
 ) -> None:
     today = last + datetime.timedelta(more)
@@ -45,7 +45,9 @@ def test_a_desk_is_asked_before_it_is_late_and_late_before_the_pages_say_so(
         (7, True, True, True),  # Monday: four whole working days
     ],
 )
-def test_two_working_days_from_a_monday_on(later: int, due: bool, late: bool, quiet: bool) -> None:
+def test_two_working_days_are_counted_from_monday(
+    later: int, due: bool, late: bool, quiet: bool
+) -> None:
     today = MONDAY + datetime.timedelta(later)
     assert response.due(MONDAY, today, 2) == due
     assert response.late(MONDAY, today, 2) == late

@@ -51,11 +51,11 @@ def server(tmp_path: Path) -> Iterator[AServer]:
         ),
     ],
 )
-def test_settings_come_back_as_they_were_written(made: Settings) -> None:
+def test_settings_round_trip(made: Settings) -> None:
     assert settings.parse(settings_writer.write(made), PATH) == made
 
 
-def test_what_init_writes_shows_every_setting_with_a_comment() -> None:
+def test_init_writes_every_setting_with_a_comment() -> None:
     text = settings_writer.write(PLAIN)
     shown = tomllib.loads(text)
     for kind, table in (
@@ -67,7 +67,7 @@ def test_what_init_writes_shows_every_setting_with_a_comment() -> None:
     assert text.count("#") >= 20
 
 
-def test_a_setting_left_out_has_its_default() -> None:
+def test_omitted_setting_has_its_default() -> None:
     text = f'site = "{world.SITE}"\nname = "Voorbeeld BV"\norigins = ["https://drop.example.org"]\n'
     assert settings.parse(text, PATH) == PLAIN
 
@@ -80,7 +80,7 @@ def test_a_setting_left_out_has_its_default() -> None:
         ("# " + "x" * settings.MAX_CHARACTERS, "at most"),
     ],
 )
-def test_what_python_itself_will_not_read_is_named_too(added: str, said: str) -> None:
+def test_settings_that_crash_the_toml_parser_are_reported(added: str, said: str) -> None:
     """Else one site's file would end the server for all."""
     with pytest.raises(SettingsError, match=said):
         settings.parse(added, Path("site.toml"))
@@ -123,7 +123,7 @@ def test_what_python_itself_will_not_read_is_named_too(added: str, said: str) ->
         ('["https://drop.example.org"]', '["https://a.nl", "https://a.nl"]', "twice"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_file(old: str, new: str, said: str) -> None:
+def test_invalid_setting_is_reported_with_its_file(old: str, new: str, said: str) -> None:
     text = settings_writer.write(PLAIN)
     assert old in text
     with pytest.raises(SettingsError) as refused:
@@ -175,12 +175,12 @@ def test_valid_origins_are_accepted(origin: str) -> None:
         ("http://onion", "plain http"),
     ],
 )
-def test_an_origin_in_another_form_than_a_desk_signs_is_refused(origin: str, said: str) -> None:
+def test_origin_in_a_form_that_no_desk_signs_is_refused(origin: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         origins.check_origin(origin)
 
 
-def test_new_origins_leave_the_operators_own_words_alone() -> None:
+def test_changing_origins_keeps_the_operators_own_comments() -> None:
     text = "# our own comment\n" + settings_writer.write(PLAIN).replace("idle = 90", "idle = 60")
     changed = settings_writer.with_origins(text, PATH, ("http://localhost:9000",))
     assert changed == text.replace("https://drop.example.org", "http://localhost:9000")
@@ -192,7 +192,7 @@ def test_new_origins_leave_the_operators_own_words_alone() -> None:
         settings_writer.with_origins(text, PATH, ("http://a.nl",))
 
 
-def test_an_address_for_desks_comes_and_goes_also_in_a_file_that_knows_of_none() -> None:
+def test_desk_address_can_be_added_and_removed_also_in_older_settings() -> None:
     text = "# our own comment\n" + settings_writer.write(PLAIN)
     older = re.sub(r"(# .*\n)+desk_origins = \[\]\n\n", "", text)
     assert "desk_origins" not in older
@@ -209,7 +209,7 @@ def test_an_address_for_desks_comes_and_goes_also_in_a_file_that_knows_of_none()
         settings_writer.with_origins(text, PATH, desks=PLAIN.origins)
 
 
-def test_a_folder_without_settings_is_no_server(tmp_path: Path) -> None:
+def test_folder_without_settings_is_not_a_server(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="init"):
         site.load(tmp_path)
 
@@ -217,7 +217,7 @@ def test_a_folder_without_settings_is_no_server(tmp_path: Path) -> None:
 # cards
 
 
-def test_cards_stand_in_order_of_their_names_and_are_read_again(server: AServer) -> None:
+def test_cards_are_sorted_by_name_and_reloaded(server: AServer) -> None:
     other_worker = site.load(server.folder)
     assert [c.file_name for c in other_worker.cards()] == ["anna", "bram"]
     server.site.retire("anna")
@@ -231,14 +231,12 @@ def test_cards_stand_in_order_of_their_names_and_are_read_again(server: AServer)
     assert other_worker.card_of(ANNA) is None
 
 
-def test_a_card_is_read_once_for_its_bytes(
-    server: AServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_card_is_parsed_once_per_content(server: AServer, monkeypatch: pytest.MonkeyPatch) -> None:
     first = server.site.cards()
     assert all(a.card is b.card for a, b in zip(first, server.site.cards(), strict=True))
 
 
-def test_only_cards_with_a_key_for_the_day_are_open(server: AServer) -> None:
+def test_only_cards_with_a_key_for_today_are_open(server: AServer) -> None:
     assert len(server.site.open_cards(DAY)) == 2
     until = server.site.cards()[0].card.sealing[-1].until
     assert len(server.site.open_cards(until)) == 2
@@ -246,7 +244,7 @@ def test_only_cards_with_a_key_for_the_day_are_open(server: AServer) -> None:
     assert len(server.site.cards()) == 2
 
 
-def test_an_unsuitable_card_is_not_put_in_use(server: AServer) -> None:
+def test_unsuitable_card_is_not_put_in_use(server: AServer) -> None:
     good = world.issue_card("chris")
     over = datetime.date(2027, 1, 1)
     for name, raw, day, said in (
@@ -277,7 +275,7 @@ def _named(counsellor: str, name: str, serial: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["Bram", "BRAM", "bram", "\uff22ram"])
-def test_nobody_takes_the_name_of_a_colleague(server: AServer, name: str) -> None:
+def test_name_of_a_colleague_cannot_be_reused(server: AServer, name: str) -> None:
     with pytest.raises(CardError, match="another counsellor here has that name: bram"):
         server.site.update(ANNA, _named("anna", name, 2), DAY)
     with pytest.raises(CardError, match="another counsellor here has that name: bram"):
@@ -288,13 +286,13 @@ def test_nobody_takes_the_name_of_a_colleague(server: AServer, name: str) -> Non
     assert server.site.update(ANNA, _named("anna", "Anna", 3), DAY).name == "Anna"
 
 
-def test_two_who_always_had_one_name_are_still_renewed(server: AServer) -> None:
+def test_cards_that_already_share_a_name_can_be_renewed(server: AServer) -> None:
     (server.folder / "cards" / "chris.card").write_bytes(_named("chris", "Anna", 1))
     assert server.site.update(CHRIS, _named("chris", "Anna", 2), DAY).serial == 2
     assert server.site.update(ANNA, world.issue_card("anna", serial=2), DAY).serial == 2
 
 
-def test_a_retired_name_takes_another_identity(server: AServer) -> None:
+def test_name_of_a_retired_counsellor_can_be_reused(server: AServer) -> None:
     server.site.retire("anna")
     server.site.pin("anna", world.issue_card("chris"), DAY)
     assert server.site.cards()[0].card.identity == CHRIS
@@ -303,7 +301,7 @@ def test_a_retired_name_takes_another_identity(server: AServer) -> None:
             server.site.retire(name)
 
 
-def test_retired_identities_are_remembered_with_their_day(server: AServer) -> None:
+def test_retired_identities_are_remembered_with_their_date(server: AServer) -> None:
     path = server.folder / "retired"
     cards = server.folder / "cards"
     (cards / "twice.card").write_bytes(world.issue_card("anna"))
@@ -321,7 +319,7 @@ def test_retired_identities_are_remembered_with_their_day(server: AServer) -> No
         site.load(server.folder).pin("anna", world.issue_card("anna", serial=2), DAY)
 
 
-def test_a_broken_card_is_named_and_affects_no_other(server: AServer) -> None:
+def test_broken_card_is_reported_and_affects_no_other(server: AServer) -> None:
     folder = server.folder / "cards"
     (folder / "broken.card").write_bytes(b"x")
     (folder / "Wrong Name.card").write_bytes(world.issue_card("chris"))
@@ -335,7 +333,7 @@ def test_a_broken_card_is_named_and_affects_no_other(server: AServer) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_card_that_may_not_be_read_is_named(server: AServer) -> None:
+def test_unreadable_card_is_reported(server: AServer) -> None:
     (server.folder / "cards" / "anna.card").chmod(0)
     assert [c.file_name for c in server.site.cards()] == ["bram"]
     assert server.site.faults() == (("anna", "it cannot be read: Permission denied"),)
@@ -349,7 +347,7 @@ def test_files_written_by_root_belong_to_the_server(server: AServer) -> None:
     assert (cards / "chris.card").stat().st_uid == 65534
 
 
-def test_a_card_is_replaced_atomically_and_dated_midnight(server: AServer) -> None:
+def test_card_is_replaced_atomically_and_dated_midnight(server: AServer) -> None:
     server.site.update(ANNA, world.issue_card("anna", serial=2), DAY)
     path = server.folder / "cards" / "anna.card"
     assert path.read_bytes() == world.issue_card("anna", serial=2)

@@ -40,20 +40,22 @@ def machine(sound: Path, tmp_path: Path) -> AMachine:
     return a_machine.copied(sound, tmp_path / "machine")
 
 
-def test_a_sound_machine_has_no_fault_and_every_check_looked(machine: AMachine) -> None:
+def test_sound_machine_has_no_fault_and_every_check_ran(machine: AMachine) -> None:
     found = machine.examined()
     assert [str(one) for one in found if one.state != "fine"] == []
     assert {one.check for one in found} == set(CHECKS) - {"visit"}
 
 
-def test_a_sound_machine_with_an_address_for_desks_has_no_fault(machine: AMachine) -> None:
+def test_sound_machine_with_a_desk_address_has_no_fault(machine: AMachine) -> None:
     a_machine.with_desks(machine, "noor.auth")
     assert [str(one) for one in machine.examined() if one.state != "fine"] == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_machine_is_found_and_named_with_its_repair(machine: AMachine, what: str) -> None:
+def test_broken_machine_is_detected_and_reported_with_its_repair(
+    machine: AMachine, what: str
+) -> None:
     check, broken, fault, repair = BROKEN[what]
     with machine.changing():
         broken(machine)
@@ -164,9 +166,7 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
 
 
 @pytest.mark.parametrize("what", NOTES)
-def test_a_matter_for_the_operator_to_judge_is_a_note_and_no_fault(
-    machine: AMachine, what: str
-) -> None:
+def test_matter_of_judgement_is_a_note_and_not_a_fault(machine: AMachine, what: str) -> None:
     check, changed, said = NOTES[what]
     with machine.changing():
         changed(machine)
@@ -177,7 +177,7 @@ def test_a_matter_for_the_operator_to_judge_is_a_note_and_no_fault(
     assert all(said in one.fault and one.repair for one in notes)
 
 
-def test_a_check_with_nothing_to_look_at_is_not_called_fine(tmp_path: Path) -> None:
+def test_check_with_nothing_to_inspect_is_not_called_fine(tmp_path: Path) -> None:
     """Only what is in the server's own folder was looked at, and the few places of an operator."""
     (tmp_path / "server").mkdir()
     (tmp_path / "machine").mkdir()
@@ -212,7 +212,7 @@ ANSWERED_BADLY = {
 @pytest.mark.slow
 @pytest.mark.parametrize("program", UNANSWERED)
 @pytest.mark.parametrize("how", ANSWERED_BADLY)
-def test_a_program_without_an_answer_is_reported_and_never_called_fine(
+def test_program_without_a_result_is_reported_and_never_called_fine(
     machine: AMachine, program: str, how: str
 ) -> None:
     said = ANSWERED_BADLY[how]
@@ -229,7 +229,7 @@ def test_a_program_without_an_answer_is_reported_and_never_called_fine(
         assert {one.state for one in found if one.check == check} != {"fine"}, check
 
 
-def test_the_last_line_is_the_sum(here: AMachine) -> None:
+def test_last_line_is_the_total(here: AMachine) -> None:
     bare_disk(here)
     here.replace(UNIT, "PrivateNetwork=yes", "PrivateNetwork=no")
     here.path("usr/bin/getent").unlink()
@@ -267,7 +267,7 @@ def as_the_servers_account(closed: Path) -> Iterator[None]:
         closed.chmod(mode)
 
 
-def test_an_unreadable_path_is_reported_and_never_called_fine(reachable: AMachine) -> None:
+def test_unreadable_path_is_reported_and_never_called_fine(reachable: AMachine) -> None:
     tor = reachable.path("var/lib/tor")
     tor.chmod(0o700)
     with as_the_servers_account(tor):
@@ -291,7 +291,7 @@ def here(machine: AMachine, monkeypatch: pytest.MonkeyPatch) -> AMachine:
     return machine
 
 
-def test_json_has_one_shape_and_the_exit_code_says_whether_something_is_wrong(
+def test_json_has_one_shape_and_exit_code_tells_if_something_is_wrong(
     here: AMachine,
 ) -> None:
     bare_disk(here)
@@ -313,7 +313,7 @@ def test_json_has_one_shape_and_the_exit_code_says_whether_something_is_wrong(
         assert here.types("doctor", *words).exit_code == 2
 
 
-def test_the_output_for_people_holds_the_same(here: AMachine) -> None:
+def test_text_output_contains_the_same(here: AMachine) -> None:
     here.replace(UNIT, "PrivateNetwork=yes", "PrivateNetwork=no")
     done = here.types("doctor")
     assert done.exit_code == 1
@@ -344,7 +344,7 @@ cli.main(["--dir", sys.argv[1], "doctor", "--json"])
 
 
 @pytest.mark.slow
-def test_doctor_opens_no_socket_and_runs_only_programs_of_the_host(here: AMachine) -> None:
+def test_doctor_opens_no_socket_and_runs_only_host_programs(here: AMachine) -> None:
     done = subprocess.run(
         [sys.executable, "-c", DIALS_NOBODY, str(here.server), str(here.root)],
         capture_output=True, text=True, cwd=ROOT, check=False,
@@ -409,7 +409,7 @@ def looks_without_a_trace(made: AMachine) -> None:
         assert everything(made.root) == before, words
 
 
-def test_a_look_changes_nothing(here: AMachine) -> None:
+def test_doctor_changes_nothing(here: AMachine) -> None:
     looks_without_a_trace(here)
 
 
@@ -425,7 +425,7 @@ def test_doctor_does_not_migrate_an_old_database(here: AMachine) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["this", "first"])
-def test_a_look_changes_nothing_while_a_server_runs_or_was_killed(
+def test_doctor_changes_nothing_while_a_server_runs_or_was_killed(
     here: AMachine, version: str
 ) -> None:
     with a_server_has_it_open(here.server), here.changing():
@@ -439,7 +439,7 @@ def test_a_look_changes_nothing_while_a_server_runs_or_was_killed(
     assert SOMEBODY in seen.fetches, "what stands in the log counts"
 
 
-def test_a_log_without_its_index_is_named_and_not_touched(here: AMachine) -> None:
+def test_log_without_its_index_is_reported_and_not_touched(here: AMachine) -> None:
     with a_server_has_it_open(here.server), here.changing():
         pass
     (here.server / "klankbord.db-shm").unlink()

@@ -41,7 +41,7 @@ def wrong(found: tuple[Finding, ...]) -> set[str]:
     return {one.check for one in found if one.state == "wrong"}
 
 
-def test_a_name_of_a_file_is_shown_and_not_obeyed(machine: AMachine) -> None:
+def test_hostile_file_name_is_escaped(machine: AMachine) -> None:
     machine.write(LINE, SECRET)
     with machine.changing():
         machine.write("var/lib/klankbord/a\x1b]0;x\x07\nb", "", 0o666)
@@ -55,7 +55,7 @@ def test_a_name_of_a_file_is_shown_and_not_obeyed(machine: AMachine) -> None:
 
 
 @pytest.mark.parametrize("name", [b"tmp/\xff\xfe", LINE.encode()])
-def test_a_name_that_is_no_text_ends_nothing(machine: AMachine, name: bytes) -> None:
+def test_undecodable_file_name_causes_no_crash(machine: AMachine, name: bytes) -> None:
     Path(os.fsdecode(os.fsencode(machine.root) + b"/" + name)).write_text(SECRET)
     for words in ((), ("--json",)):
         done = machine.types("doctor", *words)
@@ -66,7 +66,7 @@ def test_a_name_that_is_no_text_ends_nothing(machine: AMachine, name: bytes) -> 
         assert all(value.isprintable() for value in one.values())
 
 
-def test_a_repair_is_one_command_whatever_the_file_is_called(machine: AMachine) -> None:
+def test_repair_is_one_command_for_any_file_name(machine: AMachine) -> None:
     machine.write("tmp/x; touch y $(z)", SECRET)
     (found,) = [one for one in machine.examined() if one.check == "secrets"]
     assert found.repair.endswith("then shred -u '/tmp/x; touch y $(z)'")
@@ -114,7 +114,7 @@ PLACES = {
         if (place, put) != ("BACKUP", large)  # which may be as large as it is
     ],
 )
-def test_a_special_or_large_file_is_named_and_never_awaited(
+def test_special_or_large_file_is_reported_without_blocking(
     machine: AMachine, place: str, put: Callable[[Path], None]
 ) -> None:
     (backup,) = (machine.server / "backups").glob("klankbord-*.age")
@@ -148,7 +148,7 @@ def folders_in_folders(top: Path, count: int) -> Iterator[None]:
             (top / "e").rename(top / "d")
 
 
-def test_folders_in_folders_without_end_are_walked(machine: AMachine) -> None:
+def test_deeply_nested_folders_are_walked(machine: AMachine) -> None:
     with folders_in_folders(machine.server, 1500):
         assert wrong(machine.examined()) == set()
         (machine.server / "d/d").chmod(0o755)
@@ -167,7 +167,7 @@ HOLDS_ON = {
 
 
 @pytest.mark.parametrize("how", HOLDS_ON)
-def test_a_program_that_never_ends_is_killed_and_named(
+def test_program_that_never_ends_is_killed_and_named(
     machine: AMachine, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "SECONDS", 0.3)
@@ -181,7 +181,7 @@ def test_a_program_that_never_ends_is_killed_and_named(
     assert "getent did not" in seen["account"]
 
 
-def test_the_output_of_a_program_is_shown_and_not_obeyed(machine: AMachine) -> None:
+def test_program_output_is_escaped(machine: AMachine) -> None:
     machine.replace(a_machine.UNIT, "User=klankbord", "User=\x1b[2Jfine\u202e")
     machine.add(a_machine.NGINX, "access_log \x1b]0;x\x07;\n")
     done = machine.types("doctor")
@@ -253,20 +253,20 @@ def seen(origin: str) -> list[Finding]:
         b"all is fine",
     ],
 )
-def test_the_servers_answer_is_not_repeated(head: bytes) -> None:
+def test_server_response_is_not_repeated(head: bytes) -> None:
     with answering(head) as origin:
         (found,) = seen(origin)
     assert found.state == "wrong"
     assert "all is fine" not in found.told(several=True)
 
 
-def test_an_endless_answer_is_not_read_to_the_end() -> None:
+def test_endless_response_is_not_read_to_its_end() -> None:
     with answering(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 100_000) as origin:
         (found,) = seen(origin)
     assert "has no end" in found.fault
 
 
-def test_an_answer_that_drips_is_not_read_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_response_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visit, "LONGEST", 1)
     gone = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -50,7 +50,7 @@ def looked(made: AMachine) -> Machine:
     return Machine(made.root, made.path("var/lib/klankbord"), DAY, (f"http://{ONION}",))
 
 
-def test_the_systems_own_tools_answer_as_doctor_expects() -> None:
+def test_system_tools_give_the_output_that_doctor_expects() -> None:
     found: list[Finding] = []
     here = Machine(Path("/"), Path("/"), DAY)
     for check in (memory.swap, memory.disk_encryption):
@@ -60,7 +60,7 @@ def test_the_systems_own_tools_answer_as_doctor_expects() -> None:
 
 
 @pytest.mark.skipif(not NGINX, reason="no nginx here")
-def test_asking_a_running_nginx_changes_nothing_and_finds_what_it_reads(made: AMachine) -> None:
+def test_checking_a_running_nginx_changes_nothing_and_finds_its_settings(made: AMachine) -> None:
     folder = made.path("nginx")
     folder.mkdir()
     folder.chmod(0o777)
@@ -84,7 +84,7 @@ def test_asking_a_running_nginx_changes_nothing_and_finds_what_it_reads(made: AM
 
 
 @pytest.mark.skipif(not TOR, reason="no tor here")
-def test_asking_tor_changes_nothing_and_reports_a_line_that_tor_refuses(made: AMachine) -> None:
+def test_checking_tor_changes_nothing_and_reports_a_rejected_line(made: AMachine) -> None:
     made.path("data").mkdir(mode=0o700)
     torrc = made.path("etc/tor/torrc")
     made.write("defaults", f"DataDirectory {made.path('data')}\n")

@@ -67,14 +67,14 @@ def test_each_day_is_purged_once(watched: Watched) -> None:
     assert watched.said == []
 
 
-def test_first_purge_of_a_site_believes_the_clock(watched: Watched) -> None:
+def test_first_purge_of_a_site_trusts_the_clock(watched: Watched) -> None:
     watched.later(200)
     watched.caretaker.step()
     assert watched.gone()
 
 
 @pytest.mark.parametrize("restarted", [True, False])
-def test_clock_more_than_a_month_ahead_purges_nothing_until_the_day_is_confirmed(
+def test_clock_over_a_month_ahead_purges_nothing_until_confirmed(
     watched: Watched, restarted: bool
 ) -> None:
     watched.caretaker.step()
@@ -91,7 +91,7 @@ def test_clock_more_than_a_month_ahead_purges_nothing_until_the_day_is_confirmed
     assert watched.gone()
 
 
-def test_month_without_upkeep_is_believed(watched: Watched) -> None:
+def test_month_without_upkeep_is_accepted(watched: Watched) -> None:
     watched.caretaker.step()
     for _ in range(6):
         watched.later(31)
@@ -101,7 +101,7 @@ def test_month_without_upkeep_is_believed(watched: Watched) -> None:
     assert watched.gone()
 
 
-def test_empty_site_doubts_no_day_that_is_ahead(watched: Watched) -> None:
+def test_empty_site_accepts_any_later_day(watched: Watched) -> None:
     watched.runs_for(180)
     assert watched.gone()
     watched.later(200)
@@ -110,7 +110,7 @@ def test_empty_site_doubts_no_day_that_is_ahead(watched: Watched) -> None:
     assert watched.server.store.served() == watched.server.day
 
 
-def test_clock_behind_what_is_stored_purges_nothing_and_is_logged_once_a_day(
+def test_clock_behind_stored_data_purges_nothing_and_is_logged_once_a_day(
     watched: Watched,
 ) -> None:
     watched.later(-2)
@@ -132,7 +132,7 @@ def test_expired_data_is_counted_without_removing_it(watched: Watched) -> None:
     assert server.purge().mailboxes == 2
 
 
-def test_clean_stop_leaves_no_log_and_no_finer_time_than_the_day(watched: Watched) -> None:
+def test_clean_stop_leaves_no_log_and_no_time_finer_than_a_day(watched: Watched) -> None:
     server = watched.server
     server.put_file("one", file(2, 1_500_000))
     reading = loader.read(server.folder)
@@ -153,7 +153,7 @@ def test_clean_stop_leaves_no_log_and_no_finer_time_than_the_day(watched: Watche
         assert path.stat().st_mtime == day, path
 
 
-def test_a_failure_is_logged_by_kind_only_and_retried(watched: Watched) -> None:
+def test_failure_is_logged_by_type_only_and_retried(watched: Watched) -> None:
     damaged = watched.server.folder / "withdrawn"
     damaged.write_text("herkenbaar\n")
     watched.caretaker.step()
@@ -163,7 +163,7 @@ def test_a_failure_is_logged_by_kind_only_and_retried(watched: Watched) -> None:
     assert watched.server.store.served() == watched.server.day
 
 
-def test_a_log_that_was_in_use_is_emptied_when_it_is_released(watched: Watched) -> None:
+def test_log_in_use_is_emptied_when_released(watched: Watched) -> None:
     """A withdrawal while somebody reads: the sealed bytes go with the next step after."""
     server = watched.server
     sealed = server.report("two")
@@ -180,7 +180,7 @@ def test_a_log_that_was_in_use_is_emptied_when_it_is_released(watched: Watched) 
     assert server.store.log_size() == 0
 
 
-def test_a_log_that_was_held_is_emptied_by_the_next_write_too(watched: Watched) -> None:
+def test_log_held_open_is_also_emptied_by_the_next_write(watched: Watched) -> None:
     server = watched.server
     sealed = server.report("two")
     reader = sqlite3.connect(server.folder / "klankbord.db", isolation_level=None)
@@ -196,7 +196,7 @@ def test_a_log_that_was_held_is_emptied_by_the_next_write_too(watched: Watched) 
     assert sealed[1000:2000] not in server.everything_on_disk()
 
 
-def test_one_process_looks_after_a_site_and_another_takes_over(watched: Watched) -> None:
+def test_one_process_maintains_a_site_and_another_takes_over(watched: Watched) -> None:
     folder = watched.server.folder
     watched.later(180)
     handle = os.open(folder, os.O_RDONLY)

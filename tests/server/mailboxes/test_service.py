@@ -53,7 +53,7 @@ def server(tmp_path: Path) -> Iterator[AServer]:
 # submitting and adding
 
 
-def test_a_report_is_there_for_its_reporter_and_for_those_addressed_only(server: AServer) -> None:
+def test_report_is_available_only_to_its_reporter_and_addressees(server: AServer) -> None:
     sealed = server.report("one", (ANNA,))
     conversation = server.mailboxes.conversation(ids("one")[1])
     assert conversation is not None
@@ -72,7 +72,7 @@ def test_a_report_is_there_for_its_reporter_and_for_those_addressed_only(server:
     assert server.mailboxes.fetched(BRAM, info.id) is False
 
 
-def test_the_same_bytes_again_are_a_success_and_one_item(server: AServer) -> None:
+def test_repeating_the_same_bytes_succeeds_and_stores_one_item(server: AServer) -> None:
     sealed = server.report("one")
     mailbox, access = ids("one")
     server.mailboxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
@@ -85,7 +85,7 @@ def test_the_same_bytes_again_are_a_success_and_one_item(server: AServer) -> Non
     assert [row.number for row in server.mailboxes.inbox(ANNA, 0)[0]] == [1, 2, 3, 4]
 
 
-def test_a_second_report_in_one_mailbox_is_out_of_step(server: AServer) -> None:
+def test_second_report_in_one_mailbox_is_out_of_step(server: AServer) -> None:
     server.report("one")
     with pytest.raises(OutOfStep) as refused:
         server.report("one")
@@ -103,7 +103,7 @@ def test_only_the_next_number_is_accepted_and_the_newest_is_reported(
     assert server.kept("one") == [("reporter", 1)]
 
 
-def test_a_counsellors_number_goes_up_and_may_leave_a_hole(server: AServer) -> None:
+def test_counsellors_number_increases_and_may_skip(server: AServer) -> None:
     """A restored server may lack what came before, and the desk be unable to give it back."""
     server.report("one")
     server.reply("one", 3)
@@ -115,7 +115,7 @@ def test_a_counsellors_number_goes_up_and_may_leave_a_hole(server: AServer) -> N
     assert server.kept("one") == [(str(ANNA), 3), (str(ANNA), 4), ("reporter", 1)]
 
 
-def test_an_item_of_one_mailbox_is_never_taken_in_another(server: AServer) -> None:
+def test_item_of_one_mailbox_is_refused_in_another(server: AServer) -> None:
     sealed = server.report("one")
     server.report("two")
     with pytest.raises(BadShape):
@@ -132,7 +132,7 @@ def test_two_mailboxes_cannot_share_an_access_id(server: AServer) -> None:
         )
 
 
-def test_only_sealed_messages_to_exactly_those_named_are_accepted(server: AServer) -> None:
+def test_only_messages_sealed_to_exactly_the_named_recipients_are_accepted(server: AServer) -> None:
     mailbox, access = ids("one")
     wrong = {
         "plain text": b"x" * 9000,
@@ -150,7 +150,7 @@ def test_only_sealed_messages_to_exactly_those_named_are_accepted(server: AServe
     assert server.mailboxes.conversation(access) is None
 
 
-def test_addressees_have_a_card_here_and_are_named_once(server: AServer) -> None:
+def test_addressees_must_have_a_card_and_be_named_once(server: AServer) -> None:
     for to, refusal in (((CHRIS,), UnknownCounsellor), ((ANNA, ANNA), BadShape), ((), BadShape)):
         with pytest.raises(refusal):
             server.report("one", to)
@@ -162,7 +162,7 @@ def test_addressees_have_a_card_here_and_are_named_once(server: AServer) -> None
 # desks
 
 
-def test_a_desk_lists_the_mailboxes_whose_newest_message_is_for_it(server: AServer) -> None:
+def test_desk_lists_the_mailboxes_whose_newest_message_is_for_it(server: AServer) -> None:
     server.report("one", (ANNA,))
     server.report("two", (ANNA, BRAM))
     server.add("one", 2, (BRAM,))
@@ -173,7 +173,7 @@ def test_a_desk_lists_the_mailboxes_whose_newest_message_is_for_it(server: AServ
     assert listed.newest == tuple(sorted([(str(ANNA), 1), ("reporter", 1)]))
 
 
-def test_a_desk_finds_its_own_items_in_its_inbox_as_fetched(server: AServer) -> None:
+def test_desk_sees_its_own_items_in_its_inbox_as_fetched(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     item = server.put_file("one", file(3))
     sealed = server.reply("one", 1, ANNA, (ANNA, BRAM))
@@ -189,7 +189,7 @@ def test_a_desk_finds_its_own_items_in_its_inbox_as_fetched(server: AServer) -> 
     assert fetched[item, str(BRAM)] is None
 
 
-def test_only_those_addressed_last_may_answer_and_only_to_each_other(server: AServer) -> None:
+def test_only_the_latest_addressees_may_answer_and_only_to_each_other(server: AServer) -> None:
     server.report("one", (ANNA,))
     with pytest.raises(Gone):
         server.reply("one", 1, BRAM, (BRAM,))
@@ -205,7 +205,7 @@ def test_only_those_addressed_last_may_answer_and_only_to_each_other(server: ASe
         server.reply("unknown", 1)
 
 
-def test_an_inbox_comes_in_pages_of_a_hundred(server: AServer) -> None:
+def test_inbox_has_pages_of_a_hundred(server: AServer) -> None:
     for n in range(101):
         server.report(str(n))
     first, more = server.mailboxes.inbox(ANNA, 0)
@@ -217,7 +217,7 @@ def test_an_inbox_comes_in_pages_of_a_hundred(server: AServer) -> None:
 # attachments
 
 
-def test_a_file_becomes_visible_with_the_message_that_follows(server: AServer) -> None:
+def test_file_becomes_visible_with_the_message_that_follows(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     small, large = file(3), file(3, 3_000_000)
     items = {server.put_file("one", small), server.put_file("one", large)}
@@ -236,7 +236,7 @@ def test_a_file_becomes_visible_with_the_message_that_follows(server: AServer) -
             assert opened.file.read() == sealed
 
 
-def test_a_file_sealed_to_others_than_the_message_never_shows(server: AServer) -> None:
+def test_file_sealed_to_others_than_the_message_is_never_shown(server: AServer) -> None:
     """A leftover of a message that was never sent: it goes when another one is."""
     server.report("one", (ANNA, BRAM))
     stale = server.put_file("one", file(3))
@@ -245,7 +245,7 @@ def test_a_file_sealed_to_others_than_the_message_never_shows(server: AServer) -
     assert server.store.item(stale) is None
 
 
-def test_a_reporters_file_is_sealed_to_the_counsellors_only(server: AServer) -> None:
+def test_reporters_file_must_be_sealed_to_the_counsellors_only(server: AServer) -> None:
     server.report("one")
     access = ids("one")[1]
     item = server.mailboxes.attach(access=access, sealed=file(1))
@@ -255,7 +255,7 @@ def test_a_reporters_file_is_sealed_to_the_counsellors_only(server: AServer) -> 
     assert server.mailboxes.item_for(ANNA, stale) is None
 
 
-def test_files_of_a_wrong_shape_id_or_size_are_refused(tmp_path: Path) -> None:
+def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path) -> None:
     server = AServer(tmp_path / "server", limits=Limits(file=20_000))
     server.report("one")
     for sealed in (b"x" * 20_000, message(1), file(7), file(1), file(2, 21_000)):
@@ -274,7 +274,7 @@ def test_files_of_a_wrong_shape_id_or_size_are_refused(tmp_path: Path) -> None:
 # room
 
 
-def test_a_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path) -> None:
+def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path) -> None:
     limits = Limits(mailbox_bytes=len(message(1)) * 2)
     server = AServer(tmp_path / "server", limits=limits)
     server.report("one")
@@ -311,7 +311,7 @@ def test_neither_side_can_fill_the_others_half(tmp_path: Path, limits: Limits) -
     server.store.close()
 
 
-def test_a_full_site_says_so_and_lets_a_withdrawal_through(tmp_path: Path) -> None:
+def test_full_site_is_reported_and_still_accepts_a_withdrawal(tmp_path: Path) -> None:
     server = AServer(tmp_path / "server", limits=Limits(site_bytes=300_000))
     told = 0
     for n in range(60):
@@ -326,7 +326,7 @@ def test_a_full_site_says_so_and_lets_a_withdrawal_through(tmp_path: Path) -> No
     server.store.close()
 
 
-def test_below_the_floor_of_free_disk_nothing_new_is_accepted(tmp_path: Path) -> None:
+def test_nothing_new_is_accepted_below_the_free_disk_minimum(tmp_path: Path) -> None:
     server = AServer(tmp_path / "server")
     limits = dataclasses.replace(server.site.settings.limits, free_bytes=2**52)
     server.site.settings = dataclasses.replace(server.site.settings, limits=limits)
@@ -338,7 +338,7 @@ def test_below_the_floor_of_free_disk_nothing_new_is_accepted(tmp_path: Path) ->
 # withdrawal
 
 
-def test_a_withdrawal_removes_all_but_itself_at_once(server: AServer) -> None:
+def test_withdrawal_removes_everything_but_itself_at_once(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     server.put_file("one", file(3, 2_000_000))
     server.reply("one", 1, ANNA, (ANNA, BRAM))
@@ -357,7 +357,7 @@ def test_a_withdrawal_removes_all_but_itself_at_once(server: AServer) -> None:
     assert server.store.is_withdrawn(mailbox)
 
 
-def test_a_withdrawal_waits_for_all_addressed_at_most_180_days(server: AServer) -> None:
+def test_withdrawal_waits_for_all_addressees_for_at_most_180_days(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     server.report("two", (ANNA,))
     server.report("three", (ANNA,))
@@ -375,7 +375,7 @@ def test_a_withdrawal_waits_for_all_addressed_at_most_180_days(server: AServer) 
     assert server.store.mailboxes() == []
 
 
-def test_without_anyone_to_seal_to_a_withdrawal_removes_all(server: AServer) -> None:
+def test_withdrawal_without_addressees_removes_everything(server: AServer) -> None:
     server.report("one")
     server.mailboxes.withdraw(access=ids("one")[1], n=0, to=(), sealed=None)
     assert server.store.mailboxes() == []
@@ -384,7 +384,7 @@ def test_without_anyone_to_seal_to_a_withdrawal_removes_all(server: AServer) -> 
         server.report("one")
 
 
-def test_an_expired_conversation_that_still_exists_is_withdrawn_too(server: AServer) -> None:
+def test_expired_conversation_that_still_exists_can_be_withdrawn(server: AServer) -> None:
     server.report("one")
     server.fetch()
     server.later(200)
@@ -396,7 +396,7 @@ def test_an_expired_conversation_that_still_exists_is_withdrawn_too(server: ASer
         server.withdraw("one", 2)
 
 
-def test_a_reporter_withdraws_an_expired_conversation(server: AServer) -> None:
+def test_reporter_can_withdraw_an_expired_conversation(server: AServer) -> None:
     agent = ReporterAgent(server.site, server.mailboxes, Gate(1), server.today)
     _, root = agent.report(lang="nl", text="Een verhaal.", answers={}, wanted=(ANNA,))
     server.fetch()
@@ -431,7 +431,7 @@ def _purge(server: AServer, days: int, *, awake: bool = True) -> upkeep.Purged:
     return server.purge()
 
 
-def test_a_reporters_item_expires_30_days_after_the_fetch_except_the_newest(
+def test_fetched_reporter_item_expires_after_30_days_except_the_newest(
     server: AServer,
 ) -> None:
     server.report("one")
@@ -447,7 +447,7 @@ def test_a_reporters_item_expires_30_days_after_the_fetch_except_the_newest(
     assert server.kept("one") == [("reporter", 3)]
 
 
-def test_a_counsellors_item_expires_after_90_days(server: AServer) -> None:
+def test_counsellors_item_expires_after_90_days(server: AServer) -> None:
     server.report("one")
     server.fetch()
     server.reply("one", 1)
@@ -461,7 +461,7 @@ def test_a_counsellors_item_expires_after_90_days(server: AServer) -> None:
     assert server.kept("one") == [(str(ANNA), 2), ("reporter", 2)]
 
 
-def test_messages_expire_only_from_the_oldest_on(server: AServer) -> None:
+def test_messages_expire_only_oldest_first(server: AServer) -> None:
     """The first was not fetched by one of two: what comes after it stays too."""
     server.report("one", (ANNA, BRAM))
     server.add("one", 2, (ANNA,))
@@ -474,7 +474,7 @@ def test_messages_expire_only_from_the_oldest_on(server: AServer) -> None:
     assert server.kept("one") == [("reporter", 3)]
 
 
-def test_attachments_expire_by_their_term_even_the_newest(server: AServer) -> None:
+def test_attachments_expire_by_their_own_term_even_the_newest(server: AServer) -> None:
     server.report("one")
     server.fetch()
     server.put_file("one", file(2, 2_000_000))
@@ -488,7 +488,7 @@ def test_attachments_expire_by_their_term_even_the_newest(server: AServer) -> No
     assert server.kept("one") == [(str(ANNA), 1), ("reporter", 2)]
 
 
-def test_a_mailbox_expires_90_days_after_the_last_addition(server: AServer) -> None:
+def test_mailbox_expires_90_days_after_the_last_addition(server: AServer) -> None:
     server.report("one")
     server.fetch()
     server.later(10)
@@ -507,7 +507,7 @@ def test_a_mailbox_expires_90_days_after_the_last_addition(server: AServer) -> N
     assert not server.store.is_withdrawn(ids("one")[0])
 
 
-def test_an_unfetched_item_stays_180_days_and_keeps_its_mailbox(server: AServer) -> None:
+def test_unfetched_item_is_kept_180_days_with_its_mailbox(server: AServer) -> None:
     sealed = server.report("one")
     _purge(server, 179)
     assert server.kept("one") == [("reporter", 1)]
@@ -515,7 +515,7 @@ def test_an_unfetched_item_stays_180_days_and_keeps_its_mailbox(server: AServer)
     assert _purge(server, 180).mailboxes == 1
 
 
-def test_a_report_that_is_fetched_late_can_still_be_answered(server: AServer) -> None:
+def test_report_fetched_late_can_still_be_answered(server: AServer) -> None:
     """Back from a long leave on day 150: the conversation does not end the day after."""
     server.report("one")
     server.later(150)
@@ -531,7 +531,7 @@ def _announce(server: AServer, until: datetime.date, day: datetime.date) -> None
     server.mailboxes.take_card(ANNA, raw)
 
 
-def test_an_announced_absence_keeps_the_mailbox_until_30_days_after(server: AServer) -> None:
+def test_announced_absence_extends_the_mailbox_to_30_days_after_it(server: AServer) -> None:
     server.report("one")
     server.fetch()
     until = DAY + datetime.timedelta(120)
@@ -543,7 +543,7 @@ def test_an_announced_absence_keeps_the_mailbox_until_30_days_after(server: ASer
     assert _purge(server, 150).mailboxes == 1
 
 
-def test_an_absence_that_ends_in_time_changes_nothing(server: AServer) -> None:
+def test_absence_ending_before_expiry_changes_nothing(server: AServer) -> None:
     server.report("one")
     server.fetch()
     _announce(server, DAY + datetime.timedelta(60), DAY)
@@ -552,7 +552,7 @@ def test_an_absence_that_ends_in_time_changes_nothing(server: AServer) -> None:
     assert conversation.expires == DAY + datetime.timedelta(90)
 
 
-def test_nothing_of_the_reporters_expires_while_all_desks_are_silent(server: AServer) -> None:
+def test_reporter_items_do_not_expire_while_all_desks_are_silent(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     server.add("one", 2, (ANNA, BRAM))
     server.fetch(ANNA)
@@ -567,14 +567,14 @@ def test_nothing_of_the_reporters_expires_while_all_desks_are_silent(server: ASe
     assert server.kept("one") == [("reporter", 2)], "one of them is back"
 
 
-def test_silence_does_not_keep_anything_for_ever(server: AServer) -> None:
+def test_silence_does_not_keep_anything_forever(server: AServer) -> None:
     server.report("one")
     server.fetch()
     assert _purge(server, 179, awake=False).mailboxes == 0
     assert _purge(server, 180, awake=False).mailboxes == 1
 
 
-def test_a_desk_is_silent_from_the_set_day_on(server: AServer) -> None:
+def test_desk_counts_as_silent_from_the_configured_day(server: AServer) -> None:
     assert server.mailboxes.silent(ANNA)
     server.fetch()
     assert server.mailboxes.last_fetch(ANNA) == DAY
@@ -584,7 +584,7 @@ def test_a_desk_is_silent_from_the_set_day_on(server: AServer) -> None:
     assert server.mailboxes.silent(ANNA)
 
 
-def test_a_file_whose_message_never_came_expires_after_two_days(server: AServer) -> None:
+def test_file_without_its_message_expires_after_two_days(server: AServer) -> None:
     server.report("one")
     item = server.put_file("one", file(2, 2_000_000))
     _purge(server, 1, awake=False)
@@ -594,14 +594,14 @@ def test_a_file_whose_message_never_came_expires_after_two_days(server: AServer)
     assert server.kept("one") == [("reporter", 1)]
 
 
-def test_a_mailbox_without_a_message_expires_after_two_days(server: AServer) -> None:
+def test_mailbox_without_a_message_expires_after_two_days(server: AServer) -> None:
     with server.store.writing():
         server.store.add_mailbox(*ids("one"), DAY)
     assert _purge(server, 1).mailboxes == 0
     assert _purge(server, 2).mailboxes == 1
 
 
-def test_every_lifetime_is_a_setting(tmp_path: Path) -> None:
+def test_every_lifetime_is_configurable(tmp_path: Path) -> None:
     retention = Retention(
         reporter_items=3, counsellor_items=9, unfetched=18, idle=12, silent_desk=2
     )
@@ -617,7 +617,7 @@ def test_every_lifetime_is_a_setting(tmp_path: Path) -> None:
     server.store.close()
 
 
-def test_a_purge_may_be_repeated_and_empties_the_log(server: AServer) -> None:
+def test_purge_can_be_repeated_and_empties_the_log(server: AServer) -> None:
     server.report("one")
     server.fetch()
     first = _purge(server, 90)
@@ -626,7 +626,7 @@ def test_a_purge_may_be_repeated_and_empties_the_log(server: AServer) -> None:
     assert server.purge().mailboxes == 0
 
 
-def test_the_first_purge_of_a_day_notes_the_day_and_leaves_the_log_empty(server: AServer) -> None:
+def test_first_purge_of_a_day_records_the_day_and_empties_the_log(server: AServer) -> None:
     server.report("one")
     server.later(1)
     assert upkeep.purge(server.site, server.store, server.day).log_emptied
@@ -634,7 +634,7 @@ def test_the_first_purge_of_a_day_notes_the_day_and_leaves_the_log_empty(server:
     assert server.store.log_size() == 0
 
 
-def test_a_purge_refuses_a_clock_that_is_behind(server: AServer) -> None:
+def test_purge_is_refused_if_the_clock_is_behind(server: AServer) -> None:
     server.report("one")
     server.later(-1)
     with pytest.raises(WrongClock):
@@ -644,7 +644,7 @@ def test_a_purge_refuses_a_clock_that_is_behind(server: AServer) -> None:
 # cards
 
 
-def test_a_newer_card_replaces_the_old_and_an_older_one_does_not(server: AServer) -> None:
+def test_newer_card_replaces_the_old_and_an_older_one_does_not(server: AServer) -> None:
     newer = world.issue_card("anna", serial=2)
     server.mailboxes.take_card(ANNA, newer)
     server.mailboxes.take_card(ANNA, newer)

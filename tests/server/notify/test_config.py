@@ -17,7 +17,7 @@ PLAIN = (
 )
 
 
-def test_the_smallest_valid_settings(mailer: Mailer) -> None:
+def test_minimal_valid_settings_are_accepted(mailer: Mailer) -> None:
     mailer.write(mailer.file, PLAIN)
     read = config.read(mailer.file)
     assert (read.port, read.tls, read.user, read.password, read.proxy) == (
@@ -50,7 +50,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_a_wrong_setting_is_named(mailer: Mailer, line: str) -> None:
+def test_invalid_setting_is_reported(mailer: Mailer, line: str) -> None:
     key = line.split(" ")[0]
     kept = [one for one in PLAIN.splitlines() if not one.startswith(key + " ")]
     if key == "counsellor":
@@ -75,7 +75,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_wrong_counsellor_is_named_by_the_card_alone(mailer: Mailer, row: str) -> None:
+def test_counsellor_error_names_only_the_card(mailer: Mailer, row: str) -> None:
     mailer.write(mailer.file, f"{PLAIN}[[counsellor]]\n{row}\n")
     with pytest.raises(SettingsError, match=re.escape(ROWS[row])) as caught:
         config.read(mailer.file)
@@ -84,7 +84,7 @@ def test_a_wrong_counsellor_is_named_by_the_card_alone(mailer: Mailer, row: str)
 
 @pytest.mark.parametrize("which", ["file", "password"])
 @pytest.mark.parametrize("mode", [0o644, 0o641, 0o660, 0o642])
-def test_a_file_that_others_may_read_or_change_is_not_used(
+def test_settings_file_accessible_to_others_is_not_used(
     mailer: Mailer, which: str, mode: int
 ) -> None:
     mailer.set_up(465)
@@ -95,7 +95,7 @@ def test_a_file_that_others_may_read_or_change_is_not_used(
 
 
 @pytest.mark.parametrize("text", ["", "\n", "twee\nregels\n", "wachtwoordé\n", "\x00"])
-def test_an_invalid_password_is_reported_without_repeating_it(mailer: Mailer, text: str) -> None:
+def test_invalid_password_is_reported_without_repeating_it(mailer: Mailer, text: str) -> None:
     mailer.set_up(465)
     mailer.write(mailer.password, text)
     with pytest.raises(SettingsError, match="the password must be one line") as caught:
@@ -103,7 +103,7 @@ def test_an_invalid_password_is_reported_without_repeating_it(mailer: Mailer, te
     assert not text.strip() or text.strip() not in str(caught.value)
 
 
-def test_a_missing_password_is_reported(mailer: Mailer) -> None:
+def test_missing_password_is_reported(mailer: Mailer) -> None:
     mailer.set_up(465)
     mailer.password.unlink()
     with pytest.raises(SettingsError, match="password: cannot be read"):
@@ -111,7 +111,7 @@ def test_a_missing_password_is_reported(mailer: Mailer) -> None:
     assert PASSWORD not in mailer.file.read_text()
 
 
-def test_the_installers_file_is_right_once_it_is_filled_in(mailer: Mailer) -> None:
+def test_installers_file_is_valid_once_filled_in(mailer: Mailer) -> None:
     text = TEMPLATE.read_text("utf-8")
     mailer.write(mailer.file, text)
     with pytest.raises(SettingsError, match="host is missing; fill in the file"):

@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 ONE = f'[[counsellor]]\ncards = ["anna"]\naddress = "{ANNA}"\nlanguage = "nl"\n'
 
 
-def test_through_a_proxy_the_name_goes_to_it_and_each_mail_by_a_circuit_of_its_own(
+def test_proxy_resolves_the_host_name_and_each_mail_uses_its_own_circuit(
     mailer: Mailer, provider: MailServer
 ) -> None:
     with provider, Socks(provider.port) as proxy:
@@ -36,7 +36,7 @@ PROXIES: dict[str, tuple[list[bytes | None], str]] = {
 
 
 @pytest.mark.parametrize("how", PROXIES)
-def test_a_failing_proxy_is_one_sentence_and_no_mail(
+def test_failing_proxy_is_reported_in_one_sentence_and_sends_no_mail(
     mailer: Mailer, provider: MailServer, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smtp, "SECONDS", 0.5)
@@ -62,7 +62,7 @@ def test_a_failing_proxy_is_one_sentence_and_no_mail(
     assert provider.taken == []
 
 
-def test_a_proxy_that_is_not_there_is_named(mailer: Mailer) -> None:
+def test_missing_proxy_is_named(mailer: Mailer) -> None:
     proxy = f"socks5h://127.0.0.1:{free_port()}"
     (fault,) = mailer.runs(mailer.set_up(1, f'proxy = "{proxy}"', counsellors=ONE))
     assert f"nothing answers at {proxy}; is that Tor running?" in fault

@@ -31,7 +31,7 @@ def sentences(server: MailServer) -> list[str]:
 
 
 @pytest.mark.parametrize("tls", ["implicit", "starttls"])
-def test_each_counsellor_gets_one_mail_of_its_own_over_tls(
+def test_each_counsellor_gets_a_separate_mail_over_tls(
     mailer: Mailer, provider: MailServer, tls: str
 ) -> None:
     provider.tls = tls
@@ -44,7 +44,7 @@ def test_each_counsellor_gets_one_mail_of_its_own_over_tls(
         assert first == ["ehlo [127.0.0.1]", "STARTTLS"]
 
 
-def test_a_mail_holds_nothing_of_the_machine_the_site_or_the_program(
+def test_mail_reveals_nothing_of_machine_site_or_program(
     mailer: Mailer, provider: MailServer
 ) -> None:
     with provider:
@@ -74,14 +74,14 @@ def test_a_mail_holds_nothing_of_the_machine_the_site_or_the_program(
 
 
 @pytest.mark.parametrize("language", config.LANGUAGES)
-def test_the_sentences_of_a_language_have_one_length(language: str) -> None:
+def test_sentences_of_a_language_have_equal_length(language: str) -> None:
     said = [*run.SENTENCES[language].values(), run.TRIALS[language]]
     assert len(set(said)) == 3
     assert len({len(sentence.encode("utf-8")) for sentence in said}) == 1
     assert all(sentence.isascii() for sentence in said)
 
 
-def test_both_statuses_have_one_size_on_the_disk_and_on_the_wire(
+def test_both_statuses_have_one_size_on_disk_and_on_the_wire(
     mailer: Mailer, provider: MailServer
 ) -> None:
     """Byte for byte as many, in as many pieces, for who sees the line or the provider's store."""
@@ -110,7 +110,7 @@ def test_both_statuses_have_one_size_on_the_disk_and_on_the_wire(
 
 @pytest.mark.parametrize("tls", ["implicit", "starttls"])
 @pytest.mark.parametrize("wrong", ["unknown", "another name", "over"])
-def test_a_wrong_certificate_is_refused_before_anything_is_sent(
+def test_wrong_certificate_is_refused_before_anything_is_sent(
     mailer: Mailer, trusted: Authority, tmp_path: Path, wrong: str, tls: str
 ) -> None:
     if wrong == "unknown":
@@ -127,7 +127,7 @@ def test_a_wrong_certificate_is_refused_before_anything_is_sent(
     assert [line for line in server.heard if not re.match("(?i)ehlo|starttls", line)] == []
 
 
-def test_without_tls_nothing_is_sent_at_all(mailer: Mailer) -> None:
+def test_without_tls_nothing_is_sent(mailer: Mailer) -> None:
     with MailServer(None, "starttls") as server:  # offers it, and cannot
         faults = mailer.runs(mailer.set_up(server.port, 'tls = "starttls"'))
         # TLS is not offered, or somebody took it out; a log-in is.
@@ -139,9 +139,7 @@ def test_without_tls_nothing_is_sent_at_all(mailer: Mailer) -> None:
     assert not any(re.match("(?i)auth|mail|rcpt", line) for line in server.heard)
 
 
-def test_a_mail_that_could_not_be_sent_is_sent_later_the_same_day(
-    mailer: Mailer, provider: MailServer
-) -> None:
+def test_unsent_mail_is_retried_the_same_day(mailer: Mailer, provider: MailServer) -> None:
     with provider:
         pass  # its port is known, and nobody is there
     settings = mailer.set_up(provider.port)
@@ -156,9 +154,7 @@ def test_a_mail_that_could_not_be_sent_is_sent_later_the_same_day(
     assert sent_log.last(mailer.state) == DAY
 
 
-def test_a_mail_that_was_not_sent_is_dropped_the_next_day(
-    mailer: Mailer, provider: MailServer
-) -> None:
+def test_unsent_mail_is_dropped_the_next_day(mailer: Mailer, provider: MailServer) -> None:
     with provider:
         pass
     settings = mailer.set_up(provider.port)
@@ -172,7 +168,7 @@ def test_a_mail_that_was_not_sent_is_dropped_the_next_day(
 
 
 @pytest.mark.parametrize("step", ["connected", "AUTH", "MAIL", "RCPT", "DATA", "end"])
-def test_one_refusal_delays_nobody_else_and_is_retried(
+def test_one_refused_recipient_delays_no_other_and_is_retried(
     mailer: Mailer, provider: MailServer, step: str
 ) -> None:
     once = [True]
@@ -197,7 +193,7 @@ def test_one_refusal_delays_nobody_else_and_is_retried(
 
 @pytest.mark.parametrize("step", ["connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"])
 @pytest.mark.parametrize("answer", ["334 abc", "334 \u00e9", "what", "-1", "250-\r\n\r\n999 x"])
-def test_a_nonsense_answer_delays_nobody_else(
+def test_malformed_response_delays_no_other_recipient(
     mailer: Mailer, provider: MailServer, step: str, answer: str
 ) -> None:
     first = [True]
@@ -219,9 +215,7 @@ def test_a_nonsense_answer_delays_nobody_else(
     assert len(told) == len(set(told))
 
 
-def test_an_answer_that_never_came_brings_no_second_mail(
-    mailer: Mailer, provider: MailServer
-) -> None:
+def test_missing_response_causes_no_second_mail(mailer: Mailer, provider: MailServer) -> None:
     with provider:
         settings = mailer.set_up(provider.port)
         provider.answers["end"] = "hang up"
@@ -236,7 +230,7 @@ def test_an_answer_that_never_came_brings_no_second_mail(
         assert mailer.runs(settings, TOMORROW) == []
 
 
-def test_a_strange_goodbye_changes_nothing(mailer: Mailer, provider: MailServer) -> None:
+def test_unexpected_response_to_quit_changes_nothing(mailer: Mailer, provider: MailServer) -> None:
     provider.answers["QUIT"] = "500 what"
     with provider:
         assert mailer.runs(mailer.set_up(provider.port)) == []
@@ -244,7 +238,7 @@ def test_a_strange_goodbye_changes_nothing(mailer: Mailer, provider: MailServer)
     assert len(provider.taken) == 2
 
 
-def test_a_counsellor_of_several_sites_gets_one_mail_that_names_none(
+def test_counsellor_of_several_sites_gets_one_mail_that_names_none(
     mailer: Mailer, provider: MailServer
 ) -> None:
     row = f'[[counsellor]]\ncards = ["bakery/bram", "anna"]\naddress = "{ANNA}"\nlanguage = "en"\n'
@@ -253,7 +247,7 @@ def test_a_counsellor_of_several_sites_gets_one_mail_that_names_none(
     assert sentences(provider) == ["Please open your desk."]
 
 
-def test_a_missing_card_is_reported_and_keeps_no_other_from_its_mail(
+def test_missing_card_is_reported_and_blocks_no_other_mail(
     mailer: Mailer, provider: MailServer
 ) -> None:
     status_file.write(mailer.words, {"bakery/bram": "open"}, DAY)
@@ -263,13 +257,13 @@ def test_a_missing_card_is_reported_and_keeps_no_other_from_its_mail(
     assert len(provider.taken) == 1
 
 
-def test_two_mailers_at_once_send_one_mail(mailer: Mailer, provider: MailServer) -> None:
+def test_two_concurrent_mailers_send_one_mail(mailer: Mailer, provider: MailServer) -> None:
     another = pytest.raises(MailError, match="another run is sending")
     with provider, sent_log.alone(mailer.state), another:
         mailer.runs(mailer.set_up(provider.port))
 
 
-def test_a_trial_goes_at_once_and_is_not_the_days_mail(
+def test_test_mail_is_sent_at_once_and_does_not_replace_the_daily_mail(
     mailer: Mailer, provider: MailServer
 ) -> None:
     with provider:
@@ -282,7 +276,9 @@ def test_a_trial_goes_at_once_and_is_not_the_days_mail(
 
 
 @pytest.mark.slow
-def test_no_log_or_state_holds_an_address_or_a_status(mailer: Mailer, provider: MailServer) -> None:
+def test_no_log_or_state_contains_an_address_or_a_status(
+    mailer: Mailer, provider: MailServer
+) -> None:
     """In the log, whatever goes wrong; and nothing of the word in the state."""
     said = ""
     with provider:
@@ -310,7 +306,7 @@ def command(mailer: Mailer) -> list[str]:
     ]
 
 
-def test_a_fault_is_one_line_and_exit_code_1(mailer: Mailer) -> None:
+def test_fault_is_one_line_and_exit_code_1(mailer: Mailer) -> None:
     done = CliRunner().invoke(main.main, command(mailer))
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: A setting of the server is wrong: ")
@@ -342,7 +338,7 @@ STEPS = ("connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end", "after")
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_at_any_step_of_the_smtp_session_no_second_mail_is_sent(
+def test_kill_at_any_smtp_step_causes_no_second_mail(
     mailer: Mailer, provider: MailServer, step: str
 ) -> None:
     running: queue.Queue[subprocess.Popen[bytes]] = queue.Queue()
@@ -371,7 +367,7 @@ def test_killed_at_any_step_of_the_smtp_session_no_second_mail_is_sent(
 
 @needs_strace
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_killed_at_any_write_of_its_state_no_second_mail_is_sent(
+def test_kill_at_any_state_write_causes_no_second_mail(
     mailer: Mailer, provider: MailServer, nth: int
 ) -> None:
     """A run renames three files to their place: begun, sent, and the last day."""

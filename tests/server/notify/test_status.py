@@ -56,7 +56,7 @@ def test_only_the_addressed_counsellor_is_told_to_open_the_desk(desk: Desk) -> N
     assert desk.says() == QUIET
 
 
-def test_a_later_message_a_file_and_a_withdrawal_count_too(desk: Desk) -> None:
+def test_later_message_file_or_withdrawal_also_counts_as_new(desk: Desk) -> None:
     desk.server.report("one", to=(BRAM,))
     desk.server.fetch(BRAM)
     assert desk.says() == QUIET
@@ -72,7 +72,7 @@ def test_a_later_message_a_file_and_a_withdrawal_count_too(desk: Desk) -> None:
     assert desk.says()["./bram"] == "open"
 
 
-def test_the_counsellors_own_messages_are_nothing_new(desk: Desk) -> None:
+def test_counsellors_own_messages_are_not_new(desk: Desk) -> None:
     desk.server.report("one")
     desk.server.fetch()
     desk.server.put_file("one", file(2))
@@ -80,7 +80,7 @@ def test_the_counsellors_own_messages_are_nothing_new(desk: Desk) -> None:
     assert desk.says() == QUIET
 
 
-def test_a_desk_is_to_be_opened_as_often_as_the_site_promises_an_answer(desk: Desk) -> None:
+def test_desk_must_be_opened_as_often_as_the_site_promises_an_answer(desk: Desk) -> None:
     """Two working days; and so "open" need not mean that somebody wrote."""
     days = [DAY + datetime.timedelta(number) for number in range(1, 8)]
     (due, *_) = (day for day in days if response.working_days(DAY, day) == 2)
@@ -90,7 +90,7 @@ def test_a_desk_is_to_be_opened_as_often_as_the_site_promises_an_answer(desk: De
     assert desk.says() == {"./anna": "open", "./bram": "open"}
 
 
-def test_the_status_of_a_day_is_written_once_and_stays(desk: Desk) -> None:
+def test_daily_status_is_written_once_and_stays(desk: Desk) -> None:
     assert desk.says() == QUIET
     desk.server.report("one")
     assert desk.says() == QUIET
@@ -98,7 +98,7 @@ def test_the_status_of_a_day_is_written_once_and_stays(desk: Desk) -> None:
     assert desk.says()["./anna"] == "open"
 
 
-def test_the_status_file_has_one_size_and_is_valid_for_one_day(desk: Desk) -> None:
+def test_status_file_has_one_size_and_is_valid_for_one_day(desk: Desk) -> None:
     desk.says()
     path = desk.place / status_file.FILE
     first = path.stat()
@@ -112,7 +112,7 @@ def test_the_status_file_has_one_size_and_is_valid_for_one_day(desk: Desk) -> No
     assert path.read_text() == f"{desk.server.day}\n./anna open\n./bram rest\n"
 
 
-def test_a_database_that_cannot_be_read_has_every_desk_opened_and_is_said(desk: Desk) -> None:
+def test_unreadable_database_sets_every_desk_to_open_and_is_reported(desk: Desk) -> None:
     """A desk that is opened for nothing finds out what is wrong; one that is not does not."""
     desk.server.store.close()
     (desk.server.folder / "klankbord.db").unlink()
@@ -122,7 +122,7 @@ def test_a_database_that_cannot_be_read_has_every_desk_opened_and_is_said(desk: 
     assert status_file.read(desk.place, DAY) == {"./anna": "open", "./bram": "open"}
 
 
-def test_site_with_wrong_settings_has_every_desk_opened_and_is_named(desk: Desk) -> None:
+def test_site_with_invalid_settings_sets_every_desk_to_open_and_is_named(desk: Desk) -> None:
     path = desk.server.folder / "site.toml"
     path.write_text(path.read_text().replace("idle = 90", "idle = 0"))
     (desk.server.folder / "cards" / "Not a name.card").write_bytes(b"")
@@ -132,7 +132,7 @@ def test_site_with_wrong_settings_has_every_desk_opened_and_is_named(desk: Desk)
     assert status_file.read(desk.place, DAY) == {"./anna": "open", "./bram": "open"}
 
 
-def test_purging_that_waits_is_named_and_keeps_no_mail_back(desk: Desk) -> None:
+def test_suspended_purging_is_reported_and_blocks_no_mail(desk: Desk) -> None:
     desk.server.report("one")
     desk.server.purge()
     desk.server.later(40)
@@ -142,7 +142,7 @@ def test_purging_that_waits_is_named_and_keeps_no_mail_back(desk: Desk) -> None:
     assert status_file.read(desk.place, desk.server.day) is not None
 
 
-def test_a_site_with_unreadable_cards_keeps_no_other_from_its_status(desk: Desk) -> None:
+def test_site_with_unreadable_cards_does_not_block_statuses_of_others(desk: Desk) -> None:
     words = ["--dir", str(desk.server.folder)]
     added = ("site", "add", "bakery", "--name", "Bakkerij", "--origin", "https://b.example.org")
     assert CliRunner().invoke(main.main, [*words, *added]).exit_code == 0
@@ -164,19 +164,19 @@ def test_without_any_site_no_status_is_written(desk: Desk, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "text", ["./anna maybe\n", "./anna open\n./anna rest\n", "../x open\n", "\xff open\n"]
 )
-def test_a_foreign_status_file_is_not_believed(tmp_path: Path, text: str) -> None:
+def test_invalid_status_file_is_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / status_file.FILE).write_text(f"{DAY}\n{text}", "latin-1")
     with pytest.raises(MailError, match="is damaged"):
         status_file.read(tmp_path, DAY)
     assert status_file.read(tmp_path, DAY + datetime.timedelta(1)) is None
 
 
-def test_a_card_is_named_as_the_operator_writes_it() -> None:
+def test_card_name_is_accepted_as_the_operator_writes_it() -> None:
     assert status_file.full_name("els") == f"{paths.OWN}/els"
     assert status_file.full_name("bakery/noor") == "bakery/noor"
 
 
-def test_doctor_says_when_the_last_mail_went_and_nothing_more(desk: Desk, tmp_path: Path) -> None:
+def test_doctor_reports_only_when_the_last_mail_was_sent(desk: Desk, tmp_path: Path) -> None:
     root = tmp_path / "root"
     place = root / sent_log.PLACE.relative_to("/")
 
@@ -196,7 +196,7 @@ def test_doctor_says_when_the_last_mail_went_and_nothing_more(desk: Desk, tmp_pa
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"day": "2026-11-27"}', "[]", "\x00"])
-def test_with_a_foreign_state_file_nothing_is_sent(tmp_path: Path, text: str) -> None:
+def test_invalid_state_file_stops_sending(tmp_path: Path, text: str) -> None:
     (tmp_path / sent_log.FILE).write_text(text)
     with pytest.raises(MailError, match="is damaged"):
         sent_log.State(tmp_path, datetime.date(2026, 11, 27))

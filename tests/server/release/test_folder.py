@@ -75,7 +75,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_files_that_differ_from_the_signed_ones_are_refused(
+def test_files_differing_from_the_signed_list_are_refused(
     signer: Signer, tmp_path: Path, target: Path, case: str
 ) -> None:
     spoil, said = WRONG[case]
@@ -85,7 +85,7 @@ def test_files_that_differ_from_the_signed_ones_are_refused(
         folder.take(given, folder.read_key(signer.public), target)
 
 
-def test_nothing_is_written_before_the_signature_is_found_good(
+def test_nothing_is_written_before_the_signature_is_verified(
     signer: Signer, tmp_path: Path, target: Path
 ) -> None:
     given = Signer(tmp_path / "other").release(tmp_path / "release", FILES)
@@ -102,26 +102,24 @@ def _by_hand(release: Path, key: Path) -> int:
     return subprocess.run(["sh", "-c", command], cwd=release, capture_output=True).returncode
 
 
-def test_the_command_of_the_guide_accepts_what_was_signed(signer: Signer, tmp_path: Path) -> None:
+def test_guide_command_accepts_signed_files(signer: Signer, tmp_path: Path) -> None:
     assert _by_hand(signer.release(tmp_path / "release", FILES), signer.public) == 0
 
 
 @pytest.mark.parametrize("case", [case for case in WRONG if "pipe" not in case])
-def test_the_command_of_the_guide_refuses_altered_files_too(
-    signer: Signer, tmp_path: Path, case: str
-) -> None:
+def test_guide_command_refuses_altered_files(signer: Signer, tmp_path: Path, case: str) -> None:
     given = signer.release(tmp_path / "release", FILES)
     WRONG[case][0](given)
     assert _by_hand(given, signer.public) != 0
 
 
-def test_the_command_of_the_guide_refuses_another_key(signer: Signer, tmp_path: Path) -> None:
+def test_guide_command_refuses_another_key(signer: Signer, tmp_path: Path) -> None:
     given = Signer(tmp_path / "other").release(tmp_path / "release", FILES)
     assert _by_hand(given, signer.public) != 0
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", ".hidden", "a/b", "SHA256SUMS"])
-def test_a_signed_list_names_only_files_of_its_own_folder(
+def test_signed_list_may_name_only_files_in_its_folder(
     signer: Signer, tmp_path: Path, target: Path, name: str
 ) -> None:
     given = signer.release(tmp_path / "release", FILES)
@@ -133,7 +131,7 @@ def test_a_signed_list_names_only_files_of_its_own_folder(
 
 
 @pytest.mark.parametrize("names", [(), ("klankbord-1.0.tar.gz", "klankbord-1.1.tar.gz")])
-def test_a_release_has_one_source_archive(
+def test_release_must_have_one_source_archive(
     signer: Signer, tmp_path: Path, target: Path, names: tuple[str, ...]
 ) -> None:
     given = signer.release(tmp_path / "release", dict.fromkeys(names, b"x") | {"other": b"y"})
@@ -141,7 +139,7 @@ def test_a_release_has_one_source_archive(
         folder.take(given, folder.read_key(signer.public), target)
 
 
-def test_without_a_trusted_key_it_says_where_to_get_one(tmp_path: Path) -> None:
+def test_without_a_trusted_key_the_message_says_where_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(BadRelease, match="trusts no release key yet"):
         folder.read_key(tmp_path / "release.pub")
 

@@ -149,7 +149,7 @@ def installed(tmp_path: Path) -> Iterator[Installed]:
     subprocess.run([tmp_path / "systemctl", "stop"], check=True)
 
 
-def test_a_newer_release_is_installed_after_a_backup_with_each_step_announced(
+def test_newer_release_is_installed_after_a_backup_and_each_step_is_announced(
     installed: Installed,
 ) -> None:
     assert installed.upgrade(installed.release()) == "0.2.0"
@@ -159,7 +159,7 @@ def test_a_newer_release_is_installed_after_a_backup_with_each_step_announced(
     assert [line[:2] for line in installed.said if line[0] != " "] == [f"{n}." for n in range(1, 7)]
 
 
-def test_an_older_unsigned_or_odd_release_changes_nothing(
+def test_older_unsigned_or_malformed_release_changes_nothing(
     installed: Installed,
 ) -> None:
     before = os.readlink(installed.top / "program" / "current")
@@ -206,7 +206,7 @@ def test_the_advice_follows_from_the_kind_of_failure_and_not_from_its_words(
 
 
 @pytest.mark.long
-def test_an_upgrade_that_does_not_serve_is_undone(installed: Installed) -> None:
+def test_upgrade_that_fails_to_serve_is_rolled_back(installed: Installed) -> None:
     installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
     with pytest.raises(UpgradeError, match="serves again"):
         installed.upgrade(installed.release(before=FAILS))
@@ -214,7 +214,7 @@ def test_an_upgrade_that_does_not_serve_is_undone(installed: Installed) -> None:
     assert installed.is_clean()
 
 
-def test_data_that_the_older_program_cannot_use_is_put_back(installed: Installed) -> None:
+def test_database_is_restored_when_a_migrated_upgrade_fails(installed: Installed) -> None:
     """The newer program brought the database up to date before it failed."""
     installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
     database = installed.top / "data" / "klankbord.db"
@@ -259,13 +259,13 @@ def _killed_and_again(installed: Installed, last: str) -> None:
     assert installed.is_clean()
 
 
-def test_after_a_kill_at_the_switch_the_next_call_goes_back_first(installed: Installed) -> None:
+def test_after_a_kill_during_the_switch_the_next_run_rolls_back_first(installed: Installed) -> None:
     _killed_and_again(installed, "6.")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("last", ["1.", "   0.2.0", "2.", "3.", "4.", "5.", "   Yes"])
-def test_after_a_kill_at_any_step_the_next_call_finishes_or_goes_back(
+def test_after_a_kill_at_any_step_the_next_run_completes_or_rolls_back(
     installed: Installed, last: str
 ) -> None:
     _killed_and_again(installed, last)
@@ -297,7 +297,7 @@ COMMANDS = 6  # more than the switch runs: after the last one it is done
 @pytest.mark.parametrize(
     "done", [pytest.param(n, marks=[] if n == 3 else pytest.mark.long) for n in range(COMMANDS)]
 )
-def test_after_a_power_cut_between_any_two_commands_of_the_switch_a_program_serves(
+def test_after_a_power_cut_during_the_switch_a_program_serves(
     installed: Installed, done: int
 ) -> None:
     """The machine starts what is installed; the next call finishes, or goes back and says so."""

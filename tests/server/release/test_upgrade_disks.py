@@ -69,9 +69,7 @@ def check_done(installed: OnADisk, done: Result) -> None:
 
 
 @pytest.mark.parametrize("part", [pytest.param("program", marks=pytest.mark.long), "data"])
-def test_where_no_writes_are_taken_an_upgrade_changes_nothing(
-    installed: OnADisk, part: str
-) -> None:
+def test_upgrade_on_a_read_only_disk_changes_nothing(installed: OnADisk, part: str) -> None:
     release = installed.release()
     with closed(installed.top / part):
         done = installed.types(release)
@@ -90,7 +88,7 @@ LEFT = [0, *(4 * KIB << n for n in range(0, 17, 2))]  # to 256 MiB, which a back
     "left",
     [pytest.param(n, marks=[pytest.mark.long] if n else []) for n in LEFT],
 )
-def test_on_a_full_disk_an_upgrade_changes_nothing_and_says_to_make_room(
+def test_upgrade_on_a_full_disk_changes_nothing_and_asks_for_space(
     installed: OnADisk, left: int
 ) -> None:
     """However much room is left, it is enough for all of it, or what serves stays."""
@@ -108,7 +106,7 @@ def test_on_a_full_disk_an_upgrade_changes_nothing_and_says_to_make_room(
     assert installed.is_clean()
 
 
-def test_a_disk_that_fills_up_in_the_middle_of_the_switch_sends_the_upgrade_back(
+def test_disk_filling_up_during_the_switch_rolls_the_upgrade_back(
     installed: OnADisk,
 ) -> None:
     """Reports go on arriving until the server stops, and other programs write too."""

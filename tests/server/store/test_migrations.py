@@ -77,7 +77,7 @@ def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
         }  # fmt: skip
 
 
-def test_nothing_is_lost_from_the_first_schema_to_this_one(old: Old) -> None:
+def test_migration_from_the_first_schema_loses_nothing(old: Old) -> None:
     before = rows(old.database)
     store = old.open()
     for one in old.sealed:
@@ -89,7 +89,7 @@ def test_nothing_is_lost_from_the_first_schema_to_this_one(old: Old) -> None:
     assert not list((old.folder / "files").glob("*.part*"))
 
 
-def test_a_migration_is_tried_on_a_copy_first(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migration_is_tried_on_a_copy_first(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
     whole = snapshot.check
 
@@ -112,7 +112,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("faulty", FAULTS)
-def test_a_harmful_migration_changes_nothing(
+def test_failing_migration_changes_nothing(
     old: Old, faulty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def m900_faulty(db: Database) -> None:
@@ -131,7 +131,7 @@ def test_a_harmful_migration_changes_nothing(
     assert not list((old.folder / "files").glob("*.part*"))
 
 
-def test_without_room_for_the_copy_nothing_is_changed(
+def test_without_disk_space_for_the_copy_nothing_changes(
     old: Old, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = rows(old.database)
@@ -145,7 +145,7 @@ def test_without_room_for_the_copy_nothing_is_changed(
     assert rows(old.database) == before
 
 
-def test_a_database_of_a_newer_program_is_refused_in_words(old: Old) -> None:
+def test_database_of_a_newer_program_is_refused_with_a_reason(old: Old) -> None:
     old.open().close()
     with closing(sqlite3.connect(old.database)) as connection, connection:
         connection.execute(
@@ -161,7 +161,7 @@ def test_a_database_of_a_newer_program_is_refused_in_words(old: Old) -> None:
     assert rows(old.database) == before
 
 
-def test_the_way_back_is_a_backup_made_before(
+def test_backup_before_migration_can_be_restored_by_the_older_program(
     old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``backup`` brings nothing up to date: what it takes, the program before can restore."""

@@ -10,7 +10,7 @@ from sqlite_utils import Database
 from dropbox_app.server.store import migrations, schema
 
 
-def test_a_database_that_another_version_of_sqlite_made_has_no_fault() -> None:
+def test_database_made_by_another_sqlite_version_has_no_fault() -> None:
     """A backup of one Debian is restored on the next one, which has a newer SQLite."""
     ran: list[str] = []
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
@@ -24,7 +24,7 @@ def test_a_database_that_another_version_of_sqlite_made_has_no_fault() -> None:
         assert schema.fault(connection) == ""
 
 
-def test_what_is_too_much_is_named_and_what_is_missing_is_said() -> None:
+def test_extra_tables_are_named_and_missing_ones_reported() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         migrations.migrations.apply(Database(connection, execute_plugins=False))
         connection.execute("DROP TABLE addressed")

@@ -61,7 +61,7 @@ def _busy_life(server: AServer) -> None:
     server.withdraw("three", 2)
 
 
-def test_no_column_of_any_table_holds_anything_finer_than_a_day(server: AServer) -> None:
+def test_no_column_is_finer_than_a_day(server: AServer) -> None:
     """The shapes of values are listed: an id, an identity, a day, a small number, a word."""
     _busy_life(server)
     tables = _tables(server)
@@ -86,13 +86,13 @@ def test_no_column_of_any_table_holds_anything_finer_than_a_day(server: AServer)
                     assert value is None or shapes.fullmatch(str(value)), where
 
 
-def test_the_migrations_own_table_holds_a_day(server: AServer) -> None:
+def test_migrations_table_stores_only_a_day(server: AServer) -> None:
     applied = {row["applied_at"] for row in _tables(server)["_sqlite_migrations"]}
     assert applied == {DAY.isoformat()}
     assert re.search(rb"[0-9]{2}:[0-9]{2}:[0-9]{2}", server.everything_on_disk()) is None
 
 
-def test_the_tables_refuse_a_time_of_day(server: AServer) -> None:
+def test_tables_refuse_a_time_of_day(server: AServer) -> None:
     connection = sqlite3.connect(server.folder / "klankbord.db")
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute(
@@ -111,7 +111,7 @@ def test_no_table_has_a_hidden_row_number(server: AServer) -> None:
     connection.close()
 
 
-def test_each_counsellor_has_numbers_of_its_own_without_a_gap(server: AServer) -> None:
+def test_each_counsellor_has_consecutive_numbers(server: AServer) -> None:
     server.report("one", (ANNA,))
     server.report("two", (BRAM,))
     server.report("three", (ANNA, BRAM))
@@ -122,7 +122,7 @@ def test_each_counsellor_has_numbers_of_its_own_without_a_gap(server: AServer) -
         assert not more
 
 
-def test_files_beside_the_database_are_dated_midnight(server: AServer) -> None:
+def test_database_files_are_dated_midnight(server: AServer) -> None:
     _busy_life(server)
     beside = list((server.folder / "files").iterdir())
     assert len(beside) == 1
@@ -151,7 +151,7 @@ def test_removing_a_file_leaves_no_time_in_its_folder(server: AServer) -> None:
     assert files.stat().st_mtime == MIDNIGHT
 
 
-def test_reading_a_large_file_leaves_no_time_of_reading(server: AServer) -> None:
+def test_reading_a_large_file_leaves_no_access_time(server: AServer) -> None:
     _busy_life(server)
     (beside,) = (server.folder / "files").iterdir()
     opened = server.mailboxes.item_for(ANNA, beside.name)
@@ -161,7 +161,7 @@ def test_reading_a_large_file_leaves_no_time_of_reading(server: AServer) -> None
     assert beside.stat().st_atime == MIDNIGHT
 
 
-def test_withdrawn_data_is_nowhere_on_the_disk(server: AServer) -> None:
+def test_withdrawn_data_is_nowhere_on_disk(server: AServer) -> None:
     """Rows are overwritten, the log emptied, large files unlinked."""
     sealed = server.report("one")
     large = file(2, 2_000_000)
@@ -176,7 +176,7 @@ def test_withdrawn_data_is_nowhere_on_the_disk(server: AServer) -> None:
     assert ids("one")[1].encode() not in disk
 
 
-def test_every_thread_writes_synced_and_overwrites_what_it_removes(
+def test_every_thread_syncs_writes_and_overwrites_removed_data(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = opened_from_now_on(monkeypatch)
@@ -195,7 +195,7 @@ def test_every_thread_writes_synced_and_overwrites_what_it_removes(
 
 
 @pytest.mark.slow
-def test_32_submit_at_once_in_two_processes_and_all_arrive(tmp_path: Path) -> None:
+def test_concurrent_reports_from_two_processes_all_arrive(tmp_path: Path) -> None:
     """As the workers do: 16 threads in each of two processes, every report confirmed."""
     server = AServer(tmp_path / "server")
     program = f"""
@@ -281,7 +281,7 @@ while True:
     server.store.close()
 
 
-def test_a_file_that_is_still_coming_in_is_not_swept(server: AServer) -> None:
+def test_incoming_file_is_not_swept(server: AServer) -> None:
     with server.mailboxes.stage() as staged:
         staged.write(bytes(2 * 1024 * 1024))
         assert server.store.sweep() == 0
@@ -293,7 +293,7 @@ def test_a_file_that_is_still_coming_in_is_not_swept(server: AServer) -> None:
     assert not left.exists()
 
 
-def test_a_large_file_of_a_failed_transaction_goes_with_it(server: AServer) -> None:
+def test_large_file_of_a_failed_transaction_is_removed(server: AServer) -> None:
     server.report("one")
     with server.mailboxes.stage() as staged:
         staged.write(bytes(2 * 1024 * 1024))
@@ -310,14 +310,14 @@ def test_a_large_file_of_a_failed_transaction_goes_with_it(server: AServer) -> N
         assert list((server.folder / "files").iterdir()) == []
 
 
-def test_a_large_file_whose_transaction_never_ended_is_swept(server: AServer) -> None:
+def test_large_file_of_an_uncommitted_transaction_is_swept(server: AServer) -> None:
     """As a crash between the file's name and the commit leaves it."""
     (server.folder / "files" / ("a" * 64)).write_bytes(bytes(2 * 1024 * 1024))
     assert server.store.sweep() == 1
     assert list((server.folder / "files").iterdir()) == []
 
 
-def test_a_transaction_that_fails_leaves_nothing(server: AServer) -> None:
+def test_failed_transaction_leaves_nothing(server: AServer) -> None:
     def fail() -> None:
         with server.store.writing():
             server.store.add_mailbox(*ids("one"), DAY)
@@ -336,7 +336,7 @@ def _times_open(server: AServer) -> int:
     return sum(os.path.realpath(handle) == path for handle in handles)
 
 
-def test_a_forked_worker_opens_the_database_for_itself(server: AServer) -> None:
+def test_forked_worker_opens_its_own_database_connection(server: AServer) -> None:
     server.report("one")
     process = os.fork()
     if process == 0:
@@ -347,7 +347,7 @@ def test_a_forked_worker_opens_the_database_for_itself(server: AServer) -> None:
     assert len(server.store.mailboxes()) == 2
 
 
-def test_the_withdrawn_list_is_lines_of_id_and_day(tmp_path: Path) -> None:
+def test_withdrawn_list_has_lines_of_id_and_day(tmp_path: Path) -> None:
     path = tmp_path / "withdrawn"
     kept = Withdrawn(path)
     assert kept.read() == {}
@@ -358,7 +358,7 @@ def test_the_withdrawn_list_is_lines_of_id_and_day(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["withdrawn"]
 
 
-def test_a_missing_or_damaged_database_is_said_in_words(server: AServer, tmp_path: Path) -> None:
+def test_missing_or_damaged_database_is_reported_in_words(server: AServer, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="restore"):
         SqliteStore(tmp_path, lambda: DAY)
     (tmp_path / "files").mkdir()
@@ -367,7 +367,7 @@ def test_a_missing_or_damaged_database_is_said_in_words(server: AServer, tmp_pat
         SqliteStore(tmp_path, lambda: DAY)
 
 
-def test_a_store_has_an_id_of_its_own_and_keeps_it(server: AServer, tmp_path: Path) -> None:
+def test_store_keeps_its_own_id(server: AServer, tmp_path: Path) -> None:
     other = AServer(tmp_path / "other")
     again = SqliteStore(server.folder, lambda: DAY)
     assert again.store_id() == server.store.store_id() != other.store.store_id()
@@ -376,7 +376,7 @@ def test_a_store_has_an_id_of_its_own_and_keeps_it(server: AServer, tmp_path: Pa
     other.store.close()
 
 
-def test_messages_of_every_size_come_back_byte_for_byte(server: AServer) -> None:
+def test_messages_of_every_size_round_trip(server: AServer) -> None:
     for n, size in enumerate((8192, 32768, 131072)):
         sealed = message(1, size)
         mailbox, access = ids(str(n))
@@ -384,7 +384,7 @@ def test_messages_of_every_size_come_back_byte_for_byte(server: AServer) -> None
         assert server.mailboxes.item(mailbox, sha256_hex(sealed)) == sealed
 
 
-def test_a_full_disk_is_reported_as_such_and_leaves_nothing(server: AServer) -> None:
+def test_full_disk_is_reported_as_such_and_leaves_nothing(server: AServer) -> None:
     """A limit on the size of files stands for a full disk: the system refuses to write on."""
     program = f"""
 import resource, signal
@@ -413,7 +413,7 @@ except SiteFull:
     assert said.stdout == "full []\n"
 
 
-def test_errors_without_a_name_in_sqlite_are_reported_too() -> None:
+def test_unnamed_sqlite_errors_are_reported_too() -> None:
     connection = sqlite3.connect(":memory:")
     with pytest.raises(StoreError, match="the database failed: OperationalError"), failures():
         connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()

@@ -34,7 +34,7 @@ def keep(server: AServer, data: bytes) -> str:
         return info.id
 
 
-def test_a_file_whose_writer_has_its_name_but_not_yet_its_lock_is_kept(
+def test_file_named_but_not_yet_locked_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = before_the_lock(server, monkeypatch)
@@ -44,7 +44,7 @@ def test_a_file_whose_writer_has_its_name_but_not_yet_its_lock_is_kept(
     assert [path.name for path in (server.folder / "files").iterdir()] == [item]
 
 
-def test_a_copy_for_a_backup_that_has_its_name_but_not_yet_its_lock_is_kept(
+def test_backup_copy_named_but_not_yet_locked_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = before_the_lock(server, monkeypatch)
@@ -56,9 +56,7 @@ def test_a_copy_for_a_backup_that_has_its_name_but_not_yet_its_lock_is_kept(
 
 
 @pytest.mark.parametrize("end", ["-journal", "-wal", "-shm"])
-def test_what_sqlite_writes_beside_a_copy_is_kept_as_long_as_the_copy_is_made(
-    server: AServer, end: str
-) -> None:
+def test_sqlite_files_of_a_copy_in_progress_are_kept(server: AServer, end: str) -> None:
     with snapshot.copied(server.folder / "klankbord.db", server.folder / "files", DAY) as copy:
         beside = copy.with_name(copy.name + end)
         beside.write_bytes(b"of the copy")
@@ -83,9 +81,7 @@ def before_the_lock(server: AServer, monkeypatch: pytest.MonkeyPatch) -> list[in
     return swept
 
 
-def test_nobody_gets_a_file_while_the_sweep_decides_on_it(
-    server: AServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_under_sweep_are_not_served(server: AServer, monkeypatch: pytest.MonkeyPatch) -> None:
     left = server.folder / "files" / "0123.part"
     left.write_bytes(b"left by a crash")
     locked = at_the_decision(monkeypatch, lambda: not free(left))
@@ -93,7 +89,7 @@ def test_nobody_gets_a_file_while_the_sweep_decides_on_it(
     assert locked == [True]
 
 
-def test_a_file_that_comes_again_where_a_crash_left_it_is_not_swept(
+def test_file_stored_again_during_a_sweep_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under the same name, once the sweep has seen that what lies there has no row."""

@@ -61,7 +61,7 @@ def waiting() -> int:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_report_is_refused_as_busy_while_a_stopped_command_holds_the_lock(tmp_path: Path) -> None:
+def test_report_is_refused_as_busy_while_a_stopped_command_holds_the_lock(tmp_path: Path) -> None:
     server = AServer(tmp_path / "server")
     server.report("before")
     with held(server.folder / "files"):
@@ -75,7 +75,7 @@ def test_a_report_is_refused_as_busy_while_a_stopped_command_holds_the_lock(tmp_
 
 
 @pytest.mark.usefixtures("impatient")
-def test_all_threads_time_out_together_not_one_after_the_other(tmp_path: Path) -> None:
+def test_all_waiting_threads_time_out_together(tmp_path: Path) -> None:
     turn = Turns(tmp_path)
     ends: list[float] = []
 
@@ -96,7 +96,7 @@ def test_all_threads_time_out_together_not_one_after_the_other(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("impatient")
-def test_however_many_give_up_one_thread_waits_and_it_keeps_no_lock(tmp_path: Path) -> None:
+def test_abandoned_lock_requests_leave_one_waiter_that_keeps_no_lock(tmp_path: Path) -> None:
     """What comes to a turn that nobody wants any more is let go at once."""
     turn = Turns(tmp_path)
     with held(tmp_path):
@@ -113,7 +113,7 @@ def test_however_many_give_up_one_thread_waits_and_it_keeps_no_lock(tmp_path: Pa
         pass
 
 
-def test_a_waiting_writer_is_woken_when_the_lock_is_free(tmp_path: Path) -> None:
+def test_waiting_writer_is_woken_when_the_lock_is_free(tmp_path: Path) -> None:
     turn = Turns(tmp_path)
     with held(tmp_path) as holder:
         writer = threading.Thread(target=lambda: turn.taken().__enter__())
@@ -126,7 +126,7 @@ def test_a_waiting_writer_is_woken_when_the_lock_is_free(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_abandoned_lock_request_is_used_by_the_next_writer(tmp_path: Path) -> None:
+def test_abandoned_lock_request_is_reused_by_the_next_writer(tmp_path: Path) -> None:
     turn = Turns(tmp_path)
     with held(tmp_path) as holder:
         with pytest.raises(StoreBusy), turn.taken():
@@ -144,7 +144,7 @@ def test_an_abandoned_lock_request_is_used_by_the_next_writer(tmp_path: Path) ->
         writer.join(60)
 
 
-def test_no_two_writers_hold_the_lock_and_every_one_gets_it(tmp_path: Path) -> None:
+def test_lock_is_exclusive_and_every_writer_gets_it(tmp_path: Path) -> None:
     """Two processes' worth of turns, four threads each, with givings-up in between."""
     both = (Turns(tmp_path), Turns(tmp_path))
     at_work: list[int] = []

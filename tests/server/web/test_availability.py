@@ -88,7 +88,7 @@ def at(house: House, path: str, lang: str) -> Page:
 
 @both
 @every
-def test_the_landing_page_mentions_an_absence_and_offers_the_others(
+def test_landing_page_mentions_an_absence_and_offers_other_counsellors(
     two: House, state: str, lang: str
 ) -> None:
     STATES[state](two)
@@ -103,7 +103,7 @@ def test_the_landing_page_mentions_an_absence_and_offers_the_others(
 
 @both
 @every
-def test_with_one_counsellor_an_absence_is_mentioned_without_an_offer(
+def test_absence_of_the_only_counsellor_is_mentioned_without_an_alternative(
     house: House, state: str, lang: str
 ) -> None:
     STATES[state](house)
@@ -132,7 +132,7 @@ def test_with_one_counsellor_an_absence_is_mentioned_without_an_offer(
 
 @both
 @pytest.mark.parametrize("state", STILL_OPEN)
-def test_the_form_mentions_each_counsellors_absence(two: House, state: str, lang: str) -> None:
+def test_form_mentions_each_counsellors_absence(two: House, state: str, lang: str) -> None:
     STATES[state](two)
     text = at(two, "report", lang).text
     assert SAID[state, lang] in text
@@ -140,7 +140,7 @@ def test_the_form_mentions_each_counsellors_absence(two: House, state: str, lang
 
 
 @both
-def test_the_code_page_promises_no_quick_answer_from_an_absent_counsellor(
+def test_code_page_promises_no_quick_answer_from_an_absent_counsellor(
     house: House, lang: str
 ) -> None:
     usual = {"nl": "Kom terug na", "en": "Come back after"}[lang]
@@ -152,7 +152,7 @@ def test_the_code_page_promises_no_quick_answer_from_an_absent_counsellor(
     assert usual not in page.text
 
 
-def test_a_stand_in_is_named_only_while_available(two: House) -> None:
+def test_stand_in_is_named_only_while_available(two: House) -> None:
     """A stand-in who is away too, collects nothing or was retired is not recommended."""
     noor, sam = two.counsellors
     stands_in = OTHERS["nl"][1]
@@ -174,7 +174,7 @@ def test_a_stand_in_is_named_only_while_available(two: House) -> None:
 
 
 @both
-def test_a_site_whose_last_counsellor_went_is_not_called_not_open_yet(
+def test_site_whose_last_counsellor_left_is_not_called_not_yet_open(
     house: House, lang: str
 ) -> None:
     """Whoever has a code still finds the way back in, and reads."""
@@ -186,14 +186,14 @@ def test_a_site_whose_last_counsellor_went_is_not_called_not_open_yet(
     assert "Het begin." in house.browser().come_back(code, lang).text
 
 
-def test_a_site_whose_only_card_broke_is_not_called_not_open_yet(house: House) -> None:
+def test_site_whose_only_card_broke_is_not_called_not_yet_open(house: House) -> None:
     (house.folder / CARDS / "noor.card").write_bytes(b"broken\n")
     page = at(house, "", "nl")
     assert "nog niet open" not in page.text
     assert "Je kunt hier nu niet schrijven" in page.text
 
 
-def test_a_remaining_counsellor_is_not_called_the_only_one(two: House) -> None:
+def test_remaining_counsellor_is_not_called_the_only_one(two: House) -> None:
     over(two)
     text = at(two, "", "nl").text
     assert "Schrijf dan niet hier." in text
@@ -205,7 +205,7 @@ def test_a_remaining_counsellor_is_not_called_the_only_one(two: House) -> None:
 
 @both
 @every
-def test_a_conversation_mentions_an_absence_and_links_to_the_others(
+def test_conversation_mentions_an_absence_and_links_to_the_others(
     two: House, state: str, lang: str
 ) -> None:
     code = begun(two)
@@ -229,7 +229,7 @@ def test_a_conversation_mentions_an_absence_and_links_to_the_others(
 
 @both
 @every
-def test_a_conversation_with_nobody_else_shows_the_telephone(
+def test_conversation_without_alternatives_shows_the_telephone(
     house: House, state: str, lang: str
 ) -> None:
     code = begun(house)
@@ -248,7 +248,7 @@ def test_a_conversation_with_nobody_else_shows_the_telephone(
 
 @both
 @every
-def test_a_waiting_reporter_is_not_promised_the_usual_days(
+def test_waiting_reporter_is_not_promised_the_usual_days(
     house: House, state: str, lang: str
 ) -> None:
     usual = {"nl": "Je krijgt meestal", "en": "An answer usually comes"}[lang]
@@ -260,7 +260,7 @@ def test_a_waiting_reporter_is_not_promised_the_usual_days(
     assert {"nl": "nog geen antwoord", "en": "no answer yet"}[lang] in text
 
 
-def test_a_retired_counsellor_is_not_said_to_fetch(two: House) -> None:
+def test_retired_counsellor_is_not_said_to_fetch(two: House) -> None:
     code = begun(two)
     retired(two)
     browser = two.browser()
@@ -269,7 +269,7 @@ def test_a_retired_counsellor_is_not_said_to_fetch(two: House) -> None:
 
 
 @both
-def test_a_question_from_an_unreachable_counsellor_has_no_useless_buttons(
+def test_question_from_an_unreachable_counsellor_has_no_useless_buttons(
     two: House, lang: str
 ) -> None:
     """And a remark that was on its way is kept."""
@@ -303,7 +303,7 @@ ENDS = pytest.mark.parametrize("end", [over, retired])
 
 @both
 @ENDS
-def test_a_report_to_an_unreachable_counsellor_goes_to_nobody_else_unasked(
+def test_report_to_an_unreachable_counsellor_is_not_redirected(
     two: House, end: Callable[[House], None], lang: str
 ) -> None:
     """With one left the form still asks: whoever that is may be the one it is about."""
@@ -326,7 +326,7 @@ def test_a_report_to_an_unreachable_counsellor_goes_to_nobody_else_unasked(
     assert sam.texts() == [TEXT]
 
 
-def test_a_form_that_names_one_counsellor_sends_to_no_other(house: House) -> None:
+def test_form_naming_one_counsellor_sends_to_no_other(house: House) -> None:
     """It said that it is for Noor; by the time it is sent there is only Sam."""
     browser = house.browser()
     page = browser.get("/nl/report")
@@ -352,7 +352,7 @@ def written(house: House, lang: str) -> tuple[Browser, Page]:
 
 
 @both
-def test_a_follow_up_is_kept_when_choosing_somebody_else(two: House, lang: str) -> None:
+def test_follow_up_is_kept_while_choosing_another_counsellor(two: House, lang: str) -> None:
     browser, page = written(two, lang)
     assert page.status == 503
     check_shape(page)
@@ -371,7 +371,7 @@ def test_a_follow_up_is_kept_when_choosing_somebody_else(two: House, lang: str) 
 
 
 @both
-def test_a_follow_up_with_nobody_left_stays_in_its_form(house: House, lang: str) -> None:
+def test_follow_up_without_any_counsellor_stays_in_its_form(house: House, lang: str) -> None:
     browser, page = written(house, lang)
     other = {"nl": "en", "en": "nl"}[lang]
     assert page.status == 503
@@ -392,7 +392,7 @@ def test_a_follow_up_with_nobody_left_stays_in_its_form(house: House, lang: str)
 
 
 @both
-def test_a_change_of_counsellor_that_comes_too_late_keeps_the_text(two: House, lang: str) -> None:
+def test_late_change_of_counsellor_keeps_the_text(two: House, lang: str) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(begun(two), lang)
@@ -410,7 +410,7 @@ def test_a_change_of_counsellor_that_comes_too_late_keeps_the_text(two: House, l
     assert noor.texts() == ["Het begin.", TEXT]
 
 
-def test_an_expired_session_and_an_expired_card_lose_nothing_together(two: House) -> None:
+def test_expired_session_and_expired_card_together_lose_nothing(two: House) -> None:
     code = begun(two)
     browser = two.browser()
     page = browser.come_back(code)

@@ -21,7 +21,7 @@ ADDRESSES = ("/", *(f"/{lang}/{page}" for lang in ("nl", "en") for page in STILL
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_no_sentence_has_a_name_that_was_not_filled_in(house: House, address: str) -> None:
+def test_no_placeholder_is_left_unfilled(house: House, address: str) -> None:
     assert not re.findall(r"\{[a-z_]+\}", house.browser().get(address).text)
 
 
@@ -123,27 +123,27 @@ def test_every_visitor_gets_the_same_bytes_and_no_cookie(house: House, address: 
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_every_page_has_its_frame_its_labels_and_a_neutral_title(two: House, address: str) -> None:
+def test_every_page_has_its_frame_labels_and_neutral_title(two: House, address: str) -> None:
     check_shape(two.browser().get(address))
 
 
-def test_a_language_is_chosen_and_never_guessed(house: House) -> None:
+def test_language_is_chosen_explicitly_and_never_guessed(house: House) -> None:
     page = house.browser().request("GET", "/", headers={"Accept-Language": "en"})
     assert {"/nl/", "/en/"} <= set(page.links)
     assert house.browser().get("/de/").status == 404
 
 
-def test_each_page_leads_to_the_same_page_in_the_other_language(house: House) -> None:
+def test_each_page_links_to_its_translation(house: House) -> None:
     for page in ("", "safety", "withdrawn", *INFO):
         assert f"/en/{page}" in house.browser().get(f"/nl/{page}").links
 
 
-def test_the_way_in_is_landing_safety_report(house: House) -> None:
+def test_landing_leads_to_safety_and_then_to_report(house: House) -> None:
     assert "/nl/safety" in house.browser().get("/nl/").links
     assert "/nl/report" in house.browser().get("/nl/safety").links
 
 
-def test_the_only_counsellor_and_the_code_are_named_as_who_can_open_it(house: House) -> None:
+def test_only_counsellor_and_code_are_named_as_able_to_open_it(house: House) -> None:
     for page in ("", "about"):
         text = house.browser().get(f"/nl/{page}").text
         assert "alleen Noor Visser je bericht openen. En jij, met je code." in text, page
@@ -153,9 +153,7 @@ def test_the_only_counsellor_and_the_code_are_named_as_who_can_open_it(house: Ho
 
 
 @pytest.mark.parametrize("page", ["", "role"])
-def test_that_nobody_is_told_comes_with_the_peers_and_the_exceptions(
-    house: House, page: str
-) -> None:
+def test_confidentiality_statement_mentions_peers_and_exceptions(house: House, page: str) -> None:
     text = house.browser().get(f"/nl/{page}").text
     said = text[text.index("behalve als jij dat goedvindt.") :][:300]
     assert "Er zijn een paar uitzonderingen" in said
@@ -163,20 +161,20 @@ def test_that_nobody_is_told_comes_with_the_peers_and_the_exceptions(
     assert "Lees de uitzonderingen" in said
 
 
-def test_of_several_counsellors_only_the_chosen_one_can_open_it(two: House) -> None:
+def test_only_the_chosen_one_of_several_counsellors_can_open_it(two: House) -> None:
     text = two.browser().get("/en/").text
     assert "Only the person you choose can open your message. And you, with your code." in text
     assert "Noor Visser and Sam Jansen" in text
 
 
-def test_the_page_names_who_runs_the_site_and_that_they_could_look_in(house: House) -> None:
+def test_page_names_who_runs_the_site_and_that_they_could_read_along(house: House) -> None:
     text = house.browser().get("/en/").text
     assert "This site is on a computer managed by Stichting Hosting." in text
     assert "While you write or read, Stichting Hosting could read along." in text
     assert "call 030 123 45 67" in text
 
 
-def test_an_employer_who_runs_it_is_called_that(tmp_path: Path) -> None:
+def test_employer_running_the_site_is_called_employer(tmp_path: Path) -> None:
     house = House(tmp_path / "site", run_by="De Korenaar BV", run_by_is_employer=True)
     text = house.browser().get("/nl/").text
     assert "een computer van De Korenaar BV, je werkgever" in text
@@ -185,7 +183,7 @@ def test_an_employer_who_runs_it_is_called_that(tmp_path: Path) -> None:
     house.close()
 
 
-def test_an_employer_without_a_name_is_still_called_the_employer(tmp_path: Path) -> None:
+def test_unnamed_employer_is_still_called_the_employer(tmp_path: Path) -> None:
     """As settings of an earlier version may say."""
     house = House(tmp_path / "site", run_by="", run_by_is_employer=True)
     assert "een computer van je werkgever" in house.browser().get("/nl/").text
@@ -204,7 +202,7 @@ def test_without_a_telephone_no_page_promises_one(tmp_path: Path) -> None:
     house.close()
 
 
-def test_a_site_without_a_card_is_not_open_yet(tmp_path: Path) -> None:
+def test_site_without_a_card_is_not_yet_open(tmp_path: Path) -> None:
     house = House(tmp_path / "site", ())
     for page in ("", "safety", "report"):
         answer = house.browser().get(f"/nl/{page}")
@@ -216,7 +214,7 @@ def test_a_site_without_a_card_is_not_open_yet(tmp_path: Path) -> None:
     house.close()
 
 
-def test_with_only_expired_cards_nobody_can_be_written_to_and_reading_still_works(
+def test_with_only_expired_cards_writing_is_impossible_and_reading_works(
     house: House,
 ) -> None:
     browser = house.browser()
@@ -231,7 +229,7 @@ def test_with_only_expired_cards_nobody_can_be_written_to_and_reading_still_work
     assert "niemand die een nieuw bericht van je kan lezen" in read.text
 
 
-def test_an_unreachable_counsellor_is_named_and_cannot_be_chosen(two: House) -> None:
+def test_unreachable_counsellor_is_named_and_cannot_be_chosen(two: House) -> None:
     noor, sam = two.counsellors
     two.clock.pass_days(100)
     two.site.update(sam.identity, sam.card(), two.clock.today())
@@ -241,7 +239,7 @@ def test_an_unreachable_counsellor_is_named_and_cannot_be_chosen(two: House) -> 
     assert noor.identity.hex not in two.browser().get("/nl/report").html
 
 
-def test_an_absence_and_the_stand_in_are_shown(two: House) -> None:
+def test_absence_and_stand_in_are_shown(two: House) -> None:
     noor, sam = two.counsellors
     until = START.replace(day=20)
     away = noor.card(away=cards.Away(until, sam.identity))
@@ -253,7 +251,7 @@ def test_an_absence_and_the_stand_in_are_shown(two: House) -> None:
     assert "afwezig" not in two.browser().get("/nl/").text
 
 
-def test_a_silent_desk_is_reported_as_such(house: House) -> None:
+def test_silent_desk_is_reported_as_such(house: House) -> None:
     assert "niet gekeken" not in house.browser().get("/nl/").text
     house.clock.pass_days(14)
     assert "minstens 4 doordeweekse dagen niet gekeken" in house.browser().get("/nl/").text
@@ -261,13 +259,13 @@ def test_a_silent_desk_is_reported_as_such(house: House) -> None:
     assert "niet gekeken" not in house.browser().get("/nl/").text
 
 
-def test_a_new_card_shows_at_once(house: House) -> None:
+def test_new_card_is_shown_at_once(house: House) -> None:
     assert "Sam" not in house.browser().get("/nl/").text
     house.welcome("Sam Jansen")
     assert "Sam Jansen" in house.browser().get("/nl/").text
 
 
-def test_a_page_made_with_the_old_people_is_never_kept_for_the_new_ones(
+def test_page_rendered_with_old_cards_is_not_cached_for_new_ones(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another thread serves the new people while this one is making the pages of the old ones."""
@@ -284,14 +282,14 @@ def test_a_page_made_with_the_old_people_is_never_kept_for_the_new_ones(
     assert "Sam Jansen" in house.browser().get("/nl/about").text
 
 
-def test_the_onion_address_is_shown_where_there_is_one(house: House, tmp_path: Path) -> None:
+def test_onion_address_is_shown_where_there_is_one(house: House, tmp_path: Path) -> None:
     assert ONION in house.browser().get("/nl/safety").text
     without = House(tmp_path / "without", origins=(ORIGIN,))
     assert "Tor" not in without.browser().get("/nl/safety").text
     without.close()
 
 
-def test_the_privacy_page_names_the_controller_or_says_that_nobody_is_named(
+def test_privacy_page_names_the_controller_or_says_that_none_is_named(
     house: House, tmp_path: Path
 ) -> None:
     assert "noemt nog niet wie verantwoordelijk is" in house.browser().get("/nl/privacy").text
@@ -302,7 +300,7 @@ def test_the_privacy_page_names_the_controller_or_says_that_nobody_is_named(
     named.close()
 
 
-def test_the_technical_page_shows_the_fingerprint_of_each_card_in_force(two: House) -> None:
+def test_technical_page_shows_the_fingerprint_of_each_current_card(two: House) -> None:
     for lang in ("nl", "en"):
         text = two.browser().get(f"/{lang}/technical").text
         for counsellor in two.counsellors:
@@ -313,7 +311,7 @@ def test_the_technical_page_shows_the_fingerprint_of_each_card_in_force(two: Hou
     assert two.counsellors[1].identity.fingerprint() not in text
 
 
-def test_every_page_to_read_is_reached_from_one_list_and_the_list_from_everywhere(
+def test_every_information_page_is_listed_and_the_list_is_linked_everywhere(
     house: House,
 ) -> None:
     for lang in ("nl", "en"):
@@ -324,14 +322,14 @@ def test_every_page_to_read_is_reached_from_one_list_and_the_list_from_everywher
             assert page == "more" or f"/{lang}/more" in house.browser().get(f"/{lang}/{page}").links
 
 
-def test_a_counsellor_is_shown_with_kind_scope_and_languages(house: House) -> None:
+def test_counsellor_is_shown_with_kind_scope_and_languages(house: House) -> None:
     text = house.browser().get("/en/").text
     assert "Does not work at the organisation. For unwanted behaviour" in text
     assert "Languages: Dutch and English" in text
     assert "Prefer to call? 030 123 45 67 (ma-vr 9-17)" in text
 
 
-def test_the_landing_page_asks_for_one_of_two_things(house: House) -> None:
+def test_landing_page_has_two_buttons(house: House) -> None:
     """To write, or to come back: the only two buttons."""
     html = house.browser().get("/nl/").html
     assert re.findall(r'<a class="button[^"]*" href="([^"]+)"', html) == [

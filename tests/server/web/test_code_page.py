@@ -36,7 +36,7 @@ def others(code: str, lang: str) -> list[str]:
 
 
 @both
-def test_the_words_typed_over_are_right_however_they_are_typed(house: House, lang: str) -> None:
+def test_correctly_retyped_words_are_accepted_in_any_spelling(house: House, lang: str) -> None:
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     words = page.code.split()
@@ -56,7 +56,7 @@ def test_the_words_typed_over_are_right_however_they_are_typed(house: House, lan
 
 
 @both
-def test_typing_the_words_correctly_counts_as_the_tick(house: House, lang: str) -> None:
+def test_retyping_the_words_correctly_counts_as_ticking_the_box(house: House, lang: str) -> None:
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     answer = attempt(browser, page, page.code)
@@ -66,7 +66,7 @@ def test_typing_the_words_correctly_counts_as_the_tick(house: House, lang: str) 
 
 
 @both
-def test_the_code_page_says_how_to_come_back_and_the_slip_does_not(house: House, lang: str) -> None:
+def test_code_page_says_how_to_come_back_and_the_slip_does_not(house: House, lang: str) -> None:
     page = house.browser().tell(TEXT, lang)
     main = page.html.partition("<main")[2]
     assert all(origin in main for origin in house.site.settings.origins)
@@ -77,9 +77,7 @@ def test_the_code_page_says_how_to_come_back_and_the_slip_does_not(house: House,
 
 
 @both
-def test_the_address_has_a_slip_of_its_own_that_the_conversation_leads_to(
-    house: House, lang: str
-) -> None:
+def test_conversation_links_to_a_separate_address_slip(house: House, lang: str) -> None:
     """Not the code page: what leads away from there would cost the sight of the words."""
     browser = house.browser()
     page = browser.tell(TEXT, lang)
@@ -93,7 +91,7 @@ def test_the_address_has_a_slip_of_its_own_that_the_conversation_leads_to(
     check_shape(slip)
 
 
-def test_the_title_is_the_same_in_any_state_for_it_names_the_print(house: House) -> None:
+def test_code_page_title_is_the_same_in_every_state(house: House) -> None:
     browser = house.browser()
     page = browser.tell(TEXT)
     wrong = attempt(browser, page, "een twee")
@@ -109,7 +107,7 @@ def test_the_title_is_the_same_in_any_state_for_it_names_the_print(house: House)
         ((2, 4, 5), "De woorden 2, 4 en 5 zijn anders dan in je code."),
     ],
 )
-def test_each_word_that_differs_is_named_and_the_code_stays(
+def test_each_wrong_word_is_reported_and_the_code_stays(
     house: House, places: tuple[int, ...], said: str
 ) -> None:
     """Whether it is a word of the list or none; what was typed stays in its field."""
@@ -147,7 +145,7 @@ def test_too_few_or_too_many_words_are_counted(house: House, typed: str, said: s
     check_shape(answer)
 
 
-def test_the_right_words_in_another_order_are_told_from_wrong_ones(house: House) -> None:
+def test_right_words_in_wrong_order_are_distinguished_from_wrong_words(house: House) -> None:
     browser = house.browser()
     page = browser.tell(TEXT)
     first, second, *rest = page.code.split()
@@ -157,7 +155,7 @@ def test_the_right_words_in_another_order_are_told_from_wrong_ones(house: House)
     assert "Woord 1" not in answer.text
 
 
-def test_checking_the_words_hashes_nothing_and_waits_for_nobody(
+def test_checking_the_words_hashes_nothing_and_does_not_wait(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()
@@ -171,7 +169,7 @@ def test_checking_the_words_hashes_nothing_and_waits_for_nobody(
     assert attempt(browser, page, others(page.code, "nl")[:7]).status == 422
 
 
-def test_a_reload_of_every_answer_shows_the_code_and_sends_nothing(house: House) -> None:
+def test_reloading_any_response_shows_the_code_and_sends_nothing(house: House) -> None:
     """Of the report, of a right and of a wrong check, of the page by its address."""
     browser = house.browser()
     form_page = browser.get("/nl/report")
@@ -189,7 +187,7 @@ def test_a_reload_of_every_answer_shows_the_code_and_sends_nothing(house: House)
 
 
 @both
-def test_one_box_leads_on_and_without_it_the_code_stays(house: House, lang: str) -> None:
+def test_ticking_the_box_continues_and_otherwise_the_code_stays(house: House, lang: str) -> None:
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     form = page.form_with("kept")
@@ -205,7 +203,7 @@ def test_one_box_leads_on_and_without_it_the_code_stays(house: House, lang: str)
     assert not tells(inside.text, page.code)
 
 
-def test_after_the_box_was_ticked_the_words_are_not_shown_again(house: House) -> None:
+def test_words_are_not_shown_again_after_the_box_was_ticked(house: House) -> None:
     browser = house.browser()
     page = browser.tell(TEXT)
     go_on(browser, page, kept="y")
@@ -219,7 +217,7 @@ def test_after_the_box_was_ticked_the_words_are_not_shown_again(house: House) ->
             assert f"<li>{word}</li>" not in answer.html
 
 
-def test_the_page_stays_longer_than_a_session_without_use(house: House) -> None:
+def test_code_page_outlives_the_idle_timeout(house: House) -> None:
     """Somebody looks for a pen: the 20 minutes do not run here, the four hours do."""
     browser = house.browser()
     page = browser.tell(TEXT)
@@ -233,7 +231,7 @@ def test_the_page_stays_longer_than_a_session_without_use(house: House) -> None:
     assert not tells(answer.text, page.code)
 
 
-def test_over_midnight_it_still_says_the_day_of_the_report(house: House) -> None:
+def test_code_page_shows_the_report_day_after_midnight(house: House) -> None:
     """The clock of these tests begins at noon: nothing that lasts reaches midnight before."""
     house.clock.pass_minutes(11 * 60)
     browser = house.browser()
@@ -244,7 +242,7 @@ def test_over_midnight_it_still_says_the_day_of_the_report(house: House) -> None
     assert "Dat doen we niet vóór 1 februari 2027" in text
 
 
-def test_without_cookies_what_was_typed_becomes_the_way_back_in(house: House) -> None:
+def test_without_cookies_typed_words_fill_the_code_field(house: House) -> None:
     """No session, no words to compare with: what was typed stands in the field for the code."""
     browser = house.browser(cookies=False)
     page = browser.tell(TEXT)
@@ -257,7 +255,7 @@ def test_without_cookies_what_was_typed_becomes_the_way_back_in(house: House) ->
     assert house.stored() == 1
 
 
-def test_nobody_sees_a_code_without_its_session(house: House) -> None:
+def test_code_is_not_shown_without_its_session(house: House) -> None:
     page = house.browser().tell(TEXT)
     stranger = house.browser()
     for answer in (stranger.get("/nl/code"), attempt(stranger, page, "een twee")):
@@ -266,7 +264,7 @@ def test_nobody_sees_a_code_without_its_session(house: House) -> None:
     assert not stranger.seen_cookies
 
 
-def test_the_other_language_shows_the_same_words_and_keeps_what_was_typed(house: House) -> None:
+def test_other_language_shows_the_same_words_and_keeps_typed_text(house: House) -> None:
     """Only once the browser has shown that it keeps the cookie: else a link would lose the code."""
     browser = house.browser()
     first = browser.tell(TEXT)
@@ -284,14 +282,14 @@ def test_the_other_language_shows_the_same_words_and_keeps_what_was_typed(house:
 
 
 @pytest.mark.parametrize("headers", HOSTILE)
-def test_a_post_from_another_page_changes_nothing(house: House, headers: dict[str, str]) -> None:
+def test_post_from_another_page_changes_nothing(house: House, headers: dict[str, str]) -> None:
     browser = house.browser()
     page = browser.tell(TEXT)
     assert browser.post("/nl/code", headers, kept="y", go="1").status == 403
     assert browser.get("/nl/code").code == page.code
 
 
-def test_the_cookie_keeps_its_size_through_it_all(house: House) -> None:
+def test_cookie_size_never_changes(house: House) -> None:
     browser = house.browser(origin=SECURE)
     page = browser.tell(TEXT)
     attempt(browser, page, page.code)
@@ -300,7 +298,7 @@ def test_the_cookie_keeps_its_size_through_it_all(house: House) -> None:
     assert len({len(cookie.partition(";")[0]) for cookie in browser.seen_cookies}) == 1
 
 
-def test_the_chosen_counsellor_is_named_when_the_code_is_shown_again(two: House) -> None:
+def test_chosen_counsellor_is_named_when_the_code_is_shown_again(two: House) -> None:
     sam = two.counsellors[1]
     browser = two.browser()
     browser.tell(TEXT, counsellor=sam.identity.hex)
@@ -309,7 +307,7 @@ def test_the_chosen_counsellor_is_named_when_the_code_is_shown_again(two: House)
     assert "Noor" not in text
 
 
-def test_the_words_are_numbered_one_a_line_and_left_alone_by_the_browser(house: House) -> None:
+def test_words_are_numbered_one_per_line_and_not_translated(house: House) -> None:
     page = house.browser().tell(TEXT)
     begin = page.html.index('<ol class="code"')
     block = page.html[begin : page.html.index("</ol>", begin)]
@@ -319,7 +317,7 @@ def test_the_words_are_numbered_one_a_line_and_left_alone_by_the_browser(house: 
     ]
 
 
-def test_a_reporter_who_does_not_feel_safe_sees_help_first_on_a_page_of_the_same_length(
+def test_reporter_who_does_not_feel_safe_sees_help_first_on_a_page_of_equal_length(
     house: House,
 ) -> None:
     """The same words as for anybody else, only before the code; nothing of it is kept."""
@@ -337,7 +335,7 @@ def test_a_reporter_who_does_not_feel_safe_sees_help_first_on_a_page_of_the_same
         assert 'href="tel:08000188"' in pages[safe].html
 
 
-def test_the_answer_about_safety_is_nowhere_but_in_the_sealed_report(
+def test_safety_answer_exists_only_in_the_sealed_report(
     house: House, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither in what is stored beside it, nor in a length, a header or a log."""
@@ -363,9 +361,7 @@ def test_the_answer_about_safety_is_nowhere_but_in_the_sealed_report(
 
 
 @both
-def test_a_code_that_was_just_given_is_offered_again_where_a_code_is_asked_for(
-    house: House, lang: str
-) -> None:
+def test_new_code_can_be_shown_again_from_the_return_page(house: House, lang: str) -> None:
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     asked = browser.get(f"/{lang}/return")
@@ -375,7 +371,7 @@ def test_a_code_that_was_just_given_is_offered_again_where_a_code_is_asked_for(
     assert f"/{lang}/code" not in house.browser().get(f"/{lang}/return").links
 
 
-def test_a_code_typed_as_a_story_is_not_sent(house: House) -> None:
+def test_code_typed_as_a_story_is_not_sent(house: House) -> None:
     code = house.browser().tell(TEXT).code
     browser = house.browser()
     answer = browser.tell(f"Mijn code: {code}")

@@ -36,7 +36,7 @@ def inside(house: House, lang: str, which: int = 0) -> Browser:
 
 
 @both
-def test_the_choice_of_counsellors_says_whom_to_call_and_when(three: House, lang: str) -> None:
+def test_counsellor_choice_shows_telephone_and_hours(three: House, lang: str) -> None:
     page = three.browser().get(f"/{lang}/")
     check_shape(page)
     said = {"nl": "Telefoon", "en": "Telephone"}[lang]
@@ -56,9 +56,7 @@ def test_the_choice_of_counsellors_says_whom_to_call_and_when(three: House, lang
 
 @both
 @pytest.mark.parametrize("path", ["conversation", "counsellor", "withdraw", "files"])
-def test_a_conversation_shows_the_telephone_of_its_counsellor(
-    three: House, path: str, lang: str
-) -> None:
+def test_conversation_shows_its_counsellors_telephone(three: House, path: str, lang: str) -> None:
     for which, number in ((0, NOORS), (1, "Sam Jansen, 06-55667788"), (2, SITES)):
         page = inside(three, lang, which).get(f"/{lang}/{path}")
         check_shape(page)
@@ -69,14 +67,14 @@ def test_a_conversation_shows_the_telephone_of_its_counsellor(
 
 
 @both
-def test_the_code_page_names_it_too(three: House, lang: str) -> None:
+def test_code_page_shows_the_telephone(three: House, lang: str) -> None:
     chosen = three.counsellors[0].identity.hex
     assert NOORS in three.browser().tell("Iets.", lang, counsellor=chosen).text
 
 
 @both
 @pytest.mark.parametrize("state", [over, away, silent])
-def test_a_counsellor_who_is_unreachable_or_silent_can_be_called(
+def test_unreachable_or_silent_counsellor_can_be_called(
     three: House, state: Callable[[House], None], lang: str
 ) -> None:
     chosen = three.counsellors[0].identity.hex
@@ -108,7 +106,9 @@ def stands(house: House, lang: str, gone: Callable[[House], None]) -> str:
 
 
 @both
-def test_only_the_former_counsellor_who_asked_is_named_to_call(three: House, lang: str) -> None:
+def test_only_the_former_counsellor_who_asked_is_offered_for_a_call(
+    three: House, lang: str
+) -> None:
     text = stands(three, lang, over)
     assert NOORS in text
     assert SITES not in text
@@ -116,7 +116,7 @@ def test_only_the_former_counsellor_who_asked_is_named_to_call(three: House, lan
 
 
 @both
-def test_the_sites_number_replaces_a_missing_number_of_the_counsellor_who_asked(
+def test_site_number_replaces_the_missing_number_of_the_asking_counsellor(
     three: House, lang: str
 ) -> None:
     text = stands(three, lang, retired)
@@ -125,7 +125,7 @@ def test_the_sites_number_replaces_a_missing_number_of_the_counsellor_who_asked(
 
 
 @both
-def test_without_a_number_of_the_counsellor_who_asked_nobody_is_named(
+def test_without_a_number_of_the_asking_counsellor_nobody_is_named(
     tmp_path: Path, lang: str
 ) -> None:
     names = ("Noor Visser", "Sam Jansen")
@@ -135,7 +135,7 @@ def test_without_a_number_of_the_counsellor_who_asked_nobody_is_named(
     house.close()
 
 
-def test_the_number_of_a_retired_counsellor_is_not_shown(three: House) -> None:
+def test_retired_counsellors_number_is_not_shown(three: House) -> None:
     browser = inside(three, "nl")
     retired(three)
     for page in (browser.get("/nl/conversation"), browser.get("/nl/")):
@@ -143,7 +143,7 @@ def test_the_number_of_a_retired_counsellor_is_not_shown(three: House) -> None:
         assert SITES in page.text
 
 
-def test_without_a_number_of_the_site_every_page_names_the_counsellors_numbers(
+def test_without_a_site_number_every_page_shows_the_counsellors_numbers(
     tmp_path: Path,
 ) -> None:
     house = House(tmp_path / "site", phone="", hours="", telephones=OWN[:1])
@@ -154,7 +154,7 @@ def test_without_a_number_of_the_site_every_page_names_the_counsellors_numbers(
     house.close()
 
 
-def test_no_line_breaks_within_a_telephone_number(three: House) -> None:
+def test_telephone_number_does_not_wrap(three: House) -> None:
     page = three.browser().get("/nl/")
     for whole in ("06\u00a011\u00a022\u00a033\u00a044", "9-\u206012", "06-\u206055667788"):
         assert whole in page.html

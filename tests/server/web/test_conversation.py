@@ -33,7 +33,7 @@ def reporter(house: House) -> Browser:
     return browser
 
 
-def test_a_first_look_is_calm(reporter: Browser) -> None:
+def test_new_conversation_page_shows_no_warning(reporter: Browser) -> None:
     page = reporter.get("/nl/conversation")
     assert "Het begin." in page.text
     assert "Jij, 3 november" in page.text
@@ -42,7 +42,7 @@ def test_a_first_look_is_calm(reporter: Browser) -> None:
     check_shape(page)
 
 
-def test_an_answer_is_shown_with_its_name_and_day(
+def test_answer_is_shown_with_its_name_and_day(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     code = house.browser().tell("Iets anders.").code
@@ -65,7 +65,7 @@ def test_html_in_a_message_is_shown_as_text(reporter: Browser, noor: Counsellor)
     check_shape(page)
 
 
-def test_a_follow_up_arrives_and_a_reload_repeats_nothing(
+def test_follow_up_arrives_and_a_reload_repeats_nothing(
     reporter: Browser, noor: Counsellor
 ) -> None:
     page = reporter.write_on("En nog iets.")
@@ -75,7 +75,7 @@ def test_a_follow_up_arrives_and_a_reload_repeats_nothing(
     assert noor.texts() == ["Het begin.", "En nog iets."]
 
 
-def test_the_same_message_pressed_twice_is_sent_once(reporter: Browser, noor: Counsellor) -> None:
+def test_double_click_sends_the_message_once(reporter: Browser, noor: Counsellor) -> None:
     page = reporter.get("/nl/conversation")
     for _ in range(2):
         reporter.submit(page, page.form_with("text"), text="En nog iets.")
@@ -96,7 +96,7 @@ def test_every_notice_is_shown_as_a_sentence(reporter: Browser, noor: Counsellor
         assert f"Noor Visser {sentence}" in reporter.get("/nl/conversation").text
 
 
-def test_options_are_laid_out(reporter: Browser, noor: Counsellor) -> None:
+def test_options_are_listed(reporter: Browser, noor: Counsellor) -> None:
     options: list[Json] = [
         {"title": "Praten", "pro": "Dichtbij", "con": "Spannend"},
         {"title": "Wachten", "pro": "", "con": ""},
@@ -109,7 +109,7 @@ def test_options_are_laid_out(reporter: Browser, noor: Counsellor) -> None:
     check_shape(page)
 
 
-def test_an_option_is_picked_and_sent_as_a_message(reporter: Browser, noor: Counsellor) -> None:
+def test_option_is_chosen_and_sent_as_a_message(reporter: Browser, noor: Counsellor) -> None:
     options: list[Json] = [
         {"title": title, "pro": "", "con": ""} for title in ("Praten", "Wachten")
     ]
@@ -123,9 +123,7 @@ def test_an_option_is_picked_and_sent_as_a_message(reporter: Browser, noor: Coun
     check_shape(sent)
 
 
-def test_after_more_was_asked_for_the_question_is_folded_away(
-    reporter: Browser, noor: Counsellor
-) -> None:
+def test_question_is_folded_after_more_was_asked_for(reporter: Browser, noor: Counsellor) -> None:
     """An answer was given: the page does not look as if nothing had been sent."""
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
@@ -137,12 +135,12 @@ def test_after_more_was_asked_for_the_question_is_folded_away(
     assert page.form_to("consent", "request").choices["answer"] == ["yes", "no", "tell-me-more"]
 
 
-def test_with_nobody_else_the_conversation_offers_nobody_else(reporter: Browser) -> None:
+def test_without_other_counsellors_the_conversation_offers_none(reporter: Browser) -> None:
     assert "/nl/counsellor" not in reporter.get("/nl/conversation").links
 
 
 @pytest.mark.parametrize("answer", ["yes", "no", "tell-me-more"])
-def test_a_consent_request_is_answered(reporter: Browser, noor: Counsellor, answer: str) -> None:
+def test_consent_request_can_be_answered(reporter: Browser, noor: Counsellor, answer: str) -> None:
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
     check_shape(page)
@@ -163,7 +161,7 @@ def test_a_consent_request_is_answered(reporter: Browser, noor: Counsellor, answ
     }
 
 
-def test_a_yes_can_be_taken_back_and_then_given_again(reporter: Browser, noor: Counsellor) -> None:
+def test_consent_can_be_withdrawn_and_given_again(reporter: Browser, noor: Counsellor) -> None:
     noor.write("consent-request", ASKED)
     for answer in ("yes", "withdrawn", "yes"):
         page = reporter.get("/nl/conversation")
@@ -178,9 +176,7 @@ def test_a_yes_can_be_taken_back_and_then_given_again(reporter: Browser, noor: C
     assert [m.body["answer"] for m in thread.answers(request.digest)] == ["yes", "withdrawn", "yes"]
 
 
-def test_an_answer_is_only_asked_for_beside_its_question(
-    reporter: Browser, noor: Counsellor
-) -> None:
+def test_answer_form_appears_only_next_to_its_question(reporter: Browser, noor: Counsellor) -> None:
     """Nobody is to say yes to a step, a person and a scope that do not stand on the page."""
     noor.write("consent-request", ASKED | {"step": "Iets anders"})
     noor.write("consent-request", ASKED)
@@ -207,7 +203,7 @@ def test_an_answer_is_only_asked_for_beside_its_question(
     assert "<details open>" in reporter.submit(page, form).html  # "another answer", nothing chosen
 
 
-def test_a_refused_answer_stays_in_its_form(
+def test_refused_answer_stays_in_its_form(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -229,7 +225,7 @@ def test_a_refused_answer_stays_in_its_form(
         assert str(ASKED["step"]) in answer.text
 
 
-def test_a_remark_on_a_vanished_question_is_not_lost(reporter: Browser, noor: Counsellor) -> None:
+def test_remark_on_a_vanished_question_is_not_lost(reporter: Browser, noor: Counsellor) -> None:
     """It was answered in another window, or is no longer there at all."""
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
@@ -242,7 +238,7 @@ def test_a_remark_on_a_vanished_question_is_not_lost(reporter: Browser, noor: Co
         check_shape(answer)
 
 
-def test_what_was_never_asked_cannot_be_answered(reporter: Browser, noor: Counsellor) -> None:
+def test_unasked_question_cannot_be_answered(reporter: Browser, noor: Counsellor) -> None:
     page = reporter.get("/nl/conversation")
     token = dict(page.form_with("csrf_token").fields)["csrf_token"]
     for request in ("", "00" * 32, "x"):
@@ -255,7 +251,7 @@ def test_what_was_never_asked_cannot_be_answered(reporter: Browser, noor: Counse
     assert len(noor.texts()) == 2
 
 
-def test_a_yes_to_a_handover_redirects_the_next_message(two: House) -> None:
+def test_accepted_handover_redirects_the_next_message(two: House) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
@@ -273,7 +269,7 @@ def test_a_yes_to_a_handover_redirects_the_next_message(two: House) -> None:
     assert sam.texts() == ["Dag Sam.", "Nog iets."]
 
 
-def test_a_handover_that_is_withdrawn_in_time_changes_nothing(two: House) -> None:
+def test_handover_withdrawn_in_time_changes_nothing(two: House) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
@@ -286,7 +282,7 @@ def test_a_handover_that_is_withdrawn_in_time_changes_nothing(two: House) -> Non
     assert sam.threads() == {}
 
 
-def test_a_reporter_can_change_counsellor_at_any_time(two: House) -> None:
+def test_reporter_can_change_counsellor_at_any_time(two: House) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
@@ -317,7 +313,7 @@ def _turned(two: House) -> tuple[Browser, str]:
     return browser, code
 
 
-def test_the_effects_of_a_change_of_counsellor_are_explained(two: House) -> None:
+def test_effects_of_a_change_of_counsellor_are_explained(two: House) -> None:
     """Whom one wrote to before can still fetch it; the new one sees that there was somebody."""
     noor, _ = two.counsellors
     browser, _ = _turned(two)
@@ -330,7 +326,7 @@ def test_the_effects_of_a_change_of_counsellor_are_explained(two: House) -> None
     assert noor.texts() == ["Het begin."]  # it is as the page says
 
 
-def test_all_who_may_hold_something_are_named_before_a_withdrawal(two: House) -> None:
+def test_everyone_who_may_hold_something_is_named_before_a_withdrawal(two: House) -> None:
     browser, _ = _turned(two)
     page = browser.get("/nl/withdraw")
     for said in (
@@ -347,7 +343,7 @@ def test_all_who_may_hold_something_are_named_before_a_withdrawal(two: House) ->
     assert two.counsellors[0].threads() == {}
 
 
-def test_a_message_of_somebody_no_longer_chosen_is_marked(two: House) -> None:
+def test_message_of_a_former_counsellor_is_marked(two: House) -> None:
     """A desk that was stolen after the change cannot pass for a counsellor of today."""
     noor, sam = two.counsellors
     browser = two.browser()
@@ -363,7 +359,7 @@ def test_a_message_of_somebody_no_longer_chosen_is_marked(two: House) -> None:
     assert "Sam Jansen, 3 november Welkom." in text
 
 
-def test_a_handover_back_to_somebody_from_before_claims_nothing_untrue(two: House) -> None:
+def test_handover_back_to_a_former_counsellor_claims_nothing_untrue(two: House) -> None:
     """Who was written to before did see that."""
     noor, sam = two.counsellors
     browser, _ = _turned(two)
@@ -377,14 +373,14 @@ def test_a_handover_back_to_somebody_from_before_claims_nothing_untrue(two: Hous
     assert "wat je eerder schreef" not in after.text
 
 
-def test_with_one_counsellor_there_is_nobody_else(reporter: Browser) -> None:
+def test_with_one_counsellor_no_change_is_offered(reporter: Browser) -> None:
     page = reporter.get("/nl/counsellor")
     assert "Er is nu niemand anders" in page.text
     assert "Kies met wie je verder wilt" not in page.text
     assert not page.forms
 
 
-def test_a_counsellor_who_was_left_out_is_named(two: House) -> None:
+def test_chosen_counsellor_with_expired_card_is_named(two: House) -> None:
     """A chosen counsellor whose card is over gets nothing, and the writer is told."""
     noor, sam = two.counsellors
     browser = two.browser()
@@ -400,7 +396,7 @@ def test_a_counsellor_who_was_left_out_is_named(two: House) -> None:
     assert sam.texts() == ["Dag Sam."]
 
 
-def test_a_reporter_withdraws_everything(house: House, reporter: Browser, noor: Counsellor) -> None:
+def test_reporter_withdraws_everything(house: House, reporter: Browser, noor: Counsellor) -> None:
     code = house.browser().tell("Blijft staan.").code
     page = reporter.get("/nl/withdraw")
     check_shape(page)
@@ -417,7 +413,7 @@ def test_a_reporter_withdraws_everything(house: House, reporter: Browser, noor: 
     assert "Blijft staan." in house.browser().come_back(code).text
 
 
-def test_a_report_can_be_withdrawn_when_nobody_can_be_told(house: House) -> None:
+def test_report_can_be_withdrawn_without_any_reachable_counsellor(house: House) -> None:
     browser = house.browser()
     code = browser.tell("Het begin.").code
     house.clock.pass_days(160)
@@ -429,9 +425,7 @@ def test_a_report_can_be_withdrawn_when_nobody_can_be_told(house: House) -> None
     assert house.stored() == 0
 
 
-def test_two_sessions_of_one_code_writing_at_once_both_arrive(
-    house: House, noor: Counsellor
-) -> None:
+def test_concurrent_messages_from_two_sessions_both_arrive(house: House, noor: Counsellor) -> None:
     code = house.browser().tell("Begin").code
     sessions = []
     for _ in range(3):
@@ -450,7 +444,7 @@ def test_two_sessions_of_one_code_writing_at_once_both_arrive(
 # sessions that are over
 
 
-def test_a_post_after_the_session_keeps_the_text_and_one_post_sends(
+def test_post_after_the_session_keeps_the_text_and_one_post_sends(
     house: House, noor: Counsellor
 ) -> None:
     for end in (house.restart, lambda: house.clock.pass_minutes(30)):
@@ -484,7 +478,7 @@ def test_without_cookies_the_code_in_the_same_form_still_sends(
     assert noor.texts() == ["Begin", "Zonder koekje"]
 
 
-def test_the_language_button_keeps_the_text_in_and_out_of_a_session(
+def test_language_button_keeps_the_text_inside_and_outside_a_session(
     house: House, reporter: Browser
 ) -> None:
     for path in ("conversation", "counsellor"):
@@ -499,7 +493,7 @@ def test_the_language_button_keeps_the_text_in_and_out_of_a_session(
     assert "Your text is still here" in outside.text
 
 
-def test_a_text_of_one_conversation_never_lands_in_another(house: House) -> None:
+def test_text_of_one_conversation_is_never_sent_to_another(house: House) -> None:
     """A page that was left open, then another code in the same browser: it asks which it is."""
     browser = house.browser()
     first = browser.tell("Het eerste.").code
@@ -541,7 +535,7 @@ def test_without_the_token_nothing_is_done(
 
 
 @pytest.mark.parametrize("path", ["conversation", "consent", "counsellor", "withdraw"])
-def test_without_a_session_one_is_asked_for_the_code(house: House, path: str) -> None:
+def test_without_a_session_the_code_is_asked_for(house: House, path: str) -> None:
     page = house.browser().get(f"/nl/{path}")
     assert page.status == 203
     assert page.form_with("code")
@@ -549,7 +543,7 @@ def test_without_a_session_one_is_asked_for_the_code(house: House, path: str) ->
     check_shape(page)
 
 
-def test_a_withdrawal_and_a_consent_answer_survive_the_end_of_a_session(
+def test_withdrawal_and_consent_answer_survive_the_end_of_a_session(
     house: House, noor: Counsellor
 ) -> None:
     browser = house.browser()
@@ -572,7 +566,7 @@ def test_a_withdrawal_and_a_consent_answer_survive_the_end_of_a_session(
 
 
 @pytest.mark.parametrize("remark", ["Hm.", ""])
-def test_after_the_session_an_answer_not_chosen_is_asked_for_in_the_conversation(
+def test_missing_answer_after_the_session_is_requested_in_the_conversation(
     house: House, noor: Counsellor, remark: str
 ) -> None:
     browser = house.browser()
@@ -597,7 +591,7 @@ def test_after_the_session_an_answer_not_chosen_is_asked_for_in_the_conversation
     assert list(noor.only_thread().genuine())[-1].body["answer"] == "no"
 
 
-def test_an_unexpected_fault_keeps_the_text_and_says_that_it_is_not_sure(
+def test_unexpected_fault_keeps_the_text_and_says_that_the_outcome_is_unknown(
     reporter: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -613,7 +607,7 @@ def test_an_unexpected_fault_keeps_the_text_and_says_that_it_is_not_sure(
     check_shape(answer)
 
 
-def test_an_empty_and_a_far_too_long_follow_up_are_kept(reporter: Browser) -> None:
+def test_empty_or_overlong_follow_up_is_kept(reporter: Browser) -> None:
     page = reporter.write_on("  \n ")
     assert page.status == 422
     assert "Schrijf eerst wat je wilt vertellen." in page.text
@@ -623,7 +617,7 @@ def test_an_empty_and_a_far_too_long_follow_up_are_kept(reporter: Browser) -> No
     assert kept(page) == "x" * 60_001
 
 
-def test_a_conversation_that_went_meanwhile_keeps_the_text_for_a_new_one(house: House) -> None:
+def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one(house: House) -> None:
     """By another session of the same code: a copy of this one would end with it."""
     reporter, other = house.browser(), house.browser()
     code = reporter.tell("Het begin.").code
@@ -641,7 +635,7 @@ def test_a_conversation_that_went_meanwhile_keeps_the_text_for_a_new_one(house: 
 # what a thread may look like
 
 
-def test_an_unverified_message_is_reported_and_never_shown(
+def test_unverified_message_is_reported_and_never_shown(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     """Somebody seals a text to the reporter under the counsellor's name, with another key."""
@@ -678,7 +672,7 @@ def test_an_unverified_message_is_reported_and_never_shown(
     check_shape(page)
 
 
-def test_a_missing_message_in_between_is_reported(
+def test_missing_message_in_between_is_reported(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     for text in ("een", "twee", "drie"):
@@ -692,7 +686,7 @@ def test_a_missing_message_in_between_is_reported(
     assert "Er ontbreekt 1 bericht van Noor Visser." in page.text
 
 
-def test_a_missing_newest_message_is_reported_without_blame(
+def test_missing_newest_message_is_reported_without_blame(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     """Only one author's word says that it was ever there."""
@@ -708,7 +702,7 @@ def test_a_missing_newest_message_is_reported_without_blame(
     assert "Er is een nieuwer bericht" not in text
 
 
-def test_a_purged_message_is_called_removed(
+def test_purged_message_is_called_removed(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     noor.write("reply", {"text": "een"})
@@ -721,7 +715,7 @@ def test_a_purged_message_is_called_removed(
     assert "ontbreekt" not in page.text
 
 
-def test_an_approaching_end_is_announced(house: House, noor: Counsellor) -> None:
+def test_approaching_expiry_is_announced(house: House, noor: Counsellor) -> None:
     code = house.browser().tell("Begin").code
     noor.threads()
     house.clock.pass_days(80)
@@ -730,7 +724,7 @@ def test_an_approaching_end_is_announced(house: House, noor: Counsellor) -> None
     assert "Dan wissen we dit gesprek na 31 januari." in page.text
 
 
-def test_an_item_deleted_after_a_day_exists_until_that_day_ends_in_amsterdam(
+def test_item_exists_until_its_deletion_day_ends_in_amsterdam(
     house: House, noor: Counsellor
 ) -> None:
     """Days are those of UTC; midnight in Amsterdam comes an hour earlier, or two."""
@@ -753,9 +747,7 @@ def test_an_item_deleted_after_a_day_exists_until_that_day_ends_in_amsterdam(
     [("2026-11-02T23:59+01:00", "2 november"), ("2026-11-03T00:59+01:00", "2 november"),
      ("2026-11-03T01:00+01:00", "3 november")],
 )  # fmt: skip
-def test_a_message_shows_the_day_that_was_signed_which_begins_after_midnight(
-    house: House, written: str, shown: str
-) -> None:
+def test_message_shows_the_signed_day_in_local_time(house: House, written: str, shown: str) -> None:
     """Late in the evening it is the day in Amsterdam; just after midnight no finer time is kept."""
     house.clock.seconds = datetime.datetime.fromisoformat(written).timestamp()
     browser = house.browser()
@@ -766,7 +758,7 @@ def test_a_message_shows_the_day_that_was_signed_which_begins_after_midnight(
     assert "vandaag" not in text.lower()
 
 
-def test_the_day_of_deletion_never_moves_back(house: House, noor: Counsellor) -> None:
+def test_deletion_day_never_moves_back(house: House, noor: Counsellor) -> None:
     """What nobody has fetched stays longer, but a fetch ends that: it is not promised."""
     browser = house.browser()
     first = browser.tell("Begin")
@@ -783,7 +775,7 @@ def test_the_day_of_deletion_never_moves_back(house: House, noor: Counsellor) ->
     assert "Dat doen we niet vóór 11 februari 2027" in browser.get("/nl/conversation").text
 
 
-def test_a_day_of_deletion_is_never_in_the_past(house: House) -> None:
+def test_deletion_day_is_never_in_the_past(house: House) -> None:
     """Nobody fetches: it stays, for as long as that is so."""
     code = house.browser().tell("Begin").code
     house.clock.pass_days(100)
@@ -791,7 +783,7 @@ def test_a_day_of_deletion_is_never_in_the_past(house: House) -> None:
     assert "Dat doen we niet vóór 11 februari." in page.text
 
 
-def test_a_counsellor_whose_card_is_gone_has_no_name_any_more(
+def test_counsellor_without_a_card_has_no_name(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     noor.write("reply", {"text": "Nog net."})
@@ -802,7 +794,7 @@ def test_a_counsellor_whose_card_is_gone_has_no_name_any_more(
     check_shape(page)
 
 
-def test_every_page_of_a_session_has_no_code_in_an_address(reporter: Browser) -> None:
+def test_no_session_page_has_a_code_in_a_url(reporter: Browser) -> None:
     pages: list[Callable[[], Page]] = [
         lambda: reporter.get("/nl/conversation"),
         lambda: reporter.get("/nl/counsellor"),
@@ -814,7 +806,9 @@ def test_every_page_of_a_session_has_no_code_in_an_address(reporter: Browser) ->
 
 
 @pytest.mark.parametrize("sign", "\f\v", ids=["page break of a PDF", "line break of Word"])
-def test_a_break_that_was_pasted_ends_a_line(house: House, noor: Counsellor, sign: str) -> None:
+def test_pasted_line_separator_becomes_a_line_end(
+    house: House, noor: Counsellor, sign: str
+) -> None:
     browser = house.browser()
     browser.come_back(browser.tell(f"pagina 1{sign}pagina 2").code)
     browser.write_on(f"regel 1{sign}regel 2")

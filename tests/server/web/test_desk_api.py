@@ -91,7 +91,7 @@ def _to(*identities: VerifyKey) -> str:
 # a desk's whole day
 
 
-def test_a_report_is_found_taken_and_answered(server: AServer, desk: Desk) -> None:
+def test_report_is_found_fetched_and_answered(server: AServer, desk: Desk) -> None:
     sealed = server.report("one")
     item, mailbox = sha256_hex(sealed), ids("one")[0]
     inbox = desk.get("/api/desk/inbox?after=0")
@@ -129,7 +129,7 @@ def test_a_report_is_found_taken_and_answered(server: AServer, desk: Desk) -> No
     assert [row["number"] for row in desk.get("/api/desk/inbox?after=1")["items"]] == [2]
 
 
-def test_the_list_of_mailboxes_is_paged(
+def test_mailbox_list_is_paged(
     server: AServer, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(desk_api, "LISTED", 2)
@@ -148,7 +148,7 @@ def test_the_list_of_mailboxes_is_paged(
         assert desk.ask("GET", "/api/desk/mailboxes" + wrong).status_code in (400, 404)
 
 
-def test_files_of_any_size_go_up_and_come_down(server: AServer, desk: Desk) -> None:
+def test_files_of_any_size_can_be_uploaded_and_downloaded(server: AServer, desk: Desk) -> None:
     server.report("one")
     mailbox = ids("one")[0]
     small, large = file(2), file(2, 5_000_000)
@@ -164,7 +164,7 @@ def test_files_of_any_size_go_up_and_come_down(server: AServer, desk: Desk) -> N
         assert got.content_length == len(sealed)
 
 
-def test_a_newer_card_is_accepted_and_shown_byte_for_byte(server: AServer, desk: Desk) -> None:
+def test_newer_card_is_accepted_and_served_byte_for_byte(server: AServer, desk: Desk) -> None:
     newer = world.issue_card("anna", serial=2)
     assert desk.ask("PUT", "/api/desk/card", newer).status_code == 200
     site = desk.client.get("/api/site")
@@ -184,7 +184,7 @@ def test_a_newer_card_is_accepted_and_shown_byte_for_byte(server: AServer, desk:
 # who asks
 
 
-def test_a_request_serves_for_nothing_but_what_was_signed(server: AServer, desk: Desk) -> None:
+def test_signed_request_is_valid_only_for_what_was_signed(server: AServer, desk: Desk) -> None:
     """Another origin, site, method, target, body, or key: 401, all in the same words."""
     server.report("one")
     target = "/api/desk/inbox?after=0"
@@ -225,7 +225,9 @@ def _foreign_token(server: AServer) -> str:
     return str(app.test_client().get("/api/desk/challenge").get_json()["token"])
 
 
-def test_an_unknown_identity_answers_like_a_bad_signature(server: AServer, desk: Desk) -> None:
+def test_unknown_identity_gets_the_same_response_as_a_bad_signature(
+    server: AServer, desk: Desk
+) -> None:
     stranger = Desk(server, world.CHRIS)
     target = "/api/desk/mailboxes"
     unknown = stranger.ask("GET", target)
@@ -235,13 +237,13 @@ def test_an_unknown_identity_answers_like_a_bad_signature(server: AServer, desk:
     assert dict(unknown.headers) == dict(bad.headers)
 
 
-def test_a_retired_counsellor_is_unknown_at_once(server: AServer, desk: Desk) -> None:
+def test_retired_counsellor_is_unknown_at_once(server: AServer, desk: Desk) -> None:
     assert desk.ask("GET", "/api/desk/mailboxes").status_code == 200
     server.site.retire("anna")
     assert desk.ask("GET", "/api/desk/mailboxes").status_code == 401
 
 
-def test_a_token_is_good_for_120_seconds(desk: Desk) -> None:
+def test_token_is_valid_for_120_seconds(desk: Desk) -> None:
     good = desk.authorization("GET", "/api/desk/mailboxes")
     desk.now = NOW + 120
     assert desk.ask("GET", "/api/desk/mailboxes", authorization=good).status_code == 200
@@ -251,7 +253,7 @@ def test_a_token_is_good_for_120_seconds(desk: Desk) -> None:
     assert desk.ask("GET", "/api/desk/mailboxes", authorization=good).status_code == 401
 
 
-def test_another_body_than_the_signed_one_keeps_nothing(server: AServer, desk: Desk) -> None:
+def test_body_differing_from_the_signed_one_is_not_kept(server: AServer, desk: Desk) -> None:
     server.report("one")
     mailbox, sealed, other = ids("one")[0], file(2), file(2)
     before = server.store.items(mailbox)
@@ -267,7 +269,7 @@ def test_another_body_than_the_signed_one_keeps_nothing(server: AServer, desk: D
     assert list((server.folder / "files").iterdir()) == []
 
 
-def test_the_signer_is_checked_before_the_body_is_read(server: AServer, desk: Desk) -> None:
+def test_signer_is_checked_before_the_body_is_read(server: AServer, desk: Desk) -> None:
     class Untouchable(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             raise AssertionError("the body was read")
@@ -299,7 +301,7 @@ def test_the_signer_is_checked_before_the_body_is_read(server: AServer, desk: De
         "/api/desk/mailboxes/~x",
     ],
 )
-def test_a_target_that_can_be_read_in_two_ways_is_400(desk: Desk, target: str) -> None:
+def test_ambiguous_target_is_400(desk: Desk, target: str) -> None:
     answer = desk.client.get(
         "/", environ_overrides=_raw(target), headers={"Authorization": "Klankbord"}
     )
@@ -330,13 +332,11 @@ def _raw(target: str) -> dict[str, str]:
         "/api/desk/inbox?after=0&more=1",
     ],
 )
-def test_a_query_has_exactly_its_arguments(desk: Desk, target: str) -> None:
+def test_query_must_have_exactly_its_arguments(desk: Desk, target: str) -> None:
     assert desk.ask("GET", target).status_code == 400
 
 
-def test_an_item_of_somebody_else_answers_like_one_that_does_not_exist(
-    server: AServer, desk: Desk
-) -> None:
+def test_foreign_item_gets_the_same_response_as_a_missing_one(server: AServer, desk: Desk) -> None:
     sealed = server.report("one", (BRAM,))
     there, nowhere = sha256_hex(sealed), hashlib.sha256(b"").hexdigest()
     mailbox = ids("one")[0]
@@ -364,7 +364,7 @@ def test_each_body_has_its_own_size_limit(server: AServer, desk: Desk) -> None:
     assert desk.ask("GET", "/api/desk/mailboxes", b"x").status_code == 413
 
 
-def test_wrong_shapes_and_addressees_are_named(server: AServer, desk: Desk) -> None:
+def test_invalid_shapes_and_addressees_are_named(server: AServer, desk: Desk) -> None:
     server.report("one")
     base = f"/api/desk/mailboxes/{ids('one')[0]}/messages"
     assert desk.ask("POST", f"{base}?n=1&to={_to(ANNA)}", message(2)).status_code == 422
@@ -373,7 +373,7 @@ def test_wrong_shapes_and_addressees_are_named(server: AServer, desk: Desk) -> N
     assert desk.ask("POST", f"{base}?n=1&to={'0' * 64}", message(1)).status_code == 400
 
 
-def test_every_answer_is_json_without_cookie_or_redirect(server: AServer, desk: Desk) -> None:
+def test_every_response_is_json_without_cookie_or_redirect(server: AServer, desk: Desk) -> None:
     answers = [
         desk.client.get("/api/site"),
         desk.client.get("/api/desk/challenge"),
@@ -391,13 +391,13 @@ def test_every_answer_is_json_without_cookie_or_redirect(server: AServer, desk: 
         assert json.loads(answer.data)
 
 
-def test_the_site_answers_everybody_with_the_same_bytes(desk: Desk) -> None:
+def test_site_endpoint_gives_everybody_the_same_bytes(desk: Desk) -> None:
     plain = desk.client.get("/api/site")
     other = desk.client.get("/api/site", headers={"Accept-Language": "nl", "Cookie": "a=b"})
     assert plain.data == other.data
 
 
-def test_reading_the_inbox_is_the_day_of_the_last_fetch(server: AServer, desk: Desk) -> None:
+def test_reading_the_inbox_sets_the_day_of_the_last_fetch(server: AServer, desk: Desk) -> None:
     assert server.mailboxes.last_fetch(ANNA) is None
     desk.get("/api/desk/inbox?after=0")
     assert server.mailboxes.last_fetch(ANNA) == DAY

@@ -34,7 +34,7 @@ def _ask(house: House, target: str, *, at: str, signed_for: str) -> int:
     return client.get(target, headers={**host, "Authorization": signed}).status_code
 
 
-def test_desks_are_answered_there_and_nowhere_else(apart: House) -> None:
+def test_desks_are_answered_only_at_the_desk_address(apart: House) -> None:
     target = "/api/desk/mailboxes"
     assert _ask(apart, target, at=DESKS, signed_for=DESKS) == 200
     for origin in (ORIGIN, SECURE, ONION):
@@ -44,7 +44,7 @@ def test_desks_are_answered_there_and_nowhere_else(apart: House) -> None:
         assert _ask(apart, target, at=DESKS, signed_for=origin) == 401
 
 
-def test_a_client_that_is_no_desk_finds_nothing_there(apart: House) -> None:
+def test_ordinary_client_finds_nothing_at_the_desk_address(apart: House) -> None:
     client = apart.app.test_client()
     for path in PAGES:
         there = client.get(path, headers={"Host": DESKS.partition("//")[2]})
@@ -54,7 +54,7 @@ def test_a_client_that_is_no_desk_finds_nothing_there(apart: House) -> None:
         assert client.post(path, headers={"Host": DESKS.partition("//")[2]}).status_code == 404
 
 
-def test_no_page_names_the_address_for_desks(apart: House) -> None:
+def test_no_page_names_the_desk_address(apart: House) -> None:
     name = DESKS.partition("//")[2]
     browser = apart.browser()
     for path in (*PAGES, "/nl/real", "/nl/technical", "/nl/privacy", "/nl/about"):
@@ -63,7 +63,7 @@ def test_no_page_names_the_address_for_desks(apart: House) -> None:
         assert name not in json.dumps(page.headers)
 
 
-def test_without_such_an_address_desks_come_to_those_of_reporters() -> None:
+def test_without_a_desk_address_desks_use_the_reporters_address() -> None:
     hosts = Hosts((ORIGIN, ONION))
     for origin in (ORIGIN, ONION):
         environ = {"HTTP_HOST": origin.partition("//")[2]}

@@ -39,7 +39,7 @@ def test_help_is_two_clicks_from_the_first_page(house: House, lang: str, topic: 
 
 
 @both
-def test_after_sexual_violence_the_centre_that_is_open_day_and_night_comes_first(
+def test_centre_open_day_and_night_comes_first_after_sexual_violence(
     house: House, lang: str
 ) -> None:
     page = house.browser().get(f"/{lang}/help")
@@ -48,7 +48,7 @@ def test_after_sexual_violence_the_centre_that_is_open_day_and_night_comes_first
 
 
 @both
-def test_the_page_says_of_which_day_the_list_is(house: House, lang: str) -> None:
+def test_page_states_the_date_of_the_list(house: House, lang: str) -> None:
     day = words(lang).date(shipped().compiled, TODAY).replace("\u00a0", " ")
     text = house.browser().get(f"/{lang}/help").text
     assert day in text.replace("\u00a0", " ")
@@ -56,9 +56,9 @@ def test_the_page_says_of_which_day_the_list_is(house: House, lang: str) -> None
 
 @both
 @pytest.mark.parametrize("draft", law.DRAFTS)
-def test_a_draft_says_that_no_lawyer_has_read_it(tmp_path_factory: pytest.TempPathFactory,
-    lang: str, draft: str
-) -> None:  # fmt: skip
+def test_draft_says_that_no_lawyer_has_read_it(
+    tmp_path_factory: pytest.TempPathFactory, lang: str, draft: str
+) -> None:
     house = House(tmp_path_factory.mktemp("site") / "x", law=Law(draft=draft))
     for page in ("exceptions", "privacy"):
         text = house.browser().get(f"/{lang}/{page}").text
@@ -72,7 +72,7 @@ def test_a_draft_says_that_no_lawyer_has_read_it(tmp_path_factory: pytest.TempPa
 
 
 @pytest.mark.parametrize("draft", law.DRAFTS)
-def test_a_draft_has_the_same_parts_in_both_languages(draft: str) -> None:
+def test_draft_has_the_same_parts_in_both_languages(draft: str) -> None:
     for block in law.BLOCKS:
         nl, en = (re.sub(r"[^#\-\n]|(?<!\n)-", "", law.draft(draft, lang, block)) for lang in
                   ("nl", "en"))  # fmt: skip
@@ -85,7 +85,7 @@ def test_no_draft_tells_a_reporter_to_go_to_the_police() -> None:
         assert "you must" not in law.draft(draft, "en", law.EXCEPTIONS)
 
 
-def test_a_text_of_the_site_is_shown_with_its_author_its_reader_and_the_day(house: House) -> None:
+def test_site_text_is_shown_with_author_reviewer_and_date(house: House) -> None:
     read_on = datetime.date(2026, 10, 1)
     known = Law(author="mr. A. Bakker", read_by="mr. B. de Wit", read_on=read_on)
     path = house.folder / FILE_NAME
@@ -114,7 +114,7 @@ def test_a_text_of_the_site_is_shown_with_its_author_its_reader_and_the_day(hous
     assert "read it again" in old
 
 
-def test_an_unread_text_and_one_without_an_author_are_named(house: House) -> None:
+def test_unreviewed_or_anonymous_text_is_marked(house: House) -> None:
     own = house.folder / "content" / "nl" / "law-privacy.md"
     own.parent.mkdir(parents=True)
     own.write_text("Iets.")
@@ -124,7 +124,7 @@ def test_an_unread_text_and_one_without_an_author_are_named(house: House) -> Non
 
 
 @both
-def test_the_privacy_page_tells_who_what_for_who_gets_it_how_long_and_which_rights(
+def test_privacy_page_states_controller_purpose_recipients_retention_and_rights(
     house: House, lang: str
 ) -> None:
     page = house.browser().get(f"/{lang}/privacy")
@@ -138,7 +138,7 @@ def test_the_privacy_page_tells_who_what_for_who_gets_it_how_long_and_which_righ
     assert f"/{lang}/privacy" in house.browser().get(f"/{lang}/report").links
 
 
-def test_a_site_replaces_the_list_and_a_wrong_one_costs_only_itself(house: House) -> None:
+def test_site_can_replace_the_list_and_an_invalid_one_affects_only_itself(house: House) -> None:
     path = house.folder / "content" / referrals.FILE_NAME
     path.parent.mkdir()
     path.write_text(OWN)
@@ -155,7 +155,7 @@ def test_a_site_replaces_the_list_and_a_wrong_one_costs_only_itself(house: House
 
 
 @both
-def test_no_entry_is_claimed_checked_when_it_was_not(house: House, lang: str) -> None:
+def test_unchecked_entry_is_not_claimed_to_be_checked(house: House, lang: str) -> None:
     """The page says that none was checked, then that some were not; the operator hears which."""
     none, some = (words(lang).say(key) for key in ("help.unchecked_all", "help.unchecked"))
     assert all(entry.checked is None for entry in shipped().entries)
@@ -182,6 +182,6 @@ def notes(read: loader.Reading) -> list[str]:
 
 
 @both
-def test_the_page_of_safety_leads_to_the_same_help(house: House, lang: str) -> None:
+def test_safety_page_leads_to_the_same_help(house: House, lang: str) -> None:
     """And from there the choice is a link within the page: two clicks as well."""
     assert f"/{lang}/help" in house.browser().get(f"/{lang}/safety").links

@@ -24,7 +24,7 @@ def is_open(page: Page) -> bool:
     return TEXT in page.text
 
 
-def test_a_copied_cookie_opens_the_conversation_until_its_owner_leaves(house: House) -> None:
+def test_copied_cookie_opens_the_conversation_until_its_owner_leaves(house: House) -> None:
     reporter = house.browser()
     reporter.come_back(reporter.tell(TEXT).code)
     thief = copy_of(reporter)
@@ -35,7 +35,7 @@ def test_a_copied_cookie_opens_the_conversation_until_its_owner_leaves(house: Ho
 
 @pytest.mark.parametrize("path", ["leave", "stop"])
 @pytest.mark.parametrize("at", ["code", "conversation"])
-def test_every_way_of_leaving_ends_every_copy_wherever_it_was_made(
+def test_every_way_of_leaving_ends_every_copy_of_the_cookie(
     house: House, path: str, at: str
 ) -> None:
     reporter = house.browser()
@@ -52,7 +52,7 @@ def test_every_way_of_leaving_ends_every_copy_wherever_it_was_made(
         assert copy.get("/internal/session").status == 403
 
 
-def test_a_withdrawal_ends_every_copy(house: House) -> None:
+def test_withdrawal_ends_every_copy_of_the_cookie(house: House) -> None:
     reporter = house.browser()
     reporter.tell(TEXT)
     copy = copy_of(reporter)
@@ -61,7 +61,7 @@ def test_a_withdrawal_ends_every_copy(house: House) -> None:
     assert copy.get("/internal/session").status == 403
 
 
-def test_an_older_cookie_never_shows_the_words_again(
+def test_older_cookie_never_shows_the_words_again(
     house: House,
 ) -> None:
     reporter = house.browser()
@@ -75,7 +75,7 @@ def test_an_older_cookie_never_shows_the_words_again(
     assert is_open(shown)  # the conversation: the session goes on
 
 
-def test_the_words_stay_while_the_answer_to_the_tick_has_not_arrived(house: House) -> None:
+def test_words_stay_until_the_response_to_the_tick_arrives(house: House) -> None:
     """Contact is lost in the middle: the browser still has its older cookie, and nothing else."""
     reporter = house.browser()
     first = reporter.tell(TEXT)
@@ -85,7 +85,7 @@ def test_the_words_stay_while_the_answer_to_the_tick_has_not_arrived(house: Hous
     assert reporter.get("/nl/code").code == first.code
 
 
-def test_leaving_and_coming_back_in_the_same_second_works(house: House) -> None:
+def test_leaving_and_returning_in_the_same_second_works(house: House) -> None:
     reporter = house.browser()
     code = reporter.tell(TEXT).code
     for _ in range(3):
@@ -94,7 +94,7 @@ def test_leaving_and_coming_back_in_the_same_second_works(house: House) -> None:
 
 
 @pytest.mark.parametrize("moved_on", [True, False])
-def test_the_session_before_ends_when_the_code_is_typed_again(house: House, moved_on: bool) -> None:
+def test_previous_session_ends_when_the_code_is_typed_again(house: House, moved_on: bool) -> None:
     reporter = house.browser()
     page = reporter.tell(TEXT)
     code = page.code
@@ -109,7 +109,7 @@ def test_the_session_before_ends_when_the_code_is_typed_again(house: House, move
     assert {one.get("/internal/session").status for one in (before, after)} == {403}
 
 
-def test_a_code_that_is_still_shown_is_not_lost_by_typing_another_one(house: House) -> None:
+def test_displayed_code_is_not_lost_by_typing_another_one(house: House) -> None:
     """If the answer is lost on its way, the browser has its older cookie and nothing else."""
     code = house.browser().tell("Een ander verhaal.").code
     reporter = house.browser()
@@ -120,7 +120,7 @@ def test_a_code_that_is_still_shown_is_not_lost_by_typing_another_one(house: Hou
     assert reporter.get("/nl/code").code == shown
 
 
-def test_leaving_one_session_leaves_another_of_the_same_code(house: House) -> None:
+def test_leaving_one_session_keeps_another_of_the_same_code(house: House) -> None:
     here, there = house.browser(), house.browser()
     code = here.tell(TEXT).code
     there.come_back(code)
@@ -132,7 +132,7 @@ def name(n: int) -> bytes:
     return n.to_bytes(16, "big")
 
 
-def test_where_there_is_no_room_the_oldest_sessions_end_and_none_is_forgotten() -> None:
+def test_when_full_the_oldest_sessions_end_and_no_entry_is_dropped() -> None:
     ended = EndedSessions(lambda: 1000.0, buckets=1, slots=3)
     for n in range(3):
         ended.end(name(n), 900 + n)
@@ -143,7 +143,7 @@ def test_where_there_is_no_room_the_oldest_sessions_end_and_none_is_forgotten() 
     assert not ended.has(name(7), 901)
 
 
-def test_the_oldest_session_displaces_no_younger_one() -> None:
+def test_oldest_session_displaces_no_newer_one() -> None:
     ended = EndedSessions(lambda: 1000.0, buckets=1, slots=2)
     ended.end(name(1), 900)
     ended.end(name(2), 901)
@@ -153,7 +153,7 @@ def test_the_oldest_session_displaces_no_younger_one() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=60))
-def test_no_ended_session_is_opened_again_whatever_else_ends(
+def test_ended_session_is_never_reopened(
     ends: list[tuple[int, int]],
 ) -> None:
     """Each is a session's number and how many seconds pass before it ends."""
@@ -168,7 +168,7 @@ def test_no_ended_session_is_opened_again_whatever_else_ends(
     assert not ended.has(name(99), now + 1)
 
 
-def test_a_flood_of_ended_sessions_ends_no_young_one() -> None:
+def test_flood_of_ended_sessions_ends_no_recent_one() -> None:
     """Ten times more than there is room for, one a second: the newest quarter of them stays."""
     now = 0.0
     ended = EndedSessions(lambda: now, buckets=16, slots=16)
@@ -180,7 +180,7 @@ def test_a_flood_of_ended_sessions_ends_no_young_one() -> None:
     assert ended.has(name(1), 2560 - 512)
 
 
-def test_the_slots_of_expired_sessions_are_reused() -> None:
+def test_slots_of_expired_sessions_are_reused() -> None:
     now = [1000.0]
     ended = EndedSessions(lambda: now[0], buckets=1, slots=2)
     ended.end(name(1), 900)
@@ -192,7 +192,7 @@ def test_the_slots_of_expired_sessions_are_reused() -> None:
     assert not ended.has(name(9), 950)
 
 
-def test_a_session_uses_one_slot_however_often_it_ends() -> None:
+def test_session_uses_one_slot_however_often_it_ends() -> None:
     ended = EndedSessions(lambda: 1000.0, buckets=1, slots=2)
     for _ in range(50):
         ended.end(name(1), 900)

@@ -68,7 +68,7 @@ def reply_with(noor: Counsellor, content: bytes, name: str = "brief.pdf") -> str
 # room
 
 
-def test_a_file_under_way_is_refused_below_the_floor(
+def test_running_upload_is_refused_below_the_free_disk_minimum(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page was made while there was room."""
@@ -109,7 +109,7 @@ def test_text_is_accepted_where_files_no_longer_are(
         house.close()
 
 
-def test_if_no_file_can_be_accepted_the_page_offers_none_and_accepts_text(
+def test_page_offers_no_files_if_none_can_be_accepted(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     floor = house.site.settings.limits.free_bytes
@@ -124,7 +124,7 @@ def test_if_no_file_can_be_accepted_the_page_offers_none_and_accepts_text(
 
 
 @pytest.mark.parametrize("after", [1, 3_000_000])
-def test_a_disk_that_fills_up_halfway_keeps_nothing(
+def test_disk_filling_up_halfway_keeps_nothing(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     write = StagedFile.write
@@ -141,7 +141,7 @@ def test_a_disk_that_fills_up_halfway_keeps_nothing(
     nothing_kept(house)
 
 
-def test_room_is_looked_at_again_while_a_file_comes(
+def test_free_disk_is_checked_again_during_an_upload(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
@@ -162,7 +162,7 @@ def test_room_is_looked_at_again_while_a_file_comes(
 # what the conversation says
 
 
-def test_words_under_way_come_along_to_the_files_and_to_the_other_language(
+def test_typed_text_is_carried_to_the_files_page_and_the_other_language(
     reporter: Browser, noor: Counsellor
 ) -> None:
     page = reporter.get("/nl/conversation")
@@ -182,14 +182,14 @@ def test_words_under_way_come_along_to_the_files_and_to_the_other_language(
     assert len(received(noor)) == 1
 
 
-def test_no_switch_of_language_sends_the_files_along(reporter: Browser) -> None:
+def test_switching_language_does_not_send_the_files(reporter: Browser) -> None:
     page = reporter.get("/nl/files")
     (button,) = (part for part in page.html.split("<button") if 'name="switch"' in part)
     assert 'formenctype="application/x-www-form-urlencoded"' in button
 
 
 @pytest.mark.parametrize("content", [b"kort", LARGE])
-def test_the_reporter_is_told_whether_an_own_file_is_intact(
+def test_reporter_is_told_whether_their_own_file_is_intact(
     reporter: Browser, house: House, content: bytes
 ) -> None:
     page = send(reporter, [("mijn.jpg", content)])
@@ -227,7 +227,7 @@ def alter(house: House, item: str) -> None:
     database.close()
 
 
-def test_a_file_that_no_message_names_is_reported_and_not_sent(
+def test_file_named_by_no_message_is_reported_and_not_sent(
     reporter: Browser, house: House, noor: Counsellor
 ) -> None:
     send(reporter, SMALL)
@@ -246,7 +246,7 @@ def test_a_file_that_no_message_names_is_reported_and_not_sent(
 
 
 @pytest.mark.parametrize("content", [b"", b"x", LARGE, bytes(65_536), bytes(200_000)])
-def test_a_counsellors_file_comes_byte_for_byte_and_only_as_a_download(
+def test_counsellors_file_is_served_byte_for_byte_as_a_download(
     reporter: Browser, house: House, noor: Counsellor, content: bytes
 ) -> None:
     item = reply_with(noor, content)
@@ -279,7 +279,7 @@ def test_a_counsellors_file_comes_byte_for_byte_and_only_as_a_download(
         ("\U0001f600.png", "_.png", "%F0%9F%98%80.png"),
     ],
 )
-def test_a_counsellors_name_for_it_is_made_safe(
+def test_counsellors_file_name_is_sanitised(
     reporter: Browser, noor: Counsellor, name: str, plain: str, quoted: str
 ) -> None:
     given = reporter.get(f"/nl/files/{reply_with(noor, b'x', name)}")
@@ -288,7 +288,7 @@ def test_a_counsellors_name_for_it_is_made_safe(
 
 
 @pytest.mark.parametrize("content", [b"kort", LARGE])
-def test_an_altered_file_is_not_sent_not_even_its_beginning(
+def test_altered_file_is_not_sent_even_partly(
     reporter: Browser, house: House, noor: Counsellor, content: bytes
 ) -> None:
     item = reply_with(noor, content)
@@ -301,7 +301,7 @@ def test_an_altered_file_is_not_sent_not_even_its_beginning(
     check_shape(page)
 
 
-def test_a_file_of_another_size_than_signed_is_not_sent(
+def test_file_with_another_size_than_signed_is_not_sent(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its hash and its seal are right; what was signed of it is not."""
@@ -317,7 +317,7 @@ def test_a_file_of_another_size_than_signed_is_not_sent(
     assert reporter.get(f"/nl/files/{item}").status == 409
 
 
-def test_a_missing_file_of_a_counsellor_is_reported(
+def test_missing_file_of_a_counsellor_is_reported(
     reporter: Browser, house: House, noor: Counsellor
 ) -> None:
     item = reply_with(noor, LARGE)

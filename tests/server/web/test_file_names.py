@@ -12,7 +12,7 @@ _FORM = re.compile(r"attachment; filename=\"([^\"]+)\"; filename\*=UTF-8''([A-Za
 
 
 @given(names())
-def test_both_writings_of_a_downloads_name_are_only_a_name(name: str) -> None:
+def test_both_forms_of_a_download_name_are_only_a_name(name: str) -> None:
     found = _FORM.fullmatch(disposition(name, "nameless"))
     assert found
     assert found[1].isascii()

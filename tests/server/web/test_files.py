@@ -88,7 +88,7 @@ def test_files_arrive_with_their_message_byte_for_byte(
     assert [m.text for m in noor.only_thread().genuine()][-1] == "Zie dit.\nEn dat."
 
 
-def test_a_file_needs_no_words_and_words_need_no_file(reporter: Browser, noor: Counsellor) -> None:
+def test_file_needs_no_text_and_text_needs_no_file(reporter: Browser, noor: Counsellor) -> None:
     send(reporter, [("a.png", b"x")], "")
     send(reporter, [], "Alleen woorden.")
     assert [m.text for m in noor.only_thread().genuine()] == ["Het begin.", "", "Alleen woorden."]
@@ -108,7 +108,7 @@ def test_any_size_up_to_the_limit_is_accepted(
     assert (attachment.size, got) == (size, content)
 
 
-def test_one_byte_more_than_the_limit_is_named_and_the_words_come_back(
+def test_file_one_byte_over_the_limit_is_named_and_the_text_returned(
     reporter: Browser, house: House
 ) -> None:
     files = [("goed.png", b"x"), ("te groot.png", bytes(LIMIT + 1)), ("ook.png", b"y")]
@@ -124,7 +124,7 @@ def test_one_byte_more_than_the_limit_is_named_and_the_words_come_back(
     nothing_kept(house)
 
 
-def test_as_many_files_as_may_be_and_one_more(
+def test_maximum_number_of_files_is_accepted_and_one_more_refused(
     reporter: Browser, noor: Counsellor, house: House
 ) -> None:
     eleven = [(f"{n}.txt", b"%d" % n) for n in range(11)]
@@ -154,7 +154,7 @@ def test_as_many_files_as_may_be_and_one_more(
         ("regel\neen.txt", "regel%0Aeen.txt"),
     ],
 )
-def test_a_name_is_one_safe_line_and_the_file_is_taken(
+def test_file_name_is_reduced_to_one_safe_line(
     reporter: Browser, noor: Counsellor, given: str, signed: str
 ) -> None:
     page = send(reporter, [(given, b"inhoud")])
@@ -164,14 +164,12 @@ def test_a_name_is_one_safe_line_and_the_file_is_taken(
     assert (attachment.name, content) == (signed, b"inhoud")
 
 
-def test_a_file_without_a_name_is_taken_if_there_is_something_in_it(
-    reporter: Browser, noor: Counsellor
-) -> None:
+def test_nonempty_file_without_a_name_is_accepted(reporter: Browser, noor: Counsellor) -> None:
     assert send(reporter, [("", b"inhoud"), ("", b"")]).status == 200
     assert [(a.name, c) for a, c in received(noor)] == [("bestand zonder naam", b"inhoud")]
 
 
-def test_sizes_at_random_come_back_and_lie_padded(tmp_path: Path, long_run: bool) -> None:
+def test_random_sizes_round_trip_and_are_stored_padded(tmp_path: Path, long_run: bool) -> None:
     """The lengths on the server's disk are Padmé's, and say nothing else."""
     chance = random.Random(seed())  # noqa: S311 - chooses sizes, keeps no secret
     sizes = [int(2 ** chance.uniform(0, 21)) for _ in range(1000 if long_run else 60)]
@@ -193,7 +191,7 @@ def test_sizes_at_random_come_back_and_lie_padded(tmp_path: Path, long_run: bool
     house.close()
 
 
-def test_a_file_is_for_those_the_message_is_for_and_not_for_the_code(tmp_path: Path) -> None:
+def test_file_can_be_opened_by_the_addressees_but_not_with_the_code(tmp_path: Path) -> None:
     """Who finds the seven words does not get the files (SPEC section 4)."""
     house = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), limits=Limits(free_bytes=1))
     noor, sam = house.counsellors
@@ -231,7 +229,7 @@ def no_staging(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 FILES = [("a.jpg", b"herkenbaar" * 1000)]
 
 
-def test_a_wrong_token_keeps_nothing_and_returns_the_text(
+def test_wrong_token_keeps_nothing_and_returns_the_text(
     reporter: Browser, house: House, no_staging: list[int]
 ) -> None:
     for fields in ([("csrf_token", "fout"), ("text", "Blijf.")], [("text", "Blijf.")]):
@@ -245,7 +243,7 @@ def test_a_wrong_token_keeps_nothing_and_returns_the_text(
     assert no_staging == []
 
 
-def test_a_token_behind_the_files_is_none(
+def test_token_after_the_files_is_ignored(
     reporter: Browser, house: House, no_staging: list[int]
 ) -> None:
     page = reporter.get("/nl/files")
@@ -259,7 +257,7 @@ def test_a_token_behind_the_files_is_none(
     assert no_staging == []
 
 
-def test_an_expired_session_keeps_nothing_and_one_post_leads_back_to_the_files(
+def test_expired_session_keeps_nothing_and_one_post_leads_back_to_the_files(
     reporter: Browser, house: House, noor: Counsellor, no_staging: list[int]
 ) -> None:
     code = house.browser().tell("Een ander.").code
@@ -281,7 +279,7 @@ ELSEWHERE = ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "none"})
 
 
 @pytest.mark.parametrize("headers", ELSEWHERE)
-def test_a_post_of_another_page_is_not_even_read(
+def test_cross_site_post_is_not_read(
     reporter: Browser, house: House, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read(*_: object) -> None:
@@ -305,7 +303,7 @@ def test_files_are_accepted_nowhere_else(reporter: Browser, house: House) -> Non
     nothing_kept(house)
 
 
-def test_too_long_a_text_stops_the_files_before_they_are_kept(
+def test_overlong_text_is_refused_before_files_are_kept(
     reporter: Browser, house: House, no_staging: list[int]
 ) -> None:
     page = send(reporter, FILES, "x" * 60_001)
@@ -336,7 +334,7 @@ def test_errors_link_only_to_existing_fields(tmp_path: Path) -> None:
 # the one way in
 
 
-def test_no_form_with_files_opens_a_temporary_file(
+def test_file_form_opens_no_temporary_file(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither where files are taken, nor at any other page, nor by the request's own ``files``."""
@@ -356,7 +354,7 @@ def test_no_form_with_files_opens_a_temporary_file(
 
 @pytest.mark.parametrize("kind", [MULTIPART, "multipart/mixed; boundary=x", "Multipart/Form-Data"])
 @pytest.mark.parametrize("name", ["form", "files", "values"])
-def test_the_requests_own_way_to_read_a_form_with_files_is_closed(kind: str, name: str) -> None:
+def test_werkzeug_form_parser_is_disabled(kind: str, name: str) -> None:
     """werkzeug's own reader would put each file on a disk, readable."""
     body = multipart([("text", "Blijf.")], [("a.jpg", b"x" * 400_000)])
     given = EnvironBuilder(method="POST", data=body, content_type=kind).get_request(PlainRequest)
@@ -367,7 +365,7 @@ def test_the_requests_own_way_to_read_a_form_with_files_is_closed(kind: str, nam
 
 
 @pytest.mark.parametrize("cut", [1, 30, 5000])
-def test_a_form_that_breaks_off_sends_nothing(reporter: Browser, house: House, cut: int) -> None:
+def test_interrupted_form_sends_nothing(reporter: Browser, house: House, cut: int) -> None:
     page = reporter.get("/nl/files")
     fields = [f for f in page.form_with("files").fields if f[0] not in ("files", "text")]
     body = multipart([*fields, ("text", "Blijf.")], FILES)[: -cut - 2]
@@ -381,7 +379,7 @@ def test_a_form_that_breaks_off_sends_nothing(reporter: Browser, house: House, c
 # sent once, together, and to whom it was for
 
 
-def test_a_message_that_comes_in_between_costs_no_second_sending(
+def test_message_arriving_meanwhile_causes_no_second_upload(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch, no_staging: list[int]
 ) -> None:
     add = Mailboxes.add
@@ -399,7 +397,7 @@ def test_a_message_that_comes_in_between_costs_no_second_sending(
     assert (len(tries), len(no_staging)) == (3, 1)
 
 
-def test_the_same_form_twice_is_sent_once_and_the_same_name_again_is_another(
+def test_repeated_form_is_sent_once_and_a_repeated_name_is_a_new_file(
     reporter: Browser, noor: Counsellor
 ) -> None:
     page = reporter.get("/nl/files")
@@ -411,7 +409,7 @@ def test_the_same_form_twice_is_sent_once_and_the_same_name_again_is_another(
     assert [content for _, content in received(noor)] == [FILES[0][1], other[0][1]]
 
 
-def test_the_addressees_may_not_change_during_an_upload(
+def test_addressees_may_not_change_during_an_upload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), limits=Limits(free_bytes=1))

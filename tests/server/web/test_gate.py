@@ -19,7 +19,7 @@ def arrived(seconds_ago: float) -> Iterator[None]:
         ARRIVED.reset(token)
 
 
-def test_no_more_than_the_slots_are_inside_at_once() -> None:
+def test_no_more_requests_than_slots_run_at_once() -> None:
     gate = Gate(2)
     inside, most, lock = 0, 0, threading.Lock()
 
@@ -41,13 +41,13 @@ def test_no_more_than_the_slots_are_inside_at_once() -> None:
     assert most <= 2
 
 
-def test_a_request_that_waits_too_long_is_told_that_it_is_busy() -> None:
+def test_request_that_waits_too_long_is_told_that_the_server_is_busy() -> None:
     gate = Gate(1, patience=0.01)
     with gate.passing(), pytest.raises(Busy), gate.passing():
         pass
 
 
-def test_the_wait_is_counted_from_the_arrival_of_the_request() -> None:
+def test_waiting_time_is_counted_from_the_arrival_of_the_request() -> None:
     """A free slot does not help a request that its reader has given up by now."""
     gate = Gate(1)
     assert PATIENCE == 10
@@ -63,7 +63,7 @@ def test_the_wait_is_counted_from_the_arrival_of_the_request() -> None:
         pass
 
 
-def test_a_failure_inside_gives_the_slot_back() -> None:
+def test_failure_releases_the_slot() -> None:
     gate = Gate(1, patience=0.01)
     for _ in range(3):
         with pytest.raises(ValueError, match="inside"), gate.passing():
@@ -72,7 +72,7 @@ def test_a_failure_inside_gives_the_slot_back() -> None:
         pass
 
 
-def test_all_workers_together_hash_no_more_at_once_than_there_are_cores(
+def test_all_workers_together_hash_at_most_one_code_per_core(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where there are more workers than cores, each hashes one at a time."""

@@ -53,7 +53,7 @@ def every_answer(house: House, origin: str = ORIGIN) -> Iterator[Page]:
     yield browser.request("GET", "/", headers={"Host": "evil.example"})
 
 
-def test_every_answer_has_the_headers(house: House) -> None:
+def test_every_response_has_the_security_headers(house: House) -> None:
     seen = set()
     for page in every_answer(house):
         seen.add(page.status)
@@ -68,7 +68,7 @@ def test_every_answer_has_the_headers(house: House) -> None:
     assert 500 not in seen
 
 
-def test_over_https_it_asks_for_https_for_good(house: House) -> None:
+def test_hsts_is_sent_over_https(house: House) -> None:
     for page in every_answer(house, SECURE):
         if page.status != 421:
             assert page.header("Strict-Transport-Security") == "max-age=63072000", page.path
@@ -76,7 +76,7 @@ def test_over_https_it_asks_for_https_for_good(house: House) -> None:
 
 
 @pytest.mark.parametrize("host", OTHER_PORTS)
-def test_a_port_in_the_host_header_changes_nothing_of_https(house: House, host: str) -> None:
+def test_port_in_the_host_header_does_not_affect_https(house: House, host: str) -> None:
     """A proxy may pass the port on: the name has https only, so it is https."""
     browser = house.browser(origin=SECURE)
     page = browser.post("/nl/report", {"Host": host}, text="Iets.")
@@ -87,7 +87,7 @@ def test_a_port_in_the_host_header_changes_nothing_of_https(house: House, host: 
     assert cookie.endswith("; Secure")
 
 
-def test_a_name_with_http_and_https_is_known_by_its_port() -> None:
+def test_name_with_http_and_https_is_distinguished_by_its_port() -> None:
     hosts = Hosts(("http://localhost:8000", "https://localhost:8443", "https://drop.example.org"))
     for host, https in (
         ("localhost:8000", False),
@@ -110,7 +110,7 @@ ODD = (
 
 
 @pytest.mark.parametrize("host", ODD)
-def test_a_host_in_another_form_is_no_sites(house: House, host: str) -> None:
+def test_malformed_host_belongs_to_no_site(house: House, host: str) -> None:
     """As a proxy before the server, or a browser, might read another name in it."""
     client = house.app.test_client()
     raw = host.encode().decode("latin-1")
@@ -120,11 +120,11 @@ def test_a_host_in_another_form_is_no_sites(house: House, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["DROP.example.org", "drop.example.org:65535", "127.0.0.1:1"])
-def test_a_name_in_capitals_or_with_another_port_is_the_same(house: House, host: str) -> None:
+def test_host_name_ignores_case_and_port(house: House, host: str) -> None:
     assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == 200
 
 
-def test_the_host_of_an_address_by_number_is_known(tmp_path: Path) -> None:
+def test_ip_address_host_is_recognised(tmp_path: Path) -> None:
     house = House(tmp_path / "site", origins=("http://[::1]:8000",))
     for host, status in (("[::1]:8000", 200), ("[::1]", 200), ("::1", 421), ("[::1]8000", 421)):
         assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == status
@@ -135,7 +135,7 @@ def test_the_host_of_an_address_by_number_is_known(tmp_path: Path) -> None:
     ("path", "status"),
     [("/x", 404), ("/nl/x", 404), ("/en/../etc/passwd", 404), ("/nl/leave/", 404)],
 )
-def test_an_unknown_page_is_calm_in_both_languages(house: House, path: str, status: int) -> None:
+def test_unknown_page_is_explained_in_both_languages(house: House, path: str, status: int) -> None:
     page = house.browser().get(path)
     assert page.status == status
     assert "Deze pagina is er niet" in page.text
@@ -143,7 +143,7 @@ def test_an_unknown_page_is_calm_in_both_languages(house: House, path: str, stat
     check_shape(page)
 
 
-def test_no_address_is_ever_repeated_in_a_redirect(house: House) -> None:
+def test_redirect_never_repeats_the_requested_url(house: House) -> None:
     """Not even where only a slash is missing: no page of werkzeug's, no query, no host."""
     rules = {rule.rule for rule in house.app.url_map.iter_rules()}
     paths = {rule.replace(LANG, "/nl") for rule in rules}
@@ -158,14 +158,14 @@ def test_no_address_is_ever_repeated_in_a_redirect(house: House) -> None:
         assert (bare.status, bare.header("Location"), bare.body) == (303, f"/{lang}/", b"")
 
 
-def test_no_error_page_repeats_what_was_asked_for(house: House) -> None:
+def test_error_page_never_repeats_the_request(house: House) -> None:
     for method in ("GET", "POST", "PUT"):
         for path in ("/nl/herkenbaar", "/nl/?herkenbaar=1", "/herkenbaar%3Cb%3E"):
             page = house.browser().request(method, path, b"herkenbaar=herkenbaar")
             assert "herkenbaar" not in page.html
 
 
-def test_a_fault_is_one_line_without_a_word_of_what_was_sent(
+def test_fault_is_logged_in_one_line_without_request_data(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from dropbox_app.server.reporter.agent import ReporterAgent
@@ -183,7 +183,7 @@ def test_a_fault_is_one_line_without_a_word_of_what_was_sent(
     assert all(record.exc_info is None for record in caplog.records)
 
 
-def test_nothing_is_logged_of_an_ordinary_visit(
+def test_ordinary_visit_is_not_logged(
     house: House, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -196,7 +196,7 @@ def test_nothing_is_logged_of_an_ordinary_visit(
     assert caplog.text + said.out + said.err == ""
 
 
-def test_the_style_sheet_is_the_only_file_and_its_name_is_its_content(house: House) -> None:
+def test_style_sheet_is_the_only_file_and_named_by_its_content(house: House) -> None:
     page = house.browser().get("/nl/")
     start = page.html.index("/static/")
     address = page.html[start : page.html.index('"', start)]

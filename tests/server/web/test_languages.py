@@ -23,7 +23,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> House:
 
 
 @pytest.mark.parametrize("lang", DRAFTS)
-def test_a_language_that_a_site_does_not_name_is_not_there(house: House, lang: str) -> None:
+def test_language_not_configured_for_a_site_does_not_exist(house: House, lang: str) -> None:
     assert f"/{lang}/" not in house.browser().get("/").links
     assert f"/{lang}/" not in house.browser().get("/nl/").links
     for path in ("", "report", "nothing"):
@@ -33,7 +33,7 @@ def test_a_language_that_a_site_does_not_name_is_not_there(house: House, lang: s
 
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
-def test_each_page_leads_to_itself_in_every_language_of_the_site(wide: House, lang: str) -> None:
+def test_each_page_links_to_itself_in_every_language_of_the_site(wide: House, lang: str) -> None:
     assert f"/{lang}/" in wide.browser().get("/").links
     for path in ("", "safety", "help"):
         links = wide.browser().get(f"/{lang}/{path}").links
@@ -41,7 +41,7 @@ def test_each_page_leads_to_itself_in_every_language_of_the_site(wide: House, la
 
 
 @pytest.mark.parametrize("lang", DRAFTS)
-def test_a_code_in_a_further_language_is_english_and_the_page_says_so(
+def test_code_in_an_additional_language_is_english_and_the_page_says_so(
     wide: House, lang: str
 ) -> None:
     page = wide.browser().tell("Coś się stało.", lang)
@@ -56,22 +56,20 @@ def test_a_code_in_a_further_language_is_english_and_the_page_says_so(
 
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
-def test_a_translation_that_nobody_has_read_says_so_and_no_other_does(
-    wide: House, lang: str
-) -> None:
+def test_only_an_unreviewed_translation_is_marked_as_such(wide: House, lang: str) -> None:
     page = wide.browser().get(f"/{lang}/")
     assert (words(lang).say("frame.draft") in page.text) == (lang in DRAFTS)
 
 
 @pytest.mark.parametrize("lang", DRAFTS)
-def test_the_law_and_the_doors_are_marked_as_english(wide: House, lang: str) -> None:
+def test_law_and_referral_texts_are_marked_as_english(wide: House, lang: str) -> None:
     for path in ("exceptions", "privacy"):
         assert '<div lang="en" dir="ltr"><' in wide.browser().get(f"/{lang}/{path}").html
     assert '<span lang="en" dir="ltr">' in wide.browser().get(f"/{lang}/help").html
 
 
 @pytest.mark.parametrize("lang", DRAFTS)
-def test_the_message_says_in_which_language_its_page_was(wide: House, lang: str) -> None:
+def test_message_records_the_language_of_its_page(wide: House, lang: str) -> None:
     wide.browser().tell("Coś.", lang)
     found = wide.counsellors[0].threads().values()
     assert lang in {
@@ -80,7 +78,7 @@ def test_the_message_says_in_which_language_its_page_was(wide: House, lang: str)
 
 
 @pytest.mark.parametrize(("headers", "length"), [(GZIP, PACKED), ({}, PLAIN)])
-def test_a_site_has_one_length_in_all_its_languages(
+def test_pages_have_one_length_in_all_languages_of_a_site(
     wide: House, headers: dict[str, str], length: int
 ) -> None:
     """For a client that takes gzip, and for one that does not: other letters are two bytes."""
@@ -95,7 +93,7 @@ def test_a_site_has_one_length_in_all_its_languages(
 
 
 @pytest.mark.parametrize("lang", DRAFTS)
-def test_a_code_and_an_error_are_as_long_in_each_language(wide: House, lang: str) -> None:
+def test_code_and_error_pages_have_equal_length_in_each_language(wide: House, lang: str) -> None:
     """Whoever says that they are not safe gets as much as others."""
     pages = [wide.browser().tell("Coś.", lang, safe=safe) for safe in ("", "yes", "no")]
     pages.append(wide.browser().post(f"/{lang}/report", text=""))
@@ -103,7 +101,7 @@ def test_a_code_and_an_error_are_as_long_in_each_language(wide: House, lang: str
     assert [len(page.body) for page in pages] == [PLAIN] * len(pages)
 
 
-def test_the_operator_is_told_which_translation_nobody_has_read(
+def test_operator_is_told_which_translation_is_unreviewed(
     wide: House, house: House, tmp_path: Path
 ) -> None:
     def notes(one: House) -> str:
@@ -116,7 +114,7 @@ def test_the_operator_is_told_which_translation_nobody_has_read(
 @pytest.mark.parametrize(
     "wrong", ['"pl"', '["nl"]', '["nl", "en", "xx"]', '["nl", "en", "en"]', '["nl", "en", 3]', "[]"]
 )
-def test_a_wrong_list_of_languages_is_named(house: House, wrong: str) -> None:
+def test_invalid_list_of_languages_is_reported(house: House, wrong: str) -> None:
     path = house.folder / settings.FILE_NAME
     text = re.sub(r"(?m)^languages = .*$", f"languages = {wrong}", path.read_text())
     with pytest.raises(SettingsError, match="languages must be a list"):

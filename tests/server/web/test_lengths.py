@@ -75,7 +75,7 @@ def test_all_pages_before_a_session_have_one_length(two: House, state: str) -> N
 
 
 @pytest.mark.parametrize("value", ["", "br", "identity", "gzip;q=0", "deflate;q=1, gzip;q=0"])
-def test_a_client_without_gzip_gets_none(house: House, value: str) -> None:
+def test_client_without_gzip_gets_uncompressed_pages(house: House, value: str) -> None:
     page = house.browser().request("GET", "/nl/", headers={"Accept-Encoding": value})
     assert page.header("Content-Encoding") is None
     assert page.body == house.browser().get("/nl/").body
@@ -83,9 +83,7 @@ def test_a_client_without_gzip_gets_none(house: House, value: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "safety", "report", "return"])
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_a_first_visit_weighs_little_and_takes_two_requests(
-    two: House, lang: str, path: str
-) -> None:
+def test_first_visit_is_small_and_takes_two_requests(two: House, lang: str, path: str) -> None:
     """Heads included. The icon and the script stand in the page; nothing else is asked for."""
     page = two.browser().request("GET", f"/{lang}/{path}", headers=GZIP)
     html = gzip.decompress(page.body).decode()
@@ -100,7 +98,7 @@ def test_a_first_visit_weighs_little_and_takes_two_requests(
     assert weight <= FIRST_VISIT
 
 
-def test_nothing_of_one_person_is_ever_packed(house: House) -> None:
+def test_personal_pages_are_never_compressed(house: House) -> None:
     """A compressed length would tell of what is secret beside what was typed."""
     for page in answers(house, GZIP):
         assert page.header("Content-Encoding") is None, page.path
@@ -132,7 +130,7 @@ def answers(house: House, headers: dict[str, str] | None = None) -> Iterator[Pag
         yield house.browser().request("GET", f"/{lang}/", headers=evil)
 
 
-def test_answers_to_a_code_and_errors_have_one_length_too(house: House) -> None:
+def test_code_and_error_responses_have_one_length_too(house: House) -> None:
     seen = set()
     for page in answers(house):
         seen.add(page.status)
@@ -140,7 +138,7 @@ def test_answers_to_a_code_and_errors_have_one_length_too(house: House) -> None:
     assert {203, 403, 404, 405, 413, 415, 421, 422} <= seen
 
 
-def test_pages_of_a_session_do_not_tell_the_length_of_a_text(house: House) -> None:
+def test_session_page_length_does_not_reveal_text_length(house: House) -> None:
     """Short texts show on pages of the one length, longer ones on its doubles."""
     seen = []
     for size in (1, 500, 5_000, 9_999, 20_000, 60_000):
@@ -159,7 +157,7 @@ def test_pages_of_a_session_do_not_tell_the_length_of_a_text(house: House) -> No
     st.integers(1, 4 * COARSE),
     st.sampled_from([(PLAIN, COARSE), (PACKED, PACKED_COARSE)]),
 )
-def test_a_length_holds_the_page_and_there_are_few_lengths(
+def test_padded_length_fits_the_page_and_has_few_values(
     length: int, steps: tuple[int, int]
 ) -> None:
     step, coarse = steps
@@ -176,7 +174,7 @@ def test_a_length_holds_the_page_and_there_are_few_lengths(
 
 
 @given(st.binary(min_size=1, max_size=100_000))
-def test_a_packed_page_is_padded_gzip_and_always_the_same(page: bytes) -> None:
+def test_compressed_page_is_padded_gzip_and_deterministic(page: bytes) -> None:
     made = packed(page)
     assert gzip.decompress(made) == page
     assert len(made) == step_of(len(made), PACKED, PACKED_COARSE)

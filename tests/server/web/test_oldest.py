@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
     return dict(re.findall(r"^([a-z]+)==(\S+) ", PINS.read_text("utf-8"), re.MULTILINE))
 
 
-def test_the_pins_are_the_lowest_that_the_project_allows() -> None:
+def test_pins_are_the_lowest_versions_that_the_project_allows() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     allowed = dict(
         wanted.split(">=")
@@ -39,7 +39,7 @@ def test_the_pins_are_the_lowest_that_the_project_allows() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_the_serving_tests_pass_with_the_oldest_versions(tmp_path: Path) -> None:
+def test_serving_tests_pass_with_the_oldest_versions(tmp_path: Path) -> None:
     oldest = tmp_path / "oldest"
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes")
     subprocess.run([*pip, "--target", str(oldest), "-r", str(PINS)], check=True, timeout=120)

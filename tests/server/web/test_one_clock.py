@@ -15,7 +15,7 @@ def said(house: House) -> list[tuple[str, bool]]:
     return list(check.desk_faults(house.site, fetches, house.clock.today()))
 
 
-def test_a_desk_that_fetches_less_often_than_promised_is_named(house: House) -> None:
+def test_desk_that_fetches_less_often_than_promised_is_named(house: House) -> None:
     assert said(house) == []
     house.clock.pass_days(2)  # Thursday
     assert said(house) == []
@@ -29,7 +29,7 @@ def test_a_desk_that_fetches_less_often_than_promised_is_named(house: House) -> 
     assert said(house) == []
 
 
-def test_a_counsellor_who_said_to_be_away_is_not_late(house: House) -> None:
+def test_absent_counsellor_is_not_late(house: House) -> None:
     noor = house.counsellors[0]
     house.site.update(noor.identity, noor.card(away=cards.Away(START.replace(day=20), None)), START)
     house.clock.pass_days(10)
@@ -38,7 +38,7 @@ def test_a_counsellor_who_said_to_be_away_is_not_late(house: House) -> None:
     assert len(said(house)) == 1
 
 
-def test_what_the_pages_say_follows_the_setting(house: House) -> None:
+def test_pages_follow_the_response_days_setting(house: House) -> None:
     """Nine working days promised: after eleven without a fetch, and not before."""
     slow = House(house.folder.parent / "slow", response_days=9)
     slow.clock.pass_days(15)

@@ -15,7 +15,7 @@ both = pytest.mark.parametrize("lang", ["nl", "en"])
 
 @both
 @pytest.mark.parametrize("page", ["", "role"])
-def test_the_one_to_call_about_a_counsellor_is_named_with_a_number_to_press(
+def test_contact_about_a_counsellor_is_shown_with_a_dialable_number(
     tmp_path: Path, lang: str, page: str
 ) -> None:
     for count in (1, 2):
@@ -30,12 +30,12 @@ def test_the_one_to_call_about_a_counsellor_is_named_with_a_number_to_press(
 
 
 @both
-def test_where_nobody_is_named_the_only_counsellor_is_no_dead_end(house: House, lang: str) -> None:
+def test_only_counsellor_without_another_contact_is_not_a_dead_end(house: House, lang: str) -> None:
     text = house.browser().get(f"/{lang}/").text
     assert {"nl": "bijvoorbeeld je huisarts", "en": "such as your doctor"}[lang] in text
 
 
-def test_one_counsellor_and_nobody_else_to_call_is_a_fault(tmp_path: Path) -> None:
+def test_single_counsellor_without_another_contact_is_a_fault(tmp_path: Path) -> None:
     house = House(tmp_path / "one")
     (said,) = check.no_other_contact(house.site, house.clock.today())
     assert "there is one counsellor" in said
@@ -57,16 +57,14 @@ def test_one_counsellor_and_nobody_else_to_call_is_a_fault(tmp_path: Path) -> No
         ('other_contact = { name = "Kim", mail = "x" }', "must be a table such as"),
     ],
 )
-def test_a_wrong_other_contact_is_named(line: str, said: str) -> None:
+def test_invalid_other_contact_is_reported(line: str, said: str) -> None:
     text = f'site = "{SITE}"\nname = "X"\norigins = ["https://x.example"]\n{line}\n'
     with pytest.raises(SettingsError, match=said):
         settings.parse(text, Path("site.toml"))
 
 
 @both
-def test_somebody_who_is_accused_can_say_so_and_the_counsellor_reads_it(
-    house: House, lang: str
-) -> None:
+def test_accused_person_can_say_so_and_the_counsellor_reads_it(house: House, lang: str) -> None:
     browser = house.browser()
     label = {"nl": "Ik word ergens van beschuldigd", "en": "I am accused of something"}[lang]
     assert label in browser.get(f"/{lang}/report").text

@@ -35,7 +35,7 @@ def turn(browser: Browser, sam: Counsellor, **more: str) -> Page:
     return browser.submit(page, page.form_with("along"), **values)
 
 
-def test_the_thread_is_passed_on_if_the_reporter_ticks_it(
+def test_thread_is_forwarded_if_the_reporter_ticks_it(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
     """All of it, the other counsellor's words too, each checked by the new one as passed on."""
@@ -55,14 +55,14 @@ def test_the_thread_is_passed_on_if_the_reporter_ticks_it(
     check_shape(page)
 
 
-def test_without_that_tick_nothing_is_passed_on(running: Browser, sam: Counsellor) -> None:
+def test_unticked_thread_is_not_forwarded(running: Browser, sam: Counsellor) -> None:
     page = running.get("/nl/counsellor")
     assert "along" not in [name for name, _ in page.form_with("along").fields]
     assert "Je liet" not in turn(running, sam).text
     assert sam.texts() == ["Dag Sam."]
 
 
-def test_pressed_twice_it_is_sent_once(running: Browser, sam: Counsellor) -> None:
+def test_double_click_sends_once(running: Browser, sam: Counsellor) -> None:
     page = running.get("/nl/counsellor")
     form = page.form_with("along")
     for _ in range(2):
@@ -71,7 +71,7 @@ def test_pressed_twice_it_is_sent_once(running: Browser, sam: Counsellor) -> Non
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam."]
 
 
-def test_the_thread_is_passed_on_once_to_the_same_counsellor(
+def test_thread_is_forwarded_once_to_the_same_counsellor(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
     """A form made by hand asks for it with each message: whoever has the thread gets it no more."""
@@ -86,7 +86,7 @@ def test_the_thread_is_passed_on_once_to_the_same_counsellor(
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam.", "Nog iets.", "En nog iets."]
 
 
-def test_a_message_in_between_is_passed_on_too(
+def test_message_sent_meanwhile_is_forwarded_too(
     running: Browser, noor: Counsellor, sam: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another page of the same person was quicker: what is passed on is read anew."""
@@ -103,7 +103,7 @@ def test_a_message_in_between_is_passed_on_too(
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Tussendoor.", "Dag Sam."]
 
 
-def test_an_error_a_change_of_language_and_the_end_of_a_session_keep_the_tick(
+def test_tick_survives_an_error_a_language_change_and_the_end_of_a_session(
     two: House, running: Browser, sam: Counsellor
 ) -> None:
     page = running.get("/nl/counsellor")
@@ -129,7 +129,9 @@ def language(page: Page) -> int:
     return len(form.buttons) - 1
 
 
-def test_a_successor_may_get_it_too(running: Browser, noor: Counsellor, sam: Counsellor) -> None:
+def test_thread_can_be_forwarded_to_a_successor(
+    running: Browser, noor: Counsellor, sam: Counsellor
+) -> None:
     """After a yes to a handover the thread can still be passed on, with the next message."""
     noor.write("consent-request", ASKED | {"successor": str(sam.identity)})
     page = running.get("/nl/conversation")
@@ -142,7 +144,7 @@ def test_a_successor_may_get_it_too(running: Browser, noor: Counsellor, sam: Cou
     assert kinds == ["report", "reply", "consent-request", "consent-answer", "message"]
 
 
-def test_a_conversation_that_was_closed_says_so_first(running: Browser, noor: Counsellor) -> None:
+def test_closed_conversation_says_so_first(running: Browser, noor: Counsellor) -> None:
     said = "Dit gesprek is gesloten op 3 november."
     noor.write("notice", {"status": "closed"})
     page = running.get("/nl/conversation")
@@ -158,7 +160,7 @@ def test_a_conversation_that_was_closed_says_so_first(running: Browser, noor: Co
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_a_yes_to_the_one_before_can_still_be_taken_back(
+def test_consent_to_the_previous_counsellor_can_still_be_withdrawn(
     running: Browser, noor: Counsellor, sam: Counsellor, lang: str
 ) -> None:
     """The page says what to do, and its button brings one there; then the answer has its own."""
@@ -185,7 +187,7 @@ def test_a_yes_to_the_one_before_can_still_be_taken_back(
     assert [m.kind for m in sam.only_thread().genuine()] == ["message"]
 
 
-def test_a_yes_to_a_former_counsellor_is_shown_with_a_number_to_call(
+def test_consent_to_a_former_counsellor_is_shown_with_a_number_to_call(
     running: Browser, two: House, noor: Counsellor, sam: Counsellor
 ) -> None:
     noor.write("consent-request", ASKED)
@@ -200,7 +202,7 @@ def test_a_yes_to_a_former_counsellor_is_shown_with_a_number_to_call(
 
 
 @pytest.mark.parametrize("answer", ["no", "tell-me-more"])
-def test_an_answer_other_than_yes_asks_nothing_after_a_change_of_counsellor(
+def test_answer_other_than_yes_needs_no_action_after_a_change_of_counsellor(
     running: Browser, noor: Counsellor, sam: Counsellor, answer: str
 ) -> None:
     noor.write("consent-request", ASKED)

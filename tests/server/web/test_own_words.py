@@ -22,7 +22,7 @@ def speaking(noor: Counsellor) -> Counsellor:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_each_page_shows_the_sentence_of_its_language_as_a_quotation(
+def test_each_page_quotes_the_sentence_in_its_language(
     house: House, speaking: Counsellor, path: str
 ) -> None:
     for lang, said in (("nl", NL), ("en", EN)):
@@ -34,7 +34,7 @@ def test_each_page_shows_the_sentence_of_its_language_as_a_quotation(
     assert says_more == (path == "about")
 
 
-def test_a_sentence_in_another_language_says_which(house: House, noor: Counsellor) -> None:
+def test_sentence_in_another_language_is_labelled(house: House, noor: Counsellor) -> None:
     noor.sentence = {"nl": NL}
     noor.renew()
     page = house.browser().get("/en/")
@@ -42,7 +42,7 @@ def test_a_sentence_in_another_language_says_which(house: House, noor: Counsello
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_card_that_says_nothing_of_it_leaves_no_trace(house: House, path: str) -> None:
+def test_card_without_optional_fields_shows_none(house: House, path: str) -> None:
     page = house.browser().get(f"/nl/{path}")
     assert "<q>" not in page.html
     assert "egisternummer" not in page.text
@@ -62,7 +62,7 @@ def test_hostile_words_of_a_counsellor_are_shown_as_text(
     assert re.search(r"Registernummer: <bdi>[^<]*</bdi>", page.html)
 
 
-def test_the_longest_of_both_changes_no_length_of_a_page(tmp_path: Path) -> None:
+def test_longest_register_number_and_sentence_do_not_change_page_length(tmp_path: Path) -> None:
     house = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), languages=PAGE_LANGUAGES)
     gzip = {"Accept-Encoding": "gzip"}
     ways = [(lang, path, headers) for lang in PAGE_LANGUAGES for path in PAGES

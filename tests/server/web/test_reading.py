@@ -80,7 +80,7 @@ class Sentences(html.parser.HTMLParser):
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_has_short_sentences_of_short_words(two: House, lang: str, path: str) -> None:
+def test_page_has_short_sentences_of_short_words(two: House, lang: str, path: str) -> None:
     found = Sentences(two.browser().get(f"/{lang}/{path}").html).sentences()
     words = [word for sentence in found for word in sentence]
     sentence = len(words) / len(found)
@@ -92,7 +92,7 @@ def test_a_page_has_short_sentences_of_short_words(two: House, lang: str, path: 
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_no_text_of_any_page_has_a_sentence_that_is_too_long(lang: str) -> None:
+def test_no_sentence_of_any_page_is_too_long(lang: str) -> None:
     """Those of a session and the errors too; a value that is filled in counts as one word."""
     long = {}
     for key, message in catalogue(lang).items():
@@ -104,7 +104,7 @@ def test_no_text_of_any_page_has_a_sentence_that_is_too_long(lang: str) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_no_text_uses_words_that_one_has_to_know(lang: str) -> None:
+def test_no_text_uses_jargon(lang: str) -> None:
     """But for the technical page, which is for who wants to check."""
     found = {}
     for key, message in catalogue(lang).items():

@@ -136,7 +136,7 @@ def exceptions() -> set[str]:
     return found
 
 
-def test_no_exception_and_no_sentence_is_forgotten() -> None:
+def test_every_exception_and_sentence_is_in_the_table() -> None:
     there = exceptions()
     assert {"Busy", "FilesBroken", "StoreError", "CardError"} <= there  # of four modules
     listed = {row.kind.__name__ for row in REFUSALS}
@@ -162,7 +162,7 @@ def _sentence(lang: str, row: Refusal, key: str) -> str:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("row", ON_PAGES, ids=lambda row: row.kind.__name__)
-def test_a_page_says_what_the_table_says_and_keeps_the_text(
+def test_page_shows_the_tables_sentence_and_keeps_the_text(
     house: House, monkeypatch: pytest.MonkeyPatch, row: Refusal, lang: str
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -187,7 +187,7 @@ def test_a_page_says_what_the_table_says_and_keeps_the_text(
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("row", WITH_FILES, ids=lambda row: row.kind.__name__)
-def test_the_page_for_files_keeps_the_text_and_no_file(
+def test_files_page_keeps_the_text_and_no_file(
     house: House, monkeypatch: pytest.MonkeyPatch, row: Refusal, lang: str
 ) -> None:
     """Whether it is refused before the first byte, or when all of them are there."""
@@ -218,7 +218,7 @@ def test_the_page_for_files_keeps_the_text_and_no_file(
 
 
 @pytest.mark.parametrize("row", OVER_API, ids=lambda row: row.kind.__name__)
-def test_the_desk_is_told_the_status_of_the_table(
+def test_desk_gets_the_status_in_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: Refusal
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -233,7 +233,7 @@ def test_the_desk_is_told_the_status_of_the_table(
     assert answer.get_json() == wanted
 
 
-def test_every_other_way_of_failing_is_json_under_the_api(
+def test_every_other_api_failure_is_json(
     house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A wrong method, a wrong host, and a fault of ours, which is one line in the log."""
@@ -260,14 +260,14 @@ def test_every_other_way_of_failing_is_json_under_the_api(
 
 
 @pytest.mark.parametrize("path", ["/nl", "/en", "/nl/", "/nl/herkenbaar", "/nl/report/herkenbaar"])
-def test_a_post_from_elsewhere_to_no_form_is_an_ordinary_refusal(house: House, path: str) -> None:
+def test_cross_site_post_without_a_form_is_an_ordinary_refusal(house: House, path: str) -> None:
     page = house.browser().post(path, {"Origin": "null"}, text="Iets.")
     assert page.status == 403
     assert "herkenbaar" not in page.html
     check_shape(page)
 
 
-def test_an_incomplete_post_is_refused(house: House) -> None:
+def test_incomplete_post_is_refused(house: House) -> None:
     """A connection that breaks off in the middle of a text leaves no half report."""
     body = b"text=Een+half+verha"
     client = house.app.test_client()
@@ -281,7 +281,7 @@ def test_an_incomplete_post_is_refused(house: House) -> None:
     assert house.stored() == 0
 
 
-def test_no_form_has_so_many_fields(house: House) -> None:
+def test_form_with_too_many_fields_is_refused(house: House) -> None:
     """Ten megabytes of hidden fields once came back, after seconds of work."""
     for path in ("report", "conversation", "return", "consent", "counsellor", "withdraw"):
         page = house.browser().request("POST", f"/nl/{path}", b"text=x" + b"&a=b" * 100_000)
@@ -289,7 +289,7 @@ def test_no_form_has_so_many_fields(house: House) -> None:
         assert len(page.body) < 20_000
 
 
-def test_only_fields_of_this_site_come_back_and_of_a_doubled_one_the_first(house: House) -> None:
+def test_only_known_fields_come_back_and_only_the_first_of_a_duplicate(house: House) -> None:
     body = b"text=een&text=twee&counsellor=x&counsellor=y&zomaar=iets&remark=r&csrf_token=t"
     page = house.browser().request("POST", "/nl/counsellor", body)
     assert page.status == 403
@@ -300,7 +300,7 @@ def test_only_fields_of_this_site_come_back_and_of_a_doubled_one_the_first(house
     check_shape(page)
 
 
-def test_an_address_without_a_path_is_never_repeated(house: House) -> None:
+def test_url_without_a_path_is_never_repeated(house: House) -> None:
     """As in ``GET http://host?query``: werkzeug would redirect to both."""
     client = house.app.test_client()
     environ = {"PATH_INFO": "", "RAW_URI": "http://127.0.0.1:8000?herkenbaar"}
@@ -313,7 +313,7 @@ def test_an_address_without_a_path_is_never_repeated(house: House) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_a_store_that_is_busy_while_reading_is_said_and_nothing_typed_is_lost(
+def test_busy_store_while_reading_is_reported_and_typed_text_kept(
     house: House, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     def busy(*_: object, **__: object) -> None:
@@ -348,7 +348,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("place", WRITTEN)
-def test_a_post_that_waited_too_long_can_be_repeated_in_the_same_session(
+def test_post_that_waited_too_long_can_be_repeated_in_the_same_session(
     two: House, place: str
 ) -> None:
     """Once more the same button: nothing is typed anew, the code neither."""
@@ -376,7 +376,7 @@ def test_a_post_that_waited_too_long_can_be_repeated_in_the_same_session(
         assert "Niet kwijt." in done.text
 
 
-def test_a_post_that_waited_too_long_without_a_session_asks_for_the_code(
+def test_post_that_waited_too_long_without_a_session_asks_for_the_code(
     house: House,
 ) -> None:
     browser = house.browser()

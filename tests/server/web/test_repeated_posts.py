@@ -74,7 +74,7 @@ class Click(Browser):
         return made
 
 
-def test_a_second_click_shows_the_same_code_and_stores_nothing(house: House) -> None:
+def test_second_click_shows_the_same_code_and_stores_nothing(house: House) -> None:
     first, second = Click(house).send(), Click(house).send()
     assert (first.status, second.status) == (200, 200)
     assert second.code == first.code
@@ -85,7 +85,7 @@ def test_a_second_click_shows_the_same_code_and_stores_nothing(house: House) -> 
     assert TEXT.splitlines()[0] in back.text
 
 
-def test_a_click_while_the_first_is_being_stored_waits_for_its_code(
+def test_click_while_the_first_is_being_stored_waits_for_its_code(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten equal posts at once, the first of which takes long to store."""
@@ -122,7 +122,7 @@ def test_a_click_while_the_first_is_being_stored_waits_for_its_code(
         ("language of the browser", {"headers": {"Accept-Language": "nl"}}),
     ],
 )
-def test_a_post_that_differs_in_anything_is_a_report_of_its_own(
+def test_post_differing_in_anything_is_a_separate_report(
     house: House, what: str, other: dict[str, object]
 ) -> None:
     first = Click(house).send()
@@ -131,9 +131,7 @@ def test_a_post_that_differs_in_anything_is_a_report_of_its_own(
 
 
 @pytest.mark.parametrize("visitor", [OTHER, ""])
-def test_knowing_the_text_gives_no_code_and_passes_none_to_its_author(
-    house: House, visitor: str
-) -> None:
+def test_knowing_the_text_gives_no_code(house: House, visitor: str) -> None:
     """Whichever of the two posts first, and also where the circuit is not known."""
     mine, theirs = Click(house), Click(house, visitor)
     codes = {theirs.send().code, mine.send().code, theirs.send().code if visitor else "none"}
@@ -141,12 +139,12 @@ def test_knowing_the_text_gives_no_code_and_passes_none_to_its_author(
     assert house.stored() == 2
 
 
-def test_two_circuits_that_are_unknown_are_never_the_same(house: House) -> None:
+def test_requests_without_a_circuit_are_never_treated_as_the_same(house: House) -> None:
     nobody = Click(house, "")
     assert nobody.send().code != nobody.send().code
 
 
-def test_after_three_minutes_it_is_a_new_report(house: House) -> None:
+def test_repeat_after_three_minutes_is_a_new_report(house: House) -> None:
     first = Click(house).send()
     house.clock.pass_minutes(2.9)
     assert Click(house).send().code == first.code
@@ -155,21 +153,21 @@ def test_after_three_minutes_it_is_a_new_report(house: House) -> None:
 
 
 @pytest.mark.parametrize("path", ["code", "conversation", "leave", "stop", "", "report", "safety"])
-def test_once_the_page_has_arrived_the_post_leads_to_it_no_more(house: House, path: str) -> None:
+def test_repeat_after_the_code_page_arrived_is_a_new_report(house: House, path: str) -> None:
     """Moved on from, left, returned to: any request of that browser says that it arrived."""
     first = Click(house).send()
     Click(house).arrives(first).request("GET", f"/nl/{path}", follow=0)
     assert Click(house).send().code != first.code
 
 
-def test_the_style_sheet_of_the_page_says_too_that_it_arrived(house: House) -> None:
+def test_style_sheet_request_also_confirms_arrival(house: House) -> None:
     first = Click(house).send()
     style = first.html.partition('rel="stylesheet" href="')[2].partition('"')[0]
     assert Click(house).arrives(first).get(style).status == 200
     assert Click(house).send().code != first.code
 
 
-def test_after_a_withdrawal_from_elsewhere_it_is_a_new_report(house: House) -> None:
+def test_repeat_after_a_withdrawal_elsewhere_is_a_new_report(house: House) -> None:
     first = Click(house).send()
     elsewhere = Click(house, OTHER)
     elsewhere.keeps_cookies = True
@@ -180,7 +178,7 @@ def test_after_a_withdrawal_from_elsewhere_it_is_a_new_report(house: House) -> N
     assert Click(house).send().code != first.code
 
 
-def test_a_first_that_failed_leaves_the_second_to_be_the_first(
+def test_after_a_failed_first_post_the_second_counts_as_the_first(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -193,13 +191,13 @@ def test_a_first_that_failed_leaves_the_second_to_be_the_first(
     assert house.stored() == 1
 
 
-def test_a_form_with_errors_is_not_remembered(house: House) -> None:
+def test_form_with_errors_is_not_remembered(house: House) -> None:
     assert [Click(house).send("").status for _ in range(2)] == [422, 422]
     assert Click(house).send().code
     assert house.stored() == 1
 
 
-def test_the_page_before_stays_the_same_for_everybody(house: House) -> None:
+def test_report_page_is_identical_for_everybody(house: House) -> None:
     """Nothing in the form tells one visitor from another, before and after a report."""
     before = Click(house).get("/nl/report")
     Click(house).send()

@@ -25,7 +25,7 @@ def kept(page: Page, name: str = "text") -> str:
     raise AssertionError(f"no {name} on {page.path}")
 
 
-def test_it_is_stored_and_its_code_shown_on_the_page_of_the_post_itself(house: House) -> None:
+def test_report_is_stored_and_the_post_returns_its_code(house: House) -> None:
     page = house.browser().tell(TEXT)
     assert (page.status, page.path) == (200, "/nl/report")
     assert len(page.code.split()) == 7
@@ -36,7 +36,7 @@ def test_it_is_stored_and_its_code_shown_on_the_page_of_the_post_itself(house: H
     check_shape(page)
 
 
-def test_the_code_page_says_who_can_open_it_and_until_when(house: House) -> None:
+def test_code_page_says_who_can_open_it_and_until_when(house: House) -> None:
     text = house.browser().tell(TEXT).text
     assert "Alleen Noor Visser kan je bericht openen. En jij, met je code." in text
     assert "Je bericht is ontvangen" in text
@@ -44,7 +44,7 @@ def test_the_code_page_says_who_can_open_it_and_until_when(house: House) -> None
     assert "Dat doen we niet vóór 1 februari 2027." in text
 
 
-def test_every_optional_answer_arrives_as_it_was_ticked(house: House) -> None:
+def test_every_optional_answer_arrives_as_ticked(house: House) -> None:
     answers: dict[str, str | list[str]] = {
         name: list(values[:2]) if several else values[-1]
         for name, (several, values) in ANSWERS.items()
@@ -54,13 +54,13 @@ def test_every_optional_answer_arrives_as_it_was_ticked(house: House) -> None:
     assert report.body["answers"] == answers
 
 
-def test_an_unticked_question_is_not_answered(house: House) -> None:
+def test_unticked_question_is_not_answered(house: House) -> None:
     house.browser().tell(TEXT)
     (report,) = house.counsellors[0].only_thread().genuine()
     assert report.body["answers"] == {}
 
 
-def test_the_language_of_the_page_is_that_of_code_and_message(house: House) -> None:
+def test_code_and_message_use_the_language_of_the_page(house: House) -> None:
     from dropbox_app.protocol.retrieval_code import word_list
 
     code = house.browser().tell(TEXT, "en").code
@@ -81,7 +81,7 @@ def test_without_a_story_nothing_is_sent(house: House, text: str) -> None:
     check_shape(page)
 
 
-def test_with_two_counsellors_none_is_chosen_for_anybody(two: House) -> None:
+def test_neither_of_two_counsellors_is_preselected(two: House) -> None:
     browser = two.browser()
     form = browser.get("/nl/report").form_with("text")
     assert dict(form.fields)["counsellor"] == ""
@@ -102,7 +102,7 @@ def test_only_the_chosen_counsellor_gets_the_report(two: House) -> None:
     assert noor.threads() == {}
 
 
-def test_an_invalid_choice_is_refused_and_the_text_kept(two: House) -> None:
+def test_invalid_choice_is_refused_and_the_text_kept(two: House) -> None:
     noor = two.counsellors[0].identity.hex
     for wrong in ({"counsellor": "x"}, {"counsellor": noor, "ongoing": "x"}, {"needs": "x"}):
         page = two.browser().post("/nl/report", None, 5, text=TEXT, **wrong)
@@ -111,7 +111,7 @@ def test_an_invalid_choice_is_refused_and_the_text_kept(two: House) -> None:
     assert not two.stored()
 
 
-def test_a_text_at_the_limit_is_sent_and_a_longer_one_is_kept_in_the_form(house: House) -> None:
+def test_text_at_the_limit_is_sent_and_a_longer_one_stays_in_the_form(house: House) -> None:
     browser = house.browser()
     full = "é" * (MAX_TEXT // 2)
     assert browser.tell(full).status == 200
@@ -124,14 +124,14 @@ def test_a_text_at_the_limit_is_sent_and_a_longer_one_is_kept_in_the_form(house:
     check_shape(page)
 
 
-def test_a_site_may_have_a_lower_limit(tmp_path: Path) -> None:
+def test_site_may_have_a_lower_limit(tmp_path: Path) -> None:
     house = House(tmp_path / "site", limits=Limits(text=1000, free_bytes=1))
     assert house.browser().tell("x" * 1001).status == 422
     assert house.browser().tell("x" * 1000).status == 200
     house.close()
 
 
-def test_the_language_button_keeps_every_word_and_tick(two: House) -> None:
+def test_language_button_keeps_every_word_and_tick(two: House) -> None:
     browser = two.browser()
     sam = two.counsellors[1].identity.hex
     page = browser.post(
@@ -154,7 +154,7 @@ def test_enter_in_a_tick_box_sends_nothing(house: House) -> None:
     assert "disabled" in html[first : first + 40]
 
 
-def test_a_report_repeated_from_an_open_code_page_is_stored_once(house: House) -> None:
+def test_report_repeated_from_an_open_code_page_is_stored_once(house: House) -> None:
     """A reload, a second press: the same code again, and nothing new is stored."""
     browser = house.browser()
     first = browser.tell(TEXT, needs=["be_heard"])
@@ -169,7 +169,7 @@ def test_a_report_repeated_from_an_open_code_page_is_stored_once(house: House) -
     assert house.stored() == 2
 
 
-def test_the_code_page_shown_again_names_who_was_chosen_then(two: House) -> None:
+def test_redisplayed_code_page_names_the_counsellor_chosen_then(two: House) -> None:
     """Whoever else can be written to by then: they cannot open it."""
     noor, _ = two.counsellors
     browser = two.browser()
@@ -180,7 +180,7 @@ def test_the_code_page_shown_again_names_who_was_chosen_then(two: House) -> None
     assert "Sam Jansen" not in again.text
 
 
-def test_a_browser_without_cookies_sees_its_code_and_may_send_twice(house: House) -> None:
+def test_browser_without_cookies_sees_its_code_and_may_send_twice(house: House) -> None:
     browser = house.browser(cookies=False)
     codes = {browser.tell(TEXT).code, browser.tell(TEXT).code}
     assert len(codes) == 2
@@ -191,7 +191,7 @@ def test_a_browser_without_cookies_sees_its_code_and_may_send_twice(house: House
         assert TEXT.splitlines()[0] in house.browser().come_back(code).text
 
 
-def test_a_restart_before_the_post_costs_nothing(house: House) -> None:
+def test_restart_before_the_post_loses_nothing(house: House) -> None:
     browser = house.browser()
     page = browser.get("/nl/report")
     house.restart()
@@ -199,7 +199,7 @@ def test_a_restart_before_the_post_costs_nothing(house: House) -> None:
     assert house.stored() == 1
 
 
-def test_a_full_disk_is_reported_and_the_text_kept(tmp_path: Path) -> None:
+def test_full_disk_is_reported_and_the_text_kept(tmp_path: Path) -> None:
     house = House(tmp_path / "site", limits=Limits(site_bytes=10, free_bytes=1))
     page = house.browser().tell(TEXT)
     assert page.status == 503
@@ -208,7 +208,7 @@ def test_a_full_disk_is_reported_and_the_text_kept(tmp_path: Path) -> None:
     house.close()
 
 
-def test_a_busy_server_says_so_and_keeps_text_and_code(house: House) -> None:
+def test_busy_server_says_so_and_keeps_text_and_code(house: House) -> None:
     from dropbox_app.server.web.app import create_app
 
     gate = Gate(1, patience=0.01)
@@ -229,7 +229,7 @@ def test_a_busy_server_says_so_and_keeps_text_and_code(house: House) -> None:
     assert house.stored() == 1
 
 
-def test_when_nobody_can_open_it_any_more_it_is_kept(house: House) -> None:
+def test_text_is_kept_when_no_counsellor_is_left(house: House) -> None:
     browser = house.browser()
     page = browser.get("/nl/report")
     house.clock.pass_days(170)
@@ -241,7 +241,7 @@ def test_when_nobody_can_open_it_any_more_it_is_kept(house: House) -> None:
     check_shape(answer)
 
 
-def test_an_unexpected_fault_before_storing_keeps_the_text(
+def test_unexpected_fault_before_storing_keeps_the_text(
     house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -259,7 +259,7 @@ def test_an_unexpected_fault_before_storing_keeps_the_text(
     assert len(sent.code.split()) == 7
 
 
-def test_after_it_is_stored_nothing_can_take_the_code_page_away(
+def test_code_page_is_shown_despite_any_fault_after_storing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the store has it, every other part of the house may fail."""
@@ -301,7 +301,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("headers", HOSTILE)
-def test_a_post_from_another_page_is_refused_and_what_came_is_kept(
+def test_post_from_another_page_is_refused_and_its_text_kept(
     house: House, headers: dict[str, str]
 ) -> None:
     browser = house.browser()
@@ -319,7 +319,7 @@ def test_a_post_from_another_page_is_refused_and_what_came_is_kept(
 
 
 @pytest.mark.parametrize("path", ["report", "return", "conversation", "consent", "counsellor"])
-def test_a_foreign_page_cannot_fill_in_its_own_code_or_counsellor(house: House, path: str) -> None:
+def test_foreign_page_cannot_prefill_a_code_or_counsellor(house: House, path: str) -> None:
     """Else one press on our own page would log a person in to the mailbox of a stranger."""
     stranger = house.browser().tell("De val.").code
     person = house.browser()
@@ -345,7 +345,7 @@ def test_a_foreign_page_cannot_fill_in_its_own_code_or_counsellor(house: House, 
         assert not person.cookies
 
 
-def test_an_old_browser_that_says_nothing_of_where_it_came_from_may_write(house: House) -> None:
+def test_old_browser_without_fetch_metadata_may_write(house: House) -> None:
     body = urllib.parse.urlencode({"text": TEXT}).encode()
     client = house.app.test_client()
     answer = client.post(
@@ -358,7 +358,7 @@ def test_an_old_browser_that_says_nothing_of_where_it_came_from_may_write(house:
     assert house.stored() == 1
 
 
-def test_files_are_refused_and_nothing_of_them_reaches_a_disk(
+def test_files_are_refused_and_none_of_them_reaches_a_disk(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tempfile
@@ -378,7 +378,7 @@ def test_files_are_refused_and_nothing_of_them_reaches_a_disk(
     assert not house.stored()
 
 
-def test_far_too_much_is_refused_unread(house: House) -> None:
+def test_oversized_post_is_refused_unread(house: House) -> None:
     page = house.browser().request("POST", "/nl/report", b"text=" + b"x" * 600_000)
     assert page.status == 413
     assert "Je tekst is te lang" in page.text
@@ -392,7 +392,7 @@ def test_far_too_much_is_refused_unread(house: House) -> None:
         ("zzzzqq " * 7, "Woord 1 klopt niet."),
     ],
 )
-def test_a_mistyped_code_is_pointed_out_and_kept(house: House, typed: str, said: str) -> None:
+def test_mistyped_code_is_reported_and_kept(house: House, typed: str, said: str) -> None:
     page = house.browser().come_back(typed)
     assert page.status == 422
     assert said in page.text
@@ -400,7 +400,7 @@ def test_a_mistyped_code_is_pointed_out_and_kept(house: House, typed: str, said:
     check_shape(page)
 
 
-def test_a_mistyped_word_is_named_with_those_that_are_near(house: House) -> None:
+def test_mistyped_word_is_reported_with_similar_words(house: House) -> None:
     code = house.browser().tell(TEXT).code.split()
     wrong = [*code[:2], code[2] + "q", *code[3:]]
     page = house.browser().come_back(" ".join(wrong))
@@ -409,7 +409,7 @@ def test_a_mistyped_word_is_named_with_those_that_are_near(house: House) -> None
 
 
 @pytest.mark.parametrize("path", ["report", "counsellor"])
-def test_too_long_and_nobody_chosen_are_reported_together(two: House, path: str) -> None:
+def test_overlong_text_and_missing_choice_are_reported_together(two: House, path: str) -> None:
     browser = two.browser()
     if path == "counsellor":
         noor = two.counsellors[0].identity.hex

@@ -22,7 +22,7 @@ def _retire(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_every_page_says_so_at_once_and_none_leads_to_the_form(
+def test_every_page_announces_retirement_and_none_links_to_the_form(
     house: House, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     browser = house.browser()
@@ -42,7 +42,7 @@ def test_every_page_says_so_at_once_and_none_leads_to_the_form(
     assert f"/{lang}/report" not in landing.links
 
 
-def test_a_report_being_written_is_refused_and_its_text_kept(
+def test_report_in_progress_is_refused_and_its_text_kept(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()
@@ -75,7 +75,7 @@ def test_existing_conversations_continue_until_they_end(
     assert "may be removed" in again
 
 
-def test_the_day_stays_that_of_the_first_time(
+def test_retirement_date_is_that_of_the_first_call(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _retire(house, monkeypatch)
@@ -89,7 +89,7 @@ def test_the_day_stays_that_of_the_first_time(
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_an_expired_card_is_still_mentioned(
+def test_expired_card_is_still_reported(
     house: House, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     _retire(house, monkeypatch)

@@ -63,20 +63,20 @@ def ask(behind_nginx: bool, **headers: str) -> tuple[Seen, str]:
 
 
 @pytest.mark.parametrize(("way", "desks"), [("onion", False), ("domain", False), ("desks", True)])
-def test_the_app_learns_whether_a_request_came_by_the_desks_socket(way: str, desks: bool) -> None:
+def test_app_knows_whether_a_request_came_by_the_desk_socket(way: str, desks: bool) -> None:
     seen, status = ask(True, X_Klankbord_Way=way, X_Klankbord_Since=f"{time.time():.3f}")
     assert (status, seen.way) == ("200 OK", desks)
     assert not [name for name in seen.environ if "KLANKBORD" in name]
 
 
 @pytest.mark.parametrize("way", [None, "", "Onion", "onion ", "onion,desks", "none"])
-def test_without_a_known_way_nothing_is_answered_behind_nginx(way: str | None) -> None:
+def test_behind_nginx_a_request_without_a_known_route_is_refused(way: str | None) -> None:
     seen, status = ask(True, **({} if way is None else {"X_Klankbord_Way": way}))
     assert (status, seen.environ) == ("421 Misdirected Request", {})
 
 
 @pytest.mark.parametrize("way", [None, "", "nonsense", *WAYS])
-def test_without_nginx_its_headers_are_not_believed(way: str | None) -> None:
+def test_without_nginx_its_headers_are_not_trusted(way: str | None) -> None:
     told = {} if way is None else {"X_Klankbord_Way": way, "X_Klankbord_Since": "1"}
     seen, status = ask(False, **told)
     assert (status, seen.way) == ("200 OK", None)
@@ -88,7 +88,7 @@ def test_without_nginx_its_headers_are_not_believed(way: str | None) -> None:
     ("since", "least", "most"),
     [(-12, 12, 17), (0, 0, 5), (3600, 0, 5), (-86_400, 60, 65), ("x", 0, 5), ("", 0, 5)],
 )
-def test_the_wait_before_the_app_is_counted_and_a_wrong_clock_makes_it_no_longer_than_a_minute(
+def test_time_queued_in_nginx_counts_up_to_one_minute(
     since: int | str, least: float, most: float
 ) -> None:
     text = since if isinstance(since, str) else f"{time.time() + since:.3f}"
@@ -118,7 +118,7 @@ class Dripping(io.RawIOBase):
 
 
 @pytest.mark.parametrize(("rate", "ends"), [(1000, 130), (SLOWEST - 100, 1300), (20, 61)])
-def test_a_body_below_the_pace_ends_at_its_deadline(rate: int, ends: float) -> None:
+def test_body_below_the_minimum_rate_ends_at_its_deadline(rate: int, ends: float) -> None:
     """However large the pieces that the app asks for."""
     clock = Clock()
     body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type] # has read alone
@@ -128,7 +128,7 @@ def test_a_body_below_the_pace_ends_at_its_deadline(rate: int, ends: float) -> N
     assert GRACE < clock.now - 1000 < ends + 1024 / rate
 
 
-def test_a_body_at_the_pace_never_ends() -> None:
+def test_body_at_the_minimum_rate_is_never_cut_off() -> None:
     clock = Clock()
     body = PacedBody(Dripping(clock, SLOWEST), Pace(clock))  # type: ignore[arg-type] # has read alone
     for _ in range(300):
@@ -137,7 +137,7 @@ def test_a_body_at_the_pace_never_ends() -> None:
 
 
 @given(st.binary(max_size=5000), st.lists(st.integers(-1, 3000), max_size=8))
-def test_a_body_is_read_as_it_is(content: bytes, sizes: list[int]) -> None:
+def test_body_is_passed_on_unchanged(content: bytes, sizes: list[int]) -> None:
     paced, plain = PacedBody(io.BytesIO(content), Pace()), io.BytesIO(content)
     for size in sizes:
         assert paced.read(size) == plain.read(size)
@@ -146,7 +146,7 @@ def test_a_body_is_read_as_it_is(content: bytes, sizes: list[int]) -> None:
     assert paced.readlines() == []
 
 
-def test_an_answer_that_is_read_too_slowly_ends_and_is_closed() -> None:
+def test_response_read_too_slowly_is_ended_and_closed() -> None:
     clock, closed = Clock(), []
 
     class Pieces:
@@ -169,7 +169,7 @@ def test_an_answer_that_is_read_too_slowly_ends_and_is_closed() -> None:
     assert clock.now - 1000 <= 90 * 2
 
 
-def test_an_answer_without_a_close_is_passed_on() -> None:
+def test_response_without_a_close_method_is_passed_on() -> None:
     answer = PacedAnswer([b"a", b"b"], Pace())
     assert list(answer) == [b"a", b"b"]
     answer.close()
@@ -184,7 +184,7 @@ def test_an_answer_without_a_close_is_passed_on() -> None:
         ("/api/desk/card", "application/octet-stream", 100_000),
     ],
 )
-def test_a_body_that_came_whole_is_read_to_its_end_whatever_the_app_read(
+def test_received_body_is_drained_even_if_the_app_did_not_read_it(
     path: str, content_type: str, left: int
 ) -> None:
     """Else gunicorn would close the connection that nginx is about to use for somebody else."""

@@ -10,7 +10,7 @@ from tests.server.web.conftest import House
 VIEWS = ("dropbox_app.server.web.views.", "dropbox_app.server.web.desk_api")
 
 
-def test_every_rule_leads_to_a_plain_function_of_a_module_of_views(house: House) -> None:
+def test_every_rule_leads_to_a_plain_view_function(house: House) -> None:
     for endpoint, view in house.app.view_functions.items():
         assert inspect.isfunction(view), endpoint
         assert view.__module__.startswith(VIEWS), endpoint
@@ -19,7 +19,7 @@ def test_every_rule_leads_to_a_plain_function_of_a_module_of_views(house: House)
         assert endpoint.partition(".")[0] == module, endpoint
 
 
-def test_flask_routes_lists_every_address(house: House) -> None:
+def test_flask_routes_lists_every_url(house: House) -> None:
     info = ScriptInfo(create_app=lambda: house.app)
     listed = CliRunner().invoke(FlaskGroup(), ["routes"], obj=info)
     assert listed.exit_code == 0, listed.output

@@ -43,7 +43,7 @@ def made(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return templates
 
 
-def test_a_page_before_a_session_is_made_once_for_a_day_and_its_people(
+def test_static_page_is_rendered_once_per_day_and_set_of_counsellors(
     house: House, made: list[str]
 ) -> None:
     all_of_them = 2 * len(STILL) + 1
@@ -64,7 +64,7 @@ def test_a_page_before_a_session_is_made_once_for_a_day_and_its_people(
     assert [asked(), asked()] == [all_of_them, 0]
 
 
-def test_what_is_kept_is_bounded_and_the_newest() -> None:
+def test_page_cache_is_bounded_and_keeps_the_newest() -> None:
     """Days, people and sites come and go: a page takes one place, and all have one bound."""
     kept = PageCache(3 * PACKED)
     made: list[str] = []
@@ -168,7 +168,7 @@ NO_SUCH_CODE: dict[tuple[Callable[[Browser, str, str], Page], str], str] = {
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
 @pytest.mark.parametrize("way", [by_return_form, by_form_of_a_session_that_is_over])
-def test_every_code_that_opens_nothing_gets_the_same_answer_after_the_same_work(
+def test_every_unusable_code_gets_the_same_response_after_the_same_work(
     house: House,
     monkeypatch: pytest.MonkeyPatch,
     way: Callable[[Browser, str, str], Page],
@@ -198,7 +198,7 @@ def test_every_code_that_opens_nothing_gets_the_same_answer_after_the_same_work(
     assert house.browser().come_back(codes["unknown"]).status == 422
 
 
-def test_a_code_that_opens_something_takes_the_same_work_before_the_look_up(
+def test_valid_code_takes_the_same_work_before_the_lookup(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = house.browser().tell(TEXT).code
@@ -236,7 +236,7 @@ def head(answer: bytes) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("takes", [(), ("Accept-Encoding: gzip, deflate, br",)])
-def test_every_page_before_a_session_is_as_long_on_the_wire(
+def test_every_page_before_a_session_has_equal_length_on_the_wire(
     serving: Serving, takes: tuple[str, ...]
 ) -> None:
     """Whole answers, of both workers, whoever asks: one length, and the same bytes each time."""
@@ -251,13 +251,13 @@ def test_every_page_before_a_session_is_as_long_on_the_wire(
     }
 
 
-def test_the_head_of_a_page_is_that_of_its_get(serving: Serving) -> None:
+def test_head_request_has_the_headers_of_get(serving: Serving) -> None:
     for address in (*ADDRESSES, "/nowhere", "/nl/leave", "/nl"):
         whole = ask(serving, "GET", address)
         assert ask(serving, "HEAD", address) == whole[: whole.index(b"\r\n\r\n") + 4]
 
 
-def test_the_length_of_a_redirect_depends_on_nothing_that_was_sent(serving: Serving) -> None:
+def test_redirect_length_depends_on_nothing_that_was_sent(serving: Serving) -> None:
     """Not on the code, nor on the text: a redirect has no body, and its cookie one length."""
     seen = set()
     for text in ("Kort.", "Een lang verhaal. " * 900):
@@ -327,7 +327,7 @@ def all_kinds(serving: Serving) -> Iterator[tuple[str, bytes]]:
     yield "chunked", serving.raw(chunked)
 
 
-def test_every_answer_has_the_same_headers_in_the_same_order(serving: Serving) -> None:
+def test_every_response_has_the_same_headers_in_the_same_order(serving: Serving) -> None:
     """As bytes on the wire, of gunicorn's own refusals too, but for what the tables name."""
     statuses, extra, types = set(), set(), set()
     for kind, answer in all_kinds(serving):
@@ -348,7 +348,7 @@ def test_every_answer_has_the_same_headers_in_the_same_order(serving: Serving) -
     assert types == set(TYPES)
 
 
-def test_over_https_one_header_more_stands_at_one_place(tmp_path: Path) -> None:
+def test_https_adds_one_header_in_a_fixed_position(tmp_path: Path) -> None:
     """On every answer to a name with https; gunicorn's own refusal knows no name."""
     house = House(tmp_path / "site")
     for method in ("GET", "OPTIONS", "PUT"):
@@ -360,7 +360,7 @@ def test_over_https_one_header_more_stands_at_one_place(tmp_path: Path) -> None:
     house.close()
 
 
-def test_the_style_sheet_says_nothing_of_the_page_it_is_for(serving: Serving) -> None:
+def test_style_sheet_does_not_reveal_which_page_uses_it(serving: Serving) -> None:
     """Every page asks for it, once, at one address; it is the same for whoever asks."""
     addresses = set()
     for address in (*ADDRESSES, "/nowhere"):

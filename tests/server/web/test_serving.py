@@ -33,7 +33,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     made.close()
 
 
-def test_no_answer_names_the_server_or_its_clock(serving: Serving) -> None:
+def test_no_response_names_the_server_or_its_clock(serving: Serving) -> None:
     for path in ("/nl/", "/nowhere", "/api/site"):
         connection = http.client.HTTPConnection("127.0.0.1", serving.port)
         connection.request("GET", path)
@@ -56,7 +56,7 @@ def test_no_answer_names_the_server_or_its_clock(serving: Serving) -> None:
         b"GET / HTTP/1.1\r\n" + b"X-A: herkenbaar\r\n" * 200 + b"\r\n",
     ],
 )
-def test_a_request_that_is_not_http_is_answered_without_repeating_it(
+def test_non_http_request_is_answered_without_repeating_it(
     serving: Serving, request_line: bytes
 ) -> None:
     answer = serving.raw(request_line)
@@ -68,12 +68,12 @@ def test_a_request_that_is_not_http_is_answered_without_repeating_it(
     assert b"\r\nDate:" not in answer
 
 
-def test_a_request_that_breaks_off_costs_nothing(serving: Serving) -> None:
+def test_interrupted_request_has_no_effect(serving: Serving) -> None:
     serving.raw(b"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n\r\ntext=x")
     assert PlainBrowser(serving.url).get("/nl/").status == 200
 
 
-def test_the_workers_share_one_cookie_key(serving: Serving) -> None:
+def test_workers_share_one_cookie_key(serving: Serving) -> None:
     """A session goes on whichever worker answers."""
     browser = PlainBrowser(serving.url)
     page = browser.get("/nl/report")
@@ -84,7 +84,7 @@ def test_the_workers_share_one_cookie_key(serving: Serving) -> None:
     assert len(serving.workers()) == 2
 
 
-def test_nothing_is_left_in_a_home_a_temporary_folder_or_a_log(serving: Serving) -> None:
+def test_nothing_is_left_in_home_temporary_folder_or_log(serving: Serving) -> None:
     browser = PlainBrowser(serving.url)
     for _ in range(3):
         page = browser.get("/nl/report")
@@ -107,7 +107,7 @@ def test_nothing_is_left_in_a_home_a_temporary_folder_or_a_log(serving: Serving)
                     assert handle.stat().st_size == 0, target
 
 
-def test_no_core_is_dumped_and_files_are_its_own(serving: Serving) -> None:
+def test_core_dumps_are_off_and_files_are_private(serving: Serving) -> None:
     for pid in (serving.process.pid, *serving.workers()):
         limits = Path(f"/proc/{pid}/limits").read_text()
         assert re.search(r"Max core file size +0 +0 ", limits)
@@ -120,7 +120,7 @@ def test_no_core_is_dumped_and_files_are_its_own(serving: Serving) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_an_idle_worker_uses_little_memory(serving: Serving) -> None:
+def test_idle_worker_uses_little_memory(serving: Serving) -> None:
     """After a hundred reports no worker holds more than 60 MB."""
     browser = PlainBrowser(serving.url, cookies=False)
     page = browser.get("/nl/report")
@@ -134,7 +134,7 @@ def test_an_idle_worker_uses_little_memory(serving: Serving) -> None:
         assert sum(map(int, own)) < 60 * 1024, status
 
 
-def test_a_long_text_in_pieces_is_received_completely(serving: Serving) -> None:
+def test_long_text_in_pieces_is_received_completely(serving: Serving) -> None:
     """What was too much to be a message comes back to the last letter."""
     text = b"text=" + b"%0D%0A%C3%A9" * 20_000 + b"herkenbaar"
     head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n"
@@ -180,7 +180,9 @@ def _put_file(serving: Serving, size: int, signing: SigningKey) -> int:
     return answer.status
 
 
-def test_a_desks_large_file_arrives_and_a_strangers_is_not_waited_for(serving: Serving) -> None:
+def test_large_file_is_accepted_from_a_desk_and_rejected_early_from_others(
+    serving: Serving,
+) -> None:
     own = serving.house.counsellors[0].signing
     assert _put_file(serving, 3_000_000, own) == 200
     began = time.monotonic()
@@ -188,7 +190,7 @@ def test_a_desks_large_file_arrives_and_a_strangers_is_not_waited_for(serving: S
     assert time.monotonic() - began < 20  # nginx would wait for the rest for 60 s
 
 
-def test_a_refusal_arrives_also_while_the_body_is_still_being_written(serving: Serving) -> None:
+def test_refusal_arrives_while_the_body_is_still_being_sent(serving: Serving) -> None:
     """To the app itself: what nginx meets when it writes and has not yet read the answer."""
     sealed = file(2, 600_000)
     target, signed = _signed_file(serving, sealed, SigningKey(bytes(32)))
@@ -202,7 +204,7 @@ def test_a_refusal_arrives_also_while_the_body_is_still_being_written(serving: S
         connection.sendall(sealed)  # no broken pipe
 
 
-def test_a_client_that_drips_after_a_refusal_holds_the_app_only_briefly(
+def test_slow_client_after_a_refusal_holds_the_app_only_briefly(
     serving: Serving,
 ) -> None:
     """To the app itself, one byte at a time: each one arrives in good time."""
@@ -222,12 +224,12 @@ def test_a_client_that_drips_after_a_refusal_holds_the_app_only_briefly(
         assert time.monotonic() - began < 10 * PATIENCE
 
 
-def test_a_body_that_does_not_say_its_length_is_refused(serving: Serving) -> None:
+def test_body_without_a_length_is_refused(serving: Serving) -> None:
     head = b"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert serving.raw(head + b"6\r\ntext=x\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_running_server_purges_even_with_two_workers(tmp_path: Path) -> None:
+def test_running_server_purges_even_with_two_workers(tmp_path: Path) -> None:
     """What is over goes without anybody running the command."""
     made = Serving(tmp_path, upkeep=0.2)
     store = made.house.store
@@ -241,14 +243,14 @@ def test_a_running_server_purges_even_with_two_workers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_the_server_ends_on_sigterm(tmp_path: Path, how: signal.Signals) -> None:
+def test_server_stops_on_sigterm(tmp_path: Path, how: signal.Signals) -> None:
     made = Serving(tmp_path)
     assert made.stop(how) == 0
     assert made.status() == 503  # nginx says that it cannot be reached
     made.close()
 
 
-def test_without_nginx_nothing_of_a_request_is_on_a_disk_or_in_a_log(serving: Serving) -> None:
+def test_without_nginx_no_request_data_is_on_disk_or_in_a_log(serving: Serving) -> None:
     """``scripts/run`` has gunicorn alone, on loopback. There no header of nginx's is believed."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"

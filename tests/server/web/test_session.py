@@ -16,7 +16,7 @@ def cookie_of(house: House, **options: str) -> tuple[str, str]:
     return name_and_value, attributes
 
 
-def test_the_cookie_has_its_attributes_and_no_time(house: House) -> None:
+def test_cookie_has_its_attributes_and_no_time(house: House) -> None:
     named, attributes = cookie_of(house)
     assert named.startswith("s=")
     assert attributes == "Path=/; HttpOnly; SameSite=Strict"
@@ -26,15 +26,13 @@ def test_the_cookie_has_its_attributes_and_no_time(house: House) -> None:
     ("origin", "name", "secure"),
     [(ORIGIN, "s=", False), (ONION, "s=", False), (SECURE, "__Host-s=", True)],
 )
-def test_the_cookie_is_secure_under_https(
-    house: House, origin: str, name: str, secure: bool
-) -> None:
+def test_cookie_is_secure_under_https(house: House, origin: str, name: str, secure: bool) -> None:
     named, attributes = cookie_of(house, origin=origin)
     assert named.startswith(name)
     assert attributes.endswith("; Secure") is secure
 
 
-def test_the_cookie_always_has_the_same_size(house: House) -> None:
+def test_cookie_always_has_the_same_size(house: House) -> None:
     """Whatever the words are, on the code page, in the conversation and later."""
     sizes = set()
     for lang in ("nl", "en", "nl", "en"):
@@ -48,7 +46,7 @@ def test_the_cookie_always_has_the_same_size(house: House) -> None:
     assert len(sizes) == 1
 
 
-def test_nothing_in_the_cookie_can_be_read(house: House) -> None:
+def test_nothing_in_the_cookie_is_readable(house: House) -> None:
     """Neither the code nor a time stands in it, in any simple writing."""
     browser = house.browser()
     code = browser.tell("Iets.").code
@@ -59,7 +57,7 @@ def test_nothing_in_the_cookie_can_be_read(house: House) -> None:
     assert not re.search(rb"[\x20-\x7e]{16,}", raw)
 
 
-def test_another_site_an_altered_or_an_invented_one_is_no_session(
+def test_cookie_of_another_site_altered_or_invented_is_not_a_session(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     browser = house.browser()
@@ -90,7 +88,7 @@ def test_another_site_an_altered_or_an_invented_one_is_no_session(
     other.close()
 
 
-def test_twenty_idle_minutes_end_a_session_and_use_keeps_it(house: House) -> None:
+def test_twenty_idle_minutes_end_a_session_and_use_extends_it(house: House) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.").code)
     for _ in range(5):
@@ -102,7 +100,7 @@ def test_twenty_idle_minutes_end_a_session_and_use_keeps_it(house: House) -> Non
     assert page.form_with("code")
 
 
-def test_a_session_ends_after_four_hours_in_any_case(house: House) -> None:
+def test_session_ends_after_four_hours_in_any_case(house: House) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.").code)
     for _ in range(23):
@@ -112,7 +110,7 @@ def test_a_session_ends_after_four_hours_in_any_case(house: House) -> None:
     assert browser.get("/nl/conversation").form_with("code")
 
 
-def test_on_the_code_page_only_the_four_hours_run(house: House) -> None:
+def test_only_the_four_hour_limit_applies_on_the_code_page(house: House) -> None:
     slow, slower = house.browser(), house.browser()
     slow.tell("Langzaam.")
     slower.tell("Te langzaam.")
@@ -122,7 +120,7 @@ def test_on_the_code_page_only_the_four_hours_run(house: House) -> None:
     assert slower.get("/nl/conversation").form_with("code")
 
 
-def test_after_the_code_page_the_words_are_in_the_cookie_no_longer(house: House) -> None:
+def test_words_leave_the_cookie_after_the_code_page(house: House) -> None:
     """Who moved on, and whose browser posts the report again, gets its conversation."""
     browser = house.browser()
     page = browser.tell("Iets.")
@@ -137,7 +135,7 @@ def test_after_the_code_page_the_words_are_in_the_cookie_no_longer(house: House)
     assert house.stored() == 2
 
 
-def test_a_withdrawn_report_can_be_sent_again(house: House) -> None:
+def test_withdrawn_report_can_be_sent_again(house: House) -> None:
     """Taken back here, or in another window while the mark is still in this cookie."""
     browser, other = house.browser(), house.browser()
     other.come_back(browser.tell("Iets.").code)
@@ -154,7 +152,7 @@ def test_setting_the_clock_back_ends_a_session(house: House) -> None:
     assert browser.get("/nl/conversation").form_with("code")
 
 
-def test_a_restart_ends_a_session_and_loses_nothing(house: House) -> None:
+def test_restart_ends_a_session_and_loses_nothing(house: House) -> None:
     browser = house.browser()
     code = browser.tell("Iets.").code
     house.restart()
@@ -174,7 +172,7 @@ def test_leaving_ends_the_session_first_and_then_redirects(house: House) -> None
         assert browser.get("/nl/conversation").form_with("code")
 
 
-def test_a_report_that_is_posted_again_after_leaving_is_one_more(house: House) -> None:
+def test_report_posted_again_after_leaving_is_a_new_one(house: House) -> None:
     """SECURITY.md says so: who sends again because no code came must get one."""
     browser = house.browser()
     page = browser.get("/nl/report")

@@ -40,7 +40,7 @@ def has(table: SharedTable, key: bytes) -> bool:
         return rows.get(key, 1.0) is not None
 
 
-def test_what_one_worker_writes_every_other_reads() -> None:
+def test_entry_written_by_one_worker_is_read_by_all() -> None:
     table = SharedTable(4, 4, 4)
 
     def write() -> None:
@@ -53,7 +53,7 @@ def test_what_one_worker_writes_every_other_reads() -> None:
         assert rows.get(KEY, 10.0) is None
 
 
-def test_a_worker_killed_while_it_holds_the_lock_blocks_no_other() -> None:
+def test_worker_killed_while_holding_the_lock_blocks_no_other() -> None:
     table, ready = SharedTable(4, 4, 4), SharedTable(1, 1, 0)
 
     def work() -> None:
@@ -69,7 +69,7 @@ def test_a_worker_killed_while_it_holds_the_lock_blocks_no_other() -> None:
     assert not has(table, KEY)
 
 
-def test_an_entry_that_was_not_written_to_its_end_does_not_count() -> None:
+def test_partially_written_entry_is_ignored() -> None:
     """The time of an entry is written last, and is none before that."""
     table = SharedTable(1, 1, 4)
     table.write(table.places()[0], KEY, 10.0, b"four")
@@ -89,7 +89,7 @@ def test_dropped_and_expired_entries_are_overwritten() -> None:
     assert all(table.key(place) == bytes(16) for place in table.places())
 
 
-def test_a_post_whose_worker_was_killed_goes_to_the_next_with_the_answer_it_had() -> None:
+def test_post_of_a_killed_worker_continues_with_its_stored_answer() -> None:
     posts, ready = RepeatedPosts(), SharedTable(1, 1, 0)
     sealed = bytes([7]) * ANSWER
 
@@ -108,7 +108,7 @@ def test_a_post_whose_worker_was_killed_goes_to_the_next_with_the_answer_it_had(
         assert turn.answer == sealed
 
 
-def test_a_post_under_way_in_another_worker_is_waited_for() -> None:
+def test_post_running_in_another_worker_is_waited_for() -> None:
     posts, ready = RepeatedPosts(), SharedTable(1, 1, 0)
     sealed = bytes([7]) * ANSWER
 
@@ -126,7 +126,7 @@ def test_a_post_under_way_in_another_worker_is_waited_for() -> None:
     os.waitpid(pid, 0)
 
 
-def test_a_post_for_which_there_is_no_room_is_not_held_up() -> None:
+def test_post_without_a_free_slot_is_not_delayed() -> None:
     posts = RepeatedPosts(buckets=1, slots=1)
     with posts.turn(KEY), posts.turn(bytes(16)) as turn:
         assert turn.answer == b""

@@ -14,14 +14,14 @@ from tests.support.plain_browser import Page
 from tests.support.ten_people import OTHER, PEOPLE, Person
 
 
-def test_there_are_ten_and_nobody_clicks_more_than_twice() -> None:
+def test_ten_personas_need_at_most_two_clicks() -> None:
     assert len(PEOPLE) == 10
     assert all(len(person.links) <= 2 for person in PEOPLE.values())
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("who", PEOPLE)
-def test_each_finds_help_in_two_clicks(tmp_path: Path, who: str, lang: str) -> None:
+def test_each_persona_finds_help_in_two_clicks(tmp_path: Path, who: str, lang: str) -> None:
     house = House(tmp_path / "site", other_contact=OtherContact(*OTHER))
     house.counsellors[0].languages = ("nl", "pl")
     noor = house.counsellors[0]

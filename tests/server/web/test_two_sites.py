@@ -92,7 +92,7 @@ def alike(*pages: Page) -> None:
     assert len(answers) == 1
 
 
-def test_each_host_shows_its_own_site_and_nothing_of_the_other(server: Server) -> None:
+def test_each_host_shows_only_its_own_site(server: Server) -> None:
     page = server.baker.folder / "content" / "nl" / "options.md"
     page.parent.mkdir(parents=True)
     page.write_text("## Onze klachtenregeling\n\nBel de commissie.\n")
@@ -108,7 +108,7 @@ def test_each_host_shows_its_own_site_and_nothing_of_the_other(server: Server) -
     assert all(secret in shown for secret in SECRETS)
 
 
-def test_reports_go_to_their_own_counsellor_and_codes_open_at_their_own_site(
+def test_reports_reach_their_own_counsellor_and_codes_open_at_their_own_site(
     server: Server,
 ) -> None:
     baker, bank = server.baker, server.bank
@@ -123,7 +123,7 @@ def test_reports_go_to_their_own_counsellor_and_codes_open_at_their_own_site(
     assert "Van de bakker." in baker.browser(origin=BAKER).come_back(code).text
 
 
-def test_a_code_of_another_site_is_answered_like_any_that_opens_nothing(server: Server) -> None:
+def test_code_of_another_site_gets_the_response_of_an_unusable_one(server: Server) -> None:
     code = server.baker.browser(origin=BAKER).tell("Iets.").code
     typed = [code, " ".join(generate("nl"))]
     pages = [server.bank.browser(origin=BANK).come_back(words) for words in typed]
@@ -136,7 +136,7 @@ def test_a_code_of_another_site_is_answered_like_any_that_opens_nothing(server: 
 
 
 @pytest.mark.parametrize("path", ["conversation", "code", "report", "withdraw", "files"])
-def test_a_cookie_of_one_site_is_invalid_at_the_other(server: Server, path: str) -> None:
+def test_cookie_of_one_site_is_invalid_at_the_other(server: Server, path: str) -> None:
     inside = server.baker.browser(origin=BAKER)
     inside.come_back(inside.tell("Iets geheims.").code)
     (name,) = inside.cookies
@@ -149,7 +149,7 @@ def test_a_cookie_of_one_site_is_invalid_at_the_other(server: Server, path: str)
     assert "Iets geheims." not in stranger.get(f"/nl/{path}").text
 
 
-def test_a_token_of_one_session_sends_nothing_in_a_session_of_the_other(server: Server) -> None:
+def test_session_token_is_invalid_in_a_session_of_the_other_site(server: Server) -> None:
     inside = server.baker.browser(origin=BAKER)
     page = inside.come_back(inside.tell("Hier.").code)
     token = dict(page.form_with("text").fields)["csrf_token"]
@@ -172,7 +172,7 @@ def ask(server: Server, house: House, by: Counsellor, *, origin: str, site: str)
     return browser.request("GET", "/api/desk/inbox?after=0", headers={"Authorization": signed})
 
 
-def test_a_desk_of_one_site_is_unknown_at_the_other(server: Server) -> None:
+def test_desk_of_one_site_is_unknown_at_the_other(server: Server) -> None:
     server.baker.browser(origin=BAKER).tell("Iets.")
     noor, bank = server.baker.counsellors[0], server.bank
     here, there = server.baker.site.settings.site, bank.site.settings.site
@@ -185,7 +185,7 @@ def test_a_desk_of_one_site_is_unknown_at_the_other(server: Server) -> None:
     )
 
 
-def test_a_challenge_of_one_site_is_not_spent_at_the_other(server: Server) -> None:
+def test_challenge_of_one_site_is_not_spent_at_the_other(server: Server) -> None:
     noor = server.baker.counsellors[0]
     challenge = server.bank.browser(origin=BANK).get("/api/desk/challenge").text
     token = challenge.rpartition('"token":"')[2].partition('"')[0]
@@ -213,7 +213,7 @@ PATHS = (
 )
 
 
-def test_an_unknown_host_gets_one_answer_whatever_sites_there_are(tmp_path: Path) -> None:
+def test_unknown_host_gets_the_same_response_whatever_sites_exist(tmp_path: Path) -> None:
     two = Server(tmp_path / "two")
     many = Server(tmp_path / "many", others=3)
     alone = House(tmp_path / "alone")
@@ -237,7 +237,7 @@ def test_an_unknown_host_gets_one_answer_whatever_sites_there_are(tmp_path: Path
 
 
 @pytest.mark.parametrize("path", ["/nl/leave", "/en/leave"])
-def test_leaving_from_a_host_that_is_no_sites_leads_away_whatever_sites_there_are(
+def test_leaving_from_an_unknown_host_redirects_the_same_whatever_sites_exist(
     tmp_path: Path, path: str
 ) -> None:
     two = Server(tmp_path / "two")
@@ -253,7 +253,7 @@ def test_leaving_from_a_host_that_is_no_sites_leads_away_whatever_sites_there_ar
     alone.close()
 
 
-def test_the_page_of_a_wrong_host_has_its_style(server: Server) -> None:
+def test_unknown_host_page_has_its_style(server: Server) -> None:
     (style,) = re.findall('href="(/static/[^"]+)"', pages_of(server).html)
     browser = server.bank.browser(origin=BANK)
     wrong = browser.request("GET", style, headers={"Host": "x.example"})
@@ -264,7 +264,7 @@ def pages_of(server: Server) -> Page:
     return server.bank.browser(origin=BANK).request("GET", "/nl/", headers={"Host": "x.example"})
 
 
-def test_a_wrong_host_opens_no_site(server: Server) -> None:
+def test_unknown_host_opens_no_site(server: Server) -> None:
     hosted = server.bank.app.extensions["sites"].sites
     for path in (*PATHS, "/nl/leave"):
         server.bank.browser().request("GET", path, headers={"Host": "evil.example"})
@@ -273,7 +273,7 @@ def test_a_wrong_host_opens_no_site(server: Server) -> None:
     assert [site.is_open for site in hosted] == [False, True]
 
 
-def test_a_broken_database_of_one_site_is_told_calmly_and_the_other_serves(
+def test_broken_database_of_one_site_is_reported_and_the_other_serves(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sites, "RETRY_AFTER", 0.0)
@@ -290,7 +290,7 @@ def test_a_broken_database_of_one_site_is_told_calmly_and_the_other_serves(
     assert server.bank.browser(origin=BANK).get("/nl/").status == 200
 
 
-def test_a_site_that_is_closed_by_its_settings_says_so_calmly_and_the_others_serve(
+def test_site_closed_by_its_settings_says_so_and_the_others_serve(
     server: Server,
 ) -> None:
     path = server.bank.folder / "site.toml"
@@ -319,7 +319,7 @@ def test_sites_keep_their_own_terms_and_limits(tmp_path: Path) -> None:
     server.close()
 
 
-def test_a_crowd_of_sites_keeps_few_databases_and_pages(tmp_path: Path) -> None:
+def test_many_sites_keep_few_databases_and_pages_open(tmp_path: Path) -> None:
     """In small what scripts/bench --sites measures with three hundred."""
     server = Server(tmp_path / "server", others=10)
     lengths = set()
@@ -346,7 +346,7 @@ def write(house: House, lang: str, page: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["what", "options", "role"])
-def test_a_page_of_the_site_stands_in_the_place_of_the_default(house: House, page: str) -> None:
+def test_custom_page_replaces_the_default(house: House, page: str) -> None:
     default = house.browser().get(f"/nl/{page}")
     write(house, "nl", page, "Van *onszelf*.\n\n## Eigen kop\n\n- [bel](/nl/safety)\n")
     house.restart()
@@ -362,7 +362,7 @@ def test_a_page_of_the_site_stands_in_the_place_of_the_default(house: House, pag
 
 
 @pytest.mark.parametrize("page", ["about", "exceptions", "privacy"])
-def test_the_promises_stay_above_the_sites_own_text(house: House, page: str) -> None:
+def test_promises_stay_above_the_sites_own_text(house: House, page: str) -> None:
     before = house.browser().get(f"/en/{page}")
     write(house, "en", page, "## Who we are\n\nA bakery.\n")
     house.restart()
@@ -373,7 +373,7 @@ def test_the_promises_stay_above_the_sites_own_text(house: House, page: str) -> 
     check_shape(after)
 
 
-def test_numbers_for_who_needs_help_now_are_a_setting(house: House) -> None:
+def test_emergency_numbers_are_configurable(house: House) -> None:
     path = house.folder / "site.toml"
     row = '{ number = "0900 8844", nl = "De politie, zonder spoed", en = "The police, no haste" }'
     path.write_text(path.read_text().replace("crisis = []", f"crisis = [{row}]"))
@@ -386,7 +386,7 @@ def test_numbers_for_who_needs_help_now_are_a_setting(house: House) -> None:
     assert "The police, no haste: 0900" in house.browser().get("/en/").text
 
 
-def test_all_forms_and_pages_work_on_a_site_beside_others(server: Server) -> None:
+def test_all_forms_and_pages_work_on_one_of_several_sites(server: Server) -> None:
     browser = server.bank.browser(origin=BANK)
     page = browser.tell("Eerste.")
     cookie = page.header("Set-Cookie") or ""
@@ -402,7 +402,7 @@ def test_all_forms_and_pages_work_on_a_site_beside_others(server: Server) -> Non
     assert "Eerste." not in browser.come_back(page.code).text
 
 
-def test_while_one_site_is_being_opened_its_other_visitors_are_told_and_nobody_else_waits(
+def test_slow_opening_of_one_site_delays_no_other(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its database may keep whoever opens it waiting for long; the threads are those of all."""
@@ -433,7 +433,7 @@ def test_while_one_site_is_being_opened_its_other_visitors_are_told_and_nobody_e
     assert server.bank.browser(origin=BANK).get("/nl/").status == 200
 
 
-def test_a_fault_that_keeps_the_error_page_from_being_made_is_still_told(server: Server) -> None:
+def test_fault_while_rendering_the_error_page_still_gives_a_response(server: Server) -> None:
     """The cards cannot be read, so no page that names the people can be made."""
     cards = server.bank.folder / "cards"
     cards.rename(cards.with_name("moved"))

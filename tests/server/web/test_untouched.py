@@ -95,7 +95,7 @@ def _forms(house: House, browser: Browser) -> Iterator[Page]:
     yield browser.post("/nl/report", {"Origin": "null"}, text=f"{MARK}vreemd")
 
 
-def test_nothing_that_the_reporter_wrote_may_be_translated(house: House) -> None:
+def test_reporters_text_is_marked_as_not_translatable(house: House) -> None:
     shown, free = set(), set()
     for page in states(house):
         marks = Marks(page)
@@ -105,7 +105,7 @@ def test_nothing_that_the_reporter_wrote_may_be_translated(house: House) -> None
     assert len(shown) >= 7  # each text was met somewhere
 
 
-def test_what_the_counsellor_wrote_may_be_translated_and_its_price_is_said(house: House) -> None:
+def test_counsellors_text_is_translatable_and_the_privacy_cost_is_stated(house: House) -> None:
     pages = [page for page in states(house) if set(Marks(page).free) & THEIRS]
     assert any(set(Marks(page).free) >= THEIRS for page in pages)
     for page in pages:
@@ -116,7 +116,7 @@ def test_what_the_counsellor_wrote_may_be_translated_and_its_price_is_said(house
         assert any(said in page.text for said in price), page.path
 
 
-def test_no_word_of_a_code_may_be_translated_wherever_it_stands(house: House) -> None:
+def test_code_words_are_never_translatable(house: House) -> None:
     """Also where a sentence asks whether that was meant."""
     browser = house.browser()
     page = browser.tell("Iets.")
@@ -133,7 +133,7 @@ def test_no_word_of_a_code_may_be_translated_wherever_it_stands(house: House) ->
         assert set(code) & {word.strip("?,.") for word in marks.kept}, shown.path
 
 
-def test_every_field_to_write_in_is_left_alone(house: House) -> None:
+def test_every_text_field_is_marked_as_not_translatable(house: House) -> None:
     pages = [*states(house)]
     pages += [house.browser().get(f"/nl/{page}") for page in ("report", "return", *INFO)]
     names = set()

@@ -20,7 +20,7 @@ IDLE = {"nl": "opnieuw als je 20 minuten niets doet", "en": "after 20 minutes wi
 
 
 @both
-def test_no_look_at_any_page_ends_the_showing_of_a_code(house: House, lang: str) -> None:
+def test_visiting_any_page_keeps_the_code_available(house: House, lang: str) -> None:
     browser = house.browser()
     page = browser.tell("Iets.", lang)
     for path in ("conversation", "consent", "return", "more", "about", "files", "counsellor", ""):
@@ -32,7 +32,7 @@ def test_no_look_at_any_page_ends_the_showing_of_a_code(house: House, lang: str)
 
 
 @both
-def test_the_code_page_leads_nowhere_but_away_and_on(house: House, lang: str) -> None:
+def test_code_page_has_only_the_leave_and_continue_links(house: House, lang: str) -> None:
     browser = house.browser()
     first = browser.tell("Iets.", lang)
     for page in (first, browser.get(f"/{lang}/code")):
@@ -43,7 +43,7 @@ def test_the_code_page_leads_nowhere_but_away_and_on(house: House, lang: str) ->
 
 @both
 @pytest.mark.parametrize("way", ["stop", "leave"])
-def test_back_after_closing_says_that_it_is_closed_and_blames_cookies_on_a_condition_only(
+def test_back_after_closing_says_that_it_is_closed_and_mentions_cookies_conditionally(
     house: House, lang: str, way: str
 ) -> None:
     browser = house.browser()
@@ -59,7 +59,7 @@ def test_back_after_closing_says_that_it_is_closed_and_blames_cookies_on_a_condi
 
 
 @both
-def test_a_browser_without_cookies_is_told_so_after_a_code_and_after_a_message(
+def test_browser_without_cookies_is_told_so_after_a_code_and_after_a_message(
     house: House, lang: str
 ) -> None:
     browser = house.browser(cookies=False)
@@ -72,7 +72,7 @@ def test_a_browser_without_cookies_is_told_so_after_a_code_and_after_a_message(
 
 
 @both
-def test_an_unused_session_is_reported_as_ended(house: House, lang: str) -> None:
+def test_idle_session_is_reported_as_ended(house: House, lang: str) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.", lang).code, lang)
     house.clock.pass_minutes(21)
@@ -92,7 +92,7 @@ def long_conversation(house: House) -> str:
     return code
 
 
-def test_older_messages_are_folded_away_and_the_newest_stand_open(house: House) -> None:
+def test_older_messages_are_folded_and_the_newest_are_open(house: House) -> None:
     page = house.browser().come_back(long_conversation(house))
     check_shape(page)
     _, _, rest = page.html.partition('<details class="older">')
@@ -104,7 +104,7 @@ def test_older_messages_are_folded_away_and_the_newest_stand_open(house: House) 
     assert "Verder 2." in new
 
 
-def test_a_question_that_waits_is_never_folded_away(house: House) -> None:
+def test_pending_question_is_never_folded(house: House) -> None:
     code = house.browser().tell("Het begin.").code
     browser = house.browser()
     browser.come_back(code)
@@ -116,13 +116,13 @@ def test_a_question_that_waits_is_never_folded_away(house: House) -> None:
     assert page.form_to("consent", "request")
 
 
-def test_a_short_conversation_stands_open(house: House) -> None:
+def test_short_conversation_is_not_folded(house: House) -> None:
     page = house.browser().come_back(house.browser().tell("Het begin.").code)
     assert 'class="older"' not in page.html
 
 
 @both
-def test_each_question_with_one_answer_can_be_undone(house: House, lang: str) -> None:
+def test_every_single_choice_question_can_be_cleared(house: House, lang: str) -> None:
     """A radio that is chosen stays chosen: another one means that nothing is answered."""
     browser = house.browser()
     form = browser.get(f"/{lang}/report").form_with("text")
@@ -133,7 +133,7 @@ def test_each_question_with_one_answer_can_be_undone(house: House, lang: str) ->
     assert not message.body.get("answers")
 
 
-def test_a_message_says_in_which_language_it_was_written(house: House) -> None:
+def test_message_has_its_language_marked(house: House) -> None:
     """The counsellor of these tests writes Dutch: an English page marks that for who hears it."""
     code = house.browser().tell("Something.", "en").code
     house.counsellors[0].write("reply", {"text": "Dank je."})

@@ -75,7 +75,7 @@ ASKED: dict[str, Callable[[Browser, dict[str, Page]], Page]] = {
 
 
 @pytest.mark.parametrize("what", ASKED)
-def test_a_conversation_withdrawn_meanwhile_is_answered_as_unknown(
+def test_conversation_withdrawn_meanwhile_is_reported_as_unknown(
     two: House, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """Where it goes between the list of its messages and the messages themselves."""
@@ -102,7 +102,7 @@ def test_a_conversation_withdrawn_meanwhile_is_answered_as_unknown(
     assert ("Bewaar dit." in meanwhile.html) == ("Bewaar dit." in after.html) == kept
 
 
-def test_a_code_whose_conversation_ends_while_it_is_entered_opens_nothing(
+def test_code_of_a_conversation_that_ends_during_login_opens_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = house.browser().tell("Het begin.").code
@@ -116,7 +116,7 @@ def test_a_code_whose_conversation_ends_while_it_is_entered_opens_nothing(
 
 
 @pytest.mark.parametrize("content", [b"kort", LARGE])
-def test_a_file_that_was_found_right_is_given_whole_though_it_goes_meanwhile(
+def test_verified_file_is_served_completely_even_if_removed_meanwhile(
     house: House, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     """What goes out is the very file that was checked, not whatever has its name by then."""

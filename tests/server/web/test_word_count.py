@@ -110,13 +110,13 @@ def walked(house: House, lang: str, **answers: str) -> dict[str, Page]:
 
 
 @pytest.mark.parametrize("lang", MOST)
-def test_from_the_first_page_to_sent_there_is_little_to_read(house: House, lang: str) -> None:
+def test_path_from_first_page_to_sent_has_few_words(house: House, lang: str) -> None:
     each = {name: count(page) for name, page in walked(house, lang).items()}
     assert sum(each.values()) <= MOST[lang], each
 
 
 @pytest.mark.parametrize("lang", MOST)
-def test_what_matters_most_stands_open_on_that_way(house: House, lang: str) -> None:
+def test_most_important_facts_are_visible_on_that_path(house: House, lang: str) -> None:
     way = walked(house, lang)
     for name, wanted in OPEN.items():
         text = opened(way[name])
@@ -125,7 +125,7 @@ def test_what_matters_most_stands_open_on_that_way(house: House, lang: str) -> N
 
 
 @pytest.mark.parametrize("lang", MOST_OF_TWO)
-def test_the_way_with_two_counsellors_has_little_to_read_too(tmp_path: Path, lang: str) -> None:
+def test_path_with_two_counsellors_also_has_few_words(tmp_path: Path, lang: str) -> None:
     """Each with words and a register number of their own; somebody else to call about them."""
     other = OtherContact("Kim Bos", "030 765 43 21")
     two = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), other_contact=other)

@@ -51,7 +51,7 @@ FORMS = {"nl": 2, "en": 2, "pl": 3, "uk": 3, "ar": 6}  # of a number
 
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
-def test_all_languages_have_the_same_keys_and_every_one_has_its_text(lang: str) -> None:
+def test_all_languages_have_the_same_keys_and_every_key_has_text(lang: str) -> None:
     messages = catalogue(lang)
     assert list(messages) == list(catalogue("nl"))
     for message in messages.values():
@@ -61,7 +61,7 @@ def test_all_languages_have_the_same_keys_and_every_one_has_its_text(lang: str) 
 
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
-def test_a_text_asks_for_the_same_values_in_all_languages_and_numbers(lang: str) -> None:
+def test_placeholders_match_in_all_languages_and_plural_forms(lang: str) -> None:
     nl, other = catalogue("nl"), catalogue(lang)
     for key in nl:
         for text in texts(other[key]):
@@ -69,7 +69,7 @@ def test_a_text_asks_for_the_same_values_in_all_languages_and_numbers(lang: str)
 
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
-def test_a_text_names_the_same_telephones_and_figures_in_all_languages(lang: str) -> None:
+def test_telephone_numbers_and_figures_match_in_all_languages(lang: str) -> None:
     """What a template turns into a link is there, and no term or number was changed."""
     nl, other = catalogue("nl"), catalogue(lang)
     for key in nl:
@@ -80,13 +80,13 @@ def test_a_text_names_the_same_telephones_and_figures_in_all_languages(lang: str
             assert {re.sub(r"[., \u00a0]", "", one) for one in found} == bare, key
 
 
-def test_every_key_that_is_used_is_there_and_every_key_that_is_there_is_used() -> None:
+def test_used_keys_and_existing_keys_are_the_same() -> None:
     known = set(catalogue("nl"))
     assert used() - known == set()
     assert known - used() == set()
 
 
-def test_a_missing_key_is_a_fault_and_never_shown() -> None:
+def test_missing_key_is_a_fault_and_never_shown() -> None:
     for lang in PAGE_LANGUAGES:
         with pytest.raises(MissingWord):
             words(lang).say("landing.nothing")
@@ -114,7 +114,7 @@ def test_numbers_have_their_plural() -> None:
     assert "1 working day." in words("en").count("code.when", 1, days=1)
 
 
-def test_names_in_a_row_are_joined_as_the_language_does() -> None:
+def test_names_are_joined_by_the_rules_of_the_language() -> None:
     assert words("nl").listed(["A", "B", "C"]) == "A, B en C"
     assert words("en").listed(["A", "B"], "word.or") == "A or B"
     assert words("ar").listed(["A", "B", "C"]) == "A، B وC"
@@ -122,12 +122,12 @@ def test_names_in_a_row_are_joined_as_the_language_does() -> None:
     assert words("ar").listed(["A"]) == "A"
 
 
-def test_two_of_something_in_arabic_is_one_word_and_its_figure_follows() -> None:
+def test_arabic_dual_is_one_word_and_its_figure_follows() -> None:
     assert "يومي عمل (2)" in words("ar").count("landing.time", 2, days=2)
     assert "3 أيام عمل" in words("ar").count("landing.time", 3, days=3)
 
 
-def test_a_number_is_written_as_the_language_does() -> None:
+def test_numbers_are_formatted_by_the_rules_of_the_language() -> None:
     assert "12.000 tekens" in words("nl").count("errors.text_long", 12_000, over=12_000)
     assert "12,000 characters" in words("en").count("errors.text_long", 12_000, over=12_000)
 

@@ -1,4 +1,4 @@
-"""The pages, with one module for each."""
+"""The pages, in one module each."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""Op de kalender: what is due according to the register, overdue items first."""
+"""The agenda page ("Op de kalender"): items that are due by the register, overdue ones first."""
 
 import datetime
 
@@ -13,12 +13,12 @@ blueprint = Blueprint("agenda", __name__)
 
 SOON, AHEAD = 7, 92  # days
 
-Row = tuple[str, Due, bool]  # its address, what is due, whether it is late
+Row = tuple[str, Due, bool]  # its address, the item, whether it is late
 
 
 @blueprint.get("/agenda")
 def agenda() -> ResponseReturnValue:
-    """Show what is due within three months."""
+    """Show the items that are due within three months."""
     found = rows(AHEAD)
     soon = here.place().machine.today() + datetime.timedelta(days=SOON)
     parts = {
@@ -30,7 +30,7 @@ def agenda() -> ResponseReturnValue:
 
 
 def rows(days: int) -> list[Row]:
-    """Return what is due within ``days``; answers to reporters have their own list."""
+    """Return the items that are due within ``days``. Answers to reporters have their own list."""
     place = here.place()
     today = place.machine.today()
     return [

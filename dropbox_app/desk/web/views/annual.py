@@ -1,4 +1,4 @@
-"""Jaarverslag: what is missing, a look at the report, own words, issuing it, its files and bill."""
+"""The page of annual reports ("Jaarverslag"): missing items, preview, own words, issue, files."""
 
 import io
 from collections.abc import Mapping
@@ -24,21 +24,21 @@ TYPES = {
     "pdf": "application/pdf", "html": "text/html", "md": "text/markdown", "csv": "text/csv",
     "json": "application/json",
 }  # fmt: skip
-# Where what a report waits for, or leaves empty, is mended: a part of the employer's page, ...
+# The part of the employer's page on which to fix a missing item of a report, ...
 AT_EMPLOYER = {
     "no_term": "agreed", "no_term_end": "agreed", "no_headcount": "agreed", "form_wide": "agreed",
     "term_band": "agreed", "term_short": "agreed", "form_changed": "agreed",
     "form_changed_issued": "agreed", "bands_overlap": "agreed", "joint_unshared": "agreed",
     "no_price": "agreed", "price": "agreed", "two_names": "same", "nested": "about",
 }  # fmt: skip
-# ... a part of the page of other work, or the page on what this report says.
+# ... or the part of the page of other work, or the page on this report's facts.
 AT_WORK = {"register_number": "certificate", "upkeep": "upkeep"}
 AT_FACTS = frozenset({"reachable", "stand_in", "discussed_with", "checklist", "field_long"})
 
 
 @blueprint.get("")
 def reports() -> ResponseReturnValue:
-    """List the reports by year: issued, ready to be looked at, or what they wait for."""
+    """List the reports by year: issued, ready to view, or with the reason why they must wait."""
     years: dict[int, list[tuple[str, State, str]]] = {}
     for one in annual.states(here.place()):
         handle = here.register_handle("employer", one.employer)
@@ -48,7 +48,7 @@ def reports() -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/<int:year>")
 def report(handle: str, year: int) -> ResponseReturnValue:
-    """Show one report: as it was issued, as it would be, or what it waits for."""
+    """Show one report: as issued, as it would be issued, or the reason why it must wait."""
     kept = here.page().take_typed()
     problem = here.told().say("unlock.kept") if kept is not None else ""
     return _page(handle, year, kept, problem)
@@ -56,7 +56,7 @@ def report(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/<int:year>/words")
 def keep(handle: str, year: int) -> ResponseReturnValue:
-    """Keep the counsellor's own words and the language, and check the words."""
+    """Store the counsellor's own words and the language, after checking the words."""
     place, name = here.place(), here.registered("employer", handle)
     had = report_words.kept(place, name, year).own  # the form does not always show them
     own = OwnWords(
@@ -75,7 +75,7 @@ def keep(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/<int:year>/issue")
 def last_look(handle: str, year: int) -> ResponseReturnValue:
-    """Show the report for the last time, and what can no longer change after it was issued."""
+    """Show the report a last time, and what can no longer change after it is issued."""
     name = here.registered("employer", handle)
     if annual.state(here.place(), name, year).issued:
         return redirect(url_for("annual.report", handle=handle, year=year))
@@ -90,7 +90,7 @@ def issue(handle: str, year: int) -> ResponseReturnValue:
         seal = request.form.get("seal", "")
         if not seal:
             raise Unfit("The report was not looked at.", "report_changed")
-        if not annual.state(place, name, year).issued:  # after two presses, it is issued once
+        if not annual.state(place, name, year).issued:  # after a double click, it is issued once
             annual.freeze(place, name, str(year), _language(name, year), seal=seal)
     except forms.NOT_KEPT as error:
         problems = forms.problems(told, place.machine.today(), error, "freeze")
@@ -101,7 +101,7 @@ def issue(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/<int:year>/report.<kind>")
 def file(handle: str, year: int, kind: str) -> ResponseReturnValue:
-    """Send the report as a file; one that was not issued says that it is a draft."""
+    """Send the report as a file. A report that is not issued is marked as a draft."""
     _check(kind)
     name = here.registered("employer", handle)
     return _as_file(annual.write(here.place(), name, str(year), kind, _language(name, year)), kind)
@@ -127,7 +127,7 @@ def facts(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/<int:year>/facts")
 def keep_facts(handle: str, year: int) -> ResponseReturnValue:
-    """Record what changed, as it was at the end of that year."""
+    """Record changed facts, as of the end of that year."""
     place, told, name = here.place(), here.told(), here.registered("employer", handle)
     try:
         annual.set_facts(
@@ -164,7 +164,7 @@ def _page(handle: str, year: int, typed: Typed | None, problem: str) -> str:
 
 
 def _shown(name: str, year: int, state: State) -> tuple[Shown | None, Unfit | None]:
-    """Return the report, or why there is none."""
+    """Return the report, or the reason why there is none."""
     if state.waits_for is not None or state.given_to:
         return None, state.waits_for
     place, reader = here.place(), here.told().lang
@@ -197,7 +197,7 @@ def _facts(handle: str, name: str, year: int, typed: Typed | None, problems: lis
 
 
 def _language(name: str, year: int) -> str:
-    """Return the language of a report; empty for an issued one, which keeps its own."""
+    """Return the language of a report; "" for an issued one, which keeps its own."""
     if annual.state(here.place(), name, year).issued:
         return ""
     return report_words.kept(here.place(), name, year).language or here.told().lang
@@ -208,7 +208,7 @@ def _why(state: State) -> str:
 
 
 def _waits(handle: str, year: int, reason: Unfit | None) -> tuple[str, str, str] | None:
-    """Return what a report waits for: a sentence, its key, and the address where to fix it."""
+    """Return why a report must wait: a sentence, its key, and the address at which to fix it."""
     if reason is None:
         return None
     return sentence(here.told(), reason), reason.key, _where(handle, year, reason.key)
@@ -230,7 +230,7 @@ def _check(kind: str) -> None:
 
 
 def _as_file(made: Written, kind: str) -> ResponseReturnValue:
-    """Answer with a file that the browser saves."""
+    """Return a response with a file that the browser saves."""
     return send_file(
         io.BytesIO(made.data), TYPES[kind], as_attachment=True, download_name=made.name
     )

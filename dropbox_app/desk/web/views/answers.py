@@ -1,4 +1,4 @@
-"""The pages that answered a form, at addresses of their own."""
+"""The pages that result from a form, at their own addresses."""
 
 from flask import Blueprint, Response, redirect, url_for
 from flask.typing import ResponseReturnValue
@@ -11,7 +11,7 @@ blueprint = Blueprint("answers", __name__, url_prefix="/answer")
 @blueprint.get("/<key>")
 @here.without_desk
 def show(key: str) -> ResponseReturnValue:
-    """Show the page once more; one that has expired leads to Today."""
+    """Show the page again. If it is no longer kept, redirect to Today."""
     found = here.page().answers.find(key)
     if found is None:
         return redirect(url_for("today.today"))

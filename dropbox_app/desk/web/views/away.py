@@ -1,4 +1,4 @@
-"""Absence: announce or end it, at all employers or at some."""
+"""The page to announce or end an absence, at all employers or at some."""
 
 import datetime
 
@@ -15,7 +15,7 @@ blueprint = Blueprint("away", __name__, url_prefix="/away")
 
 @blueprint.get("")
 def away() -> ResponseReturnValue:
-    """Ask until when, and where."""
+    """Ask for the last day of the absence, and for the employers."""
     kept = here.page().take_typed()
     if kept is None:
         return _page("", None, [], MultiDict())

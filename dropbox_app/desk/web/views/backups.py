@@ -1,4 +1,4 @@
-"""Backup: make one, try one out, and the sheet for the safe. Restoring is in the first run."""
+"""The backup page: make a backup, test one, get the recovery sheet. The first run restores one."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("/make")
 def make() -> ResponseReturnValue:
-    """Write a backup to the named file. The program writes it, not the browser."""
+    """Write a backup to the given file. The program writes it, not the browser."""
     given = request.form.get("path", "").strip()
     path = Path(given).expanduser()
     if not given or not path.is_absolute():

@@ -1,6 +1,6 @@
-"""The first run, one question on each page: invitation, profile, passphrase; or from a backup.
+"""The first run, one question on each page: invitation, profile, passphrase; or a backup.
 
-Nothing is written before the passphrase is chosen. Everything entered so far is only in memory.
+Nothing is written to disk before the passphrase is chosen. All input so far is only in memory.
 """
 
 import os
@@ -39,7 +39,7 @@ def start() -> ResponseReturnValue:
 @blueprint.post("")
 @without_desk
 def take_invitation() -> ResponseReturnValue:
-    """Take the invitation, as a file or as pasted text."""
+    """Accept the invitation, as a file or as pasted text."""
     raw = given_invitation()
     try:
         setup.invited(raw)
@@ -54,7 +54,7 @@ def take_invitation() -> ResponseReturnValue:
 @blueprint.get("/you")
 @without_desk
 def you() -> ResponseReturnValue:
-    """Ask who the counsellor is, as reporters will read it."""
+    """Ask for the counsellor's profile, which reporters will read."""
     begun = here.page().beginning
     if not begun.invitation:
         return redirect(url_for("beginning.start"))
@@ -66,7 +66,7 @@ def you() -> ResponseReturnValue:
 @blueprint.post("/you")
 @without_desk
 def take_you() -> ResponseReturnValue:
-    """Accept the counsellor's profile; errors of the card are shown before anything is made."""
+    """Accept the counsellor's profile. Errors in the card are shown before anything is created."""
     begun = here.page().beginning
     if not begun.invitation:
         return redirect(url_for("beginning.start"))
@@ -101,7 +101,7 @@ def choose() -> ResponseReturnValue:
 @blueprint.post("/passphrase")
 @without_desk
 def make() -> ResponseReturnValue:
-    """Make the desk with the passphrase, and open it."""
+    """Create the desk with the passphrase, and open it."""
     page, told = here.page(), here.told()
     begun = page.beginning
     if begun.profile is None:
@@ -143,7 +143,7 @@ def restore() -> ResponseReturnValue:
 @blueprint.post("/restore")
 @without_desk
 def take_backup() -> ResponseReturnValue:
-    """Make the desk again from a backup, and open it."""
+    """Restore the desk from a backup, and open it."""
     lock, told = here.page().lock, here.told()
     path, chosen = request.form.get("path", "").strip(), request.form.get("passphrase", "")
     given = request.files.get("files")
@@ -163,7 +163,7 @@ def take_backup() -> ResponseReturnValue:
 
 
 def _restore_upload(sealed: bytes, chosen: str) -> list[str]:
-    """Restore from a file that the browser sent, which is sealed and may be on disk."""
+    """Restore from a file that the browser sent. It is sealed, so it may be written to disk."""
     lock = here.page().lock
     lock.folder.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".klankbord-restore-", dir=lock.folder.parent)
@@ -184,10 +184,10 @@ def given_invitation() -> bytes:
 
 
 def given_profile(old: Profile | None = None, form: Typed | None = None) -> Profile:
-    """Return the counsellor's profile from a form; an unknown word is replaced by the first.
+    """Return the counsellor's profile from a form. An unknown word is replaced by the first one.
 
-    The form has no field for a language of ``old`` that is not one of the desk: that stays.
-    ``form``: the one of this request, if none is given.
+    The form has no field for a language of ``old`` that the desk does not have; it is kept.
+    ``form`` defaults to the form of this request.
     """
     given = request.form if form is None else form
     kind, scope = given.get("kind", ""), given.get("scope", "")
@@ -207,7 +207,7 @@ def given_profile(old: Profile | None = None, form: Typed | None = None) -> Prof
 
 
 def passphrase_problem(chosen: str, again: str) -> str:
-    """Return the key of what is wrong with a new passphrase; empty if nothing is."""
+    """Return the key of the problem with a new passphrase; "" if there is none."""
     verdict = passphrase.judge(chosen)
     if verdict == "short":
         return "passphrase.short"

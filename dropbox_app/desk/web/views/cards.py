@@ -1,4 +1,4 @@
-"""Keys and cards: the ten groups for each employer, their validity, changes, a new employer."""
+"""The page of keys and cards: the ten groups and keys for each employer, changes, new employers."""
 
 import io
 import zipfile
@@ -52,7 +52,7 @@ def card(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/site/<handle>")
 def change(handle: str) -> ResponseReturnValue:
-    """Change the contents of the card; the next fetch publishes it."""
+    """Change the contents of the card. The next fetch publishes it."""
     site = _site(handle)
     (found,) = sites.sites(here.place(), site)
     profile = given_profile(found.profile)
@@ -66,7 +66,7 @@ def change(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/site/<handle>/move")
 def move(handle: str) -> ResponseReturnValue:
-    """Take a site's new addresses from a new invitation."""
+    """Accept a site's new addresses from a new invitation."""
     site = _site(handle)
     try:
         here.page().lock.settle(site)
@@ -80,10 +80,10 @@ def move(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/site/<handle>/file")
 def file(handle: str) -> ResponseReturnValue:
-    """Send the card for the operator; it is public.
+    """Send the card for the operator. It is public.
 
-    A card that the site does not have yet is first issued again if its keys are not today's. So
-    opening an address does not do this.
+    A card that the site does not have yet is first issued again if its keys are not today's. This
+    is therefore a POST.
     """
     site = _site(handle)
     here.page().lock.settle(site)
@@ -98,7 +98,7 @@ def file(handle: str) -> ResponseReturnValue:
 def files() -> ResponseReturnValue:
     """Send the cards of all employers in one file, numbered in the order of the list of groups.
 
-    Like ``file``, it may issue a card again, so opening an address does not do this.
+    Like ``file``, this may issue a card again, so it is a POST.
     """
     here.page().lock.settle_all()
     packed = io.BytesIO()
@@ -124,7 +124,7 @@ def new() -> ResponseReturnValue:
 
 @blueprint.post("/new")
 def join() -> ResponseReturnValue:
-    """Add an employer; who the counsellor is, is taken from the form."""
+    """Add an employer. The counsellor's profile is taken from the form."""
     raw, proxy, profile = given_invitation(), request.form.get("proxy", ""), given_profile()
     try:
         made = setup.join(here.place(), raw, profile, proxy)
@@ -135,7 +135,7 @@ def join() -> ResponseReturnValue:
 
 
 def _card(site: str, problem: str, typed: Profile | None = None) -> str:
-    """Show one employer; ``typed``: the contents of a refused form, so that they are not lost."""
+    """Show one employer. ``typed`` is the contents of a refused form, so that they are not lost."""
     (found,) = sites.sites(here.place(), site)
     said = request.args.get("said", "")
     return render_template(

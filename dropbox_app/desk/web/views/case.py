@@ -1,4 +1,4 @@
-"""Zaak: the questions, the steps, the reporter's consents, and how the case ends."""
+"""The page of a case ("Zaak"): the questions, the steps, the reporter's consents, and the end."""
 
 import datetime
 import secrets
@@ -26,7 +26,7 @@ from dropbox_app.protocol.encoding import Json
 blueprint = Blueprint("case", __name__, url_prefix="/case")
 
 AFTERCARE_WEEKS, DESTROY_MONTHS = 6, 12  # after the close, as the forms propose them
-MOST_OTHERS = 200  # cases that can be marked from here
+MOST_OTHERS = 200  # cases that can be marked on this page
 MARKS = ("belongs_with", "conflicts_with")
 EXCEPTION = (
     "consent_was_sought", "no_other_way", "serious_harm", "moral_distress",
@@ -37,7 +37,7 @@ _ENTRIES = (Contact, Step, Complaint, Close, Consent)
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refused form of the page: which one, why, and what was typed in it."""
+    """A refused form of the page: its name, the reason, and the typed values."""
 
     form: str = ""
     problems: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Refusal:
 
 @blueprint.get("/of/<thread>")
 def of_thread(thread: str) -> ResponseReturnValue:
-    """Redirect to the case of a conversation, which is made if there is none."""
+    """Redirect to the case of a conversation, which is created if it does not exist."""
     _, mailbox = here.thread_of(thread)
     found = [one for one in register.all_cases(here.place()) if one.sheet.thread == mailbox]
     if not found:
@@ -142,7 +142,7 @@ def _record(found: Standing, kind: str, names: tuple[str, ...] = (), **fixed: Js
 
 
 def _consent(found: Standing) -> str:
-    """Return a consent that the reporter gave in person, with its own question."""
+    """Record a consent that the reporter gave in person, with its own question."""
     used = {event.consent for _, event in register.of_case(here.place(), found)
             if isinstance(event, Consent)}  # fmt: skip
     number = next(n for n in range(1, len(used) + 2) if f"{found.reference}.{n}" not in used)
@@ -151,20 +151,20 @@ def _consent(found: Standing) -> str:
 
 
 def _answer(found: Standing) -> str:
-    """Return a later answer to an existing question."""
+    """Record a later answer to an existing question."""
     name = request.form.get("consent", "")
     _record(found, "consent", ("date", "answer"), consent=name, source="oral")
     return "case.consent_done"
 
 
 def _step(found: Standing) -> str:
-    """Return a step outside the confidential talk, done with the reporter's consent."""
+    """Record a step outside the confidential talk, taken with the reporter's consent."""
     _record(found, "step", _STEP, consent=request.form.get("consent", "") or None)
     return "case.step_told" if _thread(found) else "case.step_done"
 
 
 def _exception(found: Standing) -> str:
-    """Return a step without consent. An unticked question counts as answered with no."""
+    """Record a step without consent. An unticked question counts as "no"."""
     answers = {name: bool(request.form.get(name)) for name in EXCEPTION}
     _record(found, "step", (*_STEP, "why"), **answers)
     return "case.exception_done"
@@ -205,7 +205,7 @@ def _mark(found: Standing) -> str:
 
 
 def _word(found: Standing) -> str:
-    """Make the matching words of a case."""
+    """Draw the matching words of a case."""
     matching.give(here.place(), found.reference, here.page().language)
     return "match.made"
 
@@ -220,7 +220,7 @@ _FORMS: Mapping[str, Callable[[Standing], str]] = {
 
 @blueprint.post("/<handle>/match/<thread>")
 def match(handle: str, thread: str) -> ResponseReturnValue:
-    """Add a conversation to the case whose matching words it has."""
+    """Join a conversation to the case whose matching words it contains."""
     place, (site, mailbox) = here.place(), here.thread_of(thread)
     here.page().lock.settle(site)
     found = matching.join(place, mailbox, here.registered("case", handle))
@@ -242,7 +242,7 @@ def tell(handle: str, entry: str) -> ResponseReturnValue:
     told = words(writing.language(place.desk(site), mailbox))
     day = told.date(step.date, place.machine.today())
     key, nameless = "tell.with" if step.partner else "tell.done", "tell.step"
-    if not step.consent:  # an exception: nothing was agreed
+    if not step.consent:  # an exception, to which the reporter did not agree
         key, nameless = "tell.exception", "tell.exception_step"
     text = told.say(key, day=day, step=step.step or told.say(nameless), who=step.partner)
     here.page().proposed = (thread, Form("reply", {"text": text}))
@@ -251,7 +251,7 @@ def tell(handle: str, entry: str) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/sheet")
 def sheet(handle: str) -> ResponseReturnValue:
-    """Ask what the case is about."""
+    """Ask for the subject and details of the case."""
     found = register.case(here.place(), here.registered("case", handle))
     kept = here.page().take_typed()
     if kept is None:
@@ -261,7 +261,7 @@ def sheet(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/sheet")
 def keep_sheet(handle: str) -> ResponseReturnValue:
-    """Keep what the case is about; a field that was emptied is emptied."""
+    """Store the details of the case. A cleared field becomes empty."""
     place, told = here.place(), here.told()
     found = register.case(place, here.registered("case", handle))
     shown = _shown(found)
@@ -277,7 +277,7 @@ def keep_sheet(handle: str) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/destroy")
 def last_look(handle: str) -> ResponseReturnValue:
-    """Show once more what will be destroyed for good."""
+    """Show a last time what will be destroyed."""
     found = register.case(here.place(), here.registered("case", handle))
     entries = register.of_case(here.place(), found)
     return render_template(
@@ -288,7 +288,7 @@ def last_look(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/destroy")
 def destroy(handle: str) -> ResponseReturnValue:
-    """Destroy the case and its conversation; the database gets another key immediately."""
+    """Destroy the case and its conversation. The database gets a new key immediately."""
     place = here.place()
     found = register.case(place, here.registered("case", handle))
     thread = _thread(found)
@@ -322,7 +322,7 @@ def _shown(found: Standing) -> tuple[str, ...]:
 def _sheet(found: Standing) -> dict[str, Json]:
     """Return the sheet's values, except those with their own place on the page.
 
-    The main group is the one in which the case is counted, also if only a contact gave it.
+    The main group is the one in which the case is counted, even if only a contact states it.
     """
     apart = (
         "event",
@@ -356,7 +356,7 @@ def _marked(found: Standing, mark: str, others: list[Standing]) -> list[tuple[st
 
 
 def _thread(found: Standing) -> str:
-    """Return the handle of the case's conversation; empty if there is none."""
+    """Return the handle of the case's conversation; "" if it has none."""
     if not found.sheet.thread:
         return ""
     try:

@@ -22,7 +22,7 @@ from dropbox_app.protocol.errors import KlankbordError
 
 blueprint = Blueprint("case_copy", __name__, url_prefix="/case/<handle>/copy")
 
-# Where the label of the form speaks to the counsellor: one for the reader of the copy.
+# Labels for the reader of the copy, where the label of the form addresses the counsellor.
 _LABELS = {
     ("case", "channel"): "casecopy.channel",
     ("case", "identity"): "casecopy.identity",
@@ -36,7 +36,7 @@ _LABELS = {
 
 @blueprint.get("")
 def ask(handle: str) -> ResponseReturnValue:
-    """Ask for whom, and for each field whether it is in the copy; only day and kind are ticked."""
+    """Ask for the reader and the fields of the copy. By default only day and kind are ticked."""
     found = copies.choice(here.place(), here.registered("case", handle))
     kept = here.page().take_typed()
     if kept is None:
@@ -46,7 +46,7 @@ def ask(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("")
 def look(handle: str) -> ResponseReturnValue:
-    """Show the resulting copy, or the choices again; write it only after it was viewed."""
+    """Show the resulting copy, or the choices again. It is written only after it was viewed."""
     place, told = here.place(), here.told()
     reference = here.registered("case", handle)
     found, chosen = copies.choice(place, reference), _chosen(request.form)
@@ -59,7 +59,7 @@ def look(handle: str) -> ResponseReturnValue:
     except KlankbordError as error:
         return _choose(handle, found, chosen, request.form, sentence(told, error)), 422
     text = "\n".join(_lines(told, found, made, place.machine.today())) + "\n"
-    seen = request.form.get("text", "").replace("\r", "")  # forms send lines with it
+    seen = request.form.get("text", "").replace("\r", "")  # forms send line ends with it
     if request.form.get("do") != "save" or seen != text:
         return _look(handle, found, made, text)
     try:
@@ -75,7 +75,10 @@ def _reader(typed: Typed) -> Reader:
 
 
 def _chosen(typed: Typed) -> set[Field]:
-    """Return the fields that were ticked; what is none of the form's is of no part of the case."""
+    """Return the ticked fields.
+
+    Unknown ones need no check, because they match no part of the case.
+    """
     found = set()
     for one in typed.getlist("pick"):
         number, _, name = one.partition(".")
@@ -113,7 +116,7 @@ def _look(
 
 
 def _named(told: Words, given: tuple[tuple[str, str], ...]) -> list[str]:
-    """Return what was left out, each once; what the pages never ask for has no name to be told."""
+    """Return the names of omitted fields, each once, without those that no page asks for."""
     shown = [(kind, name) for kind, name in given if name in (*forms.ASKED[kind], "date")]
     return list(dict.fromkeys(_label(told, kind, name) for kind, name in shown))
 
@@ -131,7 +134,7 @@ def _lines(told: Words, found: Choice, made: Copy, today: datetime.date) -> Iter
 
 
 def _day(told: Words, day: datetime.date) -> str:
-    """Return a day with its year: the copy is read later too."""
+    """Return a day with its year, because the copy is also read later."""
     return told.date(day, datetime.date.min).replace("\u00a0", " ")
 
 

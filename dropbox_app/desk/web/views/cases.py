@@ -1,4 +1,4 @@
-"""Zaken: all cases of all employers, open ones first; filtered by employer and words."""
+"""The list of cases ("Zaken") of all employers, open ones first, with filters."""
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
@@ -29,7 +29,7 @@ def cases() -> ResponseReturnValue:
         and (state not in ("open", "closed") or bool(one.closed) == (state == "closed"))
         and (not words or _has(one, words, told))
     ]
-    found.sort(key=lambda one: one.closed is not None)  # keeps the newest first in each
+    found.sort(key=lambda one: one.closed is not None)  # keeps the newest first within each group
     return render_template(
         "cases.html",
         found=[(here.register_handle("case", one.reference), one) for one in found[:count]],

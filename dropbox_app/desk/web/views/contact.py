@@ -1,4 +1,4 @@
-"""Nieuw contact: records a contact in 40 seconds; also for telephone calls."""
+"""The page "Nieuw contact": record a contact in 40 seconds, also during a telephone call."""
 
 import secrets
 
@@ -24,15 +24,15 @@ from dropbox_app.protocol.errors import KlankbordError
 
 blueprint = Blueprint("contact", __name__, url_prefix="/contact")
 
-MINUTES = ("5", "10", "15", "20", "30", "45", "60", "90")  # to choose from by mouse
-MOST_CASES = 200  # that can be chosen here; the page of a case leads here too
-ON_PAPER = ("how", "topic", "help")  # what is ticked during a call
-WHICH = ("none", "new", "old")  # the case of a contact
+MINUTES = ("5", "10", "15", "20", "30", "45", "60", "90")  # choices for the mouse
+MOST_CASES = 200  # cases that can be chosen here; the page of each case also leads here
+ON_PAPER = ("how", "topic", "help")  # the questions that are ticked during a call
+WHICH = ("none", "new", "old")  # whether the contact has no case, a new one, or an existing one
 
 
 @blueprint.get("")
 def new() -> ResponseReturnValue:
-    """Ask for a contact of today, in the case that the address names, if any."""
+    """Ask for a contact today, in the case that the address names, if any."""
     place = here.place()
     start: Typed = MultiDict({"date": place.machine.today().isoformat(), "which": "none"})
     names = register.employers(place)
@@ -41,7 +41,7 @@ def new() -> ResponseReturnValue:
     handle = request.args.get("case", "")
     if handle:
         found = register.case(place, here.registered("case", handle))
-        # Not update(), which adds to what is chosen already, and the first counts.
+        # Do not use update(): it adds values, and the first value counts.
         start["employer"], start["which"], start["case"] = found.employer, "old", handle
     kept = here.page().take_typed()
     if kept is not None:
@@ -51,7 +51,7 @@ def new() -> ResponseReturnValue:
 
 @blueprint.post("")
 def keep() -> ResponseReturnValue:
-    """Keep the contact, or show the form again with what was typed and what is wrong."""
+    """Store the contact, or show the form again with the typed values and the problems."""
     place, page = here.place(), here.page()
     pressed = (request.form.get("once", ""), hash(tuple(sorted(request.form.items(multi=True)))))
     if not page.first_press(pressed):
@@ -98,7 +98,7 @@ def call_sheet(language: str) -> Printed:
 
 
 def _contact(of: Standing | None) -> Contact:
-    """Return the contact of the form; in a case, its employer. Raises Refused."""
+    """Return the contact in the form. In a case, it gets the case's employer. Raises Refused."""
     employer = request.form.get("employer", "") or (of.employer if of else "")
     typed_minutes = request.form.get("other_minutes", "").strip()
     values = forms.given("contact", employer=employer or None)

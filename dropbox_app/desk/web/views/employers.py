@@ -1,4 +1,4 @@
-"""Werkgevers: each one's sheet, agreements, the state of affairs there, and the hours spent."""
+"""The pages of employers ("Werkgevers"): sheet, agreements, status and hours of each."""
 
 from collections.abc import Callable, Mapping
 
@@ -34,7 +34,7 @@ def employers() -> ResponseReturnValue:
 
 @blueprint.post("")
 def add() -> ResponseReturnValue:
-    """Begin the sheet of a new employer."""
+    """Start the sheet of a new employer."""
     place = here.place()
     name = " ".join(request.form.get("employer", "").split())
     known = register.employers(place)
@@ -76,7 +76,7 @@ def sheet(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/same")
 def same(handle: str) -> ResponseReturnValue:
-    """Explain what merging two employers does; merge them once that is confirmed."""
+    """Explain the effect of merging two employers; merge them after confirmation."""
     place, told, name = here.place(), here.told(), here.registered("employer", handle)
     other = here.registered("employer", request.form.get("other", ""))
     if not request.form.get("confirmed"):
@@ -98,7 +98,7 @@ def same(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/<what>")
 def keep(handle: str, what: str) -> ResponseReturnValue:
-    """Keep the sheet, a new agreement, or the checklist."""
+    """Store the sheet, a new agreement, or the checklist."""
     if what not in _FORMS:
         abort(404)
     place = here.place()

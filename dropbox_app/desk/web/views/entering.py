@@ -1,4 +1,4 @@
-"""Access: the passphrase, the lock, the language, and the script that says a window is open."""
+"""Access: the passphrase, the lock, the language, and the ping of an open window."""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,7 +15,7 @@ blueprint = Blueprint("entering", __name__)
 @blueprint.get("/unlock")
 @without_desk
 def unlock() -> ResponseReturnValue:
-    """Ask for the passphrase; without a desk in the folder, redirect to the first run."""
+    """Ask for the passphrase. If the folder contains no desk, redirect to the first run."""
     page = here.page()
     if not page.lock.exists:
         return redirect(url_for("beginning.start"))
@@ -34,7 +34,7 @@ def open_desk() -> ResponseReturnValue:
     except KlankbordError as error:
         return render_template("unlock.html", problem=sentence(here.told(), error)), 403
     waiting = page.draft.handle
-    if waiting.startswith("/"):  # a form of the register, by the address of its page
+    if waiting.startswith("/"):  # a form of the register, identified by the address of its page
         return redirect(waiting, 303)
     if waiting:
         return redirect(url_for("thread.thread", handle=waiting), 303)
@@ -44,7 +44,7 @@ def open_desk() -> ResponseReturnValue:
 @blueprint.post("/lock")
 @without_desk
 def lock() -> ResponseReturnValue:
-    """Lock the desk; what was typed and not sent is lost."""
+    """Lock the desk. Text that was typed but not sent is lost."""
     here.page().lock.lock()
     return redirect(url_for("entering.unlock"), 303)
 
@@ -52,7 +52,7 @@ def lock() -> ResponseReturnValue:
 @blueprint.post("/language")
 @without_desk
 def language() -> ResponseReturnValue:
-    """Choose the language of the page before the desk is open; it is kept after that."""
+    """Choose the language of the page before the desk is open. The choice is stored later."""
     chosen = request.form.get("language", "")
     if chosen in LANGUAGES:
         here.page().language = here.page().chosen_language = chosen
@@ -62,7 +62,7 @@ def language() -> ResponseReturnValue:
 @blueprint.post("/ping")
 @without_desk
 def ping() -> ResponseReturnValue:
-    """Note that a window is open and, with ``active``, that the person is working in it."""
+    """Record that a window is open and, with ``active``, that the person is working in it."""
     page = here.page()
     page.note_window()
     if request.form.get("active") == "1":

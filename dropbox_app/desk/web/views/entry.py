@@ -1,4 +1,4 @@
-"""One entry of the register, corrected or removed by the person who made it."""
+"""The page of one register entry, on which the counsellor corrects or removes it."""
 
 import datetime
 
@@ -20,7 +20,7 @@ blueprint = Blueprint("entry", __name__, url_prefix="/entry/<handle>")
 
 @blueprint.get("")
 def show(handle: str) -> ResponseReturnValue:
-    """Show the entry as it is, in a form."""
+    """Show the present contents of the entry in a form."""
     event = _entry(handle)
     kept = here.page().take_typed()
     if kept is None:
@@ -30,7 +30,7 @@ def show(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("")
 def keep(handle: str) -> ResponseReturnValue:
-    """Replace the entry by what was typed."""
+    """Replace the entry with the typed values."""
     event = _entry(handle)
     values = form.to_json(event)
     shown = {one.name for one in _asked(event)}
@@ -91,7 +91,7 @@ def _closed(told: Words, said: str, today: datetime.date) -> str:
 
 
 def _asked(event: Event) -> list[forms.Asked]:
-    """Return the fields that the employer's level of recording keeps, and those already filled."""
+    """Return the fields that the employer's level of recording keeps, and those with a value."""
     employer = event.employer if isinstance(event, OfEmployer) else ""
     level = cases.level(register.sheet(here.place(), employer))
     there = form.to_json(event)
@@ -105,7 +105,7 @@ def _asked(event: Event) -> list[forms.Asked]:
 
 
 def _signed(event: Event) -> list[tuple[str, str, Json]]:
-    """Return what the reporter signed: label, field, value; empty for every other entry."""
+    """Return the fields that the reporter signed (label, field, value); [] for other entries."""
     if not cases.is_signed(event):
         return []
     there = form.to_json(event)

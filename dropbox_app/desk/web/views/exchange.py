@@ -1,4 +1,4 @@
-"""In en uit: the register as a file, when it is asked for, and earlier years from a table."""
+"""Import and export ("In en uit"): the register as a file, and earlier years from a table."""
 
 import base64
 import binascii
@@ -24,15 +24,15 @@ from dropbox_app.protocol.errors import KlankbordError
 blueprint = Blueprint("exchange", __name__, url_prefix="/exchange")
 
 FORMS = ("csv", "jsonl")
-MOST_SHOWN = 500  # rows of the look; those with a fault come first
-MOST_NOTES = 80  # characters of notes in the look
-# The fields that the page names for a table; every field of a row's kind may be in it.
+MOST_SHOWN = 500  # rows in the preview; those with a fault come first
+MOST_NOTES = 80  # characters of notes in the preview
+# The fields that the page lists for a table. A table may contain all fields of a row's kind.
 NAMED = ("date", "employer", "minutes", "how", "channel", "with_whom", "topic", "help", "notes")
 
 
 @blueprint.get("")
 def show() -> ResponseReturnValue:
-    """Ask what to write, or which table to read."""
+    """Ask whether to export the register or to import a table."""
     return _page()
 
 
@@ -55,7 +55,7 @@ def out() -> ResponseReturnValue:
 
 @blueprint.post("/look")
 def look() -> ResponseReturnValue:
-    """Show, row by row, what would be imported from a table, what not, and why. Nothing is kept."""
+    """Show for each row whether it would be imported, and why not. Nothing is stored."""
     chosen = request.files.get("files")
     raw = chosen.read(MAX_FILE + 1) if chosen else b""
     if not raw:
@@ -72,7 +72,7 @@ def take() -> ResponseReturnValue:
         rows = len(earlier.look(place, raw, vocabulary(told)).new)
         earlier.take(place, raw, vocabulary(told), request.form.getlist("into"))
     except Refused:
-        return _look(raw)  # shown again: a case was not ticked, or the register changed since
+        return _look(raw)  # show it again: a case was not ticked, or the register has changed since
     except (KlankbordError, OSError) as error:
         return _page(wrong=[sentence(told, error)]), 409
     here.page().say(told.count("exchange.taken", rows))
@@ -100,7 +100,7 @@ def _look(raw: bytes) -> ResponseReturnValue:
 
 
 def _rows(found: Table) -> list[tuple[int, str, list[str]]]:
-    """Each row by its number: what will happen to it, and its contents or faults."""
+    """Return each row with its number, what will happen to it, and its contents or faults."""
     told, today = here.told(), here.place().machine.today()
     made = []
     for one in sorted(found.rows, key=lambda row: (row.number not in found.faults, row.number)):
@@ -129,7 +129,7 @@ def _left_out(found: Table) -> str:
 
 
 def _sentences(refused: Refused) -> list[str]:
-    """Return what is wrong with a file or its header."""
+    """Return sentences about the problems of a file or its header."""
     told, today = here.told(), here.place().machine.today()
     return [
         told.say("exchange.column", column=told.say(f"field.{one.field}"))
@@ -140,18 +140,18 @@ def _sentences(refused: Refused) -> list[str]:
 
 
 def _packed(raw: bytes) -> str:
-    """Return a table for a form field: at most 5.4 MiB, for MAX_FILE bytes that do not shrink.
+    """Return a table for a form field: at most 5.4 MiB, for MAX_FILE bytes that do not compress.
 
-    The form must not be ``multipart/form-data``, whose fields have at most ``uploads.MOST_TEXT``.
+    The form must not be ``multipart/form-data``, whose fields are limited to ``uploads.MOST_TEXT``.
     """
     return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
 
 
 def _unpacked(packed: str) -> bytes:
-    """Return the table that a look carried in its form. Raises Unfit if that is none."""
+    """Return the table that a preview put into its form. Raises Unfit if it is invalid."""
     try:
         read = zlib.decompressobj()
-        # One byte more than there can be: at the limit zlib would not see the end of its data.
+        # One byte more than the maximum: at the limit, zlib would not notice the end of its data.
         raw = read.decompress(base64.b64decode(packed, validate=True), MAX_FILE + 1)
     except (binascii.Error, ValueError, zlib.error):
         raw, read = b"", zlib.decompressobj()

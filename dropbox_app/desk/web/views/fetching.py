@@ -14,14 +14,14 @@ blueprint = Blueprint("fetching", __name__)
 
 @blueprint.post("/fetch")
 def start() -> ResponseReturnValue:
-    """Begin a fetch, unless one is running, and show its progress."""
+    """Start a fetch, unless one is running, and show its progress."""
     here.page().fetching.start()
     return redirect(url_for("fetching.progress"), 303)
 
 
 @blueprint.get("/fetch")
 def progress() -> ResponseReturnValue:
-    """Show the progress of the fetch, employer by employer, and at the end the result."""
+    """Show the progress of the fetch for each employer, and the result at the end."""
     fetching = here.page().fetching
     last = fetching.last
     failure = sentence(here.told(), fetching.failure) if fetching.failure else ""

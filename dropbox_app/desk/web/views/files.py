@@ -1,4 +1,4 @@
-"""One file of a conversation: its kind, a view of it, a clean copy, and the original."""
+"""The page of one file in a conversation: its kind, a view of it, a clean copy, the original."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -22,7 +22,7 @@ blueprint = Blueprint("files", __name__)
 
 MOST_NUMBERED = 100  # files of one day in one folder
 
-# The names of kinds on a page; other kinds are unknown.
+# The names of kinds on a page. Other kinds are unknown.
 _KINDS: dict[Kind, str] = {
     **dict.fromkeys((*types.PICTURES, types.TIFF, types.HEIC), "file.kind.picture"),
     **dict.fromkeys((types.MP3, types.OGG, types.FLAC, types.WAV, types.AMR, types.M4A),
@@ -86,7 +86,7 @@ def frame() -> ResponseReturnValue:
 
 @blueprint.get("/t/<thread>/f/<file>")
 def show(thread: str, file: str) -> ResponseReturnValue:
-    """Show what one file is, and what can be done with it."""
+    """Show the kind of one file, and what can be done with it."""
     return _page(thread, file)
 
 
@@ -100,7 +100,7 @@ def content(thread: str, file: str) -> ResponseReturnValue:
 
 @blueprint.post("/t/<thread>/f/<file>/save")
 def save(thread: str, file: str) -> ResponseReturnValue:
-    """Write the original file to the named folder."""
+    """Write the original file to the given folder."""
     site, mailbox = here.thread_of(thread)
     looked = files.look(here.place(), mailbox, here.file_of(file), site)
     harmless = looked.findings is not None and files.harmless(looked.findings)
@@ -116,7 +116,7 @@ def save(thread: str, file: str) -> ResponseReturnValue:
 
 @blueprint.post("/t/<thread>/f/<file>/copy")
 def copy(thread: str, file: str) -> ResponseReturnValue:
-    """Write what the browser drew of the file to the folder, and answer the script."""
+    """Write the pictures that the browser drew to the folder, and respond to the script."""
     site, mailbox = here.thread_of(thread)
     told = here.told()
     try:
@@ -166,7 +166,7 @@ def usual_folder() -> Path:
 
 
 def free_path(folder: Path, day: str, ending: str = "") -> Path:
-    """Return a path in a folder that is not taken: the day, and a number if there are several."""
+    """Return an unused path in a folder: the day, with a number if necessary."""
     names = (f"{day}-{number}" if number > 1 else day for number in range(1, MOST_NUMBERED))
     paths = (folder / f"{name}{ending}" for name in names)
     return next((path for path in paths if not path.exists()), folder / f"{day}{ending}")

@@ -1,6 +1,6 @@
 """Counts for the joint report of two counsellors: exported as a sealed file, and imported.
 
-Both take two steps: the colleague's ten groups are shown first, and nothing is done until the
+Both take two steps. The colleague's ten groups are shown first, and nothing is done until the
 counsellor confirms that the colleague read out the same groups.
 """
 
@@ -28,7 +28,7 @@ def give(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/<int:year>/give")
 def card(handle: str, year: int) -> ResponseReturnValue:
-    """Show whose card it is, with its ten groups."""
+    """Show the name on the card and its ten groups."""
     name, raw = here.registered("employer", handle), _chosen(MAX_CARD)
     try:
         read = joint.colleague(here.place(), raw)
@@ -64,7 +64,7 @@ def take() -> ResponseReturnValue:
 
 @blueprint.post("/counts")
 def counts() -> ResponseReturnValue:
-    """Show who made the file, with the ten groups, and for which employer and years."""
+    """Show the author of the file, the ten groups, the employer and the years."""
     raw = _chosen(MAX_FILE)
     try:
         return _check(raw)
@@ -139,7 +139,7 @@ def _text(raw: bytes) -> str:
 
 
 def _bytes(name: str) -> bytes:
-    """Return the bytes that an earlier step put into the form; empty if they cannot be decoded."""
+    """Return the bytes that an earlier step put into the form; b"" if they cannot be decoded."""
     try:
         return base64.b64decode(request.form.get(name, ""), validate=True)
     except (binascii.Error, ValueError):

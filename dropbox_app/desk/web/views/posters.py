@@ -1,4 +1,4 @@
-"""Poster and wallet cards: made for one employer, sent as a file to print."""
+"""Poster and wallet cards, made for one employer and sent as a file to print."""
 
 import io
 from typing import cast, get_args

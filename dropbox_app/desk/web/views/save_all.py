@@ -1,4 +1,4 @@
-"""Saves a whole conversation, its messages and files, in readable form in one new folder."""
+"""Save a whole conversation, with its messages and files, unencrypted in one new folder."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ def ask(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/")
 def save(handle: str) -> ResponseReturnValue:
-    """Write everything to a new folder within the named one."""
+    """Write everything to a new folder within the given one."""
     site, mailbox = here.thread_of(handle)
     told, place = here.told(), here.place()
 

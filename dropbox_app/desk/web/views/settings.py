@@ -1,4 +1,4 @@
-"""Settings: language, lock, fetching, connection, passphrase; and the page More."""
+"""Settings: language, lock, fetching, connection, passphrase; and the page "More"."""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -18,7 +18,7 @@ _SAID = ("kept", "passphrase", "proxy")
 
 @blueprint.get("/all")
 def more() -> ResponseReturnValue:
-    """Show the rest: cards, absence, posters, texts, backup, settings."""
+    """Show links to the other pages: cards, absence, posters, texts, backup, settings."""
     return render_template("more.html")
 
 
@@ -30,7 +30,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("")
 def keep() -> ResponseReturnValue:
-    """Keep language, lock and fetching interval, which apply at once."""
+    """Store language, lock and fetch interval, which apply at once."""
     try:
         new = settings.choose(
             here.place(),
@@ -51,7 +51,7 @@ def proxy() -> ResponseReturnValue:
     chosen = request.form.get("proxy", "")
     if chosen == "other":
         chosen = request.form.get("other", "").strip()
-        if not chosen:  # an empty one would mean none, and so a different route than she expects
+        if not chosen:  # an empty proxy would mean a direct connection, perhaps unexpectedly
             return _page(here.told().say("unfit.proxy")), 422
     try:
         here.page().lock.settle(*place.names())
@@ -79,7 +79,7 @@ def change_passphrase() -> ResponseReturnValue:
 
 
 def _number(name: str) -> int:
-    """Return a number of the form; anything else becomes an invalid number."""
+    """Return a number from the form. Any other text becomes an invalid number."""
     text = request.form.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 6 else -1
 

@@ -1,4 +1,4 @@
-"""Snippets: texts to begin an answer with, and the counsellor's own versions of them."""
+"""The page of snippets: opening texts for answers, and the counsellor's own versions."""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,7 +15,7 @@ blueprint = Blueprint("snippets", __name__, url_prefix="/texts")
 
 @blueprint.get("")
 def show() -> ResponseReturnValue:
-    """Show all texts, in the requested language or else that of the page."""
+    """Show all texts, in the requested language or else in the language of the page."""
     asked = request.args.get("language", "")
     spoken = asked if asked in LANGUAGES else here.page().language
     found = snippets.snippets(here.place(), spoken)
@@ -33,7 +33,7 @@ def edit(language: str, name: str) -> ResponseReturnValue:
 
 @blueprint.post("/<language>/<name>")
 def keep(language: str, name: str) -> ResponseReturnValue:
-    """Keep an own version, or return to the shipped one."""
+    """Store an own version, or return to the default one."""
     place = here.place()
     given = request.form.get("text", "")
     if "shipped" in request.form:

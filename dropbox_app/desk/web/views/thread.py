@@ -1,4 +1,4 @@
-"""Gesprek: read a conversation, answer it, and everything else that can be done with it."""
+"""The page of a conversation ("Gesprek"): read it, answer it, and all other actions on it."""
 
 import json
 import secrets
@@ -22,16 +22,16 @@ from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 blueprint = Blueprint("thread", __name__, url_prefix="/t/<handle>")
 
-OPTIONS = 6  # at most, according to SPEC section 4
+OPTIONS = 6  # the maximum according to SPEC section 4
 _OPTION_PARTS = ("title", "pro", "con")
-_FILES = "files"  # the field of the files of an answer
+_FILES = "files"  # the field with the files of an answer
 
 
 @dataclass(frozen=True)
 class Typed:
-    """What was typed in a form of the page, and what is wrong with it; kept until it is sent."""
+    """The typed values of a form and its problem, kept until the form is sent."""
 
-    form: str = ""  # which form: reply, consent, options, notice, own
+    form: str = ""  # the name of the form: reply, consent, options, notice, own
     problem: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
 
@@ -40,13 +40,13 @@ class Typed:
         return self.fields.get(name, usual) if self.form == form else usual
 
     def wrong(self, form: str) -> str:
-        """Return what is wrong with a form; empty if nothing is."""
+        """Return the problem with a form; "" if there is none."""
         return self.problem if self.form == form else ""
 
 
 @blueprint.get("/")
 def thread(handle: str) -> ResponseReturnValue:
-    """Show the conversation; new messages are then marked as seen."""
+    """Show the conversation, and then mark new messages as seen."""
     waiting = here.page().draft.take(here.place(), handle)
     proposed = here.page().take_proposed(handle)
     if waiting is None:
@@ -82,20 +82,20 @@ def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
         once=secrets.token_urlsafe(12),
         said=page.take_said(),
     )
-    if not page.lock.is_away(site):  # a fetch has the site's state in its hands
+    if not page.lock.is_away(site):  # otherwise a fetch is using the site's state
         threads.mark_seen(opened)
     return html, status
 
 
 def _pages_in(desk: Desk, mailbox: str) -> str:
-    """Return the language of the reporter's pages; empty if the desk has it too."""
+    """Return the language of the reporter's pages; "" if the desk also has it."""
     spoken = writing.pages_language(desk, mailbox)
     return "" if spoken in ("", *LANGUAGES) else here.told().language(spoken)
 
 
 @blueprint.post("/reply")
 def reply(handle: str) -> ResponseReturnValue:
-    """Send an answer; with ``insert``, or a snippet and no text, put the snippet into the text."""
+    """Send an answer. With ``insert``, or a snippet and no text, put the snippet into the text."""
     text = request.form.get("text", "")
     name = request.form.get("snippet", "")
     if "insert" in request.form and not name:
@@ -115,7 +115,7 @@ def _with_snippet(handle: str, name: str, text: str) -> ResponseReturnValue:
 
 @blueprint.post("/consent")
 def consent(handle: str) -> ResponseReturnValue:
-    """Ask for consent to a step; a formal one only after a second look."""
+    """Ask for consent to a step. For a formal step, first ask for confirmation."""
     step, with_whom, scope = (request.form.get(name, "") for name in ("step", "with", "scope"))
     successor = request.form.get("successor", "").strip()
     if is_formal(step, with_whom) and "formal" not in request.form:
@@ -166,12 +166,12 @@ def _extend(site: str, mailbox: str) -> None:
 
 @blueprint.post("/own")
 def own(handle: str) -> ResponseReturnValue:
-    """Keep the counsellor's own name for the conversation and the private note, in one step."""
+    """Store the counsellor's own name for the conversation and the private note, in one step."""
     return _locally(handle, "own", "own.done", _keep_own)
 
 
 def _keep_own(site: str, mailbox: str) -> None:
-    """Write the fields that were sent; a missing one leaves the earlier value."""
+    """Store the fields that were sent. A missing field keeps its earlier value."""
     place, given = here.place(), request.form
     if "label" in given:
         threads.label(place, mailbox, given["label"], site)
@@ -181,7 +181,7 @@ def _keep_own(site: str, mailbox: str) -> None:
 
 @blueprint.get("/forget")
 def last_look(handle: str) -> ResponseReturnValue:
-    """Show once more what will be permanently deleted."""
+    """Show a last time what will be permanently deleted."""
     site, mailbox = here.thread_of(handle)
     opened = threads.read(here.place(), mailbox, site)
     return render_template(
@@ -196,7 +196,7 @@ def last_look(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/forget")
 def forget(handle: str) -> ResponseReturnValue:
-    """Delete the conversation from this computer; the database gets another key immediately."""
+    """Delete the conversation from this computer. The database gets a new key immediately."""
     site, mailbox = here.thread_of(handle)
     here.page().lock.settle(site)
     threads.forget(here.place(), mailbox, site)
@@ -206,7 +206,10 @@ def forget(handle: str) -> ResponseReturnValue:
 
 
 def _back(handle: str) -> ResponseReturnValue:
-    """Redirect to the top, where the result is shown; else a browser keeps the part after #."""
+    """Redirect to the top, where the result is shown.
+
+    Otherwise a browser keeps the part after #.
+    """
     return redirect(url_for("thread.thread", handle=handle, _anchor="main"), 303)
 
 
@@ -230,7 +233,7 @@ def _chosen() -> list[FileStorage]:
 
 
 def _files_again() -> str:
-    """Return a note to choose the files again, if there were any: no page can put them back."""
+    """Return a note to choose the files again, if any: no page can fill in a file field."""
     return here.told().say("reply.files_again") if _chosen() else ""
 
 
@@ -248,7 +251,10 @@ def _typed(form: str, problem: str) -> Typed:
 def _send(
     handle: str, form: str, made: Callable[[], writing.Message], successor: str = ""
 ) -> ResponseReturnValue:
-    """Send what ``made`` returns. ``successor``: the ten groups of a colleague who takes over."""
+    """Send the result of ``made``.
+
+    ``successor`` is the ten groups of a colleague who takes over.
+    """
 
     def send(site: str, mailbox: str, message: writing.Message) -> None:
         place, page = here.place(), here.page()
@@ -266,10 +272,13 @@ def _send(
 
 
 def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> ResponseReturnValue:
-    """Do the work with the server; meanwhile others may read, but not write to the site."""
+    """Run ``work`` with the server.
+
+    Meanwhile other requests may read, but not write to the site.
+    """
     site, mailbox = here.thread_of(handle)
     page, told = here.page(), here.told()
-    # A second click sends the same form again, while the first is still under way.
+    # A second click sends the same form again while the first request is still running.
     pressed = (request.form.get("once", ""), hash((form, *sorted(request.form.items()))))
     if not page.first_press(pressed):
         return _back(handle)
@@ -277,7 +286,7 @@ def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> Resp
         with page.lock.send_away([site]):
             work(site, mailbox)
     except Kept as error:
-        page.press_again(pressed)  # what waits is known by its text
+        page.press_again(pressed)  # a waiting message is recognised by its text
         page.say(sentence(told, error))
     except KlankbordError as error:
         page.press_again(pressed)
@@ -293,7 +302,7 @@ def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> Resp
 def _locally(
     handle: str, form: str, done: str, work: Callable[[str, str], object]
 ) -> ResponseReturnValue:
-    """Do the work on this computer alone."""
+    """Run ``work`` on this computer only."""
     site, mailbox = here.thread_of(handle)
     page = here.page()
     try:

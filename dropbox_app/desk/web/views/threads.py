@@ -1,4 +1,4 @@
-"""Gesprekken: all conversations of all employers; filtered by employer, turn and words."""
+"""The list of conversations ("Gesprekken") of all employers, with filters and search."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from dropbox_app.desk.web import here
 blueprint = Blueprint("threads", __name__)
 
 AT_ONCE = 100  # rows of a page
-FOUND = 240  # characters of a message shown by a search
+FOUND = 240  # characters of a message in the search results
 # The conversations that each choice selects, by its name in the form.
 TURNS: Mapping[str, Which] = {
     "": "all", "mine": "counsellor", "theirs": "reporter", "over": "nobody"
@@ -22,7 +22,7 @@ TURNS: Mapping[str, Which] = {
 
 @blueprint.route("/threads", methods=["GET", "POST"])
 def threads() -> ResponseReturnValue:
-    """Show the conversations, or what a search found.
+    """Show the conversations, or the results of a search.
 
     The search words and the choices are sent by POST, so that no address contains them.
     """
@@ -66,7 +66,7 @@ def _hits(found: Sequence[Found]) -> list[dict[str, object]]:
 
 
 def _notes(words: str, sites: Sequence[str] | None) -> list[tuple[Listed, str]]:
-    """Return the notes found by a search: the conversation, and the beginning of the note."""
+    """Return the notes that a search found: the conversation, and the beginning of the note."""
     return [
         (one.listed, _beginning(one.text))
         for one in actions.search_notes(here.place(), words, sites)

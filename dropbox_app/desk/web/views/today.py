@@ -1,4 +1,4 @@
-"""Vandaag: what waits for the counsellor, to be sent, or for reporters."""
+"""The first page ("Vandaag"): threads that wait for someone, and messages to be sent."""
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
@@ -9,12 +9,12 @@ from dropbox_app.desk.web.views import agenda
 
 blueprint = Blueprint("today", __name__)
 
-AT_ONCE = 50  # rows of a list; Gesprekken has them all
+AT_ONCE = 50  # rows of a list; "Gesprekken" has them all
 
 
 @blueprint.get("/")
 def today() -> ResponseReturnValue:
-    """Show the day's work; a report whose writer does not feel safe comes first."""
+    """Show the day's work. Reports whose author does not feel safe come first."""
     return render_template(
         "today.html",
         work=actions.today(here.place(), most=AT_ONCE),

@@ -1,4 +1,4 @@
-"""Ander werk: advice to managers, trainings, travel, and the counsellor's own upkeep."""
+"""The page of other work ("Ander werk"): advice, trainings, travel and further education."""
 
 import secrets
 

@@ -1,8 +1,8 @@
-"""Checks of the host around a server's folder for anything that could betray a visitor.
+"""Checks of the host around a server's folder for anything that could expose a visitor.
 
-Settings are never parsed here: each check asks the program that uses them. Every path and every
-program is below a root, which is "/" except in tests. The checks change nothing and use no network.
-A check that gets no answer reports that.
+Settings are never parsed here. Instead, each check asks the program that uses them. Every path and
+every program is below a root, which is "/" except in tests. The checks change nothing and use no
+network. A check that gets no answer reports that.
 """
 
 import datetime
@@ -27,7 +27,7 @@ from dropbox_app.server.doctor.finding import (
 from dropbox_app.server.store.files import NoFile, read_small
 
 ROOT = Path("/")
-MOST = 1024 * 1024  # bytes of a file
+MOST = 1024 * 1024  # bytes read of one file
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Machine:
     _answers: dict[tuple[str, ...], str | NoAnswer] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
-        """Return a path of the machine, below its root."""
+        """Return a path on the host, below the root of the checks."""
         if name == self.server:
             return self.folder
         return self.root / name.lstrip("/")
 
     def name(self, path: Path) -> str:
-        """Return the name of a path on the host itself."""
+        """Return the name of a path as it is on the host itself."""
         below = path.is_relative_to(self.root)
         return f"/{path.relative_to(self.root)}" if below else str(path)
 
     def ask(self, *words: str, codes: tuple[int, ...] = (0,)) -> str:
-        """Return the output of a program on the host; each command runs once.
+        """Return the output of a program on the host. Each command runs once.
 
         ``codes`` are the exit codes of a usable answer. Raises NoAnswer.
         """
@@ -68,7 +68,7 @@ class Machine:
         return said
 
     def text(self, name: str) -> str | None:
-        """Return the text of a file, or None if there is no file. Raises Unseen, NoFile."""
+        """Return the text of a file; None if the file does not exist. Raises Unseen, NoFile."""
         try:
             return read_small(self.path(name), MOST).decode("utf-8", "replace")
         except (FileNotFoundError, NotADirectoryError):
@@ -96,7 +96,7 @@ class Machine:
         return self.stat(name) is not None
 
     def inside(self, folder: str, pattern: str = "*") -> list[str]:
-        """Return the paths in a folder, sorted by name; none if it is missing. Raises Unseen."""
+        """Return the paths in a folder, sorted by name; [] if it does not exist. Raises Unseen."""
         try:
             return sorted(
                 self.name(path)
@@ -110,38 +110,38 @@ class Machine:
 
     @property
     def server(self) -> str:
-        """Return the name of the server's folder on the host itself."""
+        """Return the name of the server's folder as it is on the host itself."""
         return self.name(self.folder)
 
 
 @dataclass(frozen=True)
 class Status:
-    """The facts that doctor needs about a file or folder."""
+    """The facts about a file or folder that doctor needs."""
 
     owner: int
     group: int
     mode: int
     folder: bool
     size: int
-    day: datetime.date  # when it was last written
+    day: datetime.date  # the day of its last change
 
 
 Faults = Iterator[Finding]
 
 
 def could_not_look(check: Check, path: Path | str, folder: Path, site: str = "") -> Finding:
-    """Return a finding that this account may not read a path."""
+    """Return a finding that this account has no permission to read a path."""
     return unseen(check, f"{path} may not be read by this account", as_root(folder), site)
 
 
 def as_root(folder: Path) -> str:
-    """Return the command for a complete check; the installed command drops root's rights."""
+    """Return the command for a complete check. The installed command drops root's rights."""
     program = Path(sys.prefix) / "bin" / "klankbord-server"
     return f"run as root: {program} --dir {shlex.quote(str(folder))} doctor"
 
 
 def look(machine: Machine) -> Iterator[Finding]:
-    """Run every check of the host. A check is fine if it completes without findings."""
+    """Run every check of the host. A check without findings is reported as fine."""
     for check, faults in _checks():
         found: list[Finding] = []
         try:

@@ -1,4 +1,4 @@
-"""Checks of the operating system: clock, version, updates and the versions of programs used."""
+"""Checks of the operating system: clock, release, updates and versions of programs."""
 
 import datetime
 import re
@@ -8,16 +8,16 @@ from dropbox_app.server.doctor.finding import note, unseen, wrong
 from dropbox_app.server.doctor.machine import Faults, Machine
 from dropbox_app.server.doctor.machine.units import used
 
-# The last day of a version's support by Debian, including its long-term support.
+# The last day on which Debian supports a release, including its long-term support.
 SUPPORTED = {
     "11": datetime.date(2026, 8, 31),
     "12": datetime.date(2028, 6, 30),
     "13": datetime.date(2030, 6, 30),
 }
 LEAST = 12
-TOR = (0, 4, 8)  # the first with proof of work
+TOR = (0, 4, 8)  # the first version with proof-of-work defences
 LATE = 14  # days without a check for updates
-# Debian's services that keep the clock right.
+# Debian's services that set the clock.
 _CLOCKS = tuple(
     f"{name}.service"
     for name in ("systemd-timesyncd", "chrony", "ntpsec", "openntpd", "ntp", "chronyd")
@@ -26,7 +26,7 @@ _PASSED = ("/var/lib/dpkg/status", "/var/lib/systemd/timesync/clock", "/etc/pass
 
 
 def clock(machine: Machine) -> Faults:
-    """Check the clock: on a wrong day, conversations end too soon or not at all."""
+    """Check the clock. On a wrong day, conversations end too early or not at all."""
     for name in _PASSED:
         found = machine.stat(name)
         if found and found.day > machine.today + datetime.timedelta(1):
@@ -44,7 +44,7 @@ def clock(machine: Machine) -> Faults:
 
 
 def system(machine: Machine) -> Faults:
-    """Check that Debian still supports this version, and that updates are installed."""
+    """Check that Debian still supports this release, and that updates are installed."""
     told = machine.text("/etc/os-release") or machine.text("/usr/lib/os-release") or ""
     fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', told, re.MULTILINE))
     version = fields.get("VERSION_ID", "").partition(".")[0]

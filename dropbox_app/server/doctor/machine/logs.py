@@ -1,4 +1,4 @@
-"""Checks places that could keep lines about visits: the journal, syslog, web servers' files."""
+"""Checks of the logs that could record visits: the journal, syslog, web servers' files."""
 
 import shlex
 
@@ -14,7 +14,7 @@ _SYSLOGS = ("rsyslog.service", "syslog-ng.service")
 
 
 def logs(machine: Machine) -> Faults:
-    """Check the logs: a fault during a visit writes a line, and every line has a time."""
+    """Check the logs. A fault during a visit writes a line, and every line has a time."""
     for folder in _FOLDERS:
         for file in machine.inside(folder):
             found = machine.stat(file)

@@ -1,4 +1,4 @@
-"""Checks whether memory could be written to a disk (swap, core dumps), and disk encryption."""
+"""Checks whether memory can reach a disk (swap, core dumps), and of disk encryption."""
 
 import json
 import re
@@ -12,12 +12,12 @@ _HARMLESS = re.compile(r"\|\s*(/usr)?/bin/(false|true)\b|\|\s*/dev/null")
 
 
 def _services(machine: Machine) -> dict[str, Unit]:
-    """Return the units on this host through whose memory a report passes. Raises NoAnswer."""
+    """Return the units on this host that have reports in their memory. Raises NoAnswer."""
     return units(machine, SERVER, NGINX, TOR)
 
 
 def swap(machine: Machine) -> Faults:
-    """Check for swap: swapped memory stays readable on the disk after power-off."""
+    """Check for swap, because swapped memory stays readable on the disk after power-off."""
     used = machine.ask("swapon", "--show=NAME", "--noheadings", "--raw").splitlines()
     later = _list(
         machine, "filesystems", "findmnt", "--json", "--fstab", "--evaluate", "--types", "swap",
@@ -52,7 +52,7 @@ def _swap_is_encrypted(machine: Machine, name: str) -> bool:
 
 
 def core_dumps(machine: Machine) -> Faults:
-    """Check that no core dump is written: it would contain visitors' texts."""
+    """Check that no core dump is written, because it would contain visitors' texts."""
     pattern = machine.text("/proc/sys/kernel/core_pattern")
     if pattern is None:
         yield unseen(
@@ -61,7 +61,7 @@ def core_dumps(machine: Machine) -> Faults:
         )  # fmt: skip
         return
     pattern = pattern.strip()
-    systemds = "/systemd-coredump" in pattern  # systemd-coredump obeys each service's limit
+    systemds = "/systemd-coredump" in pattern  # systemd-coredump respects each service's limit
     if pattern.startswith("|") and not _HARMLESS.match(pattern) and not systemds:
         yield wrong(
             "core dumps",
@@ -109,7 +109,7 @@ def _device_under(machine: Machine, path: str) -> str | None:
 def _is_encrypted(machine: Machine, device: str) -> bool | None:
     """Return whether a device, or every part of it, is encrypted; None if lsblk cannot tell.
 
-    Encryption by a hosting company below the machine cannot be detected.
+    Encryption that a hosting company applies below the virtual machine cannot be detected.
     """
     try:
         found = _list(
@@ -131,7 +131,7 @@ def _all_crypt(device: dict[str, Any]) -> bool:
 def _list(
     machine: Machine, name: str, *words: str, codes: tuple[int, ...] = (0,)
 ) -> list[dict[str, Any]]:
-    """Return the list of this name in a program's JSON; empty if there was no output.
+    """Return the list called ``name`` in a program's JSON; [] if it printed nothing.
 
     Raises NoAnswer.
     """

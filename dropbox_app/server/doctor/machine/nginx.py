@@ -1,4 +1,4 @@
-"""Checks that the web server in front of the drop box keeps nothing of a visit."""
+"""Checks that nginx, in front of the drop box, keeps no trace of a visit."""
 
 import datetime
 import re
@@ -12,16 +12,16 @@ FOLDER = "/etc/klankbord/nginx/"
 CONFIG = f"{FOLDER}nginx.conf"
 ACCOUNT = "klankbord-nginx"
 APP = "unix:/run/klankbord/"
-EXPIRES = 14  # days before a certificate ends; it is renewed long before that
+EXPIRES = 14  # days before a certificate expires; it is renewed long before that
 _MEND = f"deploy/install puts it back; then systemctl restart {NGINX}"
-# Run as nginx's own account, with the one right that its unit grants, so that the command cannot
-# change the owner of its folders or make files anywhere else.
+# The command runs as nginx's own account, with only the rights that its unit grants. It therefore
+# cannot change the owner of nginx's folders or create files elsewhere.
 _ASK = (
     "setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--init-groups",
     "--inh-caps=-all,+net_bind_service", "--ambient-caps=-all,+net_bind_service",
     "/usr/sbin/nginx", "-T", "-q", "-e", "stderr", "-p", FOLDER, "-c", CONFIG,
 )  # fmt: skip
-# Directives that the promises depend on: the required value, and the meaning of another value.
+# Directives that the promises depend on, with the required value and the effect of another value.
 _WANTED = {
     "User": (ACCOUNT, "it runs as another account than its own"),
     "LimitCORE": ("0", "it may leave core dumps"),
@@ -29,7 +29,7 @@ _WANTED = {
     "NoNewPrivileges": ("yes", "it can get more rights"),
 }
 _RIGHTS = ("", "cap_net_bind_service")
-# Other web servers, which answer on the same machine.
+# Other web servers that may respond on the same machine.
 _OTHERS = ("caddy.service", "apache2.service", "haproxy.service", "lighttpd.service")
 _ADDRESS = ("$remote_addr", "$binary_remote_addr", "$proxy_add_x_forwarded_for", "$realip")
 _DEBIANS = (
@@ -40,7 +40,7 @@ _KEEPERS = ("proxy_cache", "proxy_store", "client_body_in_file_only", "gzip", "g
 
 
 def proxy(machine: Machine) -> Faults:
-    """Check nginx: it sees the address and the time of every visit, and must not keep them."""
+    """Check nginx, which sees the address and time of every visit and must not record them."""
     for name in used(machine, "nginx.service", *_OTHERS):
         if name == "nginx.service":
             yield wrong(
@@ -80,7 +80,7 @@ def _walls(front: Unit) -> Faults:
 
 
 def _kept(settings: list[tuple[str, ...]]) -> Faults:
-    """Yield the settings that keep or reveal something about a visit."""
+    """Yield the settings that record or reveal something about a visit."""
     for wanted in (("access_log", "off"), ("error_log",)):
         if not any(one[: len(wanted)] == wanted for one in settings):
             yield wrong("proxy", f"nginx keeps its default log: no {' '.join(wanted)}", _MEND)
@@ -103,7 +103,7 @@ def _kept(settings: list[tuple[str, ...]]) -> Faults:
 
 
 def _spooled(settings: list[tuple[str, ...]], front: Unit) -> Faults:
-    """Return whether nginx could write a request body to a file, whatever its settings say."""
+    """Yield the folders in which nginx could write a request body to a file."""
     paths = {one[1] for one in settings if one[0].endswith("_temp_path") and one[1:]}
     closed, opened = front["ReadOnlyPaths"].split(), front["ReadWritePaths"].split()
     for path in sorted(paths or {"/var/lib/nginx"}):
@@ -120,7 +120,7 @@ def _covers(places: list[str], path: str) -> bool:
 
 
 def _settings(machine: Machine) -> list[tuple[str, ...]]:
-    """Return nginx's directives as nginx reads them, in one flat list; ``file`` names each file.
+    """Return nginx's effective directives as one flat list; ``file`` names each file.
 
     A directive that opens a block ends with "{". Raises NoAnswer.
     """
@@ -146,7 +146,7 @@ def _directives(said: str) -> Iterator[tuple[str, ...]]:
 
 
 def certificate(machine: Machine) -> Faults:
-    """Check the certificate of the domain; without a valid one nobody can visit."""
+    """Check the certificate of the domain. Without a valid one nobody can visit the site."""
     domains = [origin[8:] for origin in machine.origins if origin.startswith("https://")]
     if not domains:
         return

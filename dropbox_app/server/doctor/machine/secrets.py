@@ -1,4 +1,4 @@
-"""Checks for secrets in the wrong place: keys that open backups or reports, or the site's keys."""
+"""Checks for misplaced secrets: keys that open backups or reports, or the site's own keys."""
 
 import os
 import re
@@ -12,13 +12,13 @@ from dropbox_app.server.doctor.machine import Faults, Machine
 from dropbox_app.server.store.files import NoFile, read_small
 
 _MOST = 64 * 1024  # bytes; a file with a secret is small
-MANY = 20_000  # files and folders in one place
-SHOWN = 5  # secrets named for one place
-_DEEP = 8  # levels of nested folders
-# Places where an operator may have left something; nothing is written there.
+MANY = 20_000  # files and folders that are searched in one place
+SHOWN = 5  # secrets that are listed for one place
+_DEEP = 8  # levels of nested folders that are searched
+# Places where an operator may have left a secret. Nothing is written there.
 PLACES = ("/root", "/home", "/tmp", "/var/tmp", "/srv", "/etc/klankbord")  # noqa: S108 - places that are searched
 DESK = "vault.age"
-# A pattern in a file, and the kind of secret that it shows.
+# A pattern in a file, and the kind of secret that it indicates.
 MARKS = {
     rb"AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]{10}": "a secret age key is in {}: it opens backups",
     rb"\A== ed25519v1-secret: type0 ==": "the key of an onion address is in {}: it is the site",
@@ -59,9 +59,9 @@ def secrets(machine: Machine) -> Faults:
 
 
 def _files(top: Path, closed: list[str]) -> Iterator[Path | None]:
-    """Yield files, the nearest first; one None if there are too many.
+    """Yield files, the nearest first, and a single None if there are too many.
 
-    Folders that may not be read are added to ``closed``.
+    Folders that this account cannot read are added to ``closed``.
     """
     left, count = deque([(top, 0)]), 0
     while left:
@@ -80,7 +80,7 @@ def _files(top: Path, closed: list[str]) -> Iterator[Path | None]:
             closed.append(str(folder))
             continue
         if {".git", "dropbox_app"} <= {entry.name for entry in found}:
-            continue  # a checkout of this project, whose tests contain keys that belong to nobody
+            continue  # a checkout of this project; the keys in its tests belong to nobody
         for entry in sorted(found, key=lambda entry: entry.name):
             if entry.is_dir(follow_symlinks=False):
                 if deep < _DEEP:

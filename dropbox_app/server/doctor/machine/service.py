@@ -12,7 +12,7 @@ PROGRAM = "/opt/klankbord"
 COMMAND = "/usr/local/bin/klankbord-server"
 SOCKETS = "/run/klankbord"
 ACCOUNT = "klankbord"
-# Settings that promises depend on, and the meaning of another value.
+# Settings that the promises depend on, and the effect of another value.
 WANTED = {
     "User": (ACCOUNT, "it runs as another account than its own"),
     "UMask": ("0077", "other accounts may read what it writes"),
@@ -31,7 +31,7 @@ _MEND = "deploy/install puts it back; then systemctl restart klankbord"
 
 
 def service(machine: Machine) -> Faults:
-    """Check that the unit's sandbox is as promised, and that it starts at boot."""
+    """Check that the unit has the promised sandbox and starts at boot."""
     found = unit(machine, SERVER)
     if found is None:
         yield unseen(
@@ -61,7 +61,7 @@ def _files(found: Unit) -> str:
 
 
 def program(machine: Machine) -> Faults:
-    """Check who can change the program: they could read messages while somebody uses a page."""
+    """Check who can change the program: they could read messages while a page is in use."""
     if not machine.there(f"{PROGRAM}/current"):
         yield unseen(
             "program", f"it is not in {PROGRAM}, so who may change it was not looked at",
@@ -110,13 +110,13 @@ def _all(machine: Machine) -> list[str]:
         found.append(machine.name(machine.root / folder))
         for file in files:
             path = machine.root / folder / file
-            if not path.is_symlink():  # its target belongs to Debian
+            if not path.is_symlink():  # the target of a link belongs to Debian
                 found.append(machine.name(path))
     return found
 
 
 def account(machine: Machine) -> Faults:
-    """Check that nobody can log in to the account, and that nobody else is in its groups."""
+    """Check that nobody can log in to the account, and that its groups have no other members."""
     accounts = _entries(machine, "passwd", 7)
     own = next((one for one in accounts if one[0] == ACCOUNT), None)
     folder = machine.stat(machine.server)
@@ -144,7 +144,7 @@ def account(machine: Machine) -> Faults:
 
 
 def _members(group: list[str], accounts: list[list[str]]) -> Faults:
-    """Yield a fault for each member of a group who need not be in it."""
+    """Yield a fault for each member of a group who does not need to be in it."""
     allowed = {group[0], "root"}
     for other in sorted({one for one in group[3].split(",") if one} - allowed):
         yield wrong(

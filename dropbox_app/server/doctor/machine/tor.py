@@ -12,22 +12,23 @@ from dropbox_app.server.doctor.machine.units import BUSY, TOR, unit
 
 TORRC = "/etc/tor/torrc"
 SOCKETS = "/run/klankbord"
-# Where nginx waits for Tor: for reporters, and for desks.
+# The sockets on which nginx listens for Tor: one for reporters, one for desks.
 _REPORTERS = "unix:/run/klankbord-nginx/onion.sock"
 _DESKS = "unix:/run/klankbord-nginx/desks.sock"
-# In an address's folder: the clients with access. If it is empty, everybody has access.
+# The folder of an onion address that lists the authorised clients. If it is empty, anyone can
+# connect.
 _KEYS = "authorized_clients"
 _AGAINST_FLOODS = (
     ("HiddenServicePoWDefensesEnabled 1", "one who floods {} keeps others out"),
     ("HiddenServiceEnableIntroDoSDefense 1", "one who knocks at {} without end keeps others out"),
 )
 _QUIET = ("warn", "err")
-# A setting, its value, and the meaning of another value.
+# Each entry is a setting, its required value, and the effect of another value.
 _NEEDED = (
     ("HeartbeatPeriod", "0", "it may count visits in its log, hour by hour"),
     ("SocksPort", "0", "programs of this machine can visit through it"),
 )
-# The same for settings that may be left out.
+# The same, for settings that may be missing.
 _LEFT = (
     ("SafeLogging", "1", "its log names addresses"),
     ("MetricsPort", "0", "another program can count visits"),
@@ -44,7 +45,7 @@ _MEND = "deploy/install puts {} back; then systemctl restart tor"
 
 @dataclass
 class Onion:
-    """One onion address of Tor's settings."""
+    """One onion address in Tor's settings."""
 
     folder: str
     ports: list[str] = field(default_factory=list)
@@ -52,7 +53,7 @@ class Onion:
 
     @property
     def ours(self) -> bool:
-        """Whether it leads to the drop box."""
+        """Return whether it leads to the drop box."""
         return any(f"unix:{SOCKETS}" in port for port in self.ports)
 
 
@@ -64,11 +65,11 @@ class Config:
     onions: list[Onion]
 
     def last(self, key: str) -> str:
-        """Return a setting's effective value; None if it has none."""
+        """Return a setting's effective value; "" if it is not set."""
         return self.lines.get(key, [""])[-1]
 
 
-# As Debian's unit runs it. It needs root's rights: Tor checks the folders of its keys.
+# Tor is run as Debian's unit runs it. It needs root's rights to check the folders of its keys.
 _ASK = (
     "tor", "--defaults-torrc", "/usr/share/tor/tor-service-defaults-torrc", "-f", TORRC,
     "--RunAsDaemon", "0", "--hush",
@@ -76,7 +77,7 @@ _ASK = (
 
 
 def _refusal(machine: Machine) -> str:
-    """Return Tor's own reason for refusing its settings; "" if it accepts them.
+    """Return Tor's own reason for rejecting its settings; "" if it accepts them.
 
     Raises NoAnswer if this account is not root.
     """
@@ -92,7 +93,7 @@ def _refusal(machine: Machine) -> str:
 
 
 def config(machine: Machine) -> Config | None:
-    """Return Tor's settings as Tor reads them; None if it has none. Raises NoAnswer, Unseen."""
+    """Return Tor's effective settings; None if there are none. Raises NoAnswer, Unseen."""
     if not machine.there(TORRC):
         return None
     said = machine.ask(*_ASK, "--dump-config", "short")
@@ -112,7 +113,7 @@ def config(machine: Machine) -> Config | None:
 
 
 def tor(machine: Machine) -> Faults:
-    """Check that Tor records no visits, and that it limits floods."""
+    """Check that Tor records no visits and limits floods."""
     if said := _refusal(machine):
         yield wrong(
             "tor", f"Tor does not take its settings: {said}",
@@ -139,7 +140,7 @@ def tor(machine: Machine) -> Faults:
     for onion in onions:
         yield from _bounded(onion)
     loose = [one for one in onions if any(_missing(one, *setting) for setting in _AGAINST_FLOODS)]
-    if len(loose) < len(onions):  # perhaps only root can see which of them are closed
+    if len(loose) < len(onions):  # only root may be able to see which addresses need authorisation
         loose = [one for one in loose if not machine.inside(f"{one.folder}/{_KEYS}", "*.auth")]
     for one in loose:
         for setting in _AGAINST_FLOODS:
@@ -147,7 +148,7 @@ def tor(machine: Machine) -> Faults:
 
 
 def _told(known: Config) -> Faults:
-    """Yield the settings by which Tor reveals visits."""
+    """Yield the settings through which Tor reveals visits."""
     for line in known.lines["log"]:
         severities = re.sub(r"\[[^\]]*\]", "", line).replace(",", " ").split()
         first = severities[0].partition("-")[0] if severities else "notice"
@@ -197,7 +198,7 @@ def _target(port: str) -> str:
 
 
 def _joined(onion: Onion) -> Faults:
-    """Return whether the address leads to the socket where nginx waits for its visitors."""
+    """Yield a fault if an address does not lead to the socket on which nginx expects it."""
     name = PurePosixPath(onion.folder).name
     right = _DESKS if name.startswith("klankbord-desks") else _REPORTERS
     for port in onion.ports:
@@ -221,7 +222,7 @@ def _missing(onion: Onion, said: str, means: str) -> list[Finding]:
 
 
 def _bounded(onion: Onion) -> Faults:
-    """Check the limits on what one visitor may open."""
+    """Check the limits on what one visitor can open."""
     yield from _missing(
         onion, "HiddenServiceMaxStreamsCloseCircuit 1", "who opens too much at {} goes on",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reads systemd's units as systemd has loaded them."""
+"""Read systemd's units in the form in which systemd has loaded them."""
 
 from dropbox_app.server.doctor.finding import NoAnswer
 from dropbox_app.server.doctor.machine import Machine
@@ -11,7 +11,7 @@ PROPERTIES = (
     "PrivateDevices", "PrivateNetwork", "ProtectHome", "ProtectSystem", "RestrictAddressFamilies",
     "MemoryDenyWriteExecute", "ReadOnlyPaths", "ReadWritePaths",
 )  # fmt: skip
-# The units through whose memory a report passes.
+# The units that have reports in their memory.
 SERVER = "klankbord.service"
 NGINX = "klankbord-nginx.service"
 TOR = "tor@default.service"
@@ -27,12 +27,12 @@ def units(machine: Machine, *names: str) -> dict[str, Unit]:
 
 
 def unit(machine: Machine, name: str) -> Unit | None:
-    """Return one unit, or None if it does not exist here. Raises NoAnswer."""
+    """Return one unit; None if it does not exist here. Raises NoAnswer."""
     return units(machine, name).get(name)
 
 
 def used(machine: Machine, *names: str) -> list[str]:
-    """Return the names of the units that run, or that start with the machine. Raises NoAnswer."""
+    """Return the units that are running or start with the machine. Raises NoAnswer."""
     return [
         name
         for name, one in _shown(machine, STATES, names).items()

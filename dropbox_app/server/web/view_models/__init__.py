@@ -1,1 +1,1 @@
-"""The data that templates show, computed before they are rendered."""
+"""The data that templates show, computed before rendering."""

@@ -1,7 +1,7 @@
 """Sentences about whether a counsellor can be written to, the same on every page.
 
 They cover an expired card, an announced absence, and a desk that has not fetched for longer than
-the site promises an answer (SPEC sections 3 and 9). If somebody else can be written to, the
+the promised response time (SPEC sections 3 and 9). If another counsellor can be written to, the
 sentence says so.
 """
 
@@ -14,9 +14,9 @@ from dropbox_app.server.web.view_models.counsellors import People, Person
 
 
 class Availability:
-    """The sentences for one language, one day and its counsellors.
+    """The sentences for one language, one day and the counsellors on that day.
 
-    ``silent_days``: the working days after which a desk counts as silent.
+    ``silent_days`` is the number of working days after which a desk counts as silent.
     """
 
     def __init__(self, people: People, told: Words, today: datetime.date, silent_days: int) -> None:
@@ -28,8 +28,8 @@ class Availability:
     def of(self, person: Person, chosen: Iterable[VerifyKey] = (), *, offer: bool = True) -> str:
         """Return the sentence to read before writing to a counsellor; "" if there is none.
 
-        ``chosen``: the counsellors whom the reader already writes to, who are not offered instead.
-        ``offer`` False: nobody else is named.
+        ``chosen`` lists the counsellors to whom the reader already writes; they are not offered as
+        alternatives. If ``offer`` is False, nobody else is named.
         """
         told = self._told
         others = offer and bool(self._people.without({person.identity, *chosen}))

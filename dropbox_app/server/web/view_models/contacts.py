@@ -9,8 +9,8 @@ from dropbox_app.server.config.settings import OtherContact, Settings
 from dropbox_app.server.web.view_models.counsellors import People, Person
 
 _NO_BREAK = "\u00a0"  # a space that does not break a line
-_JOINER = "\u2060"  # the same without width: after a hyphen, as in "9-17"
-SHORT = 16  # letters of hours that fit on one line of any phone
+_JOINER = "\u2060"  # likewise without width, after a hyphen as in "9-17"
+SHORT = 16  # maximum letters of hours that fit on one line of any phone
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Contact:
 
     @classmethod
     def of_number(cls, number: str) -> "Contact":
-        """Return a number alone."""
+        """Return a number without a name."""
         return cls(_whole(number), "", _dialled(number))
 
     @classmethod
     def of_other(cls, other: OtherContact) -> "Contact":
-        """Return the number to call about a counsellor, with the name."""
+        """Return the number to call about a counsellor, with the name of the person who answers."""
         return cls(f"{other.name}, {_whole(other.phone)}", "", _dialled(other.phone))
 
 
@@ -42,8 +42,8 @@ def contacts(
 ) -> tuple[Contact, ...]:
     """Return the numbers for a page on which the reader writes to the counsellors ``whom``.
 
-    Their own numbers if they have any, otherwise the site's, otherwise those of all counsellors who
-    have one.
+    These are the counsellors' own numbers. If they have none, it is the site's number. If the site
+    has none either, it is the numbers of all its counsellors.
     """
     own = [person for person in people.everybody if person.phone]
     theirs = [person for person in own if person.identity in whom]
@@ -62,7 +62,7 @@ def contacts(
 
 
 def contacts_of(settings: Settings, people: People, one: VerifyKey) -> tuple[Contact, ...]:
-    """Return this counsellor's own numbers, or else the site's, if any."""
+    """Return this counsellor's own number, or else the site's, if any."""
     theirs = any(person.phone for person in people.everybody if person.identity == one)
     return contacts(settings, people, (one,)) if theirs or settings.phone else ()
 
@@ -73,10 +73,10 @@ def _dialled(number: str) -> str:
 
 
 def _whole(number: str) -> str:
-    """Return the number in a form without line breaks."""
+    """Return the number in a form that does not break across lines."""
     return number.replace("-", "-" + _JOINER).replace(" ", _NO_BREAK)
 
 
 def _unbroken(hours: str) -> str:
-    """Return the hours without bad line breaks: short ones on one line, no break after a hyphen."""
+    """Return the hours without unwanted line breaks: none if short, and none after a hyphen."""
     return _whole(hours) if len(hours) <= SHORT else hours.replace("-", "-" + _JOINER)

@@ -16,10 +16,10 @@ from dropbox_app.server.mailboxes.service import Mailboxes
 class Person:
     """A counsellor of the site.
 
-    ``open``: has a sealing key today. ``away``: the last day of an announced absence.
-    ``stand_in``: the name of the deputy, if that is a counsellor who can be written to and is
-    neither away nor silent. ``silent``: this counsellor's desk has not fetched for as long as the
-    site promises an answer, plus two working days. ``card``: holds the counsellor's own words.
+    ``open``: has a sealing key today. ``away``: the last day of an announced absence. ``stand_in``:
+    the name of the deputy, if that counsellor is open and neither away nor silent. ``silent``: this
+    counsellor's desk has not fetched for the promised response time plus two working days.
+    ``card``: the card, with the counsellor's own words.
     """
 
     identity: VerifyKey
@@ -32,13 +32,13 @@ class Person:
     away: datetime.date | None
     stand_in: str | None
     silent: bool
-    phone: str  # of their own
+    phone: str  # the counsellor's own number
     hours: str
     card: Card
 
     @property
     def value(self) -> str:
-        """The value that a form sends for this person."""
+        """Return the form value that stands for this person."""
         return self.identity.hex
 
 
@@ -46,8 +46,9 @@ class Person:
 class People:
     """All counsellors of a site on one day, by the names of their card files.
 
-    ``begun``: there is or was a counsellor. ``ended``: the site accepts no new reports;
-    conversations continue. ``beginning``: as a visitor without a conversation sees them.
+    ``begun``: the site has or once had a counsellor. ``ended``: the site accepts no new reports,
+    but conversations continue. ``beginning``: this is the view for a visitor without a
+    conversation.
     """
 
     everybody: tuple[Person, ...]
@@ -57,43 +58,43 @@ class People:
 
     @property
     def to_report(self) -> "People":
-        """Return the same for a visitor without a conversation: at an ended site nobody is open.
+        """Return the view for a visitor without a conversation. At an ended site nobody is open.
 
-        ``Person.open`` stays as it is, for the sentences to reporters who have a code.
+        ``Person.open`` stays unchanged, for the sentences to reporters who have a code.
         """
         return replace(self, beginning=True)
 
     @property
     def open(self) -> tuple[Person, ...]:
-        """The counsellors who can be written to."""
+        """Return the counsellors who can be written to."""
         if self.ended and self.beginning:
             return ()
         return tuple(person for person in self.everybody if person.open)
 
     @property
     def reads(self) -> bool:
-        """Whether any counsellor can open messages written in an existing conversation."""
+        """Return whether any counsellor can open new messages in an existing conversation."""
         return any(person.open for person in self.everybody)
 
     def called(self, identity: VerifyKey) -> str | None:
-        """Return the name on an identity's card; None if there is no card."""
+        """Return the name on an identity's card; None if it has no card."""
         return next((p.name for p in self.everybody if p.identity == identity), None)
 
     def chosen(self, value: str) -> Person | None:
-        """Return the counsellor named in a form; None if it names none of them."""
+        """Return the counsellor that a form names; None if it names none of them."""
         return next((person for person in self.everybody if person.value == value), None)
 
     def without(self, identities: Iterable[VerifyKey]) -> tuple[Person, ...]:
-        """Return the counsellors who can be written to, except these."""
+        """Return the counsellors who can be written to, without ``identities``."""
         leave_out = set(identities)
         return tuple(person for person in self.open if person.identity not in leave_out)
 
 
 class Directory:
-    """Reads the counsellors of a site. Cards may change at any time, so it checks on every call.
+    """Reads the counsellors of a site, and checks on every call whether cards have changed.
 
-    Checking is cheap: the result is kept while the day is the same and no card file has changed. It
-    is not kept if a desk is silent, since that desk's next fetch changes no card.
+    The check is cheap: the result is kept while the day is the same and no card file has changed.
+    It is not kept if a desk is silent, because that desk's next fetch changes no card.
     """
 
     def __init__(self, site: Site, mailboxes: Mailboxes) -> None:
@@ -103,7 +104,7 @@ class Directory:
         self._known: tuple[object, People] | None = None
 
     def on(self, day: datetime.date) -> People:
-        """Return everyone with a card, and whether they can be reached on ``day``."""
+        """Return everyone with a card, and whether each can be reached on ``day``."""
         ended = bool(self._site.ended())
         state = (day, ended, self._files())
         known = self._known
@@ -115,7 +116,7 @@ class Directory:
         return people
 
     def _files(self) -> list[tuple[str, int, int]]:
-        """Return the card files by name, with ctime and inode; their mtime is always midnight."""
+        """Return the card files by name, with ctime and inode. Their mtime is always midnight."""
         try:
             with os.scandir(self._site.folder / CARDS) as entries:
                 stats = [(entry.name, entry.stat()) for entry in entries]
@@ -157,7 +158,7 @@ class Directory:
         return People(tuple(people), bool(people) or self._site.begun(), ended)
 
     def _silent(self, card: Card, day: datetime.date) -> bool:
-        """Return whether a desk, and its card, have been quiet for too long."""
+        """Return whether a desk has not fetched, and its card was not renewed, for too long."""
         last = self._mailboxes.last_fetch(card.identity)
         since = card.issued if last is None else max(card.issued, last)
         return response.quiet(since, day, self._site.settings.response_days)

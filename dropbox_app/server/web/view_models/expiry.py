@@ -1,7 +1,7 @@
 """Sentences on when a conversation ends: closed, soon to be deleted, or on a later day.
 
-Closing is only a counsellor's notice (SPEC section 7): the server deletes by its own terms, and a
-promised day may only move later.
+Closing is only a notice from a counsellor (SPEC section 7). The server deletes by its own terms,
+and a day that was promised may only move later.
 """
 
 import datetime
@@ -22,11 +22,11 @@ class Ending:
         days = (view.expires - today).days
         self._soon = ""
         if days <= retention.notice:
-            # The last full day: in the Netherlands the UTC day of the deletion begins after
-            # midnight, and "in one day" could be within the hour.
+            # The sentence names the last full day. In the Netherlands the UTC day of the deletion
+            # begins after midnight, so "in one day" could be within the hour.
             last = told.date(view.expires - datetime.timedelta(days=1), today)
             self._soon = told.say("conversation.expires_soon", date=last)
-        # Part of ``expires`` ends with a fetch: that much is not promised.
+        # A fetch can bring ``expires`` forward, so the sentence promises only the earlier day.
         idle = view.last_added + datetime.timedelta(days=retention.idle)
         earliest = told.date(min(view.expires, max(idle, today)), today)
         self._some_day = told.say("conversation.expires", date=earliest)

@@ -1,6 +1,7 @@
 """A conversation as the page shows it: genuine messages, and calm sentences about the others.
 
-Pure: a thread in, lines out. A message that failed a check is never shown as somebody's words.
+Pure functions from a thread to lines. A message that failed a check is never shown as somebody's
+words.
 """
 
 import datetime
@@ -16,13 +17,13 @@ from dropbox_app.server.web.filenames import clean_name
 from dropbox_app.server.web.i18n import Words
 from dropbox_app.server.web.view_models.counsellors import People
 
-SHOWN = 4  # of the newest lines that are never folded away
-FEWEST = 3  # the least number of lines to fold away
+SHOWN = 4  # the number of newest lines that are never folded
+FEWEST = 3  # the smallest number of lines that are worth folding
 
 
 @dataclass(frozen=True)
 class Request:
-    """A consent request, and the answers that are possible now."""
+    """A consent request, and the answers that are now possible."""
 
     digest: str
     asker: VerifyKey
@@ -32,42 +33,43 @@ class Request:
     handover: bool
     successor: str | None
     said: str | None  # the newest answer
-    answerable: bool  # the asker still receives the reporter's messages, and can be written to
-    unreachable: bool  # the asker would receive them, but cannot be written to now
-    turn: str  # the form value that chooses the asker, whom the reporter has left
+    answerable: bool  # whether the asker still gets the reporter's messages and can be written to
+    unreachable: bool  # whether the asker would receive them, but cannot be written to now
+    turn: str  # the form value that chooses the asker, if the reporter has left that counsellor
     turned_away: bool
 
     @property
     def short(self) -> str:
-        """Enough of the digest to distinguish the forms of one page."""
+        """Return enough of the digest to distinguish the forms of one page."""
         return self.digest[:12]
 
     @property
     def open(self) -> bool:
-        """Whether an answer is still expected."""
+        """Return whether an answer is still expected."""
         return self.answerable and self.said in (None, "tell-me-more")
 
     @property
     def asks(self) -> bool:
-        """Whether the page has a form with the answers."""
+        """Return whether the page has a form with the answers."""
         return self.open or self.may_change
 
     @property
     def stands(self) -> bool:
-        """Whether there is a yes that no answer can now withdraw, as after an agreed handover.
+        """Return whether a yes remains that no answer can now withdraw.
 
-        A yes to the handover itself does not count: turning away is what it agreed to.
+        This happens after an agreed handover. A yes to the handover itself does not count, because
+        leaving that counsellor is what it agreed to.
         """
         return self.turned_away and not self.handover and self.said == "yes"
 
     @property
     def may_take_back(self) -> bool:
-        """Whether the yes can be withdrawn by an answer."""
+        """Return whether an answer can withdraw the yes."""
         return self.answerable and self.said == "yes"
 
     @property
     def may_change(self) -> bool:
-        """Whether a no or a withdrawn yes can be changed."""
+        """Return whether a no or a withdrawn yes can be changed."""
         return self.answerable and self.said in ("no", "withdrawn")
 
 
@@ -82,7 +84,7 @@ class Option:
 
 @dataclass(frozen=True)
 class ShownFile:
-    """A file of a message. ``here``: the server has it; only reading shows whether it is intact."""
+    """A file of a message. ``here``: whether the server has it; a read shows if it is intact."""
 
     id: str
     name: str
@@ -92,7 +94,7 @@ class ShownFile:
 
 @dataclass(frozen=True)
 class Line:
-    """One message as it is shown."""
+    """One message in the form in which it is shown."""
 
     believed: bool
     mine: bool = False
@@ -105,16 +107,17 @@ class Line:
     options: tuple[Option, ...] = ()
     files: tuple[ShownFile, ...] = ()
     answers: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    former: bool = False  # from a counsellor whom the reporter has left since
+    former: bool = False  # whether the reporter has left this counsellor since
     to: str = ""
     left_out: tuple[str, ...] = ()
-    lang: str = ""  # as its author stated
+    lang: str = ""  # as stated by the author
 
 
 def folded(lines: Sequence[Line]) -> int:
-    """Return how many of the oldest lines may be folded away.
+    """Return how many of the oldest lines may be folded.
 
-    The last SHOWN stay visible, and everything from the oldest one with a question or a doubt.
+    The last SHOWN lines stay visible, and so do all lines from the first that has an open question
+    or a doubt.
     """
     older = len(lines) - SHOWN
     for number, line in enumerate(lines):
@@ -144,19 +147,19 @@ class Teller:
         return self._people.called(identity) or self._told.say("word.former")
 
     def names(self, identities: Sequence[VerifyKey]) -> str:
-        """Several names in a row."""
+        """Return several names as a list in a sentence."""
         return self._told.listed(self.each(identities))
 
     def each(self, identities: Sequence[VerifyKey]) -> list[str]:
-        """Return their names, each once; several may be "somebody once here"."""
+        """Return the names, each once; several people may be "somebody once here"."""
         return list(dict.fromkeys(self.name(identity) for identity in identities))
 
     def lines(self) -> list[Line]:
-        """Return every message, in the order of the thread."""
+        """Return a line for each message, in the order of the thread."""
         return [self._line(entry) for entry in self._thread.entries]
 
     def notes(self) -> list[str]:
-        """Return sentences about missing messages, and whose they are."""
+        """Return sentences about missing messages and their authors."""
         told = self._told
         found = [
             told.say("conversation.removed", name=self._missed(by))
@@ -179,9 +182,9 @@ class Teller:
         return found
 
     def _unnamed(self) -> bool:
-        """Return whether there is a file that its message does not name.
+        """Return whether the server has a file that no message names.
 
-        If that message is gone, the files that it named are unknown.
+        If the message itself is missing, the files that it named are unknown.
         """
         named = {(m.by, m.n): {m.thread} for m in self._thread.genuine()}
         for message in self._thread.genuine():
@@ -195,7 +198,7 @@ class Teller:
         return all(message.by == REPORTER for message in self._thread.genuine())
 
     def asked(self, digest: str) -> Request | None:
-        """Return the consent request of this digest."""
+        """Return the consent request with this digest."""
         message = self._requests.get(digest)
         return self._request(message) if message else None
 
@@ -278,7 +281,7 @@ class Teller:
         )
 
     def _answers(self, message: Message) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the answers to a report's optional questions, omitting answers unknown here."""
+        """Yield the answers to a report's optional questions, without answers unknown here."""
         given = message.body.get("answers")
         if not isinstance(given, dict):
             return

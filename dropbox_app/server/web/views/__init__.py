@@ -1,1 +1,1 @@
-"""The view functions, one module for each group of pages."""
+"""The view functions, in one module for each group of pages."""

@@ -1,7 +1,7 @@
-"""The code page shows the seven words until the person says that they are written down.
+"""The code page shows the seven words until the person confirms that they are written down.
 
-The words are in the session while its page is open (SPEC section 8), so the typed words are
-compared with them there: nothing is hashed, looked up or sent again.
+The session contains the words while the page is open (SPEC section 8). The typed words are compared
+with those, so nothing is hashed, looked up or sent again.
 """
 
 import datetime
@@ -23,7 +23,7 @@ blueprint = Blueprint("code", __name__)
 
 @blueprint.get(f"{LANG}/code")
 def show(lang: str) -> Response:
-    """Show the code again while its page is open; after that, the conversation."""
+    """Show the code again while its page is open, and the conversation after that."""
     session = current_session()
     if session.root is None:
         return ask_code_again(lang)
@@ -34,10 +34,10 @@ def show(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/code")
 def check(lang: str) -> Response:
-    """Handle "try it now", the one box, and the language of the page that has both.
+    """Handle "try it now", the confirmation box, and the language button on that page.
 
-    It needs no token: it can only remove the words from the session, and browsers do not send the
-    cookie with another site's post.
+    This post needs no token. It can only remove the words from the session, and browsers do not
+    send the cookie with another site's post.
     """
     form = CodeCheckForm()
     session = current_session()
@@ -111,10 +111,11 @@ def code_page(
 ) -> Response:
     """Return the page with the code.
 
-    ``day``: the day of the report, if not today. ``again``: it was sent before. ``unsafe``: the
-    form said so, so help comes first; the page has the same length without it.
+    ``day`` is the day of the report, if not today. ``again`` tells whether it was sent before.
+    ``unsafe`` tells whether the reporter stated to be unsafe; the page then starts with help, and
+    has the same length without it.
 
-    ``here`` is set once the browser has shown that it keeps the cookie: only then can the link to
+    ``here`` is set once the browser has shown that it keeps the cookie. Only then can the link to
     the other language and the check of the typed words lead back to this page.
     """
     site = current_site()

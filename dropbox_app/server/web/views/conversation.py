@@ -1,4 +1,4 @@
-"""The conversation: reading it, writing more, answering a consent request (SPEC section 8)."""
+"""The conversation: read it, write more, answer a consent request (SPEC section 8)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ blueprint = Blueprint("conversation", __name__)
 @blueprint.get(f"{LANG}/conversation")
 @blueprint.get(f"{LANG}/consent")
 def read(lang: str) -> Response:
-    """Show the conversation, or the code page while that is open."""
+    """Show the conversation, or the code page while it is open."""
     flags = request.args
     root = current_session().root
     if root is None:
@@ -74,7 +74,7 @@ def consent(lang: str) -> Response:
     form = ConsentForm()
     missing = form.problems()
     told = words(lang)
-    if missing:  # sent from a page without the question: show that first
+    if missing:  # sent from a page that did not contain the question: show it first
         lead, button = told.say("again.no_answer"), "return.open"
     else:
         said = told.say(f"consent.{form.answer.data}")
@@ -117,11 +117,11 @@ def _asked_again(
     problem: Problem,
     status: int,
 ) -> Response:
-    """Return the conversation, with the answer kept in its form if the request is still open."""
+    """Return the conversation; the answer is kept in its form if the request is still open."""
     remark = clean_text(form.remark.data or "")
     place = f"{problem.field}-{asked.short}" if asked and asked.asks and problem.field else ""
     problems = [replace(problem, field=place)]
-    if asked is None or not asked.asks:  # its form is gone: the remark may be sent as a message
+    if asked is None or not asked.asks:  # its form is gone, but the remark may be sent as a message
         return _page(lang, root, text=remark, problems=problems, status=status)
     given = {"request": asked.digest, "answer": form.answer.data or "", "remark": remark}
     return _page(lang, root, given=given, problems=problems, status=status)
@@ -195,5 +195,5 @@ def _page(
 
 
 def _consent_answers(told: Words) -> list[tuple[str, str]]:
-    """Return the possible answers to a consent request that is still open."""
+    """Return the possible answers to an open consent request."""
     return [(answer, told.say(f"consent.{answer}")) for answer in ("yes", "no", "tell-me-more")]

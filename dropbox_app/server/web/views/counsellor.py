@@ -1,4 +1,4 @@
-"""A message to another counsellor, who from then on receives the reporter's messages."""
+"""The page to write to another counsellor, who then receives the reporter's messages."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ blueprint = Blueprint("counsellor", __name__)
 
 @blueprint.get(f"{LANG}/counsellor")
 def show(lang: str) -> Response:
-    """Show the other counsellors of the site, and a form."""
+    """Show the form with the other counsellors of the site."""
     root = current_session().root
     return ask_code_again(lang) if root is None else _page(lang, root, {})
 
@@ -72,8 +72,8 @@ def _page(lang: str, root: bytes, problems: Mapping[str, str], status: int = 200
     if view is None:
         return conversation_gone(lang)
     people = site.pages.people()
-    # A successor who was agreed on but not yet written to may be chosen here too, with the
-    # conversation so far.
+    # A successor who was agreed on but not yet written to can also be chosen here, and then gets
+    # the conversation so far.
     others = people.without(set(view.next_wanted) & set(view.thread.wanted))
     if problems and not others:
         problems = {"": words(lang).say("other.none")}

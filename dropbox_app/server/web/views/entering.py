@@ -1,7 +1,7 @@
-"""Starts and ends sessions, for all pages that need one.
+"""Start and end sessions, for all pages that need one.
 
-Every post of a session carries the token of this very session, or the code itself in the same form,
-so no typed text is lost when a session has ended.
+Every post in a session contains the token of that session, or the code itself in the same form. No
+typed text is lost if a session has ended.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ def ask_code(
 ) -> Response:
     """Return the page that asks for the code.
 
-    ``reason``: why it is asked again. "wrong": no conversation has the code; "idle": the session
-    has ended; "closed": there is no session, as after "leave quickly" or in a browser that keeps no
-    cookies.
+    ``reason`` explains a repeated request. "wrong": no conversation has the code. "idle": the
+    session has ended. "closed": there is no session, for example after "leave quickly" or in a
+    browser that keeps no cookies.
     """
     pages = current_site().pages
     html = pages.render(
@@ -48,11 +48,11 @@ def ask_code(
 
 
 def ask_code_again(lang: str, code: str = "") -> Response:
-    """Return the same for a page that needs a session and was requested without one.
+    """Return the page that asks for the code, in place of a page that needs a session.
 
-    The address does not say that a code was just typed: removing that would take a second redirect,
-    and after two redirects Chromium's Back button shows the conversation again, from memory, when
-    the person has left.
+    The address does not show that a code was just typed. Removing that from the address would take
+    a second redirect. After two redirects, Chromium's Back button shows the conversation from
+    memory even when the person has left.
     """
     return ask_code(lang, code=code, reason="idle" if current_session().arrived else "closed")
 
@@ -96,7 +96,7 @@ def session_ended(
     button: str = "again.send",
     token: str = "",
 ) -> Response:
-    """Return the typed text with a field for the code: one post opens the session and sends.
+    """Return the typed text with a field for the code, so that one post opens a session and sends.
 
     With the ``token`` of a session that continues, the field is left out.
     """
@@ -115,7 +115,7 @@ def session_ended(
 
 
 def conversation_gone(lang: str) -> Response:
-    """Return the typed text, because the conversation ended between two requests."""
+    """Return the typed text after the conversation ended between two requests."""
     current_session().end()
     return form_again(
         current_site().pages,

@@ -1,7 +1,8 @@
 """Files in the conversation: a page to send them, and downloads of received ones.
 
-Files have their own page: a text never waits for a file, and the reporter reads what a file can
-reveal before choosing one. A file is accepted or refused before a byte of it is kept: ``uploads``.
+Files have their own page, so that a text never waits for a file. The page explains what a file can
+reveal before the reporter chooses one. A file is accepted or rejected before any byte of it is kept
+(see ``uploads``).
 """
 
 from collections.abc import Mapping
@@ -59,7 +60,7 @@ def show(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/files")
 def send(lang: str) -> Response:
-    """Send a message with files; if the form holds only words, show the page with them."""
+    """Send a message with files; if the form contains only words, show the page with them."""
     site = current_site()
     if request.mimetype != MULTIPART:
         return _open_page(lang)
@@ -114,7 +115,7 @@ def _write(lang: str, root: bytes, text: str, files: Enclosed | None) -> Respons
 
 
 def _open_page(lang: str) -> Response:
-    """Return the page for a form that holds only words."""
+    """Return the page for a form that contains only words."""
     form = WriteForm()
     text = clean_text(form.text.data or "")
     if "switch" in request.form:
@@ -126,13 +127,13 @@ def _open_page(lang: str) -> Response:
 
 
 def _ask_code(lang: str) -> Response:
-    """Return the form for the code, with the text kept; it leads to the files page."""
+    """Return the form for the code with the text kept. It leads to the files page."""
     lead = words(lang).say("files.code_first")
     return session_ended(lang, lead, button="return.open")
 
 
 def _not_taken(lang: str, root: bytes, text: str, error: KlankbordError) -> Response:
-    """Return the page again with the text and the reason why the files were refused."""
+    """Return the page again with the text, and the reason why the files were rejected."""
     if isinstance(error, Gone):
         return conversation_gone(lang)
     problem, status = _problem_of(error, lang)
@@ -167,7 +168,7 @@ def _page(
     receivers = [i for i in view.next_wanted if i in open_now]
     problems = list(problems or [])
     can = _why_not_now(root, lang) if receivers else Problem("", "files.nobody")
-    if can is not None:  # then there is no file field to which a problem could lead
+    if can is not None:  # no file field is shown, so the problem cannot refer to it
         problems = [replace(p, field="" if p.field == "files" else p.field) for p in problems]
         problems = problems or [can]
     newest = view.thread.newest.get(REPORTER)
@@ -193,7 +194,7 @@ def _page(
 
 
 def _why_not_now(root: bytes, lang: str) -> Problem | None:
-    """Return why no file can be accepted now, not even a small one; None if one can."""
+    """Return why no file can be accepted now, however small; None if one can."""
     site = current_site()
     try:
         site.mailboxes.room_for_files(site.agent.addressing(root, lang, "").access, 0)
@@ -206,7 +207,7 @@ def _why_not_now(root: bytes, lang: str) -> Problem | None:
 
 @blueprint.get(f"{LANG}/files/<item>")
 def download(lang: str, item: str) -> Response:
-    """Send a counsellor's file; for the reporter's own file, say whether it is still intact."""
+    """Send a counsellor's file; for the reporter's own file, show whether it is still intact."""
     site = current_site()
     root = current_session().root
     if root is None:

@@ -1,6 +1,6 @@
-"""The pages that lead to the form, the ways out of the site, and the style sheet.
+"""The pages that lead to the form, the exits from the site, and the style sheet.
 
-Every visitor gets the same bytes of each page, see ``PageRenderer.shared_page``.
+Every visitor gets the same bytes of each page (see ``PageRenderer.shared_page``).
 """
 
 from flask import Blueprint, Response
@@ -23,13 +23,13 @@ def choose() -> Response:
 
 @blueprint.get(LANG)
 def without_slash(lang: str) -> Response:
-    """Redirect an address with a trailing slash; werkzeug's own redirect repeats the query."""
+    """Redirect from an address with a trailing slash; werkzeug's redirect repeats the query."""
     return see_other(f"/{lang}/")
 
 
 @blueprint.get(f"{LANG}/")
 def landing(lang: str) -> Response:
-    """Show the first page."""
+    """Show the landing page."""
     return current_site().pages.shared_page("landing.html", lang, path="")
 
 
@@ -65,7 +65,7 @@ def stop(lang: str) -> Response:
 
 @blueprint.get(f"/static/{read_style().name}")
 def style() -> Response:
-    """Send the style sheet, the only file under /static/; the same at every host name."""
+    """Send the style sheet, the only file under /static/. It is the same at every host name."""
     sheet, kind = read_style(), "text/css; charset=utf-8"
     if takes_gzip():
         return Response(sheet.packed, content_type=kind, headers={"Content-Encoding": "gzip"})

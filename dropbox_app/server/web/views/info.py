@@ -1,6 +1,6 @@
 """The information pages: what counts, the options, the roles, how to verify the site.
 
-Every visitor gets the same bytes. The texts are in the catalogues; their statements must be true of
+Every visitor gets the same bytes. The texts are in the catalogues. Their statements must be true of
 this build and this site, and every statement about the law must have a source.
 """
 
@@ -14,7 +14,7 @@ from dropbox_app.server.config.languages import in_dutch_or_english
 from dropbox_app.server.web.routing import LANG
 from dropbox_app.server.web.sites import current_site
 
-# The rest of each page's path, in the order in which "more" lists them, by its headings.
+# The rest of each page's path, in the order of the list under "more".
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("more.before", ("about", "exceptions", "role", "safety")),
     ("more.happened", ("what", "help", "options")),
@@ -37,7 +37,7 @@ TITLES = {
 }
 # The block of each page that states the law.
 _LAW = {"exceptions": law.EXCEPTIONS, "privacy": law.PRIVACY}
-# "safety" is a step on the way to the form, and is in ``front``.
+# "safety" is a step towards the form, so it is in ``front``.
 _TEXTS = tuple(page for page in TITLES if page != "safety")
 INFO = ("more", *_TEXTS)
 
@@ -46,7 +46,7 @@ blueprint = Blueprint("info", __name__)
 
 @blueprint.get(f"{LANG}/more")
 def more(lang: str) -> Response:
-    """Show the list of all these pages."""
+    """Show the list of all information pages."""
     contents = {"sections": SECTIONS, "titles": TITLES}
     return current_site().pages.shared_page(
         "more.html", lang, path="more", context=lambda _: contents
@@ -54,20 +54,20 @@ def more(lang: str) -> Response:
 
 
 def text(lang: str, page: str) -> Response:
-    """Show one of the pages."""
+    """Show one of the information pages."""
     return current_site().pages.shared_page(
         f"{page}.html", lang, path=page, context=lambda _: _own_context(lang, page)
     )
 
 
 def _own_context(lang: str, page: str) -> dict[str, Any]:
-    """Return the additional values that the template of one of these pages needs."""
+    """Return the additional values for the template of an information page."""
     read = current_site().read
     if page == "help":
         listed = read.referrals
         doors = listed.by_topic()
-        # Repeated with each topic: visitors who come from "what happened" land there, below the
-        # top.
+        # Repeated with each topic, because visitors from the page "what happened" arrive there,
+        # below the top of the page.
         missing = {topic: referrals.unchecked(entries) for topic, entries in doors.items()}
         return {"doors": doors, "compiled": listed.compiled, "unchecked": missing}
     if page not in _LAW:

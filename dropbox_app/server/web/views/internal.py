@@ -1,4 +1,4 @@
-"""Answers nginx's questions about a request before nginx reads the body."""
+"""Answer nginx's questions about a request before nginx reads the body."""
 
 from flask import Blueprint
 
@@ -9,9 +9,9 @@ blueprint = Blueprint("internal", __name__)
 
 @blueprint.get("/internal/session")
 def session_opens() -> tuple[str, int]:
-    """Tell nginx whether the cookie of a request opens a session: 204, else 403.
+    """Return 204 if the cookie of the request opens a session, otherwise 403.
 
-    nginx asks this before it accepts a file, so that only a reporter can occupy one of the few
+    nginx asks this before it accepts a file, so that only reporters can occupy its few upload
     slots.
     """
     return "", 403 if current_session().root is None else 204

@@ -1,4 +1,4 @@
-"""The report, and the form for a code.
+"""The report form and the form for a code.
 
 Before a form is posted, each page has the same bytes for every visitor.
 """
@@ -29,7 +29,7 @@ blueprint = Blueprint("report", __name__)
 
 @dataclass(frozen=True)
 class Posted:
-    """The contents of a report form, to be shown again."""
+    """The contents of a report form, kept to show them again."""
 
     text: str = ""
     counsellor: str = ""
@@ -37,7 +37,7 @@ class Posted:
 
     @property
     def answered(self) -> bool:
-        """Whether any optional question was answered."""
+        """Return whether any optional question was answered."""
         return any(self.answers.values())
 
     def __bool__(self) -> bool:
@@ -46,7 +46,7 @@ class Posted:
 
 @dataclass(frozen=True)
 class Question:
-    """An optional question, with its answers in words."""
+    """An optional question, with its answers as text."""
 
     name: str
     many: bool
@@ -55,7 +55,7 @@ class Question:
 
 @blueprint.get(f"{LANG}/report")
 def empty_form(lang: str) -> Response:
-    """Show the empty form of a report."""
+    """Show the empty report form."""
 
     def context(people: People) -> dict[str, Any]:
         return {
@@ -75,7 +75,7 @@ def empty_form(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/report")
 def send(lang: str) -> Response:
-    """Store a report and show its code, or show the form with the text kept."""
+    """Store a report and show its code, or show the form again with the text kept."""
     site, session = current_site(), current_session()
     form = ReportForm()
     people = site.pages.people().to_report
@@ -85,7 +85,7 @@ def send(lang: str) -> Response:
         (clean_text(form.text.data or ""), form.counsellor.data or "", str(form.answers()))
     )
     if session.code and session.mark == mark:
-        # The one that the form names, since it is the same: availability may have changed since.
+        # Use the counsellor whom the form names, because availability may have changed since.
         same = people.chosen(form.counsellor.data or "")
         return code_page(lang, people, session.code, same, again=True)
     root = session.root
@@ -99,7 +99,7 @@ def send(lang: str) -> Response:
             before = site.cookie.open_answer(post, turn.answer)
             view = site.agent.view(before["root"]) if before is not None else None
             if before is not None and view is not None:
-                # A second press: the response to the first was never seen.
+                # A second click: nobody saw the response to the first.
                 session.become(before)
                 whom = view.next_wanted
                 same = next((one for one in people.everybody if one.identity in whom), None)
@@ -129,11 +129,12 @@ def _first(
         answers=form.answers(),
         wanted=(chosen.identity,),
     )
-    # Anything that could fail comes first: the page and cookie are made, then the report is stored,
-    # and after that only finished bytes are sent.
+    # Everything that could fail comes first: the page and the cookie are made, then the report is
+    # stored, and after that only finished bytes are sent.
     begun = site.cookie.fresh(prepared.root, prepared.words, mark, post)
     page = code_page(lang, people, begun.code, chosen, unsafe=form.safe.data == "no")
-    # Before the report is stored: if this worker is killed later, an equal post shows this code.
+    # This comes before the report is stored. If this worker is killed later, an equal post still
+    # shows this code.
     turn.keep(site.cookie.seal_answer(post, begun))
     site.agent.send(prepared)
     session.become(begun)
@@ -160,7 +161,7 @@ def empty_code_form(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/return")
 def enter(lang: str) -> Response:
-    """Open the conversation of a code; every code without one gets the same response."""
+    """Open the conversation of a code. All codes without a conversation get the same response."""
     site = current_site()
     form = CodeForm()
     if "switch" in request.form:
@@ -193,7 +194,7 @@ def _form(
     problems: Mapping[str, str],
     status: int | str,
 ) -> Response:
-    """Return the report form with the entered values and the corrections needed."""
+    """Return the report form with the entered values and the problems to correct."""
     answers = {
         name: tuple(form[name].data or ()) if several else (form[name].data or "",)
         for name, (several, _) in ANSWERS.items()
@@ -218,10 +219,10 @@ def _form(
 
 
 def _asks_for_whom(form: ReportForm, people: People) -> bool:
-    """Return whether a report form asks which counsellor it is for.
+    """Return whether a report form asks for a counsellor.
 
-    It also asks if the named counsellor can no longer be written to: a report goes only to a
-    counsellor whom it names.
+    It also asks if the named counsellor can no longer be written to, because a report goes only to
+    a counsellor whom it names.
     """
     if len(people.open) != 1:
         return bool(people.open)

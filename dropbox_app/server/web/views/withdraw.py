@@ -1,4 +1,4 @@
-"""Deleting the conversation: what deletion can and cannot undo, and the deletion itself."""
+"""The page that deletes the conversation, and explains what deletion cannot undo."""
 
 from collections.abc import Mapping
 
@@ -48,7 +48,7 @@ def send(lang: str) -> Response:
     try:
         current_site().agent.withdraw(root, lang=lang)
     except Gone:
-        pass  # it is no longer here, as the reporter asked
+        pass  # the conversation is already gone, as the reporter wanted
     except REFUSED as error:
         problem, status = problem_of(error)
         return _page(lang, root, shown([problem], words(lang)), status)

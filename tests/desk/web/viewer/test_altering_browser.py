@@ -6,7 +6,7 @@ from tests.support.viewer_site import ViewerSite
 
 
 @here("firefox")
-def test_a_browser_that_alters_pictures_is_detected_and_nothing_is_shown_or_kept(
+def test_browser_that_alters_images_is_detected_and_nothing_is_shown_or_kept(
     site: ViewerSite,
 ) -> None:
     with driver() as playwright:

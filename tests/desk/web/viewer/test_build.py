@@ -22,7 +22,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
-def test_building_from_the_lock_gives_the_bytes_that_are_committed(tmp_path: Path) -> None:
+def test_building_from_the_lock_reproduces_the_committed_bytes(tmp_path: Path) -> None:
     for name in SOURCES:
         shutil.copy(VIEWER / name, tmp_path)
     install = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
@@ -35,13 +35,13 @@ def test_building_from_the_lock_gives_the_bytes_that_are_committed(tmp_path: Pat
     assert [name for name in made if made[name] != committed[name]] == []
 
 
-def test_the_lock_names_a_hash_for_every_package_and_no_address() -> None:
+def test_lock_has_a_hash_for_every_package_and_no_url() -> None:
     lock = (VIEWER / "package-lock.json").read_text()
     assert '"resolved"' not in lock
     assert lock.count('"node_modules/') == lock.count('"integrity": "sha512-')
 
 
-def test_the_script_is_the_one_that_the_policy_allows_and_stands_in_the_page_as_it_is() -> None:
+def test_embedded_script_matches_the_policy_hash() -> None:
     script = (VIEWER / "built" / "frame.js").read_text("ascii")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     made = frame_page.built()
@@ -50,7 +50,7 @@ def test_the_script_is_the_one_that_the_policy_allows_and_stands_in_the_page_as_
     assert made.html.count(b"<script>") == made.html.count(b"</script>") == 1
 
 
-def test_the_licence_of_everything_that_is_bundled_goes_with_it() -> None:
+def test_licences_of_everything_bundled_are_included() -> None:
     told = {path.name for path in (VIEWER / "built" / "licences").iterdir()}
     bundled = {"pdf.js", "Foxit-fonts", "Liberation-fonts", "jbig2", "openjpeg", "qcms"}
     assert {f"LICENSE-{name}" for name in bundled} <= told

@@ -42,7 +42,7 @@ def saved(image: PIL.Image.Image, form: str, **options: object) -> bytes:
 
 
 @needs_exiftool
-def test_a_large_photo_comes_out_as_its_pixels_without_the_place_and_the_name(
+def test_large_photo_keeps_its_pixels_and_loses_location_and_name(
     page: Page, site: ViewerSite, tmp_path: Path, long_run: bool
 ) -> None:
     """As PNG every pixel is the same, as JPEG the eye sees no difference.
@@ -68,7 +68,7 @@ def test_a_large_photo_comes_out_as_its_pixels_without_the_place_and_the_name(
     assert told == b""
 
 
-def test_a_picture_with_words_in_it_comes_out_without_them(page: Page, site: ViewerSite) -> None:
+def test_text_metadata_of_an_image_is_removed(page: Page, site: ViewerSite) -> None:
     words = chunk(b"tEXt", b"Author\0Sanne, secret words") + chunk(b"tIME", bytes(7))
     small = small_png()
     spoken = small[:33] + words + small[33:] + b"secret words after the end"
@@ -95,7 +95,7 @@ def four_colours() -> PIL.Image.Image:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_common_kind_of_picture_is_drawn(page: Page, site: ViewerSite, kind: str) -> None:
+def test_every_common_image_type_is_drawn(page: Page, site: ViewerSite, kind: str) -> None:
     content = KINDS[kind](four_colours())
     (seen,) = site.look(page, kind, content, type="image/png")["seen"]
     assert (seen["width"], seen["height"]) == (64, 48)
@@ -108,15 +108,13 @@ def test_every_common_kind_of_picture_is_drawn(page: Page, site: ViewerSite, kin
 
 
 @needs_exiftool
-def test_a_photo_that_was_taken_sideways_is_drawn_upright(
-    page: Page, site: ViewerSite, tmp_path: Path
-) -> None:
+def test_rotated_photo_is_drawn_upright(page: Page, site: ViewerSite, tmp_path: Path) -> None:
     sideways = jpeg(tmp_path, "-Orientation#=6")
     (seen,) = site.look(page, "image/jpeg", sideways)["seen"]
     assert (seen["width"], seen["height"]) == (120, 160)
 
 
-def test_a_see_through_picture_is_drawn_on_white(page: Page, site: ViewerSite) -> None:
+def test_transparent_image_is_drawn_on_white(page: Page, site: ViewerSite) -> None:
     clear = PIL.Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     (seen,) = site.look(page, "image/png", saved(clear, "PNG"))["seen"]
     assert seen["digest"] == digest(PIL.Image.new("RGB", (8, 8), "white"))
@@ -165,7 +163,7 @@ def stated(width: int, height: int) -> dict[str, tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("form", stated(1, 1))
-def test_a_picture_that_states_too_many_pixels_is_not_decoded(
+def test_image_declaring_too_many_pixels_is_not_decoded(
     page: Page, site: ViewerSite, form: str
 ) -> None:
     """More than 60 megapixels; the person can be told how many there would be."""
@@ -177,9 +175,7 @@ def test_a_picture_that_states_too_many_pixels_is_not_decoded(
     assert site.look(page, kind, content).get("fault", "damaged") == "damaged"
 
 
-def test_a_picture_of_more_than_16_megapixels_is_made_smaller_and_that_is_said(
-    page: Page, site: ViewerSite
-) -> None:
+def test_image_over_16_megapixels_is_reduced_and_this_is_said(page: Page, site: ViewerSite) -> None:
     large = png(8_000, 6_000, zlib.compress(bytes((1 + 24_000) * 6_000)))
     (seen,) = site.look(page, "image/png", large)["seen"]
     assert seen["reduced"]
@@ -190,7 +186,7 @@ def test_a_picture_of_more_than_16_megapixels_is_made_smaller_and_that_is_said(
 # documents
 
 
-def test_a_document_is_drawn_page_by_page_as_far_as_was_asked(page: Page, site: ViewerSite) -> None:
+def test_requested_document_pages_are_drawn(page: Page, site: ViewerSite) -> None:
     told = site.look(page, "application/pdf", pdf(5), **{"from": 2, "to": 3})
     assert told["pages"] == 5
     assert [one["number"] for one in told["seen"]] == [2, 3]
@@ -254,9 +250,7 @@ def test_scans_and_faxes_are_drawn(page: Page, site: ViewerSite, form: str) -> N
     assert drawn.getpixel((600, 400)) == 255
 
 
-def test_text_without_its_own_font_and_filled_in_fields_are_drawn(
-    page: Page, site: ViewerSite
-) -> None:
+def test_unembedded_fonts_and_filled_in_fields_are_drawn(page: Page, site: ViewerSite) -> None:
     words = stream(b"", b"BT /F 40 Tf 20 300 Td (Beste vertrouwenspersoon) Tj ET")
     form = (b"/Contents 20 0 R /Annots [21 0 R] /Resources << /Font << /F << /Type /Font "
             b"/Subtype /Type1 /BaseFont /Helvetica >> >> >>")  # fmt: skip
@@ -273,7 +267,7 @@ def test_text_without_its_own_font_and_filled_in_fields_are_drawn(
 
 
 @needs_exiftool
-def test_a_document_comes_out_as_pictures_without_author_and_attachment(
+def test_document_is_saved_as_images_without_author_and_attachment(
     page: Page, site: ViewerSite
 ) -> None:
     named = pdf(2, b"/Names << /EmbeddedFiles << /Names [(secret words.txt) 20 0 R] >> >>")
@@ -323,14 +317,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_the_exact_reason_is_given_if_a_file_is_not_shown(
+def test_exact_reason_is_given_if_a_file_is_not_shown(
     page: Page, site: ViewerSite, case: str
 ) -> None:
     kind, content, fault = REFUSED[case]
     assert site.look(page, kind, content)["fault"] == fault
 
 
-def test_a_file_that_breaks_off_on_its_way_is_not_drawn_and_not_called_damaged(
+def test_interrupted_transfer_is_not_drawn_and_not_called_damaged(
     page: Page, site: ViewerSite
 ) -> None:
     """As when the desk finds, at its end, that it is not the file that was signed."""
@@ -340,14 +334,12 @@ def test_a_file_that_breaks_off_on_its_way_is_not_drawn_and_not_called_damaged(
     assert site.look(page, "image/png", small_png())["pages"] == 1
 
 
-def test_a_frame_that_does_not_start_is_not_called_the_files_fault(
-    page: Page, site: ViewerSite
-) -> None:
+def test_frame_that_fails_to_start_is_not_blamed_on_the_file(page: Page, site: ViewerSite) -> None:
     site.frame = type(site.frame)(site.frame.html, site.frame.policy.replace("blob:", "'none'"))
     assert site.look(page, "image/png", small_png())["fault"] == "ours"
 
 
-def test_a_small_picture_is_kept_as_a_plain_png(page: Page, site: ViewerSite) -> None:
+def test_small_image_is_saved_as_a_plain_png(page: Page, site: ViewerSite) -> None:
     """Without see-through pixels, so with no more than header, rows and end, and colours."""
     site.look(page, "image/png", small_png(), type="image/png")
     found = decoded(site.kept[1])

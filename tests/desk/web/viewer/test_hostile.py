@@ -84,9 +84,7 @@ def aimed(script: str, ears: Ears, site: ViewerSite) -> str:
     return script.replace("PORT", str(ears.port)).replace("DESK", site.url)
 
 
-def test_the_attack_succeeds_from_an_ordinary_page(
-    page: Page, site: ViewerSite, ears: Ears
-) -> None:
+def test_attack_succeeds_from_an_ordinary_page(page: Page, site: ViewerSite, ears: Ears) -> None:
     """So the silence below is not that of an attack that does nothing."""
     script = aimed(ATTACK, ears, site) + "all.then(() => document.body.dataset.done = 'yes');"
     site.files["loose.html"] = f"<body><script>{script}</script>".encode()
@@ -98,9 +96,7 @@ def test_the_attack_succeeds_from_an_ordinary_page(
     assert "/files/one" in site.asked
 
 
-def test_a_script_that_took_over_the_worker_reaches_nobody(
-    page: Page, site: ViewerSite, ears: Ears
-) -> None:
+def test_compromised_worker_reaches_nothing(page: Page, site: ViewerSite, ears: Ears) -> None:
     """No network, no cookie, no outer page, nothing kept; what it says are pixels."""
     site.frame = worker_of(aimed(IN_WORKER, ears, site))
     told = site.look(page, "image/png", small_png(), text=True)
@@ -110,7 +106,7 @@ def test_a_script_that_took_over_the_worker_reaches_nobody(
     assert page.url == f"{site.url}/"
 
 
-def test_a_script_that_got_into_the_frames_page_does_not_run(
+def test_injected_script_in_the_frame_does_not_run(
     page: Page, site: ViewerSite, ears: Ears
 ) -> None:
     """The policy names one script by its hash; the page goes on as it should without the other."""
@@ -150,7 +146,7 @@ def acting(address: str) -> dict[str, tuple[str, bytes]]:
     }  # fmt: skip
 
 
-def test_hostile_files_reach_nobody(page: Page, site: ViewerSite, ears: Ears) -> None:
+def test_hostile_files_contact_no_host(page: Page, site: ViewerSite, ears: Ears) -> None:
     address = f"http://127.0.0.1:{ears.port}/"
     for name, (kind, content) in acting(address).items():
         told = site.look(page, kind, content)
@@ -158,9 +154,7 @@ def test_hostile_files_reach_nobody(page: Page, site: ViewerSite, ears: Ears) ->
     assert ears.heard == []
 
 
-def test_a_strangers_bytes_are_given_to_no_page_picture_or_script(
-    page: Page, site: ViewerSite
-) -> None:
+def test_foreign_bytes_are_served_to_no_page_image_or_script(page: Page, site: ViewerSite) -> None:
     """At the desk's own address a web page of theirs would be the desk."""
     site.files["one"] = b"<html><body data-ran=1><script>document.cookie='x=y'</script>"
     other = page.context.new_page()
@@ -191,22 +185,20 @@ def test_a_strangers_bytes_are_given_to_no_page_picture_or_script(
 # bounds
 
 
-def test_a_picture_of_400_megapixels_is_refused_by_its_header(page: Page, site: ViewerSite) -> None:
+def test_image_of_400_megapixels_is_refused_by_its_header(page: Page, site: ViewerSite) -> None:
     """Half a megabyte that would take the browser to two gigabytes."""
     told = site.look(page, "image/png", huge_png(20_000))
     assert (told["fault"], told["width"], told["height"]) == ("too_large", 20_000, 20_000)
 
 
-def test_a_page_of_a_document_is_never_drawn_larger_than_its_bound(
-    page: Page, site: ViewerSite
-) -> None:
+def test_document_page_is_never_drawn_larger_than_its_limit(page: Page, site: ViewerSite) -> None:
     vast = pdf(1).replace(b"/MediaBox [0 0 400 400]", b"/MediaBox [0 0 14400 14400]")
     (seen,) = site.look(page, "application/pdf", vast)["seen"]
     assert seen["reduced"]
     assert seen["width"] * seen["height"] <= 16_000_000
 
 
-def test_an_endless_loop_is_ended_and_the_page_goes_on_meanwhile(
+def test_endless_loop_is_ended_while_the_page_stays_responsive(
     page: Page, site: ViewerSite
 ) -> None:
     """The outer page's clock never stops, and no process is busy after the end."""
@@ -275,7 +267,7 @@ PAGES = {
 }  # fmt: skip
 
 
-def test_a_malformed_answer_is_not_believed(page: Page, site: ViewerSite) -> None:
+def test_malformed_result_is_rejected(page: Page, site: ViewerSite) -> None:
     cases = {**{name: (answer, "{}") for name, answer in ANSWERS.items()},
              **{name: ("{ pages: 1 }", answer) for name, answer in PAGES.items()}}  # fmt: skip
     for name, (first, then) in cases.items():
