@@ -27,14 +27,30 @@ from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.sync import fetch as rounds
 from tests.desk.conftest import Office
 from tests.desk.web.test_command import PROGRAM
-from tests.support import left_on_disk
-from tests.support.browsers import CHROMIUM, PROGRAMS, driver, here
+from tests.support.browsers import BOTH, CHROMIUM, PROGRAMS, driver
+from tests.support.drop_box import ROOT
 from tests.support.fake_server import Clock, Peer, Reporter
 from tests.support.processes import until
 
-BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
-READ, TYPED, SENT, SEARCHED, WRONG, LABEL, NOTE, NAME, SITE = (
-    left_on_disk.word() for _ in range(9)
+pytestmark = pytest.mark.long
+
+# Words that no program and no dictionary holds, so that whatever packs a file writes them out.
+READ, TYPED, SENT = "Kwastelroede", "Vrongelpijm", "Zwijmelstork"
+SEARCHED, WRONG = "Schremmelvink", "Flontersnuif"
+LABEL, NOTE, NAME, SITE = "Drabbelkuip", "Hoztentak", "Plijsterwemel", "Grunselvoort"
+PART = "niemand raadt"  # of the passphrase, also as forms write it
+SECRETS = (
+    READ,
+    TYPED,
+    SENT,
+    SEARCHED,
+    WRONG,
+    LABEL,
+    NOTE,
+    NAME,
+    SITE,
+    PART,
+    PART.replace(" ", "+"),
 )
 PASSPHRASE = f"een {left_on_disk.word()} zin {left_on_disk.word()}"
 SESSIONS = {"chromium": "Sessions/*", "firefox": "sessionstore-backups/recovery.jsonlz4"}
