@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.desk import folder
+from dropbox_app.desk.cli import common
+from dropbox_app.desk.session import Report
 from dropbox_app.desk.storage import vault
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Clock, Peer

@@ -27,30 +27,13 @@ from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.sync import fetch as rounds
 from tests.desk.conftest import Office
 from tests.desk.web.test_command import PROGRAM
+from tests.support import left_on_disk
 from tests.support.browsers import BOTH, CHROMIUM, PROGRAMS, driver
-from tests.support.drop_box import ROOT
 from tests.support.fake_server import Clock, Peer, Reporter
 from tests.support.processes import until
 
-pytestmark = pytest.mark.long
-
-# Words that no program and no dictionary holds, so that whatever packs a file writes them out.
-READ, TYPED, SENT = "Kwastelroede", "Vrongelpijm", "Zwijmelstork"
-SEARCHED, WRONG = "Schremmelvink", "Flontersnuif"
-LABEL, NOTE, NAME, SITE = "Drabbelkuip", "Hoztentak", "Plijsterwemel", "Grunselvoort"
-PART = "niemand raadt"  # of the passphrase, also as forms write it
-SECRETS = (
-    READ,
-    TYPED,
-    SENT,
-    SEARCHED,
-    WRONG,
-    LABEL,
-    NOTE,
-    NAME,
-    SITE,
-    PART,
-    PART.replace(" ", "+"),
+READ, TYPED, SENT, SEARCHED, WRONG, LABEL, NOTE, NAME, SITE = (
+    left_on_disk.word() for _ in range(9)
 )
 PASSPHRASE = f"een {left_on_disk.word()} zin {left_on_disk.word()}"
 SESSIONS = {"chromium": "Sessions/*", "firefox": "sessionstore-backups/recovery.jsonlz4"}
@@ -143,7 +126,7 @@ def program(office: Office, disk: Disk) -> Iterator[tuple[subprocess.Popen[str],
 
 @contextlib.contextmanager
 def ordinary(name: str, profile: Path, temporary: Path) -> Iterator[BrowserContext]:
-    """Run a browser with a persistent profile in its own folders; it may be killed."""
+    """A browser with a profile that it keeps, and folders of its own; it may be killed inside."""
     home = str(profile.with_name("home"))
     own: dict[str, str | float | bool] = {**os.environ, "HOME": home, "TMPDIR": str(temporary)}
     with driver() as playwright:
@@ -163,7 +146,7 @@ def ordinary(name: str, profile: Path, temporary: Path) -> Iterator[BrowserConte
 
 
 def work(page: Page, link: str) -> None:
-    """Open the desk, search, read, send an answer that fails, and type another."""
+    """Open the desk, search, read, send an answer that does not get through, and type another."""
     page.goto(link)
     page.fill("[name=passphrase]", f"{WRONG} is de zin niet")
     page.click("main button[type=submit]")
@@ -196,7 +179,7 @@ def work(page: Page, link: str) -> None:
 
 
 def in_use(profile: Path) -> list[int]:
-    """Return the processes of a browser, identified by the profile on their command lines."""
+    """The processes of a browser, by the profile on their command lines."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
