@@ -351,7 +351,8 @@ export class Conversation {
  * @param {{expires: string, last_added: string, day: string}} list @param {DOMStringMap} given
  */
 function endOf({ expires, last_added: last, day }, given) {
-  if (daysLater(day, Number(given.notice)) >= expires) return { key: "conversation.expires_soon", day: expires };
+  // The sentence names the last whole day.
+  if (daysLater(day, Number(given.notice)) >= expires) return { key: "conversation.expires_soon", day: daysLater(expires, -1) };
   const promised = daysLater(last, Number(given.idle));
   const [earliest] = [expires, promised < day ? day : promised].sort();
   return { key: "conversation.expires", day: earliest };
