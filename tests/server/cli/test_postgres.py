@@ -61,7 +61,7 @@ def test_site_on_postgres_has_no_database_in_its_folder(operator: Operator) -> N
     assert '"why": "no counsellor' in operator.types("status", "--json").output.replace("\n", "")
 
 
-def test_a_report_is_purged_by_the_command_when_it_has_expired(
+def test_purge_command_removes_expired_mailbox(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (site,) = loader.read(operator.folder).sites

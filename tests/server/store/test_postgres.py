@@ -193,7 +193,7 @@ def test_purge_removes_expired_keys_from_disk(server: Here) -> None:
     assert not any(key in disk for key in gone)
 
 
-def test_a_purge_removes_the_log_that_has_the_times_of_commits(server: Here) -> None:
+def test_purge_removes_old_write_ahead_log(server: Here) -> None:
     """Also where nothing had expired: no time of a report stays for more than a day."""
     server.report("one")
     log = server.running.data / "pg_wal"
@@ -205,7 +205,7 @@ def test_a_purge_removes_the_log_that_has_the_times_of_commits(server: Here) -> 
     assert not before & after
 
 
-def test_a_key_that_somebody_still_reads_is_removed_by_the_next_upkeep(server: Here) -> None:
+def test_key_in_use_is_removed_by_next_upkeep(server: Here) -> None:
     sealed = server.report("one")
     key = server.item_keys()[sha256_hex(sealed)]
     reading, over = threading.Event(), threading.Event()
@@ -229,7 +229,7 @@ def test_a_key_that_somebody_still_reads_is_removed_by_the_next_upkeep(server: H
     assert key not in server.running.everything_on_disk()
 
 
-def test_what_a_view_shows_does_not_change_while_keys_are_rewritten(server: Here) -> None:
+def test_open_view_is_stable_while_keys_are_rewritten(server: Here) -> None:
     alike = [
         name
         for name in map(str, range(200))
@@ -299,7 +299,7 @@ def test_doctor_reports_settings_that_write_logs(server: Here, postgres: Postgre
         assert name in said
 
 
-def test_the_guide_has_the_settings_that_are_tried_here() -> None:
+def test_guide_lists_the_tested_settings() -> None:
     guide = (ROOT / "deploy" / "guide" / "scale.md").read_text("utf-8")
     shown = "\n".join(line.strip() for line in guide.splitlines())
     silent = "\n".join(f"{name} = {to}" for name, to in postgres_server.SILENT.items())
@@ -397,7 +397,7 @@ def test_a_transaction_in_which_a_statement_failed_is_not_called_stored(server: 
     assert server.store.mailbox(ids("two")[0]) is None
 
 
-def test_a_report_that_no_standby_has_confirmed_is_not_confirmed(
+def test_report_without_standby_confirmation_is_not_confirmed(
     server: Here, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL itself calls it stored, with a warning, when the wait is interrupted."""
@@ -462,7 +462,7 @@ def test_confirmed_reports_survive_a_killed_database(
         running.close()
 
 
-def test_a_forked_worker_connects_for_itself(server: Here) -> None:
+def test_forked_worker_opens_its_own_connections(server: Here) -> None:
     """Otherwise two processes would read each other's answers."""
     server.report("one")
     ours = "SELECT count(*) FROM pg_stat_activity WHERE usename = current_schema()"
@@ -512,7 +512,7 @@ def test_of_many_who_write_the_same_number_at_once_one_succeeds(server: Here) ->
     assert len(server.store.items(ids("one")[0])) == 2
 
 
-def test_many_who_submit_at_once_all_arrive_with_numbers_without_a_gap(server: Here) -> None:
+def test_concurrent_reports_get_numbers_without_gaps(server: Here) -> None:
     failed: list[BaseException] = []
 
     def submit(number: int) -> None:

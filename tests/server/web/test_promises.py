@@ -80,7 +80,7 @@ PROMISES = {
     ),
     "technical.how1_browser": (
         "test_a_whole_conversation_and_nothing_of_it_in_any_request",
-        "test_only_a_sealed_message_is_stored",
+        "test_unsealed_message_is_refused",
         "test_server_writes_a_secret_only_to_its_own_reporter",
     ),
     "technical.how2": ("test_server_writes_a_secret_only_to_its_own_reporter",),
@@ -99,7 +99,7 @@ PROMISES = {
         "test_only_the_two_empty_forms_have_the_client_and_its_policy",
         "test_the_policy_lets_run_nothing_but_files_of_this_site",
     ),
-    "sealed.files": ("test_the_pages_and_a_sealing_browser_continue_one_conversation",),
+    "sealed.files": ("test_pages_and_sealing_browser_share_a_conversation",),
     "sealed.unsent": ("test_what_never_arrived_is_said_and_sent_once",),
     "sealed.on": ("test_a_whole_conversation_and_nothing_of_it_in_any_request",),
     "landing.run_by_employer": (
