@@ -164,6 +164,10 @@ response_days = {response_days}
 # {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
 crisis = {crisis}
 
+# Where the conversations are: empty for a file in this folder, which is right for nearly everybody,
+# or the address of a PostgreSQL database. Without a password: `?passfile=/PATH` names its file.
+store = {store}
+
 # How a reporter's browser takes part.
 [reporter]
 # Whether the reporter API is served, for browsers that seal messages themselves. This is new: leave
