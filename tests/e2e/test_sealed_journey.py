@@ -5,6 +5,7 @@ keeps each request, and can lose an answer.
 """
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -424,12 +425,19 @@ def test_where_the_worker_is_kept_from_starting_the_plain_form_says_so(
 def test_a_press_before_the_self_test_is_done_waits_for_it(meet: Meet, relay: Relay) -> None:
     """If it then cannot be sealed, nothing is posted before the person has read that."""
     writer = meet()
-    held = []
-    writer.page.route("**/static/worker-*", held.append)
+    pressed = threading.Event()
+
+    def held(passed: Passed) -> Fault:
+        if "/static/worker-" not in passed.target:
+            return ""
+        assert pressed.wait(30)
+        return "refuse"
+
+    relay.fault = held
     writer.page.goto(f"/{LANG}/report")
     writer.writes(STORY[LANG])
     writer.reads("We kijken")
-    held[0].abort()
+    pressed.set()
     writer.reads("Je browser kan je bericht niet zelf op slot doen")
     assert [one for one in relay.seen if one.method == "POST"] == []
     assert writer.page.input_value("[name=text]") == STORY[LANG]
