@@ -158,7 +158,7 @@ def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[s
     return found
 
 
-def test_a_whole_conversation_and_nothing_of_it_in_any_request(
+def test_no_request_of_a_whole_conversation_reveals_code_or_text(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
     """Report, code, the answer, another message, all taken back; the desk opens what was sealed."""
@@ -218,7 +218,7 @@ REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
 @chromium
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 @pytest.mark.parametrize("part", ["/api/site", REPORTS, MESSAGES])
-def test_a_report_arrives_once_though_one_request_failed(
+def test_report_arrives_once_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
 ) -> None:
     """What is asked again is the same, byte for byte; else nothing was sent, and the text stays."""
@@ -239,7 +239,7 @@ def test_a_report_arrives_once_though_one_request_failed(
 
 @chromium
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_a_report_that_may_have_arrived_keeps_its_code_until_that_is_known(
+def test_report_with_unknown_outcome_keeps_its_code(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -263,7 +263,7 @@ def test_a_report_that_may_have_arrived_keeps_its_code_until_that_is_known(
 
 @chromium
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_what_never_arrived_is_said_and_sent_once(
+def test_unsent_report_is_announced_and_can_be_sent_again(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     """Both tries to open a mailbox fail: no desk sees one, so it is certain, and gets no code."""
@@ -286,7 +286,7 @@ def test_what_never_arrived_is_said_and_sent_once(
 
 @chromium
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_a_message_that_may_have_arrived_cannot_be_changed_and_arrives_once(
+def test_message_with_unknown_outcome_cannot_be_changed_and_arrives_once(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -309,7 +309,7 @@ def test_a_message_that_may_have_arrived_cannot_be_changed_and_arrives_once(
 
 @chromium
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_all_is_taken_back_though_the_answer_was_lost(
+def test_withdrawal_succeeds_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -325,7 +325,7 @@ def test_all_is_taken_back_though_the_answer_was_lost(
 
 
 @chromium
-def test_two_tabs_in_one_conversation_lose_nothing(
+def test_two_tabs_can_write_in_one_conversation(
     meet: Meet, relay: Relay, counsellor: Counsellor
 ) -> None:
     """The second to write has read less: it reads, signs again, and sends once."""
@@ -342,7 +342,7 @@ def test_two_tabs_in_one_conversation_lose_nothing(
 
 
 @chromium
-def test_a_browser_with_scripts_and_one_without_share_a_conversation(
+def test_browsers_with_and_without_scripts_share_a_conversation(
     meet: Meet, box: DropBox, counsellor: Counsellor
 ) -> None:
     writer = meet()
@@ -360,9 +360,7 @@ def test_a_browser_with_scripts_and_one_without_share_a_conversation(
 
 
 @chromium
-def test_after_20_idle_minutes_the_code_is_asked_for_and_the_text_is_kept(
-    meet: Meet, relay: Relay
-) -> None:
+def test_idle_page_asks_for_code_and_keeps_text(meet: Meet, relay: Relay) -> None:
     writer = meet()
     writer.page.clock.install()
     code = writer.tells(STORY[LANG])
@@ -379,7 +377,7 @@ def test_after_20_idle_minutes_the_code_is_asked_for_and_the_text_is_kept(
 
 
 @chromium
-def test_who_closes_the_conversation_finds_nothing_of_it_by_going_back(meet: Meet) -> None:
+def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
     writer = meet()
     writer.tells(STORY[LANG])
     writer.goes_on()
@@ -393,7 +391,7 @@ def test_who_closes_the_conversation_finds_nothing_of_it_by_going_back(meet: Mee
 
 
 @chromium
-def test_the_other_language_takes_no_text_along(meet: Meet, relay: Relay) -> None:
+def test_switching_language_sends_no_text(meet: Meet, relay: Relay) -> None:
     """The plain form posts it to the server, to show it there: here nothing may leave unsealed."""
     writer = meet()
     writer.begins("report")
@@ -407,9 +405,7 @@ def test_the_other_language_takes_no_text_along(meet: Meet, relay: Relay) -> Non
 
 
 @chromium
-def test_where_the_worker_is_kept_from_starting_the_plain_form_says_so(
-    meet: Meet, relay: Relay
-) -> None:
+def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Relay) -> None:
     writer = meet()
     relay.fault = always("refuse", "GET", "/static/worker-")
     writer.page.goto(f"/{LANG}/report")
@@ -422,7 +418,7 @@ def test_where_the_worker_is_kept_from_starting_the_plain_form_says_so(
 
 
 @chromium
-def test_a_press_before_the_self_test_is_done_waits_for_it(meet: Meet, relay: Relay) -> None:
+def test_sending_waits_for_the_self_test(meet: Meet, relay: Relay) -> None:
     """If it then cannot be sealed, nothing is posted before the person has read that."""
     writer = meet()
     pressed = threading.Event()

@@ -48,9 +48,7 @@ def pages(pdf: bytes, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("lines", range(12))
-def test_no_heading_is_at_the_foot_of_a_page_and_its_list_on_the_next(
-    tmp_path: Path, lines: int
-) -> None:
+def test_heading_stays_on_the_page_of_its_list(tmp_path: Path, lines: int) -> None:
     """Whatever the length of what is above: talks with the management add a line each."""
     first = datetime.date(YEAR, 1, 1)
     seen: list[e.Event] = [
