@@ -1,7 +1,7 @@
 """The accessibility of report and bill PDFs (PDF/UA-1), checked by poppler.
 
-No checker of the whole standard can be installed here. typst refuses what it knows to be against
-PDF/UA-1; these are what it lets through: names and values without header cells, and a language.
+No validator for the whole standard can be installed here. typst refuses most violations of
+PDF/UA-1; these tests check what it accepts: names and values without header cells, and a language.
 """
 
 import subprocess

@@ -1,6 +1,6 @@
 """Traces on disk after a conversation, if browser and program are closed or killed.
 
-An ordinary profile, not the window of its own that the program opens: the worst case.
+This uses an ordinary profile instead of the program's own window: the worst case.
 """
 
 import contextlib
@@ -180,8 +180,8 @@ def holding(paths: Iterable[Path], *words: str) -> set[tuple[str, str]]:
 def written_since(stamp: Path) -> list[Path]:
     """Return every file elsewhere that was written after this one.
 
-    Left out are this file, which holds the words, also compiled, and what is very large: no browser
-    writes that much in a minute, but other tests do.
+    This file, which contains the words, is left out, compiled or not. So are very large files: no
+    browser writes that much in a minute, but other tests do.
     """
     places = [one for one in ELSEWHERE if Path(one).is_dir()]
     done = subprocess.run(

@@ -1,6 +1,6 @@
 """The store on a real PostgreSQL: what it keeps, what it never keeps, and what remains of it.
 
-What both stores do alike is tried in ``tests/server/mailboxes``.
+What both stores have in common is tested in ``tests/server/mailboxes``.
 """
 
 import datetime

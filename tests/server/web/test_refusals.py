@@ -1,7 +1,7 @@
 """Every refusal: one table in the code, the same in the reference and in responses.
 
-After a change of the table, ``python -m tests.server.web.test_refusals`` in the checkout's folder
-writes the guide's table again.
+After a change of the table, run ``python -m tests.server.web.test_refusals`` in the checkout's
+folder to update the guide's table.
 """
 
 import importlib

@@ -47,7 +47,7 @@ def test_large_photo_keeps_its_pixels_and_loses_location_and_name(
 ) -> None:
     """The PNG has identical pixels, and the JPEG shows no visible difference.
 
-    12 megapixels with --long, else 3: the two hashes and the two copies of each pixel take long.
+    12 megapixels with --long, else 3: the two hashes and the two copies of every pixel are slow.
     """
     size = (4_000, 3_000) if long_run else (2_000, 1_500)
     photo = jpeg(tmp_path, *TAGS, "-Comment=secret words", size=size)
@@ -168,7 +168,7 @@ def test_image_declaring_too_many_pixels_is_not_decoded(
 ) -> None:
     """The limit is 60 megapixels; the message can state the declared number.
 
-    Our own script reads the headers, in every browser the same: in Firefox one, all with --long.
+    Our own script reads the headers the same way in every browser: one in Firefox, with --long all.
     """
     assert page.context.browser is not None
     if page.context.browser.browser_type.name == "firefox" and form != "PNG" and not long_run:
