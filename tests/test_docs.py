@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import re
 import subprocess
@@ -190,9 +191,9 @@ def test_pins_are_complete_and_name_no_host() -> None:
         )
         assert len(blocks) == len(re.findall(r"^[a-z]", source, re.MULTILINE)), path.name
         pins[path.stem] = {name: version for name, version, _ in blocks}
-    assert set(pins) == {"desk", "folder", "oldest", "run", "server", "test"}
+    assert set(pins) == {"desk", "folder", "oldest", "postgres", "run", "server", "test"}
     assert pins["desk"].items() <= pins["folder"].items()
-    for small in ("desk", "run", "server"):
+    for small in ("desk", "postgres", "run", "server"):
         assert pins[small].items() <= pins["test"].items()
 
 
@@ -226,6 +227,37 @@ def test_every_promise_names_existing_tests() -> None:
     for row in rows:
         for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row):
             assert f"def {name}(" in text(path), (path, name)
+
+
+def test_ci_runs_every_test_named_in_security() -> None:
+    """CI's first call skips some files and the tests only for --long; its second runs them."""
+    first, _, second = text(".ci/run").partition("exec scripts/test --long")
+    left_out = re.findall(r"--ignore=(tests/[\w/]+\.py)", first)
+    assert left_out
+    promised = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text("SECURITY.md")))
+    only_long = {f"{path}::{name}" for path, name in promised if is_only_long(path, name)}
+    assert only_long
+    for path, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", second):
+        assert f"def {name}(" in text(path), (path, name)
+    named = tuple(re.findall(r"tests/[^\s\[\"]+", second))
+    assert [one for one in {*left_out, *only_long} if not one.startswith(named)] == []
+
+
+def is_only_long(path: str, name: str) -> bool:
+    """Return whether a test, or its whole file, has the mark."""
+    tree = ast.parse(text(path))
+    marks = [
+        ast.unparse(mark)
+        for node in tree.body
+        for mark in (
+            node.decorator_list
+            if isinstance(node, ast.FunctionDef) and node.name == name
+            else [node.value]
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+            else []
+        )
+    ]
+    return any(re.search(r"\bmark\.long\b", mark) and "param" not in mark for mark in marks)
 
 
 def test_guide_describes_every_installer_option() -> None:

@@ -69,6 +69,11 @@ READERS: Story = {
     "landing.run_by_some_employer": (ALONG,),
     "landing.run_by_unknown": (ALONG,),
     "technical.not1": (ALONG,),
+    # A browser that seals keeps it from them, but for altered code; one that does not says so.
+    "sealed.on": (
+        {"nl": "kan zo niet meelezen. Behalve als", "en": "cannot read along that way. Unless"},
+    ),
+    "sealed.plain": (ALONG, {"nl": "zodra je het verstuurt", "en": "as soon as you send it"}),
     "conversation.translating": ({"nl": "meelezen", "en": "read along"},),
     # And whoever has the code.
     "code.finder": (FINDER,),
@@ -163,7 +168,8 @@ TOLD_BY_DRAFTS = {
     ("files.who",): ("nawet ze swoim kodem", "навіть зі своїм кодом", "ولا حتى برمزك"),
     ("withdraw.cannot4",): ("każdy, kto ma twój kod", "той, хто має ваш код", "ومن عنده رمزك"),
     ("landing.run_by", "landing.run_by_employer", "landing.run_by_some_employer",
-     "landing.run_by_unknown", "technical.not1", "conversation.translating"): (
+     "landing.run_by_unknown", "technical.not1", "conversation.translating", "sealed.on",
+     "sealed.plain"): (
         "razem z tobą", "разом із вами", "على ما تكتبه وتقرؤه",
     ),
     ("landing.run_by", "technical.not1"): (

@@ -79,7 +79,6 @@ def test_demo_starts_in_a_new_folder_and_again_on_another_port(tmp_path: Path) -
         assert stat.S_IMODE(Path(demo["passphrase_file"]).stat().st_mode) == 0o600
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         code = tell(PlainBrowser(demo["url"]), "nl", "Een verhaal.").code
-        desk(demo, "fetch")
     made = (folder / "server" / "site.toml").read_bytes()
 
     other = free_port()

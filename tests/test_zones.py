@@ -351,7 +351,7 @@ def test_serving_code_loads_nothing_that_opens_backups_or_sends_mail() -> None:
     )
     loaded = done.stdout.split()
     assert BACKUP_KEY.removesuffix(".py").replace("/", ".") not in loaded
-    assert {"smtplib", "httpcore", "socks"} & {*loaded} == set()
+    assert {"smtplib", "httpcore", "socks", "psycopg"} & {*loaded} == set()
 
 
 SITES_AND_PAGES = {

@@ -59,7 +59,7 @@ def test_each_forwarded_message_is_parsed_once(
     assert len(read) == PASSED_ON
 
 
-def test_number_of_transactions_per_fetch_is_constant(
+def test_fetch_needs_no_transaction_per_thread(
     office: Office, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 

@@ -44,6 +44,13 @@ def here(name: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(PROGRAMS[name] is None, reason=f"Debian's {package} is not installed")
 
 
+# Those that people have at a desk's page; Firefox with --long, as in CI.
+BOTH = [
+    pytest.param("chromium", marks=here("chromium")),
+    pytest.param("firefox", marks=[here("firefox"), pytest.mark.long]),
+]
+
+
 def launch(playwright: Playwright, name: str, net: Net, *, scripts: bool = True) -> Browser:
     """Start a browser. Chromium sets scripts per person, Firefox for the whole browser."""
     way_out = f"socks5://127.0.0.1:{net.port}"

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from psycopg.rows import TupleRow
 from dropbox_app.protocol import second_seal
 from dropbox_app.server.store import postgres_server
 from dropbox_app.server.store.postgres import PostgresStore
+from tests.support.processes import children, until
 
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 NO_POSTGRES = (
@@ -37,13 +39,20 @@ max_connections = 40
 log_line_prefix = '%m %u '
 """
 # Whoever runs the tests may be the superuser; a site's role needs its password.
-_HBA = "local all postgres peer map=tests\nlocal all all scram-sha-256\n"
+_HBA = """\
+local all postgres peer map=tests
+local replication postgres peer map=tests
+local all all scram-sha-256
+"""
 
 
 class Postgres:
-    """A running server in a folder of its own; ``close`` ends it and removes the folder."""
+    """A running server in a folder of its own; ``close`` ends it and removes the folder.
 
-    def __init__(self) -> None:
+    ``primary``: the server whose standby it is.
+    """
+
+    def __init__(self, primary: Postgres | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="klankbord-postgres-"))
         self.data = self.folder / "data"
         self.log = self.folder / "log"
@@ -52,7 +61,10 @@ class Postgres:
         self._as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         if os.geteuid() != 0:
             self._as = {}
-        self._initialise(account.pw_name)
+        if primary is None:
+            self._initialise(account.pw_name)
+        else:
+            self._copy(primary)
         self._start()
 
     def _account(self) -> pwd.struct_passwd:
@@ -75,11 +87,22 @@ class Postgres:
         lines = "".join(f"tests {name} postgres\n" for name in sorted(names))
         (self.data / "pg_ident.conf").write_text(lines)
 
+    def _copy(self, primary: Postgres) -> None:
+        """Become a standby of a running server."""
+        assert BINARIES is not None
+        command = (BINARIES / "pg_basebackup", "-d", f"host={primary.folder} user=postgres",
+                   "-D", self.data, "-R", "-X", "stream", "-c", "fast")  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **self._as)  # type: ignore[call-overload] # as above
+
     def _start(self) -> None:
         assert BINARIES is not None
+        own = ("-c", f"unix_socket_directories={self.folder}", "-c", "cluster_name=standby")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # type: ignore[call-overload] # as above
-                (BINARIES / "postgres", "-D", self.data), stderr=log, cwd="/", **self._as
+                (BINARIES / "postgres", "-D", self.data, *own),
+                stderr=log,
+                cwd="/",
+                **self._as,
             )
         for _ in range(600):
             try:
@@ -120,26 +143,48 @@ class Postgres:
         return f"postgresql://{address['user']}@/{address['dbname']}?{here}"
 
     def kill(self) -> None:
-        """Kill all its processes at once, as in a power failure."""
-        pids = (self.data / "postmaster.pid").read_text().split()[:1]
-        self._process.send_signal(signal.SIGQUIT)
+        """kill -9 of every process of it."""
+        for pid in (self._process.pid, *children(self._process.pid)):
+            with suppress(ProcessLookupError):  # it has ended with the first
+                os.kill(pid, signal.SIGKILL)
         self._process.wait(60)
-        assert pids == [str(self._process.pid)]
+
+    def wait_for(self, standby: Postgres) -> None:
+        """From now on a commit waits until that standby has it on its disk too."""
+        with self.superuser() as connection:
+            connection.execute("SET synchronous_commit = local")
+            connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+            connection.execute("SELECT pg_reload_conf()")
+            synced = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
+            until(
+                lambda: connection.execute(synced).fetchone() is not None,
+                f"the standby does not follow: {standby.log.read_text()}",
+            )
+
+    def promote(self) -> None:
+        """Make a standby take writes."""
+        with self.superuser() as connection:
+            assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
 
     def start_again(self) -> None:
         """Start it after a kill."""
         self._start()
 
-    def everything_on_disk(self) -> bytes:
-        """Return everything below its data folder, including its write-ahead log."""
-        with self.superuser() as connection:
-            connection.execute("CHECKPOINT")
+    def everything_on_disk(self, *, flush: bool = True) -> bytes:
+        """Return everything below its data folder, including its write-ahead log.
+
+        ``flush``: after what is in memory alone was written too, which also shortens the log.
+        """
+        if flush:
+            with self.superuser() as connection:
+                connection.execute("CHECKPOINT")
         return b"".join(path.read_bytes() for path in self.data.rglob("*") if path.is_file())
 
     def close(self) -> None:
-        """End it and remove its folder."""
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(60)
+        """End it, if it runs, and remove its folder."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(60)
         shutil.rmtree(self.folder)
 
 

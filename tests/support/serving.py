@@ -120,6 +120,7 @@ class Serving:
         """End everything, and check that nothing forbidden was logged."""
         try:
             if self.process.poll() is None:
+                self._open.close()  # nginx first: the app would wait for connections that it keeps
                 assert self.stop() == 0
             assert "Traceback" not in self.log.read_text()
             assert self.front.log.read_text() == ""

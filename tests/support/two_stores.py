@@ -64,7 +64,7 @@ class OnPostgres:
         return len(rows)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def on(request: pytest.FixtureRequest) -> Kind:
     if request.param == "sqlite":
         return OnSqlite()

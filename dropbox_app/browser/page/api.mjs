@@ -24,10 +24,11 @@ export async function site() {
 
 /**
  * Open a mailbox that no desk sees. Doing it again changes nothing.
- * @param {{mailbox: string, access: string, to: string[]}} opened @returns {Promise<Fate>}
+ * @param {{mailbox: string, access: string, to: string[]}} report @returns {Promise<Fate>}
  */
-export async function openMailbox(opened) {
-  const body = new TextEncoder().encode(JSON.stringify(opened));
+export async function openMailbox({ mailbox, access, to }) {
+  // A JSON line of the protocol: the keys in their order.
+  const body = new TextEncoder().encode(JSON.stringify({ access, mailbox, to }));
   const send = () => ask("POST", "/api/reports", { body, type: "application/json" });
   return fateOf(await once(send, send));
 }
@@ -57,7 +58,7 @@ export async function remove(token) {
 /**
  * Return the conversation's list; null if there is no such conversation. Throws Lost.
  * @param {string} token
- * @returns {Promise<{expires: string, last_added: string, items: {id: string, what: string}[]} | null>}
+ * @returns {Promise<{expires: string, last_added: string, day: string, items: {id: string, what: string}[]} | null>}
  */
 export async function conversation(token) {
   const answer = await ask("GET", "/api/conversation", { token });

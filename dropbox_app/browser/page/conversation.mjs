@@ -62,7 +62,7 @@ export class Conversation {
       if (!(await this.fetchAll(ids)) && !attempt) continue;
       const items = ids.flatMap((id) => (this.items.has(id) ? [[id, this.items.get(id)]] : []));
       this.view = await this.client.ask("read", { items });
-      this.view.expires = list.expires;
+      this.view.ends = endOf(list, this.client.given);
       if (this.pending && ids.includes(this.pending.item)) await this.settle();
       then();
       return true;
@@ -92,7 +92,7 @@ export class Conversation {
     slot("messages")?.append(...view.lines.map((/** @type {any} */ line) => lineElement(line, view, answer)));
     for (const sentence of this.notes()) add(slot("notes"), "p", sentence, "note");
     fill(document, "to", view.to.length ? say("conversation.write_help", { counsellor: names(view.to, view) }) : "");
-    fill(document, "expiry", say("conversation.expires", { date: dayIn(view.expires) }));
+    fill(document, "expiry", say(view.ends.key, { date: dayIn(view.ends.day) }));
     this.prepareForm();
     onPress("other", () => this.chooseOther());
     onPress("withdraw", () => this.askWithdrawal());
@@ -344,3 +344,19 @@ export class Conversation {
     this.draft = "";
   }
 }
+
+/**
+ * Return when the conversation goes, and the key of the sentence that says so. A fetch by a desk may
+ * end what `expires` still counts on: from afar only the earliest day is promised.
+ * @param {{expires: string, last_added: string, day: string}} list @param {DOMStringMap} given
+ */
+function endOf({ expires, last_added: last, day }, given) {
+  // The sentence names the last whole day.
+  if (daysLater(day, Number(given.notice)) >= expires) return { key: "conversation.expires_soon", day: daysLater(expires, -1) };
+  const promised = daysLater(last, Number(given.idle));
+  const [earliest] = [expires, promised < day ? day : promised].sort();
+  return { key: "conversation.expires", day: earliest };
+}
+
+/** @param {string} day @param {number} days */
+const daysLater = (day, days) => new Date(Date.parse(`${day}T00:00:00Z`) + days * 86_400_000).toISOString().slice(0, 10);

@@ -1,7 +1,7 @@
 """Corrections in the register: change or remove an entry, or clear a field.
 
 The wrong text is replaced, not kept beside the correction, so that nobody can demand it later. The
-database gets a new key before ``Workplace`` is closed, so that the key does not open a copy of
+database gets a new key before ``Workplace`` is closed, so that the vault no longer opens a copy of
 today's file. Older backups still contain the text.
 """
 

@@ -183,14 +183,15 @@ def _context(seen: Seen, say: Mapping[str, Any]) -> _Content:
 
 def _activities(seen: Seen, say: Mapping[str, Any]) -> _Content:
     own, language = say["activities"], say["language"]
-    points = [
-        own["training" if one.people else "without_people"].format(
+    found = [
+        (one.day, own["training" if one.people else "without_people"].format(
             day=day_in(one.day, language), name=one.name(seen.form, say), people=one.people
-        )
+        ))
         for one in sorted(seen.trainings)
-    ]
-    points += [own["talk"].format(day=day_in(day, language)) for day in sorted(seen.talks)]
-    return (own["lead"],) if points else (own["none"],), tuple(points), (), ""
+    ]  # fmt: skip
+    found += [(day, own["talk"].format(day=day_in(day, language))) for day in seen.talks]
+    points = tuple(said for _, said in sorted(found, key=lambda one: one[0]))
+    return (own["lead"],) if points else (own["none"],), points, (), ""
 
 
 def _contacts(seen: Seen, figures: Sequence[Figure], say: Mapping[str, Any]) -> _Content:

@@ -1,8 +1,8 @@
 """The figures about contacts that a report shows: three forms, and bands of ten counts or more.
 
 The headcount at the start of an appointment determines the form, before there is anything to count.
-The lowest band includes zero, and every band is at least ten wide. Even after subtracting known
-cases, nobody can narrow the range to one between one and nine.
+The lowest band includes zero, and every band is at least ten wide. Even after known cases are
+subtracted, the remaining range is never within one to nine.
 """
 
 from collections.abc import Mapping

@@ -107,6 +107,18 @@ class Book:
         return cases.related(found)
 
     @cached_property
+    def newest(self) -> list[Standing]:
+        """Every case, newest first."""
+        return sorted(
+            self.standings.values(), key=lambda one: (one.last, one.reference), reverse=True
+        )
+
+    @cached_property
+    def threads(self) -> frozenset[str]:
+        """The ids of all threads that a case has now."""
+        return frozenset(one.sheet.thread for one in self.standings.values())
+
+    @cached_property
     def sheets(self) -> dict[str, Employer]:
         """Return the sheet of every employer that an event names."""
         return cases.sheets(self.events)

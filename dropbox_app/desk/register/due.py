@@ -146,6 +146,8 @@ def _of_case(
         if not one.contacts:
             yield due(one.opened + datetime.timedelta(days=RECEIPT_DAYS), "receipt")
         yield due(months_after(one.opened, FEEDBACK_MONTHS), "feedback")
+    if not given:
+        return
     done = {e.consent for e in given if isinstance(e, Step) and e.case == one.reference}
     for entry in consents.ledger(given, one.reference, today):
         asked = entry.newest

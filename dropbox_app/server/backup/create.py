@@ -33,7 +33,7 @@ ELSEWHERE = (
     "its conversations are in PostgreSQL, so it is not in this backup. pg_dump alone is no backup "
     "of it: see PostgreSQL in deploy/guide/scale.md"
 )
-PAD = 16 * 1024  # bytes: a list's length must not reveal how many were withdrawn
+PAD = 16 * 1024  # bytes: the length of a list must not reveal how many mailboxes were withdrawn
 _BLOCK = 64 * 1024
 _MARGIN = 16 * 1024 * 1024
 

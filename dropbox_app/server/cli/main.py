@@ -116,7 +116,7 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
 
 
 def _sweep(served: ReadSite) -> None:
-    """Remove the leftovers of a crash, and note the site's id. Raises ServerError, OSError."""
+    """Remove files left by a crash, and store the site's id. Raises ServerError, OSError."""
     store = stores.opened(served.place, served.settings, common.today)
     try:
         if store.site_id() is None:  # an older version created the database

@@ -63,7 +63,7 @@ def purge_command(
 
 
 def _confirmed(site: Site, store: Store, today: datetime.date, yes: bool) -> bool:
-    """List what would be removed, and ask for confirmation, if there is anything."""
+    """List what would be removed, and ask for confirmation if there is anything to remove."""
     mailboxes, items = purge.expired(site, store, today)
     if not mailboxes and not items:
         return True

@@ -335,7 +335,7 @@ def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
 
 
 def _build(target: Path, text: str, made: Settings) -> None:
-    """Fill a new or empty folder, which is a site once its settings are there.
+    """Fill a new or empty folder. The folder is a site once it contains settings.
 
     If that fails, the folder is emptied again. A folder that existed before is kept, because the
     account may not be able to create it.
@@ -356,7 +356,7 @@ def _build(target: Path, text: str, made: Settings) -> None:
         kept = True
         with store.writing():
             store.set_site_id(made.site)
-            store.set_served(common.today())  # from now on a clock that leaps is known
+            store.set_served(common.today())  # so that a later jump of the clock is noticed
         store.close()
         replace_whole(target / settings.FILE_NAME, text.encode("utf-8"), common.today())
     except BaseException:

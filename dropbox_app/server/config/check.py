@@ -102,7 +102,7 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
 
 
 def missing(place: Place, store: str = "") -> Iterator[Fault]:
-    """Yield a fault if there is no database; cheap enough for hundreds of sites.
+    """Yield a fault if the database is missing. Cheap enough for hundreds of sites.
 
     ``store``: the setting; a database elsewhere is looked at when the site is opened.
     """

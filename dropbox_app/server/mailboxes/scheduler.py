@@ -157,7 +157,7 @@ def settle(reading: Reading, today: Today) -> None:
     for read in reading.sites:
         if read.settings.store:
             continue  # there is no file
-        with suppress(KlankbordError, OSError, sqlite3.Error):  # the next start reports more
+        with suppress(KlankbordError, OSError, sqlite3.Error):  # the next start reports it
             SqliteStore(read.place.folder, today, read.place.reserve).close()
 
 

@@ -2,12 +2,12 @@
 
     python -m dropbox_app.server.release.data hosts|try|backup|room|keep|back|drop DIR
 
-``hosts``: print a host name of each site that can be read. ``try``: bring a copy of each database
-up to date. ``backup``: back up all sites. ``room``: check that there is room to copy the databases.
-``keep``: copy each database, while nothing serves. ``back``: put back each copy whose database this
-program cannot use any more. ``drop``: remove the copies. An upgrade runs this of the older and of
-the newer program, so these words stay, and so does the exit status: ENOSPC if a disk is full, EROFS
-if it takes no writes, 1 for any other failure.
+``hosts`` prints a host name of each readable site. ``try`` migrates a copy of each database.
+``backup`` backs up all sites. ``room`` checks that there is space to copy the databases. ``keep``
+copies each database, while nothing serves. ``back`` restores each copy whose database this program
+can no longer use. ``drop`` removes the copies. An upgrade runs this module of the older and of the
+newer program, so these words must not change, nor may the exit status: ENOSPC if a disk is full,
+EROFS if it is read-only, 1 for any other failure.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def backup(folder: Path, today: datetime.date) -> None:
 
 
 def room(folder: Path, _today: datetime.date) -> None:
-    """Check that there is room for what ``keep`` copies. Raises SiteFull."""
-    needed: dict[int, int] = {}  # bytes, by disk
+    """Check that there is enough space for the copies of ``keep``. Raises SiteFull."""
+    needed: dict[int, int] = {}  # bytes needed on each disk
     for place in _places(folder):
         database = place.folder / DATABASE
         log = database.with_name(f"{DATABASE}-wal")

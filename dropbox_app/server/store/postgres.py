@@ -2,7 +2,7 @@
 
 Writers of a site take turns, as on SQLite: they lock the empty table ``turn``. PostgreSQL keeps the
 bytes of removed rows, so each item is sealed a second time, under a key of its own (SPEC section
-5); ``truncate_log`` writes the tables of keys anew, without the keys of what was removed.
+5); ``truncate_log`` rewrites the tables of keys, without the keys of what was removed.
 """
 
 import datetime
@@ -91,7 +91,7 @@ class PostgresStore:
         with self._connections.taken() as connection, failures():
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
-                # Before the view is taken: otherwise a table of keys that is written anew meanwhile
+                # Before the view is taken: otherwise a table of keys that is rewritten meanwhile
                 # would look empty.
                 connection.execute(f"LOCK TABLE {', '.join(KEYS)} IN ACCESS SHARE MODE")
                 self._local.connection = connection
@@ -373,7 +373,7 @@ class PostgresStore:
         return int(self._one("SELECT count(*) FROM owed")[0])
 
     def truncate_log(self) -> bool:
-        """Write the tables of keys anew, and remove the log up to there. Returns whether it could.
+        """Rewrite the tables of keys, and remove the log up to there. Returns whether it could.
 
         What remains to be done is in the database, so the upkeep of any process tries again.
         """

@@ -165,7 +165,7 @@ class Connections:
             yield connection
 
     def close(self) -> None:
-        """Close those that are unused; the others are closed when they are given back."""
+        """Close those that are unused; the others are closed at the end of their use."""
         self._closed = True
         _unused.drop(self)
 

@@ -2,7 +2,7 @@
 
 Columns that hold a day are of the type ``date``, which holds nothing finer. Each item has a key of
 its own, in one of PARTS small tables: when something was removed, the table of its key is written
-anew, since PostgreSQL keeps the bytes of removed rows (SPEC section 5).
+again, since PostgreSQL keeps the bytes of removed rows (SPEC section 5).
 """
 
 import datetime

@@ -8,18 +8,19 @@ from dropbox_app.server.store.postgres_schema import KEYS, LOG
 
 
 def forget_keys(connection: Connection) -> None:
-    """Write those tables of keys anew that lost a key, and remove the log up to there.
+    """Rewrite those tables of keys that lost a key, and remove the log up to there.
 
     What is not done when this raises an error remains in ``owed``, so that any process tries again.
     """
     owed = [row[0] for row in connection.execute("SELECT part FROM owed")]
     for part in owed:
         if part != LOG:
-            _write_anew(connection, part)
+            _rewrite(connection, part)
+    # The log holds keys, and the time of each commit. A checkpoint removes whole segments, so the
+    # current one has to end first.
+    connection.execute("SELECT pg_switch_wal()")
+    connection.execute("CHECKPOINT")
     if owed:
-        # A checkpoint removes the whole segments before it, so the current one has to end first.
-        connection.execute("SELECT pg_switch_wal()")
-        connection.execute("CHECKPOINT")
         connection.execute("DELETE FROM owed WHERE part = %s", (LOG,))
 
 
@@ -28,13 +29,13 @@ def reuse_room(connection: Connection) -> None:
     connection.execute("VACUUM (ANALYZE) items, mailboxes, addressed, pieces, store, desks, owed")
 
 
-def _write_anew(connection: Connection, part: int) -> None:
+def _rewrite(connection: Connection, part: int) -> None:
     """Copy a table of keys without what was removed; the old file is unlinked with the commit."""
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '1s'")  # a longer wait would hold up readers
         connection.execute("LOCK TABLE turn IN EXCLUSIVE MODE")
         connection.execute(f"LOCK TABLE {KEYS[part]} IN ACCESS EXCLUSIVE MODE")
         # Not VACUUM FULL, which keeps what an old view elsewhere in the database might still see.
-        anew = f"ALTER TABLE {KEYS[part]} ALTER key TYPE bytea USING key || ''::bytea"
-        connection.execute(anew)
+        statement = f"ALTER TABLE {KEYS[part]} ALTER key TYPE bytea USING key || ''::bytea"
+        connection.execute(statement)
         connection.execute("DELETE FROM owed WHERE part = %s", (part,))

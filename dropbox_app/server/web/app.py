@@ -37,6 +37,7 @@ from dropbox_app.server.web.views import (
     info,
     internal,
     report,
+    sealing,
     withdraw,
 )
 
@@ -51,6 +52,7 @@ _VIEWS = (
     counsellor,
     withdraw,
     files,
+    sealing,
     internal,
     reporter_api,
     desk_api,

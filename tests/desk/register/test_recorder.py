@@ -37,6 +37,7 @@ LINES: list[dict[str, object]] = [
     {"event": "case", "date": "2025-03-01", "employer": "Zorg", "case": "L", "label": SECRET},
     {"event": "consent", "date": "2025-03-02", "employer": "Zorg", "case": "L", "consent": "a"},
     {"event": "case", "date": "2025-03-01", "employer": "Voorbeeld BV", "case": "M"},
+    {"event": "contact", "date": "2025-03-01", "employer": "Zorg", "notes": SECRET},
 ]  # fmt: skip
 
 
@@ -74,6 +75,8 @@ def commands(asked: Path, tmp_path: Path, thread: str) -> list[list[str]]:
     made = [
         ["register", "import", str(tmp_path / "lines")],
         ["register", "contact", "Zorg", "--minutes", "5", "--case", "L"],
+        ["register", "contacts"],
+        ["register", "into-case", str(len(LINES)), "L"],  # the last line
         ["register", "cases"],
         ["register", "consents", "L"],
         ["register", "agenda", "--ics", str(asked / "calendar.ics")],

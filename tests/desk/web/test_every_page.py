@@ -56,7 +56,7 @@ def page(
 @pytest.mark.parametrize(
     ("language", "scheme"), [("nl", "light"), pytest.param("en", "dark", marks=pytest.mark.long)]
 )
-def test_every_page_works_with_keyboard_only(
+def test_every_page_can_be_used_by_keyboard_alone(
     running: Running, window: Window, page: Page, language: str
 ) -> None:
     running.page.language = language
@@ -72,7 +72,7 @@ def test_every_page_works_with_keyboard_only(
 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_every_page_fits_all_window_widths(
+def test_every_page_fits_every_window_width(
     running: Running, window: Window, page: Page, language: str
 ) -> None:
     """From 320 to 1280 pixels, also with letters twice as large, and with everything unfolded."""
@@ -105,21 +105,21 @@ PLAIN = "<!doctype html><style>:focus { outline: 3px solid #000 }</style>"
 
 
 @pytest.mark.parametrize("html", [*WRONG])
-def test_keyboard_check_finds_faults(chromium: Browser, html: str) -> None:
+def test_keyboard_walk_reports_faults(chromium: Browser, html: str) -> None:
     page = chromium.new_page()
     page.set_content(f"{PLAIN}<main>{html}</main>")
     assert WRONG[html] in "\n".join(by_keyboard.walk(page))
     page.close()
 
 
-def test_keyboard_check_finds_missing_skip_link(chromium: Browser) -> None:
+def test_missing_skip_link_is_reported(chromium: Browser) -> None:
     page = chromium.new_page()
     page.set_content(f"{PLAIN}<a href=#a>a</a><main tabindex=-1><a href=b>c</a></main>")
     assert by_keyboard.skip(page) != []
     page.close()
 
 
-def test_keyboard_check_finds_details_that_do_not_open(chromium: Browser) -> None:
+def test_details_that_ignore_keys_are_reported(chromium: Browser) -> None:
     page = chromium.new_page()
     page.set_content(
         f"{PLAIN}<details onkeydown='event.preventDefault()'><summary>a</summary>b</details>"
@@ -129,7 +129,7 @@ def test_keyboard_check_finds_details_that_do_not_open(chromium: Browser) -> Non
 
 
 @pytest.mark.parametrize("html", [*CUT])
-def test_width_check_finds_faults(chromium: Browser, html: str) -> None:
+def test_content_that_does_not_fit_is_reported(chromium: Browser, html: str) -> None:
     page = chromium.new_page()
     page.set_content(f"<!doctype html><style>* {{ margin: 0 }}</style>{html}")
     assert CUT[html] in "\n".join(fits.cut(page))

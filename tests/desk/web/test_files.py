@@ -13,13 +13,11 @@ from playwright.sync_api import Page
 from dropbox_app.desk.web import frame_page
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running, Window
-from tests.support.browsers import Start, browsers, here
+from tests.support.browsers import BOTH, Start, browsers
 from tests.support.fake_server import Reporter
 from tests.support.hostile_files import TAGS, jpeg, pdf, small_png
 from tests.support.net import Net
 from tests.support.processes import until
-
-BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Playwright
 from dropbox_app.desk.web.link import PATH, SECONDS, Link, handed_over
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
-from tests.support.browsers import CHROMIUM, ENGINES, driver, here
+from tests.support.browsers import BOTH, CHROMIUM, ENGINES, driver, here
 from tests.support.processes import until
 
 REBOUND = "rebound.example"
@@ -179,8 +179,8 @@ def attacker() -> Iterator[Attacker]:
     ("browser", "home"),
     [
         pytest.param("chromium", "127.0.0.1", marks=here("chromium")),
-        pytest.param("firefox", REBOUND, marks=here("firefox")),
-        pytest.param("chromium", REBOUND, marks=[here("chromium"), pytest.mark.long]),
+        pytest.param("chromium", REBOUND, marks=here("chromium")),
+        pytest.param("firefox", REBOUND, marks=[here("firefox"), pytest.mark.long]),
         pytest.param("firefox", "127.0.0.1", marks=[here("firefox"), pytest.mark.long]),
     ],
     indirect=["browser"],
@@ -215,11 +215,7 @@ def test_no_hostile_page_gets_through(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "browser",
-    [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")],
-    indirect=True,
-)
+@pytest.mark.parametrize("browser", BOTH, indirect=True)
 def test_link_opened_from_a_file_works_once(
     running: Running, browser: Browser, context: BrowserContext
 ) -> None:
@@ -238,11 +234,7 @@ def test_link_opened_from_a_file_works_once(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "browser",
-    [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")],
-    indirect=True,
-)
+@pytest.mark.parametrize("browser", BOTH, indirect=True)
 def test_port_guesses_and_used_links_open_nothing(
     running: Running, context: BrowserContext
 ) -> None:

@@ -228,7 +228,7 @@ def test_generated_requests_over_a_socket_cause_no_fault(
     begun = serving.log.stat().st_size
     workers = serving.workers()
     seen = set()
-    for number in range(10_000 if long_run else 400):
+    for number in range(10_000 if long_run else 300):
         if number % 200 == 0:
             world.renew(Plain(serving.url))
         call, _ = world.maker.call()

@@ -7,13 +7,14 @@ import datetime
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from dropbox_app.protocol.encoding import new_digest, sha256_hex
-from dropbox_app.server.errors import StoreBusy, StoreError, StoreUnsure
+from dropbox_app.server.errors import OutOfStep, StoreBusy, StoreError, StoreUnsure
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store import postgres_connections, postgres_schema, postgres_server
 from dropbox_app.server.store.interface import ItemInfo
@@ -21,6 +22,8 @@ from dropbox_app.server.store.postgres_schema import KEYS
 from tests.support.postgres import Address, Postgres, open_store
 from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file, ids, message
 from tests.support.two_stores import OnPostgres
+
+ROOT = Path(__file__).parents[3]
 
 
 class Here(AServer):
@@ -164,7 +167,7 @@ def test_withdrawal_removes_keys_from_disk(server: Here) -> None:
     after = server.item_keys()
     gone = [key for item, key in before.items() if item not in after]
     assert len(gone) == 3
-    disk = server.running.everything_on_disk()
+    disk = server.running.everything_on_disk(flush=False)
     assert not any(key in disk for key in gone)
     assert all(key in disk for key in after.values())
     assert server.store.log_size() == 0
@@ -185,9 +188,21 @@ def test_purge_removes_expired_keys_from_disk(server: Here) -> None:
     assert purged.items == 2
     assert purged.log_emptied
     gone = [key for item, key in before.items() if item not in server.item_keys()]
-    disk = server.running.everything_on_disk()
+    disk = server.running.everything_on_disk(flush=False)
     assert len(gone) == 2
     assert not any(key in disk for key in gone)
+
+
+def test_purge_removes_old_write_ahead_log(server: Here) -> None:
+    """Even if nothing has expired: no time of a report remains for more than a day."""
+    server.report("one")
+    log = server.running.data / "pg_wal"
+    before = {path.name for path in log.iterdir() if path.is_file()}
+    assert before
+    assert server.purge().mailboxes == 0
+    after = {path.name for path in log.iterdir() if path.is_file()}
+    assert after
+    assert not before & after
 
 
 def test_key_in_use_is_removed_by_next_upkeep(server: Here) -> None:
@@ -215,16 +230,21 @@ def test_key_in_use_is_removed_by_next_upkeep(server: Here) -> None:
 
 
 def test_open_view_is_stable_while_keys_are_rewritten(server: Here) -> None:
-    kept = server.report("one")
-    server.report("two")
-    writer = threading.Thread(target=lambda: server.withdraw("two", 2))
+    alike = [
+        name
+        for name in map(str, range(200))
+        if postgres_schema.part_of(ids(name)[0]) == 7  # so that both have a key in one table
+    ]
+    kept = server.report(alike[0])
+    server.report(alike[1])
+    writer = threading.Thread(target=lambda: server.withdraw(alike[1], 2))
     with server.store.reading():
         assert len(server.store.mailboxes()) == 2
         writer.start()
         writer.join(60)
-        assert server.store.items(ids("two")[0])[0].n == 1
+        assert server.store.items(ids(alike[1])[0])[0].n == 1
         assert server.store.read(sha256_hex(kept)) == kept
-    assert server.store.items(ids("two")[0])[0].n == 2
+    assert server.store.items(ids(alike[1])[0])[0].n == 2
 
 
 def test_postgres_log_has_no_line_about_a_site(server: Here) -> None:
@@ -277,6 +297,14 @@ def test_doctor_reports_settings_that_write_logs(server: Here, postgres: Postgre
         said = "\n".join(postgres_server.remarks(connection))
     for name in ("log_min_messages", "track_counts", "track_activities", "pg_checkpoint"):
         assert name in said
+
+
+def test_guide_lists_the_tested_settings() -> None:
+    guide = (ROOT / "deploy" / "guide" / "scale.md").read_text("utf-8")
+    shown = "\n".join(line.strip() for line in guide.splitlines())
+    silent = "\n".join(f"{name} = {to}" for name, to in postgres_server.SILENT.items())
+    assert silent in shown
+    assert postgres_server.setup("klankbord_bakery") in shown
 
 
 def _said(address: Address) -> str:
@@ -354,6 +382,21 @@ def test_long_wait_and_full_pool_raise_busy(server: Here, monkeypatch: pytest.Mo
     store.close()
 
 
+def test_a_transaction_in_which_a_statement_failed_is_not_called_stored(server: Here) -> None:
+    """PostgreSQL answers its commit with a rollback, and with no error."""
+    server.report("one")
+
+    def write() -> None:
+        with server.store.writing():
+            server.store.add_mailbox(*ids("two"), DAY)
+            with suppress(psycopg.errors.UniqueViolation):
+                server.store.add_mailbox(*ids("one"), DAY)
+
+    with pytest.raises(StoreError, match="did not store it"):
+        write()
+    assert server.store.mailbox(ids("two")[0]) is None
+
+
 def test_report_without_standby_confirmation_is_not_confirmed(
     server: Here, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -420,17 +463,53 @@ def test_confirmed_reports_survive_a_killed_database(
 
 
 def test_forked_worker_opens_its_own_connections(server: Here) -> None:
+    """Otherwise two processes would read each other's answers."""
     server.report("one")
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE usename = current_schema()"
+    before = server.rows(ours)
     process = os.fork()
     if process == 0:
         try:
             server.report("two")
-            os._exit(0 if len(server.store.mailboxes()) == 2 else 1)
+            os._exit(0 if server.rows(ours) > before else 1)
         except BaseException:  # a child that went on would run the other tests too
             os._exit(2)
     assert os.waitpid(process, 0)[1] == 0
     assert len(server.store.mailboxes()) == 2
     server.report("three")
+
+
+def test_the_first_request_after_the_database_was_restarted_succeeds(server: Here) -> None:
+    server.report("one")
+    ended = server.rows(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE usename = current_schema()"
+    )
+    assert ended
+    assert all(done for (done,) in ended)
+    server.report("two")
+
+
+def test_of_many_who_write_the_same_number_at_once_one_succeeds(server: Here) -> None:
+    server.report("one")
+    together, done = threading.Barrier(8), list[str]()
+
+    def write() -> None:
+        together.wait(60)
+        try:
+            server.add("one", 2)
+        except OutOfStep:
+            done.append("out of step")
+        else:
+            done.append("stored")
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(done) == ["out of step"] * 7 + ["stored"]
+    assert len(server.store.items(ids("one")[0])) == 2
 
 
 def test_concurrent_reports_get_numbers_without_gaps(server: Here) -> None:
@@ -553,7 +632,7 @@ def _peak_of_a_large_file(server: Here, mailbox: str) -> int:
         return int(text.partition("VmHWM:")[2].split()[0]) // 1024
 
     server.store.mailboxes()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins again
     before = peak()
     block = os.urandom(65_536)
     with server.store.stage(new_digest()) as staged:

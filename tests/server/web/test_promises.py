@@ -32,6 +32,11 @@ PROMISES = {
         "test_twenty_idle_minutes_end_a_session_and_use_extends_it",
         "test_only_the_four_hour_limit_applies_on_the_code_page",
     ),
+    "info.promise_cookie_browser": (
+        "test_every_visitor_gets_the_same_bytes_and_no_cookie",
+        "test_twenty_idle_minutes_end_a_session_and_use_extends_it",
+        "test_only_the_four_hour_limit_applies_on_the_code_page",
+    ),
     "info.promise_kept": (
         "test_fetched_reporter_item_expires_after_30_days_except_the_newest",
         "test_counsellors_item_expires_after_90_days",
@@ -73,6 +78,11 @@ PROMISES = {
         "test_no_file_ever_contains_plaintext",
         "test_server_writes_a_secret_only_to_its_own_reporter",
     ),
+    "technical.how1_browser": (
+        "test_a_whole_conversation_and_nothing_of_it_in_any_request",
+        "test_unsealed_message_is_refused",
+        "test_server_writes_a_secret_only_to_its_own_reporter",
+    ),
     "technical.how2": ("test_server_writes_a_secret_only_to_its_own_reporter",),
     "technical.how3": ("test_javascript_opens_files_sealed_by_python",),
     "technical.how4": ("test_unfetched_january_messages_cannot_be_opened_in_september",),
@@ -85,6 +95,13 @@ PROMISES = {
         "test_every_page_has_its_frame_labels_and_neutral_title",
         "test_leaving_loses_nothing_by_accident_and_hides_everything",
     ),
+    "technical.how7_browser": (
+        "test_only_the_two_empty_forms_have_the_client_and_its_policy",
+        "test_the_policy_lets_run_nothing_but_files_of_this_site",
+    ),
+    "sealed.files": ("test_pages_and_sealing_browser_share_a_conversation",),
+    "sealed.unsent": ("test_what_never_arrived_is_said_and_sent_once",),
+    "sealed.on": ("test_a_whole_conversation_and_nothing_of_it_in_any_request",),
     "landing.run_by_employer": (
         "test_page_names_who_runs_the_site_and_that_they_could_read_along",
     ),
@@ -196,6 +213,7 @@ PROMISING = re.compile(
 )
 # What only sounds like it: what others may do or have, headings, a doubt that is said.
 NO_PROMISE = {
+    "sealed.switch",
     *("safety.private", "wrong.body", "errors.code_wrong", "conversation.removed"),
     *("withdraw.cannot3", "privacy.not_title", "privacy.kept_title", "privacy.kept_counsellor"),
     *(

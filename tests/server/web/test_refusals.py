@@ -76,7 +76,7 @@ ABOUT_FILES = {
 }  # fmt: skip
 # Those that no request can meet, or that become one of the others before anybody sees them.
 INSIDE = {
-    "BackupError", "BadRelease", "UpgradeError",
+    "BackupError", "BackupFull", "BadRelease", "UpgradeError",
     "TooSlow",
     "AgeError", "CodeError", "ContentError", "FormatError", "HeaderFailure", "HmacFailure",
     "KeyFormatError",

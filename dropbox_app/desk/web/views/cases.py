@@ -29,7 +29,7 @@ def cases() -> ResponseReturnValue:
         and (state not in ("open", "closed") or bool(one.closed) == (state == "closed"))
         and (not words or _has(one, words, told))
     ]
-    found.sort(key=lambda one: one.closed is not None)  # keeps the newest first in each
+    found.sort(key=lambda one: one.closed is not None)  # keeps the newest first within each group
     threads_shown = [one.sheet.thread for one in found[:count] if one.sheet.thread]
     return render_template(
         "cases.html",

@@ -1,4 +1,4 @@
-"""The viewer in Debian's Chromium and Firefox, as in a counsellor's browser."""
+"""The viewer in Debian's Chromium, and with --long in its Firefox, as a counsellor uses it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,9 @@ import pytest
 from playwright.sync_api import Page
 
 from dropbox_app.desk.web import frame_page
-from tests.support.browsers import Start, browsers, here
+from tests.support.browsers import BOTH, Start, browsers
 from tests.support.net import Net
 from tests.support.viewer_site import ViewerSite
-
-BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
 
 
 @pytest.fixture(scope="module")
