@@ -1,12 +1,11 @@
 """Which words are left on this computer's disks: in every changed file, packed or not.
 
-Every word begins and ends with a mark of this run: letters that no other program has ever written,
-so nothing is left out of the search, and the tests' own sources hold none of it. Found are the
-marks in UTF-8 and UTF-16, in the names and the contents of files, also in zip, gzip, zlib and the
-lz4 of Firefox's sessions. Other lz4 and snappy need no unpacking: where a word comes first, they
-write it out, and a copy of part of it would have to hit both marks. Out of reach are brotli and
-zstandard, what is kept in the memory of a program, and files that are deleted, except in an image
-of a disk.
+Every word begins and ends with a mark of this run: letters that no other program has ever written.
+So nothing has to be left out of the search, and the tests' own sources do not contain them. The
+marks are found in UTF-8 and UTF-16, in the names and contents of files, also in zip, gzip, zlib and
+the lz4 of Firefox's sessions. Other lz4 and snappy need no unpacking: they store a word literally
+where it first occurs, and a copied part would have to cover both marks. Not searched are brotli,
+zstandard, the memory of programs, and deleted files, except in an image of a disk.
 """
 
 import contextlib
@@ -46,7 +45,7 @@ def word() -> str:
 def changed_since(stamp: Path) -> Iterator[Path]:
     """Return everything on all mounted file systems that was made or changed after this file.
 
-    By the day of the change that no program can choose.
+    Uses the time of change, which no program can set.
     """
     done = subprocess.run(
         ["find", "/", "(", "-path", "/proc", "-o", "-path", "/sys", ")", "-prune", "-o",

@@ -206,7 +206,7 @@ def test_form_a_names_training_by_kind_not_by_counsellors_title() -> None:
     assert all("training" in text.decode() for text in printed.values())
 
 
-def test_what_the_employer_saw_is_listed_by_day_trainings_and_talks_alike() -> None:
+def test_trainings_and_talks_are_listed_together_by_date() -> None:
     on = {number: datetime.date(YEAR, number, 1) for number in (2, 5, 9)}
     talks = [e.Activity(date=on[number], employer="Zorg", what="talk_with_management")
              for number in (9, 2)]  # fmt: skip

@@ -39,7 +39,7 @@ def test_screen_reader_gets_each_value_with_its_label_under_its_heading(
 
 
 def pages(pdf: bytes, folder: Path) -> list[str]:
-    """The text of each page of a PDF, as one line."""
+    """Return the text of each page of a PDF, as one line."""
     (folder / "one.pdf").write_bytes(pdf)
     done = subprocess.run(
         ["pdftotext", "-layout", str(folder / "one.pdf"), "-"], capture_output=True, check=True
@@ -48,10 +48,8 @@ def pages(pdf: bytes, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("lines", range(12))
-def test_no_heading_is_at_the_foot_of_a_page_and_its_list_on_the_next(
-    tmp_path: Path, lines: int
-) -> None:
-    """Whatever the length of what is above: talks with the management add a line each."""
+def test_heading_stays_on_the_page_of_its_list(tmp_path: Path, lines: int) -> None:
+    """Whatever the length of the text above it: each talk with the management adds a line."""
     first = datetime.date(YEAR, 1, 1)
     seen: list[e.Event] = [
         e.Activity(date=first + datetime.timedelta(days=number), employer="Atelier",

@@ -65,7 +65,7 @@ def stamp(tmp_path: Path) -> Path:
 def disk(stamp: Path) -> Iterator[Disk]:
     """Yield a separate disk if this user may mount one; on it, deleted files are searched too.
 
-    At a short path, which Chromium needs for its socket.
+    Its path is short, because Chromium needs that for its socket.
     """
     with tempfile.TemporaryDirectory(prefix="w-", dir="/tmp") as made:
         image, folder = stamp.with_name("disk"), Path(made)

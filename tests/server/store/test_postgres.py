@@ -382,8 +382,8 @@ def test_long_wait_and_full_pool_raise_busy(server: Here, monkeypatch: pytest.Mo
     store.close()
 
 
-def test_a_transaction_in_which_a_statement_failed_is_not_called_stored(server: Here) -> None:
-    """PostgreSQL answers its commit with a rollback, and with no error."""
+def test_transaction_with_a_failed_statement_raises_an_error(server: Here) -> None:
+    """PostgreSQL rolls back at its commit, without reporting an error."""
     server.report("one")
 
     def write() -> None:
@@ -479,7 +479,7 @@ def test_forked_worker_opens_its_own_connections(server: Here) -> None:
     server.report("three")
 
 
-def test_the_first_request_after_the_database_was_restarted_succeeds(server: Here) -> None:
+def test_first_request_after_a_database_restart_succeeds(server: Here) -> None:
     server.report("one")
     ended = server.rows(
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
@@ -490,7 +490,7 @@ def test_the_first_request_after_the_database_was_restarted_succeeds(server: Her
     server.report("two")
 
 
-def test_of_many_who_write_the_same_number_at_once_one_succeeds(server: Here) -> None:
+def test_one_of_many_concurrent_writes_with_the_same_number_succeeds(server: Here) -> None:
     server.report("one")
     together, done = threading.Barrier(8), list[str]()
 

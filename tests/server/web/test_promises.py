@@ -79,7 +79,7 @@ PROMISES = {
         "test_server_writes_a_secret_only_to_its_own_reporter",
     ),
     "technical.how1_browser": (
-        "test_a_whole_conversation_and_nothing_of_it_in_any_request",
+        "test_no_request_of_a_whole_conversation_reveals_code_or_text",
         "test_unsealed_message_is_refused",
         "test_server_writes_a_secret_only_to_its_own_reporter",
     ),
@@ -96,12 +96,12 @@ PROMISES = {
         "test_leaving_loses_nothing_by_accident_and_hides_everything",
     ),
     "technical.how7_browser": (
-        "test_only_the_two_empty_forms_have_the_client_and_its_policy",
-        "test_the_policy_lets_run_nothing_but_files_of_this_site",
+        "test_only_the_two_empty_forms_include_the_client",
+        "test_policy_allows_only_scripts_of_this_site",
     ),
     "sealed.files": ("test_pages_and_sealing_browser_share_a_conversation",),
-    "sealed.unsent": ("test_what_never_arrived_is_said_and_sent_once",),
-    "sealed.on": ("test_a_whole_conversation_and_nothing_of_it_in_any_request",),
+    "sealed.unsent": ("test_unsent_report_is_announced_and_can_be_sent_again",),
+    "sealed.on": ("test_no_request_of_a_whole_conversation_reveals_code_or_text",),
     "landing.run_by_employer": (
         "test_page_names_who_runs_the_site_and_that_they_could_read_along",
     ),
