@@ -72,6 +72,7 @@ SLOW = {
         "server/backup/test_other_age.py",
         "server/cli/test_postgres.py",
         "server/cli/test_root.py",
+        "server/cli/test_store_move.py",
         "server/doctor/test_hostile.py",
         "server/doctor/test_real_programs.py",
         "server/mailboxes/test_scheduler.py",

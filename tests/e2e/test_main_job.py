@@ -62,9 +62,10 @@ def test_report_is_answered_and_the_reporter_writes_again(
 
 
 def test_nothing_readable_remains_on_the_server(
-    box: DropBox, counsellor: Counsellor, tmp_path: Path
+    both: tuple[DropBox, Counsellor], tmp_path: Path
 ) -> None:
     """No server file, log or column contains a text, answer, code, reply or time."""
+    box, counsellor = both
     code = report_and_code(box, "nl", "Zeer herkenbaar verhaal over kwartaalcijfers")
     counsellor.desk("fetch")
     thread = the_only_thread(counsellor)
@@ -88,6 +89,9 @@ def test_nothing_readable_remains_on_the_server(
             if secret == b"127.0.0.1" and file.name == "site.toml":
                 continue  # the server's own address, which the operator wrote there
             assert secret not in content, f"{secret!r} in {file.name}"
+    if box.database is not None:
+        disk = box.database.everything_on_disk() + box.database.log.read_bytes()
+        assert [secret for secret in secrets if secret in disk] == []
     assert not TIME_OF_DAY.search(box.log.read_bytes()), box.log.read_text()
     for place in (Path("/tmp"), Path("/dev/shm")):  # noqa: S108 - looked at, not written to
         for file in place.iterdir():

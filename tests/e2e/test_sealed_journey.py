@@ -5,6 +5,7 @@ drop a response.
 """
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -420,12 +421,19 @@ def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Rela
 def test_sending_waits_for_the_self_test(meet: Meet, relay: Relay) -> None:
     """If the browser then cannot seal, nothing is posted before the reporter has read this."""
     writer = meet()
-    held = []
-    writer.page.route("**/static/worker-*", held.append)
+    pressed = threading.Event()
+
+    def held(passed: Passed) -> Fault:
+        if "/static/worker-" not in passed.target:
+            return ""
+        assert pressed.wait(30)
+        return "refuse"
+
+    relay.fault = held
     writer.page.goto(f"/{LANG}/report")
     writer.writes(STORY[LANG])
     writer.reads("We kijken")
-    held[0].abort()
+    pressed.set()
     writer.reads("Je browser kan je bericht niet zelf op slot doen")
     assert [one for one in relay.seen if one.method == "POST"] == []
     assert writer.page.input_value("[name=text]") == STORY[LANG]

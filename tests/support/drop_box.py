@@ -118,6 +118,7 @@ class DropBox:
         self.env = env or {}
         self.log = folder.parent / f"{folder.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.database: Postgres | None = None  # where the conversations are, if not in the folder
         self.under: tuple[str, ...] = ()  # a program that starts the server, as strace does
 
     def server(
@@ -247,6 +248,7 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[DropB
         return
     running: Postgres = request.getfixturevalue("postgres")
     box, els = DropBox(tmp_path / "server"), Counsellor(tmp_path / "els")
+    box.database = running
     box.add(els, box.init(store=running.url(running.site())), "Els de Vries")
     box.serve()
     try:

@@ -40,6 +40,26 @@ def with_origins(
     return written
 
 
+def with_store(text: str, path: Path, store: str) -> str:
+    """Return the same settings with another store. Comments are kept where possible.
+
+    Raises SettingsError for a wrong address.
+    """
+    after = replace(parse(text, path), store=store)
+    line = f"store = {string(store)}"
+    changed, found = re.subn(r"^store\s*=.*$", lambda _: line, text, count=1, flags=re.MULTILINE)
+    if not found:  # the file is of an older version
+        changed = re.sub(r"^origins\s*=", lambda at: f"{line}\n{at[0]}", text, count=1, flags=re.M)
+    try:
+        if parse(changed, path) == after:
+            return changed
+    except SettingsError:
+        pass  # a wrong address is refused below too
+    written = write(after)
+    parse(written, path)
+    return written
+
+
 def _with_list(text: str, key: str, wanted: Sequence[str]) -> str:
     line = f"{key} = {_toml_list(wanted)}"
     there = re.compile(rf"^{key}\s*=\s*\[[^\]]*\]", re.MULTILINE)
@@ -144,10 +164,15 @@ response_days = {response_days}
 # {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
 crisis = {crisis}
 
+# Where the conversations are: empty for a file in this folder, which is right for nearly everybody,
+# or the address of a PostgreSQL database. Without a password: `?passfile=/PATH` names its file.
+store = {store}
+
 # How a reporter's browser takes part.
 [reporter]
-# Whether the reporter API is served, for browsers that seal messages themselves. This is new: leave
-# it off until others have tried it.
+# Whether browsers with JavaScript seal messages themselves, so that text and code stay on the
+# reporter's device. This is new, and files do not go that way yet: leave it off until others have
+# tried it.
 seal_in_browser = {seal_in_browser}
 
 # How long things are kept, in days.

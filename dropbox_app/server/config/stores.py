@@ -16,12 +16,13 @@ from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store import inspect
+from dropbox_app.server.store.copying import Copyable
 from dropbox_app.server.store.inspect import Look
-from dropbox_app.server.store.interface import Store
-from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN, SqliteStore
+from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
+from dropbox_app.server.store.sqlite_copy import SqliteCopy
 
 if TYPE_CHECKING:
-    from dropbox_app.server.store.postgres import PostgresStore
+    from dropbox_app.server.store.postgres_copy import PostgresCopy
     from dropbox_app.server.store.postgres_inspect import Schema
 
 Today = Callable[[], datetime.date]
@@ -32,20 +33,17 @@ _MISSING = (
 )
 
 
-class SiteStore(Store, Protocol):
-    """A store that knows which site its conversations belong to."""
+class SiteStore(Copyable, Protocol):
+    """A store that can be moved."""
 
-    def site_id(self) -> str | None:
-        """Return the id of that site; None if it was never set."""
-
-    def set_site_id(self, site: str) -> None:
-        """Set it."""
+    def remove_tables(self) -> None:
+        """Remove all tables, inside ``writing``: nothing more can be stored there."""
 
 
 def opened(place: Place, settings: Settings, today: Today) -> SiteStore:
     """Open the store of a site. Raises StoreError, StoreBusy, SiteFull, OSError."""
     if not settings.store:
-        return SqliteStore(place.folder, today, place.reserve)
+        return SqliteCopy(place.folder, today, place.reserve)
     store = _postgres(settings, today)
     known = store.site_id()
     if known != settings.site:
@@ -60,7 +58,8 @@ def opened(place: Place, settings: Settings, today: Today) -> SiteStore:
 def create(folder: Path, settings: Settings, today: Today) -> SiteStore:
     """Make the store of a new site. Raises StoreError, StoreBusy, FileExistsError."""
     if not settings.store:
-        return SqliteStore.create(folder, today)
+        SqliteCopy.create(folder, today).close()
+        return SqliteCopy(folder, today)
     return _postgres(settings, today, create=True)
 
 
@@ -68,6 +67,16 @@ def discard(settings: Settings) -> None:
     """Remove the tables that ``create`` has just made in PostgreSQL. Raises StoreError."""
     if settings.store:
         _schema(settings).discard()
+
+
+def site_of(place: Place, settings: Settings) -> str | None:
+    """Return the id of the site whose conversations are there; None if there is no complete one.
+
+    Raises StoreError, StoreBusy.
+    """
+    if settings.store:
+        return _schema(settings).site_id()
+    return inspect.site_of(place.folder / DATABASE)
 
 
 def look(place: Place, settings: Settings) -> Look:
@@ -108,12 +117,12 @@ def _address(settings: Settings) -> Mapping[str, str]:
     return database_url.read(settings.store)
 
 
-def _postgres(settings: Settings, today: Today, *, create: bool = False) -> PostgresStore:
+def _postgres(settings: Settings, today: Today, *, create: bool = False) -> PostgresCopy:
     try:
-        from dropbox_app.server.store.postgres import PostgresStore
+        from dropbox_app.server.store.postgres_copy import PostgresCopy
     except ImportError:
         raise StoreError(_MISSING) from None
-    return PostgresStore(_address(settings), second_seal, today, create=create)
+    return PostgresCopy(_address(settings), second_seal, today, create=create)
 
 
 def _schema(settings: Settings) -> Schema:

@@ -10,7 +10,7 @@ import io
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, BinaryIO, cast
 
 import psycopg
@@ -101,8 +101,14 @@ class PostgresStore:
                 with suppress(psycopg.Error):  # as above
                     connection.rollback()
 
-    def walking(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def walking(self) -> Iterator[None]:
+        """Go through all mailboxes; no other server does so meanwhile. Raises StoreBusy."""
+        with self._connections.alone() as connection:
+            connection.execute(
+                "SELECT pg_advisory_lock(current_schema()::regnamespace::oid::bigint)"
+            )
+            yield
 
     def close(self) -> None:
         """Close the connections of this process that are not in use."""

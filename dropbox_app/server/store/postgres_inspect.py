@@ -50,6 +50,15 @@ class Schema:
         with self._opened() as connection:
             return _days(connection)
 
+    def site_id(self) -> str | None:
+        """Return the id of the site; None if there is none, or no table. Raises as ``look``."""
+        with connect(self._address) as connection, failures():
+            postgres_server.refuse(connection)
+            if connection.execute("SELECT to_regclass('store')").fetchone() == (None,):
+                return None
+            row = connection.execute("SELECT site FROM store").fetchone()
+            return row[0] if row else None
+
     def discard(self) -> None:
         """Remove every table: of a site whose making failed. Raises StoreError, StoreBusy."""
         with connect(self._address) as connection, failures():

@@ -16,12 +16,18 @@ def forget_keys(connection: Connection) -> None:
     for part in owed:
         if part != LOG:
             _rewrite(connection, part)
-    # The log holds keys, and the time of each commit. A checkpoint removes whole segments, so the
-    # current one has to end first.
-    connection.execute("SELECT pg_switch_wal()")
-    connection.execute("CHECKPOINT")
+    end_log(connection)
     if owed:
         connection.execute("DELETE FROM owed WHERE part = %s", (LOG,))
+
+
+def end_log(connection: Connection) -> None:
+    """Remove the log up to here: it holds keys, and the time of each commit.
+
+    A checkpoint removes whole segments, so the current one has to end first.
+    """
+    connection.execute("SELECT pg_switch_wal()")
+    connection.execute("CHECKPOINT")
 
 
 def reuse_room(connection: Connection) -> None:

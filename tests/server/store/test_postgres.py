@@ -533,6 +533,25 @@ def test_concurrent_reports_get_numbers_without_gaps(server: Here) -> None:
     assert not more
 
 
+def test_one_purge_at_a_time_and_a_killed_one_holds_nothing_up(
+    server: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As two app servers would, each with a store of its own."""
+    monkeypatch.setitem(postgres_connections.OPTIONS, "lock_timeout", "200ms")
+    other = open_store(server.address, lambda: DAY)
+    with server.store.walking():
+        with pytest.raises(StoreBusy):
+            purge.purge(server.site, other, DAY)
+        server.report("meanwhile")
+        server.rows(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks"
+            " JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
+            " AND usename = current_schema()"
+        )
+        assert purge.purge(server.site, other, DAY).log_emptied
+    other.close()
+
+
 def test_sweep_removes_abandoned_uploads_only(server: Here) -> None:
     server.report("one")
     with server.mailboxes.stage() as staged:

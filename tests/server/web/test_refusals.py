@@ -17,7 +17,7 @@ import dropbox_app.server
 from dropbox_app.protocol.errors import KlankbordError, TooLong
 from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
 from dropbox_app.server.config.site import Site
-from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy, StoreError
+from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy, StoreError, StoreUnsure
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.reporter.agent import ReporterAgent
 from dropbox_app.server.reporter.kdf_limiter import ARRIVED, PATIENCE
@@ -337,6 +337,30 @@ def test_busy_store_while_reading_is_reported_and_typed_text_kept(
     # The session goes on: the code is not asked for again.
     sent = browser.submit(written, written.form_with("text"))
     assert "Niet kwijt." in sent.text
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_store_that_is_unsure_is_never_called_not_sent(
+    house: House, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    """The report or message may be stored, so no page may say that it was not sent."""
+    browser = house.browser()
+    browser.come_back(browser.tell("Begin.").code)
+    page = browser.get(f"/{lang}/conversation")
+    real = Mailboxes.add
+
+    def unsure(self: Mailboxes, **given: object) -> None:
+        real(self, **given)  # type: ignore[arg-type] # passed on as they came
+        raise StoreUnsure("the connection was lost while it was being stored")
+
+    told = words(lang)
+    with monkeypatch.context() as broken:
+        broken.setattr(Mailboxes, "add", unsure)
+        written = browser.submit(page, page.form_with("text"), text="Misschien bewaard.")
+    assert (written.status, kept(written)) == (503, "Misschien bewaard.")
+    assert told.say("errors.busy_read") in written.text
+    assert told.say("errors.busy") not in written.text
+    assert "Misschien bewaard." in browser.get(f"/{lang}/conversation").text
 
 
 WRITTEN = {
