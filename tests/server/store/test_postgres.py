@@ -533,10 +533,10 @@ def test_concurrent_reports_get_numbers_without_gaps(server: Here) -> None:
     assert not more
 
 
-def test_one_purge_at_a_time_and_a_killed_one_holds_nothing_up(
+def test_only_one_purge_runs_and_a_killed_one_releases_its_lock(
     server: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As two app servers would, each with a store of its own."""
+    """Each has its own store, like two app servers."""
     monkeypatch.setitem(postgres_connections.OPTIONS, "lock_timeout", "200ms")
     other = open_store(server.address, lambda: DAY)
     with server.store.walking():
