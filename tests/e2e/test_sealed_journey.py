@@ -1,7 +1,7 @@
-"""The journey in browsers that seal: everything that leaves them is written down and looked at.
+"""The journey in browsers that seal: all their requests are recorded and checked.
 
-The whole server is real, and so is the desk. Between them and the browser stands a relay that
-keeps each request, and can lose an answer.
+Server and desk are real. A relay between the server and the browser records each request, and can
+drop a response.
 """
 
 import re
@@ -35,7 +35,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture
 def relay(box: DropBox) -> Iterator[Relay]:
-    """Where the site is found: behind it the box, whose settings let browsers seal."""
+    """Yield a relay in front of the box, whose settings let browsers seal."""
     box.stop()
     file = box.folder / settings.FILE_NAME
     file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
@@ -47,7 +47,7 @@ def relay(box: DropBox) -> Iterator[Relay]:
 
 
 class Reporter:
-    """Somebody with a browser that seals, new here."""
+    """A reporter with a sealing browser that has not visited the site before."""
 
     def __init__(self, start: Start, name: str, relay: Relay) -> None:
         self.relay = relay
@@ -66,7 +66,7 @@ class Reporter:
         self.page.click("#main-form button.button")
 
     def tells(self, text: str) -> str:
-        """Write a report; the code that is shown for it."""
+        """Write a report; return the code shown for it."""
         self.begins("report")
         self.writes(text)
         return self.code()
@@ -89,7 +89,7 @@ class Reporter:
         self.page.wait_for_selector("[data-seal=message]")
 
     def says(self, text: str, then: str) -> None:
-        """Write in the conversation, until ``then`` is read on the page."""
+        """Write a message, and wait until the page shows ``then``."""
         self.page.fill("[data-seal=message] [name=text]", text)
         self.page.click("[data-seal=message] button[type=submit]")
         self.reads(then)
@@ -118,7 +118,7 @@ chromium = pytest.mark.parametrize("meet", BOTH[:1], indirect=True)
 
 @pytest.fixture(params=BOTH)
 def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator[Meet]:
-    """Makes reporters, each with a browser that was never here; none of their pages complains."""
+    """Yield a function that makes reporters with new browsers; no page may report an error."""
     met: list[Reporter] = []
 
     def one_more() -> Reporter:
@@ -138,14 +138,14 @@ def site_of(box: DropBox) -> str:
 
 
 def secrets_of(code: str, site: str) -> dict[str, bytes]:
-    """What of a code no request may hold."""
+    """Return the secrets of a code that no request may contain."""
     root = derive_root(read_typed(code), site)
     keys = reporter_keys(root)
     return {"root": root, "reply": keys.reply.raw, "signing": keys.signing.seed}
 
 
 def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[str]:
-    """Where a request holds a word of the code, a key or a line of a text."""
+    """Return the requests that contain a word of the code, a key or a line of a text."""
     found = []
     patterns = [rb"(?<![a-zA-Z])" + word.encode() + rb"(?![a-zA-Z])" for word in code.split()]
     patterns += [re.escape(line.encode()) for text in texts for line in text.splitlines()]
@@ -161,7 +161,7 @@ def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[s
 def test_no_request_of_a_whole_conversation_reveals_code_or_text(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
-    """Report, code, the answer, another message, all taken back; the desk opens what was sealed."""
+    """Report, code, answer, another message, withdrawal; the desk opens what was sealed."""
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.page.fill("[name=typed]", code.upper())
@@ -196,7 +196,7 @@ def test_no_request_of_a_whole_conversation_reveals_code_or_text(
 
 
 def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
-    """This fault for the first such request; all others pass."""
+    """Return a rule with this fault for the first such request; all others pass."""
     left = [fault]
 
     def of(passed: Passed) -> Fault:
@@ -208,7 +208,7 @@ def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
 
 
 def always(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
-    """This fault for every such request."""
+    """Return a rule with this fault for every such request."""
     return lambda passed: fault if passed.method == method and part in passed.target else ""
 
 
@@ -221,7 +221,7 @@ REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
 def test_report_arrives_once_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
 ) -> None:
-    """What is asked again is the same, byte for byte; else nothing was sent, and the text stays."""
+    """A repeated request has the same bytes; otherwise nothing was sent, and the text stays."""
     writer = meet()
     writer.begins("report")
     relay.fault = once(fault, "GET" if part == "/api/site" else "POST", part)
@@ -266,7 +266,7 @@ def test_report_with_unknown_outcome_keeps_its_code(
 def test_unsent_report_is_announced_and_can_be_sent_again(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
-    """Both tries to open a mailbox fail: no desk sees one, so it is certain, and gets no code."""
+    """Both attempts to open a mailbox fail: nothing can have arrived, so no code is shown."""
     writer = meet()
     writer.begins("report")
     relay.fault = always(fault, "POST", REPORTS)
@@ -328,7 +328,7 @@ def test_withdrawal_succeeds_if_a_request_fails(
 def test_two_tabs_can_write_in_one_conversation(
     meet: Meet, relay: Relay, counsellor: Counsellor
 ) -> None:
-    """The second to write has read less: it reads, signs again, and sends once."""
+    """The second tab has read less: it reads again, signs again, and sends once."""
     one, other = meet(), meet()
     code = one.tells(STORY[LANG])
     one.goes_on()
@@ -392,7 +392,7 @@ def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
 
 @chromium
 def test_switching_language_sends_no_text(meet: Meet, relay: Relay) -> None:
-    """The plain form posts it to the server, to show it there: here nothing may leave unsealed."""
+    """The plain form sends the text to the server and back; here nothing may be sent unsealed."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -419,7 +419,7 @@ def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Rela
 
 @chromium
 def test_sending_waits_for_the_self_test(meet: Meet, relay: Relay) -> None:
-    """If it then cannot be sealed, nothing is posted before the person has read that."""
+    """If the browser then cannot seal, nothing is posted before the reporter has read this."""
     writer = meet()
     pressed = threading.Event()
 

@@ -1,7 +1,7 @@
 """A simulated practice, day by day: real sites, desks, pages and reporters, and a diary.
 
-Nothing is put into a register from outside: each entry is made on its own day, with the forms of
-the desk's page, and each conversation goes through a site's real application and store.
+Nothing is imported into a register: each entry is made on its own day, with the forms of the desk's
+page, and each conversation goes through a site's real application and store.
 """
 
 import contextlib
@@ -175,7 +175,7 @@ class Reporting:
 class Practice:
     """A counsellor working at the desk's page; each method does what the person would, on that day.
 
-    ``by``: what the diary calls the counsellor. ``cases``: the address of each person's case.
+    ``by``: the counsellor's name in the diary. ``cases``: the address of each person's case.
     """
 
     def __init__(self, town: Town, by: str, name: str, employers: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """Forms B and C: reports with the same ranges and own words are identical, whatever else differs.
 
-Random registers that print the same ranges: other counts within them, and other work, notes,
-minutes, marks, closed and destroyed cases besides.
+Hypothesis generates registers with the same printed ranges but other counts, work, notes, minutes,
+marks, closed cases and destroyed cases.
 """
 
 import random

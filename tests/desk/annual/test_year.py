@@ -1,7 +1,7 @@
 """A year of a practice, day by day; every figure is counted again from the diary.
 
-Two counsellors, four employers with real sites, a third of the people through a site. By default
-44 of the 140 cases, with the same days, employers and rules; all of them with ``--long``.
+Two counsellors and four employers with real sites; a third of the people write through a site. By
+default 44 of the 140 cases, with the same days, employers and rules; with ``--long`` all.
 """
 
 import collections
@@ -136,7 +136,7 @@ class Year:
     def stop(self) -> None:
         """Stop the internal counsellor: the operator retires the card, reporters choose again.
 
-        Whoever is passed on is in two registers from then on, and so in the counts of both.
+        From then on, each person who was passed on is in two registers, and in the counts of both.
         """
         house = self.town.houses[SHARED]
         house.site.retire(self.internal.laptop.name.split()[0].lower(), self.town.today)
