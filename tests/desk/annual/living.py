@@ -186,6 +186,7 @@ class Practice:
         self.running = Running(self.laptop, Seconds())
         self.window = self.running.at_work()
         self.cases: dict[str, str] = {}
+        self.at: dict[str, str] = {}  # the employer of each person
         self.written: dict[str, Reporting] = {}
         self.destroyed: set[str] = set()
         self.fetch()
@@ -324,6 +325,7 @@ class Practice:
             look = self.window.get(next(one for one in page.links if one.endswith("/destroy")))
             assert "De zaak is vernietigd." in self.window.press(look, "destroy").text
             self.destroyed.add(who)
+            self.town.note(self.by, "destroyed", self.at[who], who=who)
 
     def take_over(self, employer: str, who: str, about: str, reporter: Reporting) -> None:
         """Take over a person whose counsellor stopped, and who chose this one."""
@@ -331,6 +333,7 @@ class Practice:
         self.written[who] = reporter
         self.fetch()
         self._name_new(who, about)
+        self._came(employer, who, about)
 
     # work without a person
 
@@ -385,6 +388,7 @@ class Practice:
         self.cases[who] = link
 
     def _came(self, employer: str, who: str, about: str) -> None:
+        self.at[who] = employer
         self.town.note(self.by, "came", employer, who=who, about=about)
 
     def _talked(self, employer: str, minutes: int) -> None:
