@@ -142,17 +142,6 @@ def test_a_password_in_the_address_is_refused_before_anything_is_made(
     assert not one.folder.exists()
 
 
-def test_a_backup_says_that_it_holds_no_conversation_of_such_a_site(
-    operator: Operator, tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text(operator.types("backup-key").stdout)
-    done = operator.types("backup")
-    assert done.exit_code == 1
-    assert "in PostgreSQL" in done.output
-    assert "pg_dump alone is no backup" in done.output
-    assert not list((operator.folder / "backups").glob("*.age"))
-
-
 def test_a_database_that_is_away_is_said_in_one_sentence_by_every_command(
     operator: Operator, tmp_path: Path
 ) -> None:
