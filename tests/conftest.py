@@ -1,4 +1,4 @@
-"""What all tests share: ``--long``, ``--quick``, how many examples Hypothesis tries, fixtures."""
+"""Shared by all tests: ``--long``, ``--quick``, the number of Hypothesis examples, and fixtures."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ _collect_above = [MORE_FILES]
 SLOW = {
     HERE / path
     for path in (
+        "browser",
         "deploy",
         "desk/annual/test_attacker.py",
+        "desk/annual/test_year.py",
         "desk/register/test_kill.py",
         "desk/test_bounds.py",
         "desk/test_cleaning.py",
@@ -50,6 +52,7 @@ SLOW = {
         "desk/test_slow_servers.py",
         "desk/test_stopped.py",
         "desk/web/test_command.py",
+        "desk/web/test_every_page.py",
         "desk/web/test_files.py",
         "desk/web/test_hostile_pages.py",
         "desk/web/test_locked_memory.py",
@@ -186,7 +189,7 @@ def _in_slow(path: Path) -> bool:
 
 @pytest.fixture(scope="session")
 def long_run() -> bool:
-    """Say whether this run may take its time."""
+    """Return whether this is a long run."""
     return _long()
 
 

@@ -1,4 +1,4 @@
-"""Words that read as another language in English letters, gone from everything that people read.
+"""Banned words do not appear in anything that people read.
 
 Looked at: the documents, the docstrings and messages of the program and its scripts, the English
 catalogues, and the names of tests. Each pattern has what to write instead.

@@ -1,4 +1,4 @@
-"""Who may import whom, and what: the zones of dropbox_app, checked over every file's syntax tree.
+"""The import rules of dropbox_app's zones, checked over every file's syntax tree.
 
 A folder is a place where code runs, and so who may hold which secret. The rules are a function
 of (path, source), so that planted breaches show that they bite.
@@ -134,7 +134,7 @@ NEVER = {
 
 
 def imports(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Name every module that the file imports, at any depth, and each name taken from one."""
+    """Yield every module that the file imports, at any depth, and each imported name."""
     package = path.removesuffix(".py").split("/")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -149,7 +149,7 @@ def imports(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Name every identifier that is used: plain, as an attribute, or imported."""
+    """Yield every identifier that is used: plain, as an attribute, or imported."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             yield node.lineno, node.id
@@ -161,7 +161,7 @@ def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def faults(path: str, source: str) -> list[str]:
-    """Say every breach of the zone table in one file."""
+    """Return every violation of the zone table in one file."""
     tree = ast.parse(source, path)
     found = [*_import_faults(path, tree)]
     zone = _zone(path)
@@ -219,7 +219,7 @@ def _impurities(tree: ast.AST) -> Iterator[str]:
 
 
 def _rank(zone: str, module: str) -> int:
-    """The place of a module's folder in its zone's list; -1 for what has none."""
+    """Return the position of a module's folder in its zone's list; -1 if it has none."""
     parts = module.removesuffix(".py").split(".")
     folder = parts[2] if len(parts) > 2 and parts[1] == zone else ""
     ranked = RANKED.get(zone, ())
@@ -321,7 +321,7 @@ LOADED = {
 
 @pytest.mark.parametrize("zone", LOADED)
 def test_loaded_modules_respect_the_zones(zone: str) -> None:
-    """A fresh interpreter imports the whole zone; what others need is not in memory after it."""
+    """A fresh interpreter imports the whole zone, without loading other zones' dependencies."""
     modules = [
         path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for path in FILES

@@ -9,7 +9,7 @@ from dropbox_app.protocol.errors import KlankbordError
 
 
 class ServerError(KlankbordError):
-    """The server could not do what it was asked for."""
+    """The server could not do what was asked."""
 
 
 class SettingsError(ServerError):
@@ -34,6 +34,10 @@ class StoreUnsure(StoreBusy):
 
 class BackupError(ServerError):
     """The backup cannot be made or used."""
+
+
+class BackupFull(BackupError):
+    """The backup cannot be made."""
 
 
 class MailError(ServerError):
@@ -73,7 +77,7 @@ class SiteFull(Refused):
 
 
 class Moved(Refused):
-    """The message would now go to other people than those for whom its files are sealed."""
+    """The addressees of the message are no longer those for whom its files are sealed."""
 
 
 class BadShape(Refused):

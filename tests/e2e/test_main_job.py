@@ -1,4 +1,4 @@
-"""The main job over real gunicorn and the real desk: report, answer, return, write on."""
+"""The main job over real gunicorn and the real desk: report, answer, return, follow-up."""
 
 import concurrent.futures
 import itertools
@@ -26,7 +26,7 @@ TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 def test_report_is_answered_and_the_reporter_writes_again(
     both: tuple[DropBox, Counsellor], lang: str
 ) -> None:
-    """Seven words bring the answer back, and what is then written reaches the counsellor."""
+    """The seven words show the answer, and the follow-up reaches the counsellor."""
     box, counsellor = both
     reporter = box.browser()
     landing = reporter.get(f"/{lang}/")
@@ -100,7 +100,7 @@ def test_nothing_readable_remains_on_the_server(
 
 
 def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsellor) -> None:
-    """A browser that keeps no cookie still shows the words, and says why it cannot go on."""
+    """A browser without cookies still shows the words and explains why it cannot continue."""
     stubborn = box.browser(cookies=False)
     code_page = tell(stubborn, "en", "Told without a cookie")
     assert code_page.status == 200
@@ -116,7 +116,7 @@ def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsel
 def test_concurrent_messages_from_two_sessions_both_arrive(
     both: tuple[DropBox, Counsellor],
 ) -> None:
-    """Neither text is lost and the chain stays whole, ten times over."""
+    """In ten rounds no text is lost and the chain stays intact."""
     box, counsellor = both
     code = report_and_code(box, "nl", "Begin")
     pairs = []
@@ -155,7 +155,7 @@ def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]
 
 
 def test_forgotten_thread_is_gone_from_the_desk(box: DropBox, counsellor: Counsellor) -> None:
-    """After ``forget`` neither the list nor the folder knows the thread; the server still does."""
+    """After ``forget``, list and folder do not have the thread; the server still does."""
     code = report_and_code(box, "nl", "Vergeet dit")
     counsellor.desk("fetch")
     thread = the_only_thread(counsellor)

@@ -1,4 +1,4 @@
-"""The second seal of a stored file: what it opens, and what it never opens (SPEC section 5)."""
+"""The second seal of a stored file: what opens and what does not (SPEC section 5)."""
 
 import io
 
@@ -25,12 +25,12 @@ def opened(data: bytes, key: bytes) -> bytes:
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
-def test_what_is_sealed_in_any_steps_opens_with_its_key(plain: bytes, step: int) -> None:
+def test_sealed_data_opens_with_its_key_whatever_the_step_size(plain: bytes, step: int) -> None:
     key = second_seal.new_key()
     assert opened(sealed(plain, key, step), key) == plain
 
 
-def test_no_key_comes_twice_and_the_same_bytes_are_never_sealed_alike() -> None:
+def test_keys_and_sealed_results_never_repeat() -> None:
     keys = {second_seal.new_key() for _ in range(1000)}
     assert {len(key) for key in keys} == {32}
     assert len(keys) == 1000
@@ -38,7 +38,7 @@ def test_no_key_comes_twice_and_the_same_bytes_are_never_sealed_alike() -> None:
     assert len({sealed(b"the same", key) for _ in range(100)}) == 100
 
 
-def test_another_key_and_every_altered_byte_are_refused() -> None:
+def test_wrong_key_and_altered_bytes_are_refused() -> None:
     key, plain = second_seal.new_key(), b"age-encryption.org/v1\n" * 4
     whole = sealed(plain, key)
     with pytest.raises(PayloadFailure):
@@ -50,7 +50,7 @@ def test_another_key_and_every_altered_byte_are_refused() -> None:
 
 
 @pytest.mark.parametrize("size", [CHUNK, CHUNK + 1, 3 * CHUNK])
-def test_a_missing_end_and_a_longer_one_are_refused(size: int) -> None:
+def test_truncated_and_extended_data_are_refused(size: int) -> None:
     key = second_seal.new_key()
     whole = sealed(bytes(size), key)
     for cut in (whole[:-1], whole[: CHUNK + 32], whole + b"\0"):

@@ -1,4 +1,4 @@
-"""The committed vectors: this implementation reads each of them as it should (SPEC section 10)."""
+"""The committed vectors: this implementation gives each listed result (SPEC section 10)."""
 
 import datetime
 import io
@@ -19,7 +19,7 @@ from tests.vectors.world import ANNA, MAILBOX, SITE, Vector, join, sealing_seed,
 
 
 def each(name: str) -> list[Any]:
-    """The vectors of a file, each a test of its own that carries its comment."""
+    """Return the vectors of a file as separate test cases with their comments."""
     vectors = stored(name)
     assert len({vector["comment"] for vector in vectors}) == len(vectors)
     return [pytest.param(vector, id=vector["comment"]) for vector in vectors]
@@ -28,7 +28,7 @@ def each(name: str) -> list[Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DETERMINISTIC))
 def test_committed_file_matches_the_generator(name: str) -> None:
-    """Byte for byte, so that nobody edits an expectation in the file alone."""
+    """The comparison is byte for byte, so nobody can edit an expectation only in the file."""
     assert (FOLDER / f"{name}.json").read_text("ascii") == written(DETERMINISTIC[name]())
 
 
@@ -53,7 +53,7 @@ def test_attachment_is_padded_to_the_listed_size(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("second_seal"))
-def test_a_second_seal_opens_and_is_written_as_listed(vector: Vector) -> None:
+def test_second_seal_matches_vectors(vector: Vector) -> None:
     key, plain, sealed = bytes.fromhex(vector["key"]), join(vector["plain"]), bytearray()
     writer = PayloadWriter(sealed.extend, key, bytes.fromhex(vector["nonce"]))
     writer.update(plain)
@@ -159,7 +159,7 @@ def test_arrival_order_does_not_change_genuine_messages(
 
 
 def read_vector(vector: Vector) -> thread.Thread:
-    """Let the reader read the mailbox of a vector."""
+    """Return the mailbox of a vector as the reader reads it."""
     own, pins = vector["reporter"], vector["pins"]
     return thread.read(
         [
@@ -187,7 +187,7 @@ def read_vector(vector: Vector) -> thread.Thread:
 
 @pytest.mark.parametrize("vector", each("sealed"))
 def test_sealed_file_opens_or_fails_as_listed(vector: Vector) -> None:
-    """By age, by the server that cannot open it, and by the reader who believes only signatures."""
+    """It is tried with age, with the server's shape check, and with the thread reader."""
     sealed, expect = unwrap(vector["sealed"]), vector["expect"]
     if expect["age"] == "opens":
         assert age.open_sealed(sealed, [ANNA_SEED])
@@ -216,7 +216,7 @@ def test_sealed_file_under_another_id_is_not_opened(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", each("desk_requests"))
 def test_desk_request_is_accepted_or_refused_for_the_listed_reason(vector: Vector) -> None:
-    """How old the token is, whose the identity and what the body is, the server checks itself."""
+    """The server itself checks the token's age, the identity and the body."""
 
     def check() -> None:
         desk_request.check(

@@ -1,4 +1,4 @@
-"""What axe finds on a page: an independent program that looks for what keeps somebody out."""
+"""axe, an independent accessibility checker, applied to a page."""
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
 from playwright.sync_api import BrowserContext, Page
@@ -10,7 +10,7 @@ _FIND = """axe.run({resultTypes: ['violations'], preload: {assets: ['media']}})
 
 
 def bring(context: BrowserContext) -> None:
-    """Have axe in every page that this context opens from now on, but not in a page's frames.
+    """Inject axe into every page that this context opens from now on, but not into frames.
 
     Sent once: the script is half a megabyte, and each page needs it.
     """
@@ -18,6 +18,6 @@ def bring(context: BrowserContext) -> None:
 
 
 def violations(shown: Page) -> list[tuple[str, list[str]]]:
-    """What axe finds on a page: the rule, and the elements that break it."""
+    """Return axe's findings: the rule, and the elements that violate it."""
     found = shown.evaluate(_FIND)
     return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]

@@ -1,4 +1,4 @@
-"""Whether a text tells a retrieval code, and codes that cost next to nothing to hash."""
+"""Whether a text reveals a retrieval code, and codes that are cheap to hash."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,8 +11,7 @@ from dropbox_app.protocol import retrieval_code
 
 @contextlib.contextmanager
 def hashed_cheaply() -> Iterator[None]:
-    """Hash codes at the least cost that Argon2id has, in this process: inside and outside of this,
-    the same code opens different mailboxes."""
+    """Hash codes at Argon2id's minimum cost inside the block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieval_code, "ARGON2_PASSES", nacl.pwhash.argon2id.OPSLIMIT_MIN)
         patch.setattr(retrieval_code, "ARGON2_MEMORY", nacl.pwhash.argon2id.MEMLIMIT_MIN)
@@ -31,7 +30,7 @@ def cheap_codes() -> Iterator[None]:
 
 
 def tells(text: str, code: str) -> bool:
-    """A page that shows a code shows all seven words of it.
+    """Return whether a text contains at least three words of a code.
 
     One or two words prove nothing: the list's words are everyday words, and a page holds dozens
     of them by itself. Three by chance is less than once in 100,000 pages.

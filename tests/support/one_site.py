@@ -1,4 +1,4 @@
-"""A site's folder with everything real in it: settings, store, and the use cases over both."""
+"""A site's folder with real settings, a real store, and the use cases over both."""
 
 import dataclasses
 import datetime

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of Debian's packages, started once a run, bound to a socket alone."""
+"""A real PostgreSQL server from Debian's packages, started once a run, on a socket only."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Postgres:
         self._start()
 
     def _account(self) -> pwd.struct_passwd:
-        """The account that runs it: PostgreSQL refuses to be root."""
+        """Return the account that runs the server: PostgreSQL refuses to run as root."""
         if os.geteuid() != 0:
             return pwd.getpwuid(os.geteuid())
         names = {one.pw_name for one in pwd.getpwall()}
@@ -115,13 +115,13 @@ class Postgres:
         raise AssertionError(self.log.read_text())
 
     def superuser(self) -> psycopg.Connection[TupleRow]:
-        """A connection that may do anything."""
+        """Return a connection that may do anything."""
         return psycopg.connect(
             host=str(self.folder), user="postgres", dbname="postgres", autocommit=True
         )
 
     def site(self) -> Address:
-        """A new role with its schema and its password; how to connect as it."""
+        """Make a role with its schema and password; return how to connect as it."""
         role, password = f"site_{secrets.token_hex(6)}", secrets.token_hex(16)
         with self.superuser() as connection:
             connection.execute(postgres_server.setup(role))
@@ -138,7 +138,7 @@ class Postgres:
 
     @staticmethod
     def url(address: Address) -> str:
-        """The setting ``store`` for it."""
+        """Return the setting ``store`` for it."""
         here = f"host={address['host']}&passfile={address['passfile']}"
         return f"postgresql://{address['user']}@/{address['dbname']}?{here}"
 
@@ -191,7 +191,7 @@ class Postgres:
 def open_store(
     address: Address, today: Callable[[], date], *, create: bool = False
 ) -> PostgresStore:
-    """The store of a site's role."""
+    """Return the store of a site's role."""
     return PostgresStore(address, second_seal, today, create=create)
 
 

@@ -1,4 +1,4 @@
-"""Both stores, so that what holds for one is tried on the other: ``on`` is a fixture over them."""
+"""Both stores: ``on`` is a fixture that runs a test on each of them."""
 
 from collections.abc import Callable
 from datetime import date
@@ -24,29 +24,29 @@ class Kind(Protocol):
 
 
 class OnSqlite:
-    """In the site's folder."""
+    """A store in the site's folder."""
 
     def setting(self, _folder: Path) -> str:
-        """What ``store`` says for it."""
+        """Return its value of the setting ``store``."""
         return ""
 
     def create(self, folder: Path, today: Today) -> SqliteStore:
         return SqliteStore.create(folder, today)
 
     def long_files(self, folder: Path) -> int:
-        """How many sealed files lie beside the database."""
+        """Return how many sealed files are stored beside the database."""
         return len(list((folder / FILES).iterdir()))
 
 
 class OnPostgres:
-    """In a schema of its own, for each folder."""
+    """A store in a separate PostgreSQL schema for each folder."""
 
     def __init__(self, running: Postgres) -> None:
         self.running = running
         self.addresses: dict[Path, Address] = {}
 
     def setting(self, folder: Path) -> str:
-        """What ``store`` says for it."""
+        """Return its value of the setting ``store``."""
         self.addresses[folder] = self.running.site()
         return self.running.url(self.addresses[folder])
 
@@ -54,7 +54,7 @@ class OnPostgres:
         return open_store(self.addresses[folder], today, create=True)
 
     def long_files(self, folder: Path) -> int:
-        """How many files of several pieces there are, whether an item names them or not."""
+        """Return how many files have several pieces, whether an item names them or not."""
         with self.running.superuser() as connection:
             rows = connection.execute(
                 f"SELECT file FROM {self.addresses[folder]['user']}.pieces GROUP BY file"  # noqa: S608 - our own name

@@ -1,4 +1,4 @@
-"""Make the vectors again: ``python -m tests.vectors.make [--sealed]``.
+"""Regenerate the vectors: ``python -m tests.vectors.make [--sealed]``.
 
 All but sealed.json follow from fixed names and come out byte for byte the same, which
 tests/protocol/test_vectors.py checks. What is expected stands in the ``*_cases`` modules, written
@@ -41,12 +41,12 @@ DETERMINISTIC: Mapping[str, Callable[[], list[Vector]]] = {
 
 
 def written(vectors: list[Vector]) -> str:
-    """How a file of vectors is written: ASCII, so that no editor changes what cannot be seen."""
+    """Return a vectors file's text in ASCII, so that no editor changes invisible characters."""
     return json.dumps(vectors, indent=1, ensure_ascii=True) + "\n"
 
 
 def stored(name: str) -> list[Vector]:
-    """The vectors of a file of this folder."""
+    """Return the vectors of a file in this folder."""
     vectors: list[Vector] = json.loads((FOLDER / f"{name}.json").read_text("ascii"))
     return vectors
 

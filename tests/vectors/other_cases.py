@@ -16,7 +16,7 @@ TOKEN = "InRva2VuIg.abcdef.0123456789-_"
 
 
 def code_vectors() -> list[Vector]:
-    """What was typed, and the keys and ids that follow, or what is refused."""
+    """Return typed codes with their keys and ids, or their refusal."""
     nl, en = " ".join(DUTCH), " ".join(ENGLISH)
     mixed, numbered = (*DUTCH[:3], *ENGLISH[3:]), enumerate(DUTCH)
     return [
@@ -60,7 +60,7 @@ def code_vectors() -> list[Vector]:
 
 
 def request_vectors() -> list[Vector]:
-    """Authorization headers. How old a token may be is the server's to check."""
+    """Return Authorization headers; the server checks the token's age."""
     target, body_hash = "/api/desk/inbox?after=17", sha256_hex(b"")
     good = header(
         ANNA,
@@ -138,7 +138,7 @@ def request_vectors() -> list[Vector]:
 
 
 def line_vectors() -> list[Vector]:
-    """JSON lines: each is read and written again byte for byte, or refused."""
+    """Return JSON lines, each rewritten byte for byte or refused."""
     good: Sequence[tuple[str, str]] = (
         ("nothing in it", "{}"),
         ("every type", '{"a":[],"b":{},"c":null,"d":true,"e":false,"f":"","g":0}'),
@@ -222,7 +222,7 @@ def line_vectors() -> list[Vector]:
 
 
 def text_vectors() -> list[Vector]:
-    """Texts as typed, and as they are signed."""
+    """Return texts as typed and as signed."""
     return [
         {"comment": comment, "typed": typed, "expect": signed}
         for comment, typed, signed in (
@@ -240,7 +240,7 @@ def text_vectors() -> list[Vector]:
 
 
 def padme_vectors() -> list[Vector]:
-    """Lengths of a file, and of its attachment before it is sealed."""
+    """Return file lengths and the lengths of their attachments before sealing."""
     sizes = (
         (0, 16384), (1, 16384), (16383, 16384), (16384, 16384), (16385, 17408),
         (100_000, 100_352), (1_048_576, 1_048_576), (1_048_577, 1_081_344),

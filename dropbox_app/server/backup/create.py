@@ -23,7 +23,7 @@ from dropbox_app.server.backup.key import Writing
 from dropbox_app.server.config import loader, paths, settings, stores
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.paths import Place
-from dropbox_app.server.errors import BackupError, SiteFull
+from dropbox_app.server.errors import BackupError, BackupFull, SiteFull
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store import schema, snapshot
 from dropbox_app.server.store.files import as_its_folder, full_disk_said, open_untouched
@@ -179,7 +179,7 @@ def _sealed(new: Path, kept: directory.Kept, public: Recipient) -> Iterator[Writ
             digest = out.finish()
             directory.finished(new, kept, digest)
     except SiteFull:
-        raise BackupError("the disk is full; none of it was kept") from None
+        raise BackupFull("the disk is full; none of it was kept") from None
     finally:
         new.unlink(missing_ok=True)
         if not kept.path.exists():
@@ -275,7 +275,7 @@ def _check_room(places: tuple[Place, ...], read: Reading, target: Path) -> None:
     for folder, need in wanted.items():
         free = shutil.disk_usage(folder).free
         if free < need:
-            raise BackupError(
+            raise BackupFull(
                 f"there is no room: {need} bytes are needed on the disk of {folder}, "
                 f"{free} are free; nothing was changed"
             )

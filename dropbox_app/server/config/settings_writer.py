@@ -97,6 +97,7 @@ def write(settings: Settings) -> str:
     for key in ("draft", "author", "read_by"):
         shown[f"law_{key}"] = string(getattr(law, key))
     shown["law_read_on"] = str(law.read_on) if law.read_on else '""'
+    shown["seal_in_browser"] = str(settings.reporter.seal_in_browser).lower()
     for group in (settings.retention, settings.limits):
         shown |= {item.name: str(getattr(group, item.name)) for item in fields(group)}
     return _TEMPLATE.format_map(shown)
@@ -166,6 +167,13 @@ crisis = {crisis}
 # Where the conversations are: empty for a file in this folder, which is right for nearly everybody,
 # or the address of a PostgreSQL database. Without a password: `?passfile=/PATH` names its file.
 store = {store}
+
+# How a reporter's browser takes part.
+[reporter]
+# Whether browsers with JavaScript seal messages themselves, so that text and code stay on the
+# reporter's device. This is new, and files do not go that way yet: leave it off until others have
+# tried it.
+seal_in_browser = {seal_in_browser}
 
 # How long things are kept, in days.
 [retention]

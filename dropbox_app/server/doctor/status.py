@@ -41,10 +41,7 @@ class SiteStatus:
 
 @dataclass
 class Status:
-    """The status of a server.
-
-    Days are YYYY-MM-DD in UTC, or "" if there is none or it is hidden.
-    """
+    """The status of a server. Days are YYYY-MM-DD in UTC, or "" if missing or unreadable."""
 
     version: str
     sites: list[SiteStatus]

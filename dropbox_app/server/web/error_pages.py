@@ -55,11 +55,11 @@ from dropbox_app.server.web.uploads import (
 
 @dataclass(frozen=True)
 class Refusal:
-    """The page and the desk API's response for one kind of exception.
+    """The page and the APIs' response for one kind of exception.
 
     ``key`` is the key of the sentence on a page; ``files`` is a different key for the files page,
-    if needed. ``page`` and ``api`` are the statuses, or None where the exception cannot occur. The
-    desk API sends the exception's own message.
+    if needed. ``page`` and ``api`` are the statuses, or None where the exception cannot occur. An
+    API sends the exception's own message.
     """
 
     kind: type[KlankbordError]
@@ -78,7 +78,7 @@ REFUSALS = (
     Refusal(SiteFull, "errors.full", 503, 507, "files.full"),
     Refusal(MailboxFull, "errors.mailbox_full", 409, 507, "files.mailbox_full"),
     Refusal(NobodyToWriteTo, "errors.nobody", 503),
-    Refusal(UnknownCounsellor, "errors.nobody", 503),
+    Refusal(UnknownCounsellor, "errors.nobody", 503, 403),
     Refusal(Gone, "again.gone", 410, 404),
     Refusal(FileTooLarge, page=413, files="files.large"),
     Refusal(TooManyFiles, page=413, files="files.many"),
@@ -133,12 +133,12 @@ def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Pro
 
 
 def api_status(error: KlankbordError) -> int | None:
-    """Return the status in the desk API; None if the exception is a fault and not a refusal."""
+    """Return the status in the APIs; None if the exception is a fault and not a refusal."""
     return next((row.api for row in REFUSALS if row.api and isinstance(error, row.kind)), None)
 
 
 def handle_errors(app: Flask, neutral: PageRenderer) -> None:
-    """Respond to every error outside the desk API with a page of the requested site.
+    """Respond to every error outside the APIs with a page of the requested site.
 
     ``neutral`` renders the page if no site has this address, or if the site is closed. It also does
     so if the site's own page fails, for example because of the same fault.

@@ -1,4 +1,4 @@
-"""A look at a page changes nothing of the desk: each address that answers GET, and what it does."""
+"""Viewing pages changes nothing at the desk: each address that answers GET."""
 
 import datetime
 import hashlib
@@ -28,7 +28,7 @@ ASKED_AS = {"files.content": "empty"}  # by a script
 
 @pytest.fixture
 def window(running: Running, reporter: Reporter) -> Window:
-    """A desk with a report that has a file, and with an employer whose site has no card yet.
+    """Return a desk with a report that has a file, and an employer whose site has no card yet.
 
     That card was made two months ago, so another one is due as soon as somebody asks for it.
     The conversation has its case: the first look at the register makes one of each conversation.
@@ -50,7 +50,7 @@ def window(running: Running, reporter: Reporter) -> Window:
 
 
 def addresses(running: Running) -> dict[str, list[str]]:
-    """Every address that answers GET, by endpoint, with handles of what is there."""
+    """Return every address that answers GET, by endpoint, with valid handles."""
     with running.lock.use() as place:
         sites = [running.page.handles.of(site, "") for site in place.names()]
         rows = place.database.run("SELECT site, mailbox FROM thread")
@@ -87,7 +87,7 @@ def addresses(running: Running) -> dict[str, list[str]]:
 
 
 def kept(running: Running) -> dict[str, Any]:
-    """All that the desk keeps: each column of its database, and its other files."""
+    """Return everything that the desk stores: all database columns and its other files."""
     found: dict[str, Any] = {}
     with running.lock.use() as place:
         run = place.database.run

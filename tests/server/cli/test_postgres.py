@@ -17,7 +17,7 @@ from tests.vectors import world
 
 
 class Operator:
-    """Types commands into a server's folder with one site, whose database is ``address``."""
+    """Runs commands on a server's folder with one site, whose database is ``address``."""
 
     def __init__(self, folder: Path, running: Postgres) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ def operator(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
     return made
 
 
-def test_a_site_is_made_and_looked_at_and_has_no_database_in_its_folder(operator: Operator) -> None:
+def test_site_on_postgres_has_no_database_in_its_folder(operator: Operator) -> None:
     assert {path.name for path in operator.folder.iterdir()} == {"site.toml", "cards"}
     (site,) = loader.read(operator.folder).sites
     store = stores.opened(site.place, site.settings, common.today)
@@ -61,7 +61,7 @@ def test_a_site_is_made_and_looked_at_and_has_no_database_in_its_folder(operator
     assert '"why": "no counsellor' in operator.types("status", "--json").output.replace("\n", "")
 
 
-def test_a_report_is_purged_by_the_command_when_it_has_expired(
+def test_purge_command_removes_expired_mailbox(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (site,) = loader.read(operator.folder).sites
@@ -76,7 +76,7 @@ def test_a_report_is_purged_by_the_command_when_it_has_expired(
     assert operator.superuser("SELECT count(*) FROM mailboxes") == [(0,)]
 
 
-def test_doctor_names_what_is_lost_and_what_the_server_writes_down(operator: Operator) -> None:
+def test_doctor_reports_missing_data_and_unsafe_log_settings(operator: Operator) -> None:
     (site,) = loader.read(operator.folder).sites
     store = stores.opened(site.place, site.settings, common.today)
     mailbox, access = ids("one")
@@ -104,9 +104,7 @@ def test_settings_with_another_site_id_are_refused(operator: Operator) -> None:
     assert "every code is lost" in operator.types("purge").output
 
 
-def test_a_second_site_in_one_schema_is_refused_and_leaves_nothing(
-    operator: Operator, tmp_path: Path
-) -> None:
+def test_second_site_in_one_schema_is_refused(operator: Operator, tmp_path: Path) -> None:
     before = operator.superuser("SELECT id, site FROM store")
     other = Operator(tmp_path / "other", operator.running)
     done = other.init(operator.running.url(operator.address))
@@ -116,7 +114,7 @@ def test_a_second_site_in_one_schema_is_refused_and_leaves_nothing(
     assert operator.superuser("SELECT id, site FROM store") == before
 
 
-def test_a_site_that_cannot_be_made_leaves_no_table(
+def test_failed_init_leaves_no_tables(
     tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -131,9 +129,7 @@ def test_a_site_that_cannot_be_made_leaves_no_table(
     assert one.init(postgres.url(one.address)).exit_code == 0
 
 
-def test_a_password_in_the_address_is_refused_before_anything_is_made(
-    tmp_path: Path, postgres: Postgres
-) -> None:
+def test_init_refuses_address_with_password(tmp_path: Path, postgres: Postgres) -> None:
     one = Operator(tmp_path / "server", postgres)
     done = one.init("postgresql://one:geheim@/klankbord")
     assert done.exit_code == 1
@@ -142,9 +138,7 @@ def test_a_password_in_the_address_is_refused_before_anything_is_made(
     assert not one.folder.exists()
 
 
-def test_a_database_that_is_away_is_said_in_one_sentence_by_every_command(
-    operator: Operator, tmp_path: Path
-) -> None:
+def test_every_command_reports_unreachable_database(operator: Operator, tmp_path: Path) -> None:
     path = operator.folder / "site.toml"
     path.write_text(path.read_text().replace(str(operator.running.folder), str(tmp_path)))
     for words in (("purge",), ("doctor",), ("status",), ("site", "check"), ("serve",)):

@@ -1,4 +1,4 @@
-"""``klankbord-server`` as the operator types it: transcripts of commands, exit codes and output.
+"""``klankbord-server`` as the operator types it: commands, exit codes and output.
 
 In a transcript a line is
 
@@ -37,7 +37,7 @@ GROUPS = world.ANNA.verify_key.fingerprint()
 
 @dataclass
 class Step:
-    """A command, or what happens without one, and what is to be seen after it."""
+    """A command, or an event without one, and the expected output."""
 
     line: int
     typed: str
@@ -64,7 +64,7 @@ def steps(text: str) -> Iterator[Step]:
 
 
 class Desk:
-    """One server's folder, the day on which commands are typed, and who types them."""
+    """One server's folder, the day on which commands are typed, and the user who types them."""
 
     def __init__(self, home: Path) -> None:
         self.home = home

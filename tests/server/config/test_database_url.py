@@ -1,4 +1,4 @@
-"""``store``: which addresses of a database are taken, and how the others are refused."""
+"""``store``: which database addresses are accepted, and how others are refused."""
 
 import pytest
 
@@ -56,12 +56,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_an_address_is_read_as_libpq_names_its_parts(text: str) -> None:
+def test_valid_address_is_parsed(text: str) -> None:
     assert database_url.read(text) == GOOD[text]
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_any_other_address_is_refused_and_a_password_is_not_repeated(text: str) -> None:
+def test_invalid_address_is_refused_without_repeating_password(text: str) -> None:
     with pytest.raises(Wrong, match=BAD[text]) as refused:
         database_url.read(text)
     assert "secret" not in str(refused.value)

@@ -36,6 +36,7 @@ from tests.support.server_folder import (
     DAY,
     RECIPIENTS,
     AServer,
+    attach,
     file,
     ids,
     message,
@@ -105,7 +106,7 @@ def test_only_the_next_number_is_accepted_and_the_newest_is_reported(
 
 
 def test_counsellors_number_increases_and_may_skip(server: AServer) -> None:
-    """A restored server may lack what came before, and the desk be unable to give it back."""
+    """A restored server may lack earlier messages that the desk cannot send again."""
     server.report("one")
     server.reply("one", 3)
     for n in (0, 1, 2, 3):
@@ -238,7 +239,7 @@ def test_file_becomes_visible_with_the_message_that_follows(server: AServer) -> 
 
 
 def test_file_sealed_to_others_than_the_message_is_never_shown(server: AServer) -> None:
-    """A leftover of a message that was never sent: it goes when another one is."""
+    """The leftover of a message that was never sent is removed when another one is sent."""
     server.report("one", (ANNA, BRAM))
     stale = server.put_file("one", file(3))
     server.reply("one", 1, ANNA, (ANNA,))
@@ -249,8 +250,8 @@ def test_file_sealed_to_others_than_the_message_is_never_shown(server: AServer) 
 def test_reporters_file_must_be_sealed_to_the_counsellors_only(server: AServer) -> None:
     server.report("one")
     access = ids("one")[1]
-    item = server.mailboxes.attach(access=access, sealed=file(1))
-    stale = server.mailboxes.attach(access=access, sealed=file(2))
+    item = attach(server.mailboxes, access, file(1))
+    stale = attach(server.mailboxes, access, file(2))
     server.add("one", 2)
     assert server.mailboxes.item_for(ANNA, item) is not None
     assert server.mailboxes.item_for(ANNA, stale) is None
@@ -424,7 +425,7 @@ def test_withdrawn_ids_are_kept_31_days(server: AServer) -> None:
 
 
 def _purge(server: AServer, days: int, *, awake: bool = True) -> upkeep.Purged:
-    """Purge on a later day; the desks have fetched nothing new, but are not silent."""
+    """Purge on a later day; desks have fetched nothing new, but are not silent."""
     server.later(days)
     if awake:
         with server.store.writing():
@@ -463,7 +464,7 @@ def test_counsellors_item_expires_after_90_days(server: AServer) -> None:
 
 
 def test_messages_expire_only_oldest_first(server: AServer) -> None:
-    """The first was not fetched by one of two: what comes after it stays too."""
+    """One of two addressees has not fetched the first, so the later ones stay too."""
     server.report("one", (ANNA, BRAM))
     server.add("one", 2, (ANNA,))
     server.add("one", 3, (ANNA,))
@@ -517,7 +518,7 @@ def test_unfetched_item_is_kept_180_days_with_its_mailbox(server: AServer) -> No
 
 
 def test_report_fetched_late_can_still_be_answered(server: AServer) -> None:
-    """Back from a long leave on day 150: the conversation does not end the day after."""
+    """After a long absence until day 150, the conversation does not expire the next day."""
     server.report("one")
     server.later(150)
     server.fetch()
@@ -667,7 +668,7 @@ TO = st.sampled_from([(ANNA,), (BRAM,), (ANNA, BRAM)])
 
 
 class Life(RuleBasedStateMachine):
-    """Reporters and desks do anything in any order, also what is refused.
+    """Reporters and desks do anything in any order, including refused actions.
 
     The model: per mailbox the numbers per author and the newest ``to``; per desk what was ever
     put in its inbox. No day passes: the lifetimes have tests of their own.
@@ -762,7 +763,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def purge(self) -> None:
-        """On the same day it takes nothing but withdrawals that every desk has."""
+        """Purge; on the same day it removes only withdrawals that every desk has."""
         before = {i for inbox in self.inboxes.values() for _, i in inbox.values()}
         upkeep.purge(self.server.site, self.server.store, DAY)
         for inbox in self.inboxes.values():

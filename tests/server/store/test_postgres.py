@@ -1,4 +1,4 @@
-"""The store on a real PostgreSQL: what it keeps, what it never keeps, and what is left of it.
+"""The store on a real PostgreSQL: what it keeps, what it never keeps, and what remains of it.
 
 What both stores do alike is tried in ``tests/server/mailboxes``.
 """
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Here(AServer):
-    """A site on PostgreSQL, and a look at its schema that its own role is not needed for."""
+    """A site on PostgreSQL, and a view of its schema that does not need its own role."""
 
     def __init__(self, folder: Path, running: Postgres) -> None:
         self.running = running
@@ -37,13 +37,13 @@ class Here(AServer):
         self.role = self.address["user"]
 
     def rows(self, statement: str) -> list[tuple[object, ...]]:
-        """What a statement gives, as seen by a superuser, with the site's tables."""
+        """Return the rows of a statement, run by a superuser on the site's tables."""
         with self.running.superuser() as connection:
             connection.execute(f"SET search_path = {self.role}")
             return connection.execute(statement).fetchall()
 
     def item_keys(self) -> dict[str, bytes]:
-        """The key of every item."""
+        """Return the key of every item."""
         both = " UNION ALL ".join(f"SELECT item, key FROM {keys}" for keys in KEYS)  # noqa: S608 - our own names
         return {str(item): bytes(key) for item, key in self.rows(both)}  # type: ignore[call-overload] # bytes
 
@@ -56,7 +56,7 @@ def server(tmp_path: Path, postgres: Postgres) -> Iterator[Here]:
 
 
 def _busy_life(server: AServer) -> None:
-    """A bit of everything, so that every table has rows."""
+    """Do a bit of everything, so that every table has rows."""
     server.report("one", (ANNA, BRAM))
     server.report("two")
     server.report("three")
@@ -70,7 +70,7 @@ def _busy_life(server: AServer) -> None:
     server.withdraw("three", 2)
 
 
-def test_no_column_can_hold_anything_finer_than_a_day_and_nothing_counts(server: Here) -> None:
+def test_no_column_stores_a_time_and_no_sequence_exists(server: Here) -> None:
     columns = server.rows(
         "SELECT table_name, column_name, data_type, column_default FROM"
         " information_schema.columns WHERE table_schema = current_schema()"
@@ -84,7 +84,7 @@ def test_no_column_can_hold_anything_finer_than_a_day_and_nothing_counts(server:
     assert server.rows("SELECT 1 FROM pg_sequences WHERE schemaname = current_schema()") == []
 
 
-def test_no_text_of_a_table_is_more_than_an_id_an_identity_or_a_word(server: Here) -> None:
+def test_text_columns_hold_only_ids_identities_and_fixed_words(server: Here) -> None:
     _busy_life(server)
     shape = (
         "^([0-9a-f]{64}|[0-9a-f]{32}|[A-Za-z0-9+/]{43}=|message|attachment|reporter|m001_first)$"
@@ -101,9 +101,7 @@ def test_no_text_of_a_table_is_more_than_an_id_an_identity_or_a_word(server: Her
         assert bad == [], (table, column)
 
 
-def test_a_site_reads_no_row_of_another_whatever_it_asks(
-    tmp_path: Path, postgres: Postgres
-) -> None:
+def test_site_cannot_read_rows_of_another_site(tmp_path: Path, postgres: Postgres) -> None:
     one, other = (Here(tmp_path / name, postgres) for name in ("one", "other"))
     other.report("theirs")
     tables = [row[0] for row in other.rows(
@@ -138,8 +136,8 @@ def test_a_site_reads_no_row_of_another_whatever_it_asks(
     other.store.close()
 
 
-def test_no_sealed_file_is_on_the_disk_as_it_came(server: Here) -> None:
-    """Only under the second seal, so that what PostgreSQL keeps of it is of no use without it."""
+def test_sealed_files_are_on_disk_only_under_second_seal(server: Here) -> None:
+    """Whatever copies PostgreSQL keeps of a sealed file are useless without the key."""
     sealed = server.report("one")
     large = file(2, 2_000_000)
     server.put_file("one", large)
@@ -154,8 +152,8 @@ def test_no_sealed_file_is_on_the_disk_as_it_came(server: Here) -> None:
         assert large[start : start + 64] not in disk
 
 
-def test_after_a_withdrawal_no_key_of_what_was_removed_is_on_the_disk(server: Here) -> None:
-    """Not in a table, its index, the samples of the planner, the write-ahead log."""
+def test_withdrawal_removes_keys_from_disk(server: Here) -> None:
+    """Not in a table, its index, the planner's samples or the write-ahead log."""
     server.report("one")
     server.put_file("one", file(2, 2_000_000))
     server.reply("one", 1)
@@ -175,8 +173,8 @@ def test_after_a_withdrawal_no_key_of_what_was_removed_is_on_the_disk(server: He
     assert server.store.log_size() == 0
 
 
-def test_after_a_purge_no_key_of_what_expired_is_on_the_disk(server: Here) -> None:
-    """Of an item in a mailbox that lives on, too: each has a key of its own."""
+def test_purge_removes_expired_keys_from_disk(server: Here) -> None:
+    """Also for an item in a mailbox that lives on: each item has a key of its own."""
     server.report("one")
     server.add("one", 2)
     server.fetch()
@@ -195,7 +193,7 @@ def test_after_a_purge_no_key_of_what_expired_is_on_the_disk(server: Here) -> No
     assert not any(key in disk for key in gone)
 
 
-def test_a_purge_removes_the_log_that_has_the_times_of_commits(server: Here) -> None:
+def test_purge_removes_old_write_ahead_log(server: Here) -> None:
     """Also where nothing had expired: no time of a report stays for more than a day."""
     server.report("one")
     log = server.running.data / "pg_wal"
@@ -207,7 +205,7 @@ def test_a_purge_removes_the_log_that_has_the_times_of_commits(server: Here) -> 
     assert not before & after
 
 
-def test_a_key_that_somebody_still_reads_is_removed_by_the_next_upkeep(server: Here) -> None:
+def test_key_in_use_is_removed_by_next_upkeep(server: Here) -> None:
     sealed = server.report("one")
     key = server.item_keys()[sha256_hex(sealed)]
     reading, over = threading.Event(), threading.Event()
@@ -231,7 +229,7 @@ def test_a_key_that_somebody_still_reads_is_removed_by_the_next_upkeep(server: H
     assert key not in server.running.everything_on_disk()
 
 
-def test_what_a_view_shows_does_not_change_while_keys_are_rewritten(server: Here) -> None:
+def test_open_view_is_stable_while_keys_are_rewritten(server: Here) -> None:
     alike = [
         name
         for name in map(str, range(200))
@@ -249,8 +247,8 @@ def test_what_a_view_shows_does_not_change_while_keys_are_rewritten(server: Here
     assert server.store.items(ids(alike[1])[0])[0].n == 2
 
 
-def test_the_log_of_the_server_has_no_line_about_a_site(server: Here) -> None:
-    """Neither of what succeeds nor of what fails: an id in an error's detail would get a time."""
+def test_postgres_log_has_no_line_about_a_site(server: Here) -> None:
+    """Neither successes nor failures are logged: an id in an error's detail would get a time."""
     _busy_life(server)
     mailbox, access = ids("one")
 
@@ -271,7 +269,7 @@ def test_the_log_of_the_server_has_no_line_about_a_site(server: Here) -> None:
         assert name not in log, name
 
 
-def test_others_see_neither_statements_nor_times_of_a_site(server: Here) -> None:
+def test_statistics_views_show_no_statements_or_times(server: Here) -> None:
     _busy_life(server)
     with server.store.reading():
         shown = server.rows(
@@ -289,9 +287,7 @@ def test_others_see_neither_statements_nor_times_of_a_site(server: Here) -> None
     assert counted == [(0,)]
 
 
-def test_doctor_finds_nothing_on_a_quiet_server_and_names_what_speaks(
-    server: Here, postgres: Postgres
-) -> None:
+def test_doctor_reports_settings_that_write_logs(server: Here, postgres: Postgres) -> None:
     with postgres_connections.connect(server.address) as connection:
         assert list(postgres_server.remarks(connection)) == []
     with postgres.superuser() as connection:
@@ -303,7 +299,7 @@ def test_doctor_finds_nothing_on_a_quiet_server_and_names_what_speaks(
         assert name in said
 
 
-def test_the_guide_has_the_settings_that_are_tried_here() -> None:
+def test_guide_lists_the_tested_settings() -> None:
     guide = (ROOT / "deploy" / "guide" / "scale.md").read_text("utf-8")
     shown = "\n".join(line.strip() for line in guide.splitlines())
     silent = "\n".join(f"{name} = {to}" for name, to in postgres_server.SILENT.items())
@@ -317,7 +313,7 @@ def _said(address: Address) -> str:
     return str(error.value)
 
 
-def test_what_cannot_be_opened_is_said_in_one_sentence(
+def test_failed_connection_is_explained_in_one_sentence(
     server: Here, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = server.address
@@ -344,7 +340,7 @@ def test_what_cannot_be_opened_is_said_in_one_sentence(
         ("CREATE SCHEMA {0}_other; GRANT USAGE ON SCHEMA {0}_other TO {0}", "of another site"),
     ],
 )
-def test_a_server_or_a_role_that_is_not_safe_is_refused(
+def test_unsafe_server_or_role_is_refused(
     server: Here, postgres: Postgres, change: str, said: str
 ) -> None:
     with postgres.superuser() as connection:
@@ -353,15 +349,13 @@ def test_a_server_or_a_role_that_is_not_safe_is_refused(
     assert said in _said(server.address)
 
 
-def test_a_schema_of_a_newer_program_is_refused(server: Here) -> None:
+def test_newer_schema_is_refused(server: Here) -> None:
     with postgres_connections.connect(server.address) as connection:
         connection.execute("INSERT INTO steps VALUES ('m123_later', '2027-01-01')")
     assert "newer version of this program (m123_later)" in _said(server.address)
 
 
-def test_a_writer_that_waits_too_long_and_a_full_pool_are_busy(
-    server: Here, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_wait_and_full_pool_raise_busy(server: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(postgres_connections.OPTIONS, "lock_timeout", "200ms")
     monkeypatch.setattr(postgres_connections, "BUSY_SECONDS", 0.2)
     store = open_store(server.address, lambda: DAY)
@@ -388,7 +382,7 @@ def test_a_writer_that_waits_too_long_and_a_full_pool_are_busy(
     store.close()
 
 
-def test_a_transaction_in_which_a_statement_failed_is_not_called_stored(server: Here) -> None:
+def test_transaction_with_a_failed_statement_raises_an_error(server: Here) -> None:
     """PostgreSQL answers its commit with a rollback, and with no error."""
     server.report("one")
 
@@ -403,10 +397,10 @@ def test_a_transaction_in_which_a_statement_failed_is_not_called_stored(server: 
     assert server.store.mailbox(ids("two")[0]) is None
 
 
-def test_a_report_that_no_standby_has_confirmed_is_not_confirmed(
+def test_report_without_standby_confirmation_is_not_confirmed(
     server: Here, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL itself calls it stored, with a warning, once the wait is broken off."""
+    """PostgreSQL itself calls it stored, with a warning, when the wait is interrupted."""
     monkeypatch.setattr(postgres_connections, "COMMIT_SECONDS", 0.5)
     store = server.store
     set_to = "ALTER SYSTEM SET synchronous_standby_names = "
@@ -433,7 +427,7 @@ def _configure(postgres: Postgres, statement: str) -> None:
     raise AssertionError(statement)
 
 
-def test_confirmed_reports_are_there_after_the_database_was_killed(
+def test_confirmed_reports_survive_a_killed_database(
     tmp_path: Path,
 ) -> None:
     running = Postgres()
@@ -468,7 +462,7 @@ def test_confirmed_reports_are_there_after_the_database_was_killed(
         running.close()
 
 
-def test_a_forked_worker_connects_for_itself(server: Here) -> None:
+def test_forked_worker_opens_its_own_connections(server: Here) -> None:
     """Otherwise two processes would read each other's answers."""
     server.report("one")
     ours = "SELECT count(*) FROM pg_stat_activity WHERE usename = current_schema()"
@@ -485,7 +479,7 @@ def test_a_forked_worker_connects_for_itself(server: Here) -> None:
     server.report("three")
 
 
-def test_the_first_request_after_the_database_was_restarted_succeeds(server: Here) -> None:
+def test_first_request_after_a_database_restart_succeeds(server: Here) -> None:
     server.report("one")
     ended = server.rows(
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
@@ -496,7 +490,7 @@ def test_the_first_request_after_the_database_was_restarted_succeeds(server: Her
     server.report("two")
 
 
-def test_of_many_who_write_the_same_number_at_once_one_succeeds(server: Here) -> None:
+def test_one_of_many_concurrent_writes_with_the_same_number_succeeds(server: Here) -> None:
     server.report("one")
     together, done = threading.Barrier(8), list[str]()
 
@@ -518,7 +512,7 @@ def test_of_many_who_write_the_same_number_at_once_one_succeeds(server: Here) ->
     assert len(server.store.items(ids("one")[0])) == 2
 
 
-def test_many_who_submit_at_once_all_arrive_with_numbers_without_a_gap(server: Here) -> None:
+def test_concurrent_reports_get_numbers_without_gaps(server: Here) -> None:
     failed: list[BaseException] = []
 
     def submit(number: int) -> None:
@@ -558,7 +552,7 @@ def test_one_purge_at_a_time_and_a_killed_one_holds_nothing_up(
     other.close()
 
 
-def test_a_file_that_is_being_received_is_kept_and_one_that_broke_off_is_not(server: Here) -> None:
+def test_sweep_removes_abandoned_uploads_only(server: Here) -> None:
     server.report("one")
     with server.mailboxes.stage() as staged:
         staged.write(bytes(3_000_000))
@@ -574,7 +568,7 @@ def test_a_file_that_is_being_received_is_kept_and_one_that_broke_off_is_not(ser
     assert server.long_files() == 0
 
 
-def test_a_long_file_of_a_failed_transaction_can_be_passed_again(server: Here) -> None:
+def test_staged_file_can_be_stored_after_failed_transaction(server: Here) -> None:
     server.report("one")
     data = bytes(range(256)) * 8192
     with server.mailboxes.stage() as staged:
@@ -595,7 +589,7 @@ def test_a_long_file_of_a_failed_transaction_can_be_passed_again(server: Here) -
     assert server.long_files() == 1
 
 
-def test_a_file_that_is_removed_while_it_is_read_breaks_off(server: Here) -> None:
+def test_reading_a_removed_file_raises_an_error(server: Here) -> None:
     server.report("one")
     large = file(2, 3_000_000)
     item = server.put_file("one", large)
@@ -610,7 +604,7 @@ def test_a_file_that_is_removed_while_it_is_read_breaks_off(server: Here) -> Non
         opened.read()
 
 
-def test_room_is_counted_and_comes_back(server: Here) -> None:
+def test_used_space_is_counted_and_released(server: Here) -> None:
     assert server.store.used() == 0
     sealed = server.report("one")
     large = file(2, 2_000_000)
@@ -620,7 +614,7 @@ def test_room_is_counted_and_comes_back(server: Here) -> None:
     assert server.store.used() == len(withdrawal)
 
 
-def test_a_day_before_2000_or_a_time_is_no_day(server: Here) -> None:
+def test_date_column_drops_time_of_day(server: Here) -> None:
     with postgres_connections.connect(server.address) as connection:
         connection.execute(
             "INSERT INTO mailboxes VALUES ('m', 'a', '2026-03-10 12:34:56', '2026-03-10')"
@@ -629,14 +623,14 @@ def test_a_day_before_2000_or_a_time_is_no_day(server: Here) -> None:
     assert row == (datetime.date(2026, 3, 10),)
 
 
-def test_the_keys_of_a_mailbox_are_in_one_of_sixteen_tables() -> None:
+def test_keys_are_spread_over_sixteen_tables() -> None:
     parts = [postgres_schema.part_of(ids(str(number))[0]) for number in range(400)]
     assert set(parts) == set(range(16))
     assert {postgres_schema.part_of(name) for name in ("", "z", "é", "'; DROP")} == {0, 15}
 
 
-def test_a_large_file_takes_little_memory_both_ways(server: Here) -> None:
-    """In a process of its own: 60 MB in and out raise its peak by less than 12 MB."""
+def test_large_file_is_stored_and_read_with_little_memory(server: Here) -> None:
+    """In a separate process: 60 MB in and out raise its peak by less than 12 MB."""
     mailbox = ids("one")[0]
     server.report("one")
     process = os.fork()
@@ -650,7 +644,7 @@ def test_a_large_file_takes_little_memory_both_ways(server: Here) -> None:
 
 
 def _peak_of_a_large_file(server: Here, mailbox: str) -> int:
-    """How many MB the peak rises while a file comes in and goes out."""
+    """Return by how many MB the peak rises while a file is stored and read."""
 
     def peak() -> int:
         text = Path("/proc/self/status").read_text()
@@ -675,7 +669,7 @@ def _peak_of_a_large_file(server: Here, mailbox: str) -> int:
     return peak() - before
 
 
-def test_messages_of_every_size_come_back_byte_for_byte(server: Here) -> None:
+def test_messages_of_every_size_are_stored_unchanged(server: Here) -> None:
     for n, size in enumerate((8192, 32768, 131072)):
         sealed = message(1, size)
         mailbox, access = ids(str(n))

@@ -106,7 +106,7 @@ def _seeds() -> range:
 
 @pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
 @pytest.mark.parametrize("seed", _seeds())
-def test_no_confirmed_step_is_lost_and_none_is_half_there_after_the_primary_was_killed(
+def test_failover_keeps_confirmed_steps_and_leaves_no_partial_ones(
     tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same steps again from their seed

@@ -1,0 +1,439 @@
+"""The journey in browsers that seal: everything that leaves them is written down and looked at.
+
+The whole server is real, and so is the desk. Between them and the browser stands a relay that
+keeps each request, and can lose an answer.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page
+
+from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
+from dropbox_app.server.config import settings
+from tests.support.browsers import Start, browsers, here
+from tests.support.drop_box import Counsellor, DropBox
+from tests.support.net import Net
+from tests.support.ports import free_port
+from tests.support.recorder import Passed
+from tests.support.relay import Fault, Relay
+from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, the_only_thread, write_on
+
+LANG = "nl"
+SEALING = "html[data-sealed=on]"
+BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
+SITE = re.compile('^site = "([0-9a-f]{32})"', re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    with Net(tmp_path_factory.mktemp("net"), {}).running() as net, browsers(net) as starting:
+        yield starting
+
+
+@pytest.fixture
+def relay(box: DropBox) -> Iterator[Relay]:
+    """Where the site is found: behind it the box, whose settings let browsers seal."""
+    box.stop()
+    file = box.folder / settings.FILE_NAME
+    file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
+    behind = free_port()
+    box.bind = f"127.0.0.1:{behind}"
+    with Relay(behind, own=box.port).running() as between:
+        box.serve()
+        yield between
+
+
+class Reporter:
+    """Somebody with a browser that seals, new here."""
+
+    def __init__(self, start: Start, name: str, relay: Relay) -> None:
+        self.relay = relay
+        self.context = start(name, True).new_context(base_url=relay.url)
+        self.context.set_default_timeout(30_000)
+        self.page: Page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def begins(self, path: str) -> None:
+        self.page.goto(f"/{LANG}/{path}")
+        self.page.wait_for_selector(SEALING)
+
+    def writes(self, text: str) -> None:
+        self.page.fill("[name=text]", text)
+        self.page.click("#main-form button.button")
+
+    def tells(self, text: str) -> str:
+        """Write a report; the code that is shown for it."""
+        self.begins("report")
+        self.writes(text)
+        return self.code()
+
+    def code(self) -> str:
+        self.page.wait_for_selector("ol.code li")
+        words = self.page.locator("ol.code li").all_inner_texts()
+        assert len(words) == 7
+        return " ".join(words)
+
+    def goes_on(self) -> None:
+        self.page.check("[data-seal=kept] [name=kept]")
+        self.page.click("[data-seal=kept] button")
+        self.page.wait_for_selector("[data-seal=message]")
+
+    def returns(self, code: str) -> None:
+        self.begins("return")
+        self.page.fill("[name=code]", code)
+        self.page.click("[data-seal=return] button.button")
+        self.page.wait_for_selector("[data-seal=message]")
+
+    def says(self, text: str, then: str) -> None:
+        """Write in the conversation, until ``then`` is read on the page."""
+        self.page.fill("[data-seal=message] [name=text]", text)
+        self.page.click("[data-seal=message] button[type=submit]")
+        self.reads(then)
+
+    def withdraws(self) -> None:
+        self.page.click("[data-seal=withdraw]")
+        self.page.check("[name=sure]")
+        self.page.click("[data-seal=withdraw-sure] button[type=submit]")
+        self.reads("Je gesprek is gewist")
+
+    def reads(self, sentence: str) -> None:
+        self.page.get_by_text(sentence).first.wait_for()
+
+    @property
+    def shown(self) -> str:
+        return self.page.locator("main").inner_text()
+
+    @property
+    def messages(self) -> list[str]:
+        return self.page.locator("article [data-slot=text]").all_inner_texts()
+
+
+Meet = Callable[[], Reporter]
+chromium = pytest.mark.parametrize("meet", BOTH[:1], indirect=True)
+
+
+@pytest.fixture(params=BOTH)
+def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator[Meet]:
+    """Makes reporters, each with a browser that was never here; none of their pages complains."""
+    met: list[Reporter] = []
+
+    def one_more() -> Reporter:
+        met.append(Reporter(start, str(request.param), relay))
+        return met[-1]
+
+    yield one_more
+    for reporter in met:
+        reporter.context.close()
+    assert [complaint for reporter in met for complaint in reporter.complaints] == []
+
+
+def site_of(box: DropBox) -> str:
+    found = SITE.search((box.folder / settings.FILE_NAME).read_text())
+    assert found is not None
+    return found[1]
+
+
+def secrets_of(code: str, site: str) -> dict[str, bytes]:
+    """What of a code no request may hold."""
+    root = derive_root(read_typed(code), site)
+    keys = reporter_keys(root)
+    return {"root": root, "reply": keys.reply.raw, "signing": keys.signing.seed}
+
+
+def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[str]:
+    """Where a request holds a word of the code, a key or a line of a text."""
+    found = []
+    patterns = [rb"(?<![a-zA-Z])" + word.encode() + rb"(?![a-zA-Z])" for word in code.split()]
+    patterns += [re.escape(line.encode()) for text in texts for line in text.splitlines()]
+    for raw in secrets_of(code, site).values():
+        patterns += [re.escape(raw), raw.hex().encode()]
+    for one in seen:
+        head = "\n".join((one.target, *(f"{name}: {value}" for name, value in one.headers)))
+        for part in (head.encode(), one.body):
+            found += [f"{one.method} {one.target}" for p in patterns if re.search(p, part)]
+    return found
+
+
+def test_no_request_of_a_whole_conversation_reveals_code_or_text(
+    meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
+) -> None:
+    """Report, code, the answer, another message, all taken back; the desk opens what was sealed."""
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    writer.page.fill("[name=typed]", code.upper())
+    writer.page.click("[data-seal=try] button")
+    writer.reads("Alle zeven woorden kloppen")
+    writer.goes_on()
+    assert writer.messages == [STORY[LANG]]
+    counsellor.desk("fetch")
+    thread = the_only_thread(counsellor)
+    counsellor.reply(thread, ANSWER[LANG])
+
+    later = meet()
+    later.returns(code)
+    assert ANSWER[LANG] in later.messages
+    later.says(FOLLOW_UP[LANG], "Je bericht is verstuurd")
+    assert later.messages[-1] == FOLLOW_UP[LANG]
+    counsellor.desk("fetch")
+    said = [message["text"] for message in counsellor.read(thread)["messages"]]
+    assert said == [STORY[LANG], ANSWER[LANG], FOLLOW_UP[LANG]]
+
+    later.withdraws()
+    counsellor.desk("fetch")
+    later.begins("return")
+    later.page.fill("[name=code]", code)
+    later.page.click("[data-seal=return] button.button")
+    later.reads("Bij deze code hoort geen gesprek")
+
+    texts = [STORY[LANG], ANSWER[LANG], FOLLOW_UP[LANG]]
+    assert relay.sent("POST", "/api/conversation/messages")
+    assert relay.sent("POST", f"/{LANG}/") == []
+    assert leaked(relay.seen, code, site_of(box), texts) == []
+
+
+def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
+    """This fault for the first such request; all others pass."""
+    left = [fault]
+
+    def of(passed: Passed) -> Fault:
+        if left and passed.method == method and part in passed.target:
+            return left.pop()
+        return ""
+
+    return of
+
+
+def always(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
+    """This fault for every such request."""
+    return lambda passed: fault if passed.method == method and part in passed.target else ""
+
+
+REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
+
+
+@chromium
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+@pytest.mark.parametrize("part", ["/api/site", REPORTS, MESSAGES])
+def test_report_arrives_once_if_a_request_fails(
+    meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
+) -> None:
+    """What is asked again is the same, byte for byte; else nothing was sent, and the text stays."""
+    writer = meet()
+    writer.begins("report")
+    relay.fault = once(fault, "GET" if part == "/api/site" else "POST", part)
+    writer.writes(STORY[LANG])
+    if part == "/api/site":
+        writer.reads("geen verbinding")
+        assert writer.page.input_value("[name=text]") == STORY[LANG]
+        writer.page.click("#main-form button.button")
+    writer.code()
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+    bodies = {one.body for one in relay.sent("POST", MESSAGES)}
+    assert len(bodies) == 1
+
+
+@chromium
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_report_with_unknown_outcome_keeps_its_code(
+    meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
+) -> None:
+    writer = meet()
+    writer.begins("report")
+    silent = always(fault, "POST", MESSAGES)
+    relay.fault = lambda one: silent(one) or always("lose", "GET", "/api/conversation")(one)
+    writer.writes(STORY[LANG])
+    code = writer.code()
+    writer.reads("niet zeker of je bericht is aangekomen")
+    assert "Schrijf deze code op" in writer.page.locator("h1").inner_text()
+    relay.fault = always("", "", "")
+    writer.page.click("button[data-seal=retry]")
+    writer.reads("Je bericht is aangekomen")
+    assert writer.code() == code
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+    later = meet()
+    later.returns(code)
+    assert later.messages == [STORY[LANG]]
+
+
+@chromium
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_unsent_report_is_announced_and_can_be_sent_again(
+    meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
+) -> None:
+    """Both tries to open a mailbox fail: no desk sees one, so it is certain, and gets no code."""
+    writer = meet()
+    writer.begins("report")
+    relay.fault = always(fault, "POST", REPORTS)
+    writer.writes(STORY[LANG])
+    writer.reads("Er is niets verstuurd")
+    assert writer.page.locator("ol.code").count() == 0
+    assert writer.page.input_value("[name=text]") == STORY[LANG]
+    relay.fault = always("", "", "")
+    writer.writes("Iets anders.")
+    code = writer.code()
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+    later = meet()
+    later.returns(code)
+    assert later.messages == ["Iets anders."]
+
+
+@chromium
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_message_with_unknown_outcome_cannot_be_changed_and_arrives_once(
+    meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
+) -> None:
+    writer = meet()
+    writer.tells(STORY[LANG])
+    writer.goes_on()
+    silent = always(fault, "POST", MESSAGES)
+    relay.fault = lambda one: silent(one) or always("lose", "GET", "/api/conversation")(one)
+    writer.says(FOLLOW_UP[LANG], "Tot dan kun je je tekst niet veranderen")
+    field = writer.page.locator("[data-seal=message] [name=text]")
+    assert field.get_attribute("readonly") is not None
+    assert writer.page.locator("[data-seal=message] button[type=submit]").is_disabled()
+    relay.fault = always("", "", "")
+    writer.page.click("button[data-seal=retry]")
+    writer.reads("Je bericht is verstuurd")
+    assert writer.messages == [STORY[LANG], FOLLOW_UP[LANG]]
+    counsellor.desk("fetch")
+    read = counsellor.read(the_only_thread(counsellor))
+    assert [message["text"] for message in read["messages"]] == [STORY[LANG], FOLLOW_UP[LANG]]
+
+
+@chromium
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_withdrawal_succeeds_if_a_request_fails(
+    meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
+) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    relay.fault = once(fault, "POST", "/api/conversation/withdrawal")
+    writer.withdraws()
+    later = meet()
+    later.begins("return")
+    later.page.fill("[name=code]", code)
+    later.page.click("[data-seal=return] button.button")
+    later.reads("Bij deze code hoort geen gesprek")
+
+
+@chromium
+def test_two_tabs_can_write_in_one_conversation(
+    meet: Meet, relay: Relay, counsellor: Counsellor
+) -> None:
+    """The second to write has read less: it reads, signs again, and sends once."""
+    one, other = meet(), meet()
+    code = one.tells(STORY[LANG])
+    one.goes_on()
+    other.returns(code)
+    one.says("Van de een.", "Je bericht is verstuurd")
+    other.says("Van de ander.", "Je bericht is verstuurd")
+    assert other.messages == [STORY[LANG], "Van de een.", "Van de ander."]
+    counsellor.desk("fetch")
+    read = counsellor.read(the_only_thread(counsellor))
+    assert [message["text"] for message in read["messages"]] == other.messages
+
+
+@chromium
+def test_browsers_with_and_without_scripts_share_a_conversation(
+    meet: Meet, box: DropBox, counsellor: Counsellor
+) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    plain = box.browser()
+    page = come_back(plain, LANG, code)
+    assert STORY[LANG].splitlines()[0] in page.text
+    write_on(plain, page, "Zonder script.")
+    writer.says("Met script.", "Je bericht is verstuurd")
+    assert writer.messages == [STORY[LANG], "Zonder script.", "Met script."]
+    counsellor.desk("fetch")
+    read = counsellor.read(the_only_thread(counsellor))
+    assert [message["text"] for message in read["messages"]] == writer.messages
+
+
+@chromium
+def test_idle_page_asks_for_code_and_keeps_text(meet: Meet, relay: Relay) -> None:
+    writer = meet()
+    writer.page.clock.install()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    writer.page.fill("[data-seal=message] [name=text]", "Nog niet af")
+    writer.page.clock.fast_forward(20 * 60_000 + 6_000)
+    writer.reads("Vul je code opnieuw in")
+    assert STORY[LANG].splitlines()[0] not in writer.page.content()
+    writer.page.fill("[name=code]", code)
+    writer.page.click("[data-seal=return] button.button")
+    writer.page.wait_for_selector("[data-seal=message]")
+    assert writer.page.input_value("[data-seal=message] [name=text]") == "Nog niet af"
+    assert len(relay.sent("POST", MESSAGES)) == 1
+
+
+@chromium
+def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
+    writer = meet()
+    writer.tells(STORY[LANG])
+    writer.goes_on()
+    writer.page.click("[data-seal=stop]")
+    writer.page.wait_for_url(f"**/{LANG}/return")
+    writer.page.go_back()
+    writer.page.wait_for_load_state()
+    assert STORY[LANG].splitlines()[0] not in writer.page.content()
+    kept = "[localStorage.length, sessionStorage.length, document.cookie]"
+    assert writer.page.evaluate(kept) == [0, 0, ""]
+
+
+@chromium
+def test_switching_language_sends_no_text(meet: Meet, relay: Relay) -> None:
+    """The plain form posts it to the server, to show it there: here nothing may leave unsealed."""
+    writer = meet()
+    writer.begins("report")
+    writer.page.fill("[name=text]", STORY[LANG])
+    button = writer.page.locator("nav.ways button[name=switch]").first
+    button.click()
+    writer.reads("gaat niet mee naar de andere taal")
+    button.click()
+    writer.page.wait_for_url("**/report")
+    assert [one for one in relay.seen if one.method == "POST"] == []
+
+
+@chromium
+def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Relay) -> None:
+    writer = meet()
+    relay.fault = always("refuse", "GET", "/static/worker-")
+    writer.page.goto(f"/{LANG}/report")
+    writer.reads("Je browser kan je bericht niet zelf op slot doen")
+    assert writer.page.locator(SEALING).count() == 0
+    writer.writes(STORY[LANG])
+    writer.page.wait_for_selector("ol.code li")
+    assert relay.sent("POST", "/api/") == []
+    assert len(relay.sent("POST", f"/{LANG}/report")) == 1
+
+
+@chromium
+def test_sending_waits_for_the_self_test(meet: Meet, relay: Relay) -> None:
+    """If it then cannot be sealed, nothing is posted before the person has read that."""
+    writer = meet()
+    pressed = threading.Event()
+
+    def held(passed: Passed) -> Fault:
+        if "/static/worker-" not in passed.target:
+            return ""
+        assert pressed.wait(30)
+        return "refuse"
+
+    relay.fault = held
+    writer.page.goto(f"/{LANG}/report")
+    writer.writes(STORY[LANG])
+    writer.reads("We kijken")
+    pressed.set()
+    writer.reads("Je browser kan je bericht niet zelf op slot doen")
+    assert [one for one in relay.seen if one.method == "POST"] == []
+    assert writer.page.input_value("[name=text]") == STORY[LANG]
