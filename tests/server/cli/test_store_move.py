@@ -184,6 +184,23 @@ def test_a_damaged_file_is_named_as_such_and_nothing_is_moved(moved: Moved) -> N
     assert moved.moves(moved.url).exit_code == 0
 
 
+def test_doctor_names_an_original_that_a_killed_move_left(
+    moved: Moved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = moved.everything()
+    process = os.fork()
+    if process == 0:
+        monkeypatch.setattr(SqliteCopy, "remove_tables", lambda _: os._exit(9))
+        moved.moves(moved.url)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+    assert moved.everything() == before
+    assert settings.read(moved.folder).store == moved.url
+    said = CliRunner().invoke(main.main, ["--dir", str(moved.folder), "doctor"]).output
+    assert "are left from before its move to PostgreSQL" in said
+    assert "are there already" in moved.moves(moved.url).output
+
+
 @pytest.mark.parametrize("to", ["postgres", "sqlite"])
 def test_a_server_that_somebody_forgot_to_stop_confirms_no_report_that_is_then_lost(
     moved: Moved, to: str
