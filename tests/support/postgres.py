@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow
 
 from dropbox_app.protocol import second_seal
 from dropbox_app.server.store import postgres_server
-from dropbox_app.server.store.postgres import PostgresStore
+from dropbox_app.server.store.postgres_copy import PostgresCopy
 from tests.support.processes import children, until
 
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -190,9 +190,9 @@ class Postgres:
 
 def open_store(
     address: Address, today: Callable[[], date], *, create: bool = False
-) -> PostgresStore:
+) -> PostgresCopy:
     """Return the store of a site's role."""
-    return PostgresStore(address, second_seal, today, create=create)
+    return PostgresCopy(address, second_seal, today, create=create)
 
 
 @pytest.fixture(scope="session")

@@ -57,8 +57,7 @@ def _copy_conversations(read: ReadSite, folder: Path, spare: int, today: datetim
         need = 2 * source.used() + spare  # the database is copied once more for the backup
         if shutil.disk_usage(folder).free < need:
             raise BackupError(f"there is no room: {need} bytes are needed on the disk of {folder}")
-        SqliteCopy.create(folder, lambda: today).close()
-        target = SqliteCopy(folder, lambda: today)
+        target = SqliteCopy.create(folder, lambda: today)
         try:
             with source.reading():
                 copy(source, target, new_digest)

@@ -60,7 +60,7 @@ class Moved:
             read = store.read(one.id)
             assert read is not None
             assert sha256_hex(read) == one.id
-        found = {
+        found: dict[str, object] = {
             "mailboxes": [store.mailbox(box) for box in boxes],
             "items": items,
             "numbered": [store.numbered(box) for box in boxes],
