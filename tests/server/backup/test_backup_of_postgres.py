@@ -91,17 +91,25 @@ def test_what_was_withdrawn_after_a_backup_stays_withdrawn(
     store.close()
 
 
-def test_without_the_database_no_backup_is_made_and_the_list_of_withdrawals_stays(
-    kept: Kept, tmp_path: Path
+def test_without_the_database_the_list_of_withdrawals_stays(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where another site is backed up: an older backup may be restored with that list."""
+    done = kept.types(
+        *("site", "add", "other", "--name", "Ander BV", "--origin", "https://other.example.org")
+    )
+    assert done.exit_code == 0, done.output
     kept.backup()
-    before = {path.name for path in (kept.folder / "backups").iterdir()}
+    (before,) = (kept.folder / "backups").glob("withdrawn-*.age")
+    data = before.read_bytes()
     path = kept.folder / "site.toml"
     path.write_text(path.read_text().replace(str(kept.running.folder), str(tmp_path)))
+    kept.server.later(1)
+    monkeypatch.setattr(common, "today", kept.server.today)
     done = kept.types("backup")
     assert done.exit_code == 1
-    assert "nothing answers there" in done.output
-    assert {path.name for path in (kept.folder / "backups").iterdir()} == before
+    assert "the withdrawals of . cannot be listed" in done.output
+    assert [one.read_bytes() for one in (kept.folder / "backups").glob("withdrawn-*.age")] == [data]
     assert not (kept.folder / FOLDER).exists()
 
 
