@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
@@ -49,11 +49,11 @@ local all all scram-sha-256
 class Postgres:
     """A running server in a folder of its own; ``close`` ends it and removes the folder.
 
-    ``primary``: the server whose standby it is.
+    ``primary``: the server whose standby it is. ``disk``: a folder in which its own folder is made.
     """
 
-    def __init__(self, primary: Postgres | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="klankbord-postgres-"))
+    def __init__(self, primary: Postgres | None = None, disk: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="klankbord-postgres-", dir=disk))
         self.data = self.folder / "data"
         self.log = self.folder / "log"
         account = self._account()
@@ -148,6 +148,18 @@ class Postgres:
             with suppress(ProcessLookupError):  # it has ended with the first
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(60)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let no process of it go on, as behind a network that is cut."""
+        pids = (self._process.pid, *children(self._process.pid))
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def wait_for(self, standby: Postgres) -> None:
         """From now on a commit waits until that standby has it on its disk too."""
