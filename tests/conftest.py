@@ -69,6 +69,7 @@ SLOW = {
         "load",
         "protocol/interop",
         "security",
+        "server/backup/test_backup_of_postgres.py",
         "server/backup/test_other_age.py",
         "server/cli/test_postgres.py",
         "server/cli/test_root.py",

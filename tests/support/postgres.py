@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow
 
 from dropbox_app.protocol import second_seal
 from dropbox_app.server.store import postgres_server
-from dropbox_app.server.store.postgres import PostgresStore
+from dropbox_app.server.store.postgres_copy import PostgresCopy
 from tests.support.processes import children, until
 
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -49,11 +49,11 @@ local all all scram-sha-256
 class Postgres:
     """A running server in a folder of its own; ``close`` ends it and removes the folder.
 
-    ``primary``: the server that it is a standby of.
+    ``primary``: the server whose standby it is. ``disk``: a folder in which its own folder is made.
     """
 
-    def __init__(self, primary: Postgres | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="klankbord-postgres-"))
+    def __init__(self, primary: Postgres | None = None, disk: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="klankbord-postgres-", dir=disk))
         self.data = self.folder / "data"
         self.log = self.folder / "log"
         account = self._account()
@@ -149,6 +149,18 @@ class Postgres:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(60)
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let no process of it go on, as behind a network that is cut."""
+        pids = (self._process.pid, *children(self._process.pid))
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
     def wait_for(self, standby: Postgres) -> None:
         """Let every commit wait until that standby has it on its disk."""
         with self.superuser() as connection:
@@ -190,9 +202,9 @@ class Postgres:
 
 def open_store(
     address: Address, today: Callable[[], date], *, create: bool = False
-) -> PostgresStore:
+) -> PostgresCopy:
     """Return the store of a site's role."""
-    return PostgresStore(address, second_seal, today, create=create)
+    return PostgresCopy(address, second_seal, today, create=create)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ import pytest
 
 from dropbox_app.server.config.stores import SiteStore
 from dropbox_app.server.store.interface import IN_DATABASE
-from dropbox_app.server.store.sqlite import FILES, SqliteStore
+from dropbox_app.server.store.sqlite import FILES
+from dropbox_app.server.store.sqlite_copy import SqliteCopy
 from tests.support.postgres import Address, Postgres, open_store
 
 Today = Callable[[], date]
@@ -30,8 +31,8 @@ class OnSqlite:
         """Return its value of the setting ``store``."""
         return ""
 
-    def create(self, folder: Path, today: Today) -> SqliteStore:
-        return SqliteStore.create(folder, today)
+    def create(self, folder: Path, today: Today) -> SqliteCopy:
+        return SqliteCopy.create(folder, today)
 
     def long_files(self, folder: Path) -> int:
         """Return how many sealed files are stored beside the database."""

@@ -58,8 +58,7 @@ def opened(place: Place, settings: Settings, today: Today) -> SiteStore:
 def create(folder: Path, settings: Settings, today: Today) -> SiteStore:
     """Make the store of a new site. Raises StoreError, StoreBusy, FileExistsError."""
     if not settings.store:
-        SqliteCopy.create(folder, today).close()
-        return SqliteCopy(folder, today)
+        return SqliteCopy.create(folder, today)
     return _postgres(settings, today, create=True)
 
 

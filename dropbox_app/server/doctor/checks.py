@@ -100,6 +100,11 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
         yield from _cards(site, name, today)
         return
     yield from _database(look, name)
+    if known.settings.store and (folder / DATABASE).exists():
+        said = f"{folder / DATABASE} and {FILES} are left from before its move to PostgreSQL"
+        yield wrong(
+            "database", said, f"rm -r {DATABASE}* {FILES} in {shlex.quote(str(folder))}", name
+        )
     for said in remarks:
         yield wrong("database", said, POSTGRES, name)
     yield from _room(site, look, name)

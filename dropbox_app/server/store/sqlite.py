@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from dropbox_app.server.errors import SiteFull, StoreError
 from dropbox_app.server.store.blobs import StagedFile, abandoned
@@ -74,7 +74,7 @@ class SqliteStore:
             self._migrate()
 
     @classmethod
-    def create(cls, folder: Path, today: Callable[[], datetime.date]) -> "SqliteStore":
+    def create(cls, folder: Path, today: Callable[[], datetime.date]) -> Self:
         """Create an empty store. Raises FileExistsError if one exists."""
         write_new(folder / DATABASE, b"")  # mode 0600; the write-ahead log gets the same mode
         (folder / FILES).mkdir(0o700)

@@ -19,7 +19,7 @@ class SqliteCopy(SqliteStore):
             " WHERE mailbox = ? ORDER BY identity, number",
             mailbox,
         )
-        return [Numbered(*row[:3], _day(row[3])) for row in rows]
+        return [Numbered(row[0], row[1], row[2], _day(row[3])) for row in rows]
 
     def add_numbered(self, rows: Iterable[Numbered]) -> None:
         for row in rows:
@@ -29,7 +29,7 @@ class SqliteCopy(SqliteStore):
 
     def desks(self) -> list[Desk]:
         rows = self._run("SELECT identity, last_number, last_fetch FROM desks ORDER BY identity")
-        return [Desk(*row[:2], _day(row[2])) for row in rows]
+        return [Desk(row[0], row[1], _day(row[2])) for row in rows]
 
     def add_desks(self, desks: Iterable[Desk]) -> None:
         for desk in desks:

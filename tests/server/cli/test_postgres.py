@@ -138,15 +138,6 @@ def test_init_refuses_address_with_password(tmp_path: Path, postgres: Postgres) 
     assert not one.folder.exists()
 
 
-def test_backup_of_a_postgres_site_is_refused(operator: Operator, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text(operator.types("backup-key").stdout)
-    done = operator.types("backup")
-    assert done.exit_code == 1
-    assert "in PostgreSQL" in done.output
-    assert "pg_dump alone is no backup" in done.output
-    assert not list((operator.folder / "backups").glob("*.age"))
-
-
 def test_every_command_reports_unreachable_database(operator: Operator, tmp_path: Path) -> None:
     path = operator.folder / "site.toml"
     path.write_text(path.read_text().replace(str(operator.running.folder), str(tmp_path)))

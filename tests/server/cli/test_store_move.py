@@ -60,7 +60,7 @@ class Moved:
             read = store.read(one.id)
             assert read is not None
             assert sha256_hex(read) == one.id
-        found = {
+        found: dict[str, object] = {
             "mailboxes": [store.mailbox(box) for box in boxes],
             "items": items,
             "numbered": [store.numbered(box) for box in boxes],
@@ -182,6 +182,23 @@ def test_damaged_file_is_reported_and_nothing_is_moved(moved: Moved) -> None:
     assert moved.tables() == 0
     large.write_bytes(data)
     assert moved.moves(moved.url).exit_code == 0
+
+
+def test_doctor_names_an_original_that_a_killed_move_left(
+    moved: Moved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = moved.everything()
+    process = os.fork()
+    if process == 0:
+        monkeypatch.setattr(SqliteCopy, "remove_tables", lambda _: os._exit(9))
+        moved.moves(moved.url)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+    assert moved.everything() == before
+    assert settings.read(moved.folder).store == moved.url
+    said = CliRunner().invoke(main.main, ["--dir", str(moved.folder), "doctor"]).output
+    assert "are left from before its move to PostgreSQL" in said
+    assert "are there already" in moved.moves(moved.url).output
 
 
 @pytest.mark.parametrize("to", ["postgres", "sqlite"])

@@ -4,6 +4,9 @@ import contextlib
 import itertools
 import os
 import random
+import shutil
+import subprocess
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server.errors import StoreError
+from dropbox_app.server.errors import SiteFull, StoreError, StoreUnsure
+from dropbox_app.server.store import postgres_connections
 from dropbox_app.server.store.postgres_inspect import Schema
 from tests.support.postgres import NO_POSTGRES, Postgres
 from tests.support.processes import until
-from tests.support.server_folder import AServer, file, ids
+from tests.support.programs import needs_root
+from tests.support.server_folder import ANNA, AServer, file, ids, message
 from tests.support.two_stores import OnPostgres
 
 STEPS = ("report", "add", "reply", "file", "withdraw", "purge")
@@ -134,3 +139,71 @@ def test_failover_keeps_confirmed_steps_and_leaves_no_partial_ones(
         life.server.report("after")
         life.server.withdraw("after", 2)
         assert life.server.store.log_size() == 0
+
+
+@pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
+def test_report_with_standby_cut_off_is_unsure_and_sent_again_is_one_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_connections, "COMMIT_SECONDS", 0.5)
+    with contextlib.ExitStack() as stack:
+        primary = Postgres()
+        stack.callback(primary.close)
+        standby = Postgres(primary)
+        stack.callback(standby.close)
+        primary.wait_for(standby)
+        server = AServer(tmp_path / "server", on=OnPostgres(primary))
+        stack.callback(server.store.close)
+        sealed, (mailbox, access) = message(1), ids("one")
+
+        def submit() -> None:
+            server.mailboxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
+
+        with standby.stopped(), pytest.raises(StoreUnsure):
+            submit()
+        submit()
+        assert [item.id for item in server.store.items(mailbox)] == [sha256_hex(sealed)]
+        assert len(server.mailboxes.inbox(ANNA, 0)[0]) == 1
+
+
+@pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
+@needs_root
+def test_full_disk_loses_nothing_confirmed_and_ends_with_room(tmp_path: Path) -> None:
+    disk = Path(tempfile.mkdtemp(prefix="klankbord-disk-"))  # where PostgreSQL's account can look
+    mount = ("mount", "-t", "tmpfs", "-o", "size=200m,mode=755", "disk", disk)
+    with contextlib.ExitStack() as stack:
+        stack.callback(disk.rmdir)
+        if subprocess.run(mount, check=False).returncode:
+            pytest.skip("no disk can be mounted here")
+        stack.callback(subprocess.run, ("umount", "-l", disk), check=True)
+        running = Postgres(disk=disk)
+        stack.callback(running.close)
+        server = AServer(tmp_path / "server", on=OnPostgres(running))
+        stack.callback(server.store.close)
+        server.report("begun")
+        filler = disk / "filler"
+        filler.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - 6_000_000)))
+        confirmed: list[str] = []
+
+        def go_on() -> None:
+            for number in itertools.count():
+                server.report(f"report {number}")
+                confirmed.append(f"report {number}")
+                server.put_file(f"report {number}", file(2, 1_500_000))
+
+        with pytest.raises((StoreError, SiteFull)):
+            go_on()
+        filler.unlink()
+        until(lambda: _answers(server), "the database does not come back")
+        for name in confirmed:
+            assert server.store.newest(ids(name)[0]) == {"reporter": 1}
+        server.withdraw("begun", 2)
+        server.report("after")
+
+
+def _answers(server: AServer) -> bool:
+    try:
+        server.store.mailboxes()
+    except StoreError:
+        return False
+    return True
