@@ -94,9 +94,9 @@ def keys_of(made: Answer) -> ReporterKeys:
 def answer_of(
     sealed: Sequence[bytes],
     keys: ReporterKeys,
+    body: dict[str, Json],
     kind: str = "reply",
     by: SigningKey = ANNA,
-    **body: Json,
 ) -> bytes:
     """What a counsellor who has these files writes next."""
     name = "anna" if by is ANNA else "bram"
@@ -219,7 +219,7 @@ def test_a_conversation_is_shown_and_goes_on(browser: Browser) -> None:
     made = browser.reports()
     keys, first = keys_of(made), file_of(made)
     browser.does("sent", n=1, digest=made["digest"])
-    second = answer_of([first], keys, text="Dank je.")
+    second = answer_of([first], keys, {"text": "Dank je."})
     view = browser.reads([first, second])
     assert [(line["mine"], line["text"]) for line in view["lines"]] == [
         (True, "Het begon in maart."), (False, "Dank je."),
@@ -244,10 +244,10 @@ def four(browser: Browser) -> tuple[ReporterKeys, Files]:
     both = [str(ANNA.verify_key), str(BRAM.verify_key)]
     made = browser.reports(wanted=both)
     keys, first = keys_of(made), file_of(made)
-    reply = answer_of([first], keys, text="Dank je.")
+    reply = answer_of([first], keys, {"text": "Dank je."})
     browser.reads([first, reply])
     third = file_of(browser.does("write", lang="nl", kind="message", body={"text": "Meer."}))
-    last = answer_of([first, reply, third], keys, text="Ik lees het.")
+    last = answer_of([first, reply, third], keys, {"text": "Ik lees het."})
     browser.does("enter", typed=" ".join(made["words"]))  # from here on it remembers nothing
     return keys, (first, reply, third, last)
 
@@ -318,7 +318,7 @@ def test_a_stranger_is_never_the_counsellor(browser: Browser) -> None:
     browser.starts()
     browser.told()
     other = browser.reports(wanted=[str(BRAM.verify_key)])
-    foreign = answer_of([file_of(other)], keys_of(other), by=BRAM, text="Ik ben Bram.")
+    foreign = answer_of([file_of(other)], keys_of(other), {"text": "Ik ben Bram."}, by=BRAM)
     browser.does("enter", typed=" ".join(made["words"]))
     view = browser.reads([first, foreign, b"age-encryption.org/v1\n", b""])
     assert [line["believed"] for line in view["lines"]] == [True, False, False, False]
@@ -331,7 +331,8 @@ def consent(browser: Browser, answers: Sequence[str]) -> Answer:
     made = browser.reports()
     keys, files = keys_of(made), [file_of(made)]
     body: dict[str, Json] = {"step": "Ik geef het door.", "with": "Bram", "scope": "Alles."}
-    asked = answer_of(files, keys, "consent-request", **body, successor=str(BRAM.verify_key))
+    asking = {**body, "successor": str(BRAM.verify_key)}
+    asked = answer_of(files, keys, asking, "consent-request")
     files.append(asked)
     view = browser.reads(files)
     for said in answers:
