@@ -7,9 +7,10 @@ drop a response.
 import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import ConsoleMessage, Page
 
 from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
 from dropbox_app.server.config import settings
@@ -56,6 +57,12 @@ class Reporter:
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._hears)
+
+    def _hears(self, message: ConsoleMessage) -> None:
+        """What goes against the page's policy is said there."""
+        if re.search("Content.Security.Policy|Trusted", message.text):
+            self.complaints.append(message.text)
 
     def begins(self, path: str) -> None:
         self.page.goto(f"/{LANG}/{path}")
@@ -357,6 +364,79 @@ def test_browsers_with_and_without_scripts_share_a_conversation(
     counsellor.desk("fetch")
     read = counsellor.read(the_only_thread(counsellor))
     assert [message["text"] for message in read["messages"]] == writer.messages
+
+
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script> {name} "&amp;'
+
+
+@pytest.fixture
+def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
+    """A second counsellor, who was there from the start."""
+    second = Counsellor(tmp_path / "bas")
+    box.add(second, box.server("move").stdout, "Bas Jansen")
+    box.restart()
+    return second
+
+
+@chromium
+def test_a_question_is_answered_and_another_counsellor_chosen(
+    meet: Meet, counsellor: Counsellor, bas: Counsellor
+) -> None:
+    """Each goes to whom the page names; text of others is text, whatever stands in it."""
+    writer = meet()
+    writer.begins("report")
+    writer.page.fill("[name=text]", STORY[LANG])
+    writer.page.get_by_label("Els de Vries").check()
+    writer.page.get_by_text("Zeven korte vragen").click()
+    writer.page.check("[name=topics][value=bullying]")
+    writer.page.check("[name=safe][value=no]")
+    writer.page.click("#main-form button.button")
+    code = writer.code()
+    assert writer.page.locator("[data-slot=unsafe]").is_visible()
+    writer.goes_on()
+    counsellor.desk("fetch")
+    thread = the_only_thread(counsellor)
+    counsellor.reply(thread, HOSTILE)
+    counsellor.desk("ask", thread, *("--step", HOSTILE, "--with", "W", "--scope", "Alleen dit"))
+
+    later = meet()
+    later.returns(code)
+    assert later.messages[1] == HOSTILE
+    assert later.page.locator("article img, article script").count() == 0
+    later.page.locator("[data-seal=consent] [value=yes]").check()
+    later.page.fill("[data-seal=consent] [name=remark]", "Wel rustig aan.")
+    later.page.click("[data-seal=consent] button")
+    later.reads("Je bericht is verstuurd")
+    assert "Ja, dat is goed" in later.shown
+    later.page.click("[data-seal=other]")
+    later.page.get_by_label("Bas Jansen").check()
+    later.page.fill("[data-seal=other] [name=text]", "Ik ga met jou verder.")
+    later.page.click("[data-seal=other] button[type=submit]")
+    later.reads("Je bericht is verstuurd")
+    later.reads("Dit gaat naar Bas Jansen")
+    counsellor.desk("fetch")
+    assert counsellor.read(thread)["messages"][-1]["text"] != "Ik ga met jou verder."
+    bas.desk("fetch")
+    assert bas.read(the_only_thread(bas))["messages"][-1]["text"] == "Ik ga met jou verder."
+
+
+@chromium
+@pytest.mark.parametrize("part", ["/api/conversation", "/api/items/", "/api/site"])
+def test_an_answer_without_an_end_is_given_up(meet: Meet, relay: Relay, part: str) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    later = meet()
+    later.begins("return")
+    relay.fault = always("flood", "GET", part)
+    later.page.fill("[name=code]", code)
+    later.page.click("[data-seal=return] button.button")
+    later.reads("geen verbinding")
+    assert later.page.input_value("[name=code]") == code
+    relay.fault = always("", "", "")
+    later.page.click("[data-seal=return] button.button")
+    later.page.wait_for_selector("[data-seal=message]")
+    assert later.messages == [STORY[LANG]]
 
 
 @chromium

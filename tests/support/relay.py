@@ -10,15 +10,16 @@ from typing import Literal
 from tests.support.ports import free_port
 from tests.support.recorder import Passed
 
-Fault = Literal["refuse", "lose", ""]
+Fault = Literal["refuse", "lose", "flood", ""]
+FLOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", b" " * 65_536
 
 
 @dataclass
 class Relay:
     """Listens on loopback and forwards to the server at ``port``, one request per connection.
 
-    ``fault``: decides about each request: "refuse" ends the connection before the server receives
-    it, "lose" afterwards, without passing on the response.
+    ``fault``: what becomes of a request: "refuse" ends the connection before the server knows of
+    it, "lose" lets the server answer and ends it then, "flood" answers without an end.
     """
 
     port: int
@@ -62,6 +63,10 @@ class Relay:
             fault = self.fault(passed)
             if fault == "refuse":
                 return
+            if fault == "flood":
+                browser.sendall(FLOOD[0])
+                while True:  # until the browser has had enough
+                    browser.sendall(FLOOD[1])
             with socket.create_connection(("127.0.0.1", self.port)) as server:
                 server.sendall(_written(passed))
                 while data := server.recv(65_536):

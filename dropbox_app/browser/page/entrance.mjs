@@ -15,6 +15,7 @@ class Entrance {
     this.client = client;
     this.form = form;
     this.warned = false;
+    this.underWay = false;
   }
 
   /** Posting the form would show the server what was typed: the other language begins empty. @param {HTMLButtonElement} button */
@@ -35,6 +36,10 @@ class Entrance {
     try {
       await work();
     } catch (error) {
+      if (this.underWay) {
+        tell(say("sealed.perhaps_message"));
+        return;
+      }
       lock(this.form, false);
       tell(problem(error));
     }
@@ -58,6 +63,7 @@ export class ReportForm extends Entrance {
       const opened = await api.openMailbox({ mailbox, access, to: addressed });
       // Without a message no desk sees a mailbox: until here nothing was sent, whatever was lost.
       if (opened.fate !== "taken") return this.unsent(opened);
+      this.underWay = true;
       const fate = await api.deliver(report.token, report);
       if (fate.fate !== "taken" && fate.fate !== "unknown") return this.unsent(fate);
       new CodePage(this.client, report, answers.safe === "no").show(fate);
@@ -67,6 +73,7 @@ export class ReportForm extends Entrance {
 
   /** Nothing was sent, for certain: the code is worth nothing, the text is still there. @param {Fate} fate */
   async unsent({ status }) {
+    this.underWay = false;
     await this.client.ask("wipe");
     lock(this.form, false);
     tell(unsent(status));
