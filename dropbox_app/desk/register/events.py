@@ -314,6 +314,7 @@ class Joint(OfEmployer):
     ``given``: they were given to the other counsellor, who makes the report, and these years are
     closed here; otherwise they came from that counsellor.
     ``situations``: by main group. Later counts of the same years replace earlier ones.
+    A person who went on with the other counsellor is in both registers, and counts twice.
     """
 
     kind: ClassVar[str] = "joint"
