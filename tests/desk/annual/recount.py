@@ -1,9 +1,9 @@
 """Recounts a year from a diary of what happened. Shares no code with the program.
 
-Standard input: one line of JSON for each thing that happened. Standard output: for each employer
-the situations of both counsellors, those left out by the external one, the ranges that its report
-may print, the sum of its bill, and the counsellor's hours by kind. The year is the first
-argument. Python's standard library is all it imports.
+Reads one line of JSON per event from standard input. Writes to standard output, for each employer,
+the situations of both counsellors, the number that the external one left out, the ranges that its
+report may print, the total of its bill, and the counsellor's hours by kind. The year is the first
+argument. Only Python's standard library is imported.
 """
 
 import collections
