@@ -61,7 +61,7 @@ class Reporter:
         self.page.on("console", self._hears)
 
     def _hears(self, message: ConsoleMessage) -> None:
-        """What goes against the page's policy is said there."""
+        """Record violations of the page's policy, which the browser reports on its console."""
         if re.search("Content.Security.Policy|Trusted", message.text):
             self.complaints.append(message.text)
 
@@ -374,7 +374,7 @@ HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</scrip
 
 @pytest.fixture
 def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
-    """A second counsellor, who was there from the start."""
+    """Return a second counsellor, on the site from the start."""
     second = Counsellor(tmp_path / "bas")
     box.add(second, box.server("move").stdout, "Bas Jansen")
     box.restart()
@@ -382,10 +382,10 @@ def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
 
 
 @in_one_browser
-def test_a_question_is_answered_and_another_counsellor_chosen(
+def test_consent_answer_and_message_to_another_counsellor(
     meet: Meet, counsellor: Counsellor, bas: Counsellor
 ) -> None:
-    """Each goes to whom the page names; text of others is text, whatever stands in it."""
+    """Each goes to the counsellor whom the page names; hostile text is shown as text."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -425,7 +425,7 @@ def test_a_question_is_answered_and_another_counsellor_chosen(
 
 @in_one_browser
 @pytest.mark.parametrize("part", ["/api/conversation", "/api/items/", "/api/site"])
-def test_an_answer_without_an_end_is_given_up(meet: Meet, relay: Relay, part: str) -> None:
+def test_endless_response_is_aborted(meet: Meet, relay: Relay, part: str) -> None:
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()
@@ -474,8 +474,8 @@ def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
 
 
 @in_one_browser
-def test_the_page_with_the_code_is_not_lost_by_accident_and_is_left_at_once(meet: Meet) -> None:
-    """Back and a reload leave the words where they are; "Leave quickly" asks nothing."""
+def test_leaving_the_code_page_asks_first_except_with_leave_quickly(meet: Meet) -> None:
+    """Back and a reload keep the words on the page; "Leave quickly" does not ask."""
     writer = meet()
     asked: list[str] = []
 
@@ -497,8 +497,8 @@ def test_the_page_with_the_code_is_not_lost_by_accident_and_is_left_at_once(meet
 
 
 @in_one_browser
-def test_a_report_that_is_being_written_waits_for_a_look_at_another_page(meet: Meet) -> None:
-    """As on the plain page: what has not been sealed yet is no more secret than there."""
+def test_unsent_report_is_kept_when_the_page_is_left_and_returned_to(meet: Meet) -> None:
+    """As on the plain page: unsealed text needs no more protection here than there."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])

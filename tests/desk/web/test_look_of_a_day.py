@@ -1,7 +1,7 @@
 """A first day at the desk in Chromium: each page is complete, readable and as in the guide.
 
-By the buttons that the guide's pictures show, from the first run to the register, the annual report
-and all that can be set. By default every third page is checked; with --long, as in CI, every page.
+Uses the buttons in the guide's pictures, from the first run to the register, the annual report and
+all settings. By default every third page is checked; with --long, as in CI, every page.
 """
 
 from pathlib import Path

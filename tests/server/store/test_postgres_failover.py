@@ -142,7 +142,7 @@ def test_failover_keeps_confirmed_steps_and_leaves_no_partial_ones(
 
 
 @pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
-def test_report_with_standby_cut_off_is_unsure_and_sent_again_is_one_report(
+def test_report_repeated_after_a_standby_failure_is_stored_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_connections, "COMMIT_SECONDS", 0.5)
@@ -168,7 +168,7 @@ def test_report_with_standby_cut_off_is_unsure_and_sent_again_is_one_report(
 
 @pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
 @needs_root
-def test_full_disk_loses_nothing_confirmed_and_ends_with_room(tmp_path: Path) -> None:
+def test_full_disk_loses_no_confirmed_report(tmp_path: Path) -> None:
     disk = Path(tempfile.mkdtemp(prefix="klankbord-disk-"))  # where PostgreSQL's account can look
     mount = ("mount", "-t", "tmpfs", "-o", "size=200m,mode=755", "disk", disk)
     with contextlib.ExitStack() as stack:
