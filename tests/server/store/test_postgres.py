@@ -450,8 +450,9 @@ def test_confirmed_reports_survive_a_killed_database(
             writer.join(0.01)
         running.kill()
         writer.join(60)
-        with pytest.raises(StoreError, match=r"nothing answers there|lost"):
-            server.store.mailboxes()
+        for _ in range(3):  # visitors see that it is busy, and may try again
+            with pytest.raises(StoreBusy):
+                server.store.mailboxes()
         running.start_again()
         for name in confirmed:
             assert server.store.newest(ids(name)[0]) == {"reporter": 1}
