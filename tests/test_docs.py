@@ -230,7 +230,7 @@ def test_every_promise_names_existing_tests() -> None:
 
 
 def test_ci_runs_every_test_named_in_security() -> None:
-    """Its first call leaves out files, and tests that are only for --long: its second runs them."""
+    """CI's first call skips some files and the tests only for --long; its second runs them."""
     first, _, second = text(".ci/run").partition("exec scripts/test --long")
     left_out = re.findall(r"--ignore=(tests/[\w/]+\.py)", first)
     assert left_out
@@ -244,7 +244,7 @@ def test_ci_runs_every_test_named_in_security() -> None:
 
 
 def is_only_long(path: str, name: str) -> bool:
-    """Whether a test, or the whole of its file, carries the mark."""
+    """Return whether a test, or its whole file, has the mark."""
     tree = ast.parse(text(path))
     marks = [
         ast.unparse(mark)

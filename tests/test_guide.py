@@ -1,6 +1,6 @@
 """The counsellor's guide names existing parts of the desk's pages, with pictures.
 
-That a day goes as it says is tried in desk/web/test_look_of_a_day.py.
+desk/web/test_look_of_a_day.py tests that a day goes as the guide describes it.
 """
 
 import io

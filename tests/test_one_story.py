@@ -1,8 +1,9 @@
 # ruff: noqa: RUF001 - what looks like a Latin letter is one of the Ukrainian words
 """Consistent statements: how soon somebody reads, who can read, and what leaving does.
 
-A table, key by key. Every sentence of the pages on one of these subjects is in it with what it has
-to say, so that a new one cannot contradict the others unseen; the documents are held to the same.
+The table has every sentence of the pages on one of these subjects, by key, with what it must say.
+So no new sentence can contradict the others unnoticed; the documents are checked against the same
+table.
 """
 
 import re

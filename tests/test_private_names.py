@@ -1,7 +1,7 @@
 """No test uses a private name of the package, because that would freeze the code's structure.
 
-A name is private if it begins with one underscore. ``self._x`` and a module's own names are a
-test's own matter; a name in a string counts where something is replaced by it.
+A name is private if it begins with one underscore. Tests may use ``self._x`` and their module's own
+names; a name in a string counts if something is replaced by it.
 """
 
 import ast

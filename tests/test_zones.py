@@ -1,7 +1,7 @@
 """The import rules of dropbox_app's zones, checked over every file's syntax tree.
 
-A folder is a place where code runs, and so who may hold which secret. The rules are a function
-of (path, source), so that planted breaches show that they bite.
+A folder is a place where code runs, and so determines which secrets that code may have. The rules
+are a function of (path, source), so that planted violations can show that they work.
 """
 
 from __future__ import annotations

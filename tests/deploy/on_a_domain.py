@@ -1,7 +1,7 @@
 """A domain end to end in its own namespaces: installer, nginx, certbot and pebble.
 
-Started by test_domain.py, with a copy of /etc and a network that is only this machine's. pebble is
-Let's Encrypt's own server for tests. Prints one JSON object: what was seen at each step.
+Started by test_domain.py with a copy of /etc, in a network of its own. pebble is Let's Encrypt's
+test server. Prints one JSON object with the observations of each step.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def served() -> dict[str, str]:
 def all_serve(fits: Callable[[dict[str, str]], bool], fault: str) -> dict[str, str]:
     """Return the served certificate once ten readings in a row satisfy ``fits``.
 
-    After a reload nginx' old workers still take connections for a moment, besides the new ones.
+    For a moment after a reload, nginx' old workers accept connections as well as the new ones.
     """
     read: list[dict[str, str]] = []
 

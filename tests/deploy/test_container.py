@@ -1,6 +1,6 @@
 """The containers: their files, and the images, built from a Debian made here.
 
-Containers themselves are not started: the images' programs run in a chroot.
+No container is started: the images' programs run in a chroot.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every command in README, CONTRIBUTING and guides: parsed, executed, or marked as not tried.
 
-Commands of this project are parsed by the programs themselves. Each other command is in a table
-with the test that runs it, or with the reason why none does.
+The programs themselves parse this project's commands. Every other command is in a table, with the
+test that runs it or the reason why none does.
 """
 
 from __future__ import annotations

@@ -394,9 +394,9 @@ def test_only_upgrade_keeps_root_privileges(
     ],
 )
 def test_failed_build_leaves_nothing_on_disk(options: str, said: str, status: int) -> None:
-    """What is half made would take the room of what serves; the reason is in the last line.
+    """A partial build would use space that the server needs. The last line states the reason.
 
-    For ``upgrade`` the exit status names the kind of failure.
+    ``upgrade`` reads the kind of failure from the exit status.
     """
     script = (
         f"mount -t tmpfs -o {options} tmpfs /opt && "

@@ -1,10 +1,10 @@
 """All parts together: the units' services, with Tor's and nginx's files as installed.
 
-A reporter and a counsellor go the whole way over a Tor network of their own on loopback: the
-reporter without JavaScript, the counsellor by the address for desks alone, to which only that
-desk's Tor has a key. Somebody comes by the domain meanwhile. Things go wrong, and the server is
-started again. Server, nginx and Tor run under strace. What differs from an installed machine: that
-systemd would have started them, and that the domain has no TLS.
+A reporter without JavaScript and a counsellor have a whole conversation over a private Tor network
+on loopback. The counsellor uses the address for desks, for which only that desk's Tor has a key.
+Meanwhile somebody else visits through the domain, faults are caused, and the server is restarted.
+Server, nginx and Tor run under strace. Unlike on an installed machine, systemd does not start them
+and the domain has no TLS.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def test_tor_starts_in_its_sandbox_and_can_use_the_socket(folder: Path) -> None:
 def taken(pids: list[int]) -> int:
     """Return the bytes used by all processes of one program, regardless of other programs.
 
-    What they made, each its share of what several of them hold; and once the files they read.
+    Anonymous memory counts by each process's share; mapped files count once.
     """
     made, read = [0], [0]
     for pid in pids:

@@ -1,7 +1,7 @@
 """Forward secrecy with real files and a changed clock (SPEC sections 3 and 11).
 
-The thief has the server's sealed items as they were in January, and later the desk's whole folder
-with its passphrase. The real server and its disk are in tests/e2e; here the server is in memory.
+The thief has the server's sealed items from January, and later the desk's whole folder and its
+passphrase. Here the server is in memory; tests/e2e uses the real server and its disk.
 """
 
 import shutil

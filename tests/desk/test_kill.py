@@ -1,7 +1,7 @@
 """kill -9 at random moments of the desk's work, in a separate process; the server survives.
 
-Nothing is lost, nothing is sent twice, no key is published that is not stored, and the database
-opens. The tests of single steps (test_forward_secrecy, test_migrations) stop at each step in turn.
+Nothing is lost or sent twice, no key is published before it is stored, and the database opens. The
+tests of single steps (test_forward_secrecy, test_migrations) stop at each step in turn.
 """
 
 import contextlib

@@ -45,7 +45,7 @@ def write(
 ) -> None:
     """Send what the other counsellor signs and the server lists, whomever the reporter chose.
 
-    It is read at once: a message that was not shown keeps a thread on the list of the day.
+    It is read immediately: a message that was not shown keeps its thread on the list of the day.
     """
     fields: dict[str, Json] = {
         "v": 1, "site": peer.site, "mailbox": mailbox, "by": str(OTHER.verify_key),

@@ -23,7 +23,7 @@ DESK = Path(sys.executable).parent / "klankbord-desk"
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
-    """A desk whose vault costs nothing to open, and the server that invited it."""
+    """Return the folder of a desk with a vault that opens fast, and the server that invited it."""
     clock = Clock("2025-01-05")
     peer, folder = Peer(clock), tmp_path_factory.mktemp("program")
     (folder / "i.json").write_bytes(peer.invitation())

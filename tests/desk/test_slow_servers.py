@@ -1,6 +1,6 @@
 """A server that is always late: one deadline for the round, and a minimum rate per file.
 
-No test waits: a clock of the test is in the place of the machine's.
+No test waits: the machine uses a clock that the test sets.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

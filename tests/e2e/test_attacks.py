@@ -208,7 +208,7 @@ def test_addressed_desk_can_still_read(box: DropBox, bas: Hostile, counsellor: C
 def test_without_a_valid_key_no_counsellor_can_be_chosen(box: DropBox) -> None:
     """A retired counsellor is no longer offered; once the last one is retired, the site says so.
 
-    The last attack: nobody can be written to after it.
+    This is the last attack: after it, nobody can be written to.
     """
     box.server("card", "retire", "bas")
     page = box.browser().get("/nl/report")

@@ -1,6 +1,6 @@
 """The journey in real browsers, with and without scripts, at phone and desktop width.
 
-By default in Chromium; with --long, as in CI, also in Firefox, each language in both.
+By default in Chromium; with --long, as in CI, also in Firefox, and each language in both.
 """
 
 import contextlib
@@ -126,7 +126,7 @@ def test_whole_journey(
 ) -> None:
     """Landing, safety, report, code, answer, return, files, follow-up, consent, leave, withdrawal.
 
-    Nothing is wider than the window, and nothing but the harmless site of "leave" is asked of
+    Nothing is wider than the window, and only the harmless site of "leave" is requested from
     others.
     """
     with ExitStack() as persons:
@@ -312,7 +312,7 @@ def test_leaving_loses_nothing_by_accident_and_hides_everything(
 ) -> None:
     """Before sending and from the code page, by the link, and by Escape with scripts.
 
-    The browsers keep pages alive for a Back, as those that people have.
+    The browsers keep pages for the Back button, like real ones.
     """
     with ExitStack() as persons:
         for by_key in (False, True) if scripts else (False,):

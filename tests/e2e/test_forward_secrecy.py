@@ -1,9 +1,9 @@
 """Forward secrecy with real files and a changed clock (SPEC section 3).
 
-Server and desk run as real programs under a clock that the test sets; "taking the disk" is a
-copy of the folder. Every secret that the copied desk and its passphrase yield is tried on every
-sealed file of the copied server. By default one theft and one wrong clock: the others are shown
-with a server in memory in tests/desk/test_forward_secrecy.py, and here with --long.
+Server and desk run as real programs, with a clock that the test sets; "taking the disk" means
+copying the folder. Every secret from the copied desk and its passphrase is tried on every sealed
+file of the copied server. By default one theft and one wrong clock; the others run with a server in
+memory in tests/desk/test_forward_secrecy.py, and here with --long.
 """
 
 import base64

@@ -1,10 +1,10 @@
 """Every page in every state and language: complete, valid, accessible, fitting, in dark mode.
 
-What they are is in tests/support/gallery.py; here they are checked by independent programs and
-shown in a real browser. With --long, as in CI, axe sees each page and state in Dutch by day and by
-night, and in every other language once, half of them by day and half by night: what a colour scheme
-changes is the same in every language. By default the browser shows every third state, and axe sees
-an equal half of those by day in Dutch, the others by night in English.
+tests/support/gallery.py lists them; here independent programs check them, and a real browser shows
+them. With --long, as in CI, axe checks each page and state in Dutch in light and dark colours, and
+once in every other language, half of them in light and half in dark, because a colour scheme
+changes the same things in every language. By default the browser shows every third state, and axe
+checks half of those in light colours in Dutch and the others in dark colours in English.
 """
 
 import html.parser
@@ -144,7 +144,7 @@ def test_every_page_fits_a_small_phone_and_doubled_text_size(
 ) -> None:
     """Scripts are off, as in Tor Browser at "Safest", and only the style sheet is requested.
 
-    In Dutch, whose words are the longer ones; with --long each page, in every language.
+    In Dutch, which has the longest words; with --long every page in every language.
     """
     context = chromium.new_context(java_script_enabled=False)
     names = set(pages) if LONG else {f"{state} nl" for state in states(pages)} & set(pages)

@@ -64,7 +64,7 @@ def test_report_is_answered_and_the_reporter_writes_again(
 def test_nothing_readable_remains_on_the_server(
     both: tuple[DropBox, Counsellor], tmp_path: Path
 ) -> None:
-    """No file of the server, no log and no column holds text, answer, code, reply or a time."""
+    """No server file, log or column contains a text, answer, code, reply or time."""
     box, counsellor = both
     code = report_and_code(box, "nl", "Zeer herkenbaar verhaal over kwartaalcijfers")
     counsellor.desk("fetch")
@@ -139,7 +139,7 @@ def test_concurrent_messages_from_two_sessions_both_arrive(
 
 
 def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]) -> None:
-    """32 clients submit at the same moment on two workers: no failure, nothing lost."""
+    """32 clients submit at the same moment to two workers, without a failure or a loss."""
     box, counsellor = both
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         pages = list(pool.map(lambda i: tell(box.browser(), "en", f"report {i}"), range(32)))

@@ -1,8 +1,8 @@
 """Cross-site posts are refused without effect, and the site's own work, in real browsers.
 
-On an onion over http, reached by name through a SOCKS proxy as with Tor; and over https, which a
-proxy in front ends. The other sites are on another name, and on the same name as far as cookies
-go: another port, a sister of the same domain.
+At an http onion, reached by name through a SOCKS proxy as with Tor, and over https, which a proxy
+in front of the server terminates. The other sites have another name, or the same one as far as
+cookies are concerned: another port, or another subdomain.
 """
 
 import html
@@ -227,7 +227,7 @@ def test_cross_site_post_is_refused_and_changes_nothing(
 ) -> None:
     """Nothing is stored or withdrawn, and nobody is logged in to another mailbox.
 
-    Whoever posts even knows her CSRF token, which another page cannot.
+    The sender even knows her CSRF token, which another page cannot.
     """
     code, theirs = town.codes
     person, newcomer = town.person(name, address), town.person(name, address)

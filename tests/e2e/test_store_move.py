@@ -1,11 +1,11 @@
-"""A site moves to PostgreSQL and back between two visits: codes and desks notice nothing."""
+"""A site moves to PostgreSQL and back between two visits: codes and desks work as before."""
 
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.postgres import Postgres
 from tests.support.steps import come_back, report_and_code, the_only_thread, write_on
 
 
-def test_codes_and_desks_keep_working_across_a_move(
+def test_codes_and_desks_work_after_a_store_move(
     box: DropBox, counsellor: Counsellor, postgres: Postgres
 ) -> None:
     code = report_and_code(box, "nl", "Voor de verhuizing")

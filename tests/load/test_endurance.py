@@ -1,7 +1,7 @@
 """Many simulated days: resource use rises and falls, and nothing grows.
 
-A site in this process with a clock that is moved: reports, returns, wrong codes, replies, fetches,
-withdrawals, and the daily purge. What it holds after the second quarter it may hold at the end.
+A site in this process with a simulated clock: reports, returns, wrong codes, replies, fetches,
+withdrawals, and the daily purge. At the end it may use no more than after the second quarter.
 """
 
 import gc

@@ -154,7 +154,7 @@ def test_thousands_of_half_sent_requests_do_not_block_reading(
 ) -> None:
     """nginx counts a request only once its header is complete, so only its capacity limits them.
 
-    Where that is full it cuts off the next that comes, whoever it is.
+    When that is full, nginx drops the next connection, whoever it belongs to.
     """
     serving = serve(changes={"client_header_timeout 10s": "client_header_timeout 60s"})
     half = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nX-A: ".encode()

@@ -52,7 +52,7 @@ def paced(content: bytes, pace: int) -> Iterator[bytes]:
 def slow_strangers(serving: Serving) -> Iterator[list[int]]:
     """Start twenty clients on separate circuits at 2.5 kB/s, half with a false cookie.
 
-    One whose connection ends comes again at once. What they were told is in the list.
+    A client whose connection ends connects again immediately. The list contains the responses.
     """
     ended, told = threading.Event(), list[int]()
 

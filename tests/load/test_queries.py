@@ -1,8 +1,8 @@
 """No interactive step reads more of the database than it concerns.
 
-Not by the clock: every statement that a whole life brings forth is caught on its way into SQLite,
-and SQLite is asked how it would find the rows. With that, a site of 100,000 items answers as one
-of 1,000 does; ``scripts/bench --scale`` measures it.
+Instead of measuring time, the tests capture every SQL statement of a whole life and ask SQLite for
+its query plan. With good plans, a site of 100,000 items answers like one of 1,000; ``scripts/bench
+--scale`` measures this.
 """
 
 import datetime

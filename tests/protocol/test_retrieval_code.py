@@ -159,8 +159,8 @@ def test_excluded_words_are_still_read_and_derived(lang: str) -> None:
 def test_twenty_thousand_codes_contain_no_excluded_word_and_show_no_bias(lang: str) -> None:
     """A chi-square test covers the words at each position and in total, at alpha = 1e-9.
 
-    With 20,000 draws over some 7,500 words some 2.6 are expected of each: few, but the sum over so
-    many cells is near enough to chi-square for a bound this wide. One bad run in 10^8 is chance.
+    In 20,000 draws from some 7,500 words, about 2.6 are expected of each: few, but over so many
+    cells the sum is close enough to chi-square for a bound this wide. One false alarm in 10^8 runs.
     """
     codes = [generate(lang) for _ in range(20_000)]
     dealt = dealt_words(lang)

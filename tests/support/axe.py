@@ -12,7 +12,7 @@ _FIND = """axe.run({resultTypes: ['violations'], preload: {assets: ['media']}})
 def bring(context: BrowserContext) -> None:
     """Inject axe into every page that this context opens from now on, but not into frames.
 
-    Sent once: the script is half a megabyte, and each page needs it.
+    It is sent once, because it is half a megabyte and each page needs it.
     """
     context.add_init_script(f"if (self === top) {{ {Axe().axe_script} }}")
 

@@ -1,6 +1,6 @@
 """Debian's Chromium and Firefox, and a person who uses one, with or without scripts.
 
-Both are driven by one library. Their only way out is a ``Net``; loopback they reach by themselves.
+One library drives both. They can reach loopback, and everything else only through a ``Net``.
 """
 
 import contextlib
@@ -170,7 +170,8 @@ class Person:
     def send(self, field: str) -> None:
         """Press the first button of the form with this field, like the Enter key.
 
-        Of a form where it can be seen, if there is one: another may hold it to pass it on.
+        Prefers a form where the field is visible: another form may only pass it on as a hidden
+        field.
         """
         seen = f"[name={field}]:not([type=hidden])"
         form = f"form:has({seen if self.page.locator(seen).count() else f'[name={field}]'})"

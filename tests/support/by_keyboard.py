@@ -1,8 +1,8 @@
 """A walk through a page with the Tab key only, and the faults found on it.
 
-Each thing that can be used gets the focus once, in the order in which it is read; what has the
-focus lies within the window, under nothing else, with an outline of 3 px that stands out; after the
-last thing the focus leaves the page.
+Tab focuses each control once, in reading order. The focused control is inside the window and not
+covered, and has an outline of 3 px that stands out. After the last control the focus leaves the
+page.
 """
 
 from typing import Any

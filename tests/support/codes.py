@@ -22,8 +22,8 @@ def hashed_cheaply() -> Iterator[None]:
 def cheap_codes() -> Iterator[None]:
     """Hash codes cheaply in all tests of a folder whose conftest names this.
 
-    What they look at is that and when a code is hashed; a server that they start as a process of
-    its own hashes at the usual cost.
+    They check whether and when a code is hashed; a server in a separate process hashes at the usual
+    cost.
     """
     with hashed_cheaply():
         yield
@@ -32,7 +32,7 @@ def cheap_codes() -> Iterator[None]:
 def tells(text: str, code: str) -> bool:
     """Return whether a text contains at least three words of a code.
 
-    One or two words prove nothing: the list's words are everyday words, and a page holds dozens
-    of them by itself. Three by chance is less than once in 100,000 pages.
+    One or two words prove nothing: the list has everyday words, and any page contains dozens of
+    them. Three occur by chance on fewer than one in 100,000 pages.
     """
     return len(set(code.split()) & set(text.split())) >= 3

@@ -1,7 +1,7 @@
 """Fresh Debian systems for installer tests, each in a folder, made by debootstrap.
 
-Entered by chroot in name spaces of its own. No systemd runs in there: that services start at boot,
-and what only systemd enforces, is not tried.
+Entered by chroot in namespaces of its own. systemd does not run in it: whether services start at
+boot, and what only systemd enforces, is not tested.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A counsellor's first day on the desk's page in a browser: each page and state by name.
 
-Over a real desk and a server in memory, with invented people. For eyes, and for the pictures of the
-counsellor's guide.
+Uses a real desk and a server in memory, with invented people. Made for visual checks, and for the
+pictures of the counsellor's guide.
 """
 
 import json
@@ -50,7 +50,7 @@ TEXTS = {
 def tour(folder: Path, context: BrowserContext, lang: str) -> Iterator[tuple[str, Page]]:
     """Go through the day in this context; yield a name and the page at each new state.
 
-    The page stands still until the next is asked for.
+    The page does not change until the next one is requested.
     """
     clock = Clock("2027-01-05")
     peer = Peer(clock)

@@ -58,7 +58,7 @@ main(obj=Machine(log_n=CHEAP_FOR_TESTS), prog_name="klankbord-desk")
 class Counsellor:
     """A counsellor's computer: the command, one folder, one passphrase file.
 
-    With an environment of its own, for another clock, each call is a process of its own.
+    With its own environment, for another clock, each call runs in a separate process.
     """
 
     def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:

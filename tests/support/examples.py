@@ -7,3 +7,9 @@ def half() -> settings:
     """Return settings for half of the examples of this kind of run."""
     assert settings.default is not None
     return settings(max_examples=max(1, settings.default.max_examples // 2))
+
+
+def half_at_most(number: int) -> settings:
+    """Try half of them, and never more than a number: of those that take longer still."""
+    assert settings.default is not None
+    return settings(max_examples=max(1, min(number, settings.default.max_examples // 2)))

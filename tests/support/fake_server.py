@@ -1,6 +1,6 @@
 """A server in memory behind the courier's transport: it keeps the rules, and can lie.
 
-Beside it a reporter, who writes to it by the real protocol.
+It comes with a reporter, who writes to it by the real protocol.
 """
 
 import contextlib
@@ -353,7 +353,7 @@ class Reporter:
     ) -> list[str]:
         """Send a message with files (name, type, content), sealed to the counsellors only.
 
-        ``sizes``: what is signed in place of the true sizes.
+        ``sizes``: the signed sizes, instead of the true ones.
         """
         day = self.peer.today()
         shown = [cards.parse(raw) for raw in self.peer.cards.values()]

@@ -1,7 +1,7 @@
 """nginx with the project's own settings, in front of an app's socket file.
 
-Only what a test cannot have is changed: folders, names, ports and TLS. A test whose subject is
-something else than the limits can have them out of its way.
+Only what a test cannot have differs: folders, names, ports and TLS. A test of something other than
+the limits can turn the limits off.
 """
 
 import os
@@ -74,8 +74,8 @@ def settings(
 ) -> Path:
     """Write the settings for an app's socket to a folder; return the main file.
 
-    ``port``: of the domain, on loopback and without TLS; None: there is no domain. ``changes``:
-    regular expressions, and what to put there; each has to be found.
+    ``port``: the domain's, on loopback and without TLS; None: no domain. ``changes``: regular
+    expressions and their replacements; each must be found.
     """
     made = folder / "nginx"
     shutil.copytree(SETTINGS, made)
@@ -112,7 +112,7 @@ def nginx(
 ) -> Iterator[Front]:
     """Serve until the block ends. ``under``: a program that starts it, such as strace.
 
-    As root its workers stay root: they have to reach the test's own folder.
+    Under root its workers stay root, because they must reach the test's own folder.
     """
     folder.mkdir()
     main = settings(folder, app, port, changes)

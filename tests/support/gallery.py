@@ -1,6 +1,6 @@
 """Every page in every state in one language, as the app responds, for checkers and reviewers.
 
-Made within this process, on invented sites, so that also what seldom happens can be looked at.
+They are made in this process, on invented sites, so that rare states can be seen too.
 """
 
 from collections.abc import Callable, Iterator

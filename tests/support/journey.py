@@ -34,7 +34,7 @@ NOBODY = "127.66.9.9"  # where requests come from that hold neither a session no
 class AddressedBrowser(PlainBrowser):
     """A browser with its person's address and many identifying headers.
 
-    A request with neither a cookie nor a form comes from NOBODY: no page of anybody's is due.
+    A request with neither a cookie nor a form comes from NOBODY: it cannot be for a personal page.
     """
 
     def __init__(self, url: str, address: str, mark: str) -> None:

@@ -102,8 +102,8 @@ class Taken:
 class MailServer:
     """Accepts mail like a provider. ``answers``: replies to use instead of the normal ones.
 
-    ``at`` is told each step before its answer: connected, EHLO, AUTH, MAIL, RCPT, DATA, end, and
-    after once the mail is taken and confirmed.
+    ``at`` is called with each step before its response: connected, EHLO, AUTH, MAIL, RCPT, DATA,
+    end, and ``after`` once the mail is accepted and confirmed.
     """
 
     context: ssl.SSLContext | None

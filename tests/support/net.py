@@ -1,6 +1,6 @@
 """The network of a browser in a test: a few names, and no traffic leaves this machine.
 
-``Net`` stands where Tor, or a resolver and a proxy that ends TLS, would stand before the server.
+``Net`` replaces Tor, or a resolver and a proxy that terminates TLS, in front of the server.
 ``Strangers`` are the other sites of that net.
 """
 
@@ -49,8 +49,8 @@ class Post:
 class Net:
     """A SOCKS5 proxy that knows a few names, and terminates TLS at port 443 of some.
 
-    ``places``: a name and port -> the port on loopback that answers for it. Everything else is
-    refused. Bytes are passed on as they are; ``posts`` tells which POSTs passed.
+    ``places``: a name and port -> the loopback port that serves it. Everything else is refused.
+    Bytes are passed on unchanged; ``posts`` lists the POSTs that passed.
     """
 
     folder: Path

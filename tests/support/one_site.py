@@ -16,7 +16,7 @@ from tests.support.two_stores import Kind, OnSqlite
 class OneSite:
     """A new folder for these settings, and what serves it.
 
-    ``today``: what its clock says. ``on``: where its store is, SQLite if nothing is said.
+    ``today``: the date of its clock. ``on``: its kind of store, by default SQLite.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ NOBODY = 65534
 def let_others_through(path: Path) -> None:
     """Let every account reach a path through the folders that the tests made above it.
 
-    The folder for temporary files itself is everybody's, and is left as it is.
+    The folder for temporary files is open to everybody already, and is not changed.
     """
     for parent in path.relative_to(tempfile.gettempdir()).parents:
         made = tempfile.gettempdir() / parent

@@ -220,7 +220,7 @@ class PlainBrowser:
     ) -> Page:
         """Upload a file that is in memory one piece at a time; return the response.
 
-        ``size``: of all pieces together. How fast they go out is for the iterator to say.
+        ``size``: the total of all pieces. The iterator determines how fast they are sent.
         """
         fields = [(n, text if n == "text" else value) for n, value in form.fields if n != "files"]
         start, _, end = multipart(fields, [(name, b"\0")]).partition(b"\0")

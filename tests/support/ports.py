@@ -1,9 +1,9 @@
 """Ports for test servers: each belongs to one test for the lifetime of its process.
 
-A port that was free a moment ago is not free: the system gives it to any connection that goes out,
-and another test's server may take it while ours is down for a restart. So ports come from below the
-range that the system hands out, and whoever takes one holds a lock on its name, across the
-processes of a run and of several runs on one machine.
+A port that was free a moment ago may not be free now: the system may use it for an outgoing
+connection, and another test's server may take it while ours restarts. So ports come from below the
+system's range, and each is reserved with a lock on its name, across the processes of a run and of
+several runs on one machine.
 """
 
 import fcntl

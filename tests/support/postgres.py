@@ -88,7 +88,7 @@ class Postgres:
         (self.data / "pg_ident.conf").write_text(lines)
 
     def _copy(self, primary: Postgres) -> None:
-        """Become a standby of a running server."""
+        """Make this a standby of a running server."""
         assert BINARIES is not None
         command = (BINARIES / "pg_basebackup", "-d", f"host={primary.folder} user=postgres",
                    "-D", self.data, "-R", "-X", "stream", "-c", "fast")  # fmt: skip
@@ -143,7 +143,7 @@ class Postgres:
         return f"postgresql://{address['user']}@/{address['dbname']}?{here}"
 
     def kill(self) -> None:
-        """kill -9 of every process of it."""
+        """Kill all its processes with SIGKILL."""
         for pid in (self._process.pid, *children(self._process.pid)):
             with suppress(ProcessLookupError):  # it has ended with the first
                 os.kill(pid, signal.SIGKILL)
@@ -162,7 +162,7 @@ class Postgres:
                 os.kill(pid, signal.SIGCONT)
 
     def wait_for(self, standby: Postgres) -> None:
-        """From now on a commit waits until that standby has it on its disk too."""
+        """Let every commit wait until that standby has it on its disk."""
         with self.superuser() as connection:
             connection.execute("SET synchronous_commit = local")
             connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
@@ -174,7 +174,7 @@ class Postgres:
             )
 
     def promote(self) -> None:
-        """Make a standby take writes."""
+        """Make this standby accept writes."""
         with self.superuser() as connection:
             assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
 
@@ -183,9 +183,9 @@ class Postgres:
         self._start()
 
     def everything_on_disk(self, *, flush: bool = True) -> bytes:
-        """All that lies below its data folder, its write-ahead log included.
+        """Return everything below its data folder, including its write-ahead log.
 
-        ``flush``: after what is in memory alone was written too, which also shortens the log.
+        ``flush``: first write out what is only in memory, which also shortens the log.
         """
         if flush:
             with self.superuser() as connection:
@@ -193,7 +193,7 @@ class Postgres:
         return b"".join(path.read_bytes() for path in self.data.rglob("*") if path.is_file())
 
     def close(self) -> None:
-        """End it, if it runs, and remove its folder."""
+        """Stop it if it runs, and remove its folder."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(60)

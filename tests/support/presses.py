@@ -1,8 +1,8 @@
 """A person at a page in a browser: clicks and keys are counted, and a model gives the time.
 
-The keystroke-level model of Card, Moran and Newell (Communications of the ACM 23, 1980), which
-gives the time of somebody who knows the page and makes no mistake. It is a model and no person: it
-does not read, talk, or hesitate.
+The keystroke-level model of Card, Moran and Newell (Communications of the ACM 23, 1980) gives the
+time of somebody who knows the page and makes no mistake. It is a model, not a person: it does not
+read, talk or hesitate.
 """
 
 import time
@@ -31,8 +31,8 @@ MARK = "document.documentElement.dataset.left = ''"  # so that the next page is 
 class Presses:
     """Operates the page like a person, and counts.
 
-    Thinking is counted before each click and before each run of keys: more often than the model's
-    rules ask for. What is out of view is scrolled to by the scroll bar.
+    Thinking is counted before each click and before each run of keys, more often than the model's
+    rules require. Elements out of view are reached with the scroll bar.
     """
 
     def __init__(self, page: Page) -> None:

@@ -1,6 +1,6 @@
 """Waiting for a condition, and reading ``/proc`` of processes that may end at any moment.
 
-A process that is gone while it is read counts as gone; nothing here raises for it.
+A process that ends while it is read counts as ended; no function raises an error for it.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """The parts of ``deploy/reference.md`` that are generated from the code.
 
-``scripts/dev/reference`` writes them, and ``tests/test_docs.py`` compares them. What stands between
-two markers is made; what stands outside them is written by hand.
+``scripts/dev/reference`` writes them, and ``tests/test_docs.py`` compares them. Text between two
+markers is generated; text outside them is written by hand.
 """
 
 from __future__ import annotations

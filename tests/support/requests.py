@@ -1,7 +1,7 @@
 """Complete requests, generated from the app's own routes, forms and header names.
 
-A seed makes the same requests again for the same site. What is generated is what a client sends;
-``in_process`` hands it to the app as gunicorn would, ``raw`` writes it for a socket.
+A seed gives the same requests again for the same site. The generator makes what a client sends;
+``in_process`` passes it to the app as gunicorn would, ``raw`` writes it for a socket.
 """
 
 import io

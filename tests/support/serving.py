@@ -1,7 +1,6 @@
 """A real server: gunicorn on a socket file, with nginx and the project's settings in front.
 
-The site is reached at a loopback port, where a domain would be, and at the sockets to which Tor
-comes.
+The site is reached at a loopback port, in place of a domain, and at the sockets that Tor uses.
 """
 
 import contextlib
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from dropbox_app.server.config.settings import Reporter
 from tests.server.web.conftest import House, real_clock
 from tests.support.circuit import CircuitBrowser, connect, line
 from tests.support.fronts import QUICK, nginx
@@ -39,9 +39,9 @@ serving.run(
 class Serving:
     """Serves from creation until ``close``. The app can be stopped and started.
 
-    ``changes``: to nginx's settings, see ``fronts``; without them nothing is limited, and
-    nginx waits less long. ``origins``: of the site, besides the loopback port. ``under``,
-    ``under_front``: programs that start the app and nginx, as strace does.
+    ``changes``: to nginx's settings, see ``fronts``; without them nothing is limited, and nginx
+    waits less long. ``origins``: the site's, besides the loopback port. ``under``, ``under_front``:
+    programs that start the app and nginx, such as strace.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Serving:
         desk_origins: tuple[str, ...] = (),
         under: Iterable[str] = (),
         under_front: Iterable[str] = (),
+        seal_in_browser: bool = False,
     ) -> None:
         _allow_connections()
         self.port = free_port()
@@ -65,6 +66,7 @@ class Serving:
             clock=real_clock(),
             origins=(self.url, *origins),
             desk_origins=desk_origins,
+            reporter=Reporter(seal_in_browser=seal_in_browser),
         )
         self.home = folder / "home"
         self.home.mkdir()
@@ -151,7 +153,7 @@ class Serving:
 def exchanged(connection: socket.socket, request: bytes) -> bytes:
     """Send a request; return everything until the other side closes.
 
-    Nothing is closed on this side: nginx drops a request whose client has half closed.
+    This side closes nothing: nginx drops a request if its client closes one direction.
     """
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(request)

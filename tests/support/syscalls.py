@@ -1,7 +1,7 @@
 """Records what a server writes and where, by strace, and parses every call byte by byte.
 
-``Secrets`` knows what must not be seen, in every form in which it could be; ``Watch`` runs a
-program under strace and names each write that holds one where it may not.
+``Secrets`` knows what must not be seen, in every possible encoding; ``Watch`` runs a program under
+strace and names each write that contains a secret where it must not be.
 """
 
 import contextlib
@@ -105,7 +105,7 @@ _BETWEEN += (
 class Secrets:
     """The secrets to search for, each with the address of the one person who may get it.
 
-    Owner None: nobody may, on no socket either.
+    Owner None: nobody may get it, not even through a socket.
     """
 
     known: dict[bytes, tuple[str, str | None]] = field(default_factory=dict)
@@ -226,7 +226,7 @@ class Call:
 class Watch:
     """strace around a program: put ``command`` before the program's own.
 
-    ``also`` names calls that are recorded besides those by which bytes can leave the program.
+    ``also``: calls to record besides those by which bytes can leave the program.
     """
 
     record: Path
@@ -257,8 +257,8 @@ class Watch:
     def leaks(self, secrets: Secrets, site: Path) -> list[str]:
         """Return everything that should not be there, in words; an empty list if there is nothing.
 
-        A secret in a write that is not to its owner's own connection, or in a name; a way of
-        writing that cannot be seen; a file opened for writing that is not the site's.
+        Reported are: a secret in a name, or in a write to anything but its owner's connection; a
+        way of writing that cannot be seen; a file opened for writing that is not the site's.
         """
         found: dict[str, None] = {}
         tails: dict[str, bytes] = {}
@@ -321,7 +321,7 @@ def _writers(path: Path) -> list[int]:
 def written_since(since: float, *folders: Path, besides: Path) -> Iterator[tuple[Path, bytes]]:
     """Yield every file below ``folders`` that has changed since, and its contents.
 
-    Not what is mounted there: a /proc holds files that are never read to their end.
+    Mounted file systems are left out: a /proc contains files that never end.
     """
     for folder in folders:
         for root, names, files in os.walk(folder):
@@ -341,7 +341,7 @@ def written_since(since: float, *folders: Path, besides: Path) -> Iterator[tuple
 def held_by(pid: int, besides: Path) -> Iterator[tuple[str, bytes]]:
     """Yield what a process has open, including deleted files, and what the system shows of it.
 
-    Not the files that lie below ``besides``: the caller reads those once, and not once a handle.
+    Files below ``besides`` are left out: the caller reads them once, not once per handle.
     """
     for handle in open_files(pid):
         with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 """A whole Tor network on loopback: authorities, relays, an onion for a port, a client.
 
-Every node is Debian's own tor, in its mode for testing networks; nothing leaves this machine. How
-long it takes to come up differs by tens of seconds from one time to the next: each step is waited
-for, and an address that is not found yet is asked for again.
+Every node is Debian's own tor, in its mode for test networks; nothing leaves this machine. Its
+start takes tens of seconds more on some runs than on others: the tests wait for each step, and
+retry an address that is not found yet.
 """
 
 import contextlib

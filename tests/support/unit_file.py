@@ -1,8 +1,8 @@
 """Parses a systemd unit, and starts its service much as it says, without systemd.
 
-bubblewrap gives what the unit asks of name spaces and folders; the filter of system calls is made
-from the unit's own lines, with the groups that systemd itself names. What only a running systemd
-enforces (memory and device cgroups, the kernel's tunables) is not tried.
+bubblewrap applies the unit's namespaces and folders; the filter of system calls is made from the
+unit's own lines, with the groups that systemd itself names. What only a running systemd enforces
+(memory and device cgroups, kernel tunables) is not tested.
 """
 
 import ctypes
@@ -140,8 +140,8 @@ def command(
 ) -> list[str]:
     """Return bubblewrap's arguments for the unit's folders, account and network.
 
-    ``state`` and ``run`` are what the unit may write, ``shown`` is what else stands at a path for
-    it to read. ``system`` is a whole Debian in a folder, on which the program was installed;
+    ``state`` and ``run``: folders that the unit may write to. ``shown``: other paths that it may
+    read, and what they contain. ``system``: a whole Debian in a folder, with the program installed;
     without it this machine's own, with the program and the settings of this checkout.
     """
     for key in ("PrivateTmp", "PrivateDevices", "PrivateIPC", "ProtectHome"):
@@ -225,8 +225,8 @@ def started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run the unit's service once it reports that it is ready; end it as systemd would.
 
-    One that tells nothing is ready when its ``sockets`` are there. ``under``: a program that starts
-    it, as strace does. ``shown``: as for ``command``.
+    A service that reports nothing is ready when its ``sockets`` exist. ``under``: a program that
+    starts it, such as strace. ``shown``: as for ``command``.
     """
     (line,) = values(unit, "ExecStart")
     assert values(unit, "Type") == ["exec" if sockets else "notify"]
@@ -298,7 +298,7 @@ def _notified(path: Path, log: Path) -> Iterator[Callable[[], None]]:
 class Bridge:
     """A local port that leads to a socket file, for programs that only dial ports.
 
-    ``first`` is sent there before anything else, as Tor's line about the circuit.
+    ``first`` is sent to it before anything else, like Tor's line about the circuit.
     """
 
     def __init__(self, path: Path, port: int = 0, first: bytes = b"") -> None:

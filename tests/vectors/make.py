@@ -1,9 +1,9 @@
 """Regenerate the vectors: ``python -m tests.vectors.make [--sealed]``.
 
-All but sealed.json follow from fixed names and come out byte for byte the same, which
-tests/protocol/test_vectors.py checks. What is expected stands in the ``*_cases`` modules, written
-by hand; only ids, keys and hashes are computed. Sealing is random: sealed.json is made anew only
-with --sealed.
+All files except sealed.json are derived from fixed names and are always identical, which
+tests/protocol/test_vectors.py checks. The expected results are in the ``*_cases`` modules, written
+by hand; only ids, keys and hashes are computed. Sealing is random: only --sealed makes sealed.json
+again.
 """
 
 import json

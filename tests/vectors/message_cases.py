@@ -38,7 +38,7 @@ def message_vectors() -> list[Vector]:
 def full_message(text: str, *, names: int = 0) -> dict[str, Json]:
     """Return a message with the maximum of everything besides ``text``.
 
-    ``names``: bytes of each of the ten names of files; they count as text.
+    ``names``: the length in bytes of each of the ten file names, which count as text.
     """
     everybody = [counsellor(f"number {number}") for number in range(25)]
     return reporter_fields(

@@ -1,6 +1,6 @@
 """Whole mailboxes, and how a reader interprets them (SPEC section 4).
 
-``expect`` lists every file in the order of showing, as [item, state, reason].
+``expect`` lists every file in display order, as [item, state, reason].
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """The people of the vectors, and how vectors encode bytes.
 
-Everything here follows from fixed names, so that the vectors can be made again byte for byte.
+Everything here is derived from fixed names, so that the vectors can be reproduced exactly.
 """
 
 import base64

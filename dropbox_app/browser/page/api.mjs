@@ -3,6 +3,9 @@
 
 const PATIENCE = 60_000; // milliseconds for one request and its answer
 const MAX_JSON = 4 * 2 ** 20; // bytes
+const MAX_ITEMS = 10_000; // a mailbox has 500 messages, each with ten files and a thread at most
+const ID = /^[0-9a-f]{64}$/;
+const DAY = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}$/;
 const MAX_ITEM = 2 ** 18; // bytes; the largest sealed message has some 140,000
 
 /** @typedef {{status: number, json: any, bytes: Uint8Array}} Answer */
@@ -63,9 +66,18 @@ export async function remove(token) {
 export async function conversation(token) {
   const answer = await ask("GET", "/api/conversation", { token });
   if (answer.status === 404) return null;
-  if (answer.status !== 200 || !Array.isArray(answer.json?.items)) throw new Lost();
+  if (answer.status !== 200 || !isList(answer.json)) throw new Lost();
   return answer.json;
 }
+
+/** Return whether an answer has the form of a conversation's list. @param {any} json */
+function isList(json) {
+  const days = [json?.day, json?.last_added, json?.expires].every((day) => DAY.test(day));
+  return days && Array.isArray(json.items) && json.items.length <= MAX_ITEMS && json.items.every(isItem);
+}
+
+/** @param {any} one */
+const isItem = (one) => typeof one?.what === "string" && ID.test(one.id);
 
 /** Return a sealed item; null if the server has no such one. @param {string} token @param {string} id */
 export async function item(token, id) {

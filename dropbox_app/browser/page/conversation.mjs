@@ -48,7 +48,7 @@ export class Conversation {
       await this.client.takeSite();
       if (!(await this.load(() => this.showPage()))) this.gone();
     } catch (error) {
-      tell(problem(error));
+      tell(problem(error, "sealed.network")); // what is shown here was sent: only reading failed
     }
   }
 
@@ -151,6 +151,8 @@ export class Conversation {
       }
       tell(say("errors.busy"));
     } catch (error) {
+      // Whatever failed after it was on its way: it may have arrived.
+      if (this.pending) return this.waitFor(form);
       tell(problem(error));
     } finally {
       this.busy = false;

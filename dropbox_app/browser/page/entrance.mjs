@@ -15,6 +15,7 @@ class Entrance {
     this.client = client;
     this.form = form;
     this.warned = false;
+    this.underWay = false;
   }
 
   /** Posting the form would show the server what was typed: the other language begins empty. @param {HTMLButtonElement} button */
@@ -35,6 +36,10 @@ class Entrance {
     try {
       await work();
     } catch (error) {
+      if (this.underWay) {
+        tell(say("sealed.perhaps_message"));
+        return;
+      }
       lock(this.form, false);
       tell(problem(error));
     }
@@ -58,6 +63,7 @@ export class ReportForm extends Entrance {
       const opened = await api.openMailbox({ mailbox, access, to: addressed });
       // Without a message no desk sees a mailbox: until here nothing was sent, whatever was lost.
       if (opened.fate !== "taken") return this.unsent(opened);
+      this.underWay = true;
       const fate = await api.deliver(report.token, report);
       if (fate.fate !== "taken" && fate.fate !== "unknown") return this.unsent(fate);
       new CodePage(this.client, report, answers.safe === "no").show(fate);
@@ -67,6 +73,7 @@ export class ReportForm extends Entrance {
 
   /** Nothing was sent, for certain: the code is worth nothing, the text is still there. @param {Fate} fate */
   async unsent({ status }) {
+    this.underWay = false;
     await this.client.ask("wipe");
     lock(this.form, false);
     tell(unsent(status));
@@ -93,10 +100,7 @@ class CodePage {
     if (unsafe && this.unsafe) unsafe.hidden = false;
     if (this.unsafe) safe?.remove();
     this.title = document.querySelector("main h1")?.textContent ?? "";
-    // A Back would lose the words: it leads here again.
-    history.pushState(null, "");
-    this.stay = () => history.pushState(null, "");
-    window.addEventListener("popstate", this.stay);
+    this.letGo = keepPage();
     onSubmit(part("try"), () => this.compare());
     onSubmit(part("kept"), () => this.goOn());
     onPress("retry", () => this.again());
@@ -146,10 +150,30 @@ class CodePage {
   async goOn() {
     if (!part("kept").elements.kept.checked) return tell(say("errors.confirm_code"));
     if (this.perhaps) return tell(say("sealed.perhaps"));
-    if (this.stay) window.removeEventListener("popstate", this.stay);
+    this.letGo?.();
     await this.client.ask("moveOn");
     return this.client.conversation.open();
   }
+}
+
+/**
+ * Keep this page, which alone has the words: a Back leads here again, a pull at the top of a phone
+ * loads nothing, and a reload or a close is asked about. Only "Leave quickly" goes at once: it hides
+ * the page first. Return how to end that.
+ */
+function keepPage() {
+  const root = document.documentElement;
+  const stay = () => history.pushState(null, "");
+  const ask = (/** @type {BeforeUnloadEvent} */ event) => root.hidden || event.preventDefault();
+  stay();
+  window.addEventListener("popstate", stay);
+  window.addEventListener("beforeunload", ask);
+  root.style.overscrollBehavior = "contain";
+  return () => {
+    window.removeEventListener("popstate", stay);
+    window.removeEventListener("beforeunload", ask);
+    root.style.overscrollBehavior = "";
+  };
 }
 
 export class ReturnForm extends Entrance {

@@ -15,6 +15,7 @@ export class Helper {
   constructor(address) {
     this.worker = new Worker(trusted(address));
     this.asked = 0;
+    this.ended = false;
     /** @type {Map<number, {resolve: (answer: any) => void, reject: (error: Error) => void}>} */
     this.waiting = new Map();
     this.worker.addEventListener("message", ({ data }) => {
@@ -28,6 +29,7 @@ export class Helper {
 
   /** Let the worker do something; see worker.mjs. @param {string} ask @param {any} [given] @returns {Promise<any>} */
   ask(ask, given) {
+    if (this.ended) return Promise.reject(new Refused("ended", {}));
     return new Promise((resolve, reject) => {
       const id = ++this.asked;
       this.waiting.set(id, { resolve, reject });
@@ -37,6 +39,7 @@ export class Helper {
 
   /** End the worker: its memory, and the keys in it, are gone. */
   end() {
+    this.ended = true;
     this.worker.terminate();
     for (const { reject } of this.waiting.values()) reject(new Refused("ended", {}));
     this.waiting.clear();

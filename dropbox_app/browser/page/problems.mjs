@@ -17,10 +17,10 @@ const KEYS = {
   too_long: "errors.text_long",
 };
 
-/** @param {unknown} error */
-export function problem(error) {
+/** `otherwise`: the key for what nobody foresaw. @param {unknown} error @param {string} [otherwise] */
+export function problem(error, otherwise = "errors.unsent") {
   if (error instanceof Lost) return say("sealed.network");
-  if (!(error instanceof Refused) || !KEYS[error.name]) return say("errors.unsent");
+  if (!(error instanceof Refused) || !KEYS[error.name]) return say(otherwise);
   const { size, limit, suggestions = [], ...details } = error.details;
   const key = suggestions.length ? "errors.code_word_near" : KEYS[error.name];
   const over = size - limit;

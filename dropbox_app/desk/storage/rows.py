@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.database import Database, Row, Value
-from dropbox_app.desk.storage.state import Item, Owed, Profile, Sent, State, ThreadState
+from dropbox_app.desk.storage.state import Item, Items, Owed, Profile, Sent, State, ThreadState
 from dropbox_app.protocol.card import Away, Kind, Scope
 from dropbox_app.protocol.encoding import Json, check_day, from_line, to_line
 from dropbox_app.protocol.errors import FormatError
@@ -19,7 +19,8 @@ _ITEM = (
     "mailbox", "what", "server_says", "n", "day", "size", "store", "sealed_for", "fetched",
     "checked", "sent", "seen",
 )  # fmt: skip
-# The key columns of each table besides ``site``, and its other columns.
+_write = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make one for each thread
+# Table -> the columns of its key besides ``site``, and the others.
 _TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "site": ((), ("fields",)),
     "item": (("id",), _ITEM),
@@ -106,7 +107,7 @@ def load(database: Database, site: str) -> State | None:
         sql = f"SELECT {', '.join((*key, *others))} FROM {table} WHERE site = ? ORDER BY {order}"  # noqa: S608 - names of our own tables and columns
         return database.run(sql, (site,))
 
-    state.items = {item.id: item for item in map(_read_item, rows("item"))}
+    state.items = Items(map(_read_item, rows("item")))
     for row in rows("owed"):
         item = _read_item(row[:-2])
         state.owed[item.id] = Owed(item, check_day(str(row[-2])), bool(row[-1]))
@@ -220,8 +221,8 @@ def _thread_row(thread: ThreadState) -> Row:
     return (
         thread.verify,
         thread.recipient,
-        json.dumps(thread.newest, sort_keys=True),
-        json.dumps(thread.listed, sort_keys=True),
+        _write(thread.newest),
+        _write(thread.listed),
         thread.gone,
         thread.withdrawn,
         thread.label,

@@ -4,7 +4,7 @@ It is held in memory. ``storage/rows.py`` writes the changes to the database, al
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -92,7 +92,49 @@ class Profile:
         )
 
 
-MOST_NAMES = 100  # names of colleagues; a server could invent any number
+class Items(MutableMapping[str, Item]):
+    """The items by id, in the order in which they arrived, and those of each mailbox.
+
+    An item stays in its mailbox: ``Item.mailbox`` never changes.
+    """
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        self._all: dict[str, Item] = {}
+        self._of: dict[str, dict[str, Item]] = {}
+        for item in items:
+            self[item.id] = item
+
+    def of(self, mailbox: str) -> list[Item]:
+        """Return the items of a mailbox, without a look at the others."""
+        return list(self._of.get(mailbox, {}).values())
+
+    def values(self) -> ValuesView[Item]:
+        """Return all items."""
+        return self._all.values()
+
+    def __getitem__(self, item: str) -> Item:
+        return self._all[item]
+
+    def __setitem__(self, key: str, item: Item) -> None:
+        if key in self and self[key].mailbox != item.mailbox:
+            del self[key]
+        self._all[key] = item
+        self._of.setdefault(item.mailbox, {})[key] = item
+
+    def __delitem__(self, key: str) -> None:
+        del self._of[self._all.pop(key).mailbox][key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._all
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+MOST_NAMES = 100  # of colleagues; a server could invent any number
 
 
 @dataclass
@@ -116,7 +158,7 @@ class State:
     restored: bool = False  # restored from a backup: somebody must compare it with the server
     resend: bool = False  # a new store id appeared, so the server is sent the items that it lacks
     response_days: int = 0  # working days within which the site promises an answer; 0: unknown
-    items: dict[str, Item] = field(default_factory=dict)
+    items: Items = field(default_factory=Items)
     owed: dict[str, Owed] = field(default_factory=dict)
     threads: dict[str, ThreadState] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)  # ids of items
@@ -137,4 +179,4 @@ class State:
 
     def of(self, mailbox: str) -> list[Item]:
         """Return the items of a mailbox, in the order in which they arrived."""
-        return [item for item in self.items.values() if item.mailbox == mailbox]
+        return self.items.of(mailbox)

@@ -340,17 +340,15 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
 
 
 def _tell_fetched(desk: Desk) -> None:
-    """Tell the server which items are safe here.
+    """Tell the server which items are safe here; the state that names them was written before.
 
-    The state that refers to them is already on disk.
+    That it was told is written with the next change. If that is lost, it is told once more.
     """
     told = [item for item in desk.state.items.values() if not item.fetched]
-    told = [item for item in told if item.sent == "received"]
     for item in told:
-        _say_fetched(desk, item.id)
-        item.fetched = True
-    if told:
-        desk.save()
+        if item.sent == "received":
+            _say_fetched(desk, item.id)
+            item.fetched = True
 
 
 def _say_fetched(desk: Desk, item: str) -> None:

@@ -1,7 +1,7 @@
 """A simulated practice, day by day: real sites, desks, pages and reporters, and a diary.
 
-Nothing is put into a register from outside: each entry is made on its own day, with the forms of
-the desk's page, and each conversation goes through a site's real application and store.
+Nothing is imported into a register: each entry is made on its own day, with the forms of the desk's
+page, and each conversation goes through a site's real application and store.
 """
 
 import contextlib
@@ -175,7 +175,7 @@ class Reporting:
 class Practice:
     """A counsellor working at the desk's page; each method does what the person would, on that day.
 
-    ``by``: what the diary calls the counsellor. ``cases``: the address of each person's case.
+    ``by``: the counsellor's name in the diary. ``cases``: the address of each person's case.
     """
 
     def __init__(self, town: Town, by: str, name: str, employers: Iterable[str]) -> None:
@@ -186,6 +186,7 @@ class Practice:
         self.running = Running(self.laptop, Seconds())
         self.window = self.running.at_work()
         self.cases: dict[str, str] = {}
+        self.at: dict[str, str] = {}  # the employer of each person
         self.written: dict[str, Reporting] = {}
         self.destroyed: set[str] = set()
         self.fetch()
@@ -324,6 +325,7 @@ class Practice:
             look = self.window.get(next(one for one in page.links if one.endswith("/destroy")))
             assert "De zaak is vernietigd." in self.window.press(look, "destroy").text
             self.destroyed.add(who)
+            self.town.note(self.by, "destroyed", self.at[who], who=who)
 
     def take_over(self, employer: str, who: str, about: str, reporter: Reporting) -> None:
         """Take over a person whose counsellor stopped, and who chose this one."""
@@ -331,6 +333,7 @@ class Practice:
         self.written[who] = reporter
         self.fetch()
         self._name_new(who, about)
+        self._came(employer, who, about)
 
     # work without a person
 
@@ -385,6 +388,7 @@ class Practice:
         self.cases[who] = link
 
     def _came(self, employer: str, who: str, about: str) -> None:
+        self.at[who] = employer
         self.town.note(self.by, "came", employer, who=who, about=about)
 
     def _talked(self, employer: str, minutes: int) -> None:

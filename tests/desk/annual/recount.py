@@ -1,8 +1,9 @@
 """Recounts a year from a diary of what happened. Shares no code with the program.
 
 Standard input: one line of JSON for each thing that happened. Standard output: for each employer
-the situations, the ranges that its report may print, the sum of its bill, and the counsellor's
-hours by kind. The year is the first argument. Python's standard library is all it imports.
+the situations of both counsellors, those left out by the external one, the ranges that its report
+may print, the sum of its bill, and the counsellor's hours by kind. The year is the first
+argument. Python's standard library is all it imports.
 """
 
 import collections
@@ -14,25 +15,30 @@ Diary = list[dict[str, Any]]
 GROUPS = ("unwanted_behaviour", "integrity", "labour_conflict", "other")
 
 
-def situations(diary: Diary, employer: str, year: int) -> collections.Counter[str]:
-    """Return how many situations of each group began in the year, per counsellor added up."""
+def situations(
+    diary: Diary, employer: str, year: int, by: str
+) -> tuple[collections.Counter[str], int]:
+    """How many situations of each group began with a counsellor in the year, and of how many the
+    employer has a complaint, so that they do not count, while a case of theirs is still there."""
+    mine = [one for one in diary if one["by"] == by and one.get("at") == employer]
+    came = {one["who"]: one for one in mine if one["what"] == "came"}
+    circle = {who: who for who in came}  # a name that all in one situation share
+    for one in mine:
+        if one["what"] == "together":
+            old, new = circle[one["who"]], circle[one["with"]]
+            circle = {who: new if name == old else name for who, name in circle.items()}
+    complaints = [one for one in mine if one["what"] == "complaint"]
+    told = {one["who"] for one in complaints if one["day"] <= f"{year}-12-31"}
+    gone = {one["who"] for one in mine if one["what"] == "destroyed"}
     found: collections.Counter[str] = collections.Counter()
-    for counsellor in sorted({one["by"] for one in diary}):
-        mine = [one for one in diary if one["by"] == counsellor and one.get("at") == employer]
-        came = {one["who"]: one for one in mine if one["what"] == "came"}
-        circle = {who: who for who in came}  # a name that all in one situation share
-        for one in mine:
-            if one["what"] == "together":
-                old, new = circle[one["who"]], circle[one["with"]]
-                circle = {who: new if name == old else name for who, name in circle.items()}
-        complaints = [one for one in mine if one["what"] == "complaint"]
-        told = {one["who"] for one in complaints if one["day"] <= f"{year}-12-31"}
-        for name in set(circle.values()):
-            members = [who for who in circle if circle[who] == name]
-            first = came[min(members, key=lambda who: came[who]["day"])]
-            if first["day"].startswith(str(year)) and not told.intersection(members):
-                found[first["about"] or "other"] += 1
-    return found
+    left_out = 0
+    for name in set(circle.values()):
+        members = [who for who in circle if circle[who] == name]
+        first = came[min(members, key=lambda who: came[who]["day"])]
+        if first["day"].startswith(str(year)):
+            left_out += bool(told.intersection(members) and set(members) - gone)
+            found[first["about"] or "other"] += not told.intersection(members)
+    return found, left_out
 
 
 def printed(count: int) -> str:
@@ -49,7 +55,8 @@ def counted(diary: Diary, employer: str, year: int) -> dict[str, object]:
     own = [one for one in diary if one.get("at") == employer]
     of_year = [one for one in own if one["day"].startswith(str(year))]
     (agreed,) = [one for one in own if one["what"] == "agreed" and one["by"] == "external"]
-    groups = situations(diary, employer, year)
+    groups, left_out = situations(diary, employer, year, "external")
+    groups += situations(diary, employer, year, "internal")[0]
     if agreed["people"] < 250:
         ranges = []
     elif agreed["people"] < 1000:
@@ -63,10 +70,12 @@ def counted(diary: Diary, employer: str, year: int) -> dict[str, object]:
     ordered = [one["price"] for one in of_year if one["what"] == "training"]
     hours = {work: round(total / 60, 1) for work, total in minutes.items()}
     return {
-        "groups": groups,
+        "groups": [groups[group] for group in GROUPS],
+        "left out": left_out,
         "ranges": ranges,
         "bill": agreed["price"] + sum(ordered),
         "hours": hours,
+        "minutes": minutes["contact"],
     }
 
 

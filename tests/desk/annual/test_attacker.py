@@ -1,7 +1,7 @@
 """The exact inverse image of everything that is issued, over random registers.
 
-The attackers are the directors of all employers together, who hold every file that was issued in
-every year, and the internal counsellor of one of them, who knows their own situations.
+The attackers are the directors of all employers together, who have every file issued in every year,
+and one employer's internal counsellor, who knows their own situations.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ def issued(
 ) -> dict[str, Any]:
     """Return every file that these directors receive: reports and bills of all years.
 
-    With an internal counsellor the reports of that employer are joint ones.
+    With an internal counsellor, that employer's reports are joint ones.
     """
     events = register(counts)
     joint = {SHARED: internal or None}

@@ -1,7 +1,7 @@
 """The accessibility of report and bill PDFs (PDF/UA-1), checked by poppler.
 
-No checker of the whole standard can be installed here. typst refuses what it knows to be against
-PDF/UA-1; these are what it lets through: names and values without header cells, and a language.
+No validator for the whole standard can be installed here. typst refuses most violations of
+PDF/UA-1; these tests check what it accepts: names and values without header cells, and a language.
 """
 
 import datetime
@@ -39,7 +39,7 @@ def test_screen_reader_gets_each_value_with_its_label_under_its_heading(
 
 
 def pages(pdf: bytes, folder: Path) -> list[str]:
-    """The text of each page of a PDF, as one line."""
+    """Return the text of each page of a PDF, as one line."""
     (folder / "one.pdf").write_bytes(pdf)
     done = subprocess.run(
         ["pdftotext", "-layout", str(folder / "one.pdf"), "-"], capture_output=True, check=True
@@ -49,7 +49,7 @@ def pages(pdf: bytes, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("lines", range(12))
 def test_heading_stays_on_the_page_of_its_list(tmp_path: Path, lines: int) -> None:
-    """Whatever the length of what is above: talks with the management add a line each."""
+    """Whatever the length of the text above it: each talk with the management adds a line."""
     first = datetime.date(YEAR, 1, 1)
     seen: list[e.Event] = [
         e.Activity(date=first + datetime.timedelta(days=number), employer="Atelier",

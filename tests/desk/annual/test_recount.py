@@ -1,6 +1,6 @@
 """A simulated year in which every band, price and hour is counted again from the raw lines.
 
-The recount shares nothing with the program: it reads the JSON lines as anybody could.
+The recount shares no code with the program: it reads the exported JSON lines.
 """
 
 import datetime

@@ -1,7 +1,7 @@
 """Each rule of the annual report, turned off: an example in which somebody is then exposed.
 
-A report is seen here as a function from the hidden counts to what is printed. The attacker keeps
-every world that gives the same print (the exact inverse image) and looks at what they share.
+A report is treated as a function from the hidden counts to the printed text. The attacker lists all
+counts that give the same text, and looks for what they have in common.
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """Forms B and C: reports with the same ranges and own words are identical, whatever else differs.
 
-Random registers that print the same ranges: other counts within them, and other work, notes,
-minutes, marks, closed and destroyed cases besides.
+Hypothesis generates registers with the same printed ranges but other counts, work, notes, minutes,
+marks, closed cases and destroyed cases.
 """
 
 import random
@@ -15,7 +15,7 @@ from dropbox_app.desk.annual.suppression import Form, band
 from dropbox_app.desk.register import events as e
 from dropbox_app.desk.register.categories import MAIN_GROUPS, OUTCOMES, WITH
 from tests.desk.annual.worlds import YEARS, agreed, cases, day, issue
-from tests.support.examples import half
+from tests.support.examples import half_at_most
 
 Counts = dict[tuple[int, str], int]  # situations by year and main group
 NAME = "Wijd"
@@ -110,7 +110,7 @@ def pair(
 FORMS = st.sampled_from(list(PEOPLE))
 
 
-@half()
+@half_at_most(500)
 @given(FORMS, COUNTS, JOINT, st.data())
 def test_same_ranges_and_words_give_identical_reports(
     form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject
@@ -120,7 +120,7 @@ def test_same_ranges_and_words_give_identical_reports(
     assert one == other
 
 
-@half()
+@half_at_most(500)
 @given(FORMS, COUNTS, JOINT, st.data())
 def test_same_ranges_and_words_give_identical_pdfs(
     form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject
@@ -129,7 +129,7 @@ def test_same_ranges_and_words_give_identical_pdfs(
     assert one == other
 
 
-@half()
+@half_at_most(500)
 @given(FORMS, COUNTS, JOINT, st.data())
 def test_count_in_another_range_changes_only_its_report(
     form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject

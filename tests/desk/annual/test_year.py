@@ -1,7 +1,7 @@
 """A year of a practice, day by day; every figure is counted again from the diary.
 
-Two counsellors, four employers with real sites, a third of the people through a site. By default
-44 of the 140 cases, with the same days, employers and rules; all of them with ``--long``.
+Two counsellors and four employers with real sites; a third of the people write through a site. By
+default 44 of the 140 cases, with the same days, employers and rules; with ``--long`` all.
 """
 
 import collections
@@ -10,6 +10,7 @@ import datetime
 import functools
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -136,14 +137,13 @@ class Year:
     def stop(self) -> None:
         """Stop the internal counsellor: the operator retires the card, reporters choose again.
 
-        Whoever is passed on is in two registers from then on, and so in the counts of both.
+        From then on, each person who was passed on is in two registers, and in the counts of both.
         """
         house = self.town.houses[SHARED]
         house.site.retire(self.internal.laptop.name.split()[0].lower(), self.town.today)
         for who, reporter in self.internal.written.items():
             if who not in self.internal.destroyed and not reporter.is_expired:
                 self.external.take_over(SHARED, f"from {who}", "other", reporter)
-                self.town.note("external", "came", SHARED, who=f"from {who}", about="other")
                 self.passed_on += 1
 
     def live(self, until: datetime.date) -> None:
@@ -222,8 +222,15 @@ def join_counts(giver: Practice, taker: Practice) -> None:
 
 
 def check_reports(by: Practice, wanted: Any) -> None:  # noqa: ANN401 - JSON
-    """Issue the four reports; compare their ranges, hours of upkeep and bills with the diary."""
+    """Issue the four reports: exact counts of the preview, ranges, hours of upkeep, and bills."""
     for employer, found in wanted["employers"].items():
+        preview = by.report(employer, YEAR).text
+        total = sum(found["groups"])
+        assert f"Er {'telt' if total == 1 else 'tellen'} {total} situatie" in preview
+        assert preview.count("Buiten de telling:") == bool(found["left out"])
+        assert f"Buiten de telling: {found['left out']}," in preview or not found["left out"]
+        shown = [int(one) for one in re.findall(r": (\d+) valt in de bandbreedte", preview)]
+        assert shown == {"A": [], "B": [total], "C": found["groups"]}[FORM[employer]]
         page = by.issue(employer, YEAR)
         for kind in ("json", "md", "html", "csv"):
             assert by.file(page, f"/report.{kind}")
@@ -242,6 +249,15 @@ def check_register(by: Practice, year: Year, found: Any) -> None:  # noqa: ANN40
     by.running.lock.lock()
     raw = by.laptop.run("register", "export", "--json").stdout
     events = [json.loads(line) for line in raw.splitlines()]
+    for employer, own in found["employers"].items():
+        minutes = sum(
+            one.get("minutes", 0)
+            for one in events
+            if one["event"] in ("contact", "statistic")
+            and one["employer"] == employer
+            and one["date"].startswith(str(YEAR))
+        )
+        assert minutes == own["minutes"]
     proofs = [one for one in events if one["event"] == "destruction"]
     assert len(proofs) == len(by.destroyed) > 0
     left = {one["label"] for one in events if one["event"] == "case" and "label" in one}

@@ -1,6 +1,6 @@
 """kill -9 during an import, the issuing of a report, or the destruction of a case.
 
-Each happened or did not: nothing is lost, and no half of it is there. The next try does it.
+Each step happens completely or not at all: nothing is lost, and the next attempt completes it.
 """
 
 import contextlib

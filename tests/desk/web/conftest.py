@@ -41,7 +41,7 @@ class Window(PlainBrowser):
     def press(self, page: Answer, part: str, **values: str) -> Answer:
         """Submit the form whose address contains ``part``, by its last button; return the response.
 
-        With ``insert`` by the one before: the button that puts a snippet into the text.
+        With ``insert``, by the first button, which inserts a snippet into the text.
         """
         return self.submit(page, page.form_to(part), 0 if "insert" in values else -1, **values)
 

@@ -1,8 +1,8 @@
 """One working day on the page in a real browser, by keyboard alone and by mouse alone.
 
-The day: a report of somebody who is not safe, a consent that was answered, an answer that is
-promised for tomorrow, a telephone call of which nothing may be kept, advice to a director, the step
-that was agreed on, a training, and the lid closed. No page shows an id.
+The day: a report by somebody who does not feel safe, an answered consent request, an answer
+promised for tomorrow, a telephone call of which nothing may be recorded, advice to a director, the
+step that was agreed on, a training, and finally the lid is closed. No page shows an id.
 """
 
 import datetime
@@ -130,7 +130,7 @@ def morning(
 ) -> tuple[Running, Reporter, Reporter]:
     """A desk in the morning: a consent was answered, and two people have written.
 
-    One yesterday, one today: who is not safe.
+    One is from yesterday and one from today, by a reporter who does not feel safe.
     """
     office.run("ask", thread, *(part for key, said in STEP.items() for part in (f"--{key}", said)))
     office.run("label", thread, "Roosters")

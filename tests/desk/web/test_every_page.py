@@ -1,6 +1,6 @@
 """Every address that shows a page: it works with keyboard only, and fits windows of all widths.
 
-What a form leads to is tried in test_look_of_a_day.py.
+Pages that follow a form are tested in test_look_of_a_day.py.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Hostile web pages in real browsers that also have the desk's page open: none gets through.
 
-They know the port and the run's secret path, which no real attacker does.
+They know the port and the run's secret path, unlike a real attacker.
 """
 
 import http.server

@@ -1,8 +1,7 @@
 """What the program still has in memory once the desk is locked.
 
-The program runs with allocators that overwrite what is freed. So what is found in its memory is
-what it still holds, and no trace of what it gave back. (Of a long text, a buffer that grew can
-leave a trace all the same.)
+The program runs with allocators that overwrite freed memory. So whatever is found is still in use.
+(A buffer that grew can still leave a trace of a long text.)
 """
 
 import contextlib

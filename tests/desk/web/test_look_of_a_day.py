@@ -1,7 +1,7 @@
 """A first day at the desk in Chromium: each page is complete, readable and as in the guide.
 
 By the buttons that the guide's pictures show, from the first run to the register, the annual report
-and all that can be set.
+and all that can be set. By default every third page is checked; with --long, as in CI, every page.
 """
 
 from pathlib import Path
@@ -28,7 +28,8 @@ def test_every_page_is_readable_and_every_guide_picture_shows_one(
     axe.bring(context)
     met = []
     for name, page in tour(tmp_path, context, language):
-        check(page)
+        if long_run or len(met) % 3 == 0:
+            check(page)
         if long_run:  # each of a kind: test_every_page.py
             assert by_keyboard.walk(page) == [], name
         met.append(name)

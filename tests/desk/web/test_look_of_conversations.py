@@ -128,12 +128,14 @@ def reach(page: Page, selector: str) -> None:
 def test_idle_window_shows_the_passphrase_once_the_desk_is_locked(
     running: Running, page: Page, thread: str
 ) -> None:
+    page.clock.install()
     enter(running, page)
     unlock(page)
     page.click(".row a")
     page.wait_for_selector("body[data-page=thread]")
     running.lock.lock()
-    page.wait_for_selector("body[data-page=unlock]", timeout=60_000)
+    page.clock.run_for(15_000)
+    page.wait_for_selector("body[data-page=unlock]")
     assert "chef" not in page.content()
 
 

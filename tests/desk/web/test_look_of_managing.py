@@ -1,6 +1,6 @@
 """Every page of the first run and of desk management, in Chromium: readable and usable by keys.
 
-Both languages, by day and by night, from 320 to 1280 pixels, and with letters twice as large.
+In both languages, light and dark, from 320 to 1280 pixels wide, and with letters twice as large.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The register's pages in Chromium: clicks or keys per contact, and a whole week.
 
-How each of them looks is tried in test_look_of_a_day.py.
+Their appearance is tested in test_look_of_a_day.py.
 """
 
 import json

@@ -30,8 +30,9 @@ ASKED_AS = {"files.content": "empty"}  # by a script
 def window(running: Running, reporter: Reporter) -> Window:
     """Return a desk with a report that has a file, and an employer whose site has no card yet.
 
-    That card was made two months ago, so another one is due as soon as somebody asks for it.
-    The conversation has its case: the first look at the register makes one of each conversation.
+    The card was made two months ago, so another one is due at the next request for it. The
+    conversation already has its case: the first visit to the register makes a case of each
+    conversation.
     """
     made = running.at_work()
     reporter.attach("Zie", ("foto.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(100)))

@@ -26,8 +26,8 @@ CALLS = "pwrite64,write,fdatasync,fsync,ftruncate,rename,unlink,openat,flock,uti
 def watched(box: DropBox, *inject: str, calls: str = CALLS, out: Path) -> Iterator[None]:
     """Run strace on all threads of the workers for the duration of the block.
 
-    A worker that is killed while strace takes hold of it has come to its call; the body begins
-    without it. Not on the parent: what is injected would kill that too, and each new worker.
+    A worker that is killed while strace attaches has reached its call; the block starts without it.
+    The parent is not traced: the injected signal would kill it too, and each new worker.
     """
     pids = box.workers()
     given = [part for pid in pids for part in ("-p", str(pid))]
@@ -56,7 +56,7 @@ def _traced(pid: int) -> bool:
 def calls_in_order(out: Path) -> list[tuple[str, int]]:
     """Return the watched calls of the busiest thread, by name and number of earlier calls.
 
-    strace counts each kind of call for itself, so both are needed to be killed at one of them.
+    strace counts each system call separately, so both are needed to kill at one of them.
     """
     of: dict[str, list[str]] = {}
     for line in out.read_text(errors="replace").splitlines():

@@ -123,7 +123,7 @@ class Journey:
     def killed_at(self, name: str, point: tuple[str, int], everybody: bool) -> bool:
         """Kill the worker that reaches this call of the step; return whether a worker was killed.
 
-        Whether it came there: another thread may have had another part of the step.
+        Another thread may have run another part of the step.
         """
         act = self.steps[name]()
         before = self.box.workers()

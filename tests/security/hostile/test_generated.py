@@ -1,8 +1,8 @@
 """A hundred thousand nonsensical requests: no fault, no trace, and no text lost.
 
-``KLANKBORD_LONG=1`` makes them a hundred thousand; the seed is in every failure, and
-``KLANKBORD_SEED`` makes the same ones again. Some go through the app itself, some as bytes through
-gunicorn's sockets.
+``KLANKBORD_LONG=1`` makes a hundred thousand. Every failure shows the seed, and ``KLANKBORD_SEED``
+repeats its requests. Some requests go through the app itself, some as bytes through gunicorn's
+sockets.
 """
 
 import collections

@@ -68,8 +68,8 @@ def windows(sealed: bytes) -> set[bytes]:
 def left_of(box: DropBox, items: dict[str, bytes]) -> Iterator[str]:
     """Yield where pieces of these items remain. Fewer pieces are searched for large ones.
 
-    Wherever a piece begins, one of the blocks of BLOCK bytes that follow one another in what is
-    searched lies wholly in it: so only those are looked up.
+    Of the consecutive blocks of BLOCK bytes in the searched data, at least one lies completely
+    inside any piece: so only these blocks are looked up.
     """
     pieces = {
         piece[at : at + BLOCK]: piece
@@ -171,8 +171,8 @@ def test_splitting_and_merging_pages_leaves_no_copy_of_a_sealed_file(
 ) -> None:
     """300 mailboxes come and go in random order, so that shared pages fill, split and merge.
 
-    SQLite leaves copies of rows there that secure_delete does not reach: only the cover of a
-    sealed file, and its id, may be among them.
+    SQLite leaves copies of rows there that secure_delete does not reach: these may contain only the
+    cover of a sealed file, and its id.
     """
     _set(monkeypatch, "synchronous = OFF")
     store = _come_and_go(tmp_path, seed)

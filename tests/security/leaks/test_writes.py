@@ -17,7 +17,7 @@ FAKETIMES = re.compile(r"(openat|link|mmap): /dev/shm/(sem\.|faketime_)")
 def test_server_writes_a_secret_only_to_its_own_reporter(journey: Journey) -> None:
     """From the first request to the purge: text, answers, codes, keys, replies, address.
 
-    Nothing else is opened for writing, and nothing is written in a way that cannot be watched.
+    No other file is opened for writing, and nothing is written in a way that cannot be watched.
     """
     assert journey.watch.leaks(journey.secrets, journey.box.folder) == []
     journey.purging.wait()

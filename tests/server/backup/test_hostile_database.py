@@ -1,6 +1,6 @@
 """A correctly sealed backup that contains a database no server wrote.
 
-Whoever has the server's folder can seal a backup to its key: that key is public.
+Anyone with the server's folder can seal a backup to its key, because that key is public.
 """
 
 import io

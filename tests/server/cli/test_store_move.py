@@ -1,4 +1,4 @@
-"""A site's conversations are moved to PostgreSQL and back: all of it, or nothing has changed."""
+"""A site's conversations are moved to PostgreSQL and back: completely, or nothing changes."""
 
 import fcntl
 import itertools
@@ -23,7 +23,7 @@ from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file, ids
 
 
 class Moved:
-    """A site with a bit of everything, and the commands that move it."""
+    """A site with data of every kind, and the commands that move it."""
 
     def __init__(self, folder: Path, running: Postgres) -> None:
         server = AServer(folder)
@@ -52,7 +52,7 @@ class Moved:
         )
 
     def everything(self) -> dict[str, object]:
-        """All that the store holds, wherever it is; every sealed file is read and compared."""
+        """Return the contents of the store, wherever it is, after checking every sealed file."""
         store = stores.opened(own(self.folder), settings.read(self.folder), lambda: DAY)
         boxes = store.mailboxes()
         items = {box: store.items(box) for box in boxes}
@@ -87,7 +87,7 @@ def moved(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -
     return Moved(tmp_path / "server", postgres)
 
 
-def test_everything_is_moved_there_and_back_and_the_original_is_removed(moved: Moved) -> None:
+def test_move_there_and_back_keeps_everything_and_removes_the_original(moved: Moved) -> None:
     before = moved.everything()
     text = (moved.folder / "site.toml").read_text()
     done = moved.moves(moved.url)
@@ -106,7 +106,7 @@ def test_everything_is_moved_there_and_back_and_the_original_is_removed(moved: M
     assert moved.tables() == 0
 
 
-def test_a_move_that_fails_changes_nothing_and_can_be_repeated(
+def test_failed_move_changes_nothing_and_can_be_repeated(
     moved: Moved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, text = moved.everything(), (moved.folder / "site.toml").read_text()
@@ -126,7 +126,7 @@ def test_a_move_that_fails_changes_nothing_and_can_be_repeated(
 
 @pytest.mark.parametrize("to", ["postgres", "sqlite"])
 @pytest.mark.parametrize("point", range(1, 8, 3))
-def test_a_move_that_is_killed_changes_nothing_and_can_be_repeated(
+def test_killed_move_changes_nothing_and_can_be_repeated(
     moved: Moved, monkeypatch: pytest.MonkeyPatch, to: str, point: int
 ) -> None:
     if to == "sqlite":
@@ -155,7 +155,7 @@ def test_a_move_that_is_killed_changes_nothing_and_can_be_repeated(
     assert moved.everything() == before
 
 
-def test_a_running_server_a_site_that_is_there_and_a_wrong_address_are_refused(
+def test_move_refuses_running_server_occupied_target_and_invalid_address(
     moved: Moved, tmp_path: Path
 ) -> None:
     handle = os.open(moved.folder, os.O_RDONLY)
@@ -172,7 +172,7 @@ def test_a_running_server_a_site_that_is_there_and_a_wrong_address_are_refused(
     assert other.everything()["ids"] is not None
 
 
-def test_a_damaged_file_is_named_as_such_and_nothing_is_moved(moved: Moved) -> None:
+def test_damaged_file_is_reported_and_nothing_is_moved(moved: Moved) -> None:
     (large,) = (moved.folder / "files").iterdir()
     data = large.read_bytes()
     large.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
@@ -202,9 +202,7 @@ def test_doctor_names_an_original_that_a_killed_move_left(
 
 
 @pytest.mark.parametrize("to", ["postgres", "sqlite"])
-def test_a_server_that_somebody_forgot_to_stop_confirms_no_report_that_is_then_lost(
-    moved: Moved, to: str
-) -> None:
+def test_move_beside_a_running_writer_loses_no_confirmed_report(moved: Moved, to: str) -> None:
     if to == "sqlite":
         assert moved.moves(moved.url).exit_code == 0
     place, before = own(moved.folder), settings.read(moved.folder)

@@ -10,7 +10,8 @@ In a transcript a line is
   ``@ edit OLD => NEW``: the operator edits site.toml.
 - ``# ...``: a comment.
 
-``...`` in a line of output is any text. SITE, DIR and GROUPS are those of this server and of Anna.
+``...`` in a line of output matches any text. SITE, DIR and GROUPS are those of this server and of
+Anna.
 """
 
 import datetime

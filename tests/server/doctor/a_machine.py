@@ -1,8 +1,8 @@
 """A whole machine in a folder: a real server's folder, and programs with scripted output.
 
-What they print was recorded: of systemd 252, nginx 1.22, tor 0.4.9 and util-linux 2.38, on Debian
-12 with the project's units. Everything that ``doctor`` looks at is there and in order; a test then
-breaks one thing.
+The output was recorded on Debian 12 with the project's units: systemd 252, nginx 1.22, tor 0.4.9
+and util-linux 2.38. Everything that ``doctor`` checks is present and in order; a test then breaks
+one thing.
 """
 
 import dataclasses

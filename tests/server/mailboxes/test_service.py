@@ -670,8 +670,8 @@ TO = st.sampled_from([(ANNA,), (BRAM,), (ANNA, BRAM)])
 class Life(RuleBasedStateMachine):
     """Reporters and desks do anything in any order, including refused actions.
 
-    The model: per mailbox the numbers per author and the newest ``to``; per desk what was ever
-    put in its inbox. No day passes: the lifetimes have tests of their own.
+    The model stores, per mailbox, the newest number of each author and the newest ``to``; per desk,
+    everything that was ever put in its inbox. No day passes: lifetimes have their own tests.
     """
 
     @initialize()

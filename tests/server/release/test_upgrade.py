@@ -1,7 +1,7 @@
 """An upgrade: to a release that serves, or back to the previous one, whatever interrupts it.
 
-The server is real, and so are its data and minisign. Shell scripts are in the place of systemctl
-and of ``deploy/install``, which tests of the installer try for themselves.
+The server, its data and minisign are real. Shell scripts replace systemctl and ``deploy/install``,
+which the installer's tests run.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The store on a real PostgreSQL: what it keeps, what it never keeps, and what remains of it.
 
-What both stores do alike is tried in ``tests/server/mailboxes``.
+What both stores have in common is tested in ``tests/server/mailboxes``.
 """
 
 import datetime
@@ -194,7 +194,7 @@ def test_purge_removes_expired_keys_from_disk(server: Here) -> None:
 
 
 def test_purge_removes_old_write_ahead_log(server: Here) -> None:
-    """Also where nothing had expired: no time of a report stays for more than a day."""
+    """Even if nothing has expired: no time of a report remains for more than a day."""
     server.report("one")
     log = server.running.data / "pg_wal"
     before = {path.name for path in log.iterdir() if path.is_file()}
@@ -383,7 +383,7 @@ def test_long_wait_and_full_pool_raise_busy(server: Here, monkeypatch: pytest.Mo
 
 
 def test_transaction_with_a_failed_statement_raises_an_error(server: Here) -> None:
-    """PostgreSQL answers its commit with a rollback, and with no error."""
+    """PostgreSQL rolls back at its commit, without reporting an error."""
     server.report("one")
 
     def write() -> None:
@@ -534,10 +534,10 @@ def test_concurrent_reports_get_numbers_without_gaps(server: Here) -> None:
     assert not more
 
 
-def test_one_purge_at_a_time_and_a_killed_one_holds_nothing_up(
+def test_only_one_purge_runs_and_a_killed_one_releases_its_lock(
     server: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As two app servers would, each with a store of its own."""
+    """Each has its own store, like two app servers."""
     monkeypatch.setitem(postgres_connections.OPTIONS, "lock_timeout", "200ms")
     other = open_store(server.address, lambda: DAY)
     with server.store.walking():

@@ -1,4 +1,4 @@
-"""The primary is killed, its standby takes over: what was confirmed is there, nothing is half."""
+"""The primary is killed and its standby takes over: confirmed steps remain, none is partial."""
 
 import contextlib
 import itertools
@@ -28,7 +28,7 @@ STEPS = ("report", "add", "reply", "file", "withdraw", "purge")
 
 
 class OnBoth(OnPostgres):
-    """A site whose address names a primary and its standby, whichever takes writes."""
+    """A site whose address names a primary and its standby, and uses the one that takes writes."""
 
     def __init__(self, primary: Postgres, standby: Postgres) -> None:
         super().__init__(primary)
@@ -43,7 +43,7 @@ class OnBoth(OnPostgres):
 
 @dataclass
 class Life:
-    """One conversation after the other, each with every step, until the database is gone."""
+    """One conversation after another, each with every step, until the database is killed."""
 
     server: AServer
     kept: dict[str, set[str]] = field(default_factory=dict)  # what confirmed steps left of each
@@ -85,7 +85,7 @@ class Life:
         return put
 
     def wrong(self) -> list[str]:
-        """What is not there as it was confirmed, or is there in half."""
+        """Return what differs from what was confirmed, and what was stored in part."""
         found = []
         name, step = self.under_way
         for conversation in {*self.kept, name}:

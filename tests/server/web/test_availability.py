@@ -1,7 +1,7 @@
 """Expired cards, absent counsellors, silent desks, and retired cards.
 
-Each state is made for real, by the card or the clock. What the pages then say is true in both
-languages, somebody else is offered where there is somebody, and no word that was typed is lost.
+Each state is real, made by the card or the clock. The pages are then correct in both languages,
+another counsellor is offered if there is one, and no typed text is lost.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Every refusal: one table in the code, the same in the reference and in responses.
 
-After a change of the table, ``python -m tests.server.web.test_refusals`` in the checkout's folder
-writes the guide's table again.
+After a change of the table, run ``python -m tests.server.web.test_refusals`` in the checkout's
+folder to update the guide's table.
 """
 
 import importlib
@@ -340,7 +340,7 @@ def test_busy_store_while_reading_is_reported_and_typed_text_kept(
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_a_store_that_is_unsure_is_never_called_not_sent(
+def test_unsure_store_never_says_that_nothing_was_sent(
     house: House, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     """The report or message may be stored, so no page may say that it was not sent."""

@@ -1,4 +1,4 @@
-"""The pages for a browser that seals by itself: what they hold, and where they do not hold it."""
+"""The pages for a browser that seals: what they include, and which pages do not."""
 
 import html
 import importlib.resources
@@ -23,7 +23,7 @@ SCRIPT = re.compile(r'<script defer id="sealed"([^>]*)>')
 
 @pytest.fixture
 def sealing(tmp_path: Path) -> Iterator[House]:
-    """A site in all languages where browsers seal."""
+    """Yield a site in all languages where browsers seal."""
     made = House(
         tmp_path / "sealing",
         ("Noor Visser", "Sam Jansen"),
@@ -40,7 +40,7 @@ def policy(page: Page) -> str:
 
 
 def has_client(page: Page) -> bool:
-    """Whether a page has anything for the client: all of it, or nothing."""
+    """Return whether a page includes the client; it must include all of it or nothing."""
     marks = ("<template", "data-seal", "sealed-status", SCRIPT.pattern[:20])
     found = {mark in page.html for mark in marks}
     assert len(found) == 1, marks
@@ -48,7 +48,7 @@ def has_client(page: Page) -> bool:
 
 
 def assets(page: Page) -> dict[str, str]:
-    """The addresses of the client's files, by the attributes that name them."""
+    """Return the addresses of the client's files, by the attributes that name them."""
     found = SCRIPT.search(page.html)
     assert found is not None
     return dict(re.findall(r'(src|data-[a-z-]+)="(/static/[^"]+)"', found[1]))
@@ -72,7 +72,7 @@ def test_only_the_two_empty_forms_include_the_client(sealing: House, lang: str) 
 
 
 def test_responses_to_plain_forms_never_include_the_client(sealing: House) -> None:
-    """The server has seen what was typed by then: no page may say anything else."""
+    """By then the server has seen the typed text, so no page may say that the browser seals."""
     browser = sealing.browser()
     answers = [
         browser.post("/nl/report", text=""),
@@ -126,7 +126,7 @@ def test_client_files_are_served_under_their_content_hash(sealing: House) -> Non
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
 def test_page_includes_the_scripts_sentences_in_every_language(sealing: House, lang: str) -> None:
-    """Each with its values still open, and once for each form of a number."""
+    """Each sentence keeps its placeholders, and has every plural form."""
     said = _sentences(sealing, lang)
     nl = _sentences(sealing, "nl")
     assert {key for key, _ in said} == {key for key, _ in nl}
@@ -146,7 +146,7 @@ def _sentences(house: House, lang: str) -> dict[tuple[str, str], str]:
 
 
 def test_script_forms_cannot_be_submitted_without_the_script(sealing: House) -> None:
-    """If the script fails, a press must not put seven words into an address or a plain request."""
+    """If the script fails, a click must not put seven words into an address or a plain request."""
     page = sealing.browser().get("/nl/return").html
     templates = re.findall(r"<template.*?</template>", page, re.DOTALL)
     forms = [form for one in templates for form in re.findall(r"<form[^>]*>", one)]

@@ -1,6 +1,6 @@
 """Ten personas: each finds suitable help from the first page in two clicks, without a script.
 
-With --long a real browser walks the same ways on a small phone: tests/e2e/test_ten_people.py.
+With --long a real browser does the same on a small phone: tests/e2e/test_ten_people.py.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Code words and the reporter's texts: no browser translates or corrects them.
 
-A translated code is a lost conversation, and a checker of spelling may send a text elsewhere. What
-a counsellor wrote may be translated: a reader who knows neither language has no other way.
+A translated code is a lost conversation, and a spelling checker may send text elsewhere. A
+counsellor's text may be translated: a reader who knows neither language has no other way.
 """
 
 import html.parser

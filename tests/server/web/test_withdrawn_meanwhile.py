@@ -15,7 +15,7 @@ FILES = [("a.jpg", b"x" * 1_000)]
 def take_back_at(patch: pytest.MonkeyPatch, step: str, other: Browser) -> list[str]:
     """Withdraw once, between two steps of another response; return the list for the result.
 
-    A message goes just before it is read, a file just after it was opened.
+    A message is withdrawn just before it is read, a file just after it was opened.
     """
     real: Callable[..., object] = getattr(Mailboxes, step)
     page = other.get("/nl/withdraw")

@@ -1,6 +1,4 @@
-"""The viewer in Debian's own Chromium, and with --long in its Firefox, as a counsellor's browser
-holds it.
-"""
+"""The viewer in Debian's Chromium, and with --long in its Firefox, as a counsellor uses it."""
 
 from collections.abc import Iterator
 from pathlib import Path

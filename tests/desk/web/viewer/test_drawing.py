@@ -47,7 +47,7 @@ def test_large_photo_keeps_its_pixels_and_loses_location_and_name(
 ) -> None:
     """The PNG has identical pixels, and the JPEG shows no visible difference.
 
-    12 megapixels with --long, else 3: the two hashes and the two copies of each pixel take long.
+    12 megapixels with --long, else 3: the two hashes and the two copies of every pixel are slow.
     """
     size = (4_000, 3_000) if long_run else (2_000, 1_500)
     photo = jpeg(tmp_path, *TAGS, "-Comment=secret words", size=size)
@@ -166,7 +166,7 @@ def stated(width: int, height: int) -> dict[str, tuple[str, bytes]]:
 def test_image_declaring_too_many_pixels_is_not_decoded(
     page: Page, site: ViewerSite, form: str
 ) -> None:
-    """More than 60 megapixels; the person can be told how many there would be."""
+    """The limit is 60 megapixels; the message can state the declared number."""
     kind, content = stated(10_000, 12_000)[form]
     told = site.look(page, kind, content)
     assert (told["fault"], told["width"], told["height"]) == ("too_large", 10_000, 12_000)
