@@ -1,7 +1,7 @@
-"""The journey in browsers that seal: everything that leaves them is written down and looked at.
+"""The journey in browsers that seal: all their requests are recorded and checked.
 
-The whole server is real, and so is the desk. Between them and the browser stands a relay that
-keeps each request, and can lose an answer.
+Server and desk are real. A relay between the server and the browser records each request, and can
+drop a response.
 """
 
 import os
@@ -37,7 +37,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture
 def relay(box: DropBox) -> Iterator[Relay]:
-    """Where the site is found: behind it the box, whose settings let browsers seal."""
+    """Yield a relay in front of the box, whose settings let browsers seal."""
     box.stop()
     file = box.folder / settings.FILE_NAME
     file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
@@ -49,7 +49,7 @@ def relay(box: DropBox) -> Iterator[Relay]:
 
 
 class Reporter:
-    """Somebody with a browser that seals, new here."""
+    """A reporter with a sealing browser that has not visited the site before."""
 
     def __init__(self, start: Start, name: str, relay: Relay) -> None:
         self.relay = relay
@@ -74,7 +74,7 @@ class Reporter:
         self.page.click("#main-form button.button")
 
     def tells(self, text: str) -> str:
-        """Write a report; the code that is shown for it."""
+        """Write a report; return the code shown for it."""
         self.begins("report")
         self.writes(text)
         return self.code()
@@ -97,7 +97,7 @@ class Reporter:
         self.page.wait_for_selector("[data-seal=message]")
 
     def says(self, text: str, then: str) -> None:
-        """Write in the conversation, until ``then`` is read on the page."""
+        """Write a message, and wait until the page shows ``then``."""
         self.page.fill("[data-seal=message] [name=text]", text)
         self.page.click("[data-seal=message] button[type=submit]")
         self.reads(then)
@@ -128,7 +128,7 @@ in_one_browser = pytest.mark.parametrize("meet", BOTH if LONG else BOTH[:1], ind
 
 @pytest.fixture(params=BOTH)
 def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator[Meet]:
-    """Makes reporters, each with a browser that was never here; none of their pages complains."""
+    """Yield a function that makes reporters with new browsers; no page may report an error."""
     met: list[Reporter] = []
 
     def one_more() -> Reporter:
@@ -148,14 +148,14 @@ def site_of(box: DropBox) -> str:
 
 
 def secrets_of(code: str, site: str) -> dict[str, bytes]:
-    """What of a code no request may hold."""
+    """Return the secrets of a code that no request may contain."""
     root = derive_root(read_typed(code), site)
     keys = reporter_keys(root)
     return {"root": root, "reply": keys.reply.raw, "signing": keys.signing.seed}
 
 
 def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[str]:
-    """Where a request holds a word of the code, a key or a line of a text."""
+    """Return the requests that contain a word of the code, a key or a line of a text."""
     found = []
     patterns = [rb"(?<![a-zA-Z])" + word.encode() + rb"(?![a-zA-Z])" for word in code.split()]
     patterns += [re.escape(line.encode()) for text in texts for line in text.splitlines()]
@@ -168,10 +168,10 @@ def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[s
     return found
 
 
-def test_a_whole_conversation_and_nothing_of_it_in_any_request(
+def test_no_request_of_a_whole_conversation_reveals_code_or_text(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
-    """Report, code, the answer, another message, all taken back; the desk opens what was sealed."""
+    """Report, code, answer, another message, withdrawal; the desk opens what was sealed."""
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.page.fill("[name=typed]", code.upper())
@@ -206,7 +206,7 @@ def test_a_whole_conversation_and_nothing_of_it_in_any_request(
 
 
 def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
-    """This fault for the first such request; all others pass."""
+    """Return a rule with this fault for the first such request; all others pass."""
     left = [fault]
 
     def of(passed: Passed) -> Fault:
@@ -218,7 +218,7 @@ def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
 
 
 def always(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
-    """This fault for every such request."""
+    """Return a rule with this fault for every such request."""
     return lambda passed: fault if passed.method == method and part in passed.target else ""
 
 
@@ -228,10 +228,10 @@ REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 @pytest.mark.parametrize("part", ["/api/site", REPORTS, MESSAGES])
-def test_a_report_arrives_once_though_one_request_failed(
+def test_report_arrives_once_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
 ) -> None:
-    """What is asked again is the same, byte for byte; else nothing was sent, and the text stays."""
+    """A repeated request has the same bytes; otherwise nothing was sent, and the text stays."""
     writer = meet()
     writer.begins("report")
     relay.fault = once(fault, "GET" if part == "/api/site" else "POST", part)
@@ -249,7 +249,7 @@ def test_a_report_arrives_once_though_one_request_failed(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_a_report_that_may_have_arrived_keeps_its_code_until_that_is_known(
+def test_report_with_unknown_outcome_keeps_its_code(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -273,10 +273,10 @@ def test_a_report_that_may_have_arrived_keeps_its_code_until_that_is_known(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_what_never_arrived_is_said_and_sent_once(
+def test_unsent_report_is_announced_and_can_be_sent_again(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
-    """Both tries to open a mailbox fail: no desk sees one, so it is certain, and gets no code."""
+    """Both attempts to open a mailbox fail: nothing can have arrived, so no code is shown."""
     writer = meet()
     writer.begins("report")
     relay.fault = always(fault, "POST", REPORTS)
@@ -296,7 +296,7 @@ def test_what_never_arrived_is_said_and_sent_once(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_a_message_that_may_have_arrived_cannot_be_changed_and_arrives_once(
+def test_message_with_unknown_outcome_cannot_be_changed_and_arrives_once(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -319,7 +319,7 @@ def test_a_message_that_may_have_arrived_cannot_be_changed_and_arrives_once(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_all_is_taken_back_though_the_answer_was_lost(
+def test_withdrawal_succeeds_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -335,10 +335,10 @@ def test_all_is_taken_back_though_the_answer_was_lost(
 
 
 @in_one_browser
-def test_two_tabs_in_one_conversation_lose_nothing(
+def test_two_tabs_can_write_in_one_conversation(
     meet: Meet, relay: Relay, counsellor: Counsellor
 ) -> None:
-    """The second to write has read less: it reads, signs again, and sends once."""
+    """The second tab has read less: it reads again, signs again, and sends once."""
     one, other = meet(), meet()
     code = one.tells(STORY[LANG])
     one.goes_on()
@@ -352,7 +352,7 @@ def test_two_tabs_in_one_conversation_lose_nothing(
 
 
 @in_one_browser
-def test_a_browser_with_scripts_and_one_without_share_a_conversation(
+def test_browsers_with_and_without_scripts_share_a_conversation(
     meet: Meet, box: DropBox, counsellor: Counsellor
 ) -> None:
     writer = meet()
@@ -443,9 +443,7 @@ def test_an_answer_without_an_end_is_given_up(meet: Meet, relay: Relay, part: st
 
 
 @in_one_browser
-def test_after_20_idle_minutes_the_code_is_asked_for_and_the_text_is_kept(
-    meet: Meet, relay: Relay
-) -> None:
+def test_idle_page_asks_for_code_and_keeps_text(meet: Meet, relay: Relay) -> None:
     writer = meet()
     writer.page.clock.install()
     code = writer.tells(STORY[LANG])
@@ -462,7 +460,7 @@ def test_after_20_idle_minutes_the_code_is_asked_for_and_the_text_is_kept(
 
 
 @in_one_browser
-def test_who_closes_the_conversation_finds_nothing_of_it_by_going_back(meet: Meet) -> None:
+def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
     writer = meet()
     writer.tells(STORY[LANG])
     writer.goes_on()
@@ -512,8 +510,8 @@ def test_a_report_that_is_being_written_waits_for_a_look_at_another_page(meet: M
 
 
 @in_one_browser
-def test_the_other_language_takes_no_text_along(meet: Meet, relay: Relay) -> None:
-    """The plain form posts it to the server, to show it there: here nothing may leave unsealed."""
+def test_switching_language_sends_no_text(meet: Meet, relay: Relay) -> None:
+    """The plain form sends the text to the server and back; here nothing may be sent unsealed."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -526,9 +524,7 @@ def test_the_other_language_takes_no_text_along(meet: Meet, relay: Relay) -> Non
 
 
 @in_one_browser
-def test_where_the_worker_is_kept_from_starting_the_plain_form_says_so(
-    meet: Meet, relay: Relay
-) -> None:
+def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Relay) -> None:
     writer = meet()
     relay.fault = always("refuse", "GET", "/static/worker-")
     writer.page.goto(f"/{LANG}/report")
@@ -541,8 +537,8 @@ def test_where_the_worker_is_kept_from_starting_the_plain_form_says_so(
 
 
 @in_one_browser
-def test_a_press_before_the_self_test_is_done_waits_for_it(meet: Meet, relay: Relay) -> None:
-    """If it then cannot be sealed, nothing is posted before the person has read that."""
+def test_sending_waits_for_the_self_test(meet: Meet, relay: Relay) -> None:
+    """If the browser then cannot seal, nothing is posted before the reporter has read this."""
     writer = meet()
     pressed = threading.Event()
 
