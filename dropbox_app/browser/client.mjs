@@ -2,7 +2,7 @@
 // forms of the report and of the code. What cannot be tried out leaves the plain form, which says so.
 
 import { Conversation } from "./page/conversation.mjs";
-import { onSubmit, say, tell } from "./page/dom.mjs";
+import { clear, onSubmit, say, tell } from "./page/dom.mjs";
 import { Helper } from "./page/helper.mjs";
 import { whenIdle } from "./page/idle.mjs";
 import { ReportForm, ReturnForm } from "./page/entrance.mjs";
@@ -23,14 +23,16 @@ export class Client {
     /** @type {Mode} */
     this.mode = "trying";
     this.busy = false;
+    this.left = false;
     /** @type {Helper | null} */
     this.helper = null;
     this.conversation = new Conversation(this);
     this.entrance = form.dataset.seal === "report" ? new ReportForm(this, form) : new ReturnForm(this, form);
     form.addEventListener("submit", (event) => this.submitted(event));
-    // A page that is left, or waits alive for a Back, keeps nothing.
-    window.addEventListener("pagehide", () => this.leave());
-    window.addEventListener("pageshow", (event) => event.persisted && window.location.reload());
+    // A page that is left, or waits alive for a Back, keeps no key and nothing that was opened. A
+    // report that is still being written waits as on any page.
+    window.addEventListener("pagehide", () => this.holdsKeys() && this.leave());
+    window.addEventListener("pageshow", () => this.left && window.location.reload());
     whenIdle(() => this.conversation.lock());
     this.tried = this.tryOut();
   }
@@ -73,8 +75,16 @@ export class Client {
     if (this.mode === "trying") tell(say("sealed.checking"));
     await this.tried;
     // If it cannot be sealed after all, the person was told and presses again, or does not.
-    if (this.modeNow() === "sealing") await this.entrance.send();
-    this.busy = false;
+    try {
+      if (this.modeNow() === "sealing") await this.entrance.send();
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Return whether the worker has keys, or is making them. */
+  holdsKeys() {
+    return this.mode === "sealing" && (this.busy || this.conversation.token !== "");
   }
 
   /** @returns {Mode} */
@@ -101,10 +111,11 @@ export class Client {
 
   /** Go away from here: the worker ends, and with it the keys; the page is emptied. */
   leave() {
+    this.left = true;
     this.helper?.end();
     this.helper = null;
     this.conversation.forget();
-    if (this.mode === "sealing") document.querySelector("main")?.replaceChildren();
+    clear();
   }
 }
 

@@ -4,13 +4,14 @@ The whole server is real, and so is the desk. Between them and the browser stand
 keeps each request, and can lose an answer.
 """
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import ConsoleMessage, Dialog, Page
 
 from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
 from dropbox_app.server.config import settings
@@ -120,7 +121,9 @@ class Reporter:
 
 
 Meet = Callable[[], Reporter]
-chromium = pytest.mark.parametrize("meet", BOTH[:1], indirect=True)
+# What goes wrong is looked at in one browser, with --long in both.
+LONG = os.environ.get("KLANKBORD_LONG") == "1"
+in_one_browser = pytest.mark.parametrize("meet", BOTH if LONG else BOTH[:1], indirect=True)
 
 
 @pytest.fixture(params=BOTH)
@@ -222,7 +225,7 @@ def always(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
 REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
 
 
-@chromium
+@in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 @pytest.mark.parametrize("part", ["/api/site", REPORTS, MESSAGES])
 def test_a_report_arrives_once_though_one_request_failed(
@@ -244,7 +247,7 @@ def test_a_report_arrives_once_though_one_request_failed(
     assert len(bodies) == 1
 
 
-@chromium
+@in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 def test_a_report_that_may_have_arrived_keeps_its_code_until_that_is_known(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
@@ -268,7 +271,7 @@ def test_a_report_that_may_have_arrived_keeps_its_code_until_that_is_known(
     assert later.messages == [STORY[LANG]]
 
 
-@chromium
+@in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 def test_what_never_arrived_is_said_and_sent_once(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
@@ -291,7 +294,7 @@ def test_what_never_arrived_is_said_and_sent_once(
     assert later.messages == ["Iets anders."]
 
 
-@chromium
+@in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 def test_a_message_that_may_have_arrived_cannot_be_changed_and_arrives_once(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
@@ -314,7 +317,7 @@ def test_a_message_that_may_have_arrived_cannot_be_changed_and_arrives_once(
     assert [message["text"] for message in read["messages"]] == [STORY[LANG], FOLLOW_UP[LANG]]
 
 
-@chromium
+@in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 def test_all_is_taken_back_though_the_answer_was_lost(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
@@ -331,7 +334,7 @@ def test_all_is_taken_back_though_the_answer_was_lost(
     later.reads("Bij deze code hoort geen gesprek")
 
 
-@chromium
+@in_one_browser
 def test_two_tabs_in_one_conversation_lose_nothing(
     meet: Meet, relay: Relay, counsellor: Counsellor
 ) -> None:
@@ -348,7 +351,7 @@ def test_two_tabs_in_one_conversation_lose_nothing(
     assert [message["text"] for message in read["messages"]] == other.messages
 
 
-@chromium
+@in_one_browser
 def test_a_browser_with_scripts_and_one_without_share_a_conversation(
     meet: Meet, box: DropBox, counsellor: Counsellor
 ) -> None:
@@ -378,7 +381,7 @@ def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
     return second
 
 
-@chromium
+@in_one_browser
 def test_a_question_is_answered_and_another_counsellor_chosen(
     meet: Meet, counsellor: Counsellor, bas: Counsellor
 ) -> None:
@@ -420,7 +423,7 @@ def test_a_question_is_answered_and_another_counsellor_chosen(
     assert bas.read(the_only_thread(bas))["messages"][-1]["text"] == "Ik ga met jou verder."
 
 
-@chromium
+@in_one_browser
 @pytest.mark.parametrize("part", ["/api/conversation", "/api/items/", "/api/site"])
 def test_an_answer_without_an_end_is_given_up(meet: Meet, relay: Relay, part: str) -> None:
     writer = meet()
@@ -439,7 +442,7 @@ def test_an_answer_without_an_end_is_given_up(meet: Meet, relay: Relay, part: st
     assert later.messages == [STORY[LANG]]
 
 
-@chromium
+@in_one_browser
 def test_after_20_idle_minutes_the_code_is_asked_for_and_the_text_is_kept(
     meet: Meet, relay: Relay
 ) -> None:
@@ -458,7 +461,7 @@ def test_after_20_idle_minutes_the_code_is_asked_for_and_the_text_is_kept(
     assert len(relay.sent("POST", MESSAGES)) == 1
 
 
-@chromium
+@in_one_browser
 def test_who_closes_the_conversation_finds_nothing_of_it_by_going_back(meet: Meet) -> None:
     writer = meet()
     writer.tells(STORY[LANG])
@@ -472,7 +475,43 @@ def test_who_closes_the_conversation_finds_nothing_of_it_by_going_back(meet: Mee
     assert writer.page.evaluate(kept) == [0, 0, ""]
 
 
-@chromium
+@in_one_browser
+def test_the_page_with_the_code_is_not_lost_by_accident_and_is_left_at_once(meet: Meet) -> None:
+    """Back and a reload leave the words where they are; "Leave quickly" asks nothing."""
+    writer = meet()
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    writer.page.on("dialog", stay)
+    code = writer.tells(STORY[LANG])
+    writer.page.evaluate("history.back()")
+    assert writer.code() == code
+    writer.page.evaluate("location.reload()")
+    writer.page.wait_for_function("() => document.querySelectorAll('ol.code li').length === 7")
+    assert asked == ["beforeunload"]
+    assert writer.code() == code
+    with writer.page.expect_request("https://www.wikipedia.org/"):
+        writer.page.click("a.leave")
+    assert asked == ["beforeunload"]
+
+
+@in_one_browser
+def test_a_report_that_is_being_written_waits_for_a_look_at_another_page(meet: Meet) -> None:
+    """As on the plain page: what has not been sealed yet is no more secret than there."""
+    writer = meet()
+    writer.begins("report")
+    writer.page.fill("[name=text]", STORY[LANG])
+    writer.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    writer.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    assert writer.page.input_value("[name=text]") == STORY[LANG]
+    writer.page.click("#main-form button.button")
+    writer.code()
+
+
+@in_one_browser
 def test_the_other_language_takes_no_text_along(meet: Meet, relay: Relay) -> None:
     """The plain form posts it to the server, to show it there: here nothing may leave unsealed."""
     writer = meet()
@@ -486,7 +525,7 @@ def test_the_other_language_takes_no_text_along(meet: Meet, relay: Relay) -> Non
     assert [one for one in relay.seen if one.method == "POST"] == []
 
 
-@chromium
+@in_one_browser
 def test_where_the_worker_is_kept_from_starting_the_plain_form_says_so(
     meet: Meet, relay: Relay
 ) -> None:
@@ -501,7 +540,7 @@ def test_where_the_worker_is_kept_from_starting_the_plain_form_says_so(
     assert len(relay.sent("POST", f"/{LANG}/report")) == 1
 
 
-@chromium
+@in_one_browser
 def test_a_press_before_the_self_test_is_done_waits_for_it(meet: Meet, relay: Relay) -> None:
     """If it then cannot be sealed, nothing is posted before the person has read that."""
     writer = meet()

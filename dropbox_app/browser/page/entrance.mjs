@@ -100,10 +100,7 @@ class CodePage {
     if (unsafe && this.unsafe) unsafe.hidden = false;
     if (this.unsafe) safe?.remove();
     this.title = document.querySelector("main h1")?.textContent ?? "";
-    // A Back would lose the words: it leads here again.
-    history.pushState(null, "");
-    this.stay = () => history.pushState(null, "");
-    window.addEventListener("popstate", this.stay);
+    this.letGo = keepPage();
     onSubmit(part("try"), () => this.compare());
     onSubmit(part("kept"), () => this.goOn());
     onPress("retry", () => this.again());
@@ -153,10 +150,30 @@ class CodePage {
   async goOn() {
     if (!part("kept").elements.kept.checked) return tell(say("errors.confirm_code"));
     if (this.perhaps) return tell(say("sealed.perhaps"));
-    if (this.stay) window.removeEventListener("popstate", this.stay);
+    this.letGo?.();
     await this.client.ask("moveOn");
     return this.client.conversation.open();
   }
+}
+
+/**
+ * Keep this page, which alone has the words: a Back leads here again, a pull at the top of a phone
+ * loads nothing, and a reload or a close is asked about. Only "Leave quickly" goes at once: it hides
+ * the page first. Return how to end that.
+ */
+function keepPage() {
+  const root = document.documentElement;
+  const stay = () => history.pushState(null, "");
+  const ask = (/** @type {BeforeUnloadEvent} */ event) => root.hidden || event.preventDefault();
+  stay();
+  window.addEventListener("popstate", stay);
+  window.addEventListener("beforeunload", ask);
+  root.style.overscrollBehavior = "contain";
+  return () => {
+    window.removeEventListener("popstate", stay);
+    window.removeEventListener("beforeunload", ask);
+    root.style.overscrollBehavior = "";
+  };
 }
 
 export class ReturnForm extends Entrance {
