@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from dropbox_app.server.config.settings import Reporter
 from tests.server.web.conftest import House, real_clock
 from tests.support.circuit import CircuitBrowser, connect, line
 from tests.support.fronts import QUICK, nginx
@@ -56,6 +57,7 @@ class Serving:
         desk_origins: tuple[str, ...] = (),
         under: Iterable[str] = (),
         under_front: Iterable[str] = (),
+        seal_in_browser: bool = False,
     ) -> None:
         _allow_connections()
         self.port = free_port()
@@ -65,6 +67,7 @@ class Serving:
             clock=real_clock(),
             origins=(self.url, *origins),
             desk_origins=desk_origins,
+            reporter=Reporter(seal_in_browser=seal_in_browser),
         )
         self.home = folder / "home"
         self.home.mkdir()
