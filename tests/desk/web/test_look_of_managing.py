@@ -48,7 +48,6 @@ def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
 def enter(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Page:
     """A window of the browser that came in by the link, as from a file."""
     context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
-    axe.bring(context)
     page = context.new_page()
     link = tmp_path / "link.html"
     address = running.gate.link.address(running.url)
