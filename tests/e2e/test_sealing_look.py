@@ -63,7 +63,9 @@ def _filled(report: Page) -> dict[str, Page]:
         html = html.replace(
             '<div data-slot="messages"></div>', f'<div data-slot="messages">{message}</div>'
         )
-        made[name] = MAIN.sub(lambda found, html=html: f"{found[1]}{html}{found[2]}", bare)
+        found = MAIN.search(bare)
+        assert found is not None
+        made[name] = f"{bare[: found.end(1)]}{html}{bare[found.start(2) :]}"
     headers = [("Content-Type", "text/html; charset=utf-8")]
     return {name: Page(200, "", headers, html.encode()) for name, html in made.items()}
 

@@ -26,7 +26,7 @@ def test_every_page_is_readable_and_every_guide_picture_shows_one(
 ) -> None:
     context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
     axe.bring(context)
-    met = []
+    met: list[str] = []
     for name, page in tour(tmp_path, context, language):
         if long_run or len(met) % 3 == 0:
             check(page)
