@@ -1,4 +1,4 @@
-"""The pages that the sealing script shows: valid, accessible, fitting, in dark colours too.
+"""What the script of a browser that seals shows: valid, readable by ear, fitting, by night.
 
 The script fills each page in from a template; here the test does it. The text of the pages is
 tested in the journeys.
@@ -24,7 +24,7 @@ from tests.support.showing import showing
 
 __all__ = ["chromium"]
 
-MAIN = re.compile(r"(<main[^>]*>).*?(</main>)", re.DOTALL)
+MAIN = re.compile(r"<main.*?</main>", re.DOTALL)
 TEMPLATE = re.compile(r'<template id="sealed-([a-z]+)"[^>]*>(.*?)</template>', re.DOTALL)
 CLIENT = re.compile(r'<script defer id="sealed".*?</script>', re.DOTALL)
 WHOLE = ("code", "again", "conversation", "other", "withdraw", "withdrawn")  # take the page's main
@@ -34,7 +34,7 @@ LOOKS = [("light", "nl"), ("dark", "en"), ("light", "ar")]
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Page]]:
-    """Yield each template in each language, with everything in it shown."""
+    """By template and language: each as it looks when everything in it is shown."""
     house = House(
         tmp_path_factory.mktemp("look") / "site",
         ("Noor Visser", "Sam Jansen"),
@@ -63,15 +63,14 @@ def _filled(report: Page) -> dict[str, Page]:
         html = html.replace(
             '<div data-slot="messages"></div>', f'<div data-slot="messages">{message}</div>'
         )
-        found = MAIN.search(bare)
-        assert found is not None
-        made[name] = f"{bare[: found.end(1)]}{html}{bare[found.start(2) :]}"
+        before, after = MAIN.split(bare, maxsplit=1)
+        made[name] = f'{before}<main id="main" tabindex="-1">{html}</main>{after}'
     headers = [("Content-Type", "text/html; charset=utf-8")]
     return {name: Page(200, "", headers, html.encode()) for name, html in made.items()}
 
 
 def _shown(html: str) -> str:
-    """Return a template with everything in it shown, and every slot filled."""
+    """A template with everything in it shown, and something in every place."""
     html = html.replace(" hidden>", ">")
     html = re.sub(r"<(ul|ol)( [^>]*data-slot[^>]*)></\1>", rf"<\1\2><li>{SAID}</li></\1>", html)
     html = html.replace("<dl></dl>", f"<dl><dt>{SAID}</dt><dd>{SAID}</dd></dl>")

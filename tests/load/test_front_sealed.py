@@ -1,11 +1,16 @@
 """Sealing browsers behind nginx, with the limits of a real server."""
 
+import os
 import select
 import socket
 from collections.abc import Callable
 
+import pytest
+
 from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.retrieval_code import derive_root
 from tests.load.test_front_crowds import MIB, enter, held, upload
+from tests.support.memory import memory_of
 from tests.support.sealing_browser import Answer, SealingBrowser
 from tests.support.serving import Serving, wait_until
 
@@ -83,3 +88,41 @@ def test_slow_sealed_files_use_separate_slots(
         file.size for thread in threads for one in thread.genuine() for file in one.attachments
     ]
     assert arrived == [MIB]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
+def test_no_memory_of_the_server_ever_holds_what_a_browser_sealed(
+    serve: Callable[..., Serving],
+) -> None:
+    """Right after it was sent and read, of all that serves; what did travel is found there."""
+    serving = serve(seal_in_browser=True)
+    noor = serving.house.counsellors[0]
+    browser = sealing_browser(serving, 1)
+    told, said, file = "vlinderslag in de kelder", "regenboog boven de haven", "krekels bij nacht"
+    browser.report(told, noor.identity)
+    noor.write("reply", {"text": said, "attachments": []})
+    attachment = browser.put_file(f"{file}.txt", file.encode() * 40_000)
+    browser.write(told, (attachment,))
+    assert said in browser.texts()
+    words = browser.words
+    keys = browser.keys
+    secrets = {
+        "text": told.encode(),
+        "reply": said.encode(),
+        "file": file.encode(),
+        "code": " ".join(words).encode(),
+        "code in a form": "+".join(words).encode(),
+        "root": derive_root(words, browser.site),
+        "reply seed": keys.reply.raw,
+        "signing seed": keys.signing.seed,
+    }
+    processes = [serving.process.pid, *serving.workers(), *serving.front.processes()]
+    memories = {process: memory_of(process) for process in processes}
+    found = {
+        (name, process)
+        for process, memory in memories.items()
+        for name, secret in secrets.items()
+        if secret in memory or secret.hex().encode() in memory
+    }
+    assert found == set()
+    assert any(keys.access_token.hex().encode() in memory for memory in memories.values())
