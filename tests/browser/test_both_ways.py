@@ -141,7 +141,7 @@ def test_a_file_that_was_cut_off_is_damaged_where_age_says_so(peer: Ask) -> None
         assert peer("fault", sealed=b64(sealed[:length]), seed=seed.raw.hex()) == fault, length
 
 
-def test_a_fingerprint_is_read_out_alike(client: Ask) -> None:
+def test_client_shows_the_same_fingerprint(client: Ask) -> None:
     identity = ANNA.verify_key
     assert client("fingerprint", identity=str(identity)) == identity.fingerprint()
 

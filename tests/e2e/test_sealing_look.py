@@ -1,4 +1,4 @@
-"""What the script of a browser that seals shows: valid, readable by ear, fitting, by night.
+"""The pages that the sealing script shows: valid, accessible, fitting, in dark colours too.
 
 The script fills each page in from a template; here the test does it. The text of the pages is
 tested in the journeys.
@@ -34,7 +34,7 @@ LOOKS = [("light", "nl"), ("dark", "en"), ("light", "ar")]
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Page]]:
-    """By template and language: each as it looks when everything in it is shown."""
+    """Yield each template in each language, with everything in it shown."""
     house = House(
         tmp_path_factory.mktemp("look") / "site",
         ("Noor Visser", "Sam Jansen"),
@@ -70,7 +70,7 @@ def _filled(report: Page) -> dict[str, Page]:
 
 
 def _shown(html: str) -> str:
-    """A template with everything in it shown, and something in every place."""
+    """Return a template with everything in it shown, and every slot filled."""
     html = html.replace(" hidden>", ">")
     html = re.sub(r"<(ul|ol)( [^>]*data-slot[^>]*)></\1>", rf"<\1\2><li>{SAID}</li></\1>", html)
     html = html.replace("<dl></dl>", f"<dl><dt>{SAID}</dt><dd>{SAID}</dd></dl>")

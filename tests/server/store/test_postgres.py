@@ -481,7 +481,7 @@ def test_forked_worker_opens_its_own_connections(server: Here) -> None:
     server.report("three")
 
 
-def test_process_keeps_few_unused_connections_however_many_sites_it_has(
+def test_process_keeps_few_idle_connections_with_many_sites(
     tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_connections, "IDLE", 3)
