@@ -471,6 +471,19 @@ def test_after_20_idle_minutes_the_code_is_asked_for_and_the_text_is_kept(
 
 
 @in_one_browser
+def test_the_words_of_a_code_are_shown_for_hours_and_not_for_ever(meet: Meet) -> None:
+    """Somebody may have to look for paper: the 20 minutes do not run here, four hours do."""
+    writer = meet()
+    writer.page.clock.install()
+    code = writer.tells(STORY[LANG])
+    writer.page.clock.fast_forward(3 * 3_600_000)
+    assert writer.code() == code
+    writer.page.clock.fast_forward(3_600_000 + 6_000)
+    writer.page.wait_for_url(f"**/{LANG}/return")
+    assert code.split()[0] not in writer.page.content()
+
+
+@in_one_browser
 def test_who_closes_the_conversation_finds_nothing_of_it_by_going_back(meet: Meet) -> None:
     writer = meet()
     writer.tells(STORY[LANG])
