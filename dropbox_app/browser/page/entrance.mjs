@@ -9,6 +9,9 @@ import { problem, unsent } from "./problems.mjs";
 
 const QUESTIONS = { needs: true, topics: true, ongoing: false, about: true, relation: false, talked: false, safe: false };
 
+const LONGEST_SHOWN = 4 * 3_600_000; // milliseconds that the words of a code are shown
+const LOOK = 5_000;
+
 class Entrance {
   /** @param {Client} client @param {HTMLFormElement} form */
   constructor(client, form) {
@@ -100,7 +103,7 @@ class CodePage {
     if (unsafe && this.unsafe) unsafe.hidden = false;
     if (this.unsafe) safe?.remove();
     this.title = document.querySelector("main h1")?.textContent ?? "";
-    this.letGo = keepPage();
+    this.letGo = keepPage(() => client.conversation.stop());
     onSubmit(part("try"), () => this.compare());
     onSubmit(part("kept"), () => this.goOn());
     onPress("retry", () => this.again());
@@ -159,9 +162,10 @@ class CodePage {
 /**
  * Keep this page, which alone has the words: a Back leads here again, a pull at the top of a phone
  * loads nothing, and a reload or a close is asked about. Only "Leave quickly" goes at once: it hides
- * the page first. Return how to end that.
+ * the page first. After four hours it ends as the plain one does. Return how to end that.
+ * @param {() => void} end
  */
-function keepPage() {
+function keepPage(end) {
   const root = document.documentElement;
   const stay = () => history.pushState(null, "");
   const ask = (/** @type {BeforeUnloadEvent} */ event) => root.hidden || event.preventDefault();
@@ -169,11 +173,19 @@ function keepPage() {
   window.addEventListener("popstate", stay);
   window.addEventListener("beforeunload", ask);
   root.style.overscrollBehavior = "contain";
-  return () => {
+  const last = Date.now() + LONGEST_SHOWN;
+  const timer = setInterval(() => {
+    if (Date.now() < last) return;
+    letGo();
+    end();
+  }, LOOK);
+  const letGo = () => {
+    clearInterval(timer);
     window.removeEventListener("popstate", stay);
     window.removeEventListener("beforeunload", ask);
     root.style.overscrollBehavior = "";
   };
+  return letGo;
 }
 
 export class ReturnForm extends Entrance {
