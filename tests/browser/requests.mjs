@@ -4,6 +4,7 @@ import { openSealed, seal } from "../../dropbox_app/browser/protocol/age.mjs";
 import { parseCard } from "../../dropbox_app/browser/protocol/card.mjs";
 import * as code from "../../dropbox_app/browser/protocol/code.mjs";
 import { dayNumber, dayText, hex, utf8 } from "../../dropbox_app/browser/protocol/encoding.mjs";
+import { OpenError } from "../../dropbox_app/browser/protocol/errors.mjs";
 import { fingerprint, identityText } from "../../dropbox_app/browser/protocol/keys.mjs";
 import { openItem, pinsOf, readThread } from "../../dropbox_app/browser/protocol/thread.mjs";
 import { fromReporter } from "../../dropbox_app/browser/protocol/writing.mjs";
@@ -65,6 +66,17 @@ export const requests = {
   open: async ({ sealed, seed }) => {
     const { plaintext, recipients } = await openSealed(fromBase64(sealed), identityText(bytesOf(seed)));
     return { plaintext: base64(plaintext), recipients };
+  },
+
+  // The name of the fault with which a file does not open; "" if it does.
+  fault: async ({ sealed, seed }) => {
+    try {
+      await openSealed(fromBase64(sealed), identityText(bytesOf(seed)));
+      return "";
+    } catch (error) {
+      if (!(error instanceof OpenError)) throw error;
+      return error.fault;
+    }
   },
 
   write: async ({ root, site, items, cards, day, wanted, kind, body, lang }) => {

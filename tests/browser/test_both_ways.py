@@ -130,6 +130,17 @@ def test_sealed_files_open_in_client_and_in_python(client: Ask, length: int) -> 
     assert opened == {"plaintext": b64(content.encode()), "recipients": 1}
 
 
+def test_a_file_that_was_cut_off_is_damaged_where_age_says_so(peer: Ask) -> None:
+    """Before the end of its nonce that is the header, then the payload."""
+    seed = Seed.generate()
+    sealed = age.seal(b"x" * 100, [seed.recipient()])
+    header = age.header_length(1)
+    faults = {0: "header", header: "header", header + 15: "header", header + 16: "payload",
+              len(sealed) - 1: "payload", len(sealed): ""}  # fmt: skip
+    for length, fault in faults.items():
+        assert peer("fault", sealed=b64(sealed[:length]), seed=seed.raw.hex()) == fault, length
+
+
 def test_client_shows_the_same_fingerprint(client: Ask) -> None:
     identity = ANNA.verify_key
     assert client("fingerprint", identity=str(identity)) == identity.fingerprint()

@@ -311,7 +311,7 @@ def test_counsellor_without_current_key_is_left_out_and_named(browser: Browser) 
     assert written["leftOut"] == [str(ANNA.verify_key)]
 
 
-def test_a_stranger_is_never_the_counsellor(browser: Browser) -> None:
+def test_message_of_unchosen_counsellor_is_not_believed(browser: Browser) -> None:
     """Neither a reply by a counsellor who was not chosen nor one of another conversation counts."""
     made = browser.reports()
     keys, first = keys_of(made), file_of(made)

@@ -4,6 +4,7 @@ Server and desk are real. A relay between the server and the browser records eac
 drop a response.
 """
 
+import json
 import os
 import re
 import threading
@@ -61,7 +62,7 @@ class Reporter:
         self.page.on("console", self._hears)
 
     def _hears(self, message: ConsoleMessage) -> None:
-        """What goes against the page's policy is said there."""
+        """Record violations of the page's policy, which the browser reports on its console."""
         if re.search("Content.Security.Policy|Trusted", message.text):
             self.complaints.append(message.text)
 
@@ -109,7 +110,13 @@ class Reporter:
         self.reads("Je gesprek is gewist")
 
     def reads(self, sentence: str) -> None:
-        self.page.get_by_text(sentence).first.wait_for()
+        """Read it on the page itself: not in a message, whose words are somebody's."""
+        self.page.locator(f"main :text({json.dumps(sentence)}):not(article *)").first.wait_for()
+
+    @property
+    def goes_to(self) -> str:
+        """Whom the page names beside the field for the next message."""
+        return self.page.locator("[data-seal=message] [data-slot=to]").inner_text()
 
     @property
     def shown(self) -> str:
@@ -179,6 +186,8 @@ def test_no_request_of_a_whole_conversation_reveals_code_or_text(
     writer.reads("Alle zeven woorden kloppen")
     writer.goes_on()
     assert writer.messages == [STORY[LANG]]
+    assert writer.goes_to == "Dit gaat naar Els de Vries."
+    assert writer.page.locator("nav.ways [lang=en], footer a").count() == 0
     counsellor.desk("fetch")
     thread = the_only_thread(counsellor)
     counsellor.reply(thread, ANSWER[LANG])
@@ -374,7 +383,7 @@ HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</scrip
 
 @pytest.fixture
 def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
-    """A second counsellor, who was there from the start."""
+    """Return a second counsellor, on the site from the start."""
     second = Counsellor(tmp_path / "bas")
     box.add(second, box.server("move").stdout, "Bas Jansen")
     box.restart()
@@ -382,10 +391,10 @@ def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
 
 
 @in_one_browser
-def test_a_question_is_answered_and_another_counsellor_chosen(
+def test_consent_answer_and_message_to_another_counsellor(
     meet: Meet, counsellor: Counsellor, bas: Counsellor
 ) -> None:
-    """Each goes to whom the page names; text of others is text, whatever stands in it."""
+    """Each goes to the counsellor whom the page names; hostile text is shown as text."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -416,7 +425,7 @@ def test_a_question_is_answered_and_another_counsellor_chosen(
     later.page.fill("[data-seal=other] [name=text]", "Ik ga met jou verder.")
     later.page.click("[data-seal=other] button[type=submit]")
     later.reads("Je bericht is verstuurd")
-    later.reads("Dit gaat naar Bas Jansen")
+    assert later.goes_to == "Dit gaat naar Bas Jansen."
     counsellor.desk("fetch")
     assert counsellor.read(thread)["messages"][-1]["text"] != "Ik ga met jou verder."
     bas.desk("fetch")
@@ -425,7 +434,7 @@ def test_a_question_is_answered_and_another_counsellor_chosen(
 
 @in_one_browser
 @pytest.mark.parametrize("part", ["/api/conversation", "/api/items/", "/api/site"])
-def test_an_answer_without_an_end_is_given_up(meet: Meet, relay: Relay, part: str) -> None:
+def test_endless_response_is_aborted(meet: Meet, relay: Relay, part: str) -> None:
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()
@@ -474,8 +483,8 @@ def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
 
 
 @in_one_browser
-def test_the_page_with_the_code_is_not_lost_by_accident_and_is_left_at_once(meet: Meet) -> None:
-    """Back and a reload leave the words where they are; "Leave quickly" asks nothing."""
+def test_leaving_the_code_page_asks_first_except_with_leave_quickly(meet: Meet) -> None:
+    """Back and a reload keep the words on the page; "Leave quickly" does not ask."""
     writer = meet()
     asked: list[str] = []
 
@@ -497,8 +506,8 @@ def test_the_page_with_the_code_is_not_lost_by_accident_and_is_left_at_once(meet
 
 
 @in_one_browser
-def test_a_report_that_is_being_written_waits_for_a_look_at_another_page(meet: Meet) -> None:
-    """As on the plain page: what has not been sealed yet is no more secret than there."""
+def test_unsent_report_is_kept_when_the_page_is_left_and_returned_to(meet: Meet) -> None:
+    """As on the plain page: unsealed text needs no more protection here than there."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])

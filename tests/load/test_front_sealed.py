@@ -1,11 +1,16 @@
-"""Browsers that seal by themselves, through nginx with the limits of a real server."""
+"""Sealing browsers behind nginx, with the limits of a real server."""
 
+import os
 import select
 import socket
 from collections.abc import Callable
 
+import pytest
+
 from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.retrieval_code import derive_root
 from tests.load.test_front_crowds import MIB, enter, held, upload
+from tests.support.memory import memory_of
 from tests.support.sealing_browser import Answer, SealingBrowser
 from tests.support.serving import Serving, wait_until
 
@@ -13,7 +18,7 @@ PLACES, EACH = 12, 2  # sealed files under way: in all, and of one circuit
 
 
 def sealing_browser(serving: Serving, circuit: int) -> SealingBrowser:
-    """A browser that seals; all of its connections come by one circuit."""
+    """Return a sealing browser; all its connections use one circuit."""
 
     def exchange(method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         page = serving.browser(circuit, cookies=False).exchange(method, target, body, headers)
@@ -23,11 +28,11 @@ def sealing_browser(serving: Serving, circuit: int) -> SealingBrowser:
 
 
 def answered(connections: list[socket.socket]) -> list[socket.socket]:
-    """Those at which something has come back."""
+    """Return the connections that have received a response."""
     return select.select(connections, [], [], 0)[0]
 
 
-def test_a_whole_sealed_conversation_with_a_large_file_stays_within_the_limits(
+def test_sealed_conversation_with_large_file_is_within_the_limits(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(changes={}, seal_in_browser=True)
@@ -44,7 +49,7 @@ def test_a_whole_sealed_conversation_with_a_large_file_stays_within_the_limits(
     assert browser.ask("GET", "/api/conversation").status == 404
 
 
-def test_a_sealed_file_without_a_conversation_is_refused_by_the_app_in_its_words(
+def test_app_refuses_sealed_file_without_a_conversation(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(changes={}, seal_in_browser=True)
@@ -55,10 +60,10 @@ def test_a_sealed_file_without_a_conversation_is_refused_by_the_app_in_its_words
     assert (got.status, got.json) == (401, {"error": "the access token is missing"})
 
 
-def test_slow_sealed_files_take_no_place_from_the_page_of_files(
+def test_slow_sealed_files_use_separate_slots(
     serve: Callable[..., Serving],
 ) -> None:
-    """They have places of their own; who finds none of those is told so, and nothing else stops."""
+    """Whoever finds no free slot is told so; messages and the plain pages still work."""
     serving = serve(changes={}, seal_in_browser=True)
     noor = serving.house.counsellors[0]
     slow = sealing_browser(serving, 1)
@@ -83,3 +88,41 @@ def test_slow_sealed_files_take_no_place_from_the_page_of_files(
         file.size for thread in threads for one in thread.genuine() for file in one.attachments
     ]
     assert arrived == [MIB]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
+def test_no_memory_of_the_server_ever_holds_what_a_browser_sealed(
+    serve: Callable[..., Serving],
+) -> None:
+    """Right after it was sent and read, of all that serves; what did travel is found there."""
+    serving = serve(seal_in_browser=True)
+    noor = serving.house.counsellors[0]
+    browser = sealing_browser(serving, 1)
+    told, said, file = "vlinderslag in de kelder", "regenboog boven de haven", "krekels bij nacht"
+    browser.report(told, noor.identity)
+    noor.write("reply", {"text": said, "attachments": []})
+    attachment = browser.put_file(f"{file}.txt", file.encode() * 40_000)
+    browser.write(told, (attachment,))
+    assert said in browser.texts()
+    words = browser.words
+    keys = browser.keys
+    secrets = {
+        "text": told.encode(),
+        "reply": said.encode(),
+        "file": file.encode(),
+        "code": " ".join(words).encode(),
+        "code in a form": "+".join(words).encode(),
+        "root": derive_root(words, browser.site),
+        "reply seed": keys.reply.raw,
+        "signing seed": keys.signing.seed,
+    }
+    processes = [serving.process.pid, *serving.workers(), *serving.front.processes()]
+    memories = {process: memory_of(process) for process in processes}
+    found = {
+        (name, process)
+        for process, memory in memories.items()
+        for name, secret in secrets.items()
+        if secret in memory or secret.hex().encode() in memory
+    }
+    assert found == set()
+    assert any(keys.access_token.hex().encode() in memory for memory in memories.values())

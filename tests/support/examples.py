@@ -10,6 +10,6 @@ def half() -> settings:
 
 
 def half_at_most(number: int) -> settings:
-    """Try half of them, and never more than a number: of those that take longer still."""
+    """Try half of the examples, at most ``number``: for the slowest tests."""
     assert settings.default is not None
     return settings(max_examples=max(1, min(number, settings.default.max_examples // 2)))

@@ -49,7 +49,7 @@ local all all scram-sha-256
 class Postgres:
     """A running server in a folder of its own; ``close`` ends it and removes the folder.
 
-    ``primary``: the server whose standby it is. ``disk``: a folder in which its own folder is made.
+    ``primary``: the server that it is a standby of. ``disk``: the folder in which its own is made.
     """
 
     def __init__(self, primary: Postgres | None = None, disk: Path | None = None) -> None:
@@ -151,7 +151,7 @@ class Postgres:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Let no process of it go on, as behind a network that is cut."""
+        """Stop all its processes inside the block, as if the network were cut."""
         pids = (self._process.pid, *children(self._process.pid))
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)

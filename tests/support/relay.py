@@ -18,8 +18,8 @@ FLOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", b" " * 65_
 class Relay:
     """Listens on loopback and forwards to the server at ``port``, one request per connection.
 
-    ``fault``: what becomes of a request: "refuse" ends the connection before the server knows of
-    it, "lose" lets the server answer and ends it then, "flood" answers without an end.
+    ``fault``: decides about each request: "refuse" ends the connection before the server receives
+    it, "lose" afterwards, without passing on the response, and "flood" sends an endless response.
     """
 
     port: int

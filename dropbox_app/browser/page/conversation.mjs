@@ -93,7 +93,6 @@ export class Conversation {
       this.send({ kind, body }, form);
     slot("messages")?.append(...view.lines.map((/** @type {any} */ line) => lineElement(line, view, answer)));
     for (const sentence of this.notes()) add(slot("notes"), "p", sentence, "note");
-    fill(document, "to", view.to.length ? say("conversation.write_help", { counsellor: names(view.to, view) }) : "");
     fill(document, "expiry", say(view.ends.key, { date: dayIn(view.ends.day) }));
     this.prepareForm();
     onPress("other", () => this.chooseOther());
@@ -121,7 +120,9 @@ export class Conversation {
   prepareForm() {
     const form = part("message");
     if (!form) return;
-    form.hidden = Boolean(this.view.refused);
+    const { to, refused } = this.view;
+    form.hidden = Boolean(refused);
+    fill(form, "to", to.length ? say("conversation.write_help", { counsellor: names(to, this.view) }) : "");
     form.elements.text.value = this.draft;
     form.elements.text.addEventListener("input", () => {
       this.draft = form.elements.text.value;

@@ -51,7 +51,9 @@ export const part = (name) => main().querySelector(`[data-seal="${name}"]`);
 
 /** Show a message in its place on the page; nothing if the sentence is empty. @param {string} sentence */
 export function tell(sentence) {
-  let place = document.getElementById("sealed-status") ?? slot("status");
+  // Not that of a single message, which has one for its own form.
+  /** @type {HTMLElement | null} */
+  let place = document.getElementById("sealed-status") ?? main().querySelector('[data-slot="status"]:not(article *)');
   if (!place) {
     place = document.createElement("p");
     place.className = "note";
@@ -106,5 +108,5 @@ export const onPress = (name, then) => part(name)?.addEventListener("click", the
 function closeWaysOut() {
   document.querySelector("a.mark")?.removeAttribute("href");
   const ways = document.querySelectorAll("nav.ways [hreflang], nav.ways button, footer a");
-  for (const way of ways) /** @type {HTMLElement} */ (way).hidden = true;
+  for (const way of ways) way.remove();
 }

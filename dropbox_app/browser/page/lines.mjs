@@ -1,6 +1,6 @@
 // One message as an element, with the page's own words. Everything is inserted as text.
 
-import { add, copyOf, fill, language, listed, onSubmit, say, slot, tell } from "./dom.mjs";
+import { add, copyOf, fill, language, listed, onSubmit, say, slot } from "./dom.mjs";
 
 const REPORTER = "reporter";
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
@@ -131,7 +131,9 @@ function prepareAnswer(form, request, answer) {
     const data = new FormData(form);
     const given = String(data.get("answer") ?? "");
     const remark = String(data.get("remark") ?? "").trim();
-    if (!given) return tell(say("errors.answer_missing"));
+    const place = form.closest("article");
+    if (place) fill(place, "status", given ? "" : say("errors.answer_missing"));
+    if (!given) return undefined;
     const text = remark ? { text: remark } : {};
     return answer("consent-answer", { request: request.digest, answer: given, ...text }, form);
   });

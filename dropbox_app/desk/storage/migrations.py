@@ -17,7 +17,7 @@ from dropbox_app.desk.storage import database as databases
 from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.item_store import LocalStore
-from dropbox_app.desk.storage.state import Item, Owed, Profile, Sent, State, ThreadState
+from dropbox_app.desk.storage.state import Item, Items, Owed, Profile, Sent, State, ThreadState
 from dropbox_app.desk.storage.vault import Vault
 from dropbox_app.protocol import age
 from dropbox_app.protocol.card import Away, Kind, Scope
@@ -221,7 +221,7 @@ def _read(line: bytes) -> State:
         read_to_end=None if read_to_end is None else _day(fields, "read_to_end"),
         restored=flag_of(fields, "restored"),
         resend=flag_of(fields, "resend"),
-        items={item.id: item for item in map(_read_item, objects_of(fields, "items"))},
+        items=Items(map(_read_item, objects_of(fields, "items"))),
         forgotten={check_hex(item, 32) for item in texts_of(fields, "forgotten")},
     )
     for entry in objects_of(fields, "owed"):

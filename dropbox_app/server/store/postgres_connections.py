@@ -142,6 +142,7 @@ class Connections:
         self._address = address
         self._room = threading.BoundedSemaphore(most)
         self._closed = False
+        self._reached = False  # whether there was a connection since the start
 
     @contextmanager
     def taken(self) -> Iterator[Connection]:
@@ -171,15 +172,22 @@ class Connections:
 
     def _answering(self) -> Connection:
         kept = _unused.take(self)
-        if kept is None:
-            return connect(self._address)
+        if kept is not None:
+            try:
+                kept.execute("")
+            except psycopg.Error:  # the server was restarted or replaced
+                kept.close()
+                _unused.drop(self)
+            else:
+                return kept
         try:
-            kept.execute("")
-        except psycopg.Error:  # the server was restarted or replaced
-            kept.close()
-            _unused.drop(self)
-            return connect(self._address)
-        return kept
+            made = connect(self._address)
+        except StoreError:
+            if self._reached:  # possibly a failover, which ends soon
+                raise StoreBusy("the database cannot be reached now") from None
+            raise
+        self._reached = True
+        return made
 
     def _give_back(self, connection: Connection) -> None:
         clean = connection.info.transaction_status == TransactionStatus.IDLE

@@ -34,6 +34,7 @@ _REFUSED = (
     ("role .* does not exist", "there is no role {user}"),
     ("database .* does not exist", "there is no database {dbname}"),
     ("too many clients|remaining connection slots|too many connections", ""),
+    ("session is read-only|session is not read-only", "no server there takes writes"),
     ("starting up|shutting down|recovery mode|not yet accepting", ""),
     ("onnection refused|No such file or directory|timeout expired|could not translate", "nothing "
      "answers there"),

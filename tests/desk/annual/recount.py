@@ -1,9 +1,9 @@
 """Recounts a year from a diary of what happened. Shares no code with the program.
 
-Standard input: one line of JSON for each thing that happened. Standard output: for each employer
-the situations of both counsellors, those left out by the external one, the ranges that its report
-may print, the sum of its bill, and the counsellor's hours by kind. The year is the first
-argument. Python's standard library is all it imports.
+Reads one line of JSON per event from standard input. Writes to standard output, for each employer,
+the situations of both counsellors, the number that the external one left out, the ranges that its
+report may print, the total of its bill, and the counsellor's hours by kind. The year is the first
+argument. Only Python's standard library is imported.
 """
 
 import collections
@@ -18,8 +18,7 @@ GROUPS = ("unwanted_behaviour", "integrity", "labour_conflict", "other")
 def situations(
     diary: Diary, employer: str, year: int, by: str
 ) -> tuple[collections.Counter[str], int]:
-    """How many situations of each group began with a counsellor in the year, and of how many the
-    employer has a complaint, so that they do not count, while a case of theirs is still there."""
+    """Return one counsellor's situations by group, and the number left out due to complaints."""
     mine = [one for one in diary if one["by"] == by and one.get("at") == employer]
     came = {one["who"]: one for one in mine if one["what"] == "came"}
     circle = {who: who for who in came}  # a name that all in one situation share

@@ -222,7 +222,7 @@ def join_counts(giver: Practice, taker: Practice) -> None:
 
 
 def check_reports(by: Practice, wanted: Any) -> None:  # noqa: ANN401 - JSON
-    """Issue the four reports: exact counts of the preview, ranges, hours of upkeep, and bills."""
+    """Issue the four reports; compare the preview's counts, ranges, hours of upkeep and bills."""
     for employer, found in wanted["employers"].items():
         preview = by.report(employer, YEAR).text
         total = sum(found["groups"])

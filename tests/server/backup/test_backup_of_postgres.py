@@ -1,4 +1,4 @@
-"""A backup of a site on PostgreSQL, and its restore on a machine that has none."""
+"""A backup of a site on PostgreSQL, and its restore on a machine without PostgreSQL."""
 
 from pathlib import Path
 
@@ -57,9 +57,7 @@ def kept(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) ->
     return Kept(tmp_path, postgres)
 
 
-def test_a_backup_is_restored_as_a_site_with_a_database_of_its_own(
-    kept: Kept, tmp_path: Path
-) -> None:
+def test_backup_is_restored_as_a_site_on_sqlite(kept: Kept, tmp_path: Path) -> None:
     made = kept.backup()
     assert not (kept.folder / FOLDER).exists()
     store = kept.restored(made, tmp_path / "new")
@@ -76,7 +74,7 @@ def test_a_backup_is_restored_as_a_site_with_a_database_of_its_own(
     store.close()
 
 
-def test_what_was_withdrawn_after_a_backup_stays_withdrawn(
+def test_conversation_withdrawn_after_a_backup_stays_withdrawn(
     kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = kept.backup()
@@ -91,10 +89,10 @@ def test_what_was_withdrawn_after_a_backup_stays_withdrawn(
     store.close()
 
 
-def test_without_the_database_the_list_of_withdrawals_stays(
+def test_list_of_withdrawals_is_kept_if_the_database_is_unreachable(
     kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where another site is backed up: an older backup may be restored with that list."""
+    """Even if another site was backed up: an older backup may be restored with that list."""
     done = kept.types(
         *("site", "add", "other", "--name", "Ander BV", "--origin", "https://other.example.org")
     )
@@ -113,7 +111,7 @@ def test_without_the_database_the_list_of_withdrawals_stays(
     assert not (kept.folder / FOLDER).exists()
 
 
-def test_reports_go_on_while_a_backup_is_made(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_are_accepted_during_a_backup(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     real = stores.opened
 
     def opened(*given: object) -> SiteStore:

@@ -184,7 +184,7 @@ def test_damaged_file_is_reported_and_nothing_is_moved(moved: Moved) -> None:
     assert moved.moves(moved.url).exit_code == 0
 
 
-def test_doctor_names_an_original_that_a_killed_move_left(
+def test_doctor_reports_original_left_by_a_killed_move(
     moved: Moved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = moved.everything()

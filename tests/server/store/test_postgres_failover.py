@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server.errors import SiteFull, StoreError, StoreUnsure
+from dropbox_app.server.errors import SiteFull, StoreBusy, StoreError, StoreUnsure
 from dropbox_app.server.store import postgres_connections
 from dropbox_app.server.store.postgres_inspect import Schema
-from tests.support.postgres import NO_POSTGRES, Postgres
+from tests.support.postgres import NO_POSTGRES, Postgres, open_store
 from tests.support.processes import until
 from tests.support.programs import needs_root
 from tests.support.server_folder import ANNA, AServer, file, ids, message
@@ -132,9 +132,13 @@ def test_failover_keeps_confirmed_steps_and_leaves_no_partial_ones(
         primary.kill()
         writer.join(60)
         assert not writer.is_alive()
+        with pytest.raises(StoreBusy):  # not yet promoted
+            life.server.store.mailboxes()
+        address = kind.addresses[life.server.folder]
+        with pytest.raises(StoreError, match="no server there takes writes"):
+            open_store(address, life.server.today)
         standby.promote()
         assert life.wrong() == []
-        address = kind.addresses[life.server.folder]
         assert Schema(address).look().faults == (("database", ""),)
         life.server.report("after")
         life.server.withdraw("after", 2)
@@ -142,7 +146,7 @@ def test_failover_keeps_confirmed_steps_and_leaves_no_partial_ones(
 
 
 @pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
-def test_report_with_standby_cut_off_is_unsure_and_sent_again_is_one_report(
+def test_report_repeated_after_a_standby_failure_is_stored_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_connections, "COMMIT_SECONDS", 0.5)
@@ -168,7 +172,7 @@ def test_report_with_standby_cut_off_is_unsure_and_sent_again_is_one_report(
 
 @pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
 @needs_root
-def test_full_disk_loses_nothing_confirmed_and_ends_with_room(tmp_path: Path) -> None:
+def test_full_disk_loses_no_confirmed_report(tmp_path: Path) -> None:
     disk = Path(tempfile.mkdtemp(prefix="klankbord-disk-"))  # where PostgreSQL's account can look
     mount = ("mount", "-t", "tmpfs", "-o", "size=200m,mode=755", "disk", disk)
     with contextlib.ExitStack() as stack:
