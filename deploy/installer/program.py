@@ -73,7 +73,7 @@ def prepare(machine: Machine) -> Path:
 
 
 def _check_room(folder: Path) -> None:
-    """Raise OSError before minutes of work that a full disk would end."""
+    """Raise OSError if the disk has too little space for the program."""
     there = next(one for one in (folder, *folder.parents) if one.exists())
     if (free := shutil.disk_usage(there).free) < ROOM:
         raise OSError(
@@ -86,7 +86,7 @@ def _check_room(folder: Path) -> None:
 
 def _make(machine: Machine, place: Path) -> None:
     if not machine.dry:
-        place.mkdir(parents=True, exist_ok=True)  # on a read-only disk, with the error's number
+        place.mkdir(parents=True, exist_ok=True)  # raises OSError if the disk is read-only
     machine.run("python3", "-m", "venv", "--clear", place)
     pip = (place / "bin" / "pip", "--disable-pip-version-check", "install", "--no-cache-dir")
     machine.run(

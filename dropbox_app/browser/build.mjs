@@ -1,7 +1,7 @@
-// Makes client.js, worker.js and client-licences.txt in ../server/web/static from the sources here
-// and the packages of package-lock.json. scripts/dev/build_browser installs the packages and calls
-// this; the same sources give the same bytes. --into FOLDER writes elsewhere, --words FOLDER says
-// where the word lists are.
+// Build client.js, worker.js and client-licences.txt in ../server/web/static from these sources and
+// the packages in package-lock.json. scripts/dev/build_browser installs the packages and runs this
+// script. The same sources give the same bytes. --into FOLDER writes to another folder, and --words
+// FOLDER names the folder of the word lists.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -31,7 +31,7 @@ const shared = {
   charset: "ascii",
   define: { "globalThis.WORD_LISTS": JSON.stringify(Object.fromEntries(LISTS.map((name) => [name, digestOf(name)]))) },
   format: "iife",
-  legalComments: "none", // they go with it in a file of their own
+  legalComments: "none", // the licences are in a separate file
   metafile: true,
   minify: true,
   target: "es2022",

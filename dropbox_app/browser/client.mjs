@@ -1,5 +1,5 @@
-// What runs in the reporter's page: it tries whether this browser can seal, and if so takes over the
-// forms of the report and of the code. What cannot be tried out leaves the plain form, which says so.
+// The code for the reporter's page. It tests whether this browser can seal. If so, it takes over
+// the forms of the report and of the code. If the test fails, the plain form stays, and says so.
 
 import { Conversation } from "./page/conversation.mjs";
 import { clear, onSubmit, say, tell } from "./page/dom.mjs";
@@ -8,14 +8,14 @@ import { whenIdle } from "./page/idle.mjs";
 import { ReportForm, ReturnForm } from "./page/entrance.mjs";
 import * as api from "./page/api.mjs";
 
-const LONGEST_HASH = 8; // seconds; what takes longer is not waited for
-const LONGEST_TEST = 30_000; // milliseconds, with the script and the words on their way
+const LONGEST_HASH = 8; // seconds; a browser that needs more uses the plain form
+const LONGEST_TEST = 30_000; // milliseconds, including the download of the script and the word lists
 const LISTS = ["nl", "en", "not_dealt_nl", "not_dealt_en"];
 
 /** @typedef {"trying" | "sealing" | "plain"} Mode */
 
 export class Client {
-  /** @param {DOMStringMap} given What the script's element says: addresses and languages. @param {HTMLFormElement} form */
+  /** @param {DOMStringMap} given The attributes of the script's element: addresses and languages. @param {HTMLFormElement} form */
   constructor(given, form) {
     this.given = given;
     this.form = form;
@@ -29,15 +29,15 @@ export class Client {
     this.conversation = new Conversation(this);
     this.entrance = form.dataset.seal === "report" ? new ReportForm(this, form) : new ReturnForm(this, form);
     form.addEventListener("submit", (event) => this.submitted(event));
-    // A page that is left, or waits alive for a Back, keeps no key and nothing that was opened. A
-    // report that is still being written waits as on any page.
+    // A page that was left, also one kept for the Back button, contains no keys and nothing that
+    // was opened. A report that is still being written is kept, as on any page.
     window.addEventListener("pagehide", () => this.holdsKeys() && this.leave());
     window.addEventListener("pageshow", () => this.left && window.location.reload());
     whenIdle(() => this.conversation.lock());
     this.tried = this.tryOut();
   }
 
-  /** Find out whether this browser can seal, before anything is typed. */
+  /** Test whether this browser can seal, before anything is typed. */
   async tryOut() {
     try {
       this.helper = new Helper(String(this.given.worker));
@@ -47,7 +47,8 @@ export class Client {
       document.documentElement.dataset.sealed = "on";
       tell(say("sealed.on"));
     } catch {
-      // Whatever it was, sealing here is not certain: the plain way, which is said.
+      // Whatever the error was, sealing is not certain here, so the plain form is used, with a
+      // message.
       this.mode = "plain";
       this.helper?.end();
       this.helper = null;
@@ -64,7 +65,7 @@ export class Client {
 
   /** @param {SubmitEvent} event */
   async submitted(event) {
-    if (this.mode === "plain") return; // the plain form, of which the page has said so
+    if (this.mode === "plain") return; // the plain form; the page has said so
     event.preventDefault();
     if (/** @type {HTMLButtonElement | null} */ (event.submitter)?.name === "switch") {
       this.entrance.switchLanguage(/** @type {HTMLButtonElement} */ (event.submitter));
@@ -74,7 +75,7 @@ export class Client {
     this.busy = true;
     if (this.mode === "trying") tell(say("sealed.checking"));
     await this.tried;
-    // If it cannot be sealed after all, the person was told and presses again, or does not.
+    // If it cannot be sealed after all, the person was told, and decides whether to send it anyway.
     try {
       if (this.modeNow() === "sealing") await this.entrance.send();
     } finally {
@@ -82,7 +83,7 @@ export class Client {
     }
   }
 
-  /** Return whether the worker has keys, or is making them. */
+  /** Return whether the worker has keys or is deriving them. */
   holdsKeys() {
     return this.mode === "sealing" && (this.busy || this.conversation.token !== "");
   }
@@ -92,24 +93,24 @@ export class Client {
     return this.mode;
   }
 
-  /** Ask for the code again, in this place. @param {HTMLFormElement} form */
+  /** Ask for the code again, on this page. @param {HTMLFormElement} form */
   again(form) {
     const entrance = new ReturnForm(this, form);
     onSubmit(form, () => entrance.send());
   }
 
-  /** Let the worker do something. @param {string} ask @param {any} [given] */
+  /** Ask the worker to do something. @param {string} ask @param {any} [given] */
   ask(ask, given) {
     if (!this.helper) throw new Error("there is no worker");
     return this.helper.ask(ask, given);
   }
 
-  /** Ask the server who can be written to, and today's day. */
+  /** Ask the server which counsellors can be written to, and for today's date. */
   async takeSite() {
     await this.ask("takeSite", await api.site());
   }
 
-  /** Go away from here: the worker ends, and with it the keys; the page is emptied. */
+  /** Leave: end the worker, and the keys with it, and empty the page. */
   leave() {
     this.left = true;
     this.helper?.end();
@@ -119,7 +120,7 @@ export class Client {
   }
 }
 
-/** Wait for all of these, but not for ever: a worker may be kept from starting without a word. @param {Promise<any>[]} all */
+/** Wait for all of these, with a time limit, because a browser may block a worker without an error. @param {Promise<any>[]} all */
 function inTime(all) {
   const late = new Promise((_, reject) => setTimeout(() => reject(new Error("too slow")), LONGEST_TEST));
   return Promise.race([Promise.all(all), late]);
@@ -127,5 +128,5 @@ function inTime(all) {
 
 const script = /** @type {HTMLScriptElement} */ (document.currentScript);
 const form = /** @type {HTMLFormElement | null} */ (document.querySelector("form[data-seal]"));
-// A form that was posted plainly and comes back with a problem has no data-seal: it stays plain.
+// A form that was posted plainly and returned with an error has no data-seal, so it stays plain.
 if (form && ["report", "return"].includes(form.dataset.seal ?? "")) new Client(script.dataset, form);

@@ -1,4 +1,4 @@
-// What build.mjs puts in, and what TypeScript's own library does not know yet.
+// Values inserted by build.mjs, and types that TypeScript's own library does not have yet.
 
 declare var WORD_LISTS: { [name: string]: string };
 

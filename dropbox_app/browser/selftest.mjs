@@ -1,5 +1,6 @@
-// Whether this browser can do what the client needs, correctly and in time. Known answers, since a
-// wrong one would cost somebody the code; and a small hash, whose time tells that of a whole one.
+// Test whether this browser computes everything that the client needs correctly and fast enough.
+// The answers are known, because an error could cost a person the code. The time of a small hash
+// predicts that of a full one.
 
 import { argon2id } from "@noble/hashes/argon2.js";
 
@@ -16,8 +17,8 @@ const MAILBOX = "c4348eddf5d4db2a0ba84ca5019631681257ec90a934a1ec7a1cb7f9d1f5d87
 const RECIPIENT = "ebb088c2e677b7f3819df826ef29dbca5baaa9f5d1b359e9cf4da8093fc71aaf"; // SHA-256 of its text
 
 /**
- * Return how many seconds a code will take to be hashed here. Throws if anything comes out wrong.
- * @param {() => number} clock Milliseconds of a clock that only goes forward.
+ * Return how many seconds the hash of a code will take here. Throws if any result is wrong.
+ * @param {() => number} clock The milliseconds of a clock that never goes backwards.
  */
 export async function selfTest(clock) {
   const plaintext = utf8("klankbord");

@@ -1,6 +1,6 @@
-// One reporter's session: the keys, what was read, what is written. It runs in the worker, computes
-// only and asks nobody for anything: what the server said is handed in, what it is to get is handed
-// out sealed. The keys leave it as the access token alone.
+// One reporter's session: the keys, the messages that were read, and the one being written. It runs
+// in the worker and makes no requests. It receives what the server sent, and returns sealed data to
+// send. The only secret that leaves it is the access token.
 
 import { parseCard, sealingKey } from "./protocol/card.mjs";
 import * as code from "./protocol/code.mjs";
@@ -23,8 +23,9 @@ const CLOCK_TOLERANCE = 2; // days
 /** @typedef {import("./protocol/writing.mjs").Sealed} Sealed */
 
 /**
- * The person can do something about it, or be told: `name` is one of clock, site, words, counsellor,
- * locked, too_long, text_is_code, withheld, changed, nobody, word_count, unknown_letter, unknown_word; `details` go with it.
+ * An error that the person can be told about or can correct. `name` is one of clock, site, words,
+ * counsellor, locked, too_long, text_is_code, withheld, changed, nobody, word_count,
+ * unknown_letter, unknown_word; `details` depend on it.
  */
 export class Refused extends Error {
   /** @param {string} name @param {Fields} [details] */
@@ -36,7 +37,7 @@ export class Refused extends Error {
 }
 
 export class Session {
-  /** @param {{[name: string]: string}} lists The SHA-256 of each file of words. @param {() => number} now Milliseconds since 1970. */
+  /** @param {{[name: string]: string}} lists The SHA-256 of each word list file. @param {() => number} now Milliseconds since 1970. */
   constructor(lists, now) {
     this.lists = lists;
     this.now = now;
@@ -57,14 +58,14 @@ export class Session {
     this.pins = null;
   }
 
-  /** Take in a file of words: only the very one that this client was built with. @param {{name: string, text: string}} file */
+  /** Load a word list. It must be exactly the file with which this client was built. @param {{name: string, text: string}} file */
   takeWords({ name, text }) {
     if (sha256Hex(utf8(text)) !== this.lists[name]) throw new Refused("words");
     this.words[name] = text.split("\n").filter(Boolean);
   }
 
   /**
-   * Take in what GET /api/site says. A card that is not right, or another site's, is no card.
+   * Read the response of GET /api/site. A wrong card, or a card of another site, is ignored.
    * @param {Fields} said
    */
   takeSite(said) {
@@ -91,7 +92,7 @@ export class Session {
   }
 
   /**
-   * Draw a code and seal a report. Nothing of it has been sent.
+   * Draw a code and seal a report. Nothing is sent yet.
    * @param {{lang: string, words: string, text: string, answers: Fields, wanted: string[]}} report
    * `words`: the list to draw from; `wanted`: identities, in base64 or hex.
    */
@@ -108,7 +109,7 @@ export class Session {
     return { ...sealed, words: this.drawn, mailbox, access, token: code.bearer(this.keys) };
   }
 
-  /** Derive the keys of a code that was typed; return what is shown to the server. @param {{typed: string}} entry */
+  /** Derive the keys of a typed code; return the values for the server. @param {{typed: string}} entry */
   enter({ typed }) {
     const words = this.readTyped(typed);
     this.wipe();
@@ -117,8 +118,8 @@ export class Session {
   }
 
   /**
-   * Compare what was typed with the words that were drawn. `wrong`: the positions, from 1, of those
-   * that the code does not have there; none if all are right but in another order.
+   * Compare the typed words with the code that was drawn. `wrong`: the positions, from 1, of typed
+   * words that are not in the code; empty if only the order is wrong.
    * @param {{typed: string}} entry
    */
   compare({ typed }) {
@@ -129,13 +130,13 @@ export class Session {
     return { right, wrong: moved ? [] : wrong };
   }
 
-  /** Forget the words: the keys are enough from here on. */
+  /** Forget the words, because only the keys are needed from now on. */
   moveOn() {
     this.drawn = [];
   }
 
   /**
-   * Open, check and order the conversation; return it as it may be shown.
+   * Open, check and order the conversation; return what may be shown of it.
    * @param {{items: [string, Uint8Array][]}} mailbox The messages, each with its id.
    */
   async read({ items }) {
@@ -168,19 +169,19 @@ export class Session {
     };
   }
 
-  /** Return why the reporter cannot write to these now; "" if nothing prevents it. @param {Thread} thread @param {string[]} wanted */
+  /** Return why the reporter cannot write to these counsellors now; "" if nothing prevents it. @param {Thread} thread @param {string[]} wanted */
   refusal(thread, wanted) {
-    // Whom to write to stands in the reporter's newest message. If that is left out, an older one
-    // would choose: whoever left it out would.
+    // The addressees are in the reporter's newest message. If the server withholds that message, an
+    // older one would determine them, so the server could choose them.
     if (thread.withheld.has(REPORTER) || !thread.newest.has(REPORTER)) return "withheld";
-    // Another card may have been put in the place of this one.
+    // This card may have been replaced by another one.
     if (!wanted.every((identity) => this.cardOf(identity))) return "changed";
     return wanted.some((identity) => this.isOpen(identity)) ? "" : "nobody";
   }
 
   /**
-   * Sign and seal the next message. Nothing of it has been sent. `wanted`: whom the reporter has just
-   * chosen, if anybody.
+   * Sign and seal the next message. Nothing is sent yet. `wanted`: the counsellors that the
+   * reporter has just chosen, if any.
    * @param {{lang: string, kind: string, body: Fields, wanted?: string[]}} message
    */
   async write(message) {
@@ -191,12 +192,12 @@ export class Session {
     const next = message.kind === "message" ? nextWanted(thread, (identity) => this.isOpen(identity)) : last;
     const wanted = message.wanted?.map(identityOf) ?? next;
     const refused = this.refusal(thread, wanted);
-    // What is taken back concerns nobody's card: whoever can be told is told.
+    // A withdrawal does not depend on any card. Every counsellor who can be told is told.
     if (refused && !(refused === "changed" && message.kind === "withdrawal")) throw new Refused(refused);
     return this.seal(message, wanted);
   }
 
-  /** Keep in mind that the server has this message: it cannot leave it out unseen any more. @param {{n: number, digest: string}} sent */
+  /** Remember that the server has this message, so that the server cannot omit it unnoticed. @param {{n: number, digest: string}} sent */
   sent({ n, digest }) {
     if (!this.keys) return;
     const { recipient, verify } = this.keys;
@@ -205,7 +206,7 @@ export class Session {
     this.pins = { recipient, verify, newest };
   }
 
-  /** Overwrite the keys and forget all that was opened. */
+  /** Overwrite the keys and forget everything that was opened. */
   wipe() {
     if (this.keys) code.wipe(this.keys);
     this.keys = null;
@@ -216,8 +217,8 @@ export class Session {
 
   /**
    * @param {{lang: string, kind: string, body: Fields}} message @param {string[] | null} wanted
-   * @returns {Promise<Sealed & {addressed: string[], query: string}>} `addressed`: identities in hex;
-   * `query`: for the address that it is sent to.
+   * @returns {Promise<Sealed & {addressed: string[], query: string}>} `addressed`: identities in
+   * hex; `query`: for the address to which it is sent.
    */
   async seal({ lang, kind, body }, wanted) {
     const { site, today: day, thread, cards } = this;
@@ -249,7 +250,7 @@ export class Session {
     return this.cards.find((one) => one.identity === identity);
   }
 
-  /** Return whether somebody can be written to today. @param {string} identity */
+  /** Return whether this counsellor can be written to today. @param {string} identity */
   isOpen(identity) {
     const card = this.cardOf(identity);
     return card !== undefined && sealingKey(card, this.today) !== null;
@@ -283,7 +284,7 @@ export class Session {
   }
 }
 
-/** Return the card in a list, or nothing. @param {unknown} text @returns {Card[]} */
+/** Return a list with the card, or an empty list if it is invalid. @param {unknown} text @returns {Card[]} */
 function cardIn(text) {
   try {
     return [parseCard(utf8(String(text)))];
@@ -293,7 +294,7 @@ function cardIn(text) {
   }
 }
 
-/** Return an identity in base64, of one in base64 or hex. @param {string} text */
+/** Return an identity in base64; it may be given in base64 or hex. @param {string} text */
 function identityOf(text) {
   if (/^[0-9a-f]{64}$/.test(text)) {
     const raw = Uint8Array.from(text.match(/../g) ?? [], (two) => Number.parseInt(two, 16));

@@ -1,4 +1,5 @@
-// A thread as the page shows it: plain data, without a sentence. The page has the words.
+// A thread in the form in which the page shows it: plain data without sentences. The page has the
+// sentences.
 
 import { dayText } from "./protocol/encoding.mjs";
 import { REPORTER, isKnown } from "./protocol/messages.mjs";
@@ -9,7 +10,7 @@ import { genuine, isGenuine } from "./protocol/thread.mjs";
 /** @typedef {import("./protocol/messages.mjs").Message} Message */
 
 /**
- * Return one message for the page. What is not genuine has no author and no words.
+ * Return one message for the page. A message that is not genuine has no author and no text.
  * @param {Entry} entry @param {Thread} thread @param {(identity: string) => boolean} isOpen
  */
 export function lineOf(entry, thread, isOpen) {
@@ -41,7 +42,7 @@ export function lineOf(entry, thread, isOpen) {
   };
 }
 
-/** Return what is missing: a key for the words, and whose it is. @param {Thread} thread */
+/** Return the notes on what is missing: the key of a sentence, and the author. @param {Thread} thread */
 export function notesOf(thread) {
   const note = (/** @type {string} */ key) => (/** @type {[string, unknown]} */ [by, missing]) => {
     const count = Array.isArray(missing) ? missing.length : 1;
@@ -54,7 +55,7 @@ export function notesOf(thread) {
   ];
 }
 
-/** Return who asked what a consent answer answers; "" if that is not here. @param {Message} message @param {Thread} thread */
+/** Return who sent the request that a consent answer answers; "" if it is not here. @param {Message} message @param {Thread} thread */
 function askerOf(message, thread) {
   if (message.kind !== "consent-answer") return "";
   return genuine(thread).find(({ digest }) => digest === message.body.request)?.by ?? "";

@@ -1,10 +1,11 @@
-// The worker: one session, asked by messages {id, ask, given} and answering {id, answer} or
-// {id, refused, details}. It asks the network for nothing; when the page ends it, the keys are gone.
+// The worker, with one session. It receives messages {id, ask, given} and answers with {id, answer}
+// or {id, refused, details}. It makes no network requests. When the page ends it, the keys are
+// gone.
 
 import { selfTest } from "./selftest.mjs";
 import { Refused, Session } from "./session.mjs";
 
-// Put in by build.mjs: the SHA-256 of each file of words.
+// Inserted by build.mjs: the SHA-256 of each word list file.
 /** @type {{[name: string]: string}} */
 const lists = /** @type {any} */ (globalThis.WORD_LISTS);
 
@@ -30,7 +31,7 @@ globalThis.addEventListener("message", async ({ data }) => {
   try {
     postMessage({ id, answer: await asks[ask](given) });
   } catch (error) {
-    // Of a fault of the program nothing is told but that it was one: it could hold a text.
+    // No details of a fault of the program are passed on, because they could contain typed text.
     const told = error instanceof Refused ? error : new Refused("fault");
     postMessage({ id, refused: told.name, details: told.details });
   }

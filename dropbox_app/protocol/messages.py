@@ -101,7 +101,10 @@ class ReporterPublic:
 
     @property
     def can_be_sealed_to(self) -> bool:
-        """Whether the text is that of a recipient; no other text stands for the same one."""
+        """Return whether ``recipient_text`` is a recipient.
+
+        Each recipient has only one such text.
+        """
         try:
             Recipient.parse(self.recipient_text)
         except KeyFormatError:

@@ -1,7 +1,7 @@
-"""The second seal of a file in a shared database: an age payload under a key of the item's own.
+"""The second seal of an item in a shared database: an age payload under the item's own key.
 
-SPEC section 5. A database that keeps removed bytes then keeps nothing that can be opened once the
-key is gone. What is inside stays sealed to others.
+SPEC section 5. A database may keep removed bytes, but these cannot be opened once the key is gone.
+The contents are still sealed to the recipients.
 """
 
 import secrets
@@ -13,19 +13,19 @@ KEY = 32  # bytes
 
 
 def new_key() -> bytes:
-    """Return a random key, for one item only."""
+    """Return a random key for one item only."""
     return secrets.token_bytes(KEY)
 
 
 def writer(write: Callable[[bytes], object], key: bytes) -> PayloadWriter:
-    """Return a writer that seals what is given to its ``update``, until ``finish``."""
+    """Return a writer that seals everything passed to its ``update``, until ``finish``."""
     return PayloadWriter(write, key, secrets.token_bytes(NONCE))
 
 
 def chunks(read: Callable[[int], bytes], key: bytes) -> Iterator[bytes]:
-    """Yield the contents in authenticated chunks; raise PayloadFailure at the first wrong one.
+    """Yield the contents in authenticated chunks; raise PayloadFailure at the first invalid one.
 
-    ``read(n)`` returns at most ``n`` bytes, and none at the end. Raises HeaderFailure if even the
-    nonce is missing.
+    ``read(n)`` returns at most ``n`` bytes, and none at the end. Raises HeaderFailure if the nonce
+    is incomplete.
     """
     return payload_chunks(read, key)

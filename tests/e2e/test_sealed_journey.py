@@ -65,7 +65,7 @@ def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator
     assert [complaint for reporter in met for complaint in reporter.complaints] == []
 
 
-def test_a_whole_conversation_and_nothing_of_it_in_any_request(
+def test_no_request_of_a_whole_conversation_reveals_code_or_text(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
     """Report, code, answer, another message, withdrawal; the desk opens what was sealed."""
@@ -347,7 +347,7 @@ def test_the_words_of_a_code_are_shown_for_hours_and_not_for_ever(meet: Meet) ->
 
 
 @in_one_browser
-def test_who_closes_the_conversation_finds_nothing_of_it_by_going_back(meet: Meet) -> None:
+def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
     writer = meet()
     writer.tells(STORY[LANG])
     writer.goes_on()

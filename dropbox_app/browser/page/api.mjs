@@ -1,24 +1,24 @@
-// The reporter API (SPEC section 6). A request ends in a known answer, or its answer is lost: then
-// nobody knows whether it arrived, and only the server can be asked.
+// The reporter API (SPEC section 6). A request either gets a known answer, or its answer is lost.
+// Then it is unknown whether the request arrived, and only the server can tell.
 
 const PATIENCE = 60_000; // milliseconds for one request and its answer
 const MAX_JSON = 4 * 2 ** 20; // bytes
-const MAX_ITEMS = 10_000; // a mailbox has 500 messages, each with ten files and a thread at most
+const MAX_ITEMS = 10_000; // a mailbox has 500 messages, each with at most ten files and a thread
 const ID = /^[0-9a-f]{64}$/;
 const DAY = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}$/;
-const MAX_ITEM = 2 ** 18; // bytes; the largest sealed message has some 140,000
+const MAX_ITEM = 2 ** 18; // bytes; the largest sealed message has about 140,000
 
 /** @typedef {{status: number, json: any, bytes: Uint8Array}} Answer */
 /**
- * What became of a message: "taken"; "behind", others were stored first; "refused", with the status,
- * and nothing was stored; "gone", there is no such conversation; "unknown".
+ * What happened to a message: "taken": stored; "behind": others were stored first; "refused":
+ * nothing was stored, see the status; "gone": there is no such conversation; "unknown".
  * @typedef {{fate: "taken" | "behind" | "refused" | "gone" | "unknown", status: number}} Fate
  */
 
-/** The answer did not come, or is none of this server's. */
+/** There was no answer, or not one from this server. */
 export class Lost extends Error {}
 
-/** Return what the server says of the site and its counsellors. */
+/** Return the server's data about the site and its counsellors. */
 export async function site() {
   const { status, json } = await ask("GET", "/api/site");
   if (status !== 200 || !json) throw new Lost();
@@ -26,19 +26,19 @@ export async function site() {
 }
 
 /**
- * Open a mailbox that no desk sees. Doing it again changes nothing.
+ * Open a mailbox that no desk sees yet. Repeating this changes nothing.
  * @param {{mailbox: string, access: string, to: string[]}} report @returns {Promise<Fate>}
  */
 export async function openMailbox({ mailbox, access, to }) {
-  // A JSON line of the protocol: the keys in their order.
+  // A JSON line of the protocol, with its keys in order.
   const body = new TextEncoder().encode(JSON.stringify({ access, mailbox, to }));
   const send = () => ask("POST", "/api/reports", { body, type: "application/json" });
   return fateOf(await once(send, send));
 }
 
 /**
- * Send a sealed message, or a withdrawal. If the answer is lost, ask once what arrived, and send the
- * same bytes once more: that is the same message to the server.
+ * Send a sealed message or a withdrawal. If the answer is lost, ask once what arrived, and send the
+ * same bytes once more. The server then treats them as the same message.
  * @param {string} token @param {{sealed: Uint8Array, item: string, query: string}} message
  * @param {"messages" | "withdrawal"} where @returns {Promise<Fate>}
  */
@@ -53,13 +53,13 @@ export async function deliver(token, { sealed, item, query }, where = "messages"
   return arrived?.status === 200 ? fateOf(await once(send)) : fate;
 }
 
-/** Remove everything, where nobody can be told. @param {string} token @returns {Promise<Fate>} */
+/** Remove everything, if no counsellor can be told. @param {string} token @returns {Promise<Fate>} */
 export async function remove(token) {
   return fateOf(await once(() => ask("DELETE", "/api/conversation", { token })));
 }
 
 /**
- * Return the conversation's list; null if there is no such conversation. Throws Lost.
+ * Return the list of the conversation; null if there is no such conversation. Throws Lost.
  * @param {string} token
  * @returns {Promise<{expires: string, last_added: string, day: string, items: {id: string, what: string}[]} | null>}
  */
@@ -79,7 +79,7 @@ function isList(json) {
 /** @param {any} one */
 const isItem = (one) => typeof one?.what === "string" && ID.test(one.id);
 
-/** Return a sealed item; null if the server has no such one. @param {string} token @param {string} id */
+/** Return a sealed item; null if the server does not have it. @param {string} token @param {string} id */
 export async function item(token, id) {
   const answer = await ask("GET", `/api/items/${id}`, { token, most: MAX_ITEM });
   if (answer.status === 404) return null;
@@ -87,7 +87,7 @@ export async function item(token, id) {
   return answer.bytes;
 }
 
-/** Return a file of words. @param {string} address */
+/** Return a word list file. @param {string} address */
 export async function words(address) {
   const { status, bytes } = await ask("GET", address);
   if (status !== 200) throw new Lost();
@@ -99,7 +99,7 @@ const listed = (answer) => (answer?.status === 200 && Array.isArray(answer.json?
 
 /** @param {Answer | null} answer @returns {Fate} */
 function fateOf(answer) {
-  // An answer that is not the program's own comes from what is in front: it says nothing for sure.
+  // Any other answer came from a proxy in front of the program, so it proves nothing.
   if (!answer?.json) return { fate: "unknown", status: answer?.status ?? 0 };
   const { status } = answer;
   if (status === 200) return { fate: "taken", status };
@@ -108,7 +108,7 @@ function fateOf(answer) {
   return { fate: (status >= 400 && status < 500) || [503, 507].includes(status) ? "refused" : "unknown", status };
 }
 
-/** Try these one after the other until an answer comes; null if none does. @param {...(() => Promise<Answer>)} tries */
+/** Try these in turn until one is answered; null if none is. @param {...(() => Promise<Answer>)} tries */
 async function once(...tries) {
   for (const attempt of tries) {
     try {
@@ -143,11 +143,11 @@ async function ask(method, path, { token, body, type, most = MAX_JSON } = {}) {
     const bytes = await atMost(response, most);
     return { status: response.status, json: jsonOf(response, bytes), bytes };
   } catch {
-    throw new Lost(); // whatever kept the answer away: nothing is known of what was asked
+    throw new Lost(); // whatever the cause, the result of the request is unknown
   }
 }
 
-/** Read an answer that may be endless. @param {Response} response @param {number} most */
+/** Read an answer of at most `most` bytes; it could be endless. Throws Lost. @param {Response} response @param {number} most */
 async function atMost(response, most) {
   const parts = [];
   let length = 0;

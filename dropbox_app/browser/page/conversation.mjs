@@ -1,4 +1,5 @@
-// The conversation: what was read, what is written, and what becomes of it on the way.
+// The conversation: the messages that were read, the one being written, and the result of sending
+// it.
 
 import * as api from "./api.mjs";
 import { add, clear, fill, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
@@ -31,10 +32,10 @@ export class Conversation {
     this.token = token;
   }
 
-  /** Open the conversation of a code; false if there is none. @param {string} token */
+  /** Open the conversation of a code; return false if there is none. @param {string} token */
   async enter(token) {
     if (token !== this.token) {
-      // What was typed before belongs to the other code; it is kept until this one is right.
+      // What was typed before belongs to the other code. It is kept until this code proves right.
       if (!(await api.conversation(token))) return false;
       this.forget();
     }
@@ -42,23 +43,24 @@ export class Conversation {
     return this.load(() => this.showPage());
   }
 
-  /** Show the conversation whose keys are here already. */
+  /** Show the conversation. Its keys are already known. */
   async open() {
     try {
       await this.client.takeSite();
       if (!(await this.load(() => this.showPage()))) this.gone();
     } catch (error) {
-      tell(problem(error, "sealed.network")); // what is shown here was sent: only reading failed
+      tell(problem(error, "sealed.network")); // everything shown here was sent; only reading failed
     }
   }
 
-  /** Fetch, open and check everything; false if there is no such conversation. @param {() => void} then */
+  /** Fetch, open and check everything; return false if there is no such conversation. @param {() => void} then */
   async load(then) {
     for (let attempt = 0; ; attempt++) {
       const list = await api.conversation(this.token);
       if (!list) return false;
       const ids = list.items.filter(({ what }) => what === "message").map(({ id }) => id);
-      // What is listed and not there may have been removed meanwhile; twice, it is missing.
+      // An item that is listed but absent may just have been removed. If it is absent twice, it is
+      // missing.
       if (!(await this.fetchAll(ids)) && !attempt) continue;
       const items = ids.flatMap((id) => (this.items.has(id) ? [[id, this.items.get(id)]] : []));
       this.view = await this.client.ask("read", { items });
@@ -99,7 +101,7 @@ export class Conversation {
     if (said) tell(said);
   }
 
-  /** What there is to know before reading. */
+  /** Show the notes that come before the messages. */
   notes() {
     const { view } = this;
     const notes = view.notes.map((/** @type {any} */ note) => noteText(note, view));
@@ -146,13 +148,14 @@ export class Conversation {
         const message = await this.client.ask("write", { lang: this.client.lang, ...given });
         this.pending = { ...message, kind: given.kind };
         if (!(await this.decide(await api.deliver(this.token, message), form))) return undefined;
-        // Another message came first. It is read, and this one signed again, for the same people.
+        // Another message was stored first. Read it, and sign this one again for the same
+        // addressees.
         if (!(await this.load(() => {}))) return this.gone();
         if (this.view.to.join() !== shownTo) return this.showPage(say("sealed.unsent"));
       }
       tell(say("errors.busy"));
     } catch (error) {
-      // Whatever failed after it was on its way: it may have arrived.
+      // The error occurred after sending began, so the message may have arrived.
       if (this.pending) return this.waitFor(form);
       tell(problem(error));
     } finally {
@@ -162,7 +165,7 @@ export class Conversation {
     return undefined;
   }
 
-  /** Act on what became of the pending message; true if it has to be signed again. @param {Fate} fate @param {HTMLFormElement} form */
+  /** Act on the result for the pending message; return true if it must be signed again. @param {Fate} fate @param {HTMLFormElement} form */
   async decide({ fate, status }, form) {
     if (fate === "unknown") {
       this.waitFor(form);
@@ -184,7 +187,7 @@ export class Conversation {
     return false;
   }
 
-  /** Nobody knows whether it arrived: what was sent cannot be changed until that is known. @param {HTMLFormElement} form */
+  /** It is unknown whether the message arrived. It cannot be changed until that is known. @param {HTMLFormElement} form */
   waitFor(form) {
     lock(form, true);
     const retry = slot("retry");
@@ -194,7 +197,7 @@ export class Conversation {
     tell(say("sealed.perhaps_message"));
   }
 
-  /** Send the pending message again, byte for byte: to the server it is the same. */
+  /** Send the same bytes of the pending message again. The server treats it as the same message. */
   async again() {
     if (!this.pending) return;
     tell(say("sealed.sending"));
@@ -203,7 +206,7 @@ export class Conversation {
     const behind = await this.decide(await api.deliver(this.token, this.pending), form);
     this.busy = false;
     if (!behind) return;
-    // Another took its number, so it is not there: it can be sent as a new one.
+    // Another message took its number, so it is not stored and can be sent as a new one.
     const retry = slot("retry");
     if (retry) retry.hidden = true;
     tell(say("sealed.unsent"));
@@ -224,12 +227,12 @@ export class Conversation {
       if (await this.load(() => this.showPage(say("conversation.sent")))) return;
       this.gone();
     } catch {
-      // It was sent; only what is there now could not be fetched.
+      // It was sent; only the current conversation could not be fetched.
       this.showPage(say("conversation.sent"));
     }
   }
 
-  /** Let the reporter go on with somebody else. */
+  /** Let the reporter continue with another counsellor. */
   chooseOther() {
     show("sealed-other");
     const form = part("other");
@@ -266,7 +269,7 @@ export class Conversation {
     onPress("back", () => this.showPage());
   }
 
-  /** Take everything back; if nobody can be told today, too. @param {HTMLFormElement} form */
+  /** Withdraw everything, even if no counsellor can be told today. @param {HTMLFormElement} form */
   async withdraw(form) {
     lock(form, true);
     tell(say("sealed.sending"));
@@ -281,7 +284,7 @@ export class Conversation {
     } finally {
       this.busy = false;
     }
-    // What is gone was taken back: by this, or before.
+    // If the conversation is gone, it was withdrawn, now or earlier.
     if (fate.fate === "taken" || fate.fate === "gone") {
       this.client.helper?.end();
       this.forget();
@@ -308,7 +311,7 @@ export class Conversation {
     }
   }
 
-  /** Ask for the code again, and take the keys and all that was opened off the page. */
+  /** Ask for the code again, and remove the keys and all opened messages from the page. */
   lock() {
     if (!this.view || this.busy) return;
     this.client.ask("wipe");
@@ -318,7 +321,7 @@ export class Conversation {
     if (form) this.client.again(form);
   }
 
-  /** Close the conversation: the way back needs the code. */
+  /** Close the conversation. To return, the code is needed. */
   stop() {
     const { lang } = this.client;
     this.client.leave();
@@ -332,7 +335,7 @@ export class Conversation {
     clear();
     tell(say(text ? "again.gone" : "again.gone_title"));
     if (!text) return;
-    // What was typed is the person's; only the conversation is gone.
+    // The typed text is kept for the person; only the conversation is gone.
     const kept = document.createElement("textarea");
     kept.value = text;
     kept.readOnly = true;
@@ -349,12 +352,13 @@ export class Conversation {
 }
 
 /**
- * Return when the conversation goes, and the key of the sentence that says so. A fetch by a desk may
- * end what `expires` still counts on: from afar only the earliest day is promised.
+ * Return when the conversation expires, and the key of the sentence about it. A fetch by a desk may
+ * end a period on which `expires` is based. If that is still far away, only the earliest day is
+ * shown.
  * @param {{expires: string, last_added: string, day: string}} list @param {DOMStringMap} given
  */
 function endOf({ expires, last_added: last, day }, given) {
-  // The sentence names the last whole day.
+  // The sentence names the last full day.
   if (daysLater(day, Number(given.notice)) >= expires) return { key: "conversation.expires_soon", day: daysLater(expires, -1) };
   const promised = daysLater(last, Number(given.idle));
   const [earliest] = [expires, promised < day ? day : promised].sort();

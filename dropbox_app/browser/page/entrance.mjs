@@ -1,4 +1,4 @@
-// The two ways in: a report that is written, and a code that is typed.
+// The two ways in: writing a report, and typing a code.
 
 import * as api from "./api.mjs";
 import { listed, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
@@ -21,7 +21,7 @@ class Entrance {
     this.underWay = false;
   }
 
-  /** Posting the form would show the server what was typed: the other language begins empty. @param {HTMLButtonElement} button */
+  /** Switch the language without the typed text, because posting the form would show it to the server. @param {HTMLButtonElement} button */
   switchLanguage(button) {
     const typed = [...this.form.querySelectorAll("textarea")].some((field) => field.value.trim());
     if (typed && !this.warned) {
@@ -32,7 +32,7 @@ class Entrance {
     window.location.assign(button.formAction);
   }
 
-  /** Do the work with the form locked; say what went wrong. @param {string} doing @param {() => Promise<void>} work */
+  /** Do the work with the form locked, and show any error. @param {string} doing @param {() => Promise<void>} work */
   async locked(doing, work) {
     lock(this.form, true);
     tell(say(doing));
@@ -50,7 +50,7 @@ class Entrance {
 }
 
 export class ReportForm extends Entrance {
-  /** Seal and send the report; show its code once it has arrived, or may have. */
+  /** Seal and send the report. Show its code once the report has arrived, or may have. */
   async send() {
     const data = new FormData(this.form);
     const text = String(data.get("text") ?? "");
@@ -64,7 +64,8 @@ export class ReportForm extends Entrance {
       const report = await this.client.ask("report", { lang, words: given.words, text, answers, wanted: [chosen] });
       const { mailbox, access, addressed } = report;
       const opened = await api.openMailbox({ mailbox, access, to: addressed });
-      // Without a message no desk sees a mailbox: until here nothing was sent, whatever was lost.
+      // No desk sees a mailbox without a message. If an answer was lost before this, nothing was
+      // sent.
       if (opened.fate !== "taken") return this.unsent(opened);
       this.underWay = true;
       const fate = await api.deliver(report.token, report);
@@ -74,7 +75,7 @@ export class ReportForm extends Entrance {
     return undefined;
   }
 
-  /** Nothing was sent, for certain: the code is worth nothing, the text is still there. @param {Fate} fate */
+  /** It is certain that nothing was sent. The code is useless, and the text is kept. @param {Fate} fate */
   async unsent({ status }) {
     this.underWay = false;
     await this.client.ask("wipe");
@@ -83,7 +84,7 @@ export class ReportForm extends Entrance {
   }
 }
 
-/** The words of the code, until they were written down. */
+/** The page with the words of the code, until they have been written down. */
 class CodePage {
   /** @param {Client} client @param {any} report @param {boolean} unsafe Whether the person does not feel safe. */
   constructor(client, report, unsafe) {
@@ -110,7 +111,7 @@ class CodePage {
     this.told(fate);
   }
 
-  /** Say whether the report has arrived; it can be sent again until that is known. @param {Fate} fate */
+  /** Show whether the report has arrived. Until that is known, it can be sent again. @param {Fate} fate */
   async told({ fate }) {
     this.perhaps = fate === "unknown";
     const retry = slot("retry");
@@ -129,7 +130,7 @@ class CodePage {
     this.asked = true;
     const fate = await api.deliver(this.report.token, this.report);
     if (fate.fate === "taken" || fate.fate === "unknown") return this.told(fate);
-    // Refused or gone: it had not arrived, and it does not now.
+    // Refused or gone: the report had not arrived, and does not arrive now.
     const retry = slot("retry");
     if (retry) retry.hidden = true;
     tell(say("errors.unsent"));
@@ -160,9 +161,10 @@ class CodePage {
 }
 
 /**
- * Keep this page, which alone has the words: a Back leads here again, a pull at the top of a phone
- * loads nothing, and a reload or a close is asked about. Only "Leave quickly" goes at once: it hides
- * the page first. After four hours it ends as the plain one does. Return how to end that.
+ * Keep this page, because only this page has the words. The Back button returns here, pulling down
+ * on a phone does not reload, and a reload or closing asks for confirmation. "Leave quickly" works
+ * at once, because it hides the page first. After four hours the page ends, as the plain one does.
+ * Return a function that ends this.
  * @param {() => void} end
  */
 function keepPage(end) {
@@ -189,7 +191,7 @@ function keepPage(end) {
 }
 
 export class ReturnForm extends Entrance {
-  /** Derive the keys of the code that was typed, and open its conversation. */
+  /** Derive the keys of the typed code, and open its conversation. */
   async send() {
     const typed = this.form.elements.namedItem("code");
     if (!(typed instanceof HTMLTextAreaElement)) return;
@@ -208,7 +210,7 @@ export class ReturnForm extends Entrance {
   }
 }
 
-/** Return the answers of a report's optional questions. @param {FormData} data */
+/** Return the answers to the optional questions of a report. @param {FormData} data */
 function answersOf(data) {
   /** @type {{[name: string]: any}} */
   const answers = {};

@@ -1,6 +1,6 @@
-// The worker, as the page asks it. Ending it takes the keys with it.
+// The page's connection to the worker. Ending the worker destroys the keys.
 
-/** The worker says no: `name` and `details` are those of session.mjs's Refused. */
+/** The worker returned an error. `name` and `details` are those of Refused in session.mjs. */
 export class Refused extends Error {
   /** @param {string} name @param {any} details */
   constructor(name, details) {
@@ -11,7 +11,7 @@ export class Refused extends Error {
 }
 
 export class Helper {
-  /** @param {string} address The worker's script, of this very site. */
+  /** @param {string} address The worker's script on this site. */
   constructor(address) {
     this.worker = new Worker(trusted(address));
     this.asked = 0;
@@ -27,7 +27,7 @@ export class Helper {
     this.worker.addEventListener("error", () => this.end());
   }
 
-  /** Let the worker do something; see worker.mjs. @param {string} ask @param {any} [given] @returns {Promise<any>} */
+  /** Ask the worker to do something; see worker.mjs. @param {string} ask @param {any} [given] @returns {Promise<any>} */
   ask(ask, given) {
     if (this.ended) return Promise.reject(new Refused("ended", {}));
     return new Promise((resolve, reject) => {
@@ -37,7 +37,7 @@ export class Helper {
     });
   }
 
-  /** End the worker: its memory, and the keys in it, are gone. */
+  /** End the worker. Its memory and the keys in it are gone. */
   end() {
     this.ended = true;
     this.worker.terminate();
@@ -46,7 +46,7 @@ export class Helper {
   }
 }
 
-/** Where the policy wants to know which addresses scripts may come from: only this one. @param {string} address */
+/** Name the script's address in the form that the policy requires. Only this address is allowed. @param {string} address */
 function trusted(address) {
   if (!window.trustedTypes) return address;
   const policy = window.trustedTypes.createPolicy("klankbord", {

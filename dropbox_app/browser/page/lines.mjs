@@ -1,17 +1,17 @@
-// One message as an element, with the page's words around it. Only ever as text.
+// One message as an element, with the page's own words. Everything is inserted as text.
 
 import { add, copyOf, fill, language, listed, onSubmit, say, slot } from "./dom.mjs";
 
 const REPORTER = "reporter";
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Return a day in words of the page's language. @param {string} day */
+/** Return a day written out in the page's language. @param {string} day */
 export const dayIn = (day) =>
   new Intl.DateTimeFormat(language(), { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" }).format(
     new Date(`${day}T00:00:00Z`),
   );
 
-/** Return the names of these identities, as their cards have them. @param {string[]} identities @param {any} view */
+/** Return the names of these identities, from their cards. @param {string[]} identities @param {any} view */
 export function names(identities, view) {
   const named = identities.map((identity) =>
     identity === REPORTER ? say("conversation.by_you") : (view.names[identity] ?? say("word.former")),
@@ -58,7 +58,7 @@ function addOption({ title, pro, con }, list) {
   if (con) add(one, "p", say("options.con", { text: con }));
 }
 
-/** What was answered to the optional questions; words that are not known here are left out. @param {any} answers @param {HTMLElement} article */
+/** Show the answers to the optional questions. Unknown answers are omitted. @param {any} answers @param {HTMLElement} article */
 function addAnswers(answers, article) {
   for (const [question, given] of Object.entries(answers)) {
     const said = [given].flat().map((value) => say(`${question}.${value}`)).filter(Boolean);
@@ -69,7 +69,7 @@ function addAnswers(answers, article) {
   }
 }
 
-/** Return a slot that is hidden until something is put in. @param {string} name @param {HTMLElement} article */
+/** Return a slot, which is hidden until it is filled. @param {string} name @param {HTMLElement} article */
 function shown(name, article) {
   const place = slot(name, article);
   if (place) place.hidden = false;
@@ -89,7 +89,7 @@ function notesOf(line, view) {
   return notes;
 }
 
-/** A notice or an answer, as a sentence. @param {any} line @param {any} view */
+/** Show a notice or an answer as a sentence. @param {any} line @param {any} view */
 function saidOf(line, view) {
   if (line.kind === "notice") return say(`notice.${line.status}`, { counsellor: names([line.by], view) });
   if (line.kind !== "consent-answer") return "";
@@ -98,7 +98,7 @@ function saidOf(line, view) {
   return say("consent.said", { counsellor: names([line.asker], view), answer });
 }
 
-/** What a counsellor asks leave for, and the form for the answer. @param {any} line @param {any} view @param {Answer} answer */
+/** Show a counsellor's request for consent, with the form for the answer. @param {any} line @param {any} view @param {Answer} answer */
 function requestElement(line, view, answer) {
   const { request } = line;
   const counsellor = names([line.by], view);
@@ -116,14 +116,14 @@ function requestElement(line, view, answer) {
 /** @param {HTMLFormElement} form @param {any} request @param {Answer} answer */
 function prepareAnswer(form, request, answer) {
   if (!request.answerable) return form.remove();
-  // The ids of the template are there once for each request otherwise.
+  // Otherwise the ids of the template would occur once for each request.
   for (const one of form.querySelectorAll("[id], [for], [aria-describedby]")) {
     for (const name of ["id", "for", "aria-describedby"]) {
       const value = one.getAttribute(name);
       if (value) one.setAttribute(name, `${value}-${request.digest.slice(0, 12)}`);
     }
   }
-  // A yes can be taken back, and only a yes.
+  // Only a yes can be withdrawn.
   for (const input of form.querySelectorAll("input")) {
     if ((input.value === "withdrawn") !== (request.said === "yes")) input.closest("label")?.remove();
   }

@@ -1,4 +1,4 @@
-// What went wrong, as a sentence of the page. What nobody foresaw is said as such.
+// Errors as sentences of the page. For an unexpected error there is a general sentence.
 
 import { Lost } from "./api.mjs";
 import { language, listed, say } from "./dom.mjs";
@@ -17,7 +17,7 @@ const KEYS = {
   too_long: "errors.text_long",
 };
 
-/** `otherwise`: the key for what nobody foresaw. @param {unknown} error @param {string} [otherwise] */
+/** Return the sentence for an error. `otherwise`: the key for an unexpected error. @param {unknown} error @param {string} [otherwise] */
 export function problem(error, otherwise = "errors.unsent") {
   if (error instanceof Lost) return say("sealed.network");
   if (!(error instanceof Refused) || !KEYS[error.name]) return say(otherwise);
@@ -32,7 +32,7 @@ export function problem(error, otherwise = "errors.unsent") {
   return say(key, values, error.name === "too_long" ? over : details.count);
 }
 
-/** Say that nothing was sent, for certain, and why. @param {number} status */
+/** Show that nothing was sent, and why. @param {number} status */
 export function unsent(status) {
   const why = { 503: "errors.busy", 507: "errors.full" }[status];
   return say(why ?? "sealed.unsent");

@@ -1,6 +1,6 @@
 // Sealed files: age version 1 with post-quantum recipients, by the package age-encryption (SPEC
-// section 1). The header is read here too: the package says nothing of which check failed, and is
-// content with kinds of recipients that nobody sees.
+// section 1). The header is also read here, because the package does not tell which check failed,
+// and accepts other kinds of recipients, which nobody sees.
 
 import { Decrypter, Encrypter } from "age-encryption";
 import { base64nopad } from "@scure/base";
@@ -15,13 +15,13 @@ const NONCE_SIZE = 16;
 const COLUMNS = 64;
 const VERSION = "age-encryption.org/v1";
 const LF = 10;
-const MAX_LINE = 8_192; // letters; String.fromCharCode takes no more at once everywhere
-const WRONG_MAC = "invalid header HMAC"; // what the locked version of the package says
+const MAX_LINE = 8_192; // letters; on some systems String.fromCharCode accepts no more at once
+const WRONG_MAC = "invalid header HMAC"; // the message of the locked version of the package
 
 /** @typedef {{args: string[], body: Uint8Array}} Stanza */
 
 /**
- * Seal for every recipient, under a fresh file key.
+ * Seal for every recipient, with a new file key.
  * @param {Uint8Array} plaintext @param {readonly string[]} recipients `age1pq1…`, checked by parseRecipient.
  * @returns {Promise<Uint8Array>}
  */
@@ -45,7 +45,7 @@ export async function openSealed(sealed, identity) {
   let strange = false;
   decrypter.addIdentity(identity);
   decrypter.addIdentity({
-    // Asked only if the reporter's own has opened none of them.
+    // Only called if the reporter's own stanza did not open.
     unwrapFileKey: () => {
       strange = true;
       return null;
@@ -55,7 +55,7 @@ export async function openSealed(sealed, identity) {
     await decrypter.decryptHeader(sealed.slice(0, length));
   } catch (error) {
     if (strange) throw new OpenError("no_key");
-    // The other error is a share of low order, which nobody makes who means to reach somebody.
+    // The other error is a key share of low order, which no honest sender creates.
     throw new OpenError(/** @type {Error} */ (error).message === WRONG_MAC ? "header_mac" : "header");
   }
   try {
@@ -65,7 +65,7 @@ export async function openSealed(sealed, identity) {
   }
 }
 
-/** Return whether all recipients in the header are of the one kind that is allowed. @param {Uint8Array} sealed */
+/** Return whether all recipients in the header are of the only allowed kind. @param {Uint8Array} sealed */
 export const onlyHybrid = (sealed) =>
   parseHeader(sealed).stanzas.every((stanza) => stanza.args[0] === HYBRID);
 
@@ -80,8 +80,8 @@ function isWhole(stanza) {
 }
 
 /**
- * Read the header of a sealed file: its stanzas, and its length with the line of the MAC. Throws
- * OpenError for anything but one well-formed header of at most 128 KiB.
+ * Read the header of a sealed file: its stanzas, and its length including the MAC line. Throws
+ * OpenError for anything except one well-formed header of at most 128 KiB.
  * @param {Uint8Array} sealed
  */
 function parseHeader(sealed) {
@@ -110,13 +110,13 @@ function readBody(lines) {
   for (;;) {
     const line = lines.next();
     if (line.length > COLUMNS) throw new OpenError("header");
-    decode(line); // each line by itself: only the last may be cut anywhere
+    decode(line); // check each line by itself; only the last may have any length
     text += line;
     if (line.length < COLUMNS) return decode(text);
   }
 }
 
-/** Read age's base64, without padding. @param {string} text */
+/** Decode age's base64, without padding. @param {string} text */
 function decode(text) {
   try {
     return base64nopad.decode(text);

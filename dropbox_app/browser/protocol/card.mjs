@@ -1,4 +1,4 @@
-// Counsellor cards: the people one can write to, and the key for each day (SPEC section 3).
+// Counsellor cards: the people who can be written to, and the key for each day (SPEC section 3).
 
 import { cleanText, checkHex, dayNumber, dayText, decoded, fromLine, join, unb64, utf8 } from "./encoding.mjs";
 import { CardError, FormatError } from "./errors.mjs";
@@ -22,7 +22,7 @@ const UNSEEN = /[\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}\p{Cs}]/u;
 /** @typedef {import("./encoding.mjs").Fields} Fields */
 /** @typedef {{recipient: string, first: number, until: number}} Window Days since 1970, both included. */
 /**
- * A card whose own signature and rules hold. Whose it is, only its fingerprint says.
+ * A card whose own signature and rules are valid. Only its fingerprint shows whose it is.
  * @typedef {{site: string, serial: number, issued: number, name: string, kind: string,
  *   scope: string, languages: string[], identity: string, sealing: Window[],
  *   away: {until: number, standIn: string | null} | null}} Card
@@ -55,7 +55,7 @@ export function parseCard(raw) {
   return card;
 }
 
-/** Return the key to seal to on a day; null if no window includes it. @param {Card} card @param {number} day */
+/** Return the key for sealing on a day; null if no window includes that day. @param {Card} card @param {number} day */
 export function sealingKey(card, day) {
   const window = card.sealing.find(({ first, until }) => first <= day && day <= until);
   return window ? window.recipient : null;
@@ -81,7 +81,7 @@ function read(fields) {
   };
 }
 
-/** Check what this client does not show: register number and sentence. @param {Fields} fields */
+/** Check the fields that this client does not show: register number and sentence. @param {Fields} fields */
 function checkExtras(fields) {
   if (has(fields, "register_number")) line(fields, "register_number", MAX_REGISTER_NUMBER);
   if (!has(fields, "sentence")) return;
@@ -93,7 +93,7 @@ function checkExtras(fields) {
   for (const code of codes) line(said, code, MAX_SENTENCE);
 }
 
-/** Return a text of one line, none of it unseen. @param {Fields} fields @param {string} key @param {number} most */
+/** Return a one-line text without invisible characters. @param {Fields} fields @param {string} key @param {number} most */
 function line(fields, key, most) {
   const text = textOf(fields, key);
   const length = Array.from(text).length;
@@ -133,7 +133,7 @@ function away(fields) {
   return { until: dayNumber(textOf(fields, "until")), standIn };
 }
 
-/** Check the rules between windows, and between them and the card's other days. @param {Card} card */
+/** Check the rules for the windows and the other days of the card. @param {Card} card */
 function checkWindows(card) {
   card.sealing.forEach(({ first, until }, at) => {
     const days = until - first + 1;
@@ -154,7 +154,7 @@ function checkWindows(card) {
   }
 }
 
-/** Return the same day some months later, or the last of that month. @param {number} day @param {number} months */
+/** Return the same day some months later, or the last day of that month. @param {number} day @param {number} months */
 function monthsLater(day, months) {
   const [year, month, date] = dayText(day).split("-").map(Number);
   const lastOfMonth = new Date(Date.UTC(year, month + months, 0));

@@ -20,14 +20,15 @@ const FARTHEST_SUGGESTED = 3; // slips
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 
 /**
- * The words of the lists. `known`: all that a code may hold; `dealt`: those of one list that a new
- * code may hold.
+ * The words of the lists. `known`: all words that a code may contain; `dealt`: the words of one
+ * list that a new code may contain.
  * @typedef {{known: ReadonlySet<string>, dealt: readonly string[]}} WordLists
  */
 
 /**
- * All keys of a reporter. Secret, except for `verify`, `recipient`, `mailbox` and `access`; the
- * access token is shown to the server with each request, the seeds and the root to nobody.
+ * All keys of a reporter. They are secret, except `verify`, `recipient`, `mailbox` and `access`.
+ * The access token is sent to the server with each request; the seeds and the root are sent to
+ * nobody.
  * @typedef {{token: Uint8Array, reply: Uint8Array, signing: Uint8Array,
  *   verify: string, recipient: string, mailbox: string, access: string}} ReporterKeys
  */
@@ -36,7 +37,7 @@ const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 export const drawCode = (dealt) => Array.from({ length: WORDS }, () => dealt[below(dealt.length)]);
 
 /**
- * Read what a person typed, and return the seven words as they are in the lists. Throws CodeError.
+ * Read the typed text, and return the seven words as they are in the lists. Throws CodeError.
  * @param {string} text @param {ReadonlySet<string>} known
  */
 export function readTyped(text, known) {
@@ -49,7 +50,8 @@ export function readTyped(text, known) {
 }
 
 /**
- * Hash seven words of the lists to the root, 32 bytes. Takes 19 MiB, and a second of a phone.
+ * Hash seven words of the lists to the root of 32 bytes. This takes 19 MiB, and about a second on a
+ * phone.
  * @param {readonly string[]} words @param {string} site The site id in hex, hashed as written.
  */
 export function deriveRoot(words, site) {
@@ -58,7 +60,7 @@ export function deriveRoot(words, site) {
   return argon2id(utf8(words.join(" ")), salt, ARGON2ID);
 }
 
-/** Derive the reporter's keys from the root, with one label each. @param {Uint8Array} root @returns {ReporterKeys} */
+/** Derive the reporter's keys from the root, each with its own label. @param {Uint8Array} root @returns {ReporterKeys} */
 export function reporterKeys(root) {
   const part = (/** @type {string} */ name) =>
     hkdf(sha256, root, new Uint8Array(0), utf8(`klankbord/v1/${name}`), 32);
@@ -85,9 +87,9 @@ export function wipe(keys) {
 /** Return the public name of a mailbox, which is bound to one signing key. @param {string} verify */
 export const mailboxId = (verify) => sha256Hex(utf8("klankbord/v1/mailbox\n"), unb64(verify, 32));
 
-/** Return a uniform integer in 0 to limit - 1, of a CSPRNG. @param {number} limit */
+/** Return a uniform integer from 0 to limit - 1, from a CSPRNG. @param {number} limit */
 function below(limit) {
-  const even = 2 ** 32 - (2 ** 32 % limit); // numbers from here on would favour the first words
+  const even = 2 ** 32 - (2 ** 32 % limit); // larger numbers would favour the first words
   for (;;) {
     const number = new DataView(randomBytes(4).buffer).getUint32(0);
     if (number < even) return number % limit;
@@ -96,7 +98,8 @@ function below(limit) {
 
 /** Return the text without accents, in the letters a to z where possible. @param {string} text */
 function fold(text) {
-  // Letter by letter: normalising the whole would also sort the marks, which changes no word.
+  // Each letter separately, because normalising the whole text would also sort the marks. No word
+  // changes.
   const plain = Array.from(text, (letter) => letter.normalize("NFKD")).join("");
   return plain
     .replace(/[\u0300-\u036f]|\p{Cf}/gu, "")
@@ -139,7 +142,7 @@ function nearest(word, known) {
     .map(({ one }) => one);
 }
 
-/** Every form of the word with one letter omitted, added, swapped or replaced. @param {string} word */
+/** Return every form of the word with one letter omitted, added, swapped or replaced. @param {string} word */
 function oneSlipAway(word) {
   const found = new Set();
   for (let at = 0; at <= word.length; at++) {
@@ -155,7 +158,7 @@ function oneSlipAway(word) {
   return found;
 }
 
-/** Return how many letters one has to add, omit or replace. @param {string} one @param {string} other */
+/** Return how many letters must be added, omitted or replaced. @param {string} one @param {string} other */
 function slips(one, other) {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);
   for (let i = 1; i <= one.length; i++) {
@@ -169,6 +172,6 @@ function slips(one, other) {
   return row[other.length];
 }
 
-/** Return the access token as it is shown to the server. @param {ReporterKeys} keys */
+/** Return the access token in the form that is sent to the server. @param {ReporterKeys} keys */
 export const bearer = (keys) => hex(keys.token);
 

@@ -10,7 +10,8 @@ import { FormatError } from "./errors.mjs";
 
 const MAX_DEPTH = 4;
 const DAY_MILLISECONDS = 86_400_000;
-// A letter first: numeric keys would come before the others, and `__proto__` is not copied.
+// Keys begin with a letter, because numeric keys would come before the others and `__proto__` is
+// not copied.
 const KEY = /^[a-z][a-z0-9_]*$/;
 const DAY = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}$/;
 const HEX = /^[0-9a-f]*$/;
@@ -19,13 +20,14 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 const LONE_SURROGATES = /\p{Surrogate}/gu;
 
 const encoder = new TextEncoder();
-// Without ignoreBOM a decoder drops a U+FEFF at the beginning, and two texts would read as one.
+// Without ignoreBOM a decoder removes an initial U+FEFF, and two different texts would be read as
+// one.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Return the UTF-8 bytes of a text. @param {string} text */
 export const utf8 = (text) => encoder.encode(text);
 
-/** Return the bytes joined. @param {...Uint8Array} parts */
+/** Return the bytes joined together. @param {...Uint8Array} parts */
 export function join(...parts) {
   const joined = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
   let at = 0;
@@ -36,7 +38,7 @@ export function join(...parts) {
   return joined;
 }
 
-/** Return whether two arrays hold the same bytes; not for secrets. @param {Uint8Array} one @param {Uint8Array} other */
+/** Return whether two arrays contain the same bytes; not for secrets. @param {Uint8Array} one @param {Uint8Array} other */
 export const same = (one, other) =>
   one.length === other.length && one.every((byte, at) => byte === other[at]);
 
@@ -47,8 +49,8 @@ export function toLine(value) {
 }
 
 /**
- * Parse a JSON line (without its LF), and refuse every other encoding of the same value: a doubled
- * key, a fraction, white space, an escape that need not be.
+ * Parse a JSON line (without its LF). Any other encoding of the same value is rejected, such as a
+ * duplicate key, a fraction, white space or an unnecessary escape.
  * @param {Uint8Array} line
  * @returns {Fields}
  */
@@ -115,7 +117,7 @@ export function sha256Hex(...parts) {
 export function dayNumber(text) {
   if (!DAY.test(text)) throw new FormatError("not a day (YYYY-MM-DD)");
   const number = Date.parse(`${text}T00:00:00Z`) / DAY_MILLISECONDS;
-  // Engines differ about the 31st of a short month: what comes back has to be the same.
+  // Engines differ on the 31st of a short month, so the result must give the same text.
   if (!Number.isInteger(number) || dayText(number) !== text) throw new FormatError("no such day");
   return number;
 }
@@ -123,7 +125,7 @@ export function dayNumber(text) {
 /** Return the day of a number of days since 1970. @param {number} number */
 export const dayText = (number) => new Date(number * DAY_MILLISECONDS).toISOString().slice(0, 10);
 
-/** Return a person's text as it is signed: LF line ends, no control characters. @param {string} text */
+/** Return a typed text as it is signed: LF line ends, no control characters. @param {string} text */
 export const cleanText = (text) =>
   text.replace(/\r\n?/g, "\n").replace(CONTROLS, "").replace(LONE_SURROGATES, "\ufffd");
 
@@ -155,7 +157,7 @@ function deepest(text) {
   return most;
 }
 
-/** Throw FormatError for a value that a JSON line may not hold. @param {unknown} value @param {number} depth */
+/** Throw FormatError for a value that a JSON line must not contain. @param {unknown} value @param {number} depth */
 function check(value, depth) {
   if (depth > MAX_DEPTH && typeof value === "object" && value !== null) {
     throw new FormatError(`nested deeper than ${MAX_DEPTH}`);

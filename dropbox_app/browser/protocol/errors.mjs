@@ -1,4 +1,4 @@
-// Every refusal of the protocol. No error carries the text, the code or the key that was processed.
+// All errors of the protocol. No error contains the text, code or key that was being processed.
 
 /** The bytes do not have the form that the protocol requires. */
 export class FormatError extends Error {}
@@ -6,7 +6,7 @@ export class FormatError extends Error {}
 /** This is not a key of the right kind. */
 export class KeyFormatError extends FormatError {}
 
-/** The counsellor card is refused. */
+/** The counsellor card is invalid. */
 export class CardError extends Error {}
 
 /** The message could not be verified. */
@@ -38,9 +38,9 @@ export class OpenError extends Error {
 }
 
 /**
- * What was typed is not a code. `refused` says why; the words themselves stay out of the error.
- * `count` words were read, or `letter` is in no code, or the word at `position` (from 1) is in no
- * list, and `suggestions` are the nearest ones that are.
+ * The typed text is not a code. `refused` is the reason; the error does not contain the words.
+ * There are `count` words; or `letter` cannot occur in a code; or the word at `position` (from 1)
+ * is in no list, and `suggestions` are the most similar words that are.
  */
 export class CodeError extends Error {
   /**

@@ -1,11 +1,11 @@
-// Read values of the right type from a JSON object; each FormatError names the field.
+// Read values of the right type from a JSON object. Each FormatError names the field.
 
 import { isObject } from "./encoding.mjs";
 import { FormatError } from "./errors.mjs";
 
 /** @typedef {import("./encoding.mjs").Fields} Fields */
 
-/** Return whether the field is there, whatever objects have of themselves. @param {Fields} fields @param {string} key */
+/** Return whether the field exists. Inherited properties do not count. @param {Fields} fields @param {string} key */
 export const has = (fields, key) => Object.hasOwn(fields, key);
 
 /** @param {Fields} fields @param {string} key */

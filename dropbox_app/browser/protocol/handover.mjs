@@ -1,4 +1,4 @@
-// Whom the reporter's next message is for, as the signed messages say (SPEC section 4).
+// The addressees of the reporter's next message, from the signed messages (SPEC section 4).
 
 import { REPORTER } from "./messages.mjs";
 import { genuine } from "./thread.mjs";
@@ -7,8 +7,8 @@ import { genuine } from "./thread.mjs";
 /** @typedef {import("./thread.mjs").Thread} Thread */
 
 /**
- * Return those whom the reporter has chosen, by the newest message; after a yes to a handover the
- * successor, if that person can be written to, takes the place of who asked.
+ * Return the counsellors whom the reporter has chosen, from the newest message. After a yes to a
+ * handover, the successor replaces the counsellor who asked, if the successor can be written to.
  * @param {Thread} thread @param {(identity: string) => boolean} isOpen
  */
 export function nextWanted(thread, isOpen) {
@@ -18,7 +18,7 @@ export function nextWanted(thread, isOpen) {
   return [...new Set(wanted.map((one) => (one === agreed.by ? agreed.body.successor : one)))];
 }
 
-/** Return the request for a handover that the newest answer says yes to. @param {Thread} thread */
+/** Return the request for a handover that the newest answer accepts. @param {Thread} thread */
 function agreedHandover(thread) {
   const messages = genuine(thread);
   const requests = new Map(messages.filter(isHandover).map((message) => [message.digest, message]));
@@ -28,7 +28,7 @@ function agreedHandover(thread) {
   let answer = null;
   for (const message of messages) {
     if (message.by !== REPORTER) continue;
-    // The reporter has chosen since, and that choice counts.
+    // The reporter has chosen again since then, and that choice counts.
     if (answer && message.wanted.join() !== answer.wanted.join()) agreed = answer = null;
     const request = message.kind === "consent-answer" && requests.get(message.body.request);
     if (!request) continue;

@@ -1,4 +1,4 @@
-// Keys: X-Wing recipients as age writes them, and Ed25519 keys that sign (SPEC section 1).
+// Keys: X-Wing recipients in age's text form, and Ed25519 signing keys (SPEC section 1).
 
 import { ed25519, x25519 } from "@noble/curves/ed25519.js";
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -12,12 +12,12 @@ const RECIPIENT_SIZE = 1216; // ML-KEM-768 encapsulation key 1,184, then X25519 
 const MLKEM_COEFFICIENTS = 1152; // bytes: 768 numbers of 12 bits; the rest is a seed
 const MLKEM_Q = 3329;
 const SEED_SIZE = 32;
-// Any scalar detects a key of low order; this one is not a secret and opens nothing.
+// Any scalar detects a key of low order. This one is not secret and cannot open anything.
 const PROBE = Uint8Array.from({ length: 32 }, (_, at) => at);
 
 /**
- * Read `age1pq1…` in lower case and return its bytes. Throws KeyFormatError for a text that is
- * written otherwise, or a key that cannot be sealed to.
+ * Read `age1pq1…` in lower case and return its bytes. Throws KeyFormatError for any other form, or
+ * for a key to which nothing can be sealed.
  * @param {string} text
  */
 export function parseRecipient(text) {
@@ -42,7 +42,7 @@ export function parseRecipient(text) {
 export const recipientOf = (seed) =>
   bech32.encode("age1pq", bech32.toWords(MLKEM768X25519.getPublicKey(seed)), false);
 
-/** Return an X-Wing seed in age's text form; it opens files. @param {Uint8Array} seed */
+/** Return an X-Wing seed in age's text form, which can open files. @param {Uint8Array} seed */
 export function identityText(seed) {
   if (seed.length !== SEED_SIZE) throw new KeyFormatError(`a seed has ${SEED_SIZE} bytes`);
   return bech32.encode("age-secret-key-pq-", bech32.toWords(seed), false).toUpperCase();
@@ -71,8 +71,9 @@ export const verifyOf = (seed) => b64(ed25519.getPublicKey(seed));
 export const sign = (seed, data) => ed25519.sign(data, seed);
 
 /**
- * Return whether `signature` over `data` was made by this key (base64, already checked). Its first
- * half has to be a canonical point of prime order too, else libraries disagree.
+ * Return whether `signature` over `data` was made by this key (base64, already checked). The first
+ * half of the signature must also be a canonical point of prime order, because libraries differ
+ * otherwise.
  * @param {string} verify @param {Uint8Array} signature @param {Uint8Array} data
  */
 export function verified(verify, signature, data) {
@@ -80,11 +81,11 @@ export function verified(verify, signature, data) {
   try {
     return ed25519.verify(signature, data, unb64(verify, 32), { zip215: false });
   } catch {
-    return false; // a second half that is no number below the group's order
+    return false; // the second half is not a number below the order of the group
   }
 }
 
-/** Ten groups of four hex digits, to be compared by people (SPEC section 3). @param {string} identity */
+/** Return ten groups of four hex digits, which people compare (SPEC section 3). @param {string} identity */
 export function fingerprint(identity) {
   const digits = hex(sha256(unb64(identity, 32)).subarray(0, 20));
   return /** @type {string[]} */ (digits.match(/.{4}/g)).join(" ");
@@ -96,7 +97,7 @@ function isPrimeOrder(raw) {
     const point = ed25519.Point.fromBytes(raw, false);
     return !point.isSmallOrder() && point.isTorsionFree();
   } catch {
-    return false; // no point, or not its canonical encoding
+    return false; // not a point, or not its canonical encoding
   }
 }
 

@@ -1,5 +1,5 @@
-// Messages: the contents of a sealed file, and their exact form (SPEC section 4). parseMessage checks
-// the form of one; thread.mjs finds out who wrote it, to whom and in which order.
+// Messages: the contents of a sealed file, and their exact form (SPEC section 4). parseMessage
+// checks the form of one message; thread.mjs determines its author, addressees and position.
 
 import { b64, checkHex, cleanText, dayNumber, decoded, fromLine, join, sha256Hex, toLine, unb64, utf8 } from "./encoding.mjs";
 import { FormatError, KeyFormatError, MessageError, TooLong } from "./errors.mjs";
@@ -25,7 +25,7 @@ const MEDIA_TYPE = /^[a-z0-9.+-]{1,60}\/[a-z0-9.+-]{1,60}$/;
 const NOTICE_STATUS = ["received", "read", "closed", "reopened"];
 const CONSENT_ANSWERS = ["yes", "no", "tell-me-more", "withdrawn"];
 
-/** The optional questions of a report: whether each may hold several words. */
+/** The optional questions of a report, and whether each accepts several words. */
 export const ANSWERS = {
   needs: true,
   topics: true,
@@ -41,7 +41,7 @@ export const ANSWERS = {
 /** @typedef {{recipient: string, verify: string}} ReporterPublic */
 /** @typedef {{by: string, n: number}} Seen */
 /**
- * One well-formed message. `body` holds the fields of its kind; identities are base64.
+ * One well-formed message. `body` contains the fields of its kind; identities are base64.
  * @typedef {{site: string, mailbox: string, by: string, to: string[], n: number,
  *   prev: string | null, seen: Seen[], day: number, lang: string, kind: string, body: Fields,
  *   attachments: Attachment[], reporter: ReporterPublic | null, wanted: string[],
@@ -65,8 +65,8 @@ const KINDS = {
 export const isKnown = (kind) => has(KINDS, kind);
 
 /**
- * Read the contents of a sealed message file: layout, JSON line, every type and every limit, but
- * not the signature. Throws FormatError or MessageError.
+ * Read the contents of a sealed message file, and check the layout, the JSON line, every type and
+ * every limit, but not the signature. Throws FormatError or MessageError.
  * @param {Uint8Array} plaintext
  * @returns {Message}
  */
@@ -107,7 +107,7 @@ export function parseMessage(plaintext) {
 
 /**
  * Sign and pad the fields of a message; return the bytes to seal. Throws TooLong, or FormatError if
- * parseMessage would refuse them.
+ * parseMessage would reject them.
  * @param {Fields} fields @param {Uint8Array} signing
  */
 export function layOut(fields, signing) {
@@ -180,7 +180,7 @@ function word(fields, key) {
   return value;
 }
 
-/** Return a text that a person typed. @param {Fields} fields @param {string} key */
+/** Return a typed text. @param {Fields} fields @param {string} key */
 function free(fields, key) {
   const value = textOf(fields, key);
   if (value !== cleanText(value)) throw new FormatError(`${key} holds control characters`);

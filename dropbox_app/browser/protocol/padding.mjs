@@ -1,13 +1,13 @@
-// Sizes: sealed data has one of a few lengths, each of which reveals little (SPEC section 4).
-// No 32-bit operators: lengths go beyond them.
+// Sizes: sealed data has one of a few lengths, so that its length reveals little (SPEC section 4).
+// No 32-bit operators are used, because lengths can be larger.
 
 export const MESSAGE_SIZES = [8_192, 32_768, 131_072];
 const SMALLEST_ATTACHMENT = 16_384;
 
-/** Return the length up to which an attachment of `size` bytes is padded. @param {number} size */
+/** Return the length to which an attachment of `size` bytes is padded. @param {number} size */
 export const attachmentSize = (size) => Math.max(SMALLEST_ATTACHMENT, padme(size));
 
-/** Round up so that at most log2 log2 of the length's bits remain. @param {number} length */
+/** Round up so that only the first log2 log2 of the length's bits can differ from zero. @param {number} length */
 function padme(length) {
   if (length < 2) return length;
   const exponent = floorLog2(length);

@@ -1,6 +1,6 @@
-// The reader of threads: from opened files to a conversation that can be trusted (SPEC section 4).
-// Author, addressees and order are taken only from the signed lines. A message that fails a check
-// is kept and shown as failed: nothing is dropped, nothing false is shown as genuine.
+// The reader of threads: from opened files to a verified conversation (SPEC section 4). Author,
+// addressees and order are taken only from the signed lines. A message that fails a check is kept
+// and shown as failed. Nothing is omitted, and nothing false is shown as genuine.
 
 import { onlyHybrid, openSealed } from "./age.mjs";
 import { mailboxId } from "./code.mjs";
@@ -15,38 +15,39 @@ const WIDEST_NAMED_GAP = 100;
 /** @typedef {import("./messages.mjs").ReporterPublic} ReporterPublic */
 /**
  * One file of a mailbox: its contents, or the name of the fault. `sealedFor`: the number of
- * recipients in its header; null if it had none.
+ * recipients in its header; null without a valid header.
  * @typedef {{item: string, plaintext: Uint8Array | null, fault: string, passedOn: boolean,
  *   sealedFor: number | null}} Arrived
  */
 /** @typedef {"verified" | "newer" | "conflict" | "not_addressed" | "unverified"} State */
 /**
- * One file as it is shown. `reason` names the first check that failed, if any.
+ * One file as it is shown. `reason` names the first failed check, if any.
  * @typedef {{item: string, message: Message | null, state: State, reason: string,
  *   passedOn: boolean}} Entry
  */
 /** @typedef {{verify: string, recipient: string, newest: {[by: string]: [number, string]}}} Pins n and digest. */
 /**
- * A mailbox as one reader may believe it, in the order of writing. `gaps`: author -> numbers that
- * are missing between others. `missingBeginning`: author -> how many of the oldest are gone.
- * `withheld`: author -> the newest number that somebody had seen, if it is not here.
+ * A mailbox as far as one reader can trust it, in the order of writing. `gaps`: for each author,
+ * the numbers missing in between. `missingBeginning`: for each author, how many of the oldest
+ * messages are missing. `withheld`: for each author, the newest number that somebody had seen, if
+ * it is not here.
  * @typedef {{entries: Entry[], gaps: Map<string, number[]>, missingBeginning: Map<string, number>,
  *   withheld: Map<string, number>, reporter: ReporterPublic | null, newest: Map<string, Message>}} Thread
  */
 /**
- * Who reads: the reporter's own client passes its keys as `reporter` and believes no others; a desk
- * passes its identity as `viewer`, and what it kept as `pins`.
+ * The reader. The reporter's own client passes its keys as `reporter` and accepts no others; a desk
+ * passes its identity as `viewer`, and its stored `pins`.
  * @typedef {{site: string, mailbox: string, viewer: string | null, reporter: ReporterPublic | null,
  *   pins: Pins | null}} Reader
  */
 
-/** Return whether an entry's author really wrote it. @param {Entry} entry */
+/** Return whether the message of an entry is genuine. @param {Entry} entry */
 export const isGenuine = (entry) => ["verified", "newer", "conflict"].includes(entry.state);
 
-/** Return the messages that their authors really wrote, in order. @param {Thread} thread @returns {Message[]} */
+/** Return the genuine messages, in order. @param {Thread} thread @returns {Message[]} */
 export const genuine = (thread) => messagesOf(thread.entries);
 
-/** Return the state to keep, to compare with what the server hands over next. @param {Thread} thread @returns {Pins | null} */
+/** Return the values to store, for comparison with what the server sends next. @param {Thread} thread @returns {Pins | null} */
 export function pinsOf(thread) {
   if (!thread.reporter) return null;
   /** @type {Pins["newest"]} */
@@ -56,8 +57,8 @@ export function pinsOf(thread) {
 }
 
 /**
- * Open one stored file: check its id, then decrypt it with age. Other kinds of recipients, which
- * age allows, are readers that nobody sees: such a file is not opened.
+ * Open one stored file: check its id, then decrypt it with age. age allows other kinds of
+ * recipients, which would be hidden readers, so such a file is not opened.
  * @param {string} item @param {Uint8Array} sealed @param {string} identity
  * @returns {Promise<Arrived>}
  */
@@ -96,7 +97,7 @@ export function readThread(arrived, reader) {
 
 /** @typedef {Reader & {recipient: string | null}} Rules */
 
-/** The first steps: layout, strict JSON, types. @param {Arrived} one @returns {Entry} */
+/** Do the first checks: layout, strict JSON, types. @param {Arrived} one @returns {Entry} */
 function form(one) {
   /** @type {Entry} */
   const entry = { item: one.item, message: null, state: "unverified", reason: one.fault, passedOn: one.passedOn };
@@ -114,7 +115,7 @@ function form(one) {
   return { ...entry, message, reason: "unknown_author" };
 }
 
-/** The remaining checks on one message. @param {Entry} entry @param {Rules} rules @param {Set<string>} known @returns {Entry} */
+/** Do the remaining checks on one message. @param {Entry} entry @param {Rules} rules @param {Set<string>} known @returns {Entry} */
 function check(entry, rules, known) {
   const message = entry.message;
   if (!message) return entry;
@@ -142,7 +143,7 @@ function unsigned(message, known) {
   return verified(author, message.signature, join(SIGNED_LABEL, message.line)) ? "" : "signature";
 }
 
-/** Return the recipient that counts as the reporter's; null: any. @param {Entry[]} entries @param {Reader} reader */
+/** Return the recipient that identifies the reporter; null for any. @param {Entry[]} entries @param {Reader} reader */
 function believedRecipient(entries, reader) {
   if (reader.pins) return reader.pins.recipient;
   if (reader.reporter) return reader.reporter.recipient;
@@ -155,13 +156,13 @@ function believedRecipient(entries, reader) {
       parseRecipient(message.reporter.recipient);
       return message.reporter.recipient;
     } catch {
-      found = ""; // it can be sealed to by nobody: of such messages alone none is believed
+      found = ""; // nothing can be sealed to it, so no message with only this recipient is accepted
     }
   }
   return found;
 }
 
-/** Drop duplicates of a genuine message; one that arrived directly comes before one passed on. @param {Entry[]} entries */
+/** Drop duplicates of a genuine message. One that arrived directly is preferred to one passed on. @param {Entry[]} entries */
 function once(entries) {
   const kept = new Map();
   const rest = [];
@@ -172,7 +173,7 @@ function once(entries) {
   return [...kept.values(), ...rest];
 }
 
-/** Report conflicts: two messages with one number, or a `prev` that points elsewhere. @param {Entry[]} entries @param {Pins | null} pins @returns {Entry[]} */
+/** Mark conflicts: two messages with the same number, or a `prev` that does not match. @param {Entry[]} entries @param {Pins | null} pins @returns {Entry[]} */
 function chain(entries, pins) {
   /** @type {Map<string, Set<string>>} */
   const digests = new Map();
@@ -194,7 +195,7 @@ function chain(entries, pins) {
   );
 }
 
-/** Find the missing numbers of each author, between others and before the first. @param {Message[]} believed */
+/** Find the missing numbers of each author, in between and before the first. @param {Message[]} believed */
 function holes(believed) {
   const gaps = new Map();
   const missingBeginning = new Map();
@@ -207,7 +208,7 @@ function holes(believed) {
   return { gaps, missingBeginning };
 }
 
-/** A hostile author may sign any number: of a wide gap only the ends are named. @param {number} low @param {number} high */
+/** Return the missing numbers. For a wide gap only its ends, because a hostile author may use any number. @param {number} low @param {number} high */
 function between(low, high) {
   if (high - low >= WIDEST_NAMED_GAP) return [low + 1, high - 1];
   return Array.from({ length: high - low - 1 }, (_, at) => low + 1 + at);
@@ -225,8 +226,8 @@ function withheld(believed, newest, pins) {
 }
 
 /**
- * Put each message after those its author had seen; otherwise by day, the reporter first. What is
- * not genuine comes last: not even its position can be believed.
+ * Put each message after those its author had seen; otherwise sort by day, with the reporter first.
+ * Messages that are not genuine come last, because their position cannot be trusted either.
  * @param {Entry[]} entries
  */
 function ordered(entries) {

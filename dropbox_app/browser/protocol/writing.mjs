@@ -1,4 +1,4 @@
-// Write the reporter's next message: number, chain, addressees (SPEC section 4).
+// Write the reporter's next message: its number, chain and addressees (SPEC section 4).
 
 import { seal } from "./age.mjs";
 import { cleanText, dayText, isObject, sha256Hex } from "./encoding.mjs";
@@ -12,13 +12,14 @@ import { MAX_FORMER, MAX_SEEN, REPORTER, layOut, parseMessage } from "./messages
 /** @typedef {import("./code.mjs").ReporterKeys} ReporterKeys */
 /** @typedef {import("./thread.mjs").Thread} Thread */
 /**
- * A signed and sealed message. `item`: its id at the server; `digest`: the SHA-256 of its line 1;
- * `leftOut`: chosen, but without a valid key today.
+ * A signed and sealed message. `item`: its id on the server; `digest`: the SHA-256 of its line 1;
+ * `leftOut`: counsellors who were chosen but have no valid key today.
  * @typedef {{n: number, to: string[], sealed: Uint8Array, item: string, digest: string,
  *   leftOut: string[]}} Sealed
  */
 /**
- * What is written: `thread` null for a report, `wanted` null for those of the newest message.
+ * The message to write. `thread`: null for a report; `wanted`: null for the addressees of the
+ * newest message.
  * @typedef {{site: string, day: number, lang: string, kind: string, body: Fields,
  *   thread: Thread | null, wanted: string[] | null, cards: Card[]}} Draft
  */
@@ -59,7 +60,7 @@ export async function fromReporter(keys, draft) {
   return { n, to, sealed, item: sha256Hex(sealed), digest, leftOut };
 }
 
-/** Return those who have a key for today, with it. @param {string[]} wanted @param {Draft} draft */
+/** Return those who have a key for today, with that key. @param {string[]} wanted @param {Draft} draft */
 function addressees(wanted, { cards, site, day }) {
   const open = wanted.flatMap((identity) => {
     const card = cards.find((one) => one.site === site && one.identity === identity);
@@ -74,12 +75,12 @@ function addressees(wanted, { cards, site, day }) {
 function seenBy(thread, last) {
   const current = new Set(last?.wanted ?? []);
   const others = [...(thread?.newest ?? [])].filter(([by]) => by !== REPORTER);
-  // If there are too many, those who may still write come first.
+  // If there are too many, those who can still write come first.
   others.sort(([a], [b]) => Number(!current.has(a)) - Number(!current.has(b)) || (a < b ? -1 : 1));
   return others.slice(0, MAX_SEEN).map(([by, message]) => ({ by, n: message.n }));
 }
 
-/** Return everyone who was chosen before and no longer is, the newest last. @param {Message | null} last @param {string[]} wanted */
+/** Return everyone who was chosen before but no longer is, the newest last. @param {Message | null} last @param {string[]} wanted */
 function former(last, wanted) {
   const past = new Set([...(last?.former ?? []), ...(last?.wanted ?? [])]);
   return [...past].filter((one) => !wanted.includes(one)).slice(-MAX_FORMER);

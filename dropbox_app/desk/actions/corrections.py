@@ -95,11 +95,11 @@ def _agreed(place: Workplace, number: int, old: Agreement, new: Event | None) ->
 def into_case(
     place: Workplace, number: int, reference: str = "", new_case: str | None = None
 ) -> Added:
-    """Put a contact that has no case into one; return what was added, with the case's reference.
+    """Move a contact without a case into a case; return what was added, and the case's reference.
 
     ``reference`` is an existing case's reference or label; ``new_case`` is the label of a new case,
-    and may be empty. The contact keeps its day, and no longer counts on its own. Raises NotFound,
-    or Refused: nothing is changed then.
+    and may be empty. The contact keeps its day, and is no longer counted separately. Raises
+    NotFound, Refused; nothing is changed then.
     """
     old = entry(place, number)
     if not isinstance(old, Contact) or old.case:

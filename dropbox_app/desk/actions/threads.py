@@ -115,7 +115,7 @@ def choose(
 
 
 def first_words(place: Workplace, mailboxes: Collection[str]) -> dict[str, str]:
-    """Return the beginning of what each of these threads' reporters wrote, by mailbox."""
+    """Return the first words that the reporter of each of these threads wrote, by mailbox."""
     with summarised(place):
         found = lists.some(place.database, [*mailboxes])
         return {row.mailbox: summary.read(row.summary).first_words for row in found}

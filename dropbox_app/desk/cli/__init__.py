@@ -7,9 +7,9 @@ import signal
 
 
 def run() -> None:
-    """Run the command. Ctrl-C ends it without a traceback, also while it is being loaded.
+    """Run the command. Ctrl-C and a closed pipe end it without a traceback.
 
-    So does a closed pipe.
+    This also applies while the program is being loaded.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:
@@ -21,5 +21,5 @@ def run() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main()
-    except BrokenPipeError:  # click lets it pass while it shows an error
+    except BrokenPipeError:  # click does not catch it while it shows an error
         leave_unread()

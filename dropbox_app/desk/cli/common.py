@@ -27,7 +27,7 @@ from dropbox_app.protocol.keys import VerifyKey
 FOLDER_VARIABLE = "KLANKBORD_DESK_DIR"
 MAX_TEXT_FILE = 1_048_576  # bytes; the protocol reports a text that is too long for a message
 MAX_PASSPHRASE_FILE = 4_096
-UNREAD = 141  # the exit code that a shell gives for a tool that SIGPIPE has ended
+UNREAD = 141  # the exit code of a program that SIGPIPE ended, as a shell shows it
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -46,11 +46,11 @@ class _Kept(_Calm):
 
 
 def leave_unread() -> NoReturn:
-    """End the command, since nobody reads its output any more, as in ``list | head -1``."""
+    """End the command because its output is no longer read, as in ``list | head -1``."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, or no file
-            os.dup2(nowhere, stream.fileno())  # Python writes the rest at its end
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # no stream, or not a file
+            os.dup2(nowhere, stream.fileno())  # Python writes the rest to it when it ends
     raise SystemExit(UNREAD)
 
 
@@ -58,10 +58,10 @@ class DeskGroup(click.Group):
     """A group of commands that turns errors into a sentence and an exit code."""
 
     def make_context(self, *given: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - click's own signature
-        """Read the command line."""
+        """Parse the command line."""
         try:
             return super().make_context(*given, **extra)
-        except BrokenPipeError:  # while it printed the help
+        except BrokenPipeError:  # while the help was printed
             leave_unread()
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
@@ -226,7 +226,7 @@ def confirm_identity(said: str, identity: VerifyKey) -> bool:
 
 
 def say(report: Report) -> None:
-    """Print news on stdout, alarms on stderr: also where nobody reads the news."""
+    """Print news on stdout and alarms on stderr. Alarms are printed even if stdout was closed."""
     try:
         for sentence in report.notes:
             click.echo(visible(sentence))

@@ -1,4 +1,4 @@
-"""Commands for contacts without a case: list them, and put one into a case later."""
+"""Commands for contacts without a case: list them, and move one into a case later."""
 
 import click
 
@@ -16,9 +16,9 @@ from dropbox_app.desk.register.form import Refused
 @click.option("--employer", metavar="NAME", default="", help="Only those at one employer.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def contacts(employer: str, as_json: bool) -> None:
-    """List the contacts without a case, the newest first, each with its number.
+    """List the contacts without a case, newest first, with their numbers.
 
-    A contact of which nothing was recorded is not listed: it goes into no case.
+    A contact of which nothing was recorded is not listed, because it cannot be part of a case.
 
     \b
     Example:
@@ -47,10 +47,10 @@ def contacts(employer: str, as_json: bool) -> None:
 @click.argument("reference", metavar="[CASE]", default="")
 @click.option("--new-case", metavar="LABEL", help="Make a case, with your own name for it.")
 def into_case(number: int, reference: str, new_case: str | None) -> None:
-    """Put the contact NUMBER, which has no case, into CASE or into a new case.
+    """Move the contact NUMBER, which has no case, into CASE or into a new case.
 
-    'register contacts' shows the numbers. The contact then counts with that case, and no longer on
-    its own.
+    'register contacts' shows the numbers. The contact is then counted with that case, and no longer
+    separately.
 
     \b
     Example:

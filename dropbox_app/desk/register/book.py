@@ -108,14 +108,14 @@ class Book:
 
     @cached_property
     def newest(self) -> list[Standing]:
-        """Every case, newest first."""
+        """Return every case, newest first."""
         return sorted(
             self.standings.values(), key=lambda one: (one.last, one.reference), reverse=True
         )
 
     @cached_property
     def threads(self) -> frozenset[str]:
-        """The ids of all threads that a case has now."""
+        """Return the ids of all threads that a case has now."""
         return frozenset(one.sheet.thread for one in self.standings.values())
 
     @cached_property

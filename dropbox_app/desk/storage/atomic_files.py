@@ -212,7 +212,7 @@ class Group:
         self._disk = disk
         self._open: dict[str, BinaryIO] = {}
         self._bytes = 0
-        self._threads = ThreadPoolExecutor(TOGETHER)  # each is started when it is first needed
+        self._threads = ThreadPoolExecutor(TOGETHER)  # each thread starts when it is first needed
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Callable[[bytes], object]]:
@@ -245,7 +245,7 @@ class Group:
         handles = [file.fileno() for _, file in waiting]
         if len(handles) > 1:
             syncing = [self._threads.submit(os.fsync, handle) for handle in handles]
-            wait(syncing)  # also after a failure: the files are closed then
+            wait(syncing)  # also after a failure, because the files are closed then
             for one in syncing:
                 one.result()
         else:

@@ -104,7 +104,10 @@ class LocalStore:
             self._database.expect_rewrite()
 
     def keep_summaries(self, made: Mapping[str, SummaryRow]) -> None:
-        """Keep summaries of threads for lists; the next change of a thread deletes its summary."""
+        """Store summaries of threads, for lists.
+
+        The next change of a thread deletes its summary.
+        """
         with self._database.transaction():
             for mailbox, row in made.items():
                 lists.keep(self._database, self._site, mailbox, row)

@@ -113,10 +113,10 @@ def count(database: Database, which: Which, sites: Sequence[str]) -> int:
 
 
 def some(database: Database, mailboxes: Sequence[str]) -> list[ThreadRow]:
-    """Return the existing threads among some mailboxes that have a summary."""
+    """Return those of these threads that exist and have a summary."""
     marks = ", ".join("?" * len(mailboxes))
     return [_thread(row) for row in database.run(
-        f"{_ROWS} WHERE thread.mailbox IN ({marks})", mailboxes  # only question marks are added
+        f"{_ROWS} WHERE thread.mailbox IN ({marks})", mailboxes  # only question marks are inserted
     )]  # fmt: skip
 
 

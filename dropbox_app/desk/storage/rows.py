@@ -19,8 +19,8 @@ _ITEM = (
     "mailbox", "what", "server_says", "n", "day", "size", "store", "sealed_for", "fetched",
     "checked", "sent", "seen",
 )  # fmt: skip
-_write = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make one for each thread
-# Table -> the columns of its key besides ``site``, and the others.
+_write = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make one per thread
+# For each table, the columns of its key besides ``site``, and its other columns.
 _TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "site": ((), ("fields",)),
     "item": (("id",), _ITEM),

@@ -93,9 +93,9 @@ class Profile:
 
 
 class Items(MutableMapping[str, Item]):
-    """The items by id, in the order in which they arrived, and those of each mailbox.
+    """All items by id, in order of arrival, and also grouped by mailbox.
 
-    An item stays in its mailbox: ``Item.mailbox`` never changes.
+    ``Item.mailbox`` never changes.
     """
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
@@ -105,7 +105,7 @@ class Items(MutableMapping[str, Item]):
             self[item.id] = item
 
     def of(self, mailbox: str) -> list[Item]:
-        """Return the items of a mailbox, without a look at the others."""
+        """Return the items of a mailbox, without a search through all items."""
         return list(self._of.get(mailbox, {}).values())
 
     def values(self) -> ValuesView[Item]:
@@ -134,7 +134,7 @@ class Items(MutableMapping[str, Item]):
         return len(self._all)
 
 
-MOST_NAMES = 100  # of colleagues; a server could invent any number
+MOST_NAMES = 100  # of colleagues, because a server could invent any number
 
 
 @dataclass

@@ -86,7 +86,7 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
     _compare(desk, listed, whole=whole)
     _weigh_owed(desk, listed, asked)
     desk.save()
-    # The status of a thread that is gone has changed by now.
+    # The status of a thread that is gone has changed since.
     summary.keep(desk, {box: one for box, one in lists.items() if not desk.state.threads[box].gone})
     return listed
 
@@ -340,9 +340,9 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
 
 
 def _tell_fetched(desk: Desk) -> None:
-    """Tell the server which items are safe here; the state that names them was written before.
+    """Tell the server which items are stored here; the state that contains them was saved before.
 
-    That it was told is written with the next change. If that is lost, it is told once more.
+    That this was done is saved with the next change. If that is lost, the server is told once more.
     """
     told = [item for item in desk.state.items.values() if not item.fetched]
     for item in told:

@@ -79,7 +79,7 @@ def make(desk: Desk, mailbox: str) -> Summary:
 
 
 def keep(desk: Desk, made: Mapping[str, Summary]) -> None:
-    """Keep summaries, by mailbox, until the threads change. The state must be saved before."""
+    """Store summaries by mailbox, until the threads change. The state must be saved first."""
     desk.store.keep_summaries({mailbox: row(one) for mailbox, one in made.items()})
 
 

@@ -148,7 +148,7 @@ def given(kind: str, names: Iterable[str] = (), /, **fixed: Json) -> dict[str, J
 
 
 def other_minutes() -> dict[str, Json]:
-    """Return the minutes that were typed beside the ones to choose from; empty if none were."""
+    """Return the minutes typed in the separate field; empty if none were typed."""
     text = request.form.get("other_minutes", "").strip()
     return {"minutes": number(text)} if text else {}
 

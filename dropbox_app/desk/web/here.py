@@ -108,14 +108,14 @@ class Page:
         return said
 
     def offer(self, form: str, **fields: str) -> None:
-        """Keep the fields that the next entry in a form probably has too.
+        """Remember fields that the next entry in a form is likely to share.
 
-        They are only in memory, and only the next page that has such a form shows them.
+        They are only in memory, and are filled in only on the next page with such a form.
         """
         self._next = (form, fields)
 
     def take_offered(self, *forms: str) -> tuple[str, dict[str, str]]:
-        """Return the form and the fields of the last entry, once, if it is one of ``forms``."""
+        """Return the form and fields of the last entry if it is one of ``forms``; forget them."""
         offered, self._next = self._next, ("", {})
         return offered if offered[0] in forms else ("", {})
 

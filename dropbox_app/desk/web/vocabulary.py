@@ -14,7 +14,7 @@ _USUAL = {
     "organisation": "employer", "duration": "minutes", "note": "notes",
     "hoe kwam het bij je": "channel", "how did it reach you": "channel",
 }  # fmt: skip
-# Usual words in its cells, by field.
+# Usual words in the cells, by field.
 _USUAL_CELLS = {
     "channel": {"telefoon": "telephone", "telefonisch": "telephone", "e-mail": "email",
                 "mail": "email"},

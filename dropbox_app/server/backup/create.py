@@ -106,9 +106,10 @@ def _make(
 def _own_database(
     place: Place, read: Reading, made: Made, stack: ExitStack, today: datetime.date
 ) -> Place:
-    """Return a copy of a site on PostgreSQL that has a database of its own; else the place itself.
+    """Return a folder to back up: for a site on PostgreSQL, a copy with its own database.
 
-    If it cannot be copied, the place itself has no database, and so the site is left out.
+    If it cannot be copied, the site's own folder is returned. It has no database, so the site is
+    then omitted.
     """
     known = read.of(place.name)
     if known is None or not known.settings.store:
@@ -292,7 +293,7 @@ def _doubted(places: tuple[Place, ...], read: Reading, today: datetime.date) -> 
     """Return whether the clock may be wrong by the purge's rule. If so, nothing is removed."""
     for place in places:
         known = read.of(place.name)
-        with suppress(KlankbordError, OSError):  # the backup itself says so
+        with suppress(KlankbordError, OSError):  # the backup reports this error itself
             if known and known.settings.store:
                 newest, served = stores.days(place, known.settings)
                 if purge.doubted(newest, served, True, today):

@@ -1,6 +1,6 @@
-"""Writes a site that is on PostgreSQL into a folder, as a site with its own database has it.
+"""Export a site on PostgreSQL to a folder in the form of a site with its own database.
 
-A backup of that folder can then be restored like any other, on a machine without PostgreSQL too.
+A backup of that folder can be restored like any other, even on a machine without PostgreSQL.
 """
 
 import datetime
@@ -19,14 +19,14 @@ from dropbox_app.server.store.copying import copy
 from dropbox_app.server.store.files import write_new
 from dropbox_app.server.store.sqlite_copy import SqliteCopy
 
-FOLDER = ".exported"  # in the site's folder, while a backup is made; left there by a crash only
+FOLDER = ".exported"  # in the site's folder during a backup; only a crash leaves it there
 
 
 @contextmanager
 def exported(read: ReadSite, spare: int, today: datetime.date) -> Iterator[Place]:
     """Yield the place of a copy, which is removed at the end.
 
-    ``spare`` is how many bytes of the disk must stay free. Raises BackupError, StoreError,
+    ``spare``: the bytes that must remain free on the disk. Raises BackupError, StoreError,
     StoreBusy, SiteFull, OSError.
     """
     folder = read.place.folder / FOLDER
@@ -41,7 +41,7 @@ def exported(read: ReadSite, spare: int, today: datetime.date) -> Iterator[Place
 
 
 def _copy_files(place: Place, folder: Path) -> None:
-    """Copy the small files. In the copy the settings name the folder's own database."""
+    """Copy the small files. The settings in the copy name the database in the folder."""
     for path in manifest.of(place):
         new = folder / path.relative_to(place.folder)
         new.parent.mkdir(0o700, parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def _copy_files(place: Place, folder: Path) -> None:
 def _copy_conversations(read: ReadSite, folder: Path, spare: int, today: datetime.date) -> None:
     source = stores.opened(read.place, read.settings, lambda: today)
     try:
-        need = 2 * source.used() + spare  # the database is copied once more for the backup
+        need = 2 * source.used() + spare  # the backup copies the database once more
         if shutil.disk_usage(folder).free < need:
             raise BackupError(f"there is no room: {need} bytes are needed on the disk of {folder}")
         target = SqliteCopy.create(folder, lambda: today)

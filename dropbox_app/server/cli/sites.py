@@ -361,7 +361,7 @@ def _build(target: Path, text: str, made: Settings) -> None:
         replace_whole(target / settings.FILE_NAME, text.encode("utf-8"), common.today())
     except BaseException:
         if kept:
-            with suppress(ServerError):  # the first error says more
+            with suppress(ServerError):  # the first error is more useful
                 stores.discard(made)
         for path in target.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,4 +1,4 @@
-"""``klankbord-server store``: where a site's conversations are."""
+"""``klankbord-server store``: where a site's conversations are stored."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from dropbox_app.server.errors import ServerError
 
 @click.group()
 def store() -> None:
-    """Choose where a site's conversations are."""
+    """Choose where a site's conversations are stored."""
 
 
 @store.command("move")
@@ -29,8 +29,8 @@ def store() -> None:
 def store_move(folder: Path | None, site_name: str | None, to: str) -> None:
     """Move a site's conversations to PostgreSQL, or back to its folder. Stop the server first.
 
-    Each sealed file is read back and compared. Then the settings name the new place, and the
-    original is removed. If the move fails, nothing has changed. Codes and desks keep working.
+    Each sealed file is read back and compared. Then the settings are changed to the new place, and
+    the original is removed. If the move fails, nothing has changed. Codes and desks keep working.
 
     \b
     klankbord-server --dir /var/lib/klankbord store move --to "postgresql://klankbord@/klankbord"
@@ -38,7 +38,7 @@ def store_move(folder: Path | None, site_name: str | None, to: str) -> None:
     place = place_of(folder, site_name)
     handle = os.open(folder_of(folder), os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a server holds it for its upkeep
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a running server holds this lock
     except BlockingIOError:
         raise ServerError("a server is running; stop it first: systemctl stop klankbord") from None
     else:

@@ -102,9 +102,9 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
 
 
 def missing(place: Place, store: str = "") -> Iterator[Fault]:
-    """Yield a fault if the database is missing. Cheap enough for hundreds of sites.
+    """Yield a fault if the database is missing. This is cheap enough for hundreds of sites.
 
-    ``store``: the setting; a database elsewhere is looked at when the site is opened.
+    ``store``: the setting. A database on PostgreSQL is not checked until the site is opened.
     """
     path = place.folder / DATABASE
     if not store and not path.exists():

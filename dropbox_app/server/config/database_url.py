@@ -1,6 +1,6 @@
-"""``store``: where a site's conversations are, as a PostgreSQL address without a password.
+"""``store``: where a site's conversations are stored, as a PostgreSQL address without a password.
 
-The address stands in a settings file and in messages, so a password is refused there.
+A password is rejected, because the address is in a settings file and in messages.
 """
 
 import re
@@ -12,16 +12,16 @@ from dropbox_app.server.config.toml_fields import Wrong, one_line
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _PATHS = ("passfile", "sslrootcert", "sslcert", "sslkey")
 _KNOWN = {"host", "port", "sslmode", "target_session_attrs", *_PATHS}
-_SOCKETS = "/run/postgresql"  # Debian's
+_SOCKETS = "/run/postgresql"  # Debian's folder
 _HERE = {"127.0.0.1", "::1", "localhost"}
 
 FORM = '"postgresql://ROLE@HOST/DATABASE", or "postgresql://ROLE@/DATABASE" for this machine'
 
 
 def read(value: object) -> Mapping[str, str]:
-    """Return the parameters of a connection, as libpq names them; none for an empty text.
+    """Return the connection parameters, by libpq's names; none for an empty text.
 
-    Raises Wrong for a password, an unknown parameter, or a network without verified TLS.
+    Raises Wrong for a password, an unknown parameter, or a network connection without verified TLS.
     """
     text = one_line(value, "store")
     if not text:
@@ -49,7 +49,7 @@ def read(value: object) -> Mapping[str, str]:
         if key in found and not found[key].startswith("/"):
             raise Wrong("store", f"store: {key} must be a path from /")
     _refuse_open_network(found)
-    if "," in found["host"]:  # the one that takes writes
+    if "," in found["host"]:  # the server that accepts writes
         found.setdefault("target_session_attrs", "read-write")
     return {"user": user, "dbname": database, **found}
 

@@ -1,7 +1,7 @@
-"""Moves a site's conversations to another store, while nothing serves the site.
+"""Move a site's conversations to another store while the site is not served.
 
-The copy is compared item by item, then the settings name it, then the original is removed. Until
-the settings name it, an interrupted move is repeated from the beginning.
+The copy is compared item by item, then the settings are changed, then the original is removed. A
+move that was interrupted before the settings were changed is repeated from the beginning.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 def move(place: Place, to: str, today: Today) -> Copied:
     """Move a site's conversations to the store ``to``: an address, or "" for the site's folder.
 
-    Raises SettingsError for a wrong address, StoreError, StoreBusy, OSError. Then the settings are
-    as they were, and so are the conversations.
+    Raises SettingsError for a wrong address, StoreError, StoreBusy, OSError. The settings and the
+    conversations are then unchanged.
     """
     path = place.folder / settings.FILE_NAME
     text = settings.text_of(place.folder)
@@ -33,11 +33,11 @@ def move(place: Place, to: str, today: Today) -> Copied:
         raise StoreError("the conversations are there already")
     source = stores.opened(place, before, today)
     try:
-        with source.writing():  # a server that serves after all can store nothing meanwhile
+        with source.writing():  # a server that is running after all cannot store anything now
             copied = _copied(place, source, after, today)
             replace_whole(path, changed.encode("utf-8"), today())
-            # Without its tables, a server that still has the original open fails instead of storing
-            # anything there.
+            # A server that still has the original open fails without its tables, and stores nothing
+            # there.
             source.remove_tables()
         source.truncate_log()
     finally:
@@ -48,12 +48,12 @@ def move(place: Place, to: str, today: Today) -> Copied:
 
 
 def _copied(place: Place, source: Copyable, after: Settings, today: Today) -> Copied:
-    """Copy to the new store, or leave nothing there."""
+    """Copy to the new store. If this fails, nothing is left there."""
     _discard_begun(place, after)
     target = stores.create(place.folder, after, today)
     try:
         return copy(source, target, new_digest)
-    except BaseException:  # Ctrl-C too; raised again
+    except BaseException:  # also Ctrl-C; raised again
         _discard(place, after)
         raise
     finally:
@@ -61,7 +61,7 @@ def _copied(place: Place, source: Copyable, after: Settings, today: Today) -> Co
 
 
 def _discard_begun(place: Place, after: Settings) -> None:
-    """Remove what an interrupted move left: a store that has no site id yet. Raises StoreError."""
+    """Remove an incomplete copy of an interrupted move. It has no site id. Raises StoreError."""
     if after.store or (place.folder / DATABASE).exists():
         if stores.site_of(place, after) is not None:
             raise StoreError("there are conversations of a site already")
@@ -76,7 +76,7 @@ def _discard(place: Place, after: Settings) -> None:
 
 
 def _remove_files(place: Place) -> None:
-    """Remove a store in the site's folder."""
+    """Remove the store in the site's folder."""
     shutil.rmtree(place.folder / FILES, ignore_errors=True)
     for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", WITHDRAWN):
         (place.folder / name).unlink(missing_ok=True)

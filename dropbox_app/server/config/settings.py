@@ -115,7 +115,7 @@ class Own:
 
 @dataclass(frozen=True)
 class Reporter:
-    """How a reporter's browser takes part. ``seal_in_browser``: the reporter API is served."""
+    """The reporter's browser. ``seal_in_browser``: whether the reporter API is served."""
 
     seal_in_browser: bool = False
 

@@ -41,20 +41,20 @@ def with_origins(
 
 
 def with_store(text: str, path: Path, store: str) -> str:
-    """Return the same settings with another store. Comments are kept where possible.
+    """Return the same settings with another store. Comments are kept if possible.
 
     Raises SettingsError for a wrong address.
     """
     after = replace(parse(text, path), store=store)
     line = f"store = {string(store)}"
     changed, found = re.subn(r"^store\s*=.*$", lambda _: line, text, count=1, flags=re.MULTILINE)
-    if not found:  # the file is of an older version
+    if not found:  # the file is from an older version
         changed = re.sub(r"^origins\s*=", lambda at: f"{line}\n{at[0]}", text, count=1, flags=re.M)
     try:
         if parse(changed, path) == after:
             return changed
     except SettingsError:
-        pass  # a wrong address is refused below too
+        pass  # a wrong address is also rejected below
     written = write(after)
     parse(written, path)
     return written

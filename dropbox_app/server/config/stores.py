@@ -1,6 +1,6 @@
-"""The store of a site: SQLite in its folder, or the PostgreSQL schema that its settings name.
+"""The store of a site: SQLite in its folder, or the PostgreSQL schema named in its settings.
 
-psycopg is loaded only for a site that needs it.
+psycopg is only loaded if a site needs it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _MISSING = (
 
 
 class SiteStore(Copyable, Protocol):
-    """A store that can be moved."""
+    """A store whose contents can be moved."""
 
     def remove_tables(self) -> None:
-        """Remove all tables, inside ``writing``: nothing more can be stored there."""
+        """Remove all tables, inside ``writing``. Nothing can be stored there afterwards."""
 
 
 def opened(place: Place, settings: Settings, today: Today) -> SiteStore:
@@ -56,20 +56,20 @@ def opened(place: Place, settings: Settings, today: Today) -> SiteStore:
 
 
 def create(folder: Path, settings: Settings, today: Today) -> SiteStore:
-    """Make the store of a new site. Raises StoreError, StoreBusy, FileExistsError."""
+    """Create the store of a new site. Raises StoreError, StoreBusy, FileExistsError."""
     if not settings.store:
         return SqliteCopy.create(folder, today)
     return _postgres(settings, today, create=True)
 
 
 def discard(settings: Settings) -> None:
-    """Remove the tables that ``create`` has just made in PostgreSQL. Raises StoreError."""
+    """Remove the tables that ``create`` just made in PostgreSQL. Raises StoreError."""
     if settings.store:
         _schema(settings).discard()
 
 
 def site_of(place: Place, settings: Settings) -> str | None:
-    """Return the id of the site whose conversations are there; None if there is no complete one.
+    """Return the id of the site whose conversations are stored there; None if none are complete.
 
     Raises StoreError, StoreBusy.
     """
@@ -87,12 +87,15 @@ def look(place: Place, settings: Settings) -> Look:
 
 
 def remarks(settings: Settings) -> tuple[str, ...]:
-    """Return what a PostgreSQL server keeps or tells that it need not. Raises StoreError."""
+    """Return warnings about what a PostgreSQL server keeps or reveals needlessly.
+
+    Raises StoreError.
+    """
     return _schema(settings).remarks() if settings.store else ()
 
 
 def old(place: Place, settings: Settings) -> bool:
-    """Return whether the next start brings it up to date. Raises StoreError, StoreBusy."""
+    """Return whether the next start must update the store. Raises StoreError, StoreBusy."""
     if settings.store:
         return _schema(settings).look().old
     return inspect.old(place.folder / DATABASE)

@@ -36,7 +36,7 @@ def whole_number(value: object, key: str) -> int:
 
 
 def yes_or_no(value: object, key: str) -> bool:
-    """Return a truth value. Raises Wrong."""
+    """Return a boolean. Raises Wrong."""
     if not isinstance(value, bool):
         raise Wrong(key, f"{key} must be true or false")
     return value

@@ -1,10 +1,10 @@
-"""How much a site and a mailbox may hold, for files, reporters' words and counsellors' answers."""
+"""The limits of a site and a mailbox, for files, reporters' messages and counsellors' answers."""
 
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import MailboxFull, SiteFull
 from dropbox_app.server.store.interface import REPORTER, Store
 
-Share = tuple[float, float]  # of ``site_bytes``, and how many times ``free_bytes`` stay free
+Share = tuple[float, float]  # usable part of ``site_bytes``, and how many ``free_bytes`` stay free
 
 FILES: Share = (0.85, 2.0)
 WORDS: Share = (0.95, 1.0)
@@ -19,7 +19,7 @@ class Room:
         self._store = store
 
     def check(self, size: int, mailbox: str = "", kind: Share = WORDS) -> None:
-        """Check that this many bytes may be added, to this mailbox if one is given."""
+        """Check that this many bytes may be added; if a mailbox is given, also to that mailbox."""
         limits = self._site.settings.limits
         kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if kind == FILES else 0
         if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
@@ -30,7 +30,7 @@ class Room:
             raise SiteFull("the disk has no room left")
 
     def check_messages(self, mailbox: str, by: str, size: int) -> None:
-        """Check the limit on messages: half of it is the reporter's, half the counsellors'."""
+        """Check the limit on messages. Half is for the reporter, half for the counsellors."""
         limits = self._site.settings.limits
         sizes = [
             item.size

@@ -156,7 +156,7 @@ def settle(reading: Reading, today: Today) -> None:
     """Close every database of a stopped server; see ``SqliteStore.close``."""
     for read in reading.sites:
         if read.settings.store:
-            continue  # there is no file
+            continue  # it has no file
         with suppress(KlankbordError, OSError, sqlite3.Error):  # the next start reports it
             SqliteStore(read.place.folder, today, read.place.reserve).close()
 

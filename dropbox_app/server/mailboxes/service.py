@@ -88,10 +88,10 @@ class Mailboxes:
     # Actions of the reporter.
 
     def open_mailbox(self, *, mailbox: str, access: str, to: Sequence[VerifyKey]) -> None:
-        """Make a mailbox that no desk sees until its report is added.
+        """Create a mailbox, which no desk sees until its report is added.
 
-        The same ids again are a success, also after the report. Raises BadShape (an id is taken),
-        UnknownCounsellor, Gone (it was withdrawn or has expired), SiteFull, StoreBusy.
+        Repeating the request with the same ids succeeds, also after the report. Raises BadShape (an
+        id is taken), UnknownCounsellor, Gone (withdrawn or expired), SiteFull, StoreBusy.
         """
         self._known(to)
         with self._store.writing():
@@ -358,7 +358,7 @@ class Mailboxes:
         return identities
 
     def _check_beginning(self, n: int) -> None:
-        """Check that a conversation may begin with message ``n``, or that it does not begin."""
+        """Check that message ``n`` may be stored if it would begin a conversation."""
         if n == 1 and self._site.ended():
             raise UnknownCounsellor("the site takes no new report")
 
@@ -433,7 +433,7 @@ class Mailboxes:
         return True
 
     def _put(self, mailbox: str, by: str, item: str, staged: Staged) -> None:
-        """Store a file that was checked; it stays invisible until the message that names it."""
+        """Store a checked file. It stays invisible until the message that names it."""
         known = self._store.item(item)
         if known is not None:
             if known[0] != mailbox or known[1].author != by or known[1].what != "attachment":
@@ -441,8 +441,9 @@ class Mailboxes:
             return
         self._room.check(staged.size, mailbox, kind=FILES)
         waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
-        # Room for those of an earlier try, and for a thread passed on. What is left of more tries
-        # goes after HALF_SENT days; which of them is old cannot be told, so none may go before.
+        # This allows for the files of an earlier attempt and for a thread passed on. Files of
+        # further attempts are removed after HALF_SENT days. It is unknown which files are old, so
+        # none can be removed sooner.
         if len(waiting) > 2 * self._site.settings.limits.files_per_message:
             raise MailboxFull("too many files wait for their message")
         info = ItemInfo(item, "attachment", by, 0, self.today(), staged.size)

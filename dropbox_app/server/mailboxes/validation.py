@@ -29,10 +29,10 @@ def check_message(sealed: bytes, identities: int) -> str:
 
 
 def check_attachment(staged: Staged, item: str, by: str, most: int) -> None:
-    """Check the hash, the shape and the size of a whole attachment that ``by`` sealed.
+    """Check the hash, form and size of a complete attachment that ``by`` sealed.
 
-    ``item``: the id that it was given. ``most``: the largest file before sealing, in bytes. Raises
-    BadShape. It takes no lock, so that nobody waits for it.
+    ``item``: the id given for it. ``most``: the size of the largest file before sealing, in bytes.
+    Raises BadShape. No lock is held meanwhile, so no other request waits.
     """
     if staged.digest() != item:
         raise BadShape("the file does not have the id that was given")

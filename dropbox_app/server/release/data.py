@@ -47,7 +47,7 @@ def check(folder: Path, today: datetime.date) -> None:
 
 
 def backup(folder: Path, today: datetime.date) -> None:
-    """Back up all sites. Raises BackupError, also for a backup that is not complete."""
+    """Back up all sites. Raises BackupError, also if the backup is incomplete."""
     if faults := create.make(folder, folder / directory.FOLDER, today).faults:
         raise BackupError("; ".join(faults))
 
@@ -124,7 +124,7 @@ def _settle(place: Place, today: datetime.date) -> None:
 
 
 def _status(error: Exception) -> int:
-    """Return the exit status for a failure, by its type and number."""
+    """Return the exit status for an error, by its type and number."""
     code = error.errno if isinstance(error, OSError) else None
     name = getattr(error, "sqlite_errorname", "")
     if isinstance(error, (SiteFull, BackupFull)) or code in FULL or name == "SQLITE_FULL":

@@ -31,7 +31,7 @@ PATIENCE = 60.0  # seconds within which a started server must respond
 _ANSWER = 10.0  # seconds to wait for one response
 _AS = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "setsid", "--wait", "runuser", "-u")
 _REPAIR, _AGAIN = "Repair that", ", and type the same command again"
-# Advice by error number. The programs that an upgrade runs exit with that number.
+# Advice by error number. The programs that an upgrade runs use that number as exit status.
 _ADVICE = {
     **dict.fromkeys(FULL, "Make room on that disk"),
     errno.EROFS: "Let that disk take writes",
@@ -44,7 +44,7 @@ class UpgradeError(ServerError):
 
 
 class _Failed(UpgradeError):
-    """Raised if a program that the upgrade ran has failed. ``status``: its exit status."""
+    """Raised if a program run by the upgrade has failed. ``status``: its exit status."""
 
     def __init__(self, said: str, status: int) -> None:
         super().__init__(said)
@@ -359,7 +359,7 @@ def _why(error: BaseException) -> str:
 
 
 def _advice(error: BaseException) -> str:
-    """Return advice for a full or read-only disk, or "" for any other failure."""
+    """Return advice for a full or read-only disk, or "" for any other error."""
     if isinstance(error, _Failed):
         return _ADVICE.get(error.status, "")
     return _ADVICE.get(error.errno or 0, "") if isinstance(error, OSError) else ""

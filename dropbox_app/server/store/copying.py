@@ -1,6 +1,6 @@
-"""Copies all conversations of a site from one store to another, and compares every one of them.
+"""Copy all conversations of a site from one store to another, and compare every item.
 
-Numbers, days and ids stay as they are, so no desk and no code notices the change.
+Numbers, days and ids are not changed, so no desk and no code is affected.
 """
 
 import datetime
@@ -34,13 +34,16 @@ class Desk:
 
 
 class Copyable(Store, Protocol):
-    """A store with the steps that only a copy needs. What writes is called inside ``writing``."""
+    """A store with the steps that only a copy needs.
+
+    Steps that write are called inside ``writing``.
+    """
 
     def site_id(self) -> str | None:
-        """Return the id of the site; None while a copy to this store is not complete."""
+        """Return the id of the site; None while a copy to this store is incomplete."""
 
     def set_site_id(self, site: str) -> None:
-        """Set it."""
+        """Set the id of the site."""
 
     def set_store_id(self, store: str) -> None:
         """Set the id of the store."""
@@ -49,7 +52,7 @@ class Copyable(Store, Protocol):
         """Return the addressees of a mailbox's items, by identity and number."""
 
     def add_numbered(self, rows: Iterable[Numbered]) -> None:
-        """Add addressees under the numbers that they have."""
+        """Add addressees with their existing numbers."""
 
     def desks(self) -> list[Desk]:
         """Return all desks, by identity."""
@@ -63,16 +66,16 @@ class Copyable(Store, Protocol):
 
 @dataclass(frozen=True)
 class Copied:
-    """How much was copied."""
+    """The amounts that were copied."""
 
     mailboxes: int
     items: int
 
 
 def copy(source: Copyable, target: Copyable, new_digest: Callable[[], Digest]) -> Copied:
-    """Copy everything to an empty store. Raises StoreError if anything there differs afterwards.
+    """Copy everything to an empty store. Raises StoreError if the copy differs afterwards.
 
-    The caller keeps others from writing to the source. The target's site id is set last.
+    The caller must prevent writes to the source. The site id of the target is set last.
     """
     items = 0
     boxes = source.mailboxes()
@@ -136,7 +139,7 @@ def _add_mailbox(target: Copyable, info: MailboxInfo) -> None:
 
 
 def _opens(target: Copyable, item: str, digest: Digest) -> bool:
-    """Return whether an item reads back as what its id says."""
+    """Return whether the contents of an item match its id."""
     opened = target.open(item)
     if opened is None:
         return False

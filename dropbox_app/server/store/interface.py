@@ -69,33 +69,33 @@ class Digest(Protocol):
 
 
 class Sealing(Protocol):
-    """Seals what ``update`` is given; ``finish`` is called once, at the end."""
+    """A writer that seals its input. ``finish`` is called once, at the end."""
 
     def update(self, data: bytes) -> None:
         """Add bytes."""
 
     def finish(self) -> None:
-        """Seal the rest."""
+        """Seal the remaining bytes."""
 
 
 class SecondSeal(Protocol):
-    """The seal of a store that cannot overwrite, passed in for the same reason (SPEC section 5)."""
+    """The second seal of a store that cannot overwrite (SPEC section 5); see ``Digest``."""
 
     def new_key(self) -> bytes:
-        """Return a random key, for one item only."""
+        """Return a random key for one item only."""
 
     def writer(self, write: Callable[[bytes], object], key: bytes) -> Sealing:
-        """Return what seals with this key; ``write`` receives the sealed bytes."""
+        """Return a writer that seals with this key; ``write`` receives the sealed bytes."""
 
     def chunks(self, read: Callable[[int], bytes], key: bytes) -> Iterator[bytes]:
-        """Yield the contents, in authenticated chunks."""
+        """Yield the contents in authenticated chunks."""
 
 
 class Staged(Protocol):
-    """A sealed file being received: in memory while small, else on disk or in the database.
+    """A sealed file being received: in memory if small, otherwise on disk or in the database.
 
-    This is a context manager. A file that ``add_item`` did not move into the store is removed on
-    leaving.
+    This is a context manager. On leaving, a file is removed unless ``add_item`` moved it into the
+    store.
     """
 
     size: int
@@ -183,7 +183,7 @@ class Store(Protocol):
         """Return a sealed file to read in pieces and then close; None if it does not exist."""
 
     def remove_items(self, items: Sequence[str]) -> None:
-        """Remove items: bytes are overwritten, files unlinked, or the only key is removed."""
+        """Remove items: bytes are overwritten and files unlinked, or the only key is removed."""
 
     # Counsellors.
     def addressed(self, mailbox: str) -> list[Addressed]:
@@ -221,7 +221,10 @@ class Store(Protocol):
         """Return the bytes of the items of a mailbox."""
 
     def free(self) -> int:
-        """Return the free bytes on the disk; a database elsewhere does not say, and is not full."""
+        """Return the free bytes on the disk.
+
+        A remote database does not report them, so the result is then very large.
+        """
 
     def is_withdrawn(self, mailbox: str) -> bool:
         """Return whether a mailbox was withdrawn."""
@@ -254,7 +257,7 @@ class Store(Protocol):
         """Release the reserved space; return whether any was reserved."""
 
     def log_size(self) -> int:
-        """Return how much of what was removed a log or a table may still hold; 0 for nothing."""
+        """Return how much of the removed data may still be in a log or a table; 0 if nothing."""
 
     def truncate_log(self) -> bool:
-        """Remove that too; return whether it was done."""
+        """Remove this data too; return whether that succeeded."""

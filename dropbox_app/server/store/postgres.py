@@ -1,8 +1,8 @@
-"""The store on PostgreSQL: one schema for a site, with a role of its own.
+"""The store on PostgreSQL. Each site has its own schema and its own role.
 
-Writers of a site take turns, as on SQLite: they lock the empty table ``turn``. PostgreSQL keeps the
-bytes of removed rows, so each item is sealed a second time, under a key of its own (SPEC section
-5); ``truncate_log`` rewrites the tables of keys, without the keys of what was removed.
+As on SQLite, only one writer at a time changes a site: a writer locks the empty table ``turn``.
+PostgreSQL keeps the bytes of removed rows, so each item is sealed a second time, under its own key
+(SPEC section 5). ``truncate_log`` rewrites the tables of keys without the removed keys.
 """
 
 import datetime
@@ -33,13 +33,13 @@ from dropbox_app.server.store.postgres_errors import failures
 from dropbox_app.server.store.postgres_files import Pieces, StagedPieces, StoredFile, put
 from dropbox_app.server.store.postgres_schema import DAYS, KEYS, LOG, part_of
 
-UPLOADS = 2  # connections of one process for files that are being received, beside the others
+UPLOADS = 2  # connections of one process for files being received, in addition to the others
 
 _ITEM = "items.item, what, author, n, day, size"
 
 
 class PostgresStore:
-    """Implements ``Store``. ``today`` only dates steps and files; rules receive their days."""
+    """Implements ``Store``. ``today`` only dates steps and files; the rules receive their days."""
 
     def __init__(
         self,
@@ -49,9 +49,9 @@ class PostgresStore:
         *,
         create: bool = False,
     ) -> None:
-        """Open the store of a site's schema; ``create`` makes its tables. Raises StoreError.
+        """Open the store in a site's schema; ``create`` makes its tables. Raises StoreError.
 
-        ``address``: the parameters of a connection, as libpq names them.
+        ``address``: the connection parameters, by libpq's names.
         """
         self._connections = Connections(address)
         self._uploads = Connections(address, UPLOADS)
@@ -75,7 +75,7 @@ class PostgresStore:
                 yield
                 commit(connection)
             except BaseException:
-                with suppress(psycopg.Error):  # a lost connection has no transaction any more
+                with suppress(psycopg.Error):  # after a lost connection there is no transaction
                     connection.rollback()
                 raise
             finally:
@@ -91,19 +91,19 @@ class PostgresStore:
         with self._connections.taken() as connection, failures():
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
-                # Before the view is taken: otherwise a table of keys that is rewritten meanwhile
-                # would look empty.
+                # Lock before the snapshot is taken. A table of keys that was rewritten in between
+                # would otherwise appear empty.
                 connection.execute(f"LOCK TABLE {', '.join(KEYS)} IN ACCESS SHARE MODE")
                 self._local.connection = connection
                 yield
             finally:
                 self._local.connection = None
-                with suppress(psycopg.Error):  # as above
+                with suppress(psycopg.Error):  # see ``writing``
                     connection.rollback()
 
     @contextmanager
     def walking(self) -> Iterator[None]:
-        """Go through all mailboxes; no other server does so meanwhile. Raises StoreBusy."""
+        """Go through all mailboxes. Only one server at a time does so. Raises StoreBusy."""
         with self._connections.alone() as connection:
             connection.execute(
                 "SELECT pg_advisory_lock(current_schema()::regnamespace::oid::bigint)"
@@ -111,7 +111,7 @@ class PostgresStore:
             yield
 
     def close(self) -> None:
-        """Close the connections of this process that are not in use."""
+        """Close the unused connections of this process."""
         self._connections.close()
         self._uploads.close()
 
@@ -119,7 +119,7 @@ class PostgresStore:
         return str(self._one("SELECT id FROM store")[0])
 
     def site_id(self) -> str | None:
-        """Return the id of the site whose conversations these are; None if it was never set."""
+        """Return the id of the site whose conversations these are; None if it is not set."""
         (site,) = self._one("SELECT site FROM store")
         return str(site) if site else None
 
@@ -142,7 +142,7 @@ class PostgresStore:
         self._change("INSERT INTO mailboxes VALUES (%s, %s, %s, %s)", mailbox, access, day, day)
 
     def touch(self, mailbox: str, day: datetime.date) -> None:
-        # Never back: items dated while a clock was behind would expire too soon.
+        # Never to an earlier day: items stored while a clock was behind would expire too soon.
         statement = "UPDATE mailboxes SET last_added = greatest(last_added, %s) WHERE mailbox = %s"
         self._change(statement, day, mailbox)
 
@@ -216,7 +216,7 @@ class PostgresStore:
         keys = KEYS[part_of(mailbox)]
         found = self._rows(f"SELECT key FROM {keys} WHERE item = %s", item)  # noqa: S608 (fixed names)
         if not found:
-            return None  # purged just now; doctor reports a lost one
+            return None  # purged just now; doctor reports a missing key
 
         def piece(number: int) -> bytes | None:
             statement = "SELECT sealed FROM pieces WHERE file = %s AND number = %s"
@@ -253,7 +253,7 @@ class PostgresStore:
         return [Addressed(*row) for row in rows]
 
     def addressed_last(self, mailbox: str) -> tuple[str, ...]:
-        """Return to whom the reporter's newest message was addressed."""
+        """Return the addressees of the reporter's newest message."""
         rows = self._rows(
             "SELECT identity FROM addressed WHERE item = (SELECT item FROM items WHERE mailbox = %s"
             " AND what = 'message' AND author = %s ORDER BY n DESC LIMIT 1) ORDER BY identity",
@@ -290,7 +290,7 @@ class PostgresStore:
         return bool(self._rows(statement, identity))
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch; return False if there is no such item for this counsellor."""
+        """Record the first fetch; return False if this counsellor has no such item."""
         changed = self._change(
             "UPDATE addressed SET fetched = coalesce(fetched, %s)"
             " WHERE item = %s AND identity = %s",
@@ -337,7 +337,7 @@ class PostgresStore:
         return self._change("DELETE FROM withdrawn WHERE day <= %s", until)
 
     def newest_day(self) -> datetime.date | None:
-        """Return the newest day stored anywhere; a clock that shows an earlier one is wrong."""
+        """Return the newest day stored anywhere. A clock with an earlier day is wrong."""
         return _day(
             self._one(
                 "SELECT greatest((SELECT max(last_added) FROM mailboxes),"
@@ -352,12 +352,12 @@ class PostgresStore:
         self._change("UPDATE store SET served = %s", day)
 
     def redate(self, day: datetime.date) -> None:
-        """Set every later day to this one, after a clock that was ahead."""
+        """Change every later day to this one, after a clock was ahead."""
         for table, column in DAYS:
             self._change(f"UPDATE {table} SET {column} = %s WHERE {column} > %s", day, day)  # noqa: S608 (fixed names)
 
     def sweep(self) -> int:
-        """Remove files whose sender went away the day before yesterday or earlier."""
+        """Remove files whose upload was broken off the day before yesterday or earlier."""
         until = self._today() - datetime.timedelta(2)
         with self.writing():
             gone = [row[0] for row in self._rows("SELECT file FROM staged WHERE day <= %s", until)]
@@ -369,19 +369,19 @@ class PostgresStore:
         return len(gone)
 
     def keep_room(self) -> None:
-        """Do nothing: what a full disk leaves is the database server's to say."""
+        """Do nothing: the database server manages the space on its disk."""
 
     def make_room(self) -> bool:
         return False
 
     def log_size(self) -> int:
-        """Return how many tables of keys, and the log, may still hold keys of what was removed."""
+        """Return how many tables of keys, including the log, may still contain removed keys."""
         return int(self._one("SELECT count(*) FROM owed")[0])
 
     def truncate_log(self) -> bool:
-        """Rewrite the tables of keys, and remove the log up to there. Returns whether it could.
+        """Rewrite the tables of keys and remove the log up to there; return whether that succeeded.
 
-        What remains to be done is in the database, so the upkeep of any process tries again.
+        The remaining work is recorded in the database, so any process can try again.
         """
         try:
             with self._connections.alone() as connection:
@@ -390,17 +390,17 @@ class PostgresStore:
             return False
         return True
 
-    # inside
+    # internal
 
     def _held(self) -> Connection | None:
-        """Return the connection of this thread's transaction; None outside one."""
+        """Return the connection of this thread's transaction; None outside a transaction."""
         return getattr(self._local, "connection", None)
 
     def _rows(self, statement: str, *values: object) -> list[TupleRow]:
         with self._ran(statement, values) as cursor:
             return cursor.fetchall()
 
-    def _one(self, statement: str, *values: object) -> Any:  # noqa: ANN401 (a row of any columns)
+    def _one(self, statement: str, *values: object) -> Any:  # noqa: ANN401 (a row with any columns)
         return self._rows(statement, *values)[0]
 
     def _change(self, statement: str, *values: object) -> int:

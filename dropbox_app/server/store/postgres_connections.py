@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL, with every setting that a promise depends on.
+"""Connections to PostgreSQL, with all settings on which a guarantee depends.
 
-A process keeps few of them: each site has a role of its own, so no connection serves two sites.
+A process keeps only a few. Each site has its own role, so connections are not shared between sites.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from dropbox_app.server.store.postgres_errors import failures, lost, refusal
 Connection: TypeAlias = psycopg.Connection[TupleRow]
 
 BUSY_SECONDS = 10
-COMMIT_SECONDS = 10.0  # that a commit may wait for a standby; PostgreSQL itself sets no limit
+COMMIT_SECONDS = 10.0  # maximum wait of a commit for a standby; PostgreSQL itself has no limit
 MOST = 4  # connections of one process to one site's schema
-IDLE = 16  # unused connections that a process keeps, over all sites
-NAME = "klankbord"  # what PostgreSQL shows of every connection, whatever it is for
+IDLE = 16  # unused connections that a process keeps, for all sites together
+NAME = "klankbord"  # the name that PostgreSQL shows for every connection, whatever its purpose
 
 OPTIONS = {
-    "search_path": '"$user"',  # nothing in a schema that others can write to
+    "search_path": '"$user"',  # no schema that others can write to
     "lock_timeout": f"{BUSY_SECONDS}s",
     "statement_timeout": "30s",
     "idle_in_transaction_session_timeout": "60s",
@@ -38,7 +38,7 @@ OPTIONS = {
 
 
 def connect(address: Mapping[str, str]) -> Connection:
-    """Open a connection; the store begins transactions. Raises StoreBusy, StoreError."""
+    """Open a connection; the store begins the transactions. Raises StoreBusy, StoreError."""
     options = " ".join(f"-c {name}={value}" for name, value in OPTIONS.items())
     try:
         return psycopg.connect(
@@ -52,14 +52,14 @@ def connect(address: Mapping[str, str]) -> Connection:
             tcp_user_timeout=BUSY_SECONDS * 1000,
             client_encoding="utf8",
             options=options,
-            **address,  # type: ignore[arg-type] # all of them are text
+            **address,  # type: ignore[arg-type] # all values are text
         )
     except psycopg.Error as error:
         raise refusal(error, address.get("user", ""), address.get("dbname", "")) from None
 
 
 def commit(connection: Connection) -> None:
-    """Commit. Raises StoreUnsure if nobody can tell whether it is on every disk it has to be on."""
+    """Commit. Raises StoreUnsure if it is unknown whether the data is on every required disk."""
     warned: list[str] = []
     cancelled = threading.Event()
 
@@ -68,7 +68,7 @@ def commit(connection: Connection) -> None:
 
     def cancel() -> None:
         cancelled.set()
-        with suppress(psycopg.Error):  # the server is gone, which the commit finds too
+        with suppress(psycopg.Error):  # the server is gone; the commit fails as well
             connection.cancel_safe(timeout=BUSY_SECONDS)
 
     limit = threading.Timer(COMMIT_SECONDS, cancel)
@@ -85,16 +85,16 @@ def commit(connection: Connection) -> None:
         limit.cancel()
         limit.join()
         connection.remove_notice_handler(note)
-        if cancelled.is_set():  # it may come late, and end another statement
+        if cancelled.is_set():  # a late cancellation could end another statement
             connection.close()
-    if "WARNING" in warned:  # it is on this server's disk, and the wait for a standby was ended
+    if "WARNING" in warned:  # it is on this server's disk, but the wait for a standby was ended
         raise StoreUnsure("no standby has confirmed it")
-    if done != "COMMIT":  # a statement in it had failed
+    if done != "COMMIT":  # a statement in the transaction had failed
         raise StoreError("the database did not store it")
 
 
 class _Unused:
-    """The unused connections of this process, the least recently used first."""
+    """The unused connections of this process, least recently used first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class _Unused:
         self._process = os.getpid()
 
     def take(self, of: Connections) -> Connection | None:
-        """Take out the most recently used connection of one site; None if there is none."""
+        """Take the most recently used connection of one site; return None if there is none."""
         with self._lock:
             self._after_fork()
             for connection, owner in reversed(self._all.items()):
@@ -112,7 +112,7 @@ class _Unused:
         return None
 
     def put(self, of: Connections, connection: Connection) -> None:
-        """Keep a connection, and close the oldest beyond IDLE."""
+        """Keep a connection, and close the oldest ones beyond IDLE."""
         with self._lock:
             self._after_fork()
             self._all[connection] = of
@@ -121,14 +121,14 @@ class _Unused:
             old.close()
 
     def drop(self, of: Connections) -> None:
-        """Close all of one site."""
+        """Close all unused connections of one site."""
         while (connection := self.take(of)) is not None:
             connection.close()
 
     def _after_fork(self) -> None:
         if self._process != os.getpid():
-            # A child opens its own: two processes on one connection would read each other's
-            # answers. psycopg closes no connection of another process.
+            # A child process opens its own connections, because two processes on one connection
+            # would read each other's answers. psycopg closes no connection of another process.
             self._process, self._all = os.getpid(), OrderedDict()
 
 
@@ -136,7 +136,7 @@ _unused = _Unused()
 
 
 class Connections:
-    """The connections of one process to one site's schema, at most MOST at once."""
+    """The connections of one process to one site's schema; at most MOST at the same time."""
 
     def __init__(self, address: Mapping[str, str], most: int = MOST) -> None:
         self._address = address
@@ -146,7 +146,7 @@ class Connections:
 
     @contextmanager
     def taken(self) -> Iterator[Connection]:
-        """Hold a connection that answers. Raises StoreBusy, StoreError."""
+        """Yield a working connection. Raises StoreBusy, StoreError."""
         if not self._room.acquire(timeout=BUSY_SECONDS):
             raise StoreBusy("every connection to the database was in use for too long")
         try:
@@ -160,13 +160,13 @@ class Connections:
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
-        """Hold a connection of one's own, without a time limit, for the upkeep."""
+        """Yield a new connection without a time limit, for the upkeep."""
         with connect(self._address) as connection, failures():
             connection.execute("SET statement_timeout = 0")
             yield connection
 
     def close(self) -> None:
-        """Close those that are unused; the others are closed at the end of their use."""
+        """Close the unused connections. The others are closed after use."""
         self._closed = True
         _unused.drop(self)
 
@@ -175,7 +175,7 @@ class Connections:
         if kept is not None:
             try:
                 kept.execute("")
-            except psycopg.Error:  # the server was restarted, or another one has taken its place
+            except psycopg.Error:  # the server was restarted or replaced
                 kept.close()
                 _unused.drop(self)
             else:
@@ -183,7 +183,7 @@ class Connections:
         try:
             made = connect(self._address)
         except StoreError:
-            if self._reached:  # a failover may be under way: whoever waits a little gets through
+            if self._reached:  # possibly a failover, which ends soon
                 raise StoreBusy("the database cannot be reached now") from None
             raise
         self._reached = True

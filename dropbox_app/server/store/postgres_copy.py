@@ -12,7 +12,7 @@ from dropbox_app.server.store.postgres_errors import failures
 class PostgresCopy(PostgresStore):
     """Implements ``Copyable``."""
 
-    _removed = False  # whether the tables are gone
+    _removed = False  # whether the tables were removed
 
     def set_store_id(self, store: str) -> None:
         self._change("UPDATE store SET id = %s", store)

@@ -1,4 +1,4 @@
-"""Turns PostgreSQL's failures into the server's own errors, one calm sentence each."""
+"""Translate PostgreSQL's errors into the server's own errors, each with a short sentence."""
 
 import re
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ _BUSY = (
 _LOST = (
     errors.AdminShutdown,
     errors.CrashShutdown,
-    errors.ReadOnlySqlTransaction,  # it has become a standby
+    errors.ReadOnlySqlTransaction,  # the server has become a standby
 )
 
-# What PostgreSQL says in English when nobody was let in; libpq passes on no code for it.
+# PostgreSQL's English messages for a refused connection. libpq gives no error code for these.
 _REFUSED = (
     ("password authentication failed", "the password of {user} is not accepted; see `passfile`"),
     ("no password supplied", "{user} needs a password; put it into a file and name it `passfile`"),
@@ -43,7 +43,7 @@ _REFUSED = (
 
 @contextmanager
 def failures() -> Iterator[None]:
-    """Raise the server's own errors for failures of PostgreSQL or the connection to it."""
+    """Raise the server's own errors for errors of PostgreSQL or of the connection."""
     try:
         yield
     except psycopg.Error as error:
@@ -61,12 +61,12 @@ def failures() -> Iterator[None]:
 
 
 def lost(error: psycopg.Error) -> bool:
-    """Return whether the connection broke off, with no answer from the server."""
+    """Return whether the connection was lost without an answer from the server."""
     return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
 
 
 def refusal(error: psycopg.Error, user: str, dbname: str) -> StoreError:
-    """Return why no connection could be made, in one sentence for the operator."""
+    """Return why no connection could be made, as one sentence for the operator."""
     said = str(error)
     for pattern, sentence in _REFUSED:
         if re.search(pattern, said):

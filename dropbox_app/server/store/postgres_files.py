@@ -1,4 +1,4 @@
-"""Sealed files in PostgreSQL: in pieces, written as they arrive and read as they are needed."""
+"""Sealed files in PostgreSQL, stored in pieces. They are written and read piece by piece."""
 
 import datetime
 import io
@@ -13,10 +13,10 @@ from dropbox_app.server.store.interface import IN_DATABASE, Digest, Sealing, Sec
 from dropbox_app.server.store.postgres_connections import Connection, Connections
 from dropbox_app.server.store.postgres_errors import failures
 
-PIECE = 256 * 1024  # sealed bytes of a row
+PIECE = 256 * 1024  # sealed bytes in one row
 _READ = 64 * 1024
 
-Numbered: TypeAlias = Callable[[int], bytes | None]  # returns the piece of a number
+Numbered: TypeAlias = Callable[[int], bytes | None]  # returns the piece with this number
 
 
 class Pieces:
@@ -35,7 +35,7 @@ class Pieces:
         self._sealing.update(data)
 
     def finish(self) -> None:
-        """Seal the rest, and put the last piece."""
+        """Seal the remaining bytes, and put the last piece."""
         self._sealing.finish()
         if self._held:
             self._cut(len(self._held))
@@ -52,10 +52,10 @@ class Pieces:
 
 
 class StagedPieces:
-    """A sealed file that is being received; see ``Staged``.
+    """A sealed file being received; see ``Staged``.
 
-    Up to IN_DATABASE bytes stay in memory. The pieces of a longer file are in the database at once,
-    and nobody can open them before ``add_item`` stores the key.
+    Up to IN_DATABASE bytes stay in memory. The pieces of a longer file are stored in the database
+    at once; they cannot be opened before ``add_item`` stores the key.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class StagedPieces:
         return self._hash.hexdigest()
 
     def whole(self) -> tuple[str, bytes]:
-        """Return the name and the key of a long file, whose last piece is in the database now."""
-        if not self._finished:  # the same file may be passed again after a refusal
+        """Return the name and key of a long file, after storing its last piece in the database."""
+        if not self._finished:  # the same file may be passed again after an error
             self._pieces.finish()
             self._finished = True
         return self._pieces.file, self._pieces.key
@@ -110,7 +110,7 @@ class StagedPieces:
 
     def _put(self, number: int, sealed: bytes) -> None:
         with self._connections.taken() as connection, failures(), connection.transaction():
-            # The commit that stores the key waits for the disk, and so for these too.
+            # The commit that stores the key waits for the disk, and therefore for these pieces too.
             connection.execute("SET LOCAL synchronous_commit = off")
             if number == 0:
                 put_staged = "INSERT INTO staged VALUES (%s, %s)"
@@ -119,7 +119,7 @@ class StagedPieces:
 
 
 class StoredFile(io.RawIOBase):
-    """Reads a file piece by piece; ``piece`` returns one by its number, None if it is gone."""
+    """Reads a file piece by piece. ``piece`` returns a piece by its number; None if it is gone."""
 
     def __init__(self, second: SecondSeal, key: bytes, piece: Numbered) -> None:
         self._second = second
@@ -133,11 +133,11 @@ class StoredFile(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Return True: to the beginning."""
+        """Return True. Only seeking to the beginning is possible."""
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go back to the beginning. Raises io.UnsupportedOperation for any other place."""
+        """Go back to the beginning. Raises io.UnsupportedOperation for any other position."""
         if (offset, whence) != (0, 0):
             raise io.UnsupportedOperation("only to the beginning")
         self._held, self._chunks = b"", self._begin()
@@ -147,8 +147,8 @@ class StoredFile(io.RawIOBase):
         """Raise io.UnsupportedOperation."""
         raise io.UnsupportedOperation("only forwards")
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # typeshed's Buffer is not 3.11's
-        """Read at most as many bytes as fit. Raises StoreError if the file was removed."""
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # typeshed uses Buffer, which Python 3.11 does not have
+        """Read as many bytes as fit, or fewer. Raises StoreError if the file was removed."""
         if not self._held:
             self._held = next(self._chunks, b"")
         taken = min(len(self._held), len(buffer))

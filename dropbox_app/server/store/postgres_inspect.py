@@ -1,4 +1,4 @@
-"""Inspects a site's schema in PostgreSQL without changing anything, as ``inspect`` does a file."""
+"""Inspect a site's schema in PostgreSQL without changing it, as ``inspect`` does for a file."""
 
 import datetime
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,13 @@ from dropbox_app.server.store.postgres_connections import Connection, connect
 from dropbox_app.server.store.postgres_errors import failures
 from dropbox_app.server.store.postgres_schema import KEYS
 
-# A sealed piece more than the file: a nonce, and a tag for each 64 KiB (SPEC section 5).
+# The size of a file's sealed pieces: a nonce, and a tag for each 64 KiB, are added (SPEC section
+# 5).
 _SEALED = "16 + size + 16 * ((size + 65535) / 65536)"
 
 
 class Schema:
-    """A site's schema. ``address``: the parameters of a connection, as libpq names them."""
+    """A site's schema. ``address``: the connection parameters, by libpq's names."""
 
     def __init__(self, address: Mapping[str, str]) -> None:
         self._address = address
@@ -36,7 +37,7 @@ class Schema:
             )
 
     def remarks(self) -> tuple[str, ...]:
-        """Return what the server keeps or tells that it need not. Raises as ``look``."""
+        """Return warnings about what the server keeps or reveals needlessly. Raises as ``look``."""
         with self._opened() as connection:
             return tuple(postgres_server.remarks(connection))
 
@@ -51,7 +52,7 @@ class Schema:
             return _days(connection)
 
     def site_id(self) -> str | None:
-        """Return the id of the site; None if there is none, or no table. Raises as ``look``."""
+        """Return the id of the site; None if there is no id or no table. Raises as ``look``."""
         with connect(self._address) as connection, failures():
             postgres_server.refuse(connection)
             if connection.execute("SELECT to_regclass('store')").fetchone() == (None,):
@@ -60,7 +61,7 @@ class Schema:
             return row[0] if row else None
 
     def discard(self) -> None:
-        """Remove every table: of a site whose making failed. Raises StoreError, StoreBusy."""
+        """Remove all tables of a site that could not be created. Raises StoreError, StoreBusy."""
         with connect(self._address) as connection, failures():
             postgres_schema.remove_all(connection)
 

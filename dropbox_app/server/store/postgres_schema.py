@@ -1,8 +1,8 @@
-"""The tables of a site's schema in PostgreSQL, as a list of steps. A released step is not changed.
+"""The tables of a site's schema in PostgreSQL, as a list of steps. A released step never changes.
 
-Columns that hold a day are of the type ``date``, which holds nothing finer. Each item has a key of
-its own, in one of PARTS small tables: when something was removed, the table of its key is written
-again, since PostgreSQL keeps the bytes of removed rows (SPEC section 5).
+Columns that contain a day have the type ``date``, so they cannot contain a time. Each item has its
+own key in one of PARTS small tables. PostgreSQL keeps the bytes of removed rows (SPEC section 5),
+so the table of a removed key is rewritten.
 """
 
 import datetime
@@ -13,11 +13,11 @@ from psycopg import sql
 from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store.postgres_connections import Connection
 
-PARTS = 16  # tables of keys; a mailbox's keys are all in one of them
+PARTS = 16  # tables of keys; all keys of a mailbox are in one of them
 KEYS = tuple(f"keys_{part:x}" for part in range(PARTS))
-LOG = -1  # in ``owed``: the write-ahead log, beside the numbers of tables of keys
+LOG = -1  # the write-ahead log in ``owed``, which also contains numbers of tables of keys
 
-# Every column that holds a day, but the day of a withdrawal and of a file that is being received.
+# Every column that contains a day, except those of a withdrawal and of a file being received.
 DAYS = (
     ("mailboxes", "created"), ("mailboxes", "last_added"), ("items", "day"),
     ("addressed", "fetched"), ("desks", "last_fetch"), ("store", "served"),
@@ -35,7 +35,7 @@ _FIRST = (
         used bigint NOT NULL DEFAULT 0,
         single boolean PRIMARY KEY DEFAULT true CHECK (single)
     )""",
-    "CREATE TABLE turn ()",  # never holds a row: writers lock it, one after the other
+    "CREATE TABLE turn ()",  # always empty; writers lock it in turn
     f"""CREATE TABLE mailboxes (
         mailbox {_ID} PRIMARY KEY,
         access {_ID} UNIQUE,
@@ -53,7 +53,7 @@ _FIRST = (
         file {_ID} NOT NULL UNIQUE
     )""",
     "CREATE INDEX items_mailbox ON items (mailbox)",
-    # A file that is being received: its pieces are there, its key is in memory alone.
+    # A file being received. Its pieces are in the database, its key only in memory.
     f"CREATE TABLE staged (file {_ID} PRIMARY KEY, day date NOT NULL)",
     f"""CREATE TABLE pieces (
         file {_ID},
@@ -61,7 +61,7 @@ _FIRST = (
         sealed bytea NOT NULL,
         PRIMARY KEY (file, number)
     )""",
-    "ALTER TABLE pieces ALTER sealed SET STORAGE EXTERNAL",  # it cannot be compressed
+    "ALTER TABLE pieces ALTER sealed SET STORAGE EXTERNAL",  # sealed bytes cannot be compressed
     f"""CREATE TABLE addressed (
         identity {_ID},
         number integer CHECK (number > 0),
@@ -78,7 +78,7 @@ _FIRST = (
     f"CREATE TABLE withdrawn (mailbox {_ID} PRIMARY KEY, day date NOT NULL)",
     f"CREATE TABLE owed (part integer PRIMARY KEY CHECK (part BETWEEN {LOG} AND {PARTS - 1}))",
     *(f"CREATE TABLE {keys} (item {_ID} PRIMARY KEY, key bytea NOT NULL)" for keys in KEYS),
-    # PostgreSQL would keep samples of these, for its plans, after the rows are gone.
+    # PostgreSQL would keep samples of these columns, for its query plans, after the rows are gone.
     *(f"ALTER TABLE {keys} ALTER key SET STATISTICS 0" for keys in KEYS),
     "ALTER TABLE pieces ALTER sealed SET STATISTICS 0",
     "ALTER TABLE mailboxes ALTER access SET STATISTICS 0",
@@ -88,18 +88,18 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (("m001_first", _FIRST),)
 
 
 def part_of(mailbox: str) -> int:
-    """Return the number of the table that holds the keys of a mailbox."""
+    """Return the number of the table that contains the keys of a mailbox."""
     last = mailbox[-1:]
-    return "0123456789abcdef".find(last) % PARTS  # any other text is in the last one
+    return "0123456789abcdef".find(last) % PARTS  # keys of any other text are in the last table
 
 
 def pending(connection: Connection) -> bool:
-    """Return whether a step is missing; only reads."""
+    """Return whether a step is missing, without changing anything."""
     return not {name for name, _ in STEPS} <= _done(connection)
 
 
 def refuse_newer(connection: Connection) -> None:
-    """Raise StoreError if a newer program has written the schema."""
+    """Raise StoreError if a newer program has changed the schema."""
     newer = sorted(_done(connection) - {name for name, _ in STEPS})
     if newer:
         raise StoreError(
@@ -109,9 +109,9 @@ def refuse_newer(connection: Connection) -> None:
 
 
 def bring_up_to_date(connection: Connection, today: datetime.date, *, create: bool) -> None:
-    """Run the steps that are missing, all or none. Raises StoreError.
+    """Run the missing steps, all or none. Raises StoreError.
 
-    ``create``: whether a schema without tables gets them, and one with tables is refused.
+    ``create``: create the tables in an empty schema, and reject a schema with tables.
     """
     with connection.transaction():
         there = connection.execute("SELECT to_regclass('store') IS NOT NULL").fetchone()
@@ -122,7 +122,7 @@ def bring_up_to_date(connection: Connection, today: datetime.date, *, create: bo
         refuse_newer(connection)
         if not pending(connection):
             return
-        connection.execute("LOCK TABLE steps IN EXCLUSIVE MODE")  # two workers may start at once
+        connection.execute("LOCK TABLE steps IN EXCLUSIVE MODE")  # two workers may start together
         done = _done(connection)
         for name, statements in STEPS:
             if name not in done:

@@ -1,7 +1,7 @@
-"""What a PostgreSQL server must be before a report is confirmed on it, and what it should not keep.
+"""The requirements for a PostgreSQL server, and warnings about what it should not keep.
 
-``refuse`` looks at every start. ``remarks`` is for ``doctor``: it lists what the server or the
-role leaves behind that it need not (SECURITY.md).
+``refuse`` checks the requirements at every start. ``remarks`` is for ``doctor``: it lists what the
+server or the role keeps or reveals needlessly (SECURITY.md).
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from dropbox_app.server.store.postgres_connections import Connection
 
 OLDEST = 15
 
-# What a superuser sets for the role: PostgreSQL then writes nothing about its statements, keeps no
-# time of its last one, and does not show them to others.
+# Settings that a superuser makes for the role. PostgreSQL then logs none of its statements, does
+# not store the time of the last one, and does not show them to others.
 QUIET = {
     "log_statement": "none",
     "log_duration": "off",
@@ -27,8 +27,8 @@ QUIET = {
     "track_io_timing": "off",
     "track_functions": "none",
 }
-# What stands in postgresql.conf: no line for each connection or checkpoint, no times of commits,
-# and no segment of the log that is kept to be used again.
+# Settings in postgresql.conf: no log lines for connections or checkpoints, no times of commits, and
+# no segments of the write-ahead log that are kept for reuse.
 SILENT = {
     "log_connections": "off",
     "log_disconnections": "off",
@@ -54,7 +54,7 @@ GRANT pg_checkpoint TO {role};
 
 
 def refuse(connection: Connection) -> None:
-    """Raise StoreError if a report that is confirmed here could be lost, or read by others."""
+    """Raise StoreError if a confirmed report could be lost here, or read by others."""
     version = _number(connection, "SELECT current_setting('server_version_num')::int / 10000")
     if version < OLDEST:
         raise StoreError(f"PostgreSQL {version} is too old; it must be {OLDEST} or newer")
@@ -66,7 +66,7 @@ def refuse(connection: Connection) -> None:
 
 
 def remarks(connection: Connection) -> Iterator[str]:
-    """Yield what PostgreSQL keeps or tells of this role's work that it need not."""
+    """Yield warnings about what PostgreSQL keeps or reveals of this role's work needlessly."""
     for name, quiet in (QUIET | SILENT).items():
         found = _setting(connection, name)
         if found is not None and found != quiet:
@@ -94,7 +94,7 @@ def _unsafe(connection: Connection) -> Iterator[str]:
 
 
 def _too_mighty(connection: Connection) -> Iterator[str]:
-    """Yield what would let this role read other sites, or others read this one."""
+    """Yield any right by which this role could read other sites, or others could read this one."""
     ours = "FROM pg_roles WHERE rolname = current_user"
     if _number(connection, f"SELECT (rolsuper OR rolbypassrls OR rolcreaterole)::int {ours}"):
         yield "its role may do too much; it should own its schema and nothing else"
@@ -111,7 +111,7 @@ def _too_mighty(connection: Connection) -> Iterator[str]:
 
 
 def _setting(connection: Connection, name: str) -> str | None:
-    """Return a setting as this session has it; None for one that this version does not know."""
+    """Return the value of a setting in this session; None if this version does not have it."""
     row = connection.execute("SELECT current_setting(%s, true)", (name,)).fetchone()
     return None if row is None else row[0]
 

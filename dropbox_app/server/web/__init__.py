@@ -1,1 +1,1 @@
-"""The HTTP server: the reporters' pages, which need no JavaScript, and the two APIs."""
+"""The HTTP server: the reporters' pages, which do not need JavaScript, and the two APIs."""

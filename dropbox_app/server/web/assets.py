@@ -1,11 +1,11 @@
 """The assets of the pages: one style sheet, and one short script.
 
 The script only improves "leave quickly", which also works without it as a link. Every page contains
-the script, so that it costs no request. The content security policy allows this script alone, by
-its hash. No other script runs, whatever a page or an address of this site may come to contain.
+the script, so that it costs no request. The content security policy allows this script by its hash,
+and no other, whatever a page or an address of this site may contain.
 
-A site that lets browsers seal also has the client that does so, and the word lists. Only the two
-pages that load the client have a policy that allows it.
+A site that lets browsers seal messages also has the client and the word lists. Only the two pages
+that load the client have a policy that allows it.
 """
 
 import base64
@@ -48,7 +48,7 @@ class Asset:
 
     @classmethod
     def of(cls, name: str, content: bytes) -> "Asset":
-        """Name the content of a file; ``name`` is that of the file in the package."""
+        """Name a file by its content; ``name`` is its name in the package."""
         stem, _, ending = name.replace("_", "-").rpartition(".")
         kind = {"js": "text/javascript; charset=utf-8", "txt": "text/plain; charset=utf-8"}[ending]
         named = f"{stem}-{sha256_hex(content)[:16]}.{ending}"
@@ -57,7 +57,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class SealingAssets:
-    """The files of a browser that seals by itself."""
+    """The files for a browser that seals messages itself."""
 
     client: Asset
     worker: Asset
@@ -69,13 +69,13 @@ class SealingAssets:
 
     @property
     def by_name(self) -> dict[str, Asset]:
-        """All of them, by the names that they have on the site."""
+        """Return all files by their names on the site."""
         return {asset.name: asset for asset in vars(self).values()}
 
 
 @functools.cache
 def sealing_assets() -> SealingAssets:
-    """Return the client, and the word lists byte for byte: it compares their hashes."""
+    """Return the client and the unchanged word lists, whose hashes the client checks."""
     lists = importlib.resources.files("dropbox_app.protocol") / "words"
     return SealingAssets(
         client=Asset.of("client.js", _static("client.js")),

@@ -36,7 +36,7 @@ from dropbox_app.server.web.json_api import (
 )
 from dropbox_app.server.web.sites import current_site
 
-LISTED = 1_000  # mailboxes in one answer
+LISTED = 1_000  # mailboxes in one response
 
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
 
@@ -228,12 +228,12 @@ def check_target() -> Response | None:
 
 @blueprint.route("/api/<path:rest>", methods=_METHODS, provide_automatic_options=False)
 def nothing(rest: str) -> Response:
-    """Answer any other request under /api/ in JSON too."""
+    """Respond to any other request under /api/ in JSON too."""
     return nothing_here()
 
 
 def _body(claim: Claim, limit: int) -> bytes:
-    """Return the whole body. Raises Unauthorised if it is not the one that was signed."""
+    """Return the complete body. Raises Unauthorised if it is not the signed one."""
     body = b"".join(body_pieces(limit))
     _check_hash(claim, sha256_hex(body))
     return body

@@ -55,7 +55,7 @@ from dropbox_app.server.web.uploads import (
 
 @dataclass(frozen=True)
 class Refusal:
-    """The page and the APIs' response for one kind of exception.
+    """How the pages and the APIs respond to one kind of exception.
 
     ``key`` is the key of the sentence on a page; ``files`` is a different key for the files page,
     if needed. ``page`` and ``api`` are the statuses, or None where the exception cannot occur. An
@@ -133,7 +133,7 @@ def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Pro
 
 
 def api_status(error: KlankbordError) -> int | None:
-    """Return the status in the APIs; None if the exception is a fault and not a refusal."""
+    """Return the status in the APIs; None if the exception is a fault of the server."""
     return next((row.api for row in REFUSALS if row.api and isinstance(error, row.kind)), None)
 
 
@@ -244,7 +244,7 @@ def _busy_page(pages: PageRenderer, key: str) -> Response:
 def _posted_form_again(
     pages: PageRenderer, lang: str, status: int, busy: str = "errors.busy"
 ) -> Response:
-    """Show the typed text after a refusal or a fault, ready to be sent again.
+    """Show the typed text after an error, ready to be sent again.
 
     ``busy`` is the key of the sentence for status 503.
     """

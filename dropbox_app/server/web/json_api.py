@@ -1,6 +1,7 @@
-"""What the two APIs share: JSON responses, arguments of a query, bodies that are read in pieces.
+"""What the two APIs share: JSON responses, query arguments, and bodies that are read in pieces.
 
-A response is JSON or a sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
+A response is JSON or a sealed file. An error is ``{"error": sentence}``, a 409 is ``{"n":
+newest}``.
 """
 
 import json
@@ -30,17 +31,17 @@ def answer(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Respons
 
 
 def nothing_here() -> Response:
-    """Return the response at an address of no call."""
+    """Return the response for an address that does not exist."""
     return answer({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
 
 
 def refusal(error: KlankbordError) -> Response:
-    """Return an error of a view as JSON with its status."""
+    """Return an exception of a view as JSON with its status."""
     if isinstance(error, OutOfStep):
         return answer({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)
     if status is None:
-        raise error  # a fault of ours: it is logged, and answered by error_pages
+        raise error  # a fault of the server, which error_pages logs and answers
     return answer({"error": str(error)}, HTTPStatus(status))
 
 
@@ -59,10 +60,10 @@ def _pieces(opened: OpenFile) -> Iterator[bytes]:
 
 
 def body_pieces(limit: int) -> Iterator[bytes]:
-    """Yield the body in pieces. Raises TooLarge once it is longer than ``limit`` bytes."""
+    """Yield the body in pieces. Raises TooLarge if it is longer than ``limit`` bytes."""
     if (request.content_length or 0) > limit:
         raise TooLarge(f"the body may be {limit} bytes")
-    request.max_content_length = limit + 1  # instead of the pages' own limit
+    request.max_content_length = limit + 1  # replaces the limit for the pages
     size = 0
     while piece := request.stream.read(CHUNK):
         size += len(piece)
@@ -72,21 +73,21 @@ def body_pieces(limit: int) -> Iterator[bytes]:
 
 
 def arguments(*names: str) -> dict[str, str]:
-    """Return the query's arguments. Raises BadRequest unless they are exactly these, each once."""
+    """Return the query's arguments. Raises BadRequest unless they are exactly these, once each."""
     if sorted(key for key, _ in request.args.items(multi=True)) != sorted(names):
         raise BadRequest(f"the query wants {' and '.join(names)}, each once")
     return {name: request.args[name] for name in names}
 
 
 def number(text: str) -> int:
-    """Return a whole number from 0, as a query has it. Raises BadRequest."""
+    """Return a query's whole number of 0 or more. Raises BadRequest."""
     if not _NUMBER.fullmatch(text) or int(text) > MAX_INTEGER:
         raise BadRequest("not a number")
     return int(text)
 
 
 def item_id(text: str) -> str:
-    """Return an id. Raises Gone for other text, as for an item that does not exist."""
+    """Return an id. Raises Gone for any other text, as for an item that does not exist."""
     try:
         return check_hex(text, 32)
     except FormatError:
@@ -94,7 +95,7 @@ def item_id(text: str) -> str:
 
 
 def identities(text: str) -> tuple[VerifyKey, ...]:
-    """Return the identities of ``HEX.HEX``. Raises BadRequest."""
+    """Return the identities in ``HEX.HEX``. Raises BadRequest."""
     try:
         return tuple(VerifyKey.from_hex(part) for part in text.split("."))
     except FormatError:

@@ -121,7 +121,7 @@ class PageRenderer:
         context.setdefault("lost", False)  # True at a host of no site: no other page to link to
         context.setdefault("plain_enter", True)
         context.setdefault("shut", False)  # True where a link to another page could lose the code
-        context.setdefault("sealed", None)  # set where a browser may seal by itself
+        context.setdefault("sealed", None)  # set if a browser may seal messages itself
         return self._environment.get_template(template).render(
             t=told.say,
             n=told.count,
@@ -189,8 +189,8 @@ class PageRenderer:
         """Return a page that is the same for every visitor, rendered once a day.
 
         ``path`` is the rest of its path after the language, or None for the page without a
-        language. ``context`` returns the values that this template needs besides the common ones.
-        ``seals``: whether a browser may seal what is typed on this page, if the site allows that.
+        language. ``context`` returns the additional values for the template. ``seals``: whether a
+        browser may seal the typed text of this page, if the site allows that.
         """
         people = self.people().to_report
         seals = seals and self.settings.reporter.seal_in_browser

@@ -1,7 +1,7 @@
 """The reporter API, for a browser that seals its messages itself (SPEC section 6).
 
-It exists only on a site whose settings say so. All calls but the first carry the access token,
-which opens nothing: the server hashes it and looks the hash up. Unknown, expired and withdrawn
+It exists only on a site whose settings allow it. Every call except the first needs the access
+token. The token cannot open messages; the server looks up its hash. Unknown, expired and withdrawn
 conversations get the same response.
 """
 
@@ -34,8 +34,8 @@ from dropbox_app.server.web.json_api import (
 )
 from dropbox_app.server.web.sites import current_site
 
-OPENING = 1024  # bytes of the longest opening of a mailbox
-LOOK = 16 * 1024 * 1024  # bytes of a file after which the room is checked again
+OPENING = 1024  # maximum bytes of the request that opens a mailbox
+LOOK = 16 * 1024 * 1024  # bytes of a file after which the free space is checked again
 BEARER = re.compile("Bearer ([0-9a-f]{64})")
 JSON = "application/json"
 
@@ -45,7 +45,7 @@ blueprint.register_error_handler(KlankbordError, refusal)
 
 @blueprint.before_request
 def check_site() -> Response | None:
-    """Answer as if there were nothing here, on a site that leaves sealing to the server."""
+    """Respond as if the API did not exist, unless the site lets browsers seal messages."""
     site = current_site()
     if not site.settings.reporter.seal_in_browser:
         return nothing_here()
@@ -56,7 +56,7 @@ def check_site() -> Response | None:
 
 @blueprint.post("/api/reports", provide_automatic_options=False)
 def open_mailbox() -> Response:
-    """POST reports: make a mailbox that no desk sees until its report arrives."""
+    """POST reports: create a mailbox, which no desk sees until its report arrives."""
     if request.mimetype != JSON:
         raise BadRequest(f"the body must be {JSON}")
     try:
@@ -71,7 +71,7 @@ def open_mailbox() -> Response:
 
 @blueprint.put("/api/files/<item>", provide_automatic_options=False)
 def put_file(item: str) -> Response:
-    """PUT files/ID: a sealed file, which no desk sees before the message that names it."""
+    """PUT files/ID: store a sealed file, which no desk sees before the message that names it."""
     site = current_site()
     access, item = given_access(), item_id(item)
     _check_length()
@@ -90,7 +90,7 @@ def put_file(item: str) -> Response:
 
 @blueprint.post("/api/conversation/messages", provide_automatic_options=False)
 def post_message() -> Response:
-    """POST conversation/messages?n=N&to=HEX.HEX: the sealed report or message."""
+    """POST conversation/messages?n=N&to=HEX.HEX: store the sealed report or message."""
     access = given_access()
     given = arguments("n", "to")
     current_site().mailboxes.add(
@@ -104,7 +104,7 @@ def post_message() -> Response:
 
 @blueprint.get("/api/conversation", provide_automatic_options=False)
 def conversation() -> Response:
-    """GET conversation: the items that the server holds, and when they go."""
+    """GET conversation: list the items on the server, and when they expire."""
     site = current_site()
     found = _conversation(given_access())
     return answer(
@@ -130,19 +130,22 @@ def conversation() -> Response:
 
 @blueprint.get("/api/items/<item>", provide_automatic_options=False)
 def item(item: str) -> Response:
-    """GET items/ID: a sealed message of this conversation."""
+    """GET items/ID: return a sealed message of this conversation."""
     return _sealed(item, "message")
 
 
 @blueprint.get("/api/files/<item>", provide_automatic_options=False)
 def file(item: str) -> Response:
-    """GET files/ID: a sealed attachment; apart from messages, since it can take long."""
+    """GET files/ID: return a sealed attachment.
+
+    Files have their own path because they can take long.
+    """
     return _sealed(item, "attachment")
 
 
 @blueprint.post("/api/conversation/withdrawal", provide_automatic_options=False)
 def post_withdrawal() -> Response:
-    """POST conversation/withdrawal?n=N&to=HEX.HEX: the sealed withdrawal; all else goes."""
+    """POST conversation/withdrawal?n=N&to=HEX.HEX: store the sealed withdrawal, remove all else."""
     access = given_access()
     given = arguments("n", "to")
     current_site().mailboxes.withdraw(
@@ -156,7 +159,7 @@ def post_withdrawal() -> Response:
 
 @blueprint.delete("/api/conversation", provide_automatic_options=False)
 def withdraw_unseen() -> Response:
-    """DELETE conversation: remove everything, where no counsellor could be told."""
+    """DELETE conversation: remove everything, if no counsellor could be told."""
     current_site().mailboxes.withdraw(access=given_access(), n=0, to=(), sealed=None)
     return answer({})
 
@@ -177,7 +180,7 @@ def _conversation(access: str) -> Conversation:
 
 
 def _sealed(item: str, what: What) -> Response:
-    """Return a sealed file of this conversation. Raises Gone if it has none of that kind."""
+    """Return a sealed file of this conversation. Raises Gone if there is none of that kind."""
     found = _conversation(given_access())
     if (item, what) not in {(known.id, known.what) for known in found.items}:
         raise Gone("no such item")
@@ -193,6 +196,6 @@ def _check_length() -> None:
 
 
 def _body(limit: int) -> bytes:
-    """Return the whole body of at most ``limit`` bytes. Raises BadRequest or TooLarge."""
+    """Return the complete body of at most ``limit`` bytes. Raises BadRequest, TooLarge."""
     _check_length()
     return b"".join(body_pieces(limit))

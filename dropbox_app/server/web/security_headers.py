@@ -10,8 +10,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
 
 POLICY = "Content-Security-Policy"
-# The policy of the two pages that load the client: its file and its worker, calls to this site, and
-# no text that becomes a script. The worker itself has the policy of all other responses.
+# The policy of the two pages that load the client. It allows the client's file, its worker and
+# calls to this site, and no text may become a script. The worker itself has the policy of all other
+# responses.
 SEALING_POLICY = (
     f"default-src 'none'; script-src 'self' {LEAVE_SCRIPT_HASH}; worker-src 'self'; "
     "connect-src 'self'; require-trusted-types-for 'script'; trusted-types klankbord; "

@@ -3,10 +3,10 @@
 Three desks are compared in one run. "plain" has OTHERS threads. "files" also has a thread of ALONG
 messages, each with an ordinary file, and one of PASSING messages, the last with a file. In "passed
 on", each of these files is the thread so far, passed on to the same counsellor. The longer thread
-stands for one that a server made up with a reporter's keys.
+represents one that a server created with a reporter's keys.
 
-Beside these, what a fetch of NEW reports costs against opening them and nothing else: to a desk of
-few threads, and to one of 10,000.
+The benchmark also compares a fetch of NEW reports with merely opening them, at a desk with few
+threads and at one with 10,000.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 OTHERS, ALONG, PASSING = 40, 250, 1_000
 NEW = 1_000
 BINDING = 1.5
-# Of a fetch of NEW reports to a desk: how many threads it has, and the most that it may take. Why
-# that is not 1.5: dropbox_app/DECISIONS.md.
+# For a fetch of NEW reports: the number of threads at the desk, and the maximum ratio.
+# dropbox_app/DECISIONS.md explains why it is not 1.5.
 NEW_TO = (("few", 0, 4.0), ("many", 10_000, 6.0))
 MEMORY = 64 * 1024  # KiB above the plain desk
 ROUNDS = 5
@@ -67,9 +67,10 @@ def measure(folder: Path) -> bool:
 
 
 def _new(folder: Path, threads: int, binding: float) -> bool:
-    """Print what a fetch of NEW reports takes, and opening the same; whether the ratio holds.
+    """Print the cost of a fetch of NEW reports and of opening them; return whether the ratio holds.
 
-    The desk has so many threads besides. Not counted is what the server of this process takes.
+    The desk also has this many other threads. The time of the server in this process is not
+    counted.
     """
     from dropbox_app.desk.sync import fetch
     from dropbox_app.protocol import age, messages
@@ -100,7 +101,7 @@ def _new(folder: Path, threads: int, binding: float) -> bool:
 
 
 def _know(desk: Session, threads: int) -> None:
-    """Have a desk know of so many threads of six messages, which are no longer at the server."""
+    """Give a desk this many threads of six messages, which are no longer on the server."""
     from dropbox_app.desk.storage.state import Item, ThreadState
 
     for _ in range(threads):

@@ -1,4 +1,4 @@
-"""What a report costs the server if the browser seals it, beside one that the server seals."""
+"""Compare what a report costs the server if the browser seals it and if the server seals it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from dev.benchmarks.machine import TEXT, lean_report, say, server_cpu
 
-MOST_CPU = 0.004  # seconds of the server, for a report
-LEAST_RATE = 3.0  # times that of the form
+MOST_CPU = 0.004  # seconds of server time for a report
+LEAST_RATE = 3.0  # times as many as by the form
 CLIENTS = 32
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A report that is sealed: what goes into its two requests."""
+    """A sealed report: the contents of its two requests."""
 
     opening: bytes
     token: str
@@ -30,7 +30,7 @@ class Prepared:
 
 
 def prepare(url: str, count: int) -> list[Prepared]:
-    """Seal reports before anything is measured, as that many browsers would."""
+    """Seal reports before the measurement, as so many browsers would."""
     from dropbox_app.protocol import card as cards
     from dropbox_app.protocol import writing
     from dropbox_app.protocol.encoding import check_day, to_line
@@ -54,7 +54,7 @@ def prepare(url: str, count: int) -> list[Prepared]:
 
 
 def send(port: int, report: Prepared) -> None:
-    """Both requests of a report over one connection; each must be taken."""
+    """Send both requests of a report over one connection. Each must be accepted."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Origin": f"http://127.0.0.1:{port}"}
     calls = (
@@ -71,7 +71,7 @@ def send(port: int, report: Prepared) -> None:
 
 
 def measure(folder: Path, rounds: int, reports: int) -> bool:
-    """Compare the two in turns, first by CPU, then by how many are taken with 32 clients."""
+    """Compare both ways alternately: first by CPU, then by reports a second with 32 clients."""
     from dropbox_app.server.config import settings
     from tests.support.drop_box import Counsellor, DropBox
     from tests.support.plain_browser import PlainBrowser
@@ -91,7 +91,7 @@ def measure(folder: Path, rounds: int, reports: int) -> bool:
         body = urllib.parse.urlencode(fields | {"text": TEXT}).encode()
 
         def plain(number: int) -> None:
-            # Another text each time: a form that is equal to the last one is stored once.
+            # Each text differs, because a form equal to the last one would be stored once only.
             lean_report(box.port, body + f"+{number}".encode())
 
         sealed = prepare(box.url, 4 * rounds + reports + 8)
@@ -120,7 +120,7 @@ def measure(folder: Path, rounds: int, reports: int) -> bool:
 
 
 def _rate(work: Callable[[], object], count: int) -> float:
-    """How many are done in a second with CLIENTS at once. Raises what any of them raises."""
+    """Return how many are done in a second by CLIENTS in parallel. Raises any of their errors."""
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         for done in [pool.submit(work) for _ in range(count)]:

@@ -20,8 +20,8 @@ from dropbox_app.desk.web.i18n import Words
 from dropbox_app.protocol.encoding import Json
 
 blueprint = Blueprint("entry", __name__, url_prefix="/entry/<handle>")
-MOST_CASES = 200  # that a contact can be put into from here
-INTO = ("old", "new")  # the case that it is put into
+MOST_CASES = 200  # cases listed on this page, into which a contact can be moved
+INTO = ("old", "new")  # whether that case exists or is new
 
 
 @blueprint.get("")
@@ -64,7 +64,7 @@ def remove(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/case")
 def into_case(handle: str) -> ResponseReturnValue:
-    """Put a contact without a case into an existing or a new case."""
+    """Move a contact without a case into an existing or a new case."""
     place, event = here.place(), _entry(handle)
     which, chosen = request.form.get("which", ""), request.form.get("case", "")
     try:
@@ -84,7 +84,7 @@ def into_case(handle: str) -> ResponseReturnValue:
 def _refused(
     handle: str, event: Event, typed: Typed, error: Exception, part: str = ""
 ) -> ResponseReturnValue:
-    """Show the entry again; ``part``: ``case`` if it is about the case of a contact."""
+    """Show the entry again. ``part`` is ``case`` if the error is about a contact's case."""
     today = here.place().machine.today()
     problems = forms.problems(here.told(), today, error, event.kind)
     if part:
@@ -120,7 +120,7 @@ def _page(
 
 
 def _cases(event: Event) -> list[tuple[str, Standing]]:
-    """Return the cases that a contact without a case may be put into, newest first."""
+    """Return the cases into which a contact without a case can be moved, newest first."""
     if not isinstance(event, Contact) or event.case or event.record_nothing:
         return []
     found = register.all_cases(here.place(), event.employer)

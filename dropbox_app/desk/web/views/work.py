@@ -15,7 +15,7 @@ from dropbox_app.desk.web.forms import Typed
 blueprint = Blueprint("work", __name__, url_prefix="/work")
 
 WORK = ("advice", "activity", "hours", "upkeep", "certificate", "absence")
-MINUTES = ("15", "30", "45", "60", "90", "120", "180", "240")  # to choose from by mouse
+MINUTES = ("15", "30", "45", "60", "90", "120", "180", "240")  # the choices on the page
 MOST_SHOWN = 20  # entries without an employer
 
 
@@ -60,7 +60,7 @@ def keep(kind: str) -> ResponseReturnValue:
 
 
 def _told(made: Event) -> str:
-    """Return what was recorded, in words: what, where, when, and how much."""
+    """Return in words what was recorded: what, where, when, and how much."""
     told, today = here.told(), here.place().machine.today()
     parts = [told.say(f"entry.kind_{made.kind}")]
     parts += [made.employer] if isinstance(made, OfEmployer) else []

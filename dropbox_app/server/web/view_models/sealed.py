@@ -1,6 +1,6 @@
-"""What a page holds for a browser that seals by itself: the sentences that its script may say.
+"""The contents of a page for a browser that seals messages itself: the sentences for its script.
 
-The script fills in the values; it makes up no sentence of its own.
+The script fills in the values and contains no sentences of its own.
 """
 
 import datetime
@@ -15,7 +15,7 @@ from dropbox_app.server.web.assets import SealingAssets, sealing_assets
 from dropbox_app.server.web.i18n import Words
 from dropbox_app.server.web.view_models.counsellors import People, Person
 
-# Sentences that are the same for any number.
+# Sentences that do not depend on a number.
 KEYS = (
     "sealed.on", "sealed.plain", "sealed.checking", "sealed.sending", "sealed.hashing",
     "sealed.unsent", "sealed.perhaps", "sealed.perhaps_title", "sealed.perhaps_message",
@@ -40,18 +40,21 @@ KEYS = (
     "consent.successor_unknown", "consent.unreachable", "consent.said", "consent.said_unknown",
     "word.former", "word.and", "word.or", "word.counsellor",
 )  # fmt: skip
-# Sentences that depend on a number, once for each form of the language.
+# Sentences that depend on a number, once for each plural form of the language.
 COUNTED = (
     "errors.text_long", "errors.code_count", "errors.typed_wrong", "conversation.gap",
     "conversation.gap_mine", "withdraw.can3", "withdraw.can3_untold", "withdraw.cannot2",
     "withdraw.cannot4",
 )  # fmt: skip
-_ENOUGH = 200  # the numbers to this one take every form of every language
+_ENOUGH = 200  # the numbers below this one include every plural form of every language
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence with its ``{names}``. ``plural``: the form of a number, as browsers name it."""
+    """A sentence with its ``{names}``.
+
+    ``plural``: its plural form, by the name that browsers use.
+    """
 
     key: str
     text: str
@@ -64,7 +67,7 @@ class SealedPage:
 
     assets: SealingAssets
     sentences: tuple[Sentence, ...]
-    answers: tuple[tuple[str, str], ...]  # to a consent request
+    answers: tuple[tuple[str, str], ...]  # answers to a consent request
     others: tuple[Person, ...]  # everyone who can be written to in a conversation
     person: Person | None
     holders: str
@@ -102,7 +105,7 @@ def _sentences(told: Words, settings: Settings) -> Iterator[Sentence]:
 
 
 def _forms(lang: str) -> dict[str, int]:
-    """Return the forms of a number in a language, each with the least number that takes it."""
+    """Return the plural forms of a language, each with the smallest number that has this form."""
     form_of = babel.Locale(lang).plural_form
     forms: dict[str, int] = {}
     for number in range(_ENOUGH):

@@ -22,7 +22,7 @@ def session_opens() -> tuple[str, int]:
 
 @blueprint.get("/internal/conversation")
 def token_opens() -> tuple[str, int]:
-    """Tell nginx whether the access token of a request opens a conversation: 204, else 403."""
+    """Tell nginx whether the request's access token opens a conversation: 204, otherwise 403."""
     site = current_site()
     if not site.settings.reporter.seal_in_browser:
         return "", 403

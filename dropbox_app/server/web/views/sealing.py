@@ -1,4 +1,4 @@
-"""The files of a browser that seals by itself; only on a site that lets it."""
+"""Send the files for a browser that seals messages itself, on a site that allows it."""
 
 from flask import Blueprint, Response
 from werkzeug.exceptions import abort
