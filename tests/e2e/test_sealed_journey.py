@@ -110,12 +110,12 @@ class Reporter:
         self.reads("Je gesprek is gewist")
 
     def reads(self, sentence: str) -> None:
-        """Read it on the page itself: not in a message, whose words are somebody's."""
+        """Wait until the page itself shows the sentence, outside any message."""
         self.page.locator(f"main :text({json.dumps(sentence)}):not(article *)").first.wait_for()
 
     @property
     def goes_to(self) -> str:
-        """Whom the page names beside the field for the next message."""
+        """The recipient that the page names next to the field for the next message."""
         return self.page.locator("[data-seal=message] [data-slot=to]").inner_text()
 
     @property

@@ -116,7 +116,6 @@ def test_axe_finds_no_violations_on_script_pages(
     chromium: Browser, pages: dict[str, Page], scheme: str, lang: str
 ) -> None:
     context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
-    axe.bring(context)
     found = {}
     with showing(context, pages) as shown_by:
         for name in pages:

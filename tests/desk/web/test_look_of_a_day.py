@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.desk.web.test_look_of_managing import LOOKS, check
-from tests.support import axe, by_keyboard
+from tests.support import by_keyboard
 from tests.support.browsers import chromium, here
 from tests.support.desk_tour import GUIDE, tour
 
@@ -25,7 +25,6 @@ def test_every_page_is_readable_and_every_guide_picture_shows_one(
     chromium: Browser, tmp_path: Path, language: str, scheme: str, long_run: bool
 ) -> None:
     context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
-    axe.bring(context)
     met: list[str] = []
     for name, page in tour(tmp_path, context, language):
         if long_run or len(met) % 3 == 0:

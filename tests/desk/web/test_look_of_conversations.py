@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, Page
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
 from tests.desk.web.test_look_of_managing import check
-from tests.support import axe
 from tests.support.browsers import chromium, here
 from tests.support.fake_server import Peer, Reporter
 from tests.support.hostile_files import small_png
@@ -59,7 +58,6 @@ def test_every_page_fits_and_passes_axe(
     reporter.attach("Kijk.", (f"{long}.pdf", "a/b", b"x"), (f"{long}.png", "a/b", small_png()))
     running.page.language = "en" if scheme == "dark" else "nl"
     context = chromium.new_context(color_scheme=scheme)
-    axe.bring(context)
     page = context.new_page()
     page.set_default_timeout(60_000)
     enter(running, page)

@@ -46,7 +46,6 @@ def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
 def enter(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Page:
     """Return a browser window opened with the link, as from a file."""
     context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
-    axe.bring(context)
     page = context.new_page()
     link = tmp_path / "link.html"
     address = running.gate.link.address(running.url)
