@@ -44,6 +44,87 @@ def relay(box: DropBox) -> Iterator[Relay]:
         yield between
 
 
+<<<<<<< HEAD
+=======
+class Reporter:
+    """A reporter with a sealing browser that has not visited the site before."""
+
+    def __init__(self, start: Start, name: str, relay: Relay) -> None:
+        self.relay = relay
+        self.context = start(name, True).new_context(base_url=relay.url)
+        self.context.set_default_timeout(30_000)
+        self.page: Page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._hears)
+
+    def _hears(self, message: ConsoleMessage) -> None:
+        """Record violations of the page's policy, which the browser reports on its console."""
+        if re.search("Content.Security.Policy|Trusted", message.text):
+            self.complaints.append(message.text)
+
+    def begins(self, path: str) -> None:
+        self.page.goto(f"/{LANG}/{path}")
+        self.page.wait_for_selector(SEALING)
+
+    def writes(self, text: str) -> None:
+        self.page.fill("[name=text]", text)
+        self.page.click("#main-form button.button")
+
+    def tells(self, text: str) -> str:
+        """Write a report; return the code shown for it."""
+        self.begins("report")
+        self.writes(text)
+        return self.code()
+
+    def code(self) -> str:
+        self.page.wait_for_selector("ol.code li")
+        words = self.page.locator("ol.code li").all_inner_texts()
+        assert len(words) == 7
+        return " ".join(words)
+
+    def goes_on(self) -> None:
+        self.page.check("[data-seal=kept] [name=kept]")
+        self.page.click("[data-seal=kept] button")
+        self.page.wait_for_selector("[data-seal=message]")
+
+    def returns(self, code: str) -> None:
+        self.begins("return")
+        self.page.fill("[name=code]", code)
+        self.page.click("[data-seal=return] button.button")
+        self.page.wait_for_selector("[data-seal=message]")
+
+    def says(self, text: str, then: str) -> None:
+        """Write a message, and wait until the page shows ``then``."""
+        self.page.fill("[data-seal=message] [name=text]", text)
+        self.page.click("[data-seal=message] button[type=submit]")
+        self.reads(then)
+
+    def withdraws(self) -> None:
+        self.page.click("[data-seal=withdraw]")
+        self.page.check("[name=sure]")
+        self.page.click("[data-seal=withdraw-sure] button[type=submit]")
+        self.reads("Je gesprek is gewist")
+
+    def reads(self, sentence: str) -> None:
+        """Wait until the page itself shows the sentence, outside any message."""
+        self.page.locator(f"main :text({json.dumps(sentence)}):not(article *)").first.wait_for()
+
+    @property
+    def goes_to(self) -> str:
+        """The recipient that the page names next to the field for the next message."""
+        return self.page.locator("[data-seal=message] [data-slot=to]").inner_text()
+
+    @property
+    def shown(self) -> str:
+        return self.page.locator("main").inner_text()
+
+    @property
+    def messages(self) -> list[str]:
+        return self.page.locator("article [data-slot=text]").all_inner_texts()
+
+
+>>>>>>> prose
 Meet = Callable[[], Reporter]
 # What goes wrong is looked at in one browser, with --long in both.
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
