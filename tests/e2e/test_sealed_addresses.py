@@ -11,10 +11,10 @@ from tests.e2e.test_origins import ADDRESSES, ONION
 from tests.support.browsers import Person, Start, browsers, here
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.net import Net
+from tests.support.sealing_person import open_sealing
 from tests.support.steps import STORY, the_only_thread
 
 LANG = "nl"
-SEALING = "html[data-sealed=on]"
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,7 @@ def test_report_is_sealed_and_read_at_every_address(
     """Chromium treats an onion without https as insecure, and offers scripts less there."""
     home = ADDRESSES[address].own
     person = Person(start, name, home)
-    person.go(f"/{LANG}/report")
-    person.page.wait_for_selector(SEALING)
+    open_sealing(person.page, f"{home}/{LANG}/report")
     secure = person.page.evaluate("isSecureContext")
     assert secure == ((name, address) != ("chromium", "onion"))
     person.write("text", STORY[LANG])

@@ -15,7 +15,19 @@ from tests.support.relay import Fault, Relay
 
 LANG = "nl"
 SEALING = "html[data-sealed=on]"
+PLAIN = "Je browser kan je bericht niet zelf op slot doen"
 SITE = re.compile('^site = "([0-9a-f]{32})"', re.MULTILINE)
+
+
+def open_sealing(page: Page, address: str) -> None:
+    """Open a Dutch page that seals. On a busy machine the browser may first measure itself as slow."""
+    sealing, plain = page.locator(SEALING), page.locator("#sealed-status", has_text=PLAIN)
+    for _ in range(8):
+        page.goto(address)
+        sealing.or_(plain).first.wait_for()
+        if sealing.count():
+            return
+    raise AssertionError("the self-test never found this browser fast enough")
 
 
 class Reporter:
@@ -36,8 +48,7 @@ class Reporter:
             self.complaints.append(message.text)
 
     def begins(self, path: str) -> None:
-        self.page.goto(f"/{LANG}/{path}")
-        self.page.wait_for_selector(SEALING)
+        open_sealing(self.page, f"/{LANG}/{path}")
 
     def writes(self, text: str) -> None:
         self.page.fill("[name=text]", text)

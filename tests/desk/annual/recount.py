@@ -18,11 +18,7 @@ GROUPS = ("unwanted_behaviour", "integrity", "labour_conflict", "other")
 def situations(
     diary: Diary, employer: str, year: int, by: str
 ) -> tuple[collections.Counter[str], int]:
-<<<<<<< HEAD
     """Return one counsellor's situations by group, and the number left out due to complaints."""
-=======
-    """Return one counsellor's situations by group, and how many a complaint left out."""
->>>>>>> prose
     mine = [one for one in diary if one["by"] == by and one.get("at") == employer]
     came = {one["who"]: one for one in mine if one["what"] == "came"}
     circle = {who: who for who in came}  # a name that all in one situation share
