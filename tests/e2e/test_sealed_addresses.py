@@ -66,8 +66,7 @@ def test_report_is_sealed_and_read_at_every_address(
     assert [message["text"] for message in read["messages"]] == [STORY[LANG]]
 
     later = Person(start, name, home)
-    later.go(f"/{LANG}/return")
-    later.page.wait_for_selector(SEALING)
+    open_sealing(later.page, f"{home}/{LANG}/return")
     later.write("code", code)
     later.page.click("[data-seal=return] button.button")
     later.page.get_by_text(STORY[LANG]).first.wait_for()
