@@ -1,8 +1,10 @@
-"""The installed program, as a process of its own."""
+"""The installed program, as a separate process."""
 
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.desk import folder
+from dropbox_app.desk.cli import common
+from dropbox_app.desk.session import Report
 from dropbox_app.desk.storage import vault
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Clock, Peer
@@ -19,7 +23,7 @@ DESK = Path(sys.executable).parent / "klankbord-desk"
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
-    """A desk whose vault costs nothing to open, and the server that invited it."""
+    """Return the folder of a desk with a vault that opens fast, and the server that invited it."""
     clock = Clock("2025-01-05")
     peer, folder = Peer(clock), tmp_path_factory.mktemp("program")
     (folder / "i.json").write_bytes(peer.invitation())
@@ -30,7 +34,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
 
 @pytest.fixture
 def program(made_once: tuple[Path, Peer], tmp_path: Path) -> Path:
-    """A copy of that desk, for one test."""
+    """Return a copy of that desk for one test."""
     return Path(shutil.copytree(made_once[0], tmp_path / "program"))
 
 
@@ -102,3 +106,36 @@ def test_closed_pipe_ends_the_program_quietly(program: Path) -> None:
     )  # fmt: skip
     os.close(writing)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["list", "--help"], ["lits"]])
+def test_closed_pipe_gives_the_exit_code_of_other_tools_and_no_traceback(
+    program: Path, arguments: list[str]
+) -> None:
+    """As in ``list | head -1``: the exit code a shell reports for a tool ended by the signal."""
+    reading, closed = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [str(DESK), "--dir", "desk", "--passphrase-file", "pass", *arguments],
+        cwd=program, stdin=subprocess.DEVNULL, stdout=closed, timeout=60, check=False,
+        stderr=closed if arguments == ["lits"] else subprocess.PIPE,
+    )  # fmt: skip
+    os.close(closed)
+    assert ended.returncode == 128 + signal.SIGPIPE
+    assert not ended.stderr
+
+
+def test_alarms_are_printed_even_if_stdout_is_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    report = Report()
+    report.note("One new message.", "new")
+    report.alarm("ALARM: another file than was listed.", "other_file")
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        common.say(report)
+    assert capsys.readouterr().err == "ALARM: another file than was listed.\n"

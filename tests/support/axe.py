@@ -1,4 +1,4 @@
-"""What axe finds on a page: an independent program that looks for what keeps somebody out."""
+"""axe, an independent accessibility checker, applied to a page."""
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
 from playwright.sync_api import Page
@@ -10,7 +10,7 @@ _FIND = """axe.run({resultTypes: ['violations'], preload: {assets: ['media']}})
 
 
 def violations(shown: Page) -> list[tuple[str, list[str]]]:
-    """What axe finds on a page: the rule, and the elements that break it.
+    """Return axe's findings: the rule, and the elements that violate it.
 
     It is brought to that page alone: half a megabyte, which each page that is met would compile.
     """

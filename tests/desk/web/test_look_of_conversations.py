@@ -1,4 +1,4 @@
-"""The pages in a real browser: they fit, can be used by everybody, and by keyboard alone."""
+"""The pages in a real browser: layout, accessibility, and keyboard operation."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ __all__ = ["chromium"]
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A page of a counsellor whose browser was never here before."""
+    """Yield a page in a counsellor's new browser."""
     made = chromium.new_page()
     yield made
     made.close()  # and with it the context that was made for it
@@ -39,7 +39,7 @@ def unlock(page: Page) -> None:
 
 
 def look(page: Page) -> None:
-    """Hold one page to the rules of the look, with all that can be unfolded."""
+    """Check one page against the layout rules, with everything unfolded."""
     page.wait_for_load_state("load")  # an element can be there before the style sheet is
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     check(page)
@@ -153,7 +153,7 @@ def test_no_other_host_is_contacted(running: Running, page: Page, thread: str) -
 def test_conversation_disappears_from_screen_when_the_program_ends(
     running: Running, page: Page, reporter: Reporter, thread: str
 ) -> None:
-    """But what was being typed: it was not kept anywhere."""
+    """Only text being typed stays; it was not stored anywhere."""
     page.clock.install()
     enter(running, page)
     unlock(page)

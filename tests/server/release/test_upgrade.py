@@ -1,7 +1,7 @@
-"""An upgrade: to a release that serves, or back to what served before, whatever breaks it off.
+"""An upgrade: to a release that serves, or back to the previous one, whatever interrupts it.
 
-The server is real, and so are its data and minisign. Shell scripts are in the place of systemctl
-and of ``deploy/install``, which tests of the installer try for themselves.
+The server, its data and minisign are real. Shell scripts replace systemctl and ``deploy/install``,
+which the installer's tests run.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ database.commit()
 
 
 class Installed:
-    """A server of version 0.1.0 that serves, and releases for it."""
+    """A running server of version 0.1.0, and releases for it."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -128,7 +128,7 @@ class Installed:
         return Path(os.readlink(self.top / "program" / "current")).name
 
     def serves(self) -> bool:
-        """Whether the first page comes."""
+        """Return whether the first page is served."""
         asked = "GET / HTTP/1.0\r\nHost: box.example.org\r\nX-Klankbord-Way: domain\r\n\r\n"
         with socket.socket(socket.AF_UNIX) as end, contextlib.suppress(OSError):
             end.connect(str(self.machine.socket))
@@ -137,7 +137,7 @@ class Installed:
         return False
 
     def is_clean(self) -> bool:
-        """Neither a note, a work folder, nor a copy of the database is left."""
+        """Return whether no note, work folder or database copy is left."""
         left = {path.name for path in (self.top / "program").iterdir()} - {"current", "releases"}
         return not left and not list((self.top / "data").rglob(".before-upgrade*"))
 
@@ -184,10 +184,10 @@ def test_older_unsigned_or_malformed_release_changes_nothing(
     assert not (installed.top / "data" / "backups").exists()
 
 
-def test_the_advice_follows_from_the_kind_of_failure_and_not_from_its_words(
+def test_advice_depends_on_exit_status_only(
     installed: Installed,
 ) -> None:
-    """The exit status says it: last words are written for people, and name folders and files."""
+    """The last words of an installer are written for people, and name folders and files."""
     failing = "#!/bin/sh\necho '{}' >&2\nexit {}\n"
     for number, (words, status, advice) in enumerate(
         (
@@ -215,7 +215,7 @@ def test_upgrade_that_fails_to_serve_is_rolled_back(installed: Installed) -> Non
 
 
 def test_database_is_restored_when_a_migrated_upgrade_fails(installed: Installed) -> None:
-    """The newer program brought the database up to date before it failed."""
+    """The newer program migrated the database before it failed."""
     installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
     database = installed.top / "data" / "klankbord.db"
     migrate = installed.top / "migrate.py"
@@ -300,7 +300,7 @@ COMMANDS = 6  # more than the switch runs: after the last one it is done
 def test_after_a_power_cut_during_the_switch_a_program_serves(
     installed: Installed, done: int
 ) -> None:
-    """The machine starts what is installed; the next call finishes, or goes back and says so."""
+    """The machine starts the installed program; the next call completes or rolls back."""
     release = installed.release()
     words = [sys.executable, "-c", CUT, str(installed.top), str(release), str(done)]
     ended = subprocess.run(words, check=False)
