@@ -1,4 +1,4 @@
-"""The browser's client in Node and in both browsers; where one is missing, its tests say so."""
+"""The browser's client in Node, Chromium and Firefox; tests of a missing one are skipped."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Ask = Callable[..., Answer]
 
 
 def missing() -> str | None:
-    """What keeps the tests of this folder from running, if anything does."""
+    """Return why the tests of this folder cannot run, or None."""
     if shutil.which("node") is None:
         return "node is not installed"
     if not (CLIENT / "node_modules" / "esbuild").is_dir():
@@ -33,7 +33,7 @@ def missing() -> str | None:
 
 @pytest.fixture(scope="session")
 def npm() -> Path:
-    """The folder of the client, with its packages installed."""
+    """Return the folder of the client, with its packages installed."""
     if reason := missing():
         pytest.skip(reason)
     return CLIENT
@@ -41,7 +41,7 @@ def npm() -> Path:
 
 @pytest.fixture(scope="session")
 def peer(npm: Path) -> Iterator[Ask]:
-    """``peer("read", …)`` asks requests.mjs in Node and gives its answer."""
+    """Yield a function that calls requests.mjs in Node: ``peer("read", …)`` returns its answer."""
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     with subprocess.Popen(
         ["node", "peer.mjs"],
@@ -77,7 +77,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def bundle(npm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """requests.mjs and all that it needs, as one script that any page can load."""
+    """Return requests.mjs and its imports as one script that any page can load."""
     made = tmp_path_factory.mktemp("bundle") / "requests.js"
     command = ["node", str(npm / "node_modules" / "esbuild" / "bin" / "esbuild")]
     options = ["--bundle", "--format=iife", "--global-name=client", f"--outfile={made}"]
@@ -90,7 +90,7 @@ def bundle(npm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=PLACES)
 def client(request: pytest.FixtureRequest) -> Iterator[Ask]:
-    """The library in Node, in Chromium and in Firefox."""
+    """Yield a function that calls the library, in Node, in Chromium and in Firefox."""
     if request.param == "node":
         yield request.getfixturevalue("peer")
         return

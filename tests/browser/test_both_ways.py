@@ -1,4 +1,4 @@
-"""What the browser's client seals opens here, and what is sealed here opens there."""
+"""What the browser's client seals opens in Python, and the other way round."""
 
 import base64
 import datetime
@@ -26,7 +26,7 @@ def b64(data: bytes) -> str:
 
 
 def written(client: Ask, before: list[bytes], kind: str, body: object, **more: object) -> Answer:
-    """Let the client write the next message after those ``before``."""
+    """Return the client's next message after those in ``before``."""
     return client("write", **{
         "root": ROOT.hex(), "site": SITE,
         "items": [[sha256_hex(one), b64(one)] for one in before],
@@ -37,14 +37,14 @@ def written(client: Ask, before: list[bytes], kind: str, body: object, **more: o
 
 
 def at_the_desk(sealed: list[bytes]) -> thread.Thread:
-    """What Anna's desk sees."""
+    """Return the thread as Anna's desk reads it."""
     arrived = [thread.open_item(sha256_hex(one), one, [SEED]) for one in sealed]
     viewer = ANNA.verify_key
     return thread.read(arrived, site=SITE, mailbox=KEYS.mailbox, viewer=viewer)
 
 
 def reply(sealed: list[bytes], text: str) -> bytes:
-    """What Anna answers."""
+    """Return a sealed reply by Anna."""
     draft = writing.from_counsellor(
         ANNA, site=SITE, day=DAY, lang="nl", kind="reply", body={"text": text},
         thread=at_the_desk(sealed), cards=[parse(card) for card in CARDS],
@@ -55,7 +55,7 @@ def reply(sealed: list[bytes], text: str) -> bytes:
 @pytest.mark.parametrize(
     "text", ["Het begon in maart.", "é\r\n\u2028 ☂ \x07 \U0001f600", "x" * 50_000]
 )
-def test_a_report_of_the_client_is_the_reporters_at_the_desk(client: Ask, text: str) -> None:
+def test_desk_verifies_report_sealed_by_client(client: Ask, text: str) -> None:
     made = written(client, [], "report", {"text": text, "answers": ANSWERS})
     sealed = base64.b64decode(made["sealed"])
     assert (made["n"], made["to"], made["leftOut"]) == (1, [str(ANNA.verify_key)], [])
@@ -67,8 +67,8 @@ def test_a_report_of_the_client_is_the_reporters_at_the_desk(client: Ask, text: 
     assert entry.message.body["answers"] == ANSWERS
 
 
-def test_a_conversation_goes_on_between_both(client: Ask) -> None:
-    """Report there, reply here, message there: the chain is whole, and each knows what it saw."""
+def test_client_and_desk_read_each_others_messages(client: Ask) -> None:
+    """Report there, reply here, message there: every message is verified."""
     first = base64.b64decode(
         written(client, [], "report", {"text": "Een.", "answers": {}})["sealed"]
     )
@@ -89,8 +89,8 @@ def test_a_conversation_goes_on_between_both(client: Ask) -> None:
     assert read["token"] == KEYS.access_token.hex()
 
 
-def test_both_sign_the_same_line(client: Ask) -> None:
-    """Byte for byte: whoever wrote the next message, nobody can tell which of them it was."""
+def test_client_and_server_write_the_same_message_bytes(client: Ask) -> None:
+    """The bytes are equal, so nobody can tell which of the two wrote a message."""
     own = [parse(card) for card in CARDS]
     wanted = [ANNA.verify_key, BRAM.verify_key]
     body: dict[str, Json] = {"text": "a\r\nb\x85", "answers": ANSWERS}
@@ -103,7 +103,7 @@ def test_both_sign_the_same_line(client: Ask) -> None:
     assert opened == draft.plaintext
 
 
-def test_who_has_no_key_today_is_left_out_and_nobody_is_refused(client: Ask) -> None:
+def test_counsellor_without_current_key_is_left_out(client: Ask) -> None:
     later = DAY + datetime.timedelta(days=400)
     with pytest.raises(Exception, match="valid sealing key"):
         written(client, [], "report", {"text": "x", "answers": {}}, day=later.isoformat())
@@ -113,14 +113,14 @@ def test_who_has_no_key_today_is_left_out_and_nobody_is_refused(client: Ask) -> 
     assert (made["to"], made["leftOut"]) == (wanted[:1], wanted[1:])
 
 
-def test_a_card_of_another_site_is_not_sealed_to(client: Ask) -> None:
+def test_card_of_another_site_is_refused(client: Ask) -> None:
     foreign = issue_card("anna", site="ff" * 16).decode()
     with pytest.raises(Exception, match="valid sealing key"):
         written(client, [], "report", {"text": "x", "answers": {}}, cards=[foreign])
 
 
 @pytest.mark.parametrize("length", [0, 1, 65_536, 65_537])
-def test_sealed_files_open_both_ways(client: Ask, length: int) -> None:
+def test_sealed_files_open_in_client_and_in_python(client: Ask, length: int) -> None:
     seed = Seed.generate()
     content = secrets.token_hex(length)[:length]
     there = base64.b64decode(client("seal", text=content, recipients=[str(seed.recipient())]))
@@ -141,19 +141,19 @@ def test_a_file_that_was_cut_off_is_damaged_where_age_says_so(peer: Ask) -> None
         assert peer("fault", sealed=b64(sealed[:length]), seed=seed.raw.hex()) == fault, length
 
 
-def test_a_fingerprint_is_read_out_alike(client: Ask) -> None:
+def test_client_shows_the_same_fingerprint(client: Ask) -> None:
     identity = ANNA.verify_key
     assert client("fingerprint", identity=str(identity)) == identity.fingerprint()
 
 
-def test_the_words_of_a_code_are_drawn_evenly(client: Ask) -> None:
-    """Three words, 7,000 draws: each 2,333 times; 200 more or less is over five sigma."""
+def test_code_words_are_drawn_uniformly(client: Ask) -> None:
+    """Three words, 7,000 draws: about 2,333 each; a difference of 200 is over five sigma."""
     drawn = client("draws", words=["aap", "noot", "mies"], codes=1_000)
     assert sum(drawn.values()) == 7_000
     assert all(abs(count - 7_000 / 3) < 200 for count in drawn.values())
 
 
-def test_the_reporter_of_another_root_believes_nothing_of_it(client: Ask) -> None:
+def test_message_is_unverified_under_another_root(client: Ask) -> None:
     first = base64.b64decode(written(client, [], "report", {"text": "x", "answers": {}})["sealed"])
     items = [[sha256_hex(first), b64(first)]]
     read = client("read", root="11" * 32, site=SITE, items=items)

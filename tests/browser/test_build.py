@@ -1,4 +1,4 @@
-"""What is served to browsers is what the sources make, with the licences of what is in it."""
+"""The files served to browsers can be built from the sources, and licences are included."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ MOST = 75_000  # bytes of both scripts, compressed
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources in another place, with the packages of the lock."""
+    """Return a copy of the sources, with the packages of the lock file."""
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
     there = tmp_path_factory.mktemp("checkout") / "browser"
@@ -33,7 +33,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return there
 
 
-def test_building_from_the_lock_gives_the_bytes_that_are_committed(checkout: Path) -> None:
+def test_build_from_lock_reproduces_committed_files(checkout: Path) -> None:
     made = checkout.parent / "made"
     build = ("node", "build.mjs", "--into", str(made), "--words", str(WORDS))
     subprocess.run(build, cwd=checkout, check=True)
@@ -42,7 +42,7 @@ def test_building_from_the_lock_gives_the_bytes_that_are_committed(checkout: Pat
         assert (made / name).read_bytes() == (STATIC / name).read_bytes(), name
 
 
-def test_the_types_of_the_sources_fit(checkout: Path) -> None:
+def test_type_checker_finds_no_errors(checkout: Path) -> None:
     checked = subprocess.run(
         ("node", "node_modules/typescript/bin/tsc", "--project", "."),
         cwd=checkout, capture_output=True, text=True, check=False,
@@ -51,14 +51,14 @@ def test_the_types_of_the_sources_fit(checkout: Path) -> None:
     assert checked.returncode == 0
 
 
-def test_the_lock_names_a_hash_for_every_package_and_no_address() -> None:
+def test_lock_file_has_hashes_and_no_addresses() -> None:
     lock = json.loads((CLIENT / "package-lock.json").read_text("utf-8"))
     for name, package in lock["packages"].items():
         assert "resolved" not in package
         assert not name or package["integrity"].startswith("sha512-")
 
 
-def test_the_licence_of_everything_that_is_bundled_goes_with_it() -> None:
+def test_licences_of_bundled_packages_are_included() -> None:
     told = (STATIC / "client-licences.txt").read_text("utf-8")
     lock = json.loads((CLIENT / "package-lock.json").read_text("utf-8"))
     for name, package in lock["packages"].items():
@@ -67,8 +67,8 @@ def test_the_licence_of_everything_that_is_bundled_goes_with_it() -> None:
     assert told.count("Permission") + told.count("Redistribution and use in source") >= 6
 
 
-def test_the_scripts_are_small_and_stay_within_the_policy() -> None:
-    """No eval, no wasm, no address of another site; nothing is set as HTML."""
+def test_scripts_are_small_and_contain_nothing_forbidden() -> None:
+    """No eval, no wasm, no address of another site; no HTML is set."""
     scripts = [(STATIC / name).read_text("ascii") for name in MADE[:2]]
     assert sum(len(gzip.compress(script.encode(), 9)) for script in scripts) <= MOST
     for script in scripts:

@@ -1,4 +1,4 @@
-"""A reporter's session in the browser, against a server that lies (SPEC sections 2 to 4)."""
+"""A reporter's session in the browser, against a lying server (SPEC sections 2 to 4)."""
 
 import base64
 import datetime
@@ -34,7 +34,7 @@ BOTH = (issue_card("anna"), issue_card("bram"))
 
 
 class Browser:
-    """A session in Node, with what a server would hand it."""
+    """A session in Node, and what a server would send it."""
 
     def __init__(self, peer: Ask) -> None:
         self._peer = peer
@@ -46,7 +46,7 @@ class Browser:
             self.does("takeWords", name=name, text=text)
 
     def asks(self, what: str, **given: object) -> Answer:
-        """What it answers, or ``refused`` and ``details``."""
+        """Return its answer, or ``refused`` and ``details``."""
         return self._peer("ask", what=what, given=given)
 
     def does(self, what: str, **given: object) -> Answer:
@@ -98,7 +98,7 @@ def answer_of(
     kind: str = "reply",
     by: SigningKey = ANNA,
 ) -> bytes:
-    """What a counsellor who has these files writes next."""
+    """Return the next message of a counsellor who has these files."""
     name = "anna" if by is ANNA else "bram"
     seed = sealing_seed(name, DAY.replace(day=1))
     arrived = [thread.open_item(sha256_hex(one), one, [seed]) for one in sealed]
@@ -109,7 +109,7 @@ def answer_of(
     ).seal()  # fmt: skip
 
 
-def test_the_code_of_a_report_opens_its_mailbox_with_the_same_keys(browser: Browser) -> None:
+def test_report_code_derives_the_same_keys(browser: Browser) -> None:
     made = browser.reports()
     keys = keys_of(made)
     assert set(made["words"]) <= set(dealt_words("nl"))
@@ -120,7 +120,7 @@ def test_the_code_of_a_report_opens_its_mailbox_with_the_same_keys(browser: Brow
     assert entered == {"token": keys.access_token.hex(), "mailbox": keys.mailbox}
 
 
-def test_the_words_of_a_code_are_compared_and_forgotten(browser: Browser) -> None:
+def test_retyped_code_is_compared_until_user_moves_on(browser: Browser) -> None:
     made = browser.reports()
     words = made["words"]
     assert browser.does("compare", typed="\n".join(words)) == {"right": True, "wrong": []}
@@ -132,7 +132,7 @@ def test_the_words_of_a_code_are_compared_and_forgotten(browser: Browser) -> Non
     assert browser.does("compare", typed=" ".join(words))["right"] is False
 
 
-def test_what_is_typed_wrong_is_pointed_out(browser: Browser) -> None:
+def test_wrong_code_words_are_pointed_out(browser: Browser) -> None:
     asked = browser.asks("enter", typed="fles vlieg boom water koffie appel")
     assert (asked["refused"], asked["details"]["count"]) == ("word_count", 6)
     asked = browser.asks("enter", typed="fles vlieg boom water koffie appel tafell")
@@ -140,7 +140,7 @@ def test_what_is_typed_wrong_is_pointed_out(browser: Browser) -> None:
     assert "tafel" in asked["details"]["suggestions"]
 
 
-def test_a_code_in_the_box_for_the_text_is_not_sent(browser: Browser) -> None:
+def test_code_typed_as_report_text_is_refused(browser: Browser) -> None:
     typed = "fles vlieg boom water koffie appel tafel"
     asked = browser.asks(
         "report", lang="nl", words="nl", text=typed, answers={}, wanted=[str(ANNA.verify_key)]
@@ -148,7 +148,7 @@ def test_a_code_in_the_box_for_the_text_is_not_sent(browser: Browser) -> None:
     assert asked["refused"] == "text_is_code"
 
 
-def test_words_are_taken_only_from_the_lists_of_this_build(peer: Ask) -> None:
+def test_altered_word_list_is_refused(peer: Ask) -> None:
     browser = Browser(peer)
     browser.starts(lists={})
     for name, text in LISTS.items():
@@ -161,22 +161,22 @@ def test_words_are_taken_only_from_the_lists_of_this_build(peer: Ask) -> None:
 @pytest.mark.parametrize(
     ("days", "refused"), [(0, None), (2, None), (-2, None), (3, "clock"), (-3, "clock")]
 )
-def test_a_clock_that_is_far_off_is_told(browser: Browser, days: int, refused: str | None) -> None:
+def test_wrong_clock_is_refused(browser: Browser, days: int, refused: str | None) -> None:
     assert browser.told(day=DAY + datetime.timedelta(days=days)).get("refused") == refused
 
 
 @pytest.mark.parametrize("said", [
     {"site": "00"}, {"day": "today"}, {"cards": 3}, {"cards": None}, {"limits": None},
 ])  # fmt: skip
-def test_an_answer_of_no_such_form_is_refused(browser: Browser, said: dict[str, Json]) -> None:
+def test_malformed_site_answer_is_refused(browser: Browser, said: dict[str, Json]) -> None:
     assert browser.told(instead=said).get("refused") == "site"
 
 
-def test_the_site_does_not_become_another_one(browser: Browser) -> None:
+def test_changed_site_id_is_refused(browser: Browser) -> None:
     assert browser.told(instead={"site": "ff" * 16}).get("refused") == "site"
 
 
-def test_a_text_beyond_the_sites_limit_is_refused_with_both_numbers(browser: Browser) -> None:
+def test_too_long_text_is_refused_with_size_and_limit(browser: Browser) -> None:
     asked = browser.asks(
         "report", lang="nl", words="nl", text="é" * 10_001, answers={},
         wanted=[str(ANNA.verify_key)],
@@ -192,10 +192,10 @@ def forged(card: bytes) -> bytes:
 @pytest.mark.parametrize("cards", [
     (), (BOTH[1],), (forged(BOTH[0]),), (issue_card("anna", site="ff" * 16),), (b"x\ny\n",),
 ])  # fmt: skip
-def test_without_a_card_of_whom_was_chosen_nothing_is_sealed(
+def test_nothing_is_sealed_without_a_valid_card_of_chosen_counsellor(
     browser: Browser, cards: tuple[bytes, ...]
 ) -> None:
-    """Somebody else's card, an altered one, another site's: none takes the place of the chosen."""
+    """Somebody else's card, an altered one or another site's does not replace the chosen one."""
     assert browser.told(cards) == {"answer": None}
     asked = browser.asks(
         "report", lang="nl", words="nl", text="x", answers={}, wanted=[str(ANNA.verify_key)]
@@ -203,7 +203,7 @@ def test_without_a_card_of_whom_was_chosen_nothing_is_sealed(
     assert asked["refused"] == "nobody"
 
 
-def test_of_two_cards_of_one_counsellor_the_newer_one_counts(browser: Browser) -> None:
+def test_newer_card_of_a_counsellor_replaces_older_one(browser: Browser) -> None:
     later = DAY + datetime.timedelta(days=80)
     newer = issue_card("anna", day=later, serial=2)
     for cards in itertools.permutations((BOTH[0], newer)):
@@ -215,7 +215,7 @@ def test_of_two_cards_of_one_counsellor_the_newer_one_counts(browser: Browser) -
         assert asked["refused"] == "nobody"
 
 
-def test_a_conversation_is_shown_and_goes_on(browser: Browser) -> None:
+def test_conversation_is_shown_and_continued(browser: Browser) -> None:
     made = browser.reports()
     keys, first = keys_of(made), file_of(made)
     browser.does("sent", n=1, digest=made["digest"])
@@ -240,7 +240,7 @@ Files = tuple[bytes, bytes, bytes, bytes]
 
 
 def four(browser: Browser) -> tuple[ReporterKeys, Files]:
-    """A report to Anna and Bram, her reply, another message of the reporter, her reply to that."""
+    """Return four files: a report to Anna and Bram, and by turns Anna's replies and a message."""
     both = [str(ANNA.verify_key), str(BRAM.verify_key)]
     made = browser.reports(wanted=both)
     keys, first = keys_of(made), file_of(made)
@@ -262,8 +262,8 @@ WITHOUT_THE_NEWEST: dict[str, Lie] = {
 
 
 @pytest.mark.parametrize("lie", WITHOUT_THE_NEWEST.values(), ids=WITHOUT_THE_NEWEST)
-def test_who_leaves_out_the_reporters_newest_chooses_nobody(browser: Browser, lie: Lie) -> None:
-    """Whom to write to stands in it: an older one would let the server choose."""
+def test_writing_is_refused_if_newest_own_message_is_withheld(browser: Browser, lie: Lie) -> None:
+    """That message names the recipients: with an older one, the server would choose them."""
     _, files = four(browser)
     view = browser.reads(lie(files))
     assert view["refused"] == "withheld"
@@ -271,8 +271,8 @@ def test_who_leaves_out_the_reporters_newest_chooses_nobody(browser: Browser, li
     assert asked["refused"] == "withheld"
 
 
-def test_a_session_remembers_what_it_has_read_and_sent(browser: Browser) -> None:
-    """Also where no counsellor has seen it: what was there a minute ago cannot be left out."""
+def test_session_notices_that_its_sent_message_is_withheld(browser: Browser) -> None:
+    """Even if no counsellor has seen it: the session knows the message, so it is missed."""
     made = browser.reports()
     first = file_of(made)
     browser.reads([first])
@@ -285,8 +285,8 @@ def test_a_session_remembers_what_it_has_read_and_sent(browser: Browser) -> None
     assert (view["refused"], view["notes"]) == ("", [])
 
 
-def test_a_card_put_in_the_place_of_the_chosen_one_is_noticed(browser: Browser) -> None:
-    """Nothing is written to anybody until the reporter has chosen again; taking back still goes."""
+def test_replaced_card_of_recipient_is_noticed(browser: Browser) -> None:
+    """Nothing can be sent until the reporter chooses again, except a withdrawal."""
     _, files = four(browser)
     assert browser.told([BOTH[1]]) == {"answer": None}
     view = browser.reads(files)
@@ -300,7 +300,7 @@ def test_a_card_put_in_the_place_of_the_chosen_one_is_noticed(browser: Browser) 
     assert withdrawn["query"] == f"n=3&to={BRAM.verify_key.hex}"
 
 
-def test_who_has_no_key_today_is_left_out_and_named(browser: Browser) -> None:
+def test_counsellor_without_current_key_is_left_out_and_named(browser: Browser) -> None:
     _, files = four(browser)
     later = DAY + datetime.timedelta(days=80)
     assert browser.told([issue_card("anna", day=later, serial=2), BOTH[1]]) == {"answer": None}
@@ -311,8 +311,8 @@ def test_who_has_no_key_today_is_left_out_and_named(browser: Browser) -> None:
     assert written["leftOut"] == [str(ANNA.verify_key)]
 
 
-def test_a_stranger_is_never_the_counsellor(browser: Browser) -> None:
-    """A reply by somebody whom the reporter did not choose, and one of another conversation."""
+def test_message_of_unchosen_counsellor_is_not_believed(browser: Browser) -> None:
+    """Neither a reply by a counsellor who was not chosen nor one of another conversation counts."""
     made = browser.reports()
     keys, first = keys_of(made), file_of(made)
     browser.starts()
@@ -327,7 +327,7 @@ def test_a_stranger_is_never_the_counsellor(browser: Browser) -> None:
 
 
 def consent(browser: Browser, answers: Sequence[str]) -> Answer:
-    """A conversation in which Anna asked for a handover to Bram, and these answers to it."""
+    """Return a conversation in which Anna asked for a handover to Bram, and the answers given."""
     made = browser.reports()
     keys, files = keys_of(made), [file_of(made)]
     body: dict[str, Json] = {"step": "Ik geef het door.", "with": "Bram", "scope": "Alles."}
@@ -349,7 +349,7 @@ def consent(browser: Browser, answers: Sequence[str]) -> Answer:
     ([], ANNA), (["no"], ANNA), (["tell-me-more"], ANNA), (["yes"], BRAM),
     (["yes", "withdrawn"], ANNA), (["no", "yes"], BRAM),
 ])  # fmt: skip
-def test_after_a_yes_to_a_handover_the_next_message_is_for_the_successor(
+def test_next_message_follows_the_answer_to_a_handover(
     browser: Browser, answers: list[str], to: SigningKey
 ) -> None:
     view = consent(browser, answers)
@@ -357,7 +357,7 @@ def test_after_a_yes_to_a_handover_the_next_message_is_for_the_successor(
     assert view["lines"][1]["request"]["said"] == (answers[-1] if answers else "")
 
 
-def test_without_keys_nothing_is_read_or_written(browser: Browser) -> None:
+def test_wiped_session_neither_reads_nor_writes(browser: Browser) -> None:
     made = browser.reports()
     browser.reads([file_of(made)])
     browser.does("wipe")
@@ -367,6 +367,6 @@ def test_without_keys_nothing_is_read_or_written(browser: Browser) -> None:
     assert browser.asks("compare", typed=" ".join(made["words"]))["answer"]["right"] is False
 
 
-def test_the_self_test_holds_everywhere_and_tells_a_time(client: Ask) -> None:
+def test_self_test_passes_and_returns_its_duration(client: Ask) -> None:
     told: dict[str, Any] = client("selfTest")
     assert 0 < told["seconds"] < 60

@@ -1,4 +1,4 @@
-"""The committed vectors come out of the browser's client as they do here (SPEC section 10)."""
+"""The browser's client agrees with the committed vectors (SPEC section 10)."""
 
 import pytest
 
@@ -13,7 +13,7 @@ READ = ("cards", "codes", "json_lines", "messages", "padme", "sealed", "texts", 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", READ)
-def test_every_vector_comes_out_as_listed(client: Ask, name: str) -> None:
+def test_client_agrees_with_every_vector(client: Ask, name: str) -> None:
     vectors = stored(name)
     extra = {
         "words": [word for lang in LANGUAGES for word in word_list(lang)],
@@ -26,8 +26,8 @@ def test_every_vector_comes_out_as_listed(client: Ask, name: str) -> None:
     assert client("vectors", name=name, vectors=vectors, extra=extra) == []
 
 
-def test_a_vector_that_comes_out_otherwise_is_told(client: Ask) -> None:
-    """Of all of them none is passed over: each expectation turned round is found."""
+def test_failing_vectors_are_reported(client: Ask) -> None:
+    """No vector is skipped: with every expectation inverted, every one is reported."""
     vectors = [{**vector, "expect": not vector["expect"]} for vector in stored("json_lines")]
     told = client("vectors", name="json_lines", vectors=vectors, extra={})
     assert len(told) == len(vectors)

@@ -1,4 +1,4 @@
-"""What one reporter or a hijacked server can make a desk read and keep has a bound."""
+"""Limits on what a reporter or a hijacked server can make a desk read and keep."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from dropbox_app.desk.cli.main import main
+from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.protocol import age, thread
 from dropbox_app.protocol import card as cards
@@ -19,7 +20,7 @@ PASSED_ON = 30
 
 @pytest.fixture
 def passed_on(office: Office, reporter: Reporter, peer: Peer) -> str:
-    """A thread that its reporter passes on to the same counsellor again and again; not fetched."""
+    """Return an unfetched thread that its reporter forwards repeatedly to the same counsellor."""
     key = cards.parse(peer.cards[str(office.identity)]).sealing_key(peer.today())
     assert key is not None
     for number in range(2, PASSED_ON + 2):
@@ -40,7 +41,7 @@ def passed_on(office: Office, reporter: Reporter, peer: Peer) -> str:
 def test_each_forwarded_message_is_parsed_once(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often its thread was passed on: the count grows with messages, not with threads."""
+    """The number of parsed messages grows with messages, not with forwarded threads."""
     office.fetch_quietly()
     read: list[str] = []
     parts = thread.read_passed_on
@@ -56,6 +57,26 @@ def test_each_forwarded_message_is_parsed_once(
     assert len(shown["messages"]) == PASSED_ON + 1
     assert all(m["verified"] for m in shown["messages"])
     assert len(read) == PASSED_ON
+
+
+def test_fetch_needs_no_transaction_per_thread(
+    office: Office, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def commits(reports: int) -> int:
+        for number in range(reports):
+            Reporter(peer, office.identity).report(f"Melding {number}")
+        steps: list[str] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "dropbox_app.desk.folder.Disk", lambda root, today: Disk(root, today, steps.append)
+            )
+            office.fetch_quietly()
+        return steps.count("committed")
+
+    few = commits(2)
+    assert few > 0
+    assert commits(12) == few
 
 
 def test_list_opens_no_unchanged_thread(
@@ -98,7 +119,7 @@ def test_messages_beyond_the_limit_are_reported_as_unread(
 def test_data_without_sealed_header_is_not_kept(
     office: Office, reporter: Reporter, peer: Peer, thread: str, sent: bytes, what: str
 ) -> None:
-    """It is the file that was listed, by its hash; nothing of it stays on the disk."""
+    """Although its hash is the listed one, none of it stays on the disk."""
     peer.keep(thread, what, "reporter", 2, sent, [str(office.identity)])
     reporter.write("Ik schrijf verder.")
     said = office.run("fetch", code=1)

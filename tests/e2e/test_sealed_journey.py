@@ -1,7 +1,7 @@
-"""The journey in browsers that seal: everything that leaves them is written down and looked at.
+"""The journey in browsers that seal: all their requests are recorded and checked.
 
-The whole server is real, and so is the desk. Between them and the browser stands a relay that
-keeps each request, and can lose an answer.
+Server and desk are real. A relay between the server and the browser records each request, and can
+drop a response.
 """
 
 import os
@@ -33,7 +33,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture
 def relay(box: DropBox) -> Iterator[Relay]:
-    """Where the site is found: behind it the box, whose settings let browsers seal."""
+    """Yield a relay in front of the box, whose settings let browsers seal."""
     box.stop()
     file = box.folder / settings.FILE_NAME
     file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
@@ -52,7 +52,7 @@ in_one_browser = pytest.mark.parametrize("meet", BOTH if LONG else BOTH[:1], ind
 
 @pytest.fixture(params=BOTH)
 def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator[Meet]:
-    """Makes reporters, each with a browser that was never here; none of their pages complains."""
+    """Yield a function that makes reporters with new browsers; no page may report an error."""
     met: list[Reporter] = []
 
     def one_more() -> Reporter:
@@ -65,10 +65,10 @@ def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator
     assert [complaint for reporter in met for complaint in reporter.complaints] == []
 
 
-def test_a_whole_conversation_and_nothing_of_it_in_any_request(
+def test_no_request_of_a_whole_conversation_reveals_code_or_text(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
-    """Report, code, the answer, another message, all taken back; the desk opens what was sealed."""
+    """Report, code, answer, another message, withdrawal; the desk opens what was sealed."""
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.page.fill("[name=typed]", code.upper())
@@ -107,10 +107,10 @@ REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 @pytest.mark.parametrize("part", ["/api/site", REPORTS, MESSAGES])
-def test_a_report_arrives_once_though_one_request_failed(
+def test_report_arrives_once_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
 ) -> None:
-    """What is asked again is the same, byte for byte; else nothing was sent, and the text stays."""
+    """A repeated request has the same bytes; otherwise nothing was sent, and the text stays."""
     writer = meet()
     writer.begins("report")
     relay.fault = once(fault, "GET" if part == "/api/site" else "POST", part)
@@ -128,7 +128,7 @@ def test_a_report_arrives_once_though_one_request_failed(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_a_report_that_may_have_arrived_keeps_its_code_until_that_is_known(
+def test_report_with_unknown_outcome_keeps_its_code(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -152,10 +152,10 @@ def test_a_report_that_may_have_arrived_keeps_its_code_until_that_is_known(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_what_never_arrived_is_said_and_sent_once(
+def test_unsent_report_is_announced_and_can_be_sent_again(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
-    """Both tries to open a mailbox fail: no desk sees one, so it is certain, and gets no code."""
+    """Both attempts to open a mailbox fail: nothing can have arrived, so no code is shown."""
     writer = meet()
     writer.begins("report")
     relay.fault = always(fault, "POST", REPORTS)
@@ -175,7 +175,7 @@ def test_what_never_arrived_is_said_and_sent_once(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_a_message_that_may_have_arrived_cannot_be_changed_and_arrives_once(
+def test_message_with_unknown_outcome_cannot_be_changed_and_arrives_once(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -198,7 +198,7 @@ def test_a_message_that_may_have_arrived_cannot_be_changed_and_arrives_once(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_all_is_taken_back_though_the_answer_was_lost(
+def test_withdrawal_succeeds_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -211,10 +211,10 @@ def test_all_is_taken_back_though_the_answer_was_lost(
 
 
 @in_one_browser
-def test_two_tabs_in_one_conversation_lose_nothing(
+def test_two_tabs_can_write_in_one_conversation(
     meet: Meet, relay: Relay, counsellor: Counsellor
 ) -> None:
-    """The second to write has read less: it reads, signs again, and sends once."""
+    """The second tab has read less: it reads again, signs again, and sends once."""
     one, other = meet(), meet()
     code = one.tells(STORY[LANG])
     one.goes_on()
@@ -228,7 +228,7 @@ def test_two_tabs_in_one_conversation_lose_nothing(
 
 
 @in_one_browser
-def test_a_browser_with_scripts_and_one_without_share_a_conversation(
+def test_browsers_with_and_without_scripts_share_a_conversation(
     meet: Meet, box: DropBox, counsellor: Counsellor
 ) -> None:
     writer = meet()
@@ -250,7 +250,7 @@ HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</scrip
 
 @pytest.fixture
 def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
-    """A second counsellor, who was there from the start."""
+    """Return a second counsellor, on the site from the start."""
     second = Counsellor(tmp_path / "bas")
     box.add(second, box.server("move").stdout, "Bas Jansen")
     box.restart()
@@ -258,10 +258,10 @@ def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
 
 
 @in_one_browser
-def test_a_question_is_answered_and_another_counsellor_chosen(
+def test_consent_answer_and_message_to_another_counsellor(
     meet: Meet, counsellor: Counsellor, bas: Counsellor
 ) -> None:
-    """Each goes to whom the page names; text of others is text, whatever stands in it."""
+    """Each goes to the counsellor whom the page names; hostile text is shown as text."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -301,7 +301,7 @@ def test_a_question_is_answered_and_another_counsellor_chosen(
 
 @in_one_browser
 @pytest.mark.parametrize("part", ["/api/conversation", "/api/items/", "/api/site"])
-def test_an_answer_without_an_end_is_given_up(meet: Meet, relay: Relay, part: str) -> None:
+def test_endless_response_is_aborted(meet: Meet, relay: Relay, part: str) -> None:
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()
@@ -318,9 +318,7 @@ def test_an_answer_without_an_end_is_given_up(meet: Meet, relay: Relay, part: st
 
 
 @in_one_browser
-def test_after_20_idle_minutes_the_code_is_asked_for_and_the_text_is_kept(
-    meet: Meet, relay: Relay
-) -> None:
+def test_idle_page_asks_for_code_and_keeps_text(meet: Meet, relay: Relay) -> None:
     writer = meet()
     writer.page.clock.install()
     code = writer.tells(STORY[LANG])
@@ -349,7 +347,7 @@ def test_the_words_of_a_code_are_shown_for_hours_and_not_for_ever(meet: Meet) ->
 
 
 @in_one_browser
-def test_who_closes_the_conversation_finds_nothing_of_it_by_going_back(meet: Meet) -> None:
+def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
     writer = meet()
     writer.tells(STORY[LANG])
     writer.goes_on()
@@ -363,8 +361,8 @@ def test_who_closes_the_conversation_finds_nothing_of_it_by_going_back(meet: Mee
 
 
 @in_one_browser
-def test_the_page_with_the_code_is_not_lost_by_accident_and_is_left_at_once(meet: Meet) -> None:
-    """Back and a reload leave the words where they are; "Leave quickly" asks nothing."""
+def test_leaving_the_code_page_asks_first_except_with_leave_quickly(meet: Meet) -> None:
+    """Back and a reload keep the words on the page; "Leave quickly" does not ask."""
     writer = meet()
     asked: list[str] = []
 
@@ -386,8 +384,8 @@ def test_the_page_with_the_code_is_not_lost_by_accident_and_is_left_at_once(meet
 
 
 @in_one_browser
-def test_a_report_that_is_being_written_waits_for_a_look_at_another_page(meet: Meet) -> None:
-    """As on the plain page: what has not been sealed yet is no more secret than there."""
+def test_unsent_report_is_kept_when_the_page_is_left_and_returned_to(meet: Meet) -> None:
+    """As on the plain page: unsealed text needs no more protection here than there."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -399,8 +397,8 @@ def test_a_report_that_is_being_written_waits_for_a_look_at_another_page(meet: M
 
 
 @in_one_browser
-def test_the_other_language_takes_no_text_along(meet: Meet, relay: Relay) -> None:
-    """The plain form posts it to the server, to show it there: here nothing may leave unsealed."""
+def test_switching_language_sends_no_text(meet: Meet, relay: Relay) -> None:
+    """The plain form sends the text to the server and back; here nothing may be sent unsealed."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -413,9 +411,7 @@ def test_the_other_language_takes_no_text_along(meet: Meet, relay: Relay) -> Non
 
 
 @in_one_browser
-def test_where_the_worker_is_kept_from_starting_the_plain_form_says_so(
-    meet: Meet, relay: Relay
-) -> None:
+def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Relay) -> None:
     writer = meet()
     relay.fault = always("refuse", "GET", "/static/worker-")
     writer.page.goto(f"/{LANG}/report")
@@ -428,8 +424,8 @@ def test_where_the_worker_is_kept_from_starting_the_plain_form_says_so(
 
 
 @in_one_browser
-def test_a_press_before_the_self_test_is_done_waits_for_it(meet: Meet, relay: Relay) -> None:
-    """If it then cannot be sealed, nothing is posted before the person has read that."""
+def test_sending_waits_for_the_self_test(meet: Meet, relay: Relay) -> None:
+    """If the browser then cannot seal, nothing is posted before the reporter has read this."""
     writer = meet()
     pressed = threading.Event()
 

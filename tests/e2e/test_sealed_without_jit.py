@@ -1,4 +1,4 @@
-"""Where a code would take half a minute to hash, as without a JIT, the plain form stays."""
+"""The plain form stays where hashing a code would take half a minute, as without a JIT."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from tests.support.steps import STORY
 
 @pytest.fixture
 def slow() -> Iterator[Browser]:
-    """Chromium without a JIT, as Tor Browser's "Safer" has none."""
+    """Yield Chromium without a JIT, like Tor Browser at "Safer"."""
     with driver() as playwright:
         browser = playwright.chromium.launch(
             executable_path=ENGINES["chromium"], args=[*CHROMIUM, "--js-flags=--jitless"]
@@ -23,10 +23,10 @@ def slow() -> Iterator[Browser]:
 
 
 @here("chromium")
-def test_a_browser_that_is_too_slow_says_so_before_anything_is_typed(
+def test_slow_browser_keeps_the_plain_form_and_says_so(
     slow: Browser, box: DropBox, counsellor: Counsellor
 ) -> None:
-    """It took a second to find out; then the report goes the plain way, which the page has said."""
+    """The browser finds out within a second; the report is sent unsealed, as the page says."""
     file = box.folder / settings.FILE_NAME
     file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
     box.restart()

@@ -1,7 +1,7 @@
-"""What the script of a browser that seals shows: valid, readable by ear, fitting, by night.
+"""The pages that the sealing script shows: valid, accessible, fitting, in dark colours too.
 
-The script takes each page from a template and fills it in; here the test does. What the pages then
-say is the subject of the journeys.
+The script fills each page in from a template; here the test does it. The text of the pages is
+tested in the journeys.
 """
 
 import json
@@ -34,7 +34,7 @@ LOOKS = [("light", "nl"), ("dark", "en"), ("light", "ar")]
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Page]]:
-    """By template and language: each as it looks when everything in it is shown."""
+    """Yield each template in each language, with everything in it shown."""
     house = House(
         tmp_path_factory.mktemp("look") / "site",
         ("Noor Visser", "Sam Jansen"),
@@ -70,7 +70,7 @@ def _filled(report: Page) -> dict[str, Page]:
 
 
 def _shown(html: str) -> str:
-    """A template with everything in it shown, and something in every place."""
+    """Return a template with everything in it shown, and every slot filled."""
     html = html.replace(" hidden>", ">")
     html = re.sub(r"<(ul|ol)( [^>]*data-slot[^>]*)></\1>", rf"<\1\2><li>{SAID}</li></\1>", html)
     html = html.replace("<dl></dl>", f"<dl><dt>{SAID}</dt><dd>{SAID}</dd></dl>")
@@ -80,14 +80,14 @@ def _shown(html: str) -> str:
     return re.sub(r"<(h2|p|dt|dd|li|span)( [^>]*data-slot[^>]*)></\1>", rf"<\1\2>{SAID}</\1>", html)
 
 
-def test_every_template_is_looked_at(pages: dict[str, Page]) -> None:
+def test_every_template_is_covered(pages: dict[str, Page]) -> None:
     assert {name.split()[0] for name in pages} == {"report", *WHOLE}
     for name, page in pages.items():
         assert "<template" not in page.html, name
         assert " hidden>" not in MAIN.search(page.html)[0], name  # type: ignore[index]  # it has one
 
 
-def test_what_the_script_shows_is_valid_html(pages: dict[str, Page]) -> None:
+def test_script_pages_are_valid_html(pages: dict[str, Page]) -> None:
     if shutil.which("node") is None or not (INTEROP / "node_modules" / "html-validate").is_dir():
         pytest.skip("node or tests/protocol/interop/node_modules is not there")
     sources = {name: page.html for name, page in pages.items()}
@@ -100,7 +100,7 @@ def test_what_the_script_shows_is_valid_html(pages: dict[str, Page]) -> None:
 
 
 @here("chromium")
-def test_what_the_script_shows_fits_a_small_phone_and_doubled_text_size(
+def test_script_pages_fit_a_small_phone_and_doubled_text_size(
     chromium: Browser, pages: dict[str, Page]
 ) -> None:
     context = chromium.new_context(java_script_enabled=False)
@@ -112,11 +112,10 @@ def test_what_the_script_shows_fits_a_small_phone_and_doubled_text_size(
 
 @here("chromium")
 @pytest.mark.parametrize(("scheme", "lang"), LOOKS)
-def test_axe_finds_nothing_on_what_the_script_shows(
+def test_axe_finds_no_violations_on_script_pages(
     chromium: Browser, pages: dict[str, Page], scheme: str, lang: str
 ) -> None:
     context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
-    axe.bring(context)
     found = {}
     with showing(context, pages) as shown_by:
         for name in pages:

@@ -1,4 +1,4 @@
-"""What nginx passes on to the app, and what it refuses: its settings, and nothing else."""
+"""What nginx forwards to the app and what it refuses, by its settings alone."""
 
 import contextlib
 import re
@@ -68,7 +68,7 @@ def front(recorder: Recorder) -> Iterator[Front]:
 
 
 def come(front: Front, way: str, circuit: int = 1) -> socket.socket:
-    """A connection by one of the three ways."""
+    """Return a connection by one of the three routes."""
     if way == "domain":
         return socket.create_connection(("127.0.0.1", front.port or 0), timeout=60)
     return connect(front.onion if way == "onion" else front.desks, line(circuit))
@@ -89,7 +89,7 @@ def ask(
 def test_each_location_forwards_route_time_and_host(
     front: Front, recorder: Recorder, way: str, place: str
 ) -> None:
-    """A ``proxy_set_header`` in a location would cancel all those above it."""
+    """A ``proxy_set_header`` in a location would cancel the inherited ones."""
     method, path, headers = PLACES[place]
     recorder.seen.clear()
     answer = ask(front, way, method, path, (*headers, *FORGED), b"x=y" if method != "GET" else b"")
@@ -177,10 +177,10 @@ def test_alternative_url_spellings_cannot_upload_without_a_session(
 
 
 @pytest.mark.parametrize("spelling", ["/api/files/00ff", "/api/file%73/00ff", "/api//files/00ff"])
-def test_the_body_of_a_sealed_file_goes_on_only_for_a_conversation(
+def test_sealed_file_is_passed_on_only_for_a_conversation(
     front: Front, recorder: Recorder, spelling: str
 ) -> None:
-    """Without one, the app is asked what it says, and gets nothing of the body."""
+    """Without a conversation, the app is asked for its answer, and gets nothing of the body."""
     long = MARKER * 2000  # more than any other request may be
     for token, body in ((TOKEN, long), ("Bearer x", b""), ("", b"")):
         answer = ask(front, "onion", "PUT", spelling, (f"Authorization: {token}",), long)
@@ -190,7 +190,7 @@ def test_the_body_of_a_sealed_file_goes_on_only_for_a_conversation(
 
 
 def chunked(front: Front, method: str, path: str) -> None:
-    """A body in one chunk, and one in chunks of a byte."""
+    """Send a body in one chunk, and one in chunks of a byte."""
     for body in (b"%x\r\n%s\r\n0\r\n\r\n" % (len(MARKER) * 900, MARKER * 900),
                  b"1\r\nh\r\n" * 50_000 + b"0\r\n\r\n"):  # fmt: skip
         head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nCookie: {SESSION}\r\n{FILES}\r\n"
@@ -202,7 +202,7 @@ def chunked(front: Front, method: str, path: str) -> None:
 
 
 def http2(front: Front, method: str, path: str) -> None:
-    """A body whose length nobody says, in frames with pauses between them."""
+    """Send a body of undeclared length, in frames with pauses between them."""
     head = {":method": method, ":scheme": "http", ":path": path, ":authority": "a.example"}
     head |= {"cookie": SESSION, "content-type": FILES.partition(": ")[2]}
     packed = b"".join(
@@ -234,7 +234,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
     tmp_path: Path, sender: Callable[[Front, str, str], None]
 ) -> None:
-    """The folder for such files can be written here. Long bodies with a length are tried too."""
+    """The folder for such files is writable here. Long bodies with a length are tried too."""
     calls = tmp_path / "calls"
     under = (
         "strace",
@@ -278,7 +278,7 @@ def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
 
 
 def test_nothing_is_logged_about_a_client(front: Front, recorder: Recorder) -> None:
-    """Whatever was refused above, and this: the log is empty at the end, see ``front``."""
+    """After the refusals above and these requests, the log is empty; see ``front``."""
     for first in (b"", b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n", line(3)):
         for text in (
             b"herkenbaar\r\n\r\n", b"GET /herkenbaar HTTP/9.9\r\n\r\n",

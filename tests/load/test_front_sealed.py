@@ -1,4 +1,4 @@
-"""Browsers that seal by themselves, through nginx with the limits of a real server."""
+"""Sealing browsers behind nginx, with the limits of a real server."""
 
 import os
 import select
@@ -18,7 +18,7 @@ PLACES, EACH = 12, 2  # sealed files under way: in all, and of one circuit
 
 
 def sealing_browser(serving: Serving, circuit: int) -> SealingBrowser:
-    """A browser that seals; all of its connections come by one circuit."""
+    """Return a sealing browser; all its connections use one circuit."""
 
     def exchange(method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         page = serving.browser(circuit, cookies=False).exchange(method, target, body, headers)
@@ -28,11 +28,11 @@ def sealing_browser(serving: Serving, circuit: int) -> SealingBrowser:
 
 
 def answered(connections: list[socket.socket]) -> list[socket.socket]:
-    """Those at which something has come back."""
+    """Return the connections that have received a response."""
     return select.select(connections, [], [], 0)[0]
 
 
-def test_a_whole_sealed_conversation_with_a_large_file_stays_within_the_limits(
+def test_sealed_conversation_with_large_file_is_within_the_limits(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(changes={}, seal_in_browser=True)
@@ -49,7 +49,7 @@ def test_a_whole_sealed_conversation_with_a_large_file_stays_within_the_limits(
     assert browser.ask("GET", "/api/conversation").status == 404
 
 
-def test_a_sealed_file_without_a_conversation_is_refused_by_the_app_in_its_words(
+def test_app_refuses_sealed_file_without_a_conversation(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(changes={}, seal_in_browser=True)
@@ -60,10 +60,10 @@ def test_a_sealed_file_without_a_conversation_is_refused_by_the_app_in_its_words
     assert (got.status, got.json) == (401, {"error": "the access token is missing"})
 
 
-def test_slow_sealed_files_take_no_place_from_the_page_of_files(
+def test_slow_sealed_files_use_separate_slots(
     serve: Callable[..., Serving],
 ) -> None:
-    """They have places of their own; who finds none of those is told so, and nothing else stops."""
+    """Whoever finds no free slot is told so; messages and the plain pages still work."""
     serving = serve(changes={}, seal_in_browser=True)
     noor = serving.house.counsellors[0]
     slow = sealing_browser(serving, 1)

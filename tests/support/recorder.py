@@ -1,4 +1,4 @@
-"""An upstream that writes down what nginx passes on, byte for byte, and answers it."""
+"""An upstream that records byte for byte what nginx forwards, and responds."""
 
 import contextlib
 import socket
@@ -26,7 +26,7 @@ class Passed:
     body: bytes
 
     def header(self, name: str) -> list[str]:
-        """Every value of a header."""
+        """Return every value of a header."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
 

@@ -1,4 +1,4 @@
-"""What stands between a browser and a server: writes down every request, and loses answers."""
+"""A relay between browser and server that records every request and can drop responses."""
 
 import contextlib
 import socket
@@ -16,10 +16,10 @@ FLOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", b" " * 65_
 
 @dataclass
 class Relay:
-    """Listens on loopback and passes on to the server at ``port``, one request a connection.
+    """Listens on loopback and forwards to the server at ``port``, one request per connection.
 
-    ``fault``: what becomes of a request: "refuse" ends the connection before the server knows of
-    it, "lose" lets the server answer and ends it then, "flood" answers without an end.
+    ``fault``: decides about each request: "refuse" ends the connection before the server receives
+    it, "lose" afterwards, without passing on the response, and "flood" sends an endless response.
     """
 
     port: int
@@ -29,11 +29,11 @@ class Relay:
 
     @property
     def url(self) -> str:
-        """Where browsers find the site."""
+        """The site's address for browsers."""
         return f"http://127.0.0.1:{self.own}"
 
     def sent(self, method: str, part: str) -> list[Passed]:
-        """The requests with this method whose target holds ``part``."""
+        """Return the requests with this method whose target contains ``part``."""
         return [one for one in self.seen if one.method == method and part in one.target]
 
     @contextlib.contextmanager
@@ -90,7 +90,7 @@ def _request(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Passed 
 
 
 def _written(passed: Passed) -> bytes:
-    """The request as it came, but for one connection."""
+    """Return the request as it came, but with ``Connection: close``."""
     kept = [(name, value) for name, value in passed.headers if name.lower() != "connection"]
     lines = [f"{passed.method} {passed.target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in (*kept, ("Connection", "close"))]

@@ -1,4 +1,4 @@
-"""A browser that seals by itself, in Python: what the script of the pages does (SPEC section 6)."""
+"""A browser that seals by itself, in Python: does what the pages' script does (SPEC section 6)."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ OPENING = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said."""
+    """A response of the server."""
 
     status: int
     body: bytes
@@ -35,9 +35,9 @@ Exchange = Callable[[str, str, bytes | None, dict[str, str]], Answer]
 
 
 class SealingBrowser:
-    """One reporter's code and keys, and the calls that they are for.
+    """One reporter's code and keys, and the calls made with them.
 
-    It holds nothing but the code: every call reads what it needs from the server again.
+    It stores only the code: every call reads what it needs from the server again.
     """
 
     def __init__(self, exchange: Exchange, words: Sequence[str] | None = None) -> None:
@@ -57,7 +57,7 @@ class SealingBrowser:
         token: str | None = "",
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        """Ask with this reporter's token; another one if it is given, none if it is None."""
+        """Send a request with this reporter's token, another one, or none; return the answer."""
         given = dict(headers or {})
         if token is not None:
             given["Authorization"] = f"Bearer {token or self.token}"
@@ -68,7 +68,7 @@ class SealingBrowser:
         return self.keys.access_token.hex()
 
     def open_mailbox(self, *to: VerifyKey, **other: Json) -> Answer:
-        """Open the mailbox; ``other``: fields with other values, left out if they are None."""
+        """Open the mailbox. ``other``: fields with other values, left out if they are None."""
         fields: dict[str, Json] = {
             "mailbox": self.keys.mailbox,
             "access": self.keys.access,
@@ -85,7 +85,7 @@ class SealingBrowser:
         wanted: Sequence[VerifyKey] | None = None,
         files: Sequence[Attachment] = (),
     ) -> writing.Draft:
-        """Sign the next message, after a look at the thread."""
+        """Return the next message, signed after reading the thread."""
         thread = None if kind == "report" else self.thread()
         return writing.from_reporter(
             self.keys,
@@ -105,7 +105,7 @@ class SealingBrowser:
         return self.ask("POST", f"/api/conversation/{call}?n={draft.n}&to={to}", sealed)
 
     def report(self, text: str, *to: VerifyKey) -> bytes:
-        """Send a report as a whole; return what was sealed."""
+        """Send a whole report; return what was sealed."""
         draft = self.draft("report", {"text": text, "answers": {}}, to)
         opened = self.open_mailbox(*draft.to)
         assert (opened.status, opened.json) == (200, {}), opened
@@ -122,7 +122,7 @@ class SealingBrowser:
         return sealed
 
     def seal_file(self, name: str, content: bytes) -> tuple[Attachment, bytes]:
-        """Seal a file for those to whom the next message goes."""
+        """Seal a file for the recipients of the next message; return it and its bytes."""
         sealed = bytearray()
         draft = self.draft("message", {"text": ""})
         sealer = AttachmentSealer(sealed.extend, draft.recipients[1:])
@@ -144,7 +144,7 @@ class SealingBrowser:
         return found
 
     def thread(self) -> Thread:
-        """Read the conversation and check it, as the owner of the code."""
+        """Return the conversation, read and checked as the owner of the code."""
         arrived = []
         for item in self.listed()["items"]:
             if item["what"] == "message":

@@ -1,18 +1,25 @@
-"""``klankbord-desk``: the counsellor's commands.
+"""The ``klankbord-desk`` command, for counsellors.
 
-``run`` is what the installed command calls.
+The installed command calls ``run``.
 """
 
 import signal
 
 
 def run() -> None:
-    """Run the command. Ctrl-C ends it without a traceback, also while it is being loaded."""
+    """Run the command. Ctrl-C ends it without a traceback, also while it is being loaded.
+
+    So does a closed pipe.
+    """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from dropbox_app.desk.cli.common import leave_unread
     from dropbox_app.desk.cli.main import main
 
     if usual:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    main()
+    try:
+        main()
+    except BrokenPipeError:  # click lets it pass while it shows an error
+        leave_unread()

@@ -1,4 +1,4 @@
-"""The state of one site as database rows: read at the start; later only changes are written."""
+"""The state of one site as database rows, read at the start. Later only changes are written."""
 
 import datetime
 import json
@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.database import Database, Row, Value
-from dropbox_app.desk.storage.state import Item, Owed, Profile, Sent, State, ThreadState
+from dropbox_app.desk.storage.state import Item, Items, Owed, Profile, Sent, State, ThreadState
 from dropbox_app.protocol.card import Away, Kind, Scope
 from dropbox_app.protocol.encoding import Json, check_day, from_line, to_line
 from dropbox_app.protocol.errors import FormatError
@@ -19,6 +19,7 @@ _ITEM = (
     "mailbox", "what", "server_says", "n", "day", "size", "store", "sealed_for", "fetched",
     "checked", "sent", "seen",
 )  # fmt: skip
+_write = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make one for each thread
 # Table -> the columns of its key besides ``site``, and the others.
 _TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "site": ((), ("fields",)),
@@ -55,8 +56,8 @@ class Promise:
     """A site's promise and last fetch, known without loading the site.
 
     The site promises an answer within ``response_days`` working days; 0 if unknown. ``read_to_end``
-    is the last day on which everything was fetched, ``away_until`` the last day of an announced
-    absence; None if there is none.
+    is the last day on which all items were fetched. ``away_until`` is the last day of an announced
+    absence. Both are None if there is none.
     """
 
     response_days: int
@@ -74,7 +75,7 @@ def promises(database: Database) -> dict[str, Promise]:
 
 
 def response_days(database: Database) -> dict[str, int]:
-    """Return within how many working days each site promises an answer, by id; 0 if unknown."""
+    """Return the working days within which each site promises an answer, by id; 0 if unknown."""
     return {site: one.response_days for site, one in promises(database).items()}
 
 
@@ -86,7 +87,7 @@ def _promise(fields: dict[str, Json]) -> Promise:
 
 
 def damage(error: FormatError) -> Damaged:
-    """Return the error for a row that differs from what was written, for instance on a bad page."""
+    """Return the error for a row that differs from what was written, for example on a bad page."""
     return Damaged(
         f"What this desk knows of a site is damaged ({error}); restore the desk from its backup."
     )
@@ -106,7 +107,7 @@ def load(database: Database, site: str) -> State | None:
         sql = f"SELECT {', '.join((*key, *others))} FROM {table} WHERE site = ? ORDER BY {order}"  # noqa: S608 - names of our own tables and columns
         return database.run(sql, (site,))
 
-    state.items = {item.id: item for item in map(_read_item, rows("item"))}
+    state.items = Items(map(_read_item, rows("item")))
     for row in rows("owed"):
         item = _read_item(row[:-2])
         state.owed[item.id] = Owed(item, check_day(str(row[-2])), bool(row[-1]))
@@ -128,7 +129,7 @@ def load(database: Database, site: str) -> State | None:
 
 
 def of(state: State) -> Rows:
-    """Return a state as rows, to compare with those saved before."""
+    """Return a state as rows, to compare with the rows saved before."""
     return {
         "site": {(): (_write_fields(state),)},
         "item": {(item.id,): _item_row(item) for item in state.items.values()},
@@ -220,8 +221,8 @@ def _thread_row(thread: ThreadState) -> Row:
     return (
         thread.verify,
         thread.recipient,
-        json.dumps(thread.newest, sort_keys=True),
-        json.dumps(thread.listed, sort_keys=True),
+        _write(thread.newest),
+        _write(thread.listed),
         thread.gone,
         thread.withdrawn,
         thread.label,
@@ -233,7 +234,7 @@ def _write_fields(state: State) -> str:
     if state.away is not None:
         stand_in = str(state.away.stand_in) if state.away.stand_in else None
         away = {"until": state.away.until.isoformat(), "stand_in": stand_in}
-    said: dict[str, Json] = {}  # left out if it is not given, as on a card
+    said: dict[str, Json] = {}  # omitted if it is empty, as on a card
     if state.profile.register_number:
         said["register_number"] = state.profile.register_number
     if state.profile.sentence:
@@ -298,7 +299,7 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
 
 
 def _response_days(fields: dict[str, Json]) -> int:
-    """Read a site's promise, which older versions did not keep."""
+    """Read a site's promise, which older versions did not store."""
     return number_of(fields, "response_days") if "response_days" in fields else 0
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from dropbox_app.protocol.encoding import check_hex
 from dropbox_app.protocol.errors import FormatError
-from dropbox_app.server.config import origins
+from dropbox_app.server.config import database_url, origins
 from dropbox_app.server.config.languages import ALWAYS, PAGE_LANGUAGES
 from dropbox_app.server.config.law import DRAFTS
 from dropbox_app.server.config.toml_fields import (
@@ -157,6 +157,7 @@ class Settings:
     reporter: Reporter = field(default_factory=Reporter)
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
+    store: str = ""  # a PostgreSQL address, see ``database_url``; empty for SQLite in the folder
 
 
 def read(folder: Path) -> Settings:
@@ -249,6 +250,9 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     found["desk_origins"] = _origins(values.get("desk_origins", []), "desk_origins")
     for host in origins.hosts(found["desk_origins"]) & origins.hosts(found["origins"]):
         raise Wrong("desk_origins", f"desk_origins: {host} is already an address for reporters")
+    if "store" in values:
+        database_url.read(values["store"])
+        found["store"] = values["store"]
     if "languages" in values:
         found["languages"] = _languages(values["languages"])
     found["law"] = _law(values.get("law", {}))

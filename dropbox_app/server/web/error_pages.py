@@ -33,6 +33,7 @@ from dropbox_app.server.errors import (
     SiteFull,
     StoreBusy,
     StoreError,
+    StoreUnsure,
     TooLarge,
     Unauthorised,
     UnknownCounsellor,
@@ -72,6 +73,7 @@ class Refusal:
 REFUSALS = (
     Refusal(TooLong, "errors.text_long", 422),
     Refusal(Busy, "errors.busy", 503, 503),
+    Refusal(StoreUnsure, "errors.busy_read", 503, 503),  # it does not say that nothing was sent
     Refusal(StoreBusy, "errors.busy", 503, 503),
     Refusal(SiteFull, "errors.full", 503, 507, "files.full"),
     Refusal(MailboxFull, "errors.mailbox_full", 409, 507, "files.mailbox_full"),
@@ -157,8 +159,9 @@ def handle_errors(app: Flask, neutral: PageRenderer) -> None:
 
     @app.errorhandler(Busy)
     @app.errorhandler(StoreBusy)
-    def busy(_error: KlankbordError) -> Response:
-        return with_pages(_busy_page)
+    def busy(error: KlankbordError) -> Response:
+        key = problem_of(error)[0].key
+        return with_pages(lambda pages: _busy_page(pages, key))
 
 
 def form_again(
@@ -227,19 +230,24 @@ def _language(pages: PageRenderer) -> str:
     return found if found in pages.settings.languages else ALWAYS[0]
 
 
-def _busy_page(pages: PageRenderer) -> Response:
-    """Return the "busy" response: JSON, the posted form again, or the page."""
+def _busy_page(pages: PageRenderer, key: str) -> Response:
+    """Return the "busy" response: JSON, the posted form again with this sentence, or the page."""
     if request.path.startswith("/api/"):
         return _json_error(503)
     lang = _language(pages)
     if _was_posted(_WORTH):
-        return _posted_form_again(pages, lang, 503)
+        return _posted_form_again(pages, lang, 503, key)
     html = pages.render("error.html", lang, title="title.info", code=503)
     return pages.respond(html, 503)
 
 
-def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
-    """Show the typed text after a refusal or a fault, ready to be sent again."""
+def _posted_form_again(
+    pages: PageRenderer, lang: str, status: int, busy: str = "errors.busy"
+) -> Response:
+    """Show the typed text after a refusal or a fault, ready to be sent again.
+
+    ``busy`` is the key of the sentence for status 503.
+    """
     told = words(lang)
     first = request.path.endswith(("/report", "/return"))
     if status == 403:
@@ -247,7 +255,7 @@ def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
     elif status == 503:
         reading = request.path.endswith("/return")
         heading = "error.503.title"
-        lead = told.say("errors.busy_read" if reading else "errors.busy")
+        lead = told.say("errors.busy_read" if reading else busy)
     elif first:
         heading, lead = "again.unsure_title", told.say("errors.unsent")
     else:

@@ -1,10 +1,12 @@
-"""One working day at the page, by keyboard alone and by mouse alone, in a real browser.
+"""One working day on the page in a real browser, by keyboard alone and by mouse alone.
 
-The day: a report of somebody who is not safe, a consent that was answered, a telephone call of
-which nothing may be kept, advice to a director, the step that was agreed on, a training, and the
-lid closed.
+The day: a report by somebody who does not feel safe, an answered consent request, an answer
+promised for tomorrow, a telephone call of which nothing may be recorded, advice to a director, the
+step that was agreed on, a training, and finally the lid is closed. No page shows an id.
 """
 
+import datetime
+import re
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -16,40 +18,42 @@ from dropbox_app.desk.register.events import Activity, Advice, Case, Contact, St
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running
 from tests.support.browsers import CHROMIUM, PROGRAMS, here
-from tests.support.fake_server import Reporter
+from tests.support.fake_server import Clock, Reporter
 
 pytestmark = [here("chromium"), pytest.mark.long]
 
 MOST_TABS = 150  # to one thing on a page
 MOST_CHOICES = 20
+ID = re.compile(r"[0-9a-f]{8}")
 STEP = {"step": "Praten met de directeur", "with": "De directeur", "scope": "Geen naam."}
 
 
 class Hands(Protocol):
-    """How a person reaches the things of a page."""
+    """How a person operates the elements of a page."""
 
     def press(self, what: Locator) -> None:
-        """Follow a link, press a button, unfold what is folded."""
+        """Follow a link, press a button, or unfold an element."""
 
     def tick(self, what: Locator) -> None:
-        """Tick a box, or choose one of several."""
+        """Tick a box or a radio button."""
 
     def write(self, where: Locator, text: str) -> None:
-        """Write into a field, over what is there."""
+        """Replace the contents of a field."""
 
     def choose(self, where: Locator, name: str) -> None:
-        """Choose one line of a list."""
+        """Choose an item of a list."""
 
 
 class Keyboard:
-    """Tab and arrow keys, Enter and the space bar; the mouse is not touched."""
+    """Tab and arrow keys, Enter and, on a button, the space bar; the mouse is not touched."""
 
     def __init__(self, page: Page) -> None:
         self._keys = page.keyboard
 
     def press(self, what: Locator) -> None:
         self._reach(what)
-        self._keys.press("Enter")
+        button = what.evaluate("(one) => one.matches('button')")
+        self._keys.press("Space" if button else "Enter")
 
     def tick(self, what: Locator) -> None:
         if what.get_attribute("type") == "checkbox":
@@ -83,7 +87,7 @@ class Keyboard:
 
 
 class Mouse:
-    """The mouse; keys for words alone. Lists are the browser's own part, and taken as clicked."""
+    """The mouse, with keys only for text. A list is the browser's own and counts as clicked."""
 
     def __init__(self, page: Page) -> None:
         self._keys = page.keyboard
@@ -122,13 +126,20 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture
 def morning(
-    running: Running, office: Office, reporter: Reporter, thread: str
+    running: Running, office: Office, clock: Clock, reporter: Reporter, thread: str
 ) -> tuple[Running, Reporter, Reporter]:
-    """A desk in the morning: a consent was answered, and somebody who is not safe has written."""
+    """A desk in the morning: a consent was answered, and two people have written.
+
+    One is from yesterday and one from today, by a reporter who does not feel safe.
+    """
     office.run("ask", thread, *(part for key, said in STEP.items() for part in (f"--{key}", said)))
     office.run("label", thread, "Roosters")
     (asked,) = (one for one in reporter.thread().genuine() if one.kind == "consent-request")
     reporter.send("consent-answer", {"request": asked.digest, "answer": "yes", "text": ""})
+    today = clock.day
+    clock.day -= datetime.timedelta(days=1)
+    Reporter(office.peer, office.identity).report("Mag mijn rooster zomaar anders?")
+    clock.day = today
     other = Reporter(office.peer, office.identity)
     other.report("Ik durf niet naar huis.", safe="no")
     return running, reporter, other
@@ -152,11 +163,18 @@ def test_working_day_can_be_done_by_keyboard_alone_and_by_mouse_alone(
     rows = page.locator("[aria-labelledby=mine] .row")
     expect(rows.nth(0)).to_contain_text("De melder voelt zich niet veilig")
     expect(rows.nth(1)).to_contain_text("Antwoord op je vraag: ja")
+    expect(rows.nth(1)).to_contain_text("Roosters")  # the counsellor's own name for it
+    expect(rows.nth(2)).to_contain_text("Antwoord verwacht uiterlijk 6 januari")
+    for row in rows.all():
+        expect(row).to_contain_text("Voorbeeld BV")
     _answer(page, hands, rows.nth(0).locator("a"))
     _record_the_case(page, hands)
     _call_of_which_nothing_is_kept(page, hands)
     _advice_and_training(page, hands)
     _the_step(page, hands)
+    _way(page, hands, "Vandaag", "today")
+    expect(rows).to_have_count(1)  # the other two wait for their reporters
+    expect(page.locator("[aria-labelledby=theirs] .row")).to_have_count(2)
     hands.press(page.locator("header form button"))
     _at(page, "unlock")
     assert not running.lock.is_open
@@ -167,6 +185,7 @@ def test_working_day_can_be_done_by_keyboard_alone_and_by_mouse_alone(
 def _at(page: Page, name: str) -> None:
     page.wait_for_selector(f"body[data-page={name}]")
     page.wait_for_load_state("load")
+    assert not ID.search(page.inner_text("body")), name
 
 
 def _done(page: Page) -> None:
@@ -180,7 +199,7 @@ def _way(page: Page, hands: Hands, name: str, to: str) -> None:
 
 
 def _answer(page: Page, hands: Hands, row: Locator) -> None:
-    """Begin with a text for it, change two sentences, send."""
+    """Insert a snippet, change two sentences, and send."""
     hands.press(row)
     _at(page, "thread")
     hands.choose(page.locator("#snippet"), "Eerste antwoord: luisteren")
@@ -213,7 +232,7 @@ def _call_of_which_nothing_is_kept(page: Page, hands: Hands) -> None:
 
 
 def _advice_and_training(page: Page, hands: Hands) -> None:
-    """Advice to a director, tied to no case; a training of 22 people and 3 hours."""
+    """Record advice to a director without a case, and a training of 22 people and 3 hours."""
     for kind, choice, fields in (
         ("advice", "", {"minutes": "30"}),
         ("activity", "training", {"minutes": "180", "people": "22", "title": "Training"}),
@@ -233,12 +252,14 @@ def _advice_and_training(page: Page, hands: Hands) -> None:
 
 
 def _the_step(page: Page, hands: Hands) -> None:
-    """Say that the step was taken, on the yes of this morning, and tell the reporter."""
+    """Say that the step was taken, as was agreed this morning, and tell the reporter."""
     _way(page, hands, "Vandaag", "today")
     hands.press(page.locator(".row a", has_text="Roosters"))
     _at(page, "thread")
     hands.press(page.get_by_role("link", name="De zaak bij dit gesprek"))
     _at(page, "case")
+    for agreed in STEP.values():
+        expect(page.locator("[aria-labelledby=consents] article")).to_contain_text(agreed)
     hands.press(page.locator("#step-1 summary"))
     hands.press(page.locator("#step-1 button.button"))
     _done(page)
@@ -250,7 +271,7 @@ def _the_step(page: Page, hands: Hands) -> None:
 
 
 def _is_recorded(running: Running, first: Reporter) -> None:
-    """The register holds the day, and the reporter was told of the step."""
+    """Check that the register contains the day and that the reporter was told."""
     assert len(first.texts()) > 2
     running.lock.unlock(PASSPHRASE)
     with running.lock.use() as place:

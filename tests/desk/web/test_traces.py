@@ -1,9 +1,11 @@
-"""What is left on the disk after a conversation, if browser and program are closed or killed.
+"""What is left on disks after a conversation, if browser and program are closed or killed.
 
-An ordinary profile, not the window of its own that the program opens: the worst case.
+This uses an ordinary profile instead of the program's own window: the worst case.
 """
 
 import contextlib
+import gzip
+import io
 import os
 import signal
 import subprocess
@@ -11,7 +13,9 @@ import sys
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Iterable, Iterator
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,44 +24,68 @@ from playwright.sync_api import BrowserContext, Error, Page
 from dropbox_app.desk import folder as workplace
 from dropbox_app.desk.actions import notes, threads
 from dropbox_app.desk.storage.state import Profile
-from tests.desk.conftest import PASSPHRASE, Office
+from dropbox_app.desk.sync import fetch as rounds
+from tests.desk.conftest import Office
 from tests.desk.web.test_command import PROGRAM
-from tests.support.browsers import CHROMIUM, PROGRAMS, driver, here
-from tests.support.drop_box import ROOT
+from tests.support import left_on_disk
+from tests.support.browsers import BOTH, CHROMIUM, PROGRAMS, driver
 from tests.support.fake_server import Clock, Peer, Reporter
 from tests.support.processes import until
 
-pytestmark = pytest.mark.long
-
-BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
-# Words that no program and no dictionary holds, so that whatever packs a file writes them out.
-READ, TYPED, SENT = "Kwastelroede", "Vrongelpijm", "Zwijmelstork"
-SEARCHED, WRONG = "Schremmelvink", "Flontersnuif"
-LABEL, NOTE, NAME, SITE = "Drabbelkuip", "Hoztentak", "Plijsterwemel", "Grunselvoort"
-PART = "niemand raadt"  # of the passphrase, also as forms write it
-SECRETS = (
-    READ,
-    TYPED,
-    SENT,
-    SEARCHED,
-    WRONG,
-    LABEL,
-    NOTE,
-    NAME,
-    SITE,
-    PART,
-    PART.replace(" ", "+"),
+READ, TYPED, SENT, SEARCHED, WRONG, LABEL, NOTE, NAME, SITE = (
+    left_on_disk.word() for _ in range(9)
 )
-# Where programs write that go neither by HOME nor by TMPDIR, and this user's own folder.
-ELSEWHERE = ("/var/tmp", "/dev/shm", "/run", str(Path.home()))  # noqa: S108 - only looked through
-MOST = 2**28  # bytes of a file that is looked through
+PASSPHRASE = f"een {left_on_disk.word()} zin {left_on_disk.word()}"
 SESSIONS = {"chromium": "Sessions/*", "firefox": "sessionstore-backups/recovery.jsonlz4"}
+SIZE = 512 * 1024 * 1024  # bytes of a disk
+
+
+class Disk:
+    """The folder that HOME and TMPDIR of desk and browser point to."""
+
+    def __init__(self, folder: Path, image: Path | None) -> None:
+        self.folder = folder
+        self.image = image  # of the whole disk, if it is one of its own
+
+    def unmount(self) -> None:
+        """Unmount the disk, so that everything is written to it."""
+        if self.image is not None:
+            subprocess.run(["umount", self.folder], check=True)
 
 
 @pytest.fixture
-def office(tmp_path: Path, peer: Peer, clock: Clock) -> Office:
-    """A desk with a conversation, all of it fetched, and a label and a note on it."""
-    made = Office(tmp_path / "desk", peer, clock, NAME)
+def stamp(tmp_path: Path) -> Path:
+    """Return a file older than everything that the session writes."""
+    made = tmp_path / "stamp"
+    made.touch()
+    return made
+
+
+@pytest.fixture
+def disk(stamp: Path) -> Iterator[Disk]:
+    """Yield a separate disk if this user may mount one; on it, deleted files are searched too.
+
+    Its path is short, because Chromium needs that for its socket.
+    """
+    with tempfile.TemporaryDirectory(prefix="w-", dir="/tmp") as made:
+        image, folder = stamp.with_name("disk"), Path(made)
+        with image.open("wb") as file:
+            file.truncate(SIZE)
+        mounted = os.geteuid() == 0 and all(
+            subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 0
+            for command in (
+                ["mkfs.ext4", "-q", str(image)],
+                ["mount", "-o", "loop", str(image), str(folder)],
+            )
+        )
+        yield Disk(folder, image if mounted else None)
+        subprocess.run(["umount", folder], check=False, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def office(disk: Disk, peer: Peer, clock: Clock) -> Office:
+    """Return a desk with a fully fetched conversation, a label and a note."""
+    made = Office(disk.folder / "desk", peer, clock, NAME)
     desk = workplace.init(
         made.folder, PASSPHRASE, made.machine,
         invitation=workplace.read_invitation(peer.invitation(SITE)),
@@ -66,17 +94,18 @@ def office(tmp_path: Path, peer: Peer, clock: Clock) -> Office:
     peer.add_card(desk.state.card)
     reporter = Reporter(peer, desk.identity)
     reporter.report(f"Het gaat over {READ}.")
-    made.fetch()
-    with made.open() as place:
+    with workplace.opened(made.folder, PASSPHRASE, made.machine) as place:
+        with place.connected(place.one()) as connected:
+            rounds.fetch(connected)
         threads.label(place, reporter.mailbox, LABEL)
         notes.write_note(place, reporter.mailbox, NOTE)
     return made
 
 
 @pytest.fixture
-def program(office: Office, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The program over that desk, which asks for the passphrase on its page; and its link."""
-    home = tmp_path / "home"
+def program(office: Office, disk: Disk) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Yield the program over that desk, which asks for the passphrase, and its link."""
+    home = disk.folder / "home"
     home.mkdir()
     made = subprocess.Popen(
         [
@@ -97,7 +126,7 @@ def program(office: Office, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[s
 
 @contextlib.contextmanager
 def ordinary(name: str, profile: Path, temporary: Path) -> Iterator[BrowserContext]:
-    """A browser with a profile that it keeps, and folders of its own; it may be killed inside."""
+    """Run a browser with a persistent profile in its own folders; it may be killed."""
     home = str(profile.with_name("home"))
     own: dict[str, str | float | bool] = {**os.environ, "HOME": home, "TMPDIR": str(temporary)}
     with driver() as playwright:
@@ -117,7 +146,7 @@ def ordinary(name: str, profile: Path, temporary: Path) -> Iterator[BrowserConte
 
 
 def work(page: Page, link: str) -> None:
-    """Open the desk, search, read, send an answer that does not get through, and type another."""
+    """Open the desk, search, read, send an answer that fails, and type another."""
     page.goto(link)
     page.fill("[name=passphrase]", f"{WRONG} is de zin niet")
     page.click("main button[type=submit]")
@@ -141,7 +170,6 @@ def work(page: Page, link: str) -> None:
     page.wait_for_selector("[data-page=thread]")
     page.wait_for_load_state("load")
     assert READ in page.content()
-    assert PART in PASSPHRASE
     page.fill("#text", f"Over {SENT}.")
     page.click(".write .button")
     page.wait_for_selector("main [role=alert]")
@@ -151,7 +179,7 @@ def work(page: Page, link: str) -> None:
 
 
 def in_use(profile: Path) -> list[int]:
-    """The processes of a browser, by the profile on their command lines."""
+    """Return the processes of a browser, identified by the profile on their command lines."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -160,66 +188,16 @@ def in_use(profile: Path) -> list[int]:
     return found
 
 
-def holding(paths: Iterable[Path], *words: str) -> set[tuple[str, str]]:
-    """Each file with a word in its contents or its name, and the word; in UTF-8 and in UTF-16."""
-    forms = {word: (word.encode(), word.encode("utf-16-le")) for word in words}
-    found = set()
-    for path in paths:
-        found |= {(str(path), word) for word in words if word in path.name}
-        contents = b""
-        with contextlib.suppress(OSError):  # another program's, and gone by now
-            contents = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-        found |= {
-            (str(path), word)
-            for word, written in forms.items()
-            if any(form in contents for form in written)
-        }
-    return found
-
-
-def written_since(stamp: Path) -> list[Path]:
-    """Every file elsewhere that was written after this one.
-
-    Left out are this file, which holds the words, also compiled, and what is very large: no browser
-    writes that much in a minute, but other tests do.
-    """
-    places = [one for one in ELSEWHERE if Path(one).is_dir()]
-    done = subprocess.run(
-        ["find", *places, "-xdev", "-type", "f", "-newer", stamp, "-size", f"-{MOST}c",
-         "-not", "-path", f"{ROOT}/*", "-not", "-name", f"{Path(__file__).stem}*.py*", "-print0"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    return [Path(os.fsdecode(name)) for name in done.stdout.split(b"\0") if name]
-
-
-@pytest.fixture
-def stamp(tmp_path: Path) -> Path:
-    """A file that is older than all that the session writes."""
-    made = tmp_path / "stamp"
-    made.touch()
-    return made
-
-
-@pytest.fixture
-def temporary() -> Iterator[Path]:
-    """A folder with a short path, which Chromium needs for its socket."""
-    with tempfile.TemporaryDirectory(prefix="w-", dir="/tmp") as made:
-        yield Path(made)
-
-
+@pytest.mark.long
 @pytest.mark.parametrize("end", ["killed", "closed"])
 @pytest.mark.parametrize("name", BOTH)
 def test_no_word_of_a_conversation_is_left_on_disk(
-    stamp: Path,
-    name: str,
-    end: str,
-    program: tuple[subprocess.Popen[str], str],
-    tmp_path: Path,
-    temporary: Path,
+    stamp: Path, name: str, end: str, program: tuple[subprocess.Popen[str], str], disk: Disk
 ) -> None:
     process, link = program
-    profile = tmp_path / "profile"
-    profile.mkdir()
+    profile, temporary = disk.folder / "profile", disk.folder / "t"
+    for made in (profile, temporary):
+        made.mkdir()
     with ordinary(name, profile, temporary) as context:
         work(context.new_page(), link)
         typed = time.time()
@@ -236,8 +214,69 @@ def test_no_word_of_a_conversation_is_left_on_disk(
     process.terminate()
     process.wait()
     until(lambda: not in_use(profile), "the browser goes on")
-    port = urllib.parse.urlsplit(link).port
-    kept = holding(profile.rglob("*"), f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{urllib.parse.urlsplit(link).port}".encode()
+    kept = left_on_disk.holding(profile.rglob("*"), address)
     assert kept, "the browser kept nothing, not even the address"
-    for paths in (tmp_path.rglob("*"), temporary.rglob("*"), written_since(stamp)):
-        assert holding(paths, *SECRETS) == set()
+    assert left_on_disk.holding(left_on_disk.changed_since(stamp)) == set()
+    disk.unmount()
+    if disk.image is not None:
+        assert left_on_disk.holding([disk.image], address)
+        assert left_on_disk.holding([disk.image], most_packed=SIZE) == set()
+
+
+def _zip(text: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a/b.txt", text)
+    return out.getvalue()
+
+
+def _mozilla(text: bytes) -> bytes:
+    """Return the bytes as Firefox packs its sessions, with the text in pieces of four bytes."""
+    pieces = [text[at : at + 4].ljust(4) for at in range(0, len(text), 4)]
+    first = b"".join(reversed(pieces))
+    block = bytes([0xF0, len(first) - 15]) + first
+    for number in range(len(pieces)):  # a copy of each, in order
+        back = 4 * (2 * number + 1)
+        block += (b"\0" if number else b"") + back.to_bytes(2, "little")
+    return b"mozLz40\0" + (2 * len(first)).to_bytes(4, "little") + block
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "UTF-16": lambda text: text.decode().encode("utf-16-le"),
+    "gzip": lambda text: b"head" + gzip.compress(text),
+    "zlib": lambda text: b"head" + zlib.compress(text) + b"tail",
+    "zip": _zip,
+    "gzip in zip": lambda text: _zip(gzip.compress(text)),
+    "session": _mozilla,
+}
+
+
+@pytest.mark.parametrize("way", [*PACKED])
+def test_word_is_found_in_every_encoding(tmp_path: Path, way: str) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(PACKED[way](f"Over {READ}.".encode()))
+    assert left_on_disk.holding([file]) != set()
+    file.write_bytes(PACKED[way](b"Over iemand van kantoor, elke dag."))
+    assert left_on_disk.holding([file]) == set()
+
+
+def test_word_in_a_file_name_is_found(tmp_path: Path) -> None:
+    (tmp_path / f"over {READ}").mkdir()
+    assert left_on_disk.holding(tmp_path.iterdir()) != set()
+
+
+@pytest.mark.long
+def test_changed_files_are_found_whatever_their_folder_and_mtime(stamp: Path) -> None:
+    older = [Path(sys.executable), stamp]
+    newer = []
+    for folder in ("/dev/shm", "/var/tmp", stamp.parent):  # noqa: S108 - looked through
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            newer.append(Path(file.name))
+        os.utime(file.name, (0, 0))  # as the desk does with its own files
+    found = set(left_on_disk.changed_since(stamp))
+    for path in newer:
+        path.unlink()
+    assert set(newer) <= found
+    assert not found & set(older)

@@ -1,4 +1,4 @@
-"""What the pages promise, sentence by sentence, with the test that makes it true; and the law."""
+"""The promises on the pages with their tests, and the statements about the law."""
 
 import functools
 import re
@@ -79,8 +79,8 @@ PROMISES = {
         "test_server_writes_a_secret_only_to_its_own_reporter",
     ),
     "technical.how1_browser": (
-        "test_a_whole_conversation_and_nothing_of_it_in_any_request",
-        "test_only_a_sealed_message_is_stored",
+        "test_no_request_of_a_whole_conversation_reveals_code_or_text",
+        "test_unsealed_message_is_refused",
         "test_server_writes_a_secret_only_to_its_own_reporter",
     ),
     "technical.how2": ("test_server_writes_a_secret_only_to_its_own_reporter",),
@@ -96,12 +96,12 @@ PROMISES = {
         "test_leaving_loses_nothing_by_accident_and_hides_everything",
     ),
     "technical.how7_browser": (
-        "test_only_the_two_empty_forms_have_the_client_and_its_policy",
-        "test_the_policy_lets_run_nothing_but_files_of_this_site",
+        "test_only_the_two_empty_forms_include_the_client",
+        "test_policy_allows_only_scripts_of_this_site",
     ),
-    "sealed.files": ("test_the_pages_and_a_sealing_browser_continue_one_conversation",),
-    "sealed.unsent": ("test_what_never_arrived_is_said_and_sent_once",),
-    "sealed.on": ("test_a_whole_conversation_and_nothing_of_it_in_any_request",),
+    "sealed.files": ("test_pages_and_sealing_browser_share_a_conversation",),
+    "sealed.unsent": ("test_unsent_report_is_announced_and_can_be_sent_again",),
+    "sealed.on": ("test_no_request_of_a_whole_conversation_reveals_code_or_text",),
     "landing.run_by_employer": (
         "test_page_names_who_runs_the_site_and_that_they_could_read_along",
     ),
@@ -252,7 +252,7 @@ NOT_OF_IT = {"code.sexual_violence", "crisis.suicide", "role.lead", "technical.h
 
 @functools.cache
 def every_test() -> set[str]:
-    """The names of all tests there are."""
+    """Return the names of all tests."""
     files = [path for path in TESTS.rglob("test_*.py") if "node_modules" not in path.parts]
     named = (re.findall(r"^def (\w+)", path.read_text("utf-8"), re.M) for path in files)
     return {name for each in named for name in each}

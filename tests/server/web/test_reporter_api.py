@@ -30,7 +30,7 @@ CALLS = (
 
 
 def sealing_browser(house: House, words: tuple[str, ...] | None = None) -> SealingBrowser:
-    """A browser straight into the app."""
+    """Return a browser that calls the app directly."""
 
     def exchange(method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         client = house.app.test_client(use_cookies=False)
@@ -44,7 +44,7 @@ def sealing_browser(house: House, words: tuple[str, ...] | None = None) -> Seali
 
 @pytest.fixture
 def sealing(tmp_path: Path) -> Iterator[House]:
-    """A site with two counsellors, where browsers seal."""
+    """Yield a site with two counsellors, where browsers seal."""
     made = House(
         tmp_path / "sealing",
         ("Noor Visser", "Sam Jansen"),
@@ -73,7 +73,7 @@ def sealed_to(recipients: int, size: int = 8192, plain: Callable[[int], bytes] =
 # the whole way
 
 
-def test_a_sealed_report_is_read_answered_followed_and_taken_back(
+def test_sealed_conversation_from_report_to_withdrawal(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     sealed = browser.report("Er is iets gebeurd.", noor.identity)
@@ -97,10 +97,8 @@ def test_a_sealed_report_is_read_answered_followed_and_taken_back(
     assert [message.kind for message in withdrawn.genuine()] == ["withdrawal"]
 
 
-def test_the_pages_and_a_sealing_browser_continue_one_conversation(
-    sealing: House, noor: Counsellor
-) -> None:
-    """Two tabs, one with scripts and one without: the chain of messages is whole."""
+def test_pages_and_sealing_browser_share_a_conversation(sealing: House, noor: Counsellor) -> None:
+    """Two tabs, one with scripts and one without, write one chain of messages."""
     page = sealing.browser().tell("Zonder script.", counsellor=noor.identity.hex)
     words = tuple(page.code.split())
     browser = sealing_browser(sealing, words)
@@ -113,9 +111,7 @@ def test_the_pages_and_a_sealing_browser_continue_one_conversation(
     assert noor.texts() == browser.texts() == said
 
 
-def test_a_file_goes_with_the_message_that_names_it(
-    noor: Counsellor, browser: SealingBrowser
-) -> None:
+def test_file_is_delivered_with_its_message(noor: Counsellor, browser: SealingBrowser) -> None:
     browser.report("Kijk.", noor.identity)
     attachment = browser.put_file("notitie.txt", b"wat er gebeurde")
     again = browser.ask("PUT", f"/api/files/{attachment.sha256}", b"x")
@@ -134,7 +130,7 @@ def test_a_file_goes_with_the_message_that_names_it(
     assert browser.ask("GET", f"/api/files/{attachment.sha256}").body == sealed
 
 
-def test_a_large_file_arrives_in_pieces_and_is_stored_once(
+def test_large_file_sent_twice_is_stored_once(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Kijk.", noor.identity)
@@ -149,9 +145,7 @@ def test_a_large_file_arrives_in_pieces_and_is_stored_once(
 # a network that fails, and what is sent again
 
 
-def test_every_call_sent_again_is_the_same_item_and_a_success(
-    noor: Counsellor, browser: SealingBrowser
-) -> None:
+def test_repeated_calls_succeed_and_add_nothing(noor: Counsellor, browser: SealingBrowser) -> None:
     draft = browser.draft("report", {"text": "Eén keer.", "answers": {}}, (noor.identity,))
     sealed = draft.seal()
     for _ in range(2):
@@ -163,9 +157,7 @@ def test_every_call_sent_again_is_the_same_item_and_a_success(
     assert [item["id"] for item in browser.listed()["items"]] == [sha256_hex(sealed)]
 
 
-def test_what_arrived_can_be_asked_after_a_lost_answer(
-    noor: Counsellor, browser: SealingBrowser
-) -> None:
+def test_browser_can_ask_what_has_arrived(noor: Counsellor, browser: SealingBrowser) -> None:
     assert browser.ask("GET", "/api/conversation").status == 404, "nothing arrived"
     browser.open_mailbox(noor.identity)
     assert browser.listed()["items"] == [], "the mailbox, and no report"
@@ -173,7 +165,7 @@ def test_what_arrived_can_be_asked_after_a_lost_answer(
     assert [item["id"] for item in browser.listed()["items"]] == [sha256_hex(sealed)]
 
 
-def test_another_message_under_a_number_that_is_taken_gets_the_newest_number(
+def test_taken_message_number_returns_newest_number(
     noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Een.", noor.identity)
@@ -186,7 +178,7 @@ def test_another_message_under_a_number_that_is_taken_gets_the_newest_number(
     assert noor.texts() == ["Een.", "Twee.", "Te laat."]
 
 
-def test_a_mailbox_without_a_report_shows_to_nobody_and_goes_after_two_days(
+def test_mailbox_without_report_is_hidden_and_expires_after_two_days(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.open_mailbox(noor.identity)
@@ -209,7 +201,7 @@ def _sealed_for(noor: Counsellor) -> tuple[str, bytes]:
     return sha256_hex(sealed), sealed
 
 
-def test_a_report_may_come_with_files(noor: Counsellor, browser: SealingBrowser) -> None:
+def test_report_can_have_files(noor: Counsellor, browser: SealingBrowser) -> None:
     browser.open_mailbox(noor.identity)
     attachment, sealed = _sealed_for(noor)
     assert browser.ask("PUT", f"/api/files/{attachment}", sealed).status == 200
@@ -220,7 +212,7 @@ def test_a_report_may_come_with_files(noor: Counsellor, browser: SealingBrowser)
 # taking back
 
 
-def test_a_withdrawal_that_is_sent_again_finds_nothing_any_more(
+def test_repeated_withdrawal_gets_404(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Toch niet.", noor.identity)
@@ -232,7 +224,7 @@ def test_a_withdrawal_that_is_sent_again_finds_nothing_any_more(
     assert sealing.store.item(sha256_hex(sealed)) is not None
 
 
-def test_a_withdrawal_that_nobody_can_be_told_of_leaves_nothing(
+def test_delete_without_message_leaves_nothing(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Toch niet.", noor.identity)
@@ -245,7 +237,7 @@ def test_a_withdrawal_that_nobody_can_be_told_of_leaves_nothing(
 # who asks
 
 
-def test_unknown_expired_and_withdrawn_conversations_get_the_same_answer(
+def test_unknown_expired_and_withdrawn_conversations_look_alike(
     sealing: House, noor: Counsellor
 ) -> None:
     unknown, expired, withdrawn = (sealing_browser(sealing) for _ in range(3))
@@ -266,9 +258,7 @@ def test_unknown_expired_and_withdrawn_conversations_get_the_same_answer(
         }, (method, target)
 
 
-def test_no_token_or_one_of_another_form_opens_nothing(
-    noor: Counsellor, browser: SealingBrowser
-) -> None:
+def test_missing_or_malformed_token_is_refused(noor: Counsellor, browser: SealingBrowser) -> None:
     browser.report("Van mij.", noor.identity)
     forms = (None, browser.token.upper(), browser.token[:-2], f"{browser.token} ", "x" * 64)
     for method, target in CALLS[1:]:
@@ -280,7 +270,7 @@ def test_no_token_or_one_of_another_form_opens_nothing(
         assert browser.ask("GET", "/api/conversation", None, None, headers).status == 401
 
 
-def test_a_code_opens_its_own_conversation_only(
+def test_code_opens_only_its_own_conversation(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     theirs = sealing_browser(sealing)
@@ -293,7 +283,7 @@ def test_a_code_opens_its_own_conversation_only(
     assert browser.post(draft, posted).status == 422, "another conversation's item"
 
 
-def test_nobody_takes_over_a_mailbox_or_an_access_id(
+def test_taken_mailbox_or_access_id_is_refused(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Van mij.", noor.identity)
@@ -303,9 +293,7 @@ def test_nobody_takes_over_a_mailbox_or_an_access_id(
     assert browser.texts() == ["Van mij."]
 
 
-def test_a_request_from_another_sites_page_is_refused(
-    noor: Counsellor, browser: SealingBrowser
-) -> None:
+def test_cross_site_request_is_refused(noor: Counsellor, browser: SealingBrowser) -> None:
     browser.report("Van mij.", noor.identity)
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}):
         for method, target in CALLS:
@@ -314,7 +302,7 @@ def test_a_request_from_another_sites_page_is_refused(
     assert browser.texts() == ["Van mij."]
 
 
-def test_an_address_without_a_card_and_an_ended_site_get_no_report(
+def test_unknown_counsellor_and_ended_site_get_no_report(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     stranger = Counsellor(sealing, "Els")
@@ -346,7 +334,7 @@ def test_an_address_without_a_card_and_an_ended_site_get_no_report(
         ("one byte", lambda: b"x"),
     ],
 )
-def test_only_a_sealed_message_is_stored(
+def test_unsealed_message_is_refused(
     sealing: House,
     noor: Counsellor,
     browser: SealingBrowser,
@@ -359,7 +347,7 @@ def test_only_a_sealed_message_is_stored(
     assert sealing.store.items(browser.keys.mailbox) == []
 
 
-def test_only_a_sealed_file_of_its_own_id_is_stored(
+def test_unsealed_or_misnamed_file_is_refused(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Kijk.", noor.identity)
@@ -373,7 +361,9 @@ def test_only_a_sealed_file_of_its_own_id_is_stored(
     assert list((sealing.folder / "files").iterdir()) == []
 
 
-def test_each_body_has_a_length_and_a_limit(noor: Counsellor, browser: SealingBrowser) -> None:
+def test_body_without_length_or_over_limit_is_refused(
+    noor: Counsellor, browser: SealingBrowser
+) -> None:
     browser.report("Kijk.", noor.identity)
     messages = f"/api/conversation/messages?n=2&to={noor.identity.hex}"
     withdrawal = messages.replace("messages", "withdrawal")
@@ -399,7 +389,7 @@ def test_each_body_has_a_length_and_a_limit(noor: Counsellor, browser: SealingBr
         "?n=2&to={}&more=1",
     ],
 )
-def test_a_query_has_exactly_its_arguments(
+def test_query_with_wrong_arguments_is_refused(
     noor: Counsellor, browser: SealingBrowser, query: str
 ) -> None:
     browser.report("Kijk.", noor.identity)
@@ -419,7 +409,7 @@ def test_a_query_has_exactly_its_arguments(
         b'{"access":"' + b"0" * 64 + b'","mailbox":"' + b"A" * 64 + b'","to":["x"]}',
     ],
 )
-def test_an_opening_of_another_form_is_refused(
+def test_malformed_request_to_open_mailbox_is_refused(
     sealing: House, browser: SealingBrowser, body: bytes
 ) -> None:
     headers = {"Content-Type": "application/json"}
@@ -427,10 +417,10 @@ def test_an_opening_of_another_form_is_refused(
     assert sealing.stored() == 0
 
 
-def test_an_opening_is_json_with_nothing_left_out(
+def test_request_to_open_mailbox_must_be_complete_json(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
-    """A form of another site's page cannot have that type, so it opens nothing here either."""
+    """A form on another site's page cannot send that content type, so it opens nothing here."""
     for key in ("mailbox", "access", "to"):
         assert browser.open_mailbox(noor.identity, **{key: None}).status == 400
     body = b'{"access":"%b","mailbox":"%b","to":["%b"]}' % tuple(
@@ -443,7 +433,7 @@ def test_an_opening_is_json_with_nothing_left_out(
     assert sealing.stored() == 0
 
 
-def test_a_token_is_checked_before_a_file_is_read(sealing: House, browser: SealingBrowser) -> None:
+def test_token_is_checked_before_file_is_read(sealing: House, browser: SealingBrowser) -> None:
     class Untouchable(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             raise AssertionError("the body was read")
@@ -459,7 +449,7 @@ def test_a_token_is_checked_before_a_file_is_read(sealing: House, browser: Seali
         assert got.status_code == status
 
 
-def test_a_file_for_which_there_is_no_room_is_refused_before_it_is_read(
+def test_file_over_mailbox_limit_is_refused(
     tmp_path: Path,
 ) -> None:
     house = House(
@@ -474,7 +464,7 @@ def test_a_file_for_which_there_is_no_room_is_refused_before_it_is_read(
     house.close()
 
 
-def test_nginx_learns_whose_file_it_is_before_it_takes_one(
+def test_nginx_check_allows_only_existing_conversations(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     def opens(token: str | None) -> int:
@@ -490,7 +480,7 @@ def test_nginx_learns_whose_file_it_is_before_it_takes_one(
 # only where it is wanted
 
 
-def test_without_the_setting_there_is_nothing_here(house: House) -> None:
+def test_api_is_absent_without_the_setting(house: House) -> None:
     browser = sealing_browser(house)
     nothing = browser.ask("GET", "/api/nothing", token=None)
     assert nothing.status == 404
@@ -502,7 +492,7 @@ def test_without_the_setting_there_is_nothing_here(house: House) -> None:
     assert house.stored() == 0
 
 
-def test_other_methods_and_addresses_are_nothing(browser: SealingBrowser) -> None:
+def test_other_methods_and_addresses_get_404(browser: SealingBrowser) -> None:
     for method, target in (
         ("GET", "/api/reports"),
         ("POST", "/api/conversation"),

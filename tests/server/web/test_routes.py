@@ -1,4 +1,4 @@
-"""The addresses of the site: each leads to one plain view function, and "flask routes" lists it."""
+"""The site's routes: each leads to one plain view function, and "flask routes" lists it."""
 
 import inspect
 

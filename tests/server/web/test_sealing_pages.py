@@ -1,4 +1,4 @@
-"""The pages for a browser that seals by itself: what they hold, and where they do not hold it."""
+"""The pages for a browser that seals: what they include, and which pages do not."""
 
 import html
 import importlib.resources
@@ -23,7 +23,7 @@ SCRIPT = re.compile(r'<script defer id="sealed"([^>]*)>')
 
 @pytest.fixture
 def sealing(tmp_path: Path) -> Iterator[House]:
-    """A site in all languages where browsers seal."""
+    """Yield a site in all languages where browsers seal."""
     made = House(
         tmp_path / "sealing",
         ("Noor Visser", "Sam Jansen"),
@@ -40,7 +40,7 @@ def policy(page: Page) -> str:
 
 
 def has_client(page: Page) -> bool:
-    """Whether a page has anything for the client: all of it, or nothing."""
+    """Return whether a page includes the client; it must include all of it or nothing."""
     marks = ("<template", "data-seal", "sealed-status", SCRIPT.pattern[:20])
     found = {mark in page.html for mark in marks}
     assert len(found) == 1, marks
@@ -48,15 +48,13 @@ def has_client(page: Page) -> bool:
 
 
 def assets(page: Page) -> dict[str, str]:
-    """The addresses of the client's files, by the attributes that name them."""
+    """Return the addresses of the client's files, by the attributes that name them."""
     found = SCRIPT.search(page.html)
     assert found is not None
     return dict(re.findall(r'(src|data-[a-z-]+)="(/static/[^"]+)"', found[1]))
 
 
-def test_without_the_setting_no_page_and_no_address_has_anything_of_it(
-    house: House, sealing: House
-) -> None:
+def test_client_is_absent_without_the_setting(house: House, sealing: House) -> None:
     for name in STILL:
         page = house.browser().get(f"/nl/{name}")
         assert not has_client(page), name
@@ -66,15 +64,15 @@ def test_without_the_setting_no_page_and_no_address_has_anything_of_it(
 
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
-def test_only_the_two_empty_forms_have_the_client_and_its_policy(sealing: House, lang: str) -> None:
+def test_only_the_two_empty_forms_include_the_client(sealing: House, lang: str) -> None:
     for name in STILL:
         page = sealing.browser().get(f"/{lang}/{name}")
         assert has_client(page) == (name in WITH_CLIENT), name
         assert policy(page) == (SEALING_POLICY if name in WITH_CLIENT else HEADERS[POLICY]), name
 
 
-def test_what_a_plain_form_leads_to_never_has_the_client(sealing: House) -> None:
-    """The server has seen what was typed by then: no page may say anything else."""
+def test_responses_to_plain_forms_never_include_the_client(sealing: House) -> None:
+    """By then the server has seen the typed text, so no page may say that the browser seals."""
     browser = sealing.browser()
     answers = [
         browser.post("/nl/report", text=""),
@@ -92,7 +90,7 @@ def test_what_a_plain_form_leads_to_never_has_the_client(sealing: House) -> None
         assert policy(page) == HEADERS[POLICY], page.path
 
 
-def test_the_policy_lets_run_nothing_but_files_of_this_site(sealing: House) -> None:
+def test_policy_allows_only_scripts_of_this_site(sealing: House) -> None:
     rules = dict(one.split(" ", 1) for one in SEALING_POLICY.split("; "))
     assert rules["default-src"] == "'none'"
     assert rules["script-src"].startswith("'self' 'sha256-")
@@ -106,7 +104,7 @@ def test_the_policy_lets_run_nothing_but_files_of_this_site(sealing: House) -> N
     assert not re.search(r"<[^>]* (on[a-z]+|style)=", page.html)
 
 
-def test_every_file_of_the_client_is_there_and_named_by_its_content(sealing: House) -> None:
+def test_client_files_are_served_under_their_content_hash(sealing: House) -> None:
     named = assets(sealing.browser().get("/en/return"))
     assert set(named) == {
         "src", "data-worker", "data-words-nl", "data-words-en", "data-not-dealt-nl",
@@ -127,8 +125,8 @@ def test_every_file_of_the_client_is_there_and_named_by_its_content(sealing: Hou
 
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
-def test_the_script_has_every_sentence_and_makes_up_none(sealing: House, lang: str) -> None:
-    """Each with its values still open, and once for each form of a number."""
+def test_page_includes_the_scripts_sentences_in_every_language(sealing: House, lang: str) -> None:
+    """Each sentence keeps its placeholders, and has every plural form."""
     said = _sentences(sealing, lang)
     nl = _sentences(sealing, "nl")
     assert {key for key, _ in said} == {key for key, _ in nl}
@@ -147,8 +145,8 @@ def _sentences(house: House, lang: str) -> dict[tuple[str, str], str]:
     return found
 
 
-def test_no_form_of_the_script_can_send_what_is_in_it(sealing: House) -> None:
-    """If the script fails, a press must not put seven words into an address or a plain request."""
+def test_script_forms_cannot_be_submitted_without_the_script(sealing: House) -> None:
+    """If the script fails, a click must not put seven words into an address or a plain request."""
     page = sealing.browser().get("/nl/return").html
     templates = re.findall(r"<template.*?</template>", page, re.DOTALL)
     forms = [form for one in templates for form in re.findall(r"<form[^>]*>", one)]
@@ -159,7 +157,7 @@ def test_no_form_of_the_script_can_send_what_is_in_it(sealing: House) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_CLIENT)
-def test_the_page_is_the_same_for_everybody_and_has_one_length(sealing: House, name: str) -> None:
+def test_page_is_identical_for_everybody_and_has_one_length(sealing: House, name: str) -> None:
     pages = [sealing.browser().get(f"/nl/{name}") for _ in range(2)]
     assert pages[0].body == pages[1].body
     assert len({len(sealing.browser().get(f"/{lang}/{name}").body) for lang in ("nl", "en")}) == 1
