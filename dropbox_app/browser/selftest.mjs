@@ -11,6 +11,9 @@ import { identityText, sign, verified } from "./protocol/keys.mjs";
 
 const PROBE = { version: 0x13, m: 1_024, t: 1, p: 1, dkLen: 32 };
 const WHOLE = 38; // a code takes 19 times the memory, twice
+// The first is slow where the code is compiled only then, or where something else is going on.
+const MOST_PROBES = 4;
+const SOON = 2; // seconds: what is not longer than this needs no second look
 const ROOT = Uint8Array.from({ length: 32 }, (_, at) => at);
 const HASHED = "bfc43f4aa3a51768bfe7b723f14d46427a645a1d4056931226414449e8e2b2a1";
 const MAILBOX = "c4348eddf5d4db2a0ba84ca5019631681257ec90a934a1ec7a1cb7f9d1f5d876";
@@ -30,10 +33,13 @@ export async function selfTest(clock) {
   right(!verified(keys.verify, signature, plaintext));
   const opened = await openSealed(await seal(plaintext, [keys.recipient]), identityText(keys.reply));
   right(same(opened.plaintext, plaintext));
-  const begun = clock();
-  const hashed = argon2id(plaintext, ROOT.subarray(0, 16), PROBE);
-  const seconds = ((clock() - begun) / 1000) * WHOLE;
-  right(hex(hashed) === HASHED);
+  let seconds = Infinity;
+  for (let probes = 0; probes < MOST_PROBES && seconds > SOON; probes++) {
+    const begun = clock();
+    const hashed = argon2id(plaintext, ROOT.subarray(0, 16), PROBE);
+    seconds = Math.min(seconds, ((clock() - begun) / 1000) * WHOLE);
+    right(hex(hashed) === HASHED);
+  }
   return { seconds };
 }
 
