@@ -130,8 +130,8 @@ def test_sealed_files_open_in_client_and_in_python(client: Ask, length: int) -> 
     assert opened == {"plaintext": b64(content.encode()), "recipients": 1}
 
 
-def test_a_file_that_was_cut_off_is_damaged_where_age_says_so(peer: Ask) -> None:
-    """Before the end of its nonce that is the header, then the payload."""
+def test_truncated_file_is_reported_at_the_right_part(peer: Ask) -> None:
+    """Up to the end of the nonce the fault is in the header, after it in the payload."""
     seed = Seed.generate()
     sealed = age.seal(b"x" * 100, [seed.recipient()])
     header = age.header_length(1)

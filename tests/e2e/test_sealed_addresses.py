@@ -1,4 +1,4 @@
-"""Browsers that seal, at the addresses that people use: an onion without https, and a domain."""
+"""Sealing browsers at both kinds of address: an onion without https, and a domain."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from tests.e2e.test_origins import ADDRESSES, ONION
 from tests.support.browsers import Person, Start, browsers, here
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.net import Net
+from tests.support.sealing_person import open_sealing
 from tests.support.steps import STORY, the_only_thread
 
 LANG = "nl"
-SEALING = "html[data-sealed=on]"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def start(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -> 
 
 @pytest.fixture
 def sealing(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
-    """A drop box at all of these addresses, whose settings let browsers seal."""
+    """Yield a drop box at all of these addresses, whose settings let browsers seal."""
     shutil.copytree(mould[0] / "server", tmp_path / "server")
     box = DropBox(tmp_path / "server", port=mould[1])
     origins = [box.url, *(address.own for address in ADDRESSES.values())]
@@ -47,14 +47,13 @@ def sealing(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
         for name, address in (("chromium", "onion"), ("firefox", "onion"), ("chromium", "https"))
     ],
 )
-def test_a_report_is_sealed_and_read_at_every_address(
+def test_report_is_sealed_and_read_at_every_address(
     start: Start, sealing: DropBox, counsellor: Counsellor, name: str, address: str
 ) -> None:
-    """At an onion Chromium offers scripts less: to it, that address is not secure."""
+    """Chromium treats an onion without https as insecure, and offers scripts less there."""
     home = ADDRESSES[address].own
     person = Person(start, name, home)
-    person.go(f"/{LANG}/report")
-    person.page.wait_for_selector(SEALING)
+    open_sealing(person.page, f"{home}/{LANG}/report")
     secure = person.page.evaluate("isSecureContext")
     assert secure == ((name, address) != ("chromium", "onion"))
     person.write("text", STORY[LANG])

@@ -4,17 +4,14 @@ Server and desk are real. A relay between the server and the browser records eac
 drop a response.
 """
 
-import json
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Dialog, Page
+from playwright.sync_api import Dialog
 
-from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
 from dropbox_app.server.config import settings
 from tests.support.browsers import Start, browsers, here
 from tests.support.drop_box import Counsellor, DropBox
@@ -22,12 +19,10 @@ from tests.support.net import Net
 from tests.support.ports import free_port
 from tests.support.recorder import Passed
 from tests.support.relay import Fault, Relay
+from tests.support.sealing_person import LANG, SEALING, Reporter, always, leaked, once, site_of
 from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, the_only_thread, write_on
 
-LANG = "nl"
-SEALING = "html[data-sealed=on]"
 BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
-SITE = re.compile('^site = "([0-9a-f]{32})"', re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -49,84 +44,6 @@ def relay(box: DropBox) -> Iterator[Relay]:
         yield between
 
 
-class Reporter:
-    """A reporter with a sealing browser that has not visited the site before."""
-
-    def __init__(self, start: Start, name: str, relay: Relay) -> None:
-        self.relay = relay
-        self.context = start(name, True).new_context(base_url=relay.url)
-        self.context.set_default_timeout(30_000)
-        self.page: Page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._hears)
-
-    def _hears(self, message: ConsoleMessage) -> None:
-        """Record violations of the page's policy, which the browser reports on its console."""
-        if re.search("Content.Security.Policy|Trusted", message.text):
-            self.complaints.append(message.text)
-
-    def begins(self, path: str) -> None:
-        self.page.goto(f"/{LANG}/{path}")
-        self.page.wait_for_selector(SEALING)
-
-    def writes(self, text: str) -> None:
-        self.page.fill("[name=text]", text)
-        self.page.click("#main-form button.button")
-
-    def tells(self, text: str) -> str:
-        """Write a report; return the code shown for it."""
-        self.begins("report")
-        self.writes(text)
-        return self.code()
-
-    def code(self) -> str:
-        self.page.wait_for_selector("ol.code li")
-        words = self.page.locator("ol.code li").all_inner_texts()
-        assert len(words) == 7
-        return " ".join(words)
-
-    def goes_on(self) -> None:
-        self.page.check("[data-seal=kept] [name=kept]")
-        self.page.click("[data-seal=kept] button")
-        self.page.wait_for_selector("[data-seal=message]")
-
-    def returns(self, code: str) -> None:
-        self.begins("return")
-        self.page.fill("[name=code]", code)
-        self.page.click("[data-seal=return] button.button")
-        self.page.wait_for_selector("[data-seal=message]")
-
-    def says(self, text: str, then: str) -> None:
-        """Write a message, and wait until the page shows ``then``."""
-        self.page.fill("[data-seal=message] [name=text]", text)
-        self.page.click("[data-seal=message] button[type=submit]")
-        self.reads(then)
-
-    def withdraws(self) -> None:
-        self.page.click("[data-seal=withdraw]")
-        self.page.check("[name=sure]")
-        self.page.click("[data-seal=withdraw-sure] button[type=submit]")
-        self.reads("Je gesprek is gewist")
-
-    def reads(self, sentence: str) -> None:
-        """Read it on the page itself: not in a message, whose words are somebody's."""
-        self.page.locator(f"main :text({json.dumps(sentence)}):not(article *)").first.wait_for()
-
-    @property
-    def goes_to(self) -> str:
-        """Whom the page names beside the field for the next message."""
-        return self.page.locator("[data-seal=message] [data-slot=to]").inner_text()
-
-    @property
-    def shown(self) -> str:
-        return self.page.locator("main").inner_text()
-
-    @property
-    def messages(self) -> list[str]:
-        return self.page.locator("article [data-slot=text]").all_inner_texts()
-
-
 Meet = Callable[[], Reporter]
 # What goes wrong is looked at in one browser, with --long in both.
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
@@ -146,33 +63,6 @@ def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator
     for reporter in met:
         reporter.context.close()
     assert [complaint for reporter in met for complaint in reporter.complaints] == []
-
-
-def site_of(box: DropBox) -> str:
-    found = SITE.search((box.folder / settings.FILE_NAME).read_text())
-    assert found is not None
-    return found[1]
-
-
-def secrets_of(code: str, site: str) -> dict[str, bytes]:
-    """Return the secrets of a code that no request may contain."""
-    root = derive_root(read_typed(code), site)
-    keys = reporter_keys(root)
-    return {"root": root, "reply": keys.reply.raw, "signing": keys.signing.seed}
-
-
-def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[str]:
-    """Return the requests that contain a word of the code, a key or a line of a text."""
-    found = []
-    patterns = [rb"(?<![a-zA-Z])" + word.encode() + rb"(?![a-zA-Z])" for word in code.split()]
-    patterns += [re.escape(line.encode()) for text in texts for line in text.splitlines()]
-    for raw in secrets_of(code, site).values():
-        patterns += [re.escape(raw), raw.hex().encode()]
-    for one in seen:
-        head = "\n".join((one.target, *(f"{name}: {value}" for name, value in one.headers)))
-        for part in (head.encode(), one.body):
-            found += [f"{one.method} {one.target}" for p in patterns if re.search(p, part)]
-    return found
 
 
 def test_no_request_of_a_whole_conversation_reveals_code_or_text(
@@ -203,32 +93,12 @@ def test_no_request_of_a_whole_conversation_reveals_code_or_text(
 
     later.withdraws()
     counsellor.desk("fetch")
-    later.begins("return")
-    later.page.fill("[name=code]", code)
-    later.page.click("[data-seal=return] button.button")
-    later.reads("Bij deze code hoort geen gesprek")
+    later.finds_nothing_with(code)
 
     texts = [STORY[LANG], ANSWER[LANG], FOLLOW_UP[LANG]]
     assert relay.sent("POST", "/api/conversation/messages")
     assert relay.sent("POST", f"/{LANG}/") == []
     assert leaked(relay.seen, code, site_of(box), texts) == []
-
-
-def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
-    """Return a rule with this fault for the first such request; all others pass."""
-    left = [fault]
-
-    def of(passed: Passed) -> Fault:
-        if left and passed.method == method and part in passed.target:
-            return left.pop()
-        return ""
-
-    return of
-
-
-def always(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
-    """Return a rule with this fault for every such request."""
-    return lambda passed: fault if passed.method == method and part in passed.target else ""
 
 
 REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
@@ -337,10 +207,7 @@ def test_withdrawal_succeeds_if_a_request_fails(
     relay.fault = once(fault, "POST", "/api/conversation/withdrawal")
     writer.withdraws()
     later = meet()
-    later.begins("return")
-    later.page.fill("[name=code]", code)
-    later.page.click("[data-seal=return] button.button")
-    later.reads("Bij deze code hoort geen gesprek")
+    later.finds_nothing_with(code)
 
 
 @in_one_browser
@@ -441,8 +308,7 @@ def test_endless_response_is_aborted(meet: Meet, relay: Relay, part: str) -> Non
     later = meet()
     later.begins("return")
     relay.fault = always("flood", "GET", part)
-    later.page.fill("[name=code]", code)
-    later.page.click("[data-seal=return] button.button")
+    later.enters(code)
     later.reads("geen verbinding")
     assert later.page.input_value("[name=code]") == code
     relay.fault = always("", "", "")
@@ -461,11 +327,23 @@ def test_idle_page_asks_for_code_and_keeps_text(meet: Meet, relay: Relay) -> Non
     writer.page.clock.fast_forward(20 * 60_000 + 6_000)
     writer.reads("Vul je code opnieuw in")
     assert STORY[LANG].splitlines()[0] not in writer.page.content()
-    writer.page.fill("[name=code]", code)
-    writer.page.click("[data-seal=return] button.button")
+    writer.enters(code)
     writer.page.wait_for_selector("[data-seal=message]")
     assert writer.page.input_value("[data-seal=message] [name=text]") == "Nog niet af"
     assert len(relay.sent("POST", MESSAGES)) == 1
+
+
+@in_one_browser
+def test_the_words_of_a_code_are_shown_for_hours_and_not_for_ever(meet: Meet) -> None:
+    """Somebody may have to look for paper: the 20 minutes do not run here, four hours do."""
+    writer = meet()
+    writer.page.clock.install()
+    code = writer.tells(STORY[LANG])
+    writer.page.clock.fast_forward(3 * 3_600_000)
+    assert writer.code() == code
+    writer.page.clock.fast_forward(3_600_000 + 6_000)
+    writer.page.wait_for_url(f"**/{LANG}/return")
+    assert code.split()[0] not in writer.page.content()
 
 
 @in_one_browser

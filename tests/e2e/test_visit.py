@@ -48,8 +48,8 @@ class Served(DropBox):
         super().serve()
 
     def stop(self) -> None:
+        self._open.close()  # first: the app would wait for connections that nginx keeps
         super().stop()
-        self._open.close()
 
 
 class Between:

@@ -91,10 +91,10 @@ def test_slow_sealed_files_use_separate_slots(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
-def test_no_memory_of_the_server_ever_holds_what_a_browser_sealed(
+def test_server_memory_never_contains_what_a_browser_sealed(
     serve: Callable[..., Serving],
 ) -> None:
-    """Right after it was sent and read, of all that serves; what did travel is found there."""
+    """All serving processes are searched right after use; the token, which was sent, is found."""
     serving = serve(seal_in_browser=True)
     noor = serving.house.counsellors[0]
     browser = sealing_browser(serving, 1)

@@ -9,6 +9,9 @@ import { problem, unsent } from "./problems.mjs";
 
 const QUESTIONS = { needs: true, topics: true, ongoing: false, about: true, relation: false, talked: false, safe: false };
 
+const LONGEST_SHOWN = 4 * 3_600_000; // milliseconds that the words of a code are shown
+const LOOK = 5_000;
+
 class Entrance {
   /** @param {Client} client @param {HTMLFormElement} form */
   constructor(client, form) {
@@ -101,7 +104,7 @@ class CodePage {
     if (unsafe && this.unsafe) unsafe.hidden = false;
     if (this.unsafe) safe?.remove();
     this.title = document.querySelector("main h1")?.textContent ?? "";
-    this.letGo = keepPage();
+    this.letGo = keepPage(() => client.conversation.stop());
     onSubmit(part("try"), () => this.compare());
     onSubmit(part("kept"), () => this.goOn());
     onPress("retry", () => this.again());
@@ -160,9 +163,11 @@ class CodePage {
 /**
  * Keep this page, because only this page has the words. The Back button returns here, pulling down
  * on a phone does not reload, and a reload or closing asks for confirmation. "Leave quickly" works
- * at once, because it hides the page first. Return a function that ends this.
+ * at once, because it hides the page first. After four hours the page ends, as the plain one does.
+ * Return a function that ends this.
+ * @param {() => void} end
  */
-function keepPage() {
+function keepPage(end) {
   const root = document.documentElement;
   const stay = () => history.pushState(null, "");
   const ask = (/** @type {BeforeUnloadEvent} */ event) => root.hidden || event.preventDefault();
@@ -170,11 +175,19 @@ function keepPage() {
   window.addEventListener("popstate", stay);
   window.addEventListener("beforeunload", ask);
   root.style.overscrollBehavior = "contain";
-  return () => {
+  const last = Date.now() + LONGEST_SHOWN;
+  const timer = setInterval(() => {
+    if (Date.now() < last) return;
+    letGo();
+    end();
+  }, LOOK);
+  const letGo = () => {
+    clearInterval(timer);
     window.removeEventListener("popstate", stay);
     window.removeEventListener("beforeunload", ask);
     root.style.overscrollBehavior = "";
   };
+  return letGo;
 }
 
 export class ReturnForm extends Entrance {

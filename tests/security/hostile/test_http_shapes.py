@@ -218,6 +218,23 @@ def test_no_header_changes_the_client_address(serving: Serving) -> None:
     assert S not in serving.log.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /nl/files HTTP/1.1\r\nCookie: s=\x1b", 403),
+        (b"PUT /api/files/" + b"0" * 64 + b" HTTP/1.1\r\nAuthorization: Bearer \x1b", 400),
+    ],
+)
+def test_control_character_in_a_header_is_no_fault_where_nginx_asks_first(
+    serving: Serving, head: bytes, status: int
+) -> None:
+    """gunicorn refuses nginx's question then, which must not look like a server that is down."""
+    kind = b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 5\r\n"
+    host = f"Host: 127.0.0.1:{serving.port}\r\nConnection: close\r\n".encode()
+    answer = exchange(serving, head + b"\r\n" + host + kind + b"\r\n--x--")
+    assert statuses(answer) == [status]
+
+
 def test_generated_requests_over_a_socket_cause_no_fault(
     tmp_path: Path, long_run: bool, serving: Serving
 ) -> None:
