@@ -9,7 +9,7 @@ from dropbox_app.protocol.errors import KlankbordError
 
 
 class ServerError(KlankbordError):
-    """The server could not do what was asked."""
+    """The server could not do what it was asked for."""
 
 
 class SettingsError(ServerError):

@@ -51,7 +51,7 @@ export const part = (name) => main().querySelector(`[data-seal="${name}"]`);
 
 /** Show a message in its place on the page; nothing if the sentence is empty. @param {string} sentence */
 export function tell(sentence) {
-  // Not that of a single message, which has one for its own form.
+  // The place for the page's messages, not the one that belongs to a message's own form.
   /** @type {HTMLElement | null} */
   let place = document.getElementById("sealed-status") ?? main().querySelector('[data-slot="status"]:not(article *)');
   if (!place) {

@@ -318,7 +318,7 @@ class Joint(OfEmployer):
     ``given``: the counts were exported to the other counsellor, who makes the report, and these
     years are closed here; otherwise they were imported from that counsellor. ``situations``: by
     main group. Later counts of the same years replace earlier ones.
-    A person who went on with the other counsellor is in both registers, and counts twice.
+    A person who continued with the other counsellor is in both registers and is counted twice.
     """
 
     kind: ClassVar[str] = "joint"

@@ -142,7 +142,7 @@ class Connections:
         self._address = address
         self._room = threading.BoundedSemaphore(most)
         self._closed = False
-        self._reached = False  # whether there was a connection since the start
+        self._reached = False  # whether it has connected since the start
 
     @contextmanager
     def taken(self) -> Iterator[Connection]:
