@@ -334,8 +334,8 @@ def test_idle_page_asks_for_code_and_keeps_text(meet: Meet, relay: Relay) -> Non
 
 
 @in_one_browser
-def test_the_words_of_a_code_are_shown_for_hours_and_not_for_ever(meet: Meet) -> None:
-    """Somebody may have to look for paper: the 20 minutes do not run here, four hours do."""
+def test_code_stays_on_screen_for_four_hours(meet: Meet) -> None:
+    """A reporter may have to look for paper: the limit is four hours here, not 20 minutes."""
     writer = meet()
     writer.page.clock.install()
     code = writer.tells(STORY[LANG])

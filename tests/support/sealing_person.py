@@ -1,4 +1,4 @@
-"""Somebody whose browser seals, and what may go wrong between it and the server."""
+"""A reporter whose browser seals, and faults between the browser and the server."""
 
 import json
 import re
@@ -20,7 +20,11 @@ SITE = re.compile('^site = "([0-9a-f]{32})"', re.MULTILINE)
 
 
 def open_sealing(page: Page, address: str) -> None:
+<<<<<<< HEAD
     """Open a Dutch page that seals. On a busy machine the browser may at first seem too slow."""
+=======
+    """Open a page that seals; retry where a busy machine makes the browser seem too slow."""
+>>>>>>> prose
     sealing, plain = page.locator(SEALING), page.locator("#sealed-status", has_text=PLAIN)
     for _ in range(8):
         page.goto(address)
@@ -31,7 +35,7 @@ def open_sealing(page: Page, address: str) -> None:
 
 
 class Reporter:
-    """Somebody with a browser that seals, new here."""
+    """A reporter with a sealing browser that has not visited the site before."""
 
     def __init__(self, start: Start, name: str, relay: Relay) -> None:
         self.relay = relay
@@ -43,7 +47,7 @@ class Reporter:
         self.page.on("console", self._hears)
 
     def _hears(self, message: ConsoleMessage) -> None:
-        """What goes against the page's policy is said there."""
+        """Record violations of the page's policy, which the browser reports on its console."""
         if re.search("Content.Security.Policy|Trusted", message.text):
             self.complaints.append(message.text)
 
@@ -55,7 +59,7 @@ class Reporter:
         self.page.click("#main-form button.button")
 
     def tells(self, text: str) -> str:
-        """Write a report; the code that is shown for it."""
+        """Write a report; return the code shown for it."""
         self.begins("report")
         self.writes(text)
         return self.code()
@@ -86,7 +90,7 @@ class Reporter:
         self.page.wait_for_selector("[data-seal=message]")
 
     def says(self, text: str, then: str) -> None:
-        """Write in the conversation, until ``then`` is read on the page."""
+        """Write a message, and wait until the page shows ``then``."""
         self.page.fill("[data-seal=message] [name=text]", text)
         self.page.click("[data-seal=message] button[type=submit]")
         self.reads(then)
@@ -98,12 +102,12 @@ class Reporter:
         self.reads("Je gesprek is gewist")
 
     def reads(self, sentence: str) -> None:
-        """Read it on the page itself: not in a message, whose words are somebody's."""
+        """Wait until the page itself shows the sentence, outside any message."""
         self.page.locator(f"main :text({json.dumps(sentence)}):not(article *)").first.wait_for()
 
     @property
     def goes_to(self) -> str:
-        """Whom the page names beside the field for the next message."""
+        """The recipient that the page names next to the field for the next message."""
         return self.page.locator("[data-seal=message] [data-slot=to]").inner_text()
 
     @property
@@ -122,14 +126,14 @@ def site_of(box: DropBox) -> str:
 
 
 def secrets_of(code: str, site: str) -> dict[str, bytes]:
-    """What of a code no request may hold."""
+    """Return the secrets of a code that no request may contain."""
     root = derive_root(read_typed(code), site)
     keys = reporter_keys(root)
     return {"root": root, "reply": keys.reply.raw, "signing": keys.signing.seed}
 
 
 def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[str]:
-    """Where a request holds a word of the code, a key or a line of a text."""
+    """Return the requests that contain a word of the code, a key or a line of a text."""
     found = []
     patterns = [rb"(?<![a-zA-Z])" + word.encode() + rb"(?![a-zA-Z])" for word in code.split()]
     patterns += [re.escape(line.encode()) for text in texts for line in text.splitlines()]
@@ -143,7 +147,7 @@ def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[s
 
 
 def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
-    """This fault for the first such request; all others pass."""
+    """Return a rule with this fault for the first such request; all others pass."""
     left = [fault]
 
     def of(passed: Passed) -> Fault:
@@ -155,5 +159,5 @@ def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
 
 
 def always(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
-    """This fault for every such request."""
+    """Return a rule with this fault for every such request."""
     return lambda passed: fault if passed.method == method and part in passed.target else ""

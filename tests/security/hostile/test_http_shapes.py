@@ -225,10 +225,10 @@ def test_no_header_changes_the_client_address(serving: Serving) -> None:
         (b"PUT /api/files/" + b"0" * 64 + b" HTTP/1.1\r\nAuthorization: Bearer \x1b", 400),
     ],
 )
-def test_control_character_in_a_header_is_no_fault_where_nginx_asks_first(
+def test_control_character_in_a_header_causes_no_server_error_behind_nginx(
     serving: Serving, head: bytes, status: int
 ) -> None:
-    """gunicorn refuses nginx's question then, which must not look like a server that is down."""
+    """gunicorn then refuses nginx's subrequest; the response must not suggest that it is down."""
     kind = b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 5\r\n"
     host = f"Host: 127.0.0.1:{serving.port}\r\nConnection: close\r\n".encode()
     answer = exchange(serving, head + b"\r\n" + host + kind + b"\r\n--x--")
