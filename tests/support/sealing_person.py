@@ -20,11 +20,7 @@ SITE = re.compile('^site = "([0-9a-f]{32})"', re.MULTILINE)
 
 
 def open_sealing(page: Page, address: str) -> None:
-<<<<<<< HEAD
     """Open a Dutch page that seals. On a busy machine the browser may at first seem too slow."""
-=======
-    """Open a page that seals; retry where a busy machine makes the browser seem too slow."""
->>>>>>> prose
     sealing, plain = page.locator(SEALING), page.locator("#sealed-status", has_text=PLAIN)
     for _ in range(8):
         page.goto(address)
