@@ -1,4 +1,4 @@
-"""The files of a release, built from one commit: the same bytes on each machine."""
+"""Build the files of a release from one commit, with the same bytes on each machine."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 SUMS = "SHA256SUMS"
-LISTS = ("server", "desk")  # of requirements/: what an installation takes in
+LISTS = ("server", "desk")  # files in requirements/ with the packages of an installation
 _PIN = re.compile(r"^([a-z0-9-]+)==(\S+) \\\n((?: +--hash=sha256:[0-9a-f]{64}.*\n)+)", re.MULTILINE)
 
 
 def build(root: Path, target: Path) -> str:
-    """Make all files of a release of the checked-out commit but the signature.
+    """Build all files of a release of the checked-out commit except the signature.
 
     Args:
-        root: the checkout. What is not committed is not in the release.
+        root: the checkout. Uncommitted changes are not in the release.
         target: an empty folder.
 
-    Returns the version. Raises subprocess.CalledProcessError where git or pip fails.
+    Returns the version. Raises subprocess.CalledProcessError if git or pip fails.
     """
     made = int(_git(root, "log", "-1", "--format=%ct"))
     project = tomllib.loads(_git(root, "show", "HEAD:pyproject.toml").decode())["project"]
@@ -45,7 +45,7 @@ def build(root: Path, target: Path) -> str:
         *(root, "-c", "tar.umask=0022", "-c", "core.autocrlf=false", "archive"),
         *("--format=tar", f"--prefix={name}/", "HEAD"),
     )
-    # Neither a file name nor a time in it.
+    # The archive contains neither a file name nor a time.
     (target / f"{name}.tar.gz").write_bytes(gzip.compress(tar, 9, mtime=0))
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
@@ -69,7 +69,7 @@ def _git(root: Path, *words: str) -> bytes:
 
 
 def _wheel(tree: Path, target: Path, made: int) -> None:
-    for path in (tree, *tree.rglob("*")):  # a umask of the machine must not show
+    for path in (tree, *tree.rglob("*")):  # the machine's umask must not affect the result
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     before = os.umask(0o022)
     try:
@@ -88,7 +88,7 @@ def _wheel(tree: Path, target: Path, made: int) -> None:
 
 
 def _materials(version: str, lists: Iterable[str], made: int) -> str:
-    """A CycloneDX list of every Python package that an installation takes in, with its hashes."""
+    """Return a CycloneDX list of all Python packages of an installation, with their hashes."""
     bom = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"klankbord {version} {made}"))
     bom.metadata.timestamp = datetime.fromtimestamp(made, UTC)
     bom.metadata.component = Component(

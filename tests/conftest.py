@@ -1,4 +1,4 @@
-"""What all tests share: ``--long``, ``--quick``, how many examples Hypothesis tries, fixtures."""
+"""Shared by all tests: ``--long``, ``--quick``, the number of Hypothesis examples, and fixtures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
-from tests.support.drop_box import box, counsellor, mould
+from tests.support.drop_box import both, box, counsellor, mould
+from tests.support.postgres import postgres
 from tests.support.routes import KnownRule
+from tests.support.two_stores import on
 
-__all__ = ["box", "counsellor", "mould"]  # fixtures
+__all__ = ["both", "box", "counsellor", "mould", "on", "postgres"]  # fixtures
 
 HERE = Path(__file__).parent
 MORE_FILES = 200  # that were opened since garbage was looked for
@@ -27,8 +29,10 @@ _collect_above = [MORE_FILES]
 SLOW = {
     HERE / path
     for path in (
+        "browser",
         "deploy",
         "desk/annual/test_attacker.py",
+        "desk/annual/test_year.py",
         "desk/register/test_kill.py",
         "desk/test_bounds.py",
         "desk/test_cleaning.py",
@@ -65,11 +69,16 @@ SLOW = {
         "load",
         "protocol/interop",
         "security",
+        "server/backup/test_backup_of_postgres.py",
         "server/backup/test_other_age.py",
+        "server/cli/test_postgres.py",
         "server/cli/test_root.py",
+        "server/cli/test_store_move.py",
         "server/doctor/test_hostile.py",
         "server/doctor/test_real_programs.py",
         "server/mailboxes/test_scheduler.py",
+        "server/store/test_postgres.py",
+        "server/store/test_postgres_failover.py",
         "server/web/test_availability.py",
         "server/web/test_before.py",
         "server/web/test_contacts.py",
@@ -180,7 +189,7 @@ def _in_slow(path: Path) -> bool:
 
 @pytest.fixture(scope="session")
 def long_run() -> bool:
-    """Say whether this run may take its time."""
+    """Return whether this is a long run."""
     return _long()
 
 

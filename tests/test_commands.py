@@ -1,4 +1,4 @@
-"""The two commands as they are installed: Ctrl-C at any moment, and a reader that ends early."""
+"""The two installed commands: Ctrl-C at any moment, and a reader that ends early."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ COMMANDS = ("klankbord-server", "klankbord-desk")
 @pytest.mark.parametrize("loaded", ["click", "hashlib", "nacl", "cryptography.exceptions"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_ctrl_c_during_import_leaves_no_traceback(command: str, loaded: str) -> None:
-    """Python tells of each module that it has read: then the key is pressed."""
+    """Python reports each imported module; the key is pressed at one of them."""
     started = subprocess.Popen(
         [sys.executable, "-X", "importtime", BIN / command, "--help"],
         stdout=subprocess.PIPE,
@@ -40,7 +40,7 @@ def test_ctrl_c_during_import_leaves_no_traceback(command: str, loaded: str) -> 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_closed_pipe_is_not_an_error(command: str) -> None:
-    """As in ``--help | head -0``: the pipe is closed before anything is written."""
+    """As in ``--help | head -0``, the pipe is closed before anything is written."""
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

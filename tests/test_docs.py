@@ -1,7 +1,8 @@
-"""The documents say what the code does: every command, option, setting, script, and no others."""
+"""The documents match the code: every command, option, setting and script, and no others."""
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import re
 import subprocess
@@ -49,7 +50,7 @@ def text(name: str) -> str:
 
 
 def options(command: click.Command) -> set[str]:
-    """Every long option of a command and of all that stand under it."""
+    """Return every long option of a command and its subcommands."""
     found = {
         option
         for parameter in command.params
@@ -64,7 +65,7 @@ def options(command: click.Command) -> set[str]:
 
 
 def script_options() -> set[str]:
-    """Every long option that the project's own scripts take."""
+    """Return every long option of the project's own scripts."""
     return {
         option
         for script in (*(ROOT / "deploy" / "installer").glob("*.py"), *SCRIPTS)
@@ -74,7 +75,7 @@ def script_options() -> set[str]:
 
 
 def code_of(*documents: str) -> str:
-    """What documents show as code: their blocks and spans."""
+    """Return what documents show as code: blocks and spans."""
     source = "\n".join(text(name) for name in documents)
     blocks = re.findall(r"```.*?\n(.*?)```", source, re.DOTALL)
     rest = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
@@ -89,7 +90,7 @@ def test_documents_mention_only_existing_options(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_documents_mention_only_existing_commands(document: str) -> None:
-    """What follows a program's name, after options and their values, is a command of it."""
+    """The word after a program's name, its options and their values is one of its commands."""
     wrong = []
     source = code_of(document).replace("\\\n", " ")
     for line in source.splitlines():
@@ -132,7 +133,7 @@ def test_every_script_is_described_and_every_described_script_exists() -> None:
 
 
 def test_readme_starts_with_two_existing_commands() -> None:
-    """A newcomer copies the first two blocks; test_run.py runs one, the other runs this."""
+    """A newcomer copies the first two blocks; test_run.py runs one, and this test the other."""
     blocks = re.findall(r"```sh\n(.*?)```", text("README.md"), re.DOTALL)
     assert [block.strip() for block in blocks[:2]] == ["scripts/run", "scripts/test"]
     done = subprocess.run(
@@ -178,7 +179,7 @@ def test_links_resolve(document: str) -> None:
 
 
 def test_pins_are_complete_and_name_no_host() -> None:
-    """Every pinned package has hashes; the small sets take the versions of the large one."""
+    """Every pinned package has hashes; the small sets use the versions of the large one."""
     pins: dict[str, dict[str, str]] = {}
     for path in sorted((ROOT / "requirements").glob("*.txt")):
         source = path.read_text("utf-8")
@@ -190,9 +191,9 @@ def test_pins_are_complete_and_name_no_host() -> None:
         )
         assert len(blocks) == len(re.findall(r"^[a-z]", source, re.MULTILINE)), path.name
         pins[path.stem] = {name: version for name, version, _ in blocks}
-    assert set(pins) == {"desk", "folder", "oldest", "run", "server", "test"}
+    assert set(pins) == {"desk", "folder", "oldest", "postgres", "run", "server", "test"}
     assert pins["desk"].items() <= pins["folder"].items()
-    for small in ("desk", "run", "server"):
+    for small in ("desk", "postgres", "run", "server"):
         assert pins[small].items() <= pins["test"].items()
 
 
@@ -226,6 +227,37 @@ def test_every_promise_names_existing_tests() -> None:
     for row in rows:
         for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row):
             assert f"def {name}(" in text(path), (path, name)
+
+
+def test_ci_runs_every_test_named_in_security() -> None:
+    """CI's first call skips some files and the tests only for --long; its second runs them."""
+    first, _, second = text(".ci/run").partition("exec scripts/test --long")
+    left_out = re.findall(r"--ignore=(tests/[\w/]+\.py)", first)
+    assert left_out
+    promised = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text("SECURITY.md")))
+    only_long = {f"{path}::{name}" for path, name in promised if is_only_long(path, name)}
+    assert only_long
+    for path, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", second):
+        assert f"def {name}(" in text(path), (path, name)
+    named = tuple(re.findall(r"tests/[^\s\[\"]+", second))
+    assert [one for one in {*left_out, *only_long} if not one.startswith(named)] == []
+
+
+def is_only_long(path: str, name: str) -> bool:
+    """Return whether a test, or its whole file, has the mark."""
+    tree = ast.parse(text(path))
+    marks = [
+        ast.unparse(mark)
+        for node in tree.body
+        for mark in (
+            node.decorator_list
+            if isinstance(node, ast.FunctionDef) and node.name == name
+            else [node.value]
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+            else []
+        )
+    ]
+    return any(re.search(r"\bmark\.long\b", mark) and "param" not in mark for mark in marks)
 
 
 def test_guide_describes_every_installer_option() -> None:

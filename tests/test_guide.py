@@ -1,6 +1,6 @@
-"""The counsellor's guide names what the pages of the desk have, and shows pictures of them.
+"""The counsellor's guide names existing parts of the desk's pages, with pictures.
 
-That a day goes as it says is tried in desk/web/test_look_of_a_day.py.
+desk/web/test_look_of_a_day.py tests that a day goes as the guide describes it.
 """
 
 import io
@@ -23,7 +23,7 @@ def guide(lang: str) -> str:
 
 
 def words_of_the_desk(lang: str) -> set[str]:
-    """Every text of the catalogue, and the title of every snippet."""
+    """Return every text of the catalogue, and the title of every snippet."""
     desk = ROOT / "dropbox_app" / "desk"
     raw = (desk / "web" / "translations" / lang / "LC_MESSAGES" / "messages.po").read_bytes()
     texts = {str(message.string) for message in read_po(io.BytesIO(raw))}

@@ -1,8 +1,9 @@
 # ruff: noqa: RUF001 - what looks like a Latin letter is one of the Ukrainian words
-"""One story everywhere: how soon somebody reads, who can read, what leaving does.
+"""Consistent statements: how soon somebody reads, who can read, and what leaving does.
 
-A table, key by key. Every sentence of the pages on one of these subjects is in it with what it has
-to say, so that a new one cannot contradict the others unseen; the documents are held to the same.
+The table has every sentence of the pages on one of these subjects, by key, with what it must say.
+So no new sentence can contradict the others unnoticed; the documents are checked against the same
+table.
 """
 
 import re
@@ -68,6 +69,11 @@ READERS: Story = {
     "landing.run_by_some_employer": (ALONG,),
     "landing.run_by_unknown": (ALONG,),
     "technical.not1": (ALONG,),
+    # A browser that seals keeps it from them, but for altered code; one that does not says so.
+    "sealed.on": (
+        {"nl": "kan zo niet meelezen. Behalve als", "en": "cannot read along that way. Unless"},
+    ),
+    "sealed.plain": (ALONG, {"nl": "zodra je het verstuurt", "en": "as soon as you send it"}),
     "conversation.translating": ({"nl": "meelezen", "en": "read along"},),
     # And whoever has the code.
     "code.finder": (FINDER,),
@@ -162,7 +168,8 @@ TOLD_BY_DRAFTS = {
     ("files.who",): ("nawet ze swoim kodem", "навіть зі своїм кодом", "ولا حتى برمزك"),
     ("withdraw.cannot4",): ("każdy, kto ma twój kod", "той, хто має ваш код", "ومن عنده رمزك"),
     ("landing.run_by", "landing.run_by_employer", "landing.run_by_some_employer",
-     "landing.run_by_unknown", "technical.not1", "conversation.translating"): (
+     "landing.run_by_unknown", "technical.not1", "conversation.translating", "sealed.on",
+     "sealed.plain"): (
         "razem z tobą", "разом із вами", "على ما تكتبه وتقرؤه",
     ),
     ("landing.run_by", "technical.not1"): (
@@ -216,7 +223,7 @@ LOOKS_IN_DRAFTS = {
 
 @pytest.mark.parametrize("lang", DRAFTS)
 def test_drafts_tell_the_same_story(lang: str) -> None:
-    """Every key of the table is told by each, and no other key is on one of its subjects."""
+    """Each draft has every key of the table, and no other key is on one of its subjects."""
     number = DRAFTS.index(lang)
     known = {key: texts(message) for key, message in catalogue(lang).items()}
     for keys, told in TOLD_BY_DRAFTS.items():
@@ -284,7 +291,7 @@ PACKAGE = ROOT / "dropbox_app" / "desk"
 
 
 def desk_texts(lang: str) -> dict[str, list[str]]:
-    """Every text of the desk by its key; those of a printed thing or a snippet by table and key."""
+    """Return every text of the desk by key, and of printables and snippets by table and key."""
     found = {key: texts(one) for key, one in catalogue_in(PACKAGE / "web", lang).items()}
     for folder in ("printables", "snippets"):
         tables = tomllib.loads((PACKAGE / folder / f"{lang}.toml").read_text("utf-8"))
@@ -308,7 +315,7 @@ def test_desk_and_its_printed_texts_tell_the_same_story(subject: str, lang: str)
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_counsellor_reads_the_topic_that_the_reporter_ticked(lang: str) -> None:
-    """But for the one that is about the reporter."""
+    """The topic about the reporter is an exception."""
     site, desk = catalogue(lang), desk_texts(lang)
     ticked = {one for one in site if one.startswith("topics.")}
     for one in ticked - {"topics.accused", "topics.dont_know"}:
@@ -349,7 +356,7 @@ def test_no_document_states_another_response_time(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_no_document_promises_what_the_pages_deny(document: str) -> None:
-    """Nobody can read it; leaving clears the history; the code can be given back."""
+    """For example that nobody can read it, leaving clears the history, or a code is recoverable."""
     text = (ROOT / document).read_text("utf-8")
     for lie in (
         r"\b(nobody|no one) but the counsellor can (read|open)",

@@ -1,7 +1,7 @@
-"""No test uses a private name of the package: a test that does holds the code in its shape.
+"""No test uses a private name of the package, because that would freeze the code's structure.
 
-A name is private if it begins with one underscore. ``self._x`` and a module's own names are a
-test's own matter; a name in a string counts where something is replaced by it.
+A name is private if it begins with one underscore. Tests may use ``self._x`` and their module's own
+names; a name in a string counts if something is replaced by it.
 """
 
 import ast
@@ -23,7 +23,7 @@ FILES = sorted(
 
 
 def _own(tree: ast.Module) -> set[str]:
-    """The private names that a module itself gives to something."""
+    """Return the private names that a module itself assigns."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -40,7 +40,7 @@ def _self(node: ast.Attribute) -> bool:
 
 
 def private_names(source: str) -> Iterator[tuple[int, str]]:
-    """The line and the name of each use of a private name that is not the module's own."""
+    """Yield the line and name of each use of another module's private name."""
     tree = ast.parse(source)
     own = _own(tree) | PUBLIC
     for node in ast.walk(tree):

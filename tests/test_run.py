@@ -1,4 +1,4 @@
-"""The README's first screen, executed: scripts/run from nothing, ended, and started once more."""
+"""The README's first screen, executed: scripts/run starts, stops and starts again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(
 
 @contextlib.contextmanager
 def running(folder: Path, port: int, end: signal.Signals) -> Iterator[dict[str, str]]:
-    """Start the demo; hand out demo.json; end it by a signal and look that nothing is left."""
+    """Start the demo; yield demo.json; stop it by a signal and check that nothing is left."""
     with subprocess.Popen(
         [RUN, "--port", str(port), "--dir", folder], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -50,7 +50,7 @@ def running(folder: Path, port: int, end: signal.Signals) -> Iterator[dict[str, 
 
 
 def still_there(folder: Path) -> list[str]:
-    """The command lines of processes that name this folder."""
+    """Return the command lines of processes that name this folder."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -61,7 +61,7 @@ def still_there(folder: Path) -> list[str]:
 
 
 def desk(demo: dict[str, str], *arguments: str) -> str:
-    """What scripts/counsellor prints, options after the command."""
+    """Return the output of scripts/counsellor, with options after the command."""
     own = ("--dir", demo["desk_dir"], "--passphrase-file", demo["passphrase_file"])
     done = subprocess.run(
         [COUNSELLOR, *arguments, *own], capture_output=True, text=True, check=False, timeout=60
@@ -79,7 +79,6 @@ def test_demo_starts_in_a_new_folder_and_again_on_another_port(tmp_path: Path) -
         assert stat.S_IMODE(Path(demo["passphrase_file"]).stat().st_mode) == 0o600
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         code = tell(PlainBrowser(demo["url"]), "nl", "Een verhaal.").code
-        desk(demo, "fetch")
     made = (folder / "server" / "site.toml").read_bytes()
 
     other = free_port()

@@ -1,4 +1,4 @@
-"""Both style sheets, the site's and the desk's: every pair of colours that meets is readable."""
+"""The style sheets of site and desk: every colour pair that occurs is readable."""
 
 import re
 from itertools import product
@@ -30,13 +30,13 @@ SEEN = [
 
 @pytest.fixture(params=["site", "desk"])
 def rules(request: pytest.FixtureRequest) -> str:
-    """A sheet without its comments."""
+    """Return a style sheet without its comments."""
     sheet = SITE if request.param == "site" else DESK
     return re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
 
 
 def schemes(rules: str) -> dict[str, dict[str, str]]:
-    """The custom properties of each scheme, as a browser ends up with them."""
+    """Return the custom properties of each scheme, as a browser resolves them."""
     light, dark = re.findall(
         r":root \{(.*?)\}", rules.partition("@media (prefers-contrast")[0], re.S
     )
@@ -45,7 +45,7 @@ def schemes(rules: str) -> dict[str, dict[str, str]]:
 
 
 def luminance(colour: str) -> float:
-    """WCAG 2.2, relative luminance."""
+    """Return the relative luminance of WCAG 2.2."""
     parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
     red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
@@ -94,7 +94,7 @@ def test_dark_mode_changes_every_colour_and_rules_define_none(rules: str) -> Non
 
 
 def test_only_checked_colour_pairs_are_used(rules: str) -> None:
-    """A new text colour or ground has to be added to the pairs above."""
+    """A new text or background colour must be added to the pairs above."""
     screen = rules.partition("@media (forced-colors")[0]
     used = set(re.findall(r"(?<!-)color: var\(--([a-z-]+)\)", screen))
     assert used <= {text for text, _ in TEXT}
@@ -108,7 +108,7 @@ def test_style_sheet_loads_nothing_and_has_no_animation(rules: str) -> None:
 
 
 def test_focus_is_always_visible(rules: str) -> None:
-    """One outline of 3 px for all; only the main part, which is no control, goes without."""
+    """There is one outline of 3 px; only the main part, which is not a control, has none."""
     assert re.search(
         r":focus-visible \{ outline: 3px solid var\(--accent\); outline-offset: 2px", rules
     )
@@ -116,7 +116,7 @@ def test_focus_is_always_visible(rules: str) -> None:
 
 
 def test_sizes_scale_with_the_readers_text_size(rules: str) -> None:
-    """Of type only the sizes of the design, all relative: 200 per cent works by itself."""
+    """Font sizes are only those of the design and relative, so zooming text works."""
     sizes = set(re.findall(r"font-size: ([^;]+);", rules))
     assert sizes - {"min(1.35rem, 8.5vw)"} == {"112.5%", "1rem", "1.25rem", "min(1.6rem, 14vw)"}
 

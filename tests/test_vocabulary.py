@@ -1,7 +1,7 @@
-"""Words that read as another language in English letters, gone from everything that people read.
+"""Banned words do not appear in anything that people read.
 
-Looked at: the documents, the docstrings and messages of the program and its scripts, the English
-catalogues, and the names of tests. Each pattern has what to write instead.
+Checked are the documents, the docstrings and messages of the program and its scripts, the English
+catalogues, and the names of tests. Each pattern comes with the word to use instead.
 """
 
 from __future__ import annotations

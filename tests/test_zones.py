@@ -1,7 +1,7 @@
-"""Who may import whom, and what: the zones of dropbox_app, checked over every file's syntax tree.
+"""The import rules of dropbox_app's zones, checked over every file's syntax tree.
 
-A folder is a place where code runs, and so who may hold which secret. The rules are a function
-of (path, source), so that planted breaches show that they bite.
+A folder is a place where code runs, and so determines which secrets that code may have. The rules
+are a function of (path, source), so that planted violations can show that they work.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ OTHERS: dict[str, set[str]] = {
         "jinja2",
         "markdown_it",
         "markupsafe",
+        "psycopg",
         "socks",
         "socksio",
         "sqlite_utils",
@@ -112,7 +113,15 @@ MAILERS = tuple(
 )
 STORED = tuple(
     f"dropbox_app.server.{name}"
-    for name in ("mailboxes", "config", "reporter", "web", "store.sqlite", "notify.status")
+    for name in (
+        "mailboxes",
+        "config",
+        "reporter",
+        "web",
+        "store.sqlite",
+        "store.postgres",
+        "notify.status",
+    )
 )
 # Beside the ranks: the store knows bytes, ids and days and no protocol; the rules know no Flask.
 NEVER = {
@@ -125,7 +134,7 @@ NEVER = {
 
 
 def imports(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Name every module that the file imports, at any depth, and each name taken from one."""
+    """Yield every module that the file imports, at any depth, and each imported name."""
     package = path.removesuffix(".py").split("/")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -140,7 +149,7 @@ def imports(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Name every identifier that is used: plain, as an attribute, or imported."""
+    """Yield every identifier that is used: plain, as an attribute, or imported."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             yield node.lineno, node.id
@@ -152,7 +161,7 @@ def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def faults(path: str, source: str) -> list[str]:
-    """Say every breach of the zone table in one file."""
+    """Return every violation of the zone table in one file."""
     tree = ast.parse(source, path)
     found = [*_import_faults(path, tree)]
     zone = _zone(path)
@@ -210,7 +219,7 @@ def _impurities(tree: ast.AST) -> Iterator[str]:
 
 
 def _rank(zone: str, module: str) -> int:
-    """The place of a module's folder in its zone's list; -1 for what has none."""
+    """Return the position of a module's folder in its zone's list; -1 if it has none."""
     parts = module.removesuffix(".py").split(".")
     folder = parts[2] if len(parts) > 2 and parts[1] == zone else ""
     ranked = RANKED.get(zone, ())
@@ -312,7 +321,7 @@ LOADED = {
 
 @pytest.mark.parametrize("zone", LOADED)
 def test_loaded_modules_respect_the_zones(zone: str) -> None:
-    """A fresh interpreter imports the whole zone; what others need is not in memory after it."""
+    """A fresh interpreter imports the whole zone, without loading other zones' dependencies."""
     modules = [
         path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for path in FILES
@@ -342,7 +351,7 @@ def test_serving_code_loads_nothing_that_opens_backups_or_sends_mail() -> None:
     )
     loaded = done.stdout.split()
     assert BACKUP_KEY.removesuffix(".py").replace("/", ".") not in loaded
-    assert {"smtplib", "httpcore", "socks"} & {*loaded} == set()
+    assert {"smtplib", "httpcore", "socks", "psycopg"} & {*loaded} == set()
 
 
 SITES_AND_PAGES = {

@@ -1,10 +1,10 @@
-"""Starts ``klankbord-desk`` from the folder, like an installed program."""
+"""Start ``klankbord-desk`` from the folder, like an installed program."""
 
 import os
 import sys
 
-# PyInstaller points programs on Linux at the folder's own libraries. A browser that the desk starts
-# has to find its own: what was set before is set again.
+# On Linux, PyInstaller points programs to the folder's own libraries. A browser that the desk
+# starts must find its own libraries, so the original value is restored.
 if sys.platform == "linux":
     before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
     if before is None:
@@ -12,7 +12,7 @@ if sys.platform == "linux":
     else:
         os.environ["LD_LIBRARY_PATH"] = before
 
-# A program of Windows without a console has nowhere to write to.
+# On Windows, a program without a console has no standard output.
 if sys.stdout is None:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the program ends
 if sys.stderr is None:

@@ -1,7 +1,7 @@
-"""A domain with HTTPS for the server, besides its onion addresses.
+"""A domain with HTTPS for the server, besides its onion addresses. Part of ``deploy/install``.
 
-certbot gets the certificate and renews it, with Debian's own timer. A machine that had Caddy in
-front of the server keeps Caddy's certificate until certbot has one. Part of ``deploy/install``.
+certbot obtains the certificate and renews it, with Debian's own timer. If Caddy was in front of the
+server, its certificate is used until certbot has one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from installer.machine import UNITS, Machine, account_is_there, say, settings
 
 PACKAGES = ("certbot", "openssl")
 NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
-LINEAGE = "klankbord"  # what certbot calls the certificate
+LINEAGE = "klankbord"  # certbot's name for the certificate
 RENEWED = Path("/etc/letsencrypt/live") / LINEAGE
-ANSWERS = Path("/var/lib/klankbord-acme")  # to the questions of who gives out certificates
+ANSWERS = Path("/var/lib/klankbord-acme")  # for the challenges of the certificate authority
 TAKE = Path("/etc/klankbord/take-certificate")
 CERTIFICATE = nginx.SETTINGS / "tls" / "certificate.pem"
 WAY = nginx.SETTINGS / "ways" / "domain.conf"
@@ -26,11 +26,11 @@ CADDYFILE = Path("/etc/caddy/Caddyfile")
 CADDY_BEFORE = CADDYFILE.with_name("Caddyfile.before-klankbord")
 CADDY_DROP_IN = UNITS / "caddy.service.d" / "klankbord.conf"
 CADDY_FILES = Path("/var/lib/caddy/.local/share/caddy/certificates")
-# As the account that a file belongs to, with nothing of root's: that account may have put a link
-# there.
+# Run as the account that owns a file and without root's rights, because that account may have put a
+# link there.
 AS_CADDY = ("env", "-i", "setsid", "--wait", "/usr/sbin/runuser", "-u", "caddy", "--")
 PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n[A-Za-z0-9+/=\n]+-----END \1-----\n")
-LARGEST = 65_536  # bytes of a file with certificates
+LARGEST = 65_536  # maximum bytes of a file with certificates
 
 
 def there() -> str | None:
@@ -52,8 +52,8 @@ def caddy_is_ours() -> bool:
 def prepare(machine: Machine, name: str, onion: str) -> bool:
     """Write nginx's settings for a domain. Returns whether they changed.
 
-    nginx does not start without a certificate: until there is one it gets Caddy's, or one that only
-    this machine knows and that is gone again when certbot gets none.
+    nginx does not start without a certificate. Until certbot has one, nginx gets Caddy's or a
+    self-signed one, which is removed if certbot gets none.
     """
     say(f"HTTPS for https://{name}")
     machine.run("install", "-d", "-m", "755", ANSWERS)
@@ -81,7 +81,7 @@ def put(machine: Machine, pem: str) -> None:
 
 
 def made_here(machine: Machine, name: str) -> str:
-    """Return a self-signed certificate and its key, to start nginx with."""
+    """Return a self-signed certificate and its key, with which nginx can start."""
     return machine.run(
         *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
         *("-nodes", "-days", "1", "-subj", f"/CN={name}", "-keyout", "-", "-out", "-"),
@@ -92,7 +92,7 @@ def of_caddy(machine: Machine, name: str) -> str | None:
     """Return Caddy's key and certificate for a name, if valid for two more days."""
     if machine.dry or not account_is_there("caddy"):
         return None
-    for kind in ("*/", ""):  # by whom it was given out
+    for kind in ("*/", ""):  # folders by issuer
         path = CADDY_FILES / f"{kind}{name}" / name
         script = f"head -c {LARGEST} -- {path}.key && head -c {LARGEST} -- {path}.crt"
         done = subprocess.run(
@@ -104,7 +104,7 @@ def of_caddy(machine: Machine, name: str) -> str | None:
 
 
 def fits(pem: str, name: str) -> bool:
-    """Return whether these are a key and its certificates, good for this name for two more days."""
+    """Return whether this is a key with its certificates, valid for the name for two more days."""
     blocks = [found[0] for found in PEM.finditer(pem)]
     if "".join(blocks) != pem.replace("\n\n", "\n") or len(blocks) < 2:
         return False
@@ -128,7 +128,7 @@ def fits(pem: str, name: str) -> bool:
 
 
 def caddy_ends(machine: Machine) -> None:
-    """Remove what an earlier version set up for Caddy; restore what was there before."""
+    """Remove the Caddy settings of an earlier version, and restore the settings before those."""
     if not caddy_is_ours():
         return
     say("Caddy is not used any more")
@@ -144,7 +144,7 @@ def caddy_ends(machine: Machine) -> None:
 def certify(machine: Machine, name: str) -> str:
     """Get a certificate, or keep the one that certbot has. Returns the fault if it got none.
 
-    nginx, which runs by now, answers the certificate authority's challenges.
+    nginx is already running, and responds to the certificate authority's challenges.
     """
     say("A certificate from Let's Encrypt; by asking for it you agree to its terms of service")
     if not (machine.systemd or machine.dry):
@@ -164,7 +164,7 @@ def certify(machine: Machine, name: str) -> str:
 
 
 def _without(machine: Machine, name: str) -> str:
-    """Handle a missing certificate: use Caddy's if there is one, else close the domain."""
+    """Handle a missing certificate: keep Caddy's if there is one, otherwise close the domain."""
     why = "does the name lead to this machine, and does port 80 reach it?"
     if not made_for_start(CERTIFICATE):
         return (
@@ -180,7 +180,7 @@ def _without(machine: Machine, name: str) -> str:
 
 
 def made_for_start(path: Path) -> bool:
-    """Return whether a certificate is self-signed, as one of ``made_here``."""
+    """Return whether a certificate is self-signed, like that of ``made_here``."""
     done = subprocess.run(
         ["openssl", "x509", "-noout", "-subject", "-issuer", "-in", path],
         capture_output=True, text=True, check=True,
@@ -190,7 +190,7 @@ def made_for_start(path: Path) -> bool:
 
 
 def away(machine: Machine) -> None:
-    """Remove the domain: nginx opens no port any more, and certbot forgets the certificate."""
+    """Remove the domain: nginx no longer opens a port, and certbot drops the certificate."""
     if not WAY.exists():
         return
     say("No domain")

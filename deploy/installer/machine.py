@@ -1,4 +1,4 @@
-"""The installer's changes to a machine. Each program and file is shown."""
+"""The installer's changes to a machine. Every program that runs and every file is shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROGRAM = Path("/opt/klankbord")
 CURRENT = PROGRAM / "current"
 UNITS = Path("/etc/systemd/system")
 DEPLOY = Path(__file__).resolve().parent.parent  # the folder with the templates
-POLICY = Path("/usr/sbin/policy-rc.d")  # asked by Debian's packages before they start a service
+POLICY = Path("/usr/sbin/policy-rc.d")  # Debian's packages ask this before they start a service
 BEGIN, END = "# klankbord: begin", "# klankbord: end"
 
 
@@ -34,7 +34,7 @@ def say(text: str = "") -> None:
 
 
 def _failed(done: subprocess.CompletedProcess[str]) -> NoReturn:
-    """Stop with a program's last words: ``upgrade`` shows no more than this line."""
+    """Stop with the last line of a program's output, because ``upgrade`` shows only this line."""
     last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["it said nothing"]
     stop(
         f"that failed ({last[0].strip()}); the lines above say more, and nothing that was there "
@@ -43,16 +43,16 @@ def _failed(done: subprocess.CompletedProcess[str]) -> NoReturn:
 
 
 class Machine:
-    """Makes changes and shows them; with ``dry`` it only shows them."""
+    """Makes changes and shows them. With ``dry`` it only shows them."""
 
     def __init__(self, dry: bool) -> None:
         self.dry = dry
         self.systemd = Path("/run/systemd/system").is_dir()
 
     def run(self, *command: str | Path, given: str = "", source: Path | None = None) -> str:
-        """Run a program, with ``given`` or a file as its input, and return what it printed.
+        """Run a program, with ``given`` or a file as its input, and return its output.
 
-        If it fails, its last words are shown and the installer ends.
+        If it fails, the last lines of its output are shown and the installer ends.
         """
         done = self._done(command, given, source)
         if done is not None and done.returncode:
@@ -62,7 +62,8 @@ class Machine:
     def show(self, *command: str | Path, names: Mapping[str, str]) -> None:
         """Run a program and show all of its output.
 
-        ``names``: paths of copies, and the file of each that its output is to name instead.
+        ``names`` maps paths of copies to the original files, whose names replace them in the
+        output.
         """
         done = self._done(command, "", names=names)
         if done is not None and done.returncode:
@@ -126,7 +127,7 @@ class Machine:
         return True
 
     def block(self, path: Path, lines: Sequence[str]) -> bool:
-        """Write our own lines at the end of somebody else's file, in place of those that are there.
+        """Write our lines at the end of a file that is not ours, replacing our earlier lines.
 
         Without lines, ours are removed. Returns whether the file changed.
         """
@@ -136,11 +137,11 @@ class Machine:
         return rest + ours != there and self.write(path, rest + ours)
 
     def ship(self, path: Path, mode: int = 0o644) -> bool:
-        """Install the file that deploy/etc/ has for this path. Returns whether it changed."""
+        """Install the file for this path from deploy/etc/. Returns whether it changed."""
         return self.write(path, shipped(path), mode)
 
     def mask(self, unit: str) -> None:
-        """Mask a unit of Debian's, so that nothing starts it, even where no systemd runs."""
+        """Mask one of Debian's units, so that nothing starts it, even where no systemd runs."""
         path = UNITS / unit
         if path.is_symlink() or path.exists():
             return
@@ -171,12 +172,12 @@ class Machine:
                     shutil.rmtree(path) if whole else path.unlink()
 
     def remove_empty(self, folder: Path) -> None:
-        """Remove a folder if the files it was made for are gone."""
+        """Remove a folder if it is empty now."""
         if folder.is_dir() and not any(folder.iterdir()):
             self.remove(folder)
 
     def join(self, account: str, group: str) -> bool:
-        """Add an account to a group. Returns whether it is new there."""
+        """Add an account to a group. Returns whether it is a new member."""
         if account in members(group):
             return False
         self.run("usermod", "--append", "--groups", group, account)
@@ -184,7 +185,7 @@ class Machine:
 
 
 def make_account(machine: Machine, name: str, home: Path | str = "/nonexistent") -> None:
-    """Create an account with its own group, that nobody can log in to."""
+    """Create an account with its own group, to which nobody can log in."""
     if not account_is_there(name):
         machine.run(
             *("useradd", "--system", "--user-group", "--no-create-home"),
@@ -198,7 +199,7 @@ def make_group(machine: Machine, name: str) -> None:
 
 
 def group_is_there(name: str) -> bool:
-    """Return whether the system knows a group of this name."""
+    """Return whether the system has a group with this name."""
     try:
         grp.getgrnam(name)
     except KeyError:
@@ -215,7 +216,7 @@ def members(group: str) -> list[str]:
 
 
 def account_is_there(name: str) -> bool:
-    """Return whether the system knows an account of this name."""
+    """Return whether the system has an account with this name."""
     try:
         pwd.getpwnam(name)
     except KeyError:
@@ -224,7 +225,7 @@ def account_is_there(name: str) -> bool:
 
 
 def shipped(target: Path) -> str:
-    """Return the file in deploy/etc/ for a path below /etc; both trees have the same layout."""
+    """Return the file in deploy/etc/ for a path below /etc. Both trees have the same layout."""
     return settings(str(target).lstrip("/"))
 
 
@@ -239,9 +240,9 @@ def settings(file: str, **filled: str) -> str:
 def packages(machine: Machine, wanted: Iterable[str]) -> None:
     """Install the missing ones of these packages, without starting their services.
 
-    Debian starts the services that it installs. nginx as Debian sets it up would open port 80 and
-    write logs, so its unit is masked for good. policy-rc.d keeps packages from starting anything
-    while they are installed, also where no systemd runs.
+    Debian starts the services that it installs. With Debian's settings, nginx would open port 80
+    and write logs, so its unit is masked permanently. policy-rc.d keeps packages from starting
+    services during their installation, even where no systemd runs.
     """
     say("Debian packages")
     query = ("dpkg-query", "--show", "--showformat=${db:Status-Status}")

@@ -1,6 +1,6 @@
 """Make this machine a drop box: Debian 12 or newer, used for nothing else. Run it as root.
 
-    deploy/install                asks questions, then installs; run again, it repairs and updates
+    deploy/install                asks questions, then installs; another run repairs and updates
     deploy/install --dry-run      shows every step and changes nothing; also works without root
     deploy/install --mail         with a daily mail to counsellors; --no-mail removes it again
     deploy/install --site NAME    a separate onion address for another site
@@ -8,12 +8,13 @@
                                   gives one access, --no-desk NAME revokes it; --site names the site
     deploy/install --restore BACKUP --key KEY --onion-key FILE
                                   on a new machine: installs and restores a backup
-    deploy/install --prepare      installs the program beside the one in use, switches nothing
-    deploy/install --uninstall    removes what it made; reports and the onion key stay
+    deploy/install --prepare      installs the program beside the one in use, without switching
+    deploy/install --uninstall    removes its installation; reports and the onion key stay
 
-It makes a separate account, the program with its pinned packages, one site, a systemd service that
-has no network, nginx and an onion address in front of it, and HTTPS for a domain if you want one.
-It shows everything that it runs or writes. It needs only Python's standard library.
+It creates a separate account, the program with its pinned packages, one site and a systemd service
+without network access. nginx and an onion address are set up in front of it, and HTTPS for a domain
+if you want one. It shows every program that it runs and every file that it writes. It needs only
+Python's standard library.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def install(machine: Machine, asked: argparse.Namespace) -> None:
 
 
 def serve(machine: Machine, changed: bool) -> None:
-    """Start the server, now and with the machine; with ``changed`` restart it."""
+    """Start the server, now and at boot. If ``changed``, restart it."""
     say("The service")
     changed |= machine.ship(UNIT)
     machine.service("daemon-reload")
@@ -118,14 +119,14 @@ def check(machine: Machine) -> None:
     number = re.search(r'^VERSION_ID="?(\d+)', told, re.MULTILINE)
     if not re.search(r"^ID=debian$", told, re.MULTILINE) or not number or int(number[1]) < 12:
         stop("this is for Debian 12 or newer; deploy/guide/by-hand.md says how to do it by hand")
-    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is who this sentence is for
+    if sys.version_info < (3, 11):  # noqa: UP036 - this message is for an older Python
         stop("Python 3.11 or newer is needed")
     if os.geteuid() and not machine.dry:
         stop("run it as root: sudo deploy/install")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the options of the installer; ``deploy/reference.md`` lists them."""
+    """Return the options of the installer. ``deploy/reference.md`` lists them."""
     about, _, more = (__doc__ or "").partition("\n\n")
     made = argparse.ArgumentParser(
         prog="deploy/install", description=about, epilog=more,
@@ -187,7 +188,7 @@ def main() -> None:
     if asked.uninstall:
         uninstall(machine)
     elif asked.prepare:
-        say(str(program.prepare(machine)))  # the last line, which upgrade reads
+        say(str(program.prepare(machine)))  # the last line, which ``upgrade`` reads
     elif asked.desks or asked.desk or asked.no_desk:
         onions.desks(machine, asked, tor.onion)
     elif asked.site:

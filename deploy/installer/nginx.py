@@ -1,7 +1,7 @@
-"""nginx in front of the server: its account, its configuration and its unit.
+"""nginx in front of the server: its account, configuration and unit. Part of ``deploy/install``.
 
-Debian's package brings the program only. Its own unit stays masked: it would open port 80 and keep
-logs. Part of ``deploy/install``.
+Debian's package provides only the program. Its own unit stays masked, because it would open port 80
+and keep logs.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from installer.machine import (
 )
 
 PACKAGES = ("nginx", "libnginx-mod-http-headers-more-filter")
-ACCOUNT = "klankbord-nginx"  # and its group, which may open the folder of the server's socket
-TOR_GROUP = "klankbord-tor"  # may open the folder of nginx's sockets
+ACCOUNT = "klankbord-nginx"  # also its group, which may open the folder of the server's socket
+TOR_GROUP = "klankbord-tor"  # this group may open the folder of nginx's sockets
 SETTINGS = Path("/etc/klankbord/nginx")
 UNIT = UNITS / "klankbord-nginx.service"
-TEMPLATE = ".in"  # the end of the name of a file that is filled in before it is installed
+TEMPLATE = ".in"  # suffix of a file that is filled in before it is installed
 DEBIANS_OWN = "nginx.service"
 
 
 def accounts(machine: Machine) -> None:
-    """Create nginx's account, and the group by which Tor reaches nginx."""
+    """Create nginx's account, and the group through which Tor reaches nginx."""
     say("An account for nginx, and a group for Tor's way to it")
     make_account(machine, ACCOUNT)
     make_group(machine, TOR_GROUP)
@@ -45,7 +45,8 @@ def settings(machine: Machine) -> bool:
     for file in files:
         if file.suffix != TEMPLATE:
             changed |= machine.ship(SETTINGS / file)
-    # What an earlier version left would be included; what is made from a template stays.
+    # Files left by an earlier version would be included, so they are removed. Files made from a
+    # template stay.
     made = {SETTINGS / str(file).removesuffix(TEMPLATE) for file in files}
     for path in SETTINGS.rglob("*.conf"):
         if path not in made:

@@ -1,4 +1,4 @@
-"""Sets up the daily mail to counsellors on a machine, and removes it.
+"""Set up the daily mail to counsellors on a machine, or remove it.
 
 Part of ``deploy/install``.
 """
@@ -24,7 +24,7 @@ PASSWORD = SETTINGS.with_name("password")
 COMMAND = Path("/usr/local/bin/klankbord-notify")
 KEEPS = (Path("/var/lib/klankbord-words"), Path("/var/lib/klankbord-notify"))
 OWN_UNITS = ("klankbord-word.service", "klankbord-notify.service", "klankbord-notify.timer")
-# What ``systemctl enable`` makes.
+# The links that ``systemctl enable`` creates.
 TURNED_ON = UNITS / "timers.target.wants" / OWN_UNITS[-1]
 WRAPPER = f"""\
 #!/bin/sh
@@ -36,10 +36,10 @@ exec $as -u {ACCOUNT} -- {CURRENT}/bin/klankbord-server notify "$@"
 
 
 def prepare(machine: Machine) -> None:
-    """Set up the daily mail. Nothing is sent before the operator turns it on."""
+    """Set up the daily mail. No mail is sent before the operator turns it on."""
     say("The daily mail to counsellors")
     packages(machine, ["ca-certificates"])
-    machine.write(COMMAND, WRAPPER, 0o755)  # first: by it ``leave`` knows of the rest
+    machine.write(COMMAND, WRAPPER, 0o755)  # first, because ``leave`` looks for this file
     make_account(machine, ACCOUNT)
     for unit in OWN_UNITS:
         machine.ship(UNITS / unit)

@@ -1,10 +1,11 @@
 """The onion addresses of a machine: for its sites, and for the desks of each site.
 
-Each has a file in Tor's torrc.d, made from a template here, and a folder with its key. Tor makes
-the key when there is none. Part of ``deploy/install``.
+Each has a file in Tor's torrc.d, made from a template here, and a folder with its key. Tor
+generates the key if there is none. Part of ``deploy/install``.
 
-The folders lie in one that is Tor's own: whoever breaks into Tor may put anything there. So root
-writes and reads no file in it. Tor's account does, and what comes out is held to its form.
+The folders are in a folder of Tor's: an attacker who controls Tor may put anything there. Root
+therefore neither writes nor reads files in it. Tor's account does, and its output is checked for
+its form.
 """
 
 from __future__ import annotations
@@ -23,19 +24,22 @@ from installer.machine import DEPLOY, Machine, say, stop
 TOR_FILES = Path("/etc/tor/torrc.d")
 KEYS = Path("/var/lib/tor")
 TEMPLATES = DEPLOY / "etc" / "tor" / "torrc.d"
-OWN, DESKS = "box", "desks"  # of the site in the folder itself
+OWN, DESKS = "box", "desks"  # for the site in the server's own folder
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 KEY = re.compile(r"descriptor:x25519:[A-Z2-7]{52}")
-NOBODY = "nobody"  # whose key keeps the address closed while there is no other
+NOBODY = "nobody"  # its key keeps the address closed while there is no other
 ONION = re.compile(r"[a-z2-7]{56}\.onion")
-# With nothing of root's: not its terminal, and not its environment.
+# Run without root's terminal and environment.
 AS_TOR = ("env", "-i", "setsid", "--wait", "/usr/sbin/runuser", "-u", "debian-tor", "--")
-# The whole file or nothing, for Tor alone to read.
+# Write the whole file or nothing, readable only by Tor.
 WRITE = 'umask 077 && rm -f "$1.new" && cat > "$1.new" && mv -T "$1.new" "$1"'
 
 
 def of_site(site: str | None) -> str:
-    """Return the name of a site's address here; None is the site in the folder itself."""
+    """Return the name of a site's address here.
+
+    None stands for the site in the server's own folder.
+    """
     return f"site-{site}" if site else OWN
 
 
@@ -45,7 +49,7 @@ def of_desks(site: str | None) -> str:
 
 
 def folder(name: str) -> Path:
-    """Return the folder with an address's key; the first one's is klankbord-box."""
+    """Return the folder with an address's key. For the first address it is klankbord-box."""
     return KEYS / f"klankbord-{name}"
 
 
@@ -57,7 +61,7 @@ def there() -> list[str]:
 
 
 def kept() -> list[Path]:
-    """Return the folders of our addresses; other names are not ours, and links are skipped."""
+    """Return the folders of our addresses. Folders with other names and links are skipped."""
     found = [path for path in KEYS.glob("klankbord-*") if path.is_dir() and not path.is_symlink()]
     return sorted(path for path in found if _is_ours(path.name.removeprefix("klankbord-")))
 
@@ -84,7 +88,7 @@ def write(machine: Machine, wanted: Iterable[str]) -> bool:
 
 
 def addresses(machine: Machine, tor: Sequence[str], wanted: Iterable[str]) -> list[str]:
-    """Return the names that Tor made; without systemd, start Tor to make them."""
+    """Return the names that Tor generated. Without systemd, start Tor to generate them."""
     names = list(wanted)
     files = [folder(name) / "hostname" for name in names]
     own: subprocess.Popen[bytes] | None = None
@@ -108,7 +112,7 @@ def addresses(machine: Machine, tor: Sequence[str], wanted: Iterable[str]) -> li
 
 
 def address(machine: Machine, name: str) -> str:
-    """Return the name that Tor made."""
+    """Return the name that Tor generated."""
     made = machine.run(*AS_TOR, "head", "-c", "100", folder(name) / "hostname").strip()
     if machine.dry:
         return "ONION"
@@ -118,17 +122,17 @@ def address(machine: Machine, name: str) -> str:
 
 
 def _close(machine: Machine, name: str) -> None:
-    """Put a key into the folder of an address for desks: without one, everybody can reach it."""
+    """Put a key into the folder of a desks' address. Without a key, everybody could reach it."""
     clients = _clients(name)
     machine.run(*AS_TOR, "install", "-d", "-m", "700", clients.parent, clients)
     if not os.access(clients / f"{NOBODY}.auth", os.F_OK):
-        # 32 bytes by chance are a key whose other half nobody has.
+        # 32 random bytes are a public key for which nobody has the secret key.
         key = base64.b32encode(os.urandom(32)).decode("ascii").rstrip("=")
         _let_in(machine, clients / f"{NOBODY}.auth", f"descriptor:x25519:{key}")
 
 
 def _clients(name: str) -> Path:
-    """Return the folder with the authorization keys of an address. Ends if it is a link."""
+    """Return the folder with the authorization keys of an address. Stops if it is a link."""
     clients = folder(name) / "authorized_clients"
     for path in (clients.parent, clients):
         if os.access(path.parent, os.X_OK) and path.is_symlink():
@@ -155,7 +159,7 @@ def dismiss(machine: Machine, site: str | None, desk: str) -> None:
     if desk not in admitted(site):
         stop(f"no desk is called {desk!r} there")
     machine.run(*AS_TOR, "rm", _clients(of_desks(site)) / f"{desk}.auth")
-    # Tor has to be restarted: otherwise whoever is inside may stay.
+    # Restart Tor, because a desk that is connected might otherwise stay connected.
     machine.service("restart", "tor")
 
 
@@ -168,7 +172,7 @@ def admitted(site: str | None) -> list[str]:
 def desks(
     machine: Machine, asked: argparse.Namespace, onion: Callable[[Machine, str], list[str]]
 ) -> None:
-    """Make an address for desks only, using ``onion``, and set which desks have access."""
+    """Create an address for desks only, using ``onion``, and set which desks have access."""
     of = f"--site {asked.site} " if asked.site else ""
     if asked.no_desk:
         dismiss(machine, asked.site, asked.no_desk)
@@ -193,7 +197,7 @@ def desks(
 
 
 def check(asked: argparse.Namespace, installed: bool) -> None:
-    """End with an error if a name or key is malformed, or what it belongs to does not exist."""
+    """Stop with an error if a name or key is malformed, or its site or address does not exist."""
     for name in (asked.site, asked.no_desk, asked.desk and asked.desk[0]):
         if name is not None and not NAME.fullmatch(name):
             stop(f"{name!r} is no name of a site or desk: 1 to 40 of a-z, 0-9 and -")

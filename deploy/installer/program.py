@@ -5,25 +5,27 @@ Part of ``deploy/install``.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
-from installer.machine import CURRENT, DEPLOY, PROGRAM, UNITS, Machine, make_account, say, stop
+from installer.machine import CURRENT, DEPLOY, PROGRAM, UNITS, Machine, make_account, say
 
 SOURCE = DEPLOY.parent
 DATA = Path("/var/lib/klankbord")
 COMMAND = Path("/usr/local/bin/klankbord-server")
 UNIT = UNITS / "klankbord.service"
 BACKUP = [UNITS / f"klankbord-backup.{kind}" for kind in ("service", "timer")]
-PUBLISHED = SOURCE / "keys" / "release.pub"  # not there before the first key is published
+PUBLISHED = SOURCE / "keys" / "release.pub"  # does not exist before the first key is published
 TRUSTED = Path("/etc/klankbord/release.pub")
 ACCOUNT = "klankbord"
 ROOM = 200 * 1024 * 1024  # bytes; a program takes about half of it
-# A program of this account must not be able to type into the terminal of root: it gets one of its
-# own, or none where input or output is none. Only upgrade is root's: it replaces the program.
+# A program of this account must not be able to type into root's terminal. It gets its own terminal,
+# or none if input or output is not a terminal. Only ``upgrade`` runs as root, because it replaces
+# the program.
 WRAPPER = f"""\
 #!/bin/sh
 # Klankbord's command, as the account of the server and for its sites.
@@ -42,7 +44,7 @@ def account(machine: Machine) -> None:
 
 
 def release() -> str:
-    """Name what would be installed: the version, and a hash of every file that goes with it."""
+    """Return the name of the release: the version, and a hash of all its files."""
     project = (SOURCE / "pyproject.toml").read_text("utf-8")
     version = re.search(r'^version = "([^"]+)"', project, re.MULTILINE)
     digest = hashlib.sha256(project.encode())
@@ -54,7 +56,7 @@ def release() -> str:
 
 
 def prepare(machine: Machine) -> Path:
-    """Make this release's program beside the one in use. Returns its folder."""
+    """Create this release's program beside the one in use. Returns its folder."""
     say("The program, with every package checked against its pinned hash")
     place = PROGRAM / "releases" / release()
     whole = place / "klankbord-whole"
@@ -62,32 +64,36 @@ def prepare(machine: Machine) -> Path:
         _check_room(PROGRAM)
         try:
             _make(machine, place)
-        except BaseException:  # Ctrl-C too; raised again below
+        except BaseException:  # includes Ctrl-C; raised again below
             if not (machine.dry or place in (CURRENT.resolve(), SOURCE.parent)):
-                shutil.rmtree(place, ignore_errors=True)  # on a full disk, what serves needs it
+                shutil.rmtree(place, ignore_errors=True)  # on a full disk, the server needs it
             raise
         machine.write(whole, "")
     return place
 
 
 def _check_room(folder: Path) -> None:
-    """Stop before minutes of work that a full disk would end."""
+    """Raise OSError before minutes of work that a full disk would end."""
     there = next(one for one in (folder, *folder.parents) if one.exists())
     if (free := shutil.disk_usage(there).free) < ROOM:
-        stop(
-            f"no space left for the program: the disk of {folder} has {free // 2**20} MiB, and it "
-            f"needs {ROOM // 2**20}; make room there and run it again. Nothing was changed there"
+        raise OSError(
+            errno.ENOSPC,
+            f"no space left for the program: its disk has {free // 2**20} MiB, and it needs "
+            f"{ROOM // 2**20}. Nothing was changed there",
+            str(folder),
         )
 
 
 def _make(machine: Machine, place: Path) -> None:
+    if not machine.dry:
+        place.mkdir(parents=True, exist_ok=True)  # on a read-only disk, with the error's number
     machine.run("python3", "-m", "venv", "--clear", place)
     pip = (place / "bin" / "pip", "--disable-pip-version-check", "install", "--no-cache-dir")
     machine.run(
         *(*pip, "--require-hashes", "--only-binary", ":all:"),
         *("-r", SOURCE / "requirements" / "server.txt"),
     )
-    with tempfile.TemporaryDirectory() as folder:  # a build leaves files beside what it builds
+    with tempfile.TemporaryDirectory() as folder:  # a build leaves files beside its source
         for name in ("pyproject.toml", "README.md", "LICENSE", "dropbox_app"):
             copy = shutil.copytree if (SOURCE / name).is_dir() else shutil.copy
             copy(SOURCE / name, Path(folder) / name)
@@ -96,7 +102,7 @@ def _make(machine: Machine, place: Path) -> None:
 
 
 def _keep_source(machine: Machine, kept: Path) -> None:
-    """Copy what this release can be installed from again: the way back for ``upgrade``."""
+    """Copy the source for a later reinstallation, so that ``upgrade`` can roll back."""
     say(f"  copying the source to {kept}")
     if machine.dry or kept == SOURCE:
         return
@@ -114,13 +120,13 @@ def _keep_source(machine: Machine, kept: Path) -> None:
 
 
 def trust(machine: Machine) -> None:
-    """Trust the key of releases that this checkout names, if it names one."""
+    """Trust the release key in this checkout, if there is one."""
     if PUBLISHED.is_file():
         machine.write(TRUSTED, PUBLISHED.read_text("utf-8"))
 
 
 def program(machine: Machine) -> bool:
-    """Install the program. Returns whether another version is in use now."""
+    """Install the program. Returns whether a different version is now in use."""
     place = prepare(machine)
     machine.write(COMMAND, WRAPPER, 0o755)
     trust(machine)

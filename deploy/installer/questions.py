@@ -1,4 +1,4 @@
-"""Asks what no option answers, and checks each answer before the next question.
+"""Ask for everything that no option states, and check each answer before the next question.
 
 Part of ``deploy/install``.
 """
@@ -16,7 +16,7 @@ _YES, _NO = ("yes", "y", "ja", "j"), ("no", "n", "nee")
 
 
 def ask(asked: argparse.Namespace, there: bool) -> None:
-    """Ask about a new site and its domain. An existing one keeps its settings."""
+    """Ask about a new site and its domain. An existing site keeps its settings."""
     if asked.domain and not domain.NAME.fullmatch(asked.domain):
         stop(f"{asked.domain!r} is no domain such as box.example.org")
     if there and asked.domain is None:
@@ -43,7 +43,8 @@ def _ask_new(asked: argparse.Namespace) -> None:
         asked.name = _until("Name of the organisation, as reporters read it", _something)
     if asked.run_by is None:
         asked.run_by = _until("Who runs this server, as reporters read it", _something)
-        # Whatever is not clearly no must not stand as no: reporters would not be told who looks in.
+        # Only a clear "no" counts as no: otherwise reporters would not be told who could read
+        # along.
         asked.run_by_employer |= _yes("Is that the employer? yes or no")
     if asked.phone is None:
         asked.phone = _answer("Telephone of the counsellor, for who would rather call; empty: none")
@@ -64,9 +65,9 @@ def _ask_new(asked: argparse.Namespace) -> None:
 
 
 def ask_mail(asked: argparse.Namespace, there: bool) -> None:
-    """Ask about the daily mail, at the first installation only; it is off unless wanted.
+    """Ask about the daily mail, but only at the first installation. The default is no.
 
-    A restore asks nothing: whoever types it may walk away.
+    A restore asks nothing, because the operator may leave it unattended.
     """
     if asked.mail is None:
         asked.mail = notify.COMMAND.exists()

@@ -1,7 +1,7 @@
-"""Restores a drop box from a backup on a new machine: its data and its addresses.
+"""Restore a drop box from a backup on a new machine: its data and its addresses.
 
-Root writes no file in the service account's folder and reads none: the account does. The key of the
-backup is in memory (/run) alone, and goes again at once.
+Root neither writes nor reads files in the service account's folder; the account does. The key of
+the backup is only in memory (/run), and is removed immediately afterwards.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ KEY_HEAD = b"== ed25519v1-secret: type0 =="
 SEALED = (b"age-encryption.org/", b"-----BEGIN AGE")
 KEY_SIZE = 96  # bytes of hs_ed25519_secret_key
 BACKUP = re.compile(r"(klankbord|withdrawn)-(\d{4}-\d{2}-\d{2})(?:-\d{1,4})?\.age")
-KEY_LINE = "AGE-SECRET-KEY-PQ-1"  # how the line that backup-key prints begins
-_KEY_FILE = 64 * 1024  # bytes of a file with keys
+KEY_LINE = "AGE-SECRET-KEY-PQ-1"  # the beginning of the line that backup-key prints
+_KEY_FILE = 64 * 1024  # maximum bytes of a file with keys
 _IN_MEMORY = Path("/run/klankbord-restore")
 _ON_DISK = Path("/var/lib/klankbord-restore")  # a backup is sealed, and may be large
-_FRESH = "lost+found"  # what a new disk has at its top
+_FRESH = "lost+found"  # a new disk has this folder at its top
 _AS_ACCOUNT = ("env", "-i", "setsid", "--wait", "/usr/sbin/runuser", "-u", ACCOUNT, "--")
 _WRITE = 'umask 077 && cat > "$1"'
 
 
 def check(asked: argparse.Namespace) -> None:
-    """End with an error if something is missing or wrong, before anything is changed."""
+    """Stop with an error if something is missing or wrong, before anything is changed."""
     if asked.restore is None:
         if asked.key or asked.onion_key or asked.withdrawn or asked.old:
             stop("--key, --onion-key, --withdrawn and --old are for --restore")
@@ -52,7 +52,7 @@ def check(asked: argparse.Namespace) -> None:
 
 
 def _check_backup(path: Path, old: bool) -> None:
-    """End with an error for a name or a beginning that no backup has; ``restore`` checks it all."""
+    """Stop with an error for a file that is clearly no backup. ``restore`` checks it completely."""
     named = BACKUP.fullmatch(path.name)
     if named and named[1] == "withdrawn":
         stop(f"{path} is a list of withdrawn conversations; give the klankbord-... beside it")
@@ -75,11 +75,11 @@ def _is_day(text: str) -> bool:
 
 
 def _check_key(path: Path) -> None:
-    """End with an error if no line can be the backups' key; whether it fits, a restore shows."""
+    """Stop with an error if no line can be the key. ``restore`` shows whether it fits."""
     with path.open("rb") as file:
         data = file.read(_KEY_FILE)
     _refuse_encrypted(path, data)
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # of PowerShell
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes it
     text = data.decode("utf-16" if wide else "utf-8-sig", "replace")
     if not any(line.strip().startswith(KEY_LINE) for line in text.splitlines()):
         stop(f"{path} is no key that backup-key printed; nothing was changed")
@@ -107,7 +107,8 @@ def data(machine: Machine, asked: argparse.Namespace) -> list[str]:
     for place in (_IN_MEMORY, _ON_DISK):
         machine.run("install", "-d", "-m", "700", "-o", ACCOUNT, "-g", ACCOUNT, place)
     try:
-        # Under its own name, which says its day, and beside the lists of what was withdrawn.
+        # The file keeps its own name, which contains its day, and is beside the lists of
+        # withdrawals.
         beside = asked.restore.absolute().parent.glob("withdrawn-*.age*")
         for path in (asked.restore, *sorted(beside)):
             _hand_over(machine, path, _ON_DISK / path.name)
@@ -133,18 +134,18 @@ def data(machine: Machine, asked: argparse.Namespace) -> list[str]:
 
 
 def _hand_over(machine: Machine, path: Path, target: Path) -> None:
-    """Open a file of root's for the account to read."""
+    """Open a file of root's, so that the account can read it."""
     machine.run(*_AS_ACCOUNT, "sh", "-c", _WRITE, "sh", target, source=path)
 
 
 def domain_of(origins: Sequence[str]) -> str:
-    """Return the domain among the addresses; empty if there is none."""
+    """Return the domain among the addresses; "" if there is none."""
     names = [origin.removeprefix("https://") for origin in origins if origin[:8] == "https://"]
     return names[0] if names else ""
 
 
 def onion_key(machine: Machine, file: Path) -> None:
-    """Put the key of the onion address where Tor looks for it, before Tor makes another one."""
+    """Put the onion address's key in Tor's folder, before Tor generates another one."""
     say("The key of the onion address")
     folder = onions.folder(onions.OWN)
     machine.run(*onions.AS_TOR, "install", "-d", "-m", "700", folder)
@@ -183,7 +184,7 @@ def addresses(
 
 
 def _undo(machine: Machine) -> None:
-    """Empty what was restored, so that the command can be repeated with another key."""
+    """Remove the restored data, so that the command can be repeated with another key."""
     machine.service("stop", "tor")
     machine.run(*onions.AS_TOR, "rm", "-r", tor.ONION)
     machine.run(

@@ -1,4 +1,4 @@
-"""The site in the server's folder, and what the operator does next. Part of ``deploy/install``."""
+"""The site in the server's folder, and the operator's next steps. Part of ``deploy/install``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from installer.program import COMMAND, DATA
 
 
 def site(machine: Machine, asked: argparse.Namespace, origins: Sequence[str]) -> tuple[str, bool]:
-    """Make the site, or set the addresses of the existing one.
+    """Create the site, or set the addresses of the existing one.
 
-    Returns the invitation, and whether a server that runs has to read its settings again.
+    Returns the invitation, and whether a running server must reload its settings.
     """
     say("The site")
     if not (DATA / "site.toml").is_file() and not asked.restore:
@@ -38,7 +38,7 @@ def site(machine: Machine, asked: argparse.Namespace, origins: Sequence[str]) ->
 
 
 def ending(invitation: str, moved: bool) -> None:
-    """Print what the operator does next, as far as it is not done."""
+    """Print the operator's next steps, except those already done."""
     say("\nDone. The addresses, for the poster:\n")
     for origin in json.loads(invitation)["origins"]:
         say(f"    {origin}")
@@ -74,12 +74,12 @@ def ending(invitation: str, moved: bool) -> None:
 
 
 def take_up(machine: Machine) -> None:
-    """Make a running server reload its settings; visits continue."""
+    """Make a running server reload its settings. Visits continue."""
     machine.service("try-reload-or-restart", "klankbord")
 
 
 def site_address(machine: Machine, name: str) -> None:
-    """Make an onion address for a site in DIR/sites, and set it if the site exists."""
+    """Create an onion address for a site in DIR/sites, and set it if the site exists."""
     (address,) = tor.onion(machine, onions.of_site(name))
     if machine.dry:
         return

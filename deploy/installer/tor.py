@@ -1,4 +1,4 @@
-"""Tor's settings and its sandbox, for Debian's tor.
+"""The settings and the sandbox of Debian's Tor.
 
 Part of ``deploy/install``.
 """
@@ -33,7 +33,7 @@ def onion(machine: Machine, *wanted: str) -> list[str]:
     changed |= machine.ship(TOR_FILES / "klankbord.conf")
     changed |= onions.write(machine, wanted)
     changed |= machine.block(TORRC, [f"%include {TOR_FILES}/*.conf"])
-    if APPARMOR.parent.is_dir():  # Debian keeps Tor from every socket that is not named
+    if APPARMOR.parent.is_dir():  # Debian's profile allows Tor only the sockets that it lists
         changed |= machine.block(
             APPARMOR, [f"  /run/{nginx.ACCOUNT}/{name}.sock rw," for name in SOCKETS]
         )
@@ -49,7 +49,7 @@ def onion(machine: Machine, *wanted: str) -> list[str]:
 
 
 def leave(machine: Machine) -> None:
-    """Remove all our settings; the keys of addresses stay."""
+    """Remove all our settings. The keys of addresses stay."""
     say("Tor")
     machine.remove(CLOSED, *TOR_FILES.glob("klankbord*.conf"))
     machine.remove_empty(CLOSED.parent)
@@ -62,7 +62,7 @@ def leave(machine: Machine) -> None:
 
 
 def leave_group(machine: Machine, group: str) -> None:
-    """Remove Tor and Caddy from the server's group, in which an earlier version put them."""
+    """Remove Tor and Caddy from the server's group, to which an earlier version added them."""
     for name in ("debian-tor", "caddy"):
         if name in members(group):
             machine.run("gpasswd", "--delete", name, group)

@@ -1,4 +1,4 @@
-"""Errors of the desk, each one calm sentence that says what to do.
+"""Errors of the desk. Each message is one calm sentence that says what to do.
 
 ``str(error)`` is the sentence that the user reads. No error here contains a message's text, a code
 or a key.
@@ -12,15 +12,15 @@ class DeskError(KlankbordError):
 
 
 class NotSetUp(DeskError):
-    """There is no desk in this folder, or one that was not finished."""
+    """The folder contains no desk, or an unfinished one."""
 
 
 class AlreadyThere(DeskError):
-    """A file or folder is in the way; nothing is ever overwritten."""
+    """A file or folder already exists, and nothing is ever overwritten."""
 
 
 class InUse(DeskError):
-    """Another desk is working on this folder."""
+    """Another process is using the desk in this folder."""
 
 
 class Damaged(DeskError):
@@ -28,17 +28,17 @@ class Damaged(DeskError):
 
 
 class NotFound(DeskError):
-    """No thread, site or counsellor has this name, or more than one does."""
+    """No thread, site or counsellor matches the given name, or more than one does."""
 
 
 class NoSuchCounsellor(NotFound):
-    """No counsellor of this site fits, or more than one does. Nothing was done."""
+    """No counsellor of this site matches, or more than one does. Nothing was done."""
 
 
 class Unfit(DeskError):
-    """What was typed or given cannot be used.
+    """The input cannot be used.
 
-    ``key`` names the page's own version of the sentence, if it has one; ``values`` fill it in.
+    ``key`` is the key of the page's own sentence, if there is one; ``values`` are inserted into it.
     """
 
     def __init__(self, sentence: str, key: str = "", **values: object) -> None:
@@ -48,11 +48,11 @@ class Unfit(DeskError):
 
 
 class NotWritable(DeskError):
-    """Nothing can be written to this thread (any more)."""
+    """Messages cannot be written to this thread, or no longer."""
 
 
 class AlreadyWaiting(DeskError):
-    """The same message is already kept and waits to be sent."""
+    """The same message is already stored and waits to be sent."""
 
 
 class ClocksDiffer(DeskError):
@@ -64,11 +64,11 @@ class CannotReach(DeskError):
 
 
 class Kept(CannotReach):
-    """A message did not get through, or was refused, and is kept: the next fetch sends it."""
+    """A message was not delivered, or was refused. It is stored, and the next fetch sends it."""
 
 
 class BadAnswer(DeskError):
-    """The server sent a response that no Klankbord server sends."""
+    """The server sent a response that a Klankbord server never sends."""
 
 
 class Unknown(DeskError):
@@ -76,7 +76,7 @@ class Unknown(DeskError):
 
 
 class Refused(DeskError):
-    """The server refused a request; ``status`` is its HTTP status."""
+    """The server refused a request. ``status`` is the HTTP status."""
 
     def __init__(self, sentence: str, status: int) -> None:
         super().__init__(sentence)
@@ -84,7 +84,7 @@ class Refused(DeskError):
 
 
 class OutOfStep(Refused):
-    """The server has another newest number of this author (409)."""
+    """The server has a different newest message number for this author (409)."""
 
     def __init__(self, newest: int) -> None:
         super().__init__("The server has another newest message; fetch and try again.", 409)

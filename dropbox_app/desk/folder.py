@@ -1,6 +1,6 @@
 """The desk's folder as a whole: create it, open it, move a site.
 
-One desk serves several sites, each with its own identity (SPEC section 3).
+One desk serves several sites, and has a separate identity for each (SPEC section 3).
 """
 
 import codecs
@@ -32,20 +32,20 @@ from dropbox_app.protocol.keys import SigningKey
 MAX_ORIGINS = 10
 MAX_SITE_NAME = 200
 MAX_INVITATION = 16_384  # bytes
-# What a killed init may leave; the next one continues from it.
+# Files that an interrupted init may leave behind. The next init continues from them.
 _BEGUN = {LOCK, f"{vault.NAME}{NEW}", "sites"} | {
     name + side for name in vault.FILES for side in ("", "-wal", "-journal")
 }
 
 
 def utc_today() -> datetime.date:
-    """Return this computer's UTC day: the desk's only clock."""
+    """Return this computer's UTC day, which is the desk's only clock."""
     return datetime.datetime.now(datetime.UTC).date()
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The environment of a desk; tests use another day, transport and scrypt cost."""
+    """The environment of a desk. Tests use another day, transport and scrypt cost."""
 
     today: Callable[[], datetime.date] = utc_today
     transport: Callable[[Proxy | None], Transport] = HttpTransport
@@ -54,17 +54,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class Invitation:
-    """The invitation that the operator's ``init`` printed."""
+    """The invitation that the operator's ``init`` command printed."""
 
     site: str
     name: str
     origins: tuple[str, ...]
     day: datetime.date
-    desk_origins: tuple[str, ...] = ()  # for desks alone
+    desk_origins: tuple[str, ...] = ()  # addresses for desks only
 
 
 def read_invitation(raw: bytes) -> Invitation:
-    """Read one JSON line ``{v, origins, site, name, day}``, and perhaps ``desk_origins``.
+    """Read one JSON line ``{v, origins, site, name, day}``, optionally with ``desk_origins``.
 
     Raises Unfit.
     """
@@ -94,7 +94,8 @@ def read_invitation(raw: bytes) -> Invitation:
 def _one_line(raw: bytes) -> bytes:
     """Return the line of an invitation that a user saved.
 
-    Notepad and PowerShell put a mark before it, and mail programs break it. Raises FormatError.
+    Notepad and PowerShell add a byte order mark, and mail programs wrap the line. Raises
+    FormatError.
     """
     wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
@@ -115,7 +116,7 @@ def _addresses(given: object) -> tuple[str, ...]:
 
 @dataclass
 class Workplace:
-    """An opened desk, under its lock. Threads may share it if each works on its own site."""
+    """An opened and locked desk. Threads may share it if each works on its own site."""
 
     disk: Disk
     vault: Vault
@@ -129,14 +130,14 @@ class Workplace:
     summarised: object = None  # the database version in which no summary was missing
 
     def change_key_if_due(self) -> None:
-        """Rewrite the database if something was forgotten or destroyed since it got its key."""
+        """Rekey the database if data was deleted or keys were destroyed since the last rekeying."""
         if self.database.rewrite_is_due:
             before, after = self.database.rewrite(self.vault)
             if self._book_of == before:
                 self._book_of = after
 
     def book(self) -> Book:
-        """Return the register as it is now."""
+        """Return the current contents of the register."""
         version = self.database.version
         if self._book is None or version != self._book_of:
             self._book = Book(register.events(self.database), self._book)
@@ -144,18 +145,18 @@ class Workplace:
         return self._book
 
     def add_events(self, given: Sequence[dict[str, Json]]) -> None:
-        """Keep events of the register, all or none, without reading the register again."""
+        """Store events in the register, all or none, without reading the register again."""
         book, before = self.book(), self.database.version
         register.add(self.database, given)
         after = self.database.version
-        # Nothing else was written meanwhile: the version counts the rows that were.
+        # No other data was written meanwhile: the version also counts the rows.
         if after == (before[0], before[1] + len(given)):
             self._book = book.extended(register.events(self.database, book.last))
             self._book_of = after
 
     def replace_events(self, changes: Sequence[tuple[int, Sequence[dict[str, Json]]]]) -> None:
-        """Replace events, as ``register.replace``, and update the book."""
-        with self.database.transaction():  # undoing a change also changes the version
+        """Replace events like ``register.replace``, and update the book."""
+        with self.database.transaction():  # a rollback also changes the version
             book, gone = self.book(), {number for number, _ in changes}
             register.replace(self.database, changes)
             new = [*register.some(self.database, gone), *register.events(self.database, book.last)]
@@ -165,8 +166,8 @@ class Workplace:
     def desk(self, site: str) -> Desk:
         """Return the desk for one site, not connected. Raises NotSetUp or Damaged.
 
-        A crash's leftovers are removed only the first time: later, they could belong to a fetch in
-        progress.
+        The leftovers of a crash are removed only the first time. Later, such files could belong to
+        a fetch in progress.
         """
         store = LocalStore(self.disk, self.database, site)
         state = store.load()
@@ -178,13 +179,13 @@ class Workplace:
     def names(self, hint: str = "") -> dict[str, str]:
         """Return the names of the sites by id: all, or the one that ``hint`` names.
 
-        A complete name takes precedence over a part of one or the beginning of an id. Raises
+        A complete name takes precedence over a part of a name or the beginning of an id. Raises
         NotFound.
         """
         called = rows.names(self.database)
         for site in self.vault.sites:
             if site not in called:
-                self.desk(site)  # says what is missing
+                self.desk(site)  # raises an error that names the missing data
         if not hint:
             return called
         asked = hint.strip().casefold()
@@ -201,7 +202,7 @@ class Workplace:
         return {found[0]: called[found[0]]}
 
     def desks(self, hint: str = "") -> list[Desk]:
-        """Return the desks of all sites, or of the one named by ``hint``. Raises NotFound."""
+        """Return the desks of all sites, or of the one that ``hint`` names. Raises NotFound."""
         return [self.desk(site) for site in sorted(self.names(hint))]
 
     def one(self, hint: str = "") -> Desk:
@@ -233,9 +234,9 @@ class Workplace:
             courier.close()
 
     def break_off(self) -> None:
-        """End all work with servers within a minute: it raises CannotReach, and loses nothing.
+        """Abort all work with servers within a minute. It raises CannotReach, and loses no data.
 
-        Called from another thread; nothing is connected afterwards.
+        This is called from another thread. Afterwards no connection can be made.
         """
         self._broken_off = True
         for courier in tuple(self._couriers):
@@ -244,10 +245,10 @@ class Workplace:
 
 @contextlib.contextmanager
 def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplace]:
-    """Open the desk in a folder, under its lock. Raises NotSetUp, InUse, WrongPassphrase, Damaged.
+    """Open and lock the desk in a folder. Raises NotSetUp, InUse, WrongPassphrase, Damaged.
 
-    A desk of the first format is migrated first. If something was forgotten or destroyed, the
-    database gets another key at the end; if that is interrupted, at the next start.
+    A desk of the first format is migrated first. If data was deleted or keys were destroyed, the
+    database gets a new key at the end, or at the next start if that is interrupted.
     """
     disk = Disk(folder, machine.today)
     with disk.locked():
@@ -260,9 +261,9 @@ def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplac
             place.change_key_if_due()
             try:
                 yield place
-            except Exception:  # of any kind, and raised again below: nothing is silenced
-                # A fetch that fails halfway has destroyed keys too, and the database must get
-                # another key for that.
+            except Exception:  # any exception; it is raised again below, so none is hidden
+                # A fetch that failed halfway may have destroyed keys, and then the database needs a
+                # new key.
                 place.change_key_if_due()
                 raise
             place.change_key_if_due()
@@ -279,9 +280,9 @@ def init(
     profile: Profile,
     proxy: str,
 ) -> Desk:
-    """Make a desk for the invitation's site, or add the site to the desk in the folder.
+    """Create a desk for the invitation's site, or add the site to the desk in the folder.
 
-    After a crash in between, the same command finishes the work. Raises AlreadyThere if the site is
+    After a crash, the same command finishes the work. Raises AlreadyThere if the site is already
     set up here, Unfit, WrongPassphrase.
     """
     check(invitation, profile, proxy, machine.today())
@@ -305,7 +306,7 @@ def init(
 
 
 def check(invitation: Invitation, profile: Profile, proxy: str, today: datetime.date) -> None:
-    """Raise Unfit for unusable values, before anything is made."""
+    """Raise Unfit for unusable values, before anything is created."""
     if not schedule.agree(max(today, invitation.day), today):
         raise Unfit(
             f"This computer says it is {today}, but the invitation was made on {invitation.day}; "
@@ -339,7 +340,7 @@ def join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str)
 
 
 def try_card(site: str, profile: Profile, today: datetime.date) -> None:
-    """Raise Unfit for values that a card refuses, before anything is made."""
+    """Raise Unfit for values that a card cannot contain, before anything is created."""
     given, most = len(profile.register_number), cards.MAX_REGISTER_NUMBER
     if given > most:
         raise Unfit(
@@ -375,7 +376,7 @@ def try_card(site: str, profile: Profile, today: datetime.date) -> None:
 def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> None:
     """Adopt the addresses and name in a new invitation for a site of this desk.
 
-    ``proxy`` replaces the desk's own; an empty one removes it. Raises Unfit.
+    ``proxy`` replaces the existing one; "" removes it, and None keeps it. Raises Unfit.
     """
     if invitation.site not in place.vault.sites:
         raise Unfit(
@@ -394,10 +395,11 @@ def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> 
 
 
 def forget(desk: Desk, mailbox: str) -> int:
-    """Permanently delete a thread from this computer, unopened; return the number of items.
+    """Permanently delete a thread from this computer, without opening it; return how many items.
 
-    These remain: the ids of its items (so that they are not fetched again) and, if the counsellor
-    wrote in it, the number and hash of the last own message (so that the chain can continue).
+    The ids of its items remain, so that they are not fetched again. If the counsellor wrote in it,
+    the number and hash of the counsellor's last message also remain, so that the chain can
+    continue.
     """
     state = desk.state
     items = state.of(mailbox)

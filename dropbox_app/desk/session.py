@@ -1,4 +1,4 @@
-"""One desk working on one site: the vault, the local store, the state, and the connection."""
+"""A desk that works on one site: the vault, the local store, the state, and the connection."""
 
 import datetime
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
 @dataclass(frozen=True)
 class News:
-    """Something to report to the user. ``key`` names it for other words or languages.
+    """A fact to report to the user. ``key`` identifies it for other wordings or languages.
 
-    ``thread`` is the mailbox that it is about; empty if it is about none or several.
+    ``thread`` is the mailbox that it concerns; "" if it concerns none or several.
     """
 
     sentence: str
@@ -28,14 +28,14 @@ class News:
 
 @dataclass
 class Report:
-    """The messages for the user after the work: plain news, and alarms."""
+    """The messages for the user after the work: ordinary news, and alarms."""
 
     news: list[News] = field(default_factory=list)
-    new: dict[str, int] = field(default_factory=dict)  # mailbox -> messages that arrived
+    new: dict[str, int] = field(default_factory=dict)  # new messages by mailbox
 
     @property
     def notes(self) -> list[str]:
-        """The plain news, as sentences."""
+        """Return the ordinary news, as sentences."""
         return [one.sentence for one in self.news if not one.is_alarm]
 
     @property
@@ -44,11 +44,11 @@ class Report:
         return [one.sentence for one in self.news if one.is_alarm]
 
     def note(self, sentence: str, key: str, thread: str = "") -> None:
-        """Add news, once."""
+        """Add news, unless it was already added."""
         self._tell(News(sentence, key, thread))
 
     def alarm(self, sentence: str, key: str, thread: str = "") -> None:
-        """Add an alarm, once; the command then ends with exit code 1."""
+        """Add an alarm, unless it was already added. The command then ends with exit code 1."""
         self._tell(News(sentence, key, thread, is_alarm=True))
 
     def _tell(self, news: News) -> None:
@@ -58,7 +58,7 @@ class Report:
 
 @dataclass
 class Desk:
-    """Everything that the work on one site needs. ``today`` is this computer's day."""
+    """The resources for work on one site. ``today`` is this computer's day."""
 
     vault: Vault
     store: LocalStore
@@ -66,33 +66,36 @@ class Desk:
     today: datetime.date
     report: Report = field(default_factory=Report)
     server_day: datetime.date | None = None
-    brought: int = 0  # bytes of items in this round
+    brought: int = 0  # bytes of items fetched in this round
     _courier: Courier | None = None
 
     @property
     def signing(self) -> SigningKey:
-        """The identity for this site."""
+        """Return the signing key for this site."""
         return self.vault.signing(self.state.site)
 
     @property
     def identity(self) -> VerifyKey:
-        """Its public half."""
+        """Return the public half of the signing key."""
         return self.signing.verify_key
 
     @property
     def own(self) -> str:
-        """The identity as it appears in messages and the inbox."""
+        """Return the identity as it appears in messages and the inbox."""
         return str(self.identity)
 
     @property
     def courier(self) -> Courier:
-        """The connection to the server."""
+        """Return the connection to the server."""
         if self._courier is None:
             raise RuntimeError("this desk was opened without a way to the server")
         return self._courier
 
     def connect(self, courier: Courier) -> None:
-        """Take a courier and compare clocks; anything that depends on a day comes after it."""
+        """Set the connection and compare clocks.
+
+        All work that depends on a day comes after this.
+        """
         self._courier = courier
         self.server_day = courier.challenge()
         if not self.agreed:
@@ -100,12 +103,15 @@ class Desk:
 
     @property
     def agreed(self) -> bool:
-        """Whether the server's day confirms this computer's."""
+        """Return whether the server's day confirms this computer's day."""
         return self.server_day is not None and schedule.agree(self.today, self.server_day)
 
     @property
     def day(self) -> datetime.date:
-        """The earlier of the two days, for what must not happen too soon. Raises ClocksDiffer."""
+        """Return the earlier of the two days, for actions that must not be early.
+
+        Raises ClocksDiffer.
+        """
         self.need_day()
         return min(self.today, self.server_day or self.today)
 
@@ -128,5 +134,5 @@ class Desk:
         self.store.take_in(items, self.vault.openers(self.state.site))
 
     def save(self) -> None:
-        """Write the state."""
+        """Write the state to the database."""
         self.store.save(self.state)

@@ -1,7 +1,7 @@
 """Sealed files: age version 1 with post-quantum recipients, or with a passphrase (SPEC section 1).
 
-Everything sealed in Klankbord is such a file, and every file that stock age tools make for the same
-recipients can be opened here. age hides the contents; it does not prove who wrote them (SPEC
+All sealed data in Klankbord is in such files. Files that stock age tools make for the same
+recipients can be opened here. age hides the contents, but does not prove who wrote them (SPEC
 section 0).
 """
 
@@ -60,8 +60,8 @@ __all__ = [
     "unwrap",
 ]
 
-MAX_RECIPIENTS = 80  # what MAX_HEADER holds
-MAX_LOG_N = 20  # scrypt: 1 GiB of memory
+MAX_RECIPIENTS = 80  # this many fit in MAX_HEADER
+MAX_LOG_N = 20  # for scrypt: 1 GiB of memory
 
 _HYBRID = "mlkem768x25519"
 _SCRYPT = "scrypt"
@@ -69,7 +69,7 @@ _SCRYPT_LABEL = b"age-encryption.org/v1/scrypt"
 _SALT_SIZE = 16
 _WRAPPED_SIZE = FILE_KEY_SIZE + TAG
 _WORK_FACTOR = re.compile(r"[1-9][0-9]?")
-# age fixes the nonce at zero for wrapping a file key: each wrapping key is used exactly once.
+# age uses a nonce of zeros to wrap a file key, because each wrapping key is used only once.
 _ZERO_NONCE = bytes(12)
 _BLOCK = 4_096
 
@@ -77,10 +77,10 @@ _BLOCK = 4_096
 class _Sealer:
     """Seals a stream: call ``update`` any number of times, then ``finish`` once.
 
-    ``write`` receives the header immediately and then one chunk at a time; memory stays bounded. A
-    file whose ``finish`` was not called cannot be opened. ``wrap`` returns the stanzas for the file
-    key. ``file_key`` decrypts the written file so that it can be verified. Discard it together with
-    the sealer.
+    ``write`` receives the header immediately and then one chunk at a time, so memory use is
+    bounded. A file whose ``finish`` was not called cannot be opened. ``wrap`` returns the stanzas
+    for the file key. ``file_key`` decrypts the written file so that it can be verified. Discard it
+    together with the sealer.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Sealer(_Sealer):
 
 
 class PassphraseSealer(_Sealer):
-    """Seals for a passphrase; ``log_n`` (1 to MAX_LOG_N) is scrypt's cost, 18 takes 256 MiB.
+    """Seals for a passphrase. ``log_n`` (1 to MAX_LOG_N) is scrypt's cost; 18 takes 256 MiB.
 
     Raises ValueError for an empty passphrase or another cost. The passphrase is used exactly as
     given, encoded in UTF-8, without normalisation.
@@ -131,7 +131,10 @@ def seal(plaintext: bytes, recipients: Sequence[Recipient]) -> bytes:
 
 
 def open_sealed(sealed: bytes, seeds: Sequence[Seed]) -> bytes:
-    """Open a file with whichever of ``seeds`` fits. Raises the same errors as ``open_stream``."""
+    """Open a file with the first of ``seeds`` that fits.
+
+    Raises the same errors as ``open_stream``.
+    """
     parts: list[bytes] = []
     open_stream(io.BytesIO(sealed).read, parts.append, seeds)
     return b"".join(parts)
@@ -143,9 +146,9 @@ def open_stream(
     """Open a file from ``read`` to ``write`` in bounded memory; return the plaintext's length.
 
     ``read(n)`` returns at most ``n`` bytes, and an empty result only at the end. ``write`` receives
-    only authenticated chunks, but it has already received those before a fault when PayloadFailure
-    is raised: do not use them before this function returns. Raises HeaderFailure, NoMatch,
-    HmacFailure or PayloadFailure, each an AgeError.
+    only authenticated chunks. If PayloadFailure is raised, it has already received the chunks
+    before the fault, so do not use them before this function returns. Raises HeaderFailure,
+    NoMatch, HmacFailure or PayloadFailure, each an AgeError.
     """
     return _open(read, write, lambda header: _unwrap(header, seeds))
 
@@ -153,7 +156,7 @@ def open_stream(
 def open_chunks(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> Iterator[bytes]:
     """Like ``open_stream``, but yield one authenticated chunk at a time.
 
-    Whether the file is complete is known only at the end: until then, PayloadFailure may be raised.
+    PayloadFailure may be raised at any time, so only the end shows that the file is complete.
     """
     return _chunks(read, lambda header: _unwrap(header, seeds))
 
@@ -168,7 +171,7 @@ def open_with_file_key(
 def unwrap(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> tuple[bytes, bytes]:
     """Return the header of a file exactly as written, and the file key.
 
-    The payload is not decrypted: ``payload_chunks`` does that with the file key. Raises
+    The payload is not decrypted; ``payload_chunks`` does that with the file key. Raises
     HeaderFailure, NoMatch or HmacFailure.
     """
     head = _read_head(read)
@@ -214,12 +217,12 @@ def sealed_length(payload: int, recipients: int) -> int:
 def check_shape(
     sealed_start: bytes, total: int, recipients: int, sizes: Literal["messages", "files"]
 ) -> None:
-    """Check a file that the server cannot open (SPEC section 6). Raises HeaderFailure.
+    """Check the form of a sealed file without opening it (SPEC section 6). Raises HeaderFailure.
 
-    ``sealed_start`` is the file or at least its first ``header_length(recipients)`` bytes;
-    ``total`` is the length of the whole file. The header must hold exactly ``recipients`` stanzas
-    of type ``mlkem768x25519`` with the right lengths, and the total must be the length of a sealed
-    padded message or attachment. Only a recipient can verify the chunks.
+    ``sealed_start`` is the file or at least its first ``header_length(recipients)`` bytes.
+    ``total`` is the length of the whole file. The header must contain exactly ``recipients``
+    stanzas of type ``mlkem768x25519`` with the right lengths. The total must be the length of a
+    sealed padded message or attachment. Only a recipient can verify the chunks.
     """
     header = parse_header(sealed_start)
     if len(header.stanzas) != recipients:
@@ -259,7 +262,7 @@ def _chunks(read: Callable[[int], bytes], unwrap: Callable[[Header], bytes]) -> 
 
 
 def _read_head(read: Callable[[int], bytes]) -> bytes:
-    """Read until a header must have ended: no line of a stanza can begin with the MAC's mark."""
+    """Read until the header must have ended: no line of a stanza can begin with the MAC's mark."""
     head = bytearray()
     mark = -1
     while len(head) < MAX_HEADER:
@@ -267,7 +270,7 @@ def _read_head(read: Callable[[int], bytes]) -> bytes:
         before = len(head)
         head += block
         if mark < 0:
-            mark = head.find(b"\n--- ", max(0, before - 4))  # it may straddle two blocks
+            mark = head.find(b"\n--- ", max(0, before - 4))  # the mark may extend over two blocks
         if not block or (mark >= 0 and head.find(b"\n", mark + 1) >= 0):
             break
     return bytes(head)
@@ -295,7 +298,7 @@ def _hybrid_enc(stanza: Stanza) -> bytes:
 
 
 def _unwrap(header: Header, seeds: Sequence[Seed]) -> bytes:
-    # All of them are read before any is tried, so a refusal does not depend on their order.
+    # All stanzas are parsed before any is tried, so that an error does not depend on their order.
     wrapped = [(_hybrid_enc(s), s.body) for s in header.stanzas if s.args[0] == _HYBRID]
     for enc, body in wrapped:
         for seed in seeds:
@@ -306,7 +309,7 @@ def _unwrap(header: Header, seeds: Sequence[Seed]) -> bytes:
 
 
 def _unwrap_scrypt(header: Header, passphrase: str) -> bytes:
-    stanza = header.stanzas[0]  # an scrypt stanza is the only one, or the header was refused
+    stanza = header.stanzas[0]  # an scrypt stanza is the only one, or parsing has failed
     if stanza.args[0] != _SCRYPT:
         raise NoMatch("sealed for keys, not for a passphrase")
     if len(stanza.args) != 3 or not _WORK_FACTOR.fullmatch(stanza.args[2]):
@@ -331,7 +334,7 @@ def _passphrase_key(passphrase: str, salt: bytes, log_n: int) -> ChaCha20Poly130
         n=n,
         r=8,
         p=1,
-        maxmem=128 * 8 * n + (1 << 20),  # its default refuses a log_n of 18
+        maxmem=128 * 8 * n + (1 << 20),  # the default limit is too low for a log_n of 18
         dklen=32,
     )
     return ChaCha20Poly1305(key)

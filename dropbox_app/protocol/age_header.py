@@ -1,6 +1,6 @@
-"""The header of an age file: reading, writing and its MAC (C2SP ``age.md``; SPEC section 1).
+"""The header of an age file: parse, write and authenticate it (C2SP ``age.md``; SPEC section 1).
 
-Reading decrypts nothing and accepts exactly one encoding of each header, so that a parsed header
+Parsing decrypts nothing and accepts exactly one encoding of each header, so that a parsed header
 can be written again byte for byte.
 """
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from dropbox_app.protocol.errors import HeaderFailure, HmacFailure
 
-MAX_HEADER = 131_072  # bytes; about 80 recipients. The specification sets no limit; memory does.
+MAX_HEADER = 131_072  # bytes; about 80 recipients. age sets no limit, but memory does.
 FILE_KEY_SIZE = 16
 
 _VERSION = b"age-encryption.org/v1\n"
@@ -29,7 +29,7 @@ _ARGUMENT = re.compile(rb"[\x21-\x7e]+")
 
 @dataclass(frozen=True)
 class Stanza:
-    """One recipient's part of a header: its arguments, the type first, and its body."""
+    """One recipient's part of a header: its arguments, starting with the type, and its body."""
 
     args: tuple[str, ...]
     body: bytes
@@ -37,7 +37,7 @@ class Stanza:
 
 @dataclass(frozen=True)
 class Header:
-    """A parsed header; ``length`` counts the bytes up to and including the MAC line's LF."""
+    """A parsed header. ``length`` counts the bytes up to and including the MAC line's LF."""
 
     stanzas: tuple[Stanza, ...]
     mac: bytes
@@ -45,10 +45,10 @@ class Header:
 
 
 def parse_header(sealed: bytes) -> Header:
-    """Read the header at the beginning of ``sealed``; ignore what follows it.
+    """Parse the header at the beginning of ``sealed``, and ignore the rest.
 
-    Raises HeaderFailure for anything but a well-formed version 1 header of at most MAX_HEADER
-    bytes, and for an scrypt stanza that is not the only one.
+    Raises HeaderFailure unless it is a well-formed version 1 header of at most MAX_HEADER bytes,
+    and for an scrypt stanza that is not the only stanza.
     """
     head = sealed[:MAX_HEADER]
     if not head.startswith(_VERSION):
@@ -74,12 +74,13 @@ def parse_header(sealed: bytes) -> Header:
 
 
 def write_header(stanzas: Sequence[Stanza], file_key: bytes) -> bytes:
-    """Write a header with its MAC, in the one way that ``parse_header`` reads."""
+    """Write a header with its MAC, in the only form that ``parse_header`` accepts."""
     parts = [_VERSION]
     for stanza in stanzas:
         parts.append(f"-> {' '.join(stanza.args)}\n".encode("ascii"))
         text = encode(stanza.body).encode("ascii")
-        # One line more than the full ones: the last line is always short, and may be empty.
+        # There is one line more than the full ones: the last line is always short, and may be
+        # empty.
         parts += [text[at : at + _COLUMNS] + b"\n" for at in range(0, len(text) + 1, _COLUMNS)]
     parts.append(_MAC_MARK)
     covered = b"".join(parts)
@@ -94,12 +95,12 @@ def check_mac(sealed: bytes, header: Header, file_key: bytes) -> None:
 
 
 def encode(raw: bytes) -> str:
-    """age's base64: RFC 4648 section 4 without padding."""
+    """Encode as in age: base64, RFC 4648 section 4, without padding."""
     return base64.b64encode(raw).rstrip(b"=").decode("ascii")
 
 
 def decode(text: bytes) -> bytes:
-    """Read age's base64. Raises HeaderFailure for anything that ``encode`` would not write."""
+    """Decode age's base64. Raises HeaderFailure for any text that ``encode`` would not write."""
     try:
         raw = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
@@ -110,7 +111,7 @@ def decode(text: bytes) -> bytes:
 
 
 def _line(head: bytes, at: int) -> tuple[bytes, int]:
-    """Return the line beginning at ``at``, without its LF, and the position of the next line."""
+    """Return the line that begins at ``at``, without its LF, and the position of the next line."""
     end = head.find(b"\n", at)
     if end < 0:
         raise HeaderFailure("the header has no end")

@@ -1,4 +1,4 @@
-"""Attachments: one file of a message, sealed with its padding (SPEC section 4)."""
+"""Attachments: the files of a message, each sealed with its padding (SPEC section 4)."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -14,12 +14,12 @@ _ZEROS = bytes(CHUNK)
 class AttachmentSealer:
     """Seals a file as it arrives: call ``update`` any number of times, then ``finish`` once.
 
-    ``write`` receives the sealed bytes; the caller keeps their hash. It holds only a few chunks in
-    memory. Raises ValueError as ``age.Sealer`` does.
+    ``write`` receives the sealed bytes; the caller computes their hash. Only a few chunks are in
+    memory. Raises ValueError like ``age.Sealer``.
     """
 
     def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
-        self.size = 0  # of the content so far
+        self.size = 0  # bytes of content so far
         self._sealer = age.Sealer(write, recipients)
 
     def update(self, data: bytes) -> None:
@@ -40,7 +40,7 @@ class AttachmentSealer:
 def contents(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Yield the first ``size`` bytes of an opened attachment, in pieces.
 
-    Raises FormatError at the end unless exactly the padding of that size follows, all of it zero.
+    Raises FormatError at the end unless exactly the padding for that size follows, all of it zero.
     """
     total = 0
     for chunk in chunks:

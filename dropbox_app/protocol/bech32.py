@@ -1,7 +1,7 @@
-"""Bech32 (BIP 173) without its 90-character cap, as age writes keys (SPEC section 1).
+"""Bech32 (BIP 173) without its 90-character limit, as age writes keys (SPEC section 1).
 
-Both directions work on whole strings and integers, and the checksum takes two characters per step:
-a card carries up to 13 keys of 1,959 characters each, and is read for every page.
+For speed, both directions work on whole strings and integers, and the checksum takes two characters
+per step. A card contains up to 13 keys of 1,959 characters each, and is read for every page.
 """
 
 import base64
@@ -10,7 +10,7 @@ from dropbox_app.protocol.errors import KeyFormatError
 
 _CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _RFC4648 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_DIGITS = "0123456789abcdefghijklmnopqrstuv"  # what int(text, 32) reads
+_DIGITS = "0123456789abcdefghijklmnopqrstuv"  # the digits of int(text, 32)
 
 _FROM_RFC4648 = str.maketrans(_RFC4648, _CHARSET)
 _TO_DIGITS = str.maketrans(_CHARSET, _DIGITS)
@@ -30,8 +30,8 @@ def _step(state: int) -> int:
     return state
 
 
-# The checksum is linear, so the effect of the ten bits shifted out over two characters can be
-# looked up.
+# The checksum is linear, so the effect of the ten bits shifted out over two characters comes from a
+# table.
 _TWO_STEPS = tuple(_step(_step(top << 20)) for top in range(1024))
 
 
@@ -47,14 +47,14 @@ def encode(hrp: str, raw: bytes) -> str:
 def decode(hrp: str, text: str) -> bytes:
     """Decode a lower-case Bech32 string with exactly the lower-case prefix ``hrp``.
 
-    Raises KeyFormatError for another prefix, an upper-case letter, a strange character, a wrong
+    Raises KeyFormatError for another prefix, an upper-case letter, an invalid character, a wrong
     checksum, or padding that is not the shortest run of zero bits.
     """
     head = f"{hrp}1"
     if not text.startswith(head) or len(text) < len(head) + _CHECKSUM:
         raise KeyFormatError(f"does not begin with {head}")
     body = text[len(head) :]
-    # Counted before translating: characters outside the set would pass through it unchanged.
+    # Check this before translating, because characters outside the set would remain unchanged.
     if not set(body) <= set(_CHARSET):
         raise KeyFormatError("a character that Bech32 does not use")
     if _polymod(hrp, body.encode("ascii").translate(_TO_VALUES)) != 1:
@@ -71,7 +71,7 @@ def _polymod(hrp: str, values: bytes) -> int:
     prefix = hrp.encode("ascii")
     every = bytes(c >> 5 for c in prefix) + b"\x00" + bytes(c & 31 for c in prefix) + values
     state = 1
-    if len(every) % 2:  # an odd one first, then pairs
+    if len(every) % 2:  # if the number is odd, one single character comes first, and then pairs
         state = _step(state) ^ every[0]
         every = every[1:]
     table = _TWO_STEPS

@@ -1,4 +1,4 @@
-"""Counsellor cards: the people one can write to, and the key for each day (SPEC section 3)."""
+"""Counsellor cards: a counsellor's identity, profile, and sealing keys by day (SPEC section 3)."""
 
 import datetime
 import itertools
@@ -37,14 +37,14 @@ MAX_LANGUAGES = 10
 
 _LABEL = b"klankbord/v1/card\n"
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
-# Unicode's categories: format, line and paragraph separators, private, unassigned, surrogates.
+# Unicode categories: format, line and paragraph separators, private, unassigned, surrogates.
 _UNSEEN = frozenset({"Cf", "Zl", "Zp", "Co", "Cn", "Cs"})
 _ONE_DAY = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A sealing key, and the first and the last day on which one may seal to it."""
+    """A sealing key, and the first and the last day on which it may be used for sealing."""
 
     recipient: Recipient
     first: datetime.date
@@ -53,7 +53,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Away:
-    """An announced absence, and who stands in, if anyone."""
+    """An announced absence, and the stand-in, if any."""
 
     until: datetime.date
     stand_in: VerifyKey | None
@@ -61,11 +61,11 @@ class Away:
 
 @dataclass(frozen=True)
 class Card:
-    """A card whose own signature and rules hold. Only pinning establishes whose it is.
+    """A card with a valid signature and contents. Only pinning proves to whom it belongs.
 
-    ``register_number``: the counsellor's number in the register of a professional body, as the
-    counsellor gives it; empty if none is given. ``sentence``: the counsellor's own words to
-    reporters, by language code.
+    ``register_number`` is the counsellor's number in the register of a professional body, as stated
+    by the counsellor, or "". ``sentence`` is the counsellor's own text for reporters, by language
+    code.
     """
 
     site: str
@@ -95,7 +95,7 @@ class Card:
 
     @property
     def tells_more(self) -> bool:
-        """Whether the counsellor gives a register number or a sentence."""
+        """Return whether the card contains a register number or a sentence."""
         return bool(self.register_number or self.sentence)
 
     def words_in(self, lang: str) -> tuple[str, str] | None:
@@ -110,12 +110,12 @@ class Card:
 
 
 def unseen(text: str) -> bool:
-    """Return whether a text holds invisible characters or ones that change its direction."""
+    """Return whether a text contains invisible or direction-changing characters."""
     return any(unicodedata.category(letter) in _UNSEEN for letter in text)
 
 
 def month_window(day: datetime.date) -> tuple[datetime.date, datetime.date]:
-    """Return the first and the last day of the UTC month that holds ``day``."""
+    """Return the first and the last day of the UTC month that includes ``day``."""
     first = day.replace(day=1)
     return first, _months_later(first, 1) - _ONE_DAY
 
@@ -135,9 +135,9 @@ def issue(
     register_number: str = "",
     sentence: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
-    """Write and sign a card file. Raises CardError if ``parse`` would refuse it.
+    """Write and sign a card file. Raises CardError if ``parse`` would reject it.
 
-    An empty ``register_number`` or ``sentence`` is left out of the card.
+    An empty ``register_number`` or ``sentence`` is omitted from the card.
     """
     fields: dict[str, Json] = {
         "v": 1,
@@ -174,7 +174,7 @@ def issue(
 
 
 def parse(raw: bytes) -> Card:
-    """Read a card file and check everything that the card itself can prove. Raises CardError."""
+    """Parse a card file and check everything that needs only the card. Raises CardError."""
     if len(raw) > MAX_BYTES:
         raise CardError(f"the card is {len(raw)} bytes; the limit is {MAX_BYTES}")
     lines = raw.split(b"\n")
@@ -195,7 +195,7 @@ def parse(raw: bytes) -> Card:
 def accept(raw: bytes, *, site: str, pinned: VerifyKey, current: Card | None) -> Card:
     """Apply the server's rule for a card from the API (SPEC section 3). Raises CardError.
 
-    The same bytes again are a success. ``pinned`` is the identity that the operator confirmed.
+    The same bytes again are accepted. ``pinned`` is the identity that the operator confirmed.
     """
     card = parse(raw)
     if card.site != site:
@@ -208,7 +208,7 @@ def accept(raw: bytes, *, site: str, pinned: VerifyKey, current: Card | None) ->
 
 
 def _read(fields: dict[str, Json], raw: bytes) -> Card:
-    if fields.get("v") != 1 or fields["v"] is True:  # to Python, true equals 1
+    if fields.get("v") != 1 or fields["v"] is True:  # in Python, true equals 1
         raise CardError("the card was made by a newer version")
     site, identity = text_of(fields, "site"), text_of(fields, "identity")
     return Card(
@@ -236,7 +236,7 @@ def _check_windows(card: Card) -> None:
     for earlier, later in itertools.pairwise(card.sealing):
         if later.first != earlier.until + _ONE_DAY:
             raise CardError("between two sealing keys there is a day without one, or with two")
-    # Two days of tolerance: the clocks of desk, server and reporter may differ by that much.
+    # Allow two days of difference between the clocks of desk, server and reporter.
     if card.sealing[0].first > card.issued - 2 * _ONE_DAY:
         raise CardError("the first sealing key begins too late")
     last = card.sealing[-1].until
@@ -258,7 +258,7 @@ def _months_later(day: datetime.date, months: int) -> datetime.date:
 
 
 def _line(fields: Mapping[str, Json], key: str, most: int) -> str:
-    """Return a text that is one line: 1 to ``most`` characters, none of them unseen."""
+    """Return a text of one line: 1 to ``most`` characters, none of them invisible."""
     text = text_of(fields, key)
     if not 1 <= len(text) <= most or text != clean_text(text).strip() or "\n" in text:
         raise CardError(f"{key} is no line of 1 to {most} characters")

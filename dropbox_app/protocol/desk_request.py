@@ -1,4 +1,4 @@
-"""How a desk signs a request, and how the server checks the signature (SPEC section 7)."""
+"""Sign a desk's request, and check the signature at the server (SPEC section 7)."""
 
 import re
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 SCHEME = "Klankbord"
 TOKEN_SECONDS = 120
 _LABEL = "klankbord/v1/desk"
-# As a browser writes it: lower case, no default port, no path, and nothing that could end a line.
+# As browsers write it: lower case, no default port, no path, and no character that ends a line.
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _TARGET = re.compile(r"/[A-Za-z0-9/._?=&-]*")
 _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 
 @dataclass(frozen=True)
 class Claim:
-    """The contents of an Authorization header; untrusted until ``check`` has passed."""
+    """The contents of an Authorization header. They are untrusted until ``check`` has passed."""
 
     origin: str
     identity: VerifyKey
@@ -40,9 +40,9 @@ def header(
 ) -> str:
     """Return the value of the Authorization header for one request.
 
-    ``origin`` is the scheme, host and port as dialled; ``target`` the path and query as sent;
-    ``body_hash`` the hex SHA-256 of the body, even if it is empty. Raises RequestError if
-    ``parse_header`` would refuse it: the token and the origin come from elsewhere, and a line end
+    ``origin`` is the scheme, host and port as dialled, and ``target`` the path and query as sent.
+    ``body_hash`` is the hex SHA-256 of the body, even if it is empty. Raises RequestError if
+    ``parse_header`` would reject it: the token and the origin come from elsewhere, and a line end
     in either would make the signed text ambiguous.
     """
     check_target(target)
@@ -78,8 +78,8 @@ def check(claim: Claim, *, origins: Collection[str], site: str, method: str, tar
     """Check origin, target and signature. Raises RequestError.
 
     The caller must check the age of the token, whether the identity is known here, and the hash of
-    the body. ``origins`` are the server's own settings, never the Host header: otherwise one server
-    could hand the desk another server's challenge and use the signed request there.
+    the body. ``origins`` are the server's own settings, never the Host header. Otherwise one server
+    could give the desk another server's challenge, and use the signed request there.
     """
     check_target(target)
     if claim.origin not in origins:
@@ -90,7 +90,7 @@ def check(claim: Claim, *, origins: Collection[str], site: str, method: str, tar
 
 
 def check_target(target: str) -> None:
-    """Refuse a path and query that two programs might read differently. Raises RequestError."""
+    """Reject a path and query that two programs might read differently. Raises RequestError."""
     if not _TARGET.fullmatch(target) or "//" in target or ".." in target:
         raise RequestError("the address of the request has a form that is not accepted here")
 

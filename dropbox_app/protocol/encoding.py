@@ -18,13 +18,13 @@ Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 MAX_INTEGER = 2**53 - 1  # the largest integer that JavaScript represents exactly
 MAX_DEPTH = 4
 
-# A letter first: JavaScript puts numeric keys before others, and does not copy `__proto__`.
+# A key begins with a letter: JavaScript sorts numeric keys first, and does not copy `__proto__`.
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
-# A bracket or a string; an unclosed string runs to the end, with no second try from a quote in it.
+# A bracket or a string. An unclosed string extends to the end, without backtracking.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _DAY = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}")
 _HEX = re.compile(r"[0-9a-f]+")
-# C0 except TAB and LF, DEL, and C1: a person types none of these, and terminals obey many.
+# C0 except TAB and LF, DEL, and C1: people do not type these, and terminals act on many of them.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
@@ -36,11 +36,11 @@ def to_line(value: dict[str, Json]) -> bytes:
 
 
 def from_line(line: bytes) -> dict[str, Json]:
-    """Parse a JSON line (without its LF), and refuse every other encoding of the same value.
+    """Parse a JSON line (without its LF), and reject every other encoding of the same value.
 
     Raises FormatError for a duplicate key, a fraction, NaN, an integer over 2^53 - 1, a lone
     surrogate, a depth over 4, a key that is not a letter followed by ``a-z0-9_``, white space, or
-    anything that ``to_line`` would write differently.
+    anything else that ``to_line`` would write differently.
     """
     try:
         text = line.decode("utf-8")
@@ -68,7 +68,7 @@ def b64(raw: bytes) -> str:
 
 
 def unb64(text: str, length: int) -> bytes:
-    """Decode base64 of exactly ``length`` bytes; refuse any other encoding of the same bytes."""
+    """Decode base64 of exactly ``length`` bytes; reject any other encoding of the same bytes."""
     try:
         raw = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
@@ -86,7 +86,7 @@ def check_hex(text: str, length: int) -> str:
 
 
 def check_day(text: str) -> datetime.date:
-    """Parse a UTC day, ``YYYY-MM-DD``, of the years 2000 to 2999: sums of days stay in range."""
+    """Parse a UTC day, ``YYYY-MM-DD``, from 2000 to 2999, so that sums of days are valid."""
     if not _DAY.fullmatch(text):
         raise FormatError("not a day (YYYY-MM-DD)")
     try:
@@ -98,7 +98,7 @@ def check_day(text: str) -> datetime.date:
 def with_line_ends(text: str) -> str:
     """Replace the page breaks of PDFs and the line breaks of word processors with line ends.
 
-    For text that a person pasted, before it is cleaned: cleaning would join the words around them.
+    Use this for pasted text before ``clean_text``, which would join the words around them.
     """
     return text.replace("\f", "\n").replace("\v", "\n")
 
@@ -106,14 +106,14 @@ def with_line_ends(text: str) -> str:
 def clean_text(text: str) -> str:
     """Prepare a person's text for signing: LF line ends, no control characters.
 
-    Lone surrogates, which no UTF-8 can carry, become U+FFFD. Nothing else is normalised.
+    Lone surrogates, which UTF-8 cannot represent, become U+FFFD. Nothing else is normalised.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
 
 
 def sha256_hex(data: bytes) -> str:
-    """Return a SHA-256 in lower-case hex: the form of every id and every ``prev``."""
+    """Return a SHA-256 in lower-case hex, the form of every id and every ``prev``."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -163,7 +163,7 @@ def _deepest(text: str) -> int:
 
 
 def _check(value: Json, depth: int) -> None:
-    """Raise FormatError, with the reason, for a value that a JSON line may not hold."""
+    """Raise FormatError, with the reason, for a value that a JSON line may not contain."""
     if depth > MAX_DEPTH and isinstance(value, dict | list):
         raise FormatError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Every failure of the protocol, grouped by who caused it.
+"""All errors of the protocol, grouped by cause.
 
-The docstring of each concrete error is a sentence that may be shown to a person; ``str(error)``
-adds the details. No error carries the text, code or key that was being processed.
+The docstring of each concrete error is a sentence that may be shown to a person, and ``str(error)``
+adds the details. No error contains the text, code or key that was being processed.
 """
 
 
@@ -17,7 +17,7 @@ class KeyFormatError(FormatError):
     """This is not a key of the right kind."""
 
 
-# Sealed files (age). The classes are those of the published age vectors.
+# Sealed files (age). The classes are those of age's published test vectors.
 
 
 class AgeError(KlankbordError):
@@ -48,7 +48,7 @@ class WrongPassphrase(NoMatch):
 
 
 class CodeError(KlankbordError):
-    """What was typed is not a code of seven words."""
+    """The typed text is not a code of seven words."""
 
 
 class WrongWordCount(CodeError):
@@ -60,10 +60,10 @@ class WrongWordCount(CodeError):
 
 
 class UnknownLetter(CodeError):
-    """A code holds only the letters a to z."""
+    """A code contains only the letters a to z."""
 
     def __init__(self, letter: str) -> None:
-        # The letter was typed by a person: like the words, it stays out of the message.
+        # A person typed the letter. Like the words, it is left out of the message.
         super().__init__("a letter that no code holds was read")
         self.letter = letter
 
@@ -72,7 +72,7 @@ class UnknownWord(CodeError):
     """A word of the code is in no list."""
 
     def __init__(self, position: int, suggestions: tuple[str, ...]) -> None:
-        # The word itself stays out of the message: an exception may end up in a log.
+        # The word itself is left out of the message, because an exception may end up in a log.
         super().__init__(f"word {position} of the code stands in no list")
         self.position = position
         self.suggestions = suggestions

@@ -1,6 +1,6 @@
-"""Keys: X-Wing keys that seal, as in age, and Ed25519 keys that sign (SPEC section 1).
+"""Keys: X-Wing keys for sealing, as in age, and Ed25519 keys for signing (SPEC section 1).
 
-Public and secret keys are different types, so that one cannot be passed where the other is meant.
+Public and secret keys have different types, so that one cannot be passed in place of the other.
 Secret keys reveal nothing when printed, cannot be pickled or copied, and are compared in constant
 time.
 """
@@ -33,16 +33,16 @@ _SEED_HRP = "age-secret-key-pq-"
 _MLKEM_SIZE = 1184
 _INFO = b"age-encryption.org/mlkem768x25519"
 _SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
-# Any scalar detects a low-order share; this one is not a secret and opens nothing.
+# Any scalar detects a low-order share. This one is not a secret and opens nothing.
 _PROBE = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
 @dataclass(frozen=True)
 class Recipient:
-    """A public X-Wing key, for which files are sealed. Text form ``age1pq1…``.
+    """A public X-Wing key, to which files are sealed. Its text form is ``age1pq1…``.
 
-    Raises KeyFormatError unless ``raw`` is 1,216 bytes that can be sealed to: ML-KEM-768
-    coefficients below q and an X25519 key that is not of low order.
+    Raises KeyFormatError unless ``raw`` is 1,216 bytes of a usable key: ML-KEM-768 coefficients
+    below q and an X25519 key that is not of low order.
     """
 
     raw: bytes
@@ -54,7 +54,7 @@ class Recipient:
         try:
             mlkem = MLKEM768PublicKey.from_public_bytes(self.raw[:_MLKEM_SIZE])
             x25519 = X25519PublicKey.from_public_bytes(self.raw[_MLKEM_SIZE:])
-            # Otherwise a hostile key would be noticed only in the middle of sealing.
+            # Otherwise a malicious key would be noticed only during sealing.
             _PROBE.exchange(x25519)
         except ValueError:
             raise KeyFormatError("not an X-Wing public key") from None
@@ -68,7 +68,10 @@ class Recipient:
 
     @classmethod
     def parse(cls, text: str) -> "Recipient":
-        """Read ``age1pq1…`` in lower case, as age writes it; KeyFormatError for anything else."""
+        """Parse ``age1pq1…`` in lower case, as age writes it.
+
+        Raises KeyFormatError for other texts.
+        """
         return cls(bech32.decode(_RECIPIENT_HRP, text))
 
     def wrap(self, file_key: bytes) -> tuple[bytes, bytes]:
@@ -78,7 +81,7 @@ class Recipient:
 
 
 class _Secret:
-    """The base of every secret type of this module."""
+    """The base class of every secret type in this module."""
 
     __slots__ = ("_raw",)
 
@@ -100,7 +103,7 @@ class _Secret:
 
 
 class Seed(_Secret):
-    """SECRET: the 32 bytes behind an X-Wing key pair. Text form ``AGE-SECRET-KEY-PQ-1…``.
+    """SECRET: the 32 bytes of an X-Wing key pair. Text form ``AGE-SECRET-KEY-PQ-1…``.
 
     Raises KeyFormatError for another length.
     """
@@ -120,40 +123,40 @@ class Seed(_Secret):
 
     @property
     def raw(self) -> bytes:
-        """The 32 bytes; keep them out of logs, errors and anything that is written in plaintext."""
+        """Return the 32 bytes. Keep them out of logs, errors and all plaintext files."""
         return self._raw
 
     def recipient(self) -> Recipient:
-        """Return the public half."""
+        """Return the public key."""
         return self._recipient
 
     @classmethod
     def generate(cls) -> "Seed":
-        """Return a new seed, from the operating system's randomness."""
+        """Return a new seed from the operating system's random number generator."""
         return cls(secrets.token_bytes(SEED_SIZE))
 
     @classmethod
     def parse(cls, text: str) -> "Seed":
-        """Read ``AGE-SECRET-KEY-PQ-1…``, in upper case as age writes it."""
-        # lower() could turn a foreign letter into an ASCII one, so the case is checked first.
+        """Parse ``AGE-SECRET-KEY-PQ-1…``, in upper case as age writes it."""
+        # lower() could turn a non-ASCII letter into an ASCII one, so the case is checked first.
         if not text.isascii() or text != text.upper():
             raise KeyFormatError("a secret key must be in upper case")
         return cls(bech32.decode(_SEED_HRP, text.lower()))
 
     def reveal(self) -> str:
-        """Return the text form, with the secret in it."""
+        """Return the text form, which contains the secret."""
         return bech32.encode(_SEED_HRP, self._raw).upper()
 
     def unwrap(self, enc: bytes, sealed: bytes) -> bytes | None:
         """Undo ``Recipient.wrap``; return None if it was made for another recipient.
 
-        Raises HeaderFailure if the X25519 share in ``enc`` is of low order: a sender who means to
-        reach a recipient never makes one.
+        Raises HeaderFailure if the X25519 share in ``enc`` is of low order, which no honest sender
+        produces.
         """
         try:
             return _SUITE.decrypt(enc + sealed, self._key, info=_INFO)
         except InvalidTag:
-            # OpenSSL's refusal of a low-order share arrives as InvalidTag too.
+            # OpenSSL also reports a low-order share as InvalidTag.
             try:
                 self._x25519.exchange(X25519PublicKey.from_public_bytes(enc[-32:]))
             except ValueError:
@@ -166,7 +169,7 @@ class VerifyKey:
     """A public Ed25519 key: a counsellor's identity, or a reporter's ``verify``.
 
     Raises KeyFormatError unless ``raw`` is the canonical encoding of a point of exactly prime
-    order. Without that rule one library would accept a signature that another refuses.
+    order. Otherwise one library could accept a signature that another rejects.
     """
 
     raw: bytes
@@ -180,12 +183,12 @@ class VerifyKey:
 
     @property
     def hex(self) -> str:
-        """The 32 bytes in lower-case hex, as used in addresses."""
+        """Return the 32 bytes in lower-case hex, as used in addresses."""
         return self.raw.hex()
 
     @classmethod
     def parse(cls, text: str) -> "VerifyKey":
-        """Read 44 characters of base64. Raises KeyFormatError for anything else."""
+        """Parse 44 characters of base64. Raises KeyFormatError for other texts."""
         try:
             return cls(unb64(text, 32))
         except FormatError as error:
@@ -193,16 +196,16 @@ class VerifyKey:
 
     @classmethod
     def from_hex(cls, text: str) -> "VerifyKey":
-        """Read 64 characters of lower-case hex. Raises KeyFormatError for anything else."""
+        """Parse 64 characters of lower-case hex. Raises KeyFormatError for other texts."""
         try:
             return cls(bytes.fromhex(check_hex(text, 32)))
         except FormatError as error:
             raise KeyFormatError(str(error)) from None
 
     def verify(self, signature: bytes, data: bytes) -> bool:
-        """Return whether ``signature`` (64 bytes) over ``data`` was made by this key; never raises.
+        """Return whether this key made ``signature`` (64 bytes) over ``data``. Never raises.
 
-        Its first half must also be a canonical point of prime order, like the key.
+        The signature's first half must also be a canonical point of prime order, like the key.
         """
         if len(signature) != 64:
             return False
@@ -215,7 +218,7 @@ class VerifyKey:
         return True
 
     def fingerprint(self) -> str:
-        """Ten groups of four hex digits, to be read out over the telephone (SPEC section 3)."""
+        """Return ten groups of four hex digits, to read out over the telephone (SPEC section 3)."""
         digits = hashlib.sha256(self.raw).hexdigest()[:40]
         return " ".join(digits[at : at + 4] for at in range(0, 40, 4))
 
@@ -232,17 +235,17 @@ class SigningKey(_Secret):
 
     @property
     def seed(self) -> bytes:
-        """The 32 bytes; keep them out of logs, errors and anything that is written in plaintext."""
+        """Return the 32 bytes. Keep them out of logs, errors and all plaintext files."""
         return self._raw
 
     @property
     def verify_key(self) -> VerifyKey:
-        """The public half."""
+        """Return the public key."""
         return self._verify_key
 
     @classmethod
     def generate(cls) -> "SigningKey":
-        """Return a new signing key, from the operating system's randomness."""
+        """Return a new signing key from the operating system's random number generator."""
         return cls(secrets.token_bytes(SEED_SIZE))
 
     def sign(self, data: bytes) -> bytes:
@@ -251,6 +254,9 @@ class SigningKey(_Secret):
 
 
 def x25519_pair() -> tuple[bytes, bytes]:
-    """Return a new secret and public key for another program; nothing here is sealed to it."""
+    """Return a new secret and public key for use by another program.
+
+    Nothing here is sealed to it.
+    """
     made = X25519PrivateKey.generate()
     return made.private_bytes_raw(), made.public_key().public_bytes_raw()

@@ -1,7 +1,7 @@
 """Messages: the contents of a sealed file, and their exact form (SPEC section 4).
 
-``parse`` checks the form of one message. ``thread`` determines who wrote it, to whom and in which
-order, from the signed lines alone.
+``parse`` checks the form of one message. ``thread`` determines author, addressees and order from
+the signed lines alone.
 """
 
 import datetime
@@ -40,7 +40,7 @@ MAX_FILES = 10
 NOTICE_STATUS = ("received", "read", "closed", "reopened")
 CONSENT_ANSWERS = ("yes", "no", "tell-me-more", "withdrawn")
 
-# The optional questions of a report: field -> (may hold several, the values known today).
+# The optional questions of a report: field -> (whether it may have several values, known values).
 ANSWERS: Mapping[str, tuple[bool, tuple[str, ...]]] = {
     "needs": (
         True,
@@ -78,8 +78,8 @@ ANSWERS: Mapping[str, tuple[bool, tuple[str, ...]]] = {
     "safe": (False, ("yes", "no", "dont_know")),
 }
 
-# Checking a point takes a tenth of a millisecond, and every message of a site contains the same few
-# identities, which are public anyway. A reporter's own key is not kept.
+# Checking a point takes a tenth of a millisecond, and all messages of a site contain the same few
+# identities, which are public anyway. A reporter's own key is not cached.
 parse_identity = functools.lru_cache(maxsize=256)(VerifyKey.parse)
 
 _SIGNATURE_TEXT = 88  # base64 of 64 bytes
@@ -89,14 +89,14 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
 
 @dataclass(frozen=True)
 class ReporterPublic:
-    """The reporter's public keys, as included in every message of the reporter."""
+    """The reporter's public keys, which every message of the reporter contains."""
 
     recipient_text: str
     verify: VerifyKey
 
     @property
     def recipient(self) -> Recipient:
-        """The age recipient, parsed when first needed. Raises KeyFormatError."""
+        """Return the age recipient, which is parsed on first use. Raises KeyFormatError."""
         return Recipient.parse(self.recipient_text)
 
     @property
@@ -121,7 +121,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Message:
-    """One well-formed message. ``body`` holds the fields of its kind."""
+    """One well-formed message. ``body`` contains the fields of its kind."""
 
     site: str
     mailbox: str
@@ -144,24 +144,24 @@ class Message:
 
     @property
     def digest(self) -> str:
-        """The hex SHA-256 of line 1, to which ``prev`` and ``request`` refer."""
+        """Return the hex SHA-256 of line 1, to which ``prev`` and ``request`` refer."""
         return sha256_hex(self.line)
 
     @property
     def text(self) -> str:
-        """The free text; empty for a kind that carries none."""
+        """Return the free text; "" for a kind without one."""
         value = self.body.get("text", "")
         return value if isinstance(value, str) else ""
 
     @property
     def known_kind(self) -> bool:
-        """Whether this version knows the kind; if not, a newer version made it."""
+        """Return whether this version knows the kind. If not, a newer version made the message."""
         return self.kind in KINDS
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The authors that may write a kind of message, and the function that reads its fields."""
+    """The authors who may write a kind of message, and the function that reads its fields."""
 
     by_reporter: bool
     read: Callable[[dict[str, Json]], dict[str, Json]]
@@ -169,13 +169,13 @@ class Kind:
 
 
 def parse(plaintext: bytes) -> Message:
-    """Read the contents of a sealed message file. Raises FormatError or MessageError.
+    """Parse the contents of a sealed message file. Raises FormatError or MessageError.
 
-    Checks the exact layout, the JSON line, every type and every limit, but not the signature.
+    This checks the exact layout, the JSON line, every type and every limit, but not the signature.
     """
     line, signature = _lay_open(plaintext)
     fields = from_line(line)
-    if fields.get("v") != 1 or fields["v"] is True:  # to Python, true equals 1
+    if fields.get("v") != 1 or fields["v"] is True:  # in Python, true equals 1
         raise MessageError("made by a newer version")
     by, kind = text_of(fields, "by"), text_of(fields, "kind")
     if by != REPORTER:
@@ -211,10 +211,10 @@ def parse(plaintext: bytes) -> Message:
 def lay_out(fields: dict[str, Json], signing: SigningKey) -> bytes:
     """Sign and pad the fields of a message (SPEC section 4); return the bytes to seal.
 
-    Raises TooLong, or FormatError if ``parse`` would refuse it.
+    Raises TooLong, or FormatError if ``parse`` would reject it.
     """
     line = to_line(fields)
-    # Checked before padding, whose limit would name the size of the whole line instead.
+    # This comes before padding, whose error would state the size of the whole line instead.
     if (size := free_text_size(fields)) > MAX_TEXT:
         raise TooLong(size, MAX_TEXT)
     plaintext = pad_lines(line, b64(signing.sign(SIGNED_LABEL + line)).encode("ascii"))
@@ -338,7 +338,7 @@ def _limited(body: dict[str, Json]) -> dict[str, Json]:
 
 def _read_text(fields: dict[str, Json]) -> dict[str, Json]:
     body: dict[str, Json] = {"text": _free(fields, "text")}
-    # File names count here; in a kind without files the field would be unknown.
+    # File names count here. In a kind without files the field would be unknown.
     _limited(body | {"attachments": fields.get("attachments")})
     return body
 

@@ -1,4 +1,4 @@
-"""Sizes: sealed data has one of a few lengths, each of which reveals little (SPEC section 4)."""
+"""Sizes: sealed data has one of a few lengths, which reveal little (SPEC section 4)."""
 
 MESSAGE_SIZES = (8_192, 32_768, 131_072)  # bytes of a message before sealing
 SMALLEST_ATTACHMENT = 16_384  # bytes
@@ -7,8 +7,8 @@ SMALLEST_ATTACHMENT = 16_384  # bytes
 def padme(length: int) -> int:
     """Round ``length`` up so that at most log2 log2 of its bits remain; leave 2 or less unchanged.
 
-    With E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the last E - S bits become zero: at most 12 % more,
-    under 6 % from 64 KiB on.
+    With E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the last E - S bits become zero. This adds at most 12 %,
+    and less than 6 % from 64 KiB on.
     """
     if length < 0:
         raise ValueError("a length cannot be negative")

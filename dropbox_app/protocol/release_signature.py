@@ -1,7 +1,7 @@
-"""Verifies the minisign signatures of releases. Nothing here signs.
+"""Verify the minisign signatures of releases. This module does not sign.
 
-Only minisign's present form is accepted (``ED``: Ed25519 over the BLAKE2b-512 hash of the file);
-the older form, which signs the file itself, is refused.
+Only minisign's current format is accepted (``ED``: Ed25519 over the BLAKE2b-512 hash of the file).
+The older format, which signs the file itself, is rejected.
 
 Source: https://jedisct1.github.io/minisign/, "Signature format" and "Public key format".
 """
@@ -29,14 +29,14 @@ class BadRelease(KlankbordError):
 
 @dataclass(frozen=True)
 class ReleaseKey:
-    """A public key of minisign. ``number``: 8 bytes that distinguish keys; they prove nothing."""
+    """A minisign public key. ``number`` is 8 bytes that distinguish keys, but prove nothing."""
 
     number: bytes
     key: bytes
 
     @classmethod
     def read(cls, text: str) -> ReleaseKey:
-        """Read a ``.pub`` file. Raises BadRelease."""
+        """Parse a ``.pub`` file. Raises BadRelease."""
         lines = text.splitlines()
         if len(lines) != 2 or not lines[0].startswith(_UNTRUSTED):
             raise BadRelease("the public key is not a key file of minisign (two lines)")

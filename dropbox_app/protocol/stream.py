@@ -1,6 +1,6 @@
 """The payload of an age file: a nonce, then chunks of 64 KiB, each sealed separately.
 
-C2SP ``age.md``, section "Payload". Only a few chunks are in memory, whatever the length.
+See C2SP ``age.md``, section "Payload". Only a few chunks are in memory, whatever the length.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ NONCE = 16
 
 
 class PayloadWriter:
-    """Seals the data given to ``update``; ``finish`` must be called once, at the end.
+    """Seals the data given to ``update``. ``finish`` must be called once, at the end.
 
     ``nonce`` is 16 fresh random bytes, never used before with this file key.
     """
@@ -37,8 +37,8 @@ class PayloadWriter:
             raise ValueError("already finished")
         view = memoryview(data)
         while view:
-            # A full chunk is sealed only when more data arrives: the last one is marked and must
-            # not be empty.
+            # A full chunk is sealed only when more data arrives, because the last chunk is marked
+            # and must not be empty.
             if len(self._held) == CHUNK:
                 self._seal(last=False)
             taken = CHUNK - len(self._held)
@@ -46,7 +46,7 @@ class PayloadWriter:
             view = view[taken:]
 
     def finish(self) -> None:
-        """Seal the last chunk, which is empty only if the whole payload is."""
+        """Seal the last chunk. It is empty only if the whole payload is empty."""
         if self._finished:
             raise ValueError("already finished")
         self._seal(last=True)
@@ -66,8 +66,8 @@ def open_payload(
 ) -> int:
     """Open a payload and return the length of its plaintext; see ``payload_chunks``.
 
-    The chunks before a fault have reached ``write`` when PayloadFailure is raised, so the caller
-    must not use them before this returns.
+    If PayloadFailure is raised, ``write`` has already received the chunks before the fault. The
+    caller must not use them before this function returns.
     """
     total = 0
     for chunk in payload_chunks(read, file_key, begun):
@@ -81,11 +81,10 @@ def payload_chunks(
 ) -> Iterator[bytes]:
     """Open a payload chunk by chunk.
 
-    ``begun`` is the part of the payload that was read already; ``read(n)`` returns at most ``n``
-    bytes, and none at the end. Yields only authenticated chunks, in order. Whether the payload is
-    complete (no damaged chunk, no missing end, nothing after the end) is known only at the end:
-    otherwise PayloadFailure is raised. Raises HeaderFailure if even the nonce is missing, as age
-    does.
+    ``begun`` is the part of the payload that was already read. ``read(n)`` returns at most ``n``
+    bytes, and b"" at the end. Yields only authenticated chunks, in order. Raises PayloadFailure if
+    a chunk is damaged, the end is missing or data follows the end, so only the end shows that the
+    payload is complete. Raises HeaderFailure if even the nonce is missing, as in age.
     """
     held = bytearray(begun)
     _fill(held, read, NONCE)

@@ -1,7 +1,7 @@
-"""The reader of threads: from opened files to a conversation that can be trusted (SPEC section 4).
+"""Turn opened files into a conversation that can be trusted (SPEC section 4).
 
 Author, addressees, mailbox and order are taken only from the signed lines. A message that fails a
-check is kept and shown as failed: nothing is dropped, nothing false is shown as genuine.
+check is kept and shown as failed.
 """
 
 import heapq
@@ -38,7 +38,7 @@ _Place: TypeAlias = tuple[tuple[str, bool, str], int]  # rank, and how many its 
 State = Literal["verified", "newer", "conflict", "not_addressed", "unverified"]
 MAX_PASSED_ON = 1_000  # messages; more would only overload a reader
 
-# The one kind of recipient in a message's file: another kind would be a reader that nobody sees.
+# The only kind of recipient allowed in a message's file. Another would be a hidden reader.
 _STANZA = "mlkem768x25519"
 
 # "newer": correctly signed, but of a kind that only a newer version can show.
@@ -49,7 +49,7 @@ GENUINE = frozenset({"verified", "newer", "conflict"})
 class Arrived:
     """One file of a mailbox: its id, and its contents or the name of the fault.
 
-    ``sealed_for``: the number of recipients in its header; None if it has no header.
+    ``sealed_for`` is the number of recipients in its header; None if it has no header.
     """
 
     item: str
@@ -71,13 +71,13 @@ class Entry:
 
     @property
     def genuine(self) -> bool:
-        """Whether its author really wrote it."""
+        """Return whether the message is verified to come from its author."""
         return self.state in GENUINE
 
 
 @dataclass(frozen=True)
 class Pins:
-    """The state of a thread that a desk keeps, to compare with the data that the server sends."""
+    """The state of a thread that a desk stores, to compare with data from the server."""
 
     verify: str
     recipient: str
@@ -86,11 +86,11 @@ class Pins:
 
 @dataclass(frozen=True)
 class Thread:
-    """A mailbox as one reader may believe it, in the order of writing.
+    """A mailbox as one reader may trust it, in the order of writing.
 
     ``gaps``: author -> numbers missing between others. ``missing_beginning``: author -> how many of
     the oldest messages are gone (a purge removes only those). ``withheld``: author -> the newest
-    number that somebody had seen, if it has not arrived here.
+    number that somebody has seen, if it has not arrived here.
     """
 
     site: str
@@ -104,26 +104,26 @@ class Thread:
 
     @property
     def wanted(self) -> tuple[VerifyKey, ...]:
-        """The counsellors whom the reporter has chosen, by the newest message."""
+        """Return the counsellors whom the reporter has chosen, by the newest message."""
         return self.newest[REPORTER].wanted if REPORTER in self.newest else ()
 
     @property
     def former(self) -> tuple[VerifyKey, ...]:
-        """The counsellors whom the reporter had chosen before."""
+        """Return the counsellors whom the reporter had chosen before."""
         return self.newest[REPORTER].former if REPORTER in self.newest else ()
 
     @property
     def to(self) -> tuple[VerifyKey, ...]:
-        """The counsellors to whom the reporter's newest message was sealed."""
+        """Return the counsellors to whom the reporter's newest message was sealed."""
         return self.newest[REPORTER].to if REPORTER in self.newest else ()
 
     @property
     def withdrawn(self) -> bool:
-        """Whether the reporter has taken the report back."""
+        """Return whether the reporter has withdrawn the report."""
         return any(e.genuine and e.message and e.message.kind == "withdrawal" for e in self.entries)
 
     def genuine(self) -> Iterator[Message]:
-        """Yield the messages that their authors really wrote, in order."""
+        """Yield the genuine messages, in order."""
         for entry in self.entries:
             if entry.genuine and entry.message is not None:
                 yield entry.message
@@ -137,7 +137,7 @@ class Thread:
         )
 
     def pins(self) -> Pins | None:
-        """Return the state to keep of this thread; None before the reporter's keys are known."""
+        """Return the state of this thread to store; None before the reporter's keys are known."""
         if self.reporter is None:
             return None
         newest = {by: (message.n, message.digest) for by, message in self.newest.items()}
@@ -147,7 +147,7 @@ class Thread:
 def open_item(item: str, sealed: bytes, seeds: Sequence[Seed]) -> Arrived:
     """Open one stored file for a reader: check its id, then decrypt it with age.
 
-    Age accepts other kinds of recipients too; a reader does not (SPEC section 10).
+    age also accepts other kinds of recipients, but a reader does not (SPEC section 10).
     """
     if sha256_hex(sealed) != item:
         return Arrived(item, None, "other_file")
@@ -177,8 +177,8 @@ def read(
 ) -> Thread:
     """Check the opened files of a mailbox as SPEC section 4 requires, and put them in order.
 
-    A desk passes its own identity as ``viewer`` and the ``pins`` it keeps. The reporter's own
-    client passes no ``viewer`` and, as ``reporter``, the keys from its code: it believes no others.
+    A desk passes its own identity as ``viewer`` and the ``pins`` that it stores. The reporter's own
+    client passes no ``viewer``, and the keys from its code as ``reporter``.
     """
     rules = _Rules(site, mailbox, viewer, reporter.recipient_text if reporter else None)
     entries = [rules.form(one) for one in arrived]
@@ -190,7 +190,7 @@ def read(
     entries = [rules.check(e, known) if _by(e) not in (REPORTER, "") else e for e in entries]
     entries = _chain(_once(entries), pins)
     genuine = [e.message for e in entries if e.message and e.genuine]
-    # Of two messages with one number, the later by their contents, not as they were passed.
+    # Of two messages with one number, take the later by contents, not by order of arrival.
     genuine.sort(key=lambda message: (message.n, message.day, message.line))
     newest = {message.by: message for message in genuine}
     gaps, beginning = _holes(genuine)
@@ -222,11 +222,11 @@ def read_passed_on(
 ) -> tuple[Arrived, ...]:
     """Split the contents of a ``thread`` attachment into messages for ``read``.
 
-    ``known``: the hashes of pairs of lines that were read before; these are skipped, and new ones
-    are added to it. Raises FormatError unless there are 1 to MAX_PASSED_ON pairs of lines.
+    ``known`` contains the hashes of pairs of lines that were read before; these are skipped, and
+    new ones are added. Raises FormatError unless there are 1 to MAX_PASSED_ON pairs of lines.
     """
     before = set() if known is None else known
-    # Counted first: otherwise a hundred megabytes of line ends would become as many messages.
+    # Count first. Otherwise a hundred megabytes of line ends would become as many messages.
     ends = contents.count(b"\n")
     if ends % 2 or not contents.endswith(b"\n") or ends > 2 * MAX_PASSED_ON:
         raise FormatError(f"a passed-on thread consists of 1 to {MAX_PASSED_ON} pairs of lines")
@@ -247,14 +247,14 @@ class _Rules:
     site: str
     mailbox: str
     viewer: VerifyKey | None
-    recipient: str | None  # the reporter's; None: not known yet
+    recipient: str | None  # the reporter's recipient, or None if it is not known yet
 
     def first_recipient(self, entries: Iterable[Entry]) -> str | None:
         """Return the recipient that a desk without pins accepts as the reporter's.
 
-        It is that of the oldest signed message whose recipient can be sealed to, so that all
-        readers believe the same messages, whichever arrives first. "" if no signed message has a
-        usable recipient: then none is believed.
+        It is that of the oldest signed message with a usable recipient, so all readers trust the
+        same messages, in any order of arrival. Returns "" if there is none; no message is then
+        trusted.
         """
         own = [e.message for e in entries if e.message and e.message.reporter]
         found = None
@@ -275,11 +275,11 @@ class _Rules:
             return Entry(one.item, None, "unverified", "form", one.passed_on)
         if one.sealed_for not in (None, len(message.to) + 1):
             return Entry(one.item, None, "unverified", "header", one.passed_on)
-        # Nothing is believed yet: the checks to come turn this into another state.
+        # This state is preliminary. The following checks replace it.
         return Entry(one.item, message, "unverified", "unknown_author", one.passed_on)
 
     def check(self, entry: Entry, known: Collection[VerifyKey]) -> Entry:
-        """Run the remaining checks and name the first failure; order and duplicates come last."""
+        """Run the remaining checks, except order and duplicates, and name the first failure."""
         message = entry.message
         if message is None:
             return entry
@@ -333,7 +333,7 @@ def _by(entry: Entry) -> str:
 
 
 def _once(entries: Sequence[Entry]) -> list[Entry]:
-    """Drop duplicates of a genuine message; one that arrived directly precedes one passed on."""
+    """Drop duplicates of a genuine message. One that arrived directly precedes a passed-on one."""
     kept: dict[tuple[str, bytes], Entry] = {}
     rest = []
     for entry in sorted(entries, key=lambda e: e.passed_on):
@@ -345,7 +345,7 @@ def _once(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _chain(entries: Sequence[Entry], pins: Pins | None) -> list[Entry]:
-    """Report conflicts: two messages with one number, or a ``prev`` that points elsewhere."""
+    """Mark conflicts: two messages with one number, or a ``prev`` with another digest."""
     digests: dict[tuple[str, int], set[str]] = {}
     for message in (e.message for e in entries if e.message and e.genuine):
         digests.setdefault((message.by, message.n), set()).add(message.digest)
@@ -377,7 +377,7 @@ def _holes(genuine: Sequence[Message]) -> tuple[dict[str, tuple[int, ...]], dict
         holes = [
             number
             for low, high in itertools.pairwise(ordered)
-            # A hostile author may sign any number: name at most the ends of a wide gap.
+            # A malicious author may sign any number, so list only the ends of a wide gap.
             for number in (range(low + 1, high) if high - low < 100 else (low + 1, high - 1))
         ]
         if holes:
@@ -402,7 +402,7 @@ def _withheld(
 def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
     """Yield each message after those its author had seen; otherwise by day, the reporter first.
 
-    Messages that are not genuine come last: not even their position can be believed.
+    Messages that are not genuine come last, because even their position cannot be trusted.
     """
     queues: dict[str, list[tuple[Message, Entry]]] = {}
     for entry in entries:
@@ -410,7 +410,7 @@ def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
             queues.setdefault(entry.message.by, []).append((entry.message, entry))
     for queue in queues.values():
         queue.sort(key=lambda pair: (pair[0].n, pair[0].day, pair[0].line), reverse=True)
-    # A hostile thread may have thousands of authors: no step may look at all of them.
+    # A malicious thread may have thousands of authors, so no step may examine all of them.
     ready: list[_Place] = []
     blocked: list[_Place] = []
     waiting: dict[str, list[tuple[int, str]]] = {}  # author -> (awaited number, waiting author)
@@ -428,10 +428,10 @@ def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
     for author in queues:
         offer(author)
     while queues:
-        # None is ready if two authors claim to have seen each other's later message: use the day.
+        # If two authors claim to have seen each other's later message, none is ready: use the day.
         (*_, author), left = heapq.heappop(ready or blocked)
         if len(queues.get(author, ())) != left:
-            continue  # it was blocked, became ready and has been placed
+            continue  # it was blocked, and has been yielded since
         yield queues[author].pop()[1]
         if queues[author]:
             offer(author)

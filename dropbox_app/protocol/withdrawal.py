@@ -1,8 +1,8 @@
-"""Proof, for a server that was restored, that a reporter withdrew everything (SPEC section 7).
+"""Proof, for a restored server, that a reporter withdrew the conversation (SPEC section 7).
 
 A desk sends the signed lines of the opened ``withdrawal``, followed by the sealed file. Only the
 reporter can sign them, and they are valid for only one mailbox, so a server can act on them whoever
-sends them. It need not know the reporter's key, since the mailbox id is its hash.
+sends them. It need not know the reporter's key, since the mailbox id is the hash of that key.
 """
 
 from dropbox_app.protocol import age
@@ -25,11 +25,11 @@ def write(message: Message, sealed: bytes) -> bytes:
 def read(given: bytes, *, site: str, mailbox: str) -> tuple[Message, bytes]:
     """Return the withdrawal and its sealed file. Raises FormatError or MessageError.
 
-    Only the recipients can check whether the file holds the same message, and they do.
+    Only the recipients can check that the file contains the same message, and they do.
     """
     line, _, rest = given.partition(b"\n")
     signature, _, sealed = rest.partition(b"\n")
-    unb64(signature.decode("ascii", "replace"), 64)  # before it is padded as if it were one
+    unb64(signature.decode("ascii", "replace"), 64)  # before padding hides a wrong length
     message = parse(pad_lines(line, signature))
     if message.kind != KIND or message.reporter is None:
         raise MessageError("this is not a withdrawal")

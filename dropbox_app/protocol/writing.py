@@ -23,7 +23,10 @@ from dropbox_app.protocol.thread import Thread
 
 @dataclass(frozen=True)
 class Draft:
-    """A signed message, ready to be sealed. ``left_out``: chosen, but without a valid key today."""
+    """A signed message, ready to be sealed.
+
+    ``left_out`` lists chosen counsellors without a valid key today.
+    """
 
     n: int
     to: tuple[VerifyKey, ...]
@@ -32,7 +35,7 @@ class Draft:
     left_out: tuple[VerifyKey, ...]
 
     def seal(self) -> bytes:
-        """Seal to the reporter, then to every addressee in order, with a fresh key each time."""
+        """Seal to the reporter, then to every addressee in order, with a fresh file key."""
         return age.seal(self.plaintext, self.recipients)
 
 
@@ -52,8 +55,9 @@ def from_reporter(
 ) -> Draft:
     """Return the reporter's next message; if ``thread`` is None, it is the report.
 
-    ``wanted`` None: those of the newest message. ``passed_on``: the item id of the attachment
-    that ``thread.write_passed_on`` made. Raises TooLong, FormatError, or NobodyToWriteTo.
+    If ``wanted`` is None, the addressees of the newest message are used. ``passed_on`` is the item
+    id of the attachment that ``thread.write_passed_on`` made. Raises TooLong, FormatError, or
+    NobodyToWriteTo.
     """
     last = thread.newest.get(REPORTER) if thread else None
     chosen = tuple(wanted) if wanted is not None else (last.wanted if last else ())
@@ -86,11 +90,11 @@ def from_counsellor(
 ) -> Draft:
     """Return a counsellor's next message, to the reporter and everyone whom the reporter chose.
 
-    A colleague's card is used only if its identity is in the reporter's newest ``wanted``, and in
-    its ``to``: anyone who was left out of that message is left out of the answer too, because the
-    server accepts an answer for nobody else (SPEC section 7). Raises TooLong, FormatError,
-    NobodyToWriteTo, or MessageError if the reporter has turned to somebody else or no message from
-    the reporter could be verified.
+    A colleague's card is used only if its identity is in both ``wanted`` and ``to`` of the
+    reporter's newest message. A counsellor who was left out of that message is also left out of the
+    answer, because the server accepts no other addressees (SPEC section 7). Raises TooLong,
+    FormatError, NobodyToWriteTo, or MessageError if the reporter has chosen somebody else or no
+    message from the reporter could be verified.
     """
     if thread.reporter is None or REPORTER not in thread.newest:
         raise MessageError("there is no message from the reporter to answer")
@@ -137,7 +141,7 @@ def _common(
     thread: Thread | None,
 ) -> dict[str, Json]:
     newest = thread.newest if thread else {}
-    # If there are too many, those who may still write come first: the others can no longer write.
+    # If there are too many, current authors come first, because the others can no longer write.
     current = {REPORTER, *_texts(thread.wanted if thread else ())}
     others = sorted(newest.keys() - {by}, key=lambda author: (author not in current, author))
     seen: list[Json] = [{"by": author, "n": newest[author].n} for author in others[:MAX_SEEN]]

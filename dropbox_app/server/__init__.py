@@ -1,1 +1,1 @@
-"""The server. It holds public keys only and cannot decrypt what it stores."""
+"""The server. It holds public keys only, and stores nothing that it can open by itself."""

@@ -28,8 +28,16 @@ class StoreBusy(StoreError):
     """The database was busy for too long. Nothing was stored."""
 
 
+class StoreUnsure(StoreBusy):
+    """The database broke off. It may or may not have been stored: send it once more."""
+
+
 class BackupError(ServerError):
     """The backup cannot be made or used."""
+
+
+class BackupFull(BackupError):
+    """The backup cannot be made."""
 
 
 class MailError(ServerError):
@@ -69,7 +77,7 @@ class SiteFull(Refused):
 
 
 class Moved(Refused):
-    """The message would now go to other people than those for whom its files are sealed."""
+    """The addressees of the message are no longer those for whom its files are sealed."""
 
 
 class BadShape(Refused):

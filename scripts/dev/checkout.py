@@ -1,7 +1,8 @@
-"""Shared by the scripts: a virtual environment in the checkout, made on first use.
+"""Code for all scripts: a virtual environment in the checkout, created on first use.
 
-Standard library only, and syntax that an old Python can read, so that it can say one plain
-sentence there. Everything is told on stderr: stdout belongs to the command that is started.
+This uses only the standard library, and syntax that an old Python can parse, so that it can print
+one plain sentence there. All messages go to stderr, because stdout belongs to the command that is
+started.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ def stop(text: str) -> NoReturn:
 
 
 def prepare(packages: str) -> None:
-    """Make ``.venv`` hold what ``requirements/PACKAGES.txt`` pins, and this checkout.
+    """Make ``.venv`` contain the packages in ``requirements/PACKAGES.txt``, and this checkout.
 
-    In: ``run`` or ``test`` (which holds all of ``run``). Does nothing where that is so already.
-    Ends the program with one sentence where it cannot be done.
+    ``packages`` is ``run`` or ``test`` (which includes all of ``run``). Does nothing if ``.venv``
+    is already up to date. Ends the program with one sentence if it cannot be done.
     """
-    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is who this sentence is for
+    if sys.version_info < (3, 11):  # noqa: UP036 - this message is for an older Python
         name = os.path.basename(sys.argv[0])
         stop(
             "Klankbord needs Python 3.11 or newer and this is "
@@ -49,7 +50,7 @@ def prepare(packages: str) -> None:
         )
     if _ready(packages):
         return
-    # Two scripts may be started at once: the second waits here, then finds the work done.
+    # Two scripts may start at the same time: the second waits here, then finds the work done.
     folder = os.open(ROOT, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
     if not _ready(packages):
@@ -59,7 +60,7 @@ def prepare(packages: str) -> None:
 
 
 def _ready(packages: str) -> bool:
-    """Return whether these packages, in the pinned versions, are installed for this folder."""
+    """Return whether the pinned versions of these packages are installed for this folder."""
     for name in {packages, "test"}:
         stamp = VENV / f"klankbord-{name}"
         if stamp.is_file() and stamp.read_text() == _wanted(name):
@@ -96,7 +97,7 @@ def _make_venv() -> None:
 
 
 def _has(module: str) -> bool:
-    # An empty folder that a removed package left behind has no origin.
+    # The empty folder of a removed package has no origin.
     spec = importlib.util.find_spec(module)
     return spec is not None and spec.origin is not None
 
@@ -114,14 +115,14 @@ def _install(packages: str) -> None:
     pins = ROOT / "requirements" / f"{packages}.txt"
     count = len(re.findall(r"^[a-z0-9].*==", pins.read_text(), re.MULTILINE))
     say(f"Installing {count} packages, each checked against its hash; about a minute ...")
-    # Wheels only: nothing is compiled here, and no package's own set-up code runs.
+    # Only wheels are used: nothing is compiled here, and no package's own setup code runs.
     _pip(count, "--require-hashes", "--only-binary", ":all:", "-r", str(pins))
     _pip(0, "--no-deps", "--no-index", "--no-build-isolation", "--editable", str(ROOT))
     (VENV / f"klankbord-{packages}").write_text(_wanted(packages))
 
 
 def _pip(count: int, *arguments: str) -> None:
-    """Run ``pip install`` and report progress; show its output only if it fails."""
+    """Run ``pip install`` and report progress. Show its output only if it fails."""
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", *arguments]
     lines: list[str] = []
     done = 0
@@ -133,7 +134,7 @@ def _pip(count: int, *arguments: str) -> None:
         text=True,
     )
     try:
-        assert pip.stdout is not None  # noqa: S101 - PIPE was asked for, just above
+        assert pip.stdout is not None  # noqa: S101 - opened as a pipe above
         for line in pip.stdout:
             lines.append(line)
             if count and " (from -r " in line:
@@ -145,7 +146,7 @@ def _pip(count: int, *arguments: str) -> None:
             elif count and line.startswith("Installing collected"):
                 say(("\r" if sys.stderr.isatty() else "") + "  writing them to disk ...")
     except BaseException:
-        # Ctrl-C or SIGTERM: pip does not go on alone; the next start begins this step again.
+        # After Ctrl-C or SIGTERM, pip does not continue alone; the next start repeats this step.
         pip.kill()
         raise
     finally:

@@ -1,7 +1,7 @@
-"""A domain from end to end, in name spaces of its own: installer, nginx, certbot and pebble.
+"""A domain end to end in its own namespaces: installer, nginx, certbot and pebble.
 
-Started by test_domain.py, with a copy of /etc and a network that is only this machine's. pebble is
-Let's Encrypt's own server for tests. Prints one JSON object: what was seen at each step.
+Started by test_domain.py with a copy of /etc, in a network of its own. pebble is Let's Encrypt's
+test server. Prints one JSON object with the observations of each step.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def network_up() -> None:
 
 @contextmanager
 def authority(port: int) -> Iterator[None]:
-    """pebble, which asks for its answers at a port: 80 is where nginx is."""
+    """Run pebble, which validates at ``port``; nginx listens on 80."""
     key, certificate = WORK / "api.key", WORK / "api.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
@@ -129,7 +129,7 @@ def authority(port: int) -> Iterator[None]:
 
 
 def served() -> dict[str, str]:
-    """Who gave out the certificate at port 443, and which it is."""
+    """Return the issuer and the serial number of the certificate served at port 443."""
     pem = ssl.get_server_certificate(("127.0.0.1", 443))
     told = subprocess.run(
         ["openssl", "x509", "-noout", "-issuer", "-serial", "-checkhost", NAME],
@@ -139,9 +139,9 @@ def served() -> dict[str, str]:
 
 
 def all_serve(fits: Callable[[dict[str, str]], bool], fault: str) -> dict[str, str]:
-    """Return what is given out once ten readings in a row fit.
+    """Return the served certificate once ten readings in a row satisfy ``fits``.
 
-    After a reload nginx' old workers still take connections for a moment, besides the new ones.
+    For a moment after a reload, nginx' old workers accept connections as well as the new ones.
     """
     read: list[dict[str, str]] = []
 
@@ -154,7 +154,7 @@ def all_serve(fits: Callable[[dict[str, str]], bool], fault: str) -> dict[str, s
 
 
 def asked(path: str) -> dict[str, object]:
-    """What port 80 answers."""
+    """Return the response at port 80."""
     connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=60)
     connection.request("GET", path, headers={"Host": "somebody.example"})
     answer = connection.getresponse()

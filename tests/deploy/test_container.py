@@ -1,6 +1,6 @@
-"""The containers: what their files say, and the images, built from a Debian made here.
+"""The containers: their files, and the images, built from a Debian made here.
 
-Containers themselves are not started: the images' programs run in a chroot.
+No container is started: the images' programs run in a chroot.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUITE = "trixie"
 
 
 def services() -> dict[str, list[str]]:
-    """Each service of the compose file, by its lines without their indentation."""
+    """Return each service of the compose file with its lines, without indentation."""
     text = (FOLDER / "compose.yaml").read_text("utf-8")
     part = text.split("\nservices:\n")[1].split("\nvolumes:\n")[0]
     found = re.split(r"^  (\w+):$", part, flags=re.MULTILINE)[1:]
@@ -105,7 +105,7 @@ def test_files_copied_into_images_exist_and_are_not_ignored() -> None:
 
 
 class Buildah:
-    """buildah with a store of its own, in a folder."""
+    """buildah with its own storage in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -125,12 +125,12 @@ class Buildah:
         return done.stdout.strip()
 
     def end(self) -> None:
-        """Unmount and remove whatever is there."""
+        """Unmount and remove everything."""
         self._run("umount", "--all")
         self._run("rm", "--all")
 
     def words(self, *words: str | Path) -> list[str | Path]:
-        """The whole of a command."""
+        """Return all words of a command."""
         return ["buildah", *self._store, "--storage-driver", self._driver, *words]
 
     def _run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""The installer in fresh Debian systems: installed, again, served, backed up, newer, back, away."""
+"""The installer on fresh Debian systems: install, repeat, serve, back up, upgrade, uninstall."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ pytestmark = [
 
 @pytest.mark.long
 def test_install_is_idempotent_on_debian_12_and_uninstall_removes_everything() -> None:
-    """In short."""
+    """The short form; the full journey is in another test."""
     with made("bookworm") as debian:
         said = debian.install()
         assert re.search(r"http://[a-z2-7]{56}\.onion", said)
@@ -60,7 +60,7 @@ DOMAIN = "box.example.org"
 @pytest.mark.long
 @pytest.mark.parametrize("suite", sorted(PYTHON))
 def test_caddy_era_installation_is_upgraded_with_its_data(suite: str, tmp_path: Path) -> None:
-    """Also its domain, on the certificate that Caddy got."""
+    """This includes its domain, which uses Caddy's certificate."""
     before = _checkout(BEFORE, tmp_path / "before")
     with made(suite) as debian:
         debian.source = before
@@ -101,7 +101,7 @@ def test_caddy_era_installation_is_upgraded_with_its_data(suite: str, tmp_path: 
 
 
 def _checkout(commit: str, folder: Path) -> Path:
-    """The files of an earlier version; where its history is not here, a skip that says so."""
+    """Return the files of an earlier version; skip if the git history is missing."""
     folder.mkdir()
     archive = subprocess.run(
         ["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=False
@@ -113,7 +113,7 @@ def _checkout(commit: str, folder: Path) -> Path:
 
 
 def _told_to_the_program_of_that_version(debian: Debian, folder: Path, origins: list[str]) -> str:
-    """A report, to the installed program at a port of this machine; its code."""
+    """Send a report to the installed program of that version; return its code."""
     port = free_port()
     local = f"http://127.0.0.1:{port}"
     words = [word for each in (*origins, local) for word in ("--origin", each)]
@@ -150,7 +150,7 @@ def _answers(port: int) -> bool:
 
 
 def _put_a_certificate(debian: Debian, folder: Path) -> None:
-    """Key and certificate where Caddy has them, from somebody else than the domain itself."""
+    """Put a key and certificate where Caddy keeps them, signed by an authority."""
     folder.mkdir(parents=True)
     key, request = folder / f"{DOMAIN}.key", folder / "request"
     authority = ("-CA", folder / "ca", "-CAkey", folder / "ca.key", "-CAcreateserial")
@@ -168,7 +168,7 @@ def _put_a_certificate(debian: Debian, folder: Path) -> None:
 
 
 def _left_of_before(debian: Debian) -> list[str]:
-    """Settings that still lead Tor or a web server to where the server was."""
+    """Return settings that still point Tor or a web server at the old paths."""
     found = [
         str(path)
         for place in ("tor", "apparmor.d", "systemd", "caddy")
@@ -256,7 +256,7 @@ AS_ROOT = ("/opt/klankbord/current/bin/klankbord-server", "--dir", "/var/lib/kla
 
 
 def _doctor(debian: Debian, *command: str) -> dict[str, set[str]]:
-    """The checks in each state, as it finds them."""
+    """Return doctor's checks by state."""
     words = ("sh", "-c", _KERNEL, "sh", *command, "doctor", "--json")
     found: dict[str, set[str]] = {state: set() for state in get_args(State)}
     for finding in json.loads(debian.enter(*words, check=False)):
@@ -294,13 +294,13 @@ def _doctor_finds_nothing_but_what_is_broken(debian: Debian) -> None:
 
 @contextmanager
 def _serving(debian: Debian) -> Iterator[Both]:
-    """Server and nginx by the installed units: their programs, accounts, groups and folders."""
+    """Run server and nginx by the installed units, with their accounts, groups and folders."""
     with both(debian.folder.parent, debian.path("/var/lib/klankbord"), debian.folder) as served:
         yield served
 
 
 def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
-    """The journey, both sides; the reporter's code."""
+    """Play the journey on both sides; return the reporter's code."""
     # The desk dials a port of this machine, which leads to the socket.
     sockets = debian.folder.parent / "run-nginx"
     bridge = Bridge(sockets / "onion.sock", first=of_circuit(8))
@@ -335,7 +335,7 @@ def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
 
 
 def _each_socket_is_for_one_program(debian: Debian, served: Both) -> None:
-    """By the groups that the units give out: Tor's way ends at nginx, and only nginx goes on."""
+    """Check by the units' groups that Tor reaches only nginx and only nginx reaches the server."""
     for path, account, groups, comes_in in (
         (served.onion, "debian-tor", "klankbord-tor", True),
         (served.app, "debian-tor", "klankbord-tor", False),
@@ -364,7 +364,7 @@ def _each_socket_is_for_one_program(debian: Debian, served: Both) -> None:
 
 
 def _mails_and_reads_nothing_but_the_word(debian: Debian) -> None:
-    """What the accounts may, by the modes that the installer and the units give."""
+    """Check what the accounts may read, by the modes that installer and units set."""
     assert "Nothing is mailed yet" in debian.install("--mail")
     wants = "/etc/systemd/system/timers.target.wants"
     timer = "/etc/systemd/system/klankbord-notify.timer"
@@ -407,7 +407,7 @@ def _mails_and_reads_nothing_but_the_word(debian: Debian) -> None:
 
 
 def _is_backed_up_as_the_unit_says(debian: Debian) -> str:
-    """ExecStart, account and folder of the installed unit; the operator's key."""
+    """Run the installed backup unit's command as its account; return the operator's key."""
     unit = debian.path("/etc/systemd/system/klankbord-backup.service")
     state = debian.path("/var/lib/klankbord")
     waits_for = debian.path(values(unit, "ConditionPathExists")[0])
@@ -426,7 +426,7 @@ def _is_backed_up_as_the_unit_says(debian: Debian) -> str:
 
 
 def _newer_and_back(debian: Debian, folder: Path, key: str) -> None:
-    """A version that changes the database; the one before refuses that, and has the backup."""
+    """Install a version that migrates the database; the older one refuses it and has its backup."""
     before = debian.release()
     data = debian.path("/var/lib/klankbord")
     site = (data / "site.toml").read_bytes()
@@ -469,12 +469,12 @@ def _newer_and_back(debian: Debian, folder: Path, key: str) -> None:
 
 
 def _wrong(debian: Debian) -> set[str]:
-    """What doctor finds wrong."""
+    """Return the faults that doctor finds."""
     return _doctor(debian, "klankbord-server")["wrong"]
 
 
 def _what_the_first_version_left_is_taken_on(debian: Debian, folder: Path) -> None:
-    """The data of the first schema, in the place of this site's for a while."""
+    """Put data of the first schema in place of this site's for a while."""
     data = debian.path("/var/lib/klankbord")
     aside = data.with_name("aside")
     data.rename(aside)

@@ -1,4 +1,4 @@
-"""A domain: its certificate is got, renewed, taken over from Caddy; or the domain is closed."""
+"""A domain: its certificate is obtained, renewed or taken over from Caddy, or it is closed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """What happened on a machine that got a domain: see on_a_domain.py."""
+    """Return what happened on a machine that got a domain; see on_a_domain.py."""
     missing = [name for name in ("pebble", "certbot", "nginx", "unshare") if not shutil.which(name)]
     if os.geteuid() != 0 or missing:
         pytest.skip(f"needs root, and {missing}")
@@ -109,7 +109,7 @@ def openssl(*words: str | Path) -> None:
 
 
 def pair(folder: Path, name: str, days: int = 30) -> tuple[str, str]:
-    """A key, and a certificate for it."""
+    """Return a key and a certificate for it."""
     key, certificate = folder / "key", folder / "certificate"
     openssl(
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
@@ -148,7 +148,7 @@ def test_caddy_certificate_is_used_only_if_it_matches_the_domain(
 def test_link_in_caddy_folder_does_not_make_root_read_its_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
-    """A good certificate that only root may read, to which an account puts a link."""
+    """The account links to a valid certificate that only root can read."""
     domain = installer.domain
     tmp_path.chmod(0o711)
     let_others_through(tmp_path)

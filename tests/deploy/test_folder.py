@@ -1,4 +1,4 @@
-"""The desk's folder that needs no Python, and the desk's wheel: each does the whole job."""
+"""The frozen desk and the desk's wheel both work from invitation to answer."""
 
 import os
 import re
@@ -22,7 +22,7 @@ WHO = {"name": "Els de Vries", "kind": "external", "scope": "both", "languages":
 
 
 class Elsewhere(Counsellor):
-    """A counsellor whose desk is the program behind these words: another than the tests' own."""
+    """A counsellor whose desk is another program than the tests' own."""
 
     def __init__(self, folder: Path, program: tuple[str | Path, ...]) -> None:
         super().__init__(folder)
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[Path]:
-    """A Debian that has nothing but what every Debian has."""
+    """Yield a Debian with only the packages that every Debian has."""
     if os.geteuid() != 0 or not shutil.which("debootstrap") or not shutil.which("bwrap"):
         pytest.skip("needs root, debootstrap and bubblewrap")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as made:
@@ -90,7 +90,7 @@ def test_wheel_with_desk_extra_works_from_invitation_to_answer(tmp_path: Path) -
 
 
 def unhashed(tmp_path: Path) -> Path:
-    """The desk's pins as constraints, which may hold no hashes beside a wheel of our own."""
+    """Return the desk's pins as constraints without hashes, because a local wheel has no hash."""
     pins = re.findall(r"^\S+==\S+", (ROOT / "requirements/desk.txt").read_text(), re.MULTILINE)
     file = tmp_path / "pins.txt"
     file.write_text("\n".join(pins))
@@ -98,7 +98,7 @@ def unhashed(tmp_path: Path) -> Path:
 
 
 def whole_job(tmp_path: Path, program: tuple[str | Path, ...]) -> None:
-    """From the invitation to a rehearsed backup, the first run over the page."""
+    """Work from the invitation to a rehearsed backup, with the first run on the page."""
     els = Elsewhere(tmp_path / "els", program)
     box = DropBox(tmp_path / "server")
     groups = set_up_over_the_page(els, box.init())
@@ -125,7 +125,7 @@ def whole_job(tmp_path: Path, program: tuple[str | Path, ...]) -> None:
 
 
 def set_up_over_the_page(els: Elsewhere, invitation: str) -> str:
-    """The first run, as far as the card; return its ten groups."""
+    """Do the first run up to the card; return its ten groups."""
     command = [*els.program, "open", "--no-browser", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -1,7 +1,7 @@
-"""Every command in README, CONTRIBUTING and guides: taken by its program, run, or not tried.
+"""Every command in README, CONTRIBUTING and guides: parsed, executed, or marked as not tried.
 
-Commands of this project are parsed by the programs themselves. Each other command is in a table
-with the test that runs it, or with the reason why none does.
+The programs themselves parse this project's commands. Every other command is in a table, with the
+test that runs it or the reason why none does.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ NOT_TRIED = {
 
 
 def shown(name: str) -> list[str]:
-    """Every command that a guide shows: the lines of its blocks, and code spans with a space."""
+    """Return every command in a guide: block lines, and code spans with a space."""
     text = (ROOT / name).read_text("utf-8")
     lines = "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE))
     spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
@@ -111,7 +111,7 @@ def _words(command: str) -> list[str]:
 
 
 def _parse(command: click.Command, name: str, words: list[str]) -> None:
-    """Let click read the words without doing anything; a file need not be there."""
+    """Let click parse the words without executing anything; files need not exist."""
     context = click.Context(command, info_name=name)
     if isinstance(command, click.Group):
         _, left, _ = command.make_parser(context).parse_args([*words])
@@ -166,7 +166,7 @@ def test_tables_list_only_commands_in_the_guides_and_existing_tests() -> None:
     os.geteuid() != 0 or not shutil.which("debootstrap"), reason="needs root and debootstrap"
 )
 def test_install_guide_steps_produce_a_working_site(tmp_path: Path) -> None:
-    """As far as a Debian without systemd goes: to the site, its check and its first backup."""
+    """Without systemd this goes up to the site, its check and its first backup."""
     steps = shown("deploy/guide/install.md")
     wanted = (
         "apt-get update && apt-get install git python3", "git clone ADDRESS klankbord",

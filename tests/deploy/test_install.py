@@ -1,8 +1,9 @@
-"""The installer: what it says it will do, and how it treats what was there before."""
+"""The installer: what it announces, and how it treats existing files."""
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import subprocess
@@ -36,7 +37,7 @@ def dry_run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def traces() -> set[Path]:
-    """Where a run that changed something would show."""
+    """Return the places where a run that changed something would leave traces."""
     places = (
         "/opt/klankbord",
         "/var/lib/klankbord",
@@ -109,7 +110,7 @@ def test_without_domain_no_port_is_opened_and_no_certificate_requested() -> None
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
 def test_restore_dry_run_shows_every_step(tmp_path: Path) -> None:
-    """What somebody types who rehearses an emergency."""
+    """An operator types this command to rehearse an emergency."""
     (tmp_path / "klankbord-2026-11-29.age").write_bytes(b"age-encryption.org/v1\n")
     (tmp_path / "key").write_text("AGE-SECRET-KEY-PQ-1\n")
     (tmp_path / "onion").write_bytes(b"== ed25519v1-secret: type0 ==".ljust(96, b"\0"))
@@ -329,7 +330,7 @@ _AT_A_TERMINAL = "import pty, sys; pty.spawn(sys.argv[1:])"
 
 
 def at_a_terminal(words: str) -> str:
-    """What a shell says that has a terminal, where its account is this one."""
+    """Return the output of a shell on a terminal, run under this account."""
     done = subprocess.run(
         [sys.executable, "-c", _AT_A_TERMINAL, "sh", "-c", words],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60,
@@ -384,16 +385,22 @@ def test_only_upgrade_keeps_root_privileges(
 @debian
 @pytest.mark.skipif(os.geteuid() != 0, reason="a disk is to be mounted")
 @pytest.mark.parametrize(
-    ("size", "said"),
+    ("options", "said", "status"),
     [
-        ("100m", "make room there and run it again"),
-        pytest.param("300m", "that failed (", marks=pytest.mark.long),  # no package can be had
+        ("size=100m", "Nothing was changed there; repair that and run it again", errno.ENOSPC),
+        ("ro", "Read-only file system; repair that", errno.EROFS),
+        # No package can be had.
+        pytest.param("size=300m", "that failed (", 1, marks=pytest.mark.long),
     ],
 )
-def test_failed_build_leaves_nothing_on_disk(size: str, said: str) -> None:
-    """What is half made would take the room of what serves; the reason is in the last line."""
+def test_failed_build_leaves_nothing_on_disk(options: str, said: str, status: int) -> None:
+    """A partial build would use space that the server needs. The last line states the reason.
+
+    ``upgrade`` reads the kind of failure from the exit status.
+    """
     script = (
-        f"mount -t tmpfs -o size={size} tmpfs /opt && {{ {INSTALL} --prepare; find /opt -type f; }}"
+        f"mount -t tmpfs -o {options} tmpfs /opt && "
+        f"{{ {INSTALL} --prepare; status=$?; find /opt -type f; exit $status; }}"
     )
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script],
@@ -403,4 +410,5 @@ def test_failed_build_leaves_nothing_on_disk(size: str, said: str) -> None:
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"mount is not allowed here: {done.stderr.strip()}")
     assert said in done.stderr.splitlines()[-1]
+    assert done.returncode == status
     assert "/opt/" not in "".join(line for line in done.stdout.splitlines() if line[:1] == "/")

@@ -1,4 +1,4 @@
-"""What the machine itself keeps of its programs' words: nothing on a disk, and not for long."""
+"""How the machine logs its programs' output: never to disk, and not for long."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ real = pytest.mark.skipif(
 
 
 def where_a_line_stays(folder: Path, *, settings: bool) -> set[str]:
-    """In memory, on the disk, passed on to another program."""
+    """Return where a log line goes: memory, disk, or another program."""
     system, kept = folder / "systemd", folder / "journal"
     kept.mkdir(parents=True)
     shutil.copytree("/etc/systemd", system, ignore=lambda *_: ["system", "user"])
@@ -81,7 +81,7 @@ def where_a_line_stays(folder: Path, *, settings: bool) -> set[str]:
 
 @real
 def test_fault_time_reaches_no_disk_and_no_other_program(tmp_path: Path) -> None:
-    """The journal puts a time to each line; as Debian sets it up, that comes to lie on the disk."""
+    """The journal adds a time to each line, and Debian's default writes it to disk."""
     as_debian = where_a_line_stays(tmp_path / "debian", settings=False)
     assert as_debian == {"disk", "another program"}
     assert where_a_line_stays(tmp_path / "ours", settings=True) == {"memory"}
@@ -94,7 +94,7 @@ def test_journal_expires_after_about_a_day() -> None:
 
 @pytest.mark.parametrize("program", ["tor", "nginx"])
 def test_no_program_writes_logs_that_logrotate_would_keep(program: str) -> None:
-    """Debian's rules for logrotate keep logs for weeks: there is nothing for them to keep."""
+    """Debian's logrotate rules keep logs for weeks, so nothing may be logged there."""
     rule = Path("/etc/logrotate.d") / program
     rotated = (
         re.findall(r"^(/\S+)/[^/\s]+", rule.read_text(), re.MULTILINE) if rule.exists() else []

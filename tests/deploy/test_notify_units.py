@@ -1,4 +1,4 @@
-"""The daily mail as a service: two programs, of which each can do only its own half."""
+"""The daily mail as a service: two programs, each restricted to its half of the work."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_database_unit_has_no_network_and_mail_unit_cannot_read_database() -> No
 
 
 def inside(unit: Path, places: dict[str, Path], *program: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in the unit's folders, network and filter; ``places``: what it may write."""
+    """Run a program in the unit's sandbox; return the result. ``places``: writable paths."""
     parts = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     for place in ("/tmp", "/home", "/root", "/opt", "/run", "/var/lib", "/etc"):  # noqa: S108 - places that must be closed
         parts += ["--tmpfs", place]

@@ -1,4 +1,4 @@
-"""The onion addresses that the installer makes: each its own, and none at hand for others."""
+"""The installer's onion addresses: each is separate, and none is open to the wrong clients."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_desk_address_is_closed_before_tor_starts_and_admits_only_listed_desks(
 def test_each_address_has_its_own_file_and_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
-    """Whatever a site is called: "box" and "desks" too."""
+    """This includes sites called "box" and "desks"."""
     told, onions = Told(tmp_path, monkeypatch, installer), installer.onions
     names = [kind(site) for kind in (onions.of_site, onions.of_desks) for site in
              (None, "box", "desks", "site-box", "bakery")]  # fmt: skip
@@ -90,7 +90,7 @@ def test_folder_with_unknown_name_or_link_is_not_an_address(
     installer: ModuleType,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Whoever breaks into Tor may make them; the name would stand in Tor's settings."""
+    """An attacker who controls Tor may create them; their names would end up in Tor's settings."""
     told, keys = Told(tmp_path, monkeypatch, installer), tmp_path / "tor"
     for name in ("box", "site-a", "site-", "Site-b", "mail", "desks-x\nExitRelay 1", "site-a b"):
         (keys / f"klankbord-{name}").mkdir(parents=True)
@@ -107,7 +107,7 @@ def test_folder_with_unknown_name_or_link_is_not_an_address(
 
 @pytest.fixture
 def tors_own(monkeypatch: pytest.MonkeyPatch, installer: ModuleType) -> Iterator[Path]:
-    """As /var/lib/tor: Tor's account may do there what it likes, and root works in it."""
+    """A folder like /var/lib/tor: Tor's account may change anything in it, and root works there."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         Path(name).chmod(0o711)
         keys = Path(name) / "tor"
@@ -123,7 +123,7 @@ def by_tor(*words: str | Path) -> None:
 
 
 def whole_of(folder: Path) -> list[tuple[str, int, int]]:
-    """Everything in a folder and itself: name, owner, mode."""
+    """Return a folder and everything in it: name, owner, mode."""
     paths = [folder, *sorted(folder.rglob("*"))]
     return [(path.name, path.stat().st_uid, path.stat().st_mode) for path in paths]
 

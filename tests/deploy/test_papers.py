@@ -1,4 +1,4 @@
-"""The papers say what the code does, in both languages, and leave the same blanks."""
+"""The papers describe what the code does, in both languages, with the same blanks."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def text(name: str) -> str:
 
 
 def parts(name: str) -> dict[str, str]:
-    """What stands under each numbered heading, by its number; "" is what stands above."""
+    """Return the text under each numbered heading by number; "" for the text above them."""
     found = re.split(r"^## (\d+)\. .*$", text(name), flags=re.MULTILINE)
     return {"": found[0], **dict(zip(found[1::2], found[2::2], strict=True))}
 
 
 def settings() -> dict[str, object]:
-    """Every setting under the name that a paper gives it, with its default."""
+    """Return every setting by the name used in the papers, with its default."""
     found: dict[str, object] = {item.name: item.default for item in dataclasses.fields(Settings)}
     for item in dataclasses.fields(Retention):
         found[f"retention.{item.name}"] = item.default
@@ -154,7 +154,7 @@ def test_every_code_span_is_a_setting_or_a_command(paper: str) -> None:
 
 @pytest.mark.parametrize("paper", BOTH)
 def test_no_law_is_stated_as_fact(paper: str) -> None:
-    """Which article binds whom is a lawyer's to say: no paper names one, or a deadline of one."""
+    """Only a lawyer can say which article applies, so no paper names one or its deadlines."""
     assert not re.search(
         r"\b(art(ikel|icle|\.)|GDPR|AVG|UAVG|Wbk|Arbo|72)\b", text(paper), re.IGNORECASE
     )
@@ -168,7 +168,7 @@ FORMS = {"nl": ("minder dan 250", "250 tot en met 999", "1.000 of meer"),
 def test_assignment_fixes_report_form_in_advance(
     lang: str,
 ) -> None:
-    """And a bill that follows the work would tell of it: both papers say what never changes."""
+    """A bill based on the work done would reveal it, so both papers name what never changes."""
     rows = [line for line in parts(f"{lang}/assignment.md")["3"].splitlines() if line[:1] == "|"]
     for row, form, size in zip(rows[2:], "ABC", FORMS[lang], strict=True):
         assert row.startswith(f"| {form} | {size} |")

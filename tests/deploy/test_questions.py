@@ -1,4 +1,4 @@
-"""What the installer asks: until the answer is clear, and nothing that is answered already."""
+"""The installer's questions: repeated until an answer is clear, skipped if already answered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def answered(monkeypatch: pytest.MonkeyPatch, *answers: str) -> Iterator[str]:
-    """Somebody at a terminal, who gives these answers and has then gone."""
+    """Answer the questions like a user at a terminal who then leaves."""
     left = iter(answers)
 
     def answer(_question: str) -> str:
@@ -48,7 +48,7 @@ def unasked(**given: str) -> argparse.Namespace:
 def test_employer_hosting_question_repeats_until_answer_is_clear(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: list[str], employer: bool
 ) -> None:
-    """What is taken for no hides from reporters that the employer could look in."""
+    """A wrong "no" would hide from reporters that the employer could read along."""
     left = answered(
         monkeypatch, "Voorbeeld BV", "Stichting Voorbeeld", *said, "030 123", "9-17", "BV", "", ""
     )
@@ -140,7 +140,7 @@ def test_daily_mail_is_off_by_default(
 def test_restore_asks_no_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
-    """Its operator may type it and walk away."""
+    """The operator can start it and leave."""
     monkeypatch.setattr(installer.notify, "COMMAND", tmp_path / "klankbord-notify")
     answered(monkeypatch)
     asked = restoring(tmp_path)
@@ -149,7 +149,7 @@ def test_restore_asks_no_questions(
 
 
 def restoring(folder: Path, **given: object) -> argparse.Namespace:
-    """The options of a restore, with a backup and a key that look as they should."""
+    """Return the options of a restore with a plausible backup and key."""
     backup, key = folder / "klankbord-2026-11-27.age", folder / "backup-key.txt"
     backup.write_bytes(b"age-encryption.org/v1\n")
     key.write_text("# public key: age1pq1\nAGE-SECRET-KEY-PQ-1QQQQ\n")
@@ -189,7 +189,7 @@ def test_unusable_backup_or_key_is_refused_by_name_before_installation(
 def test_key_with_windows_line_endings_and_renamed_backup_are_accepted(
     installer: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
 ) -> None:
-    """As the restore itself takes them."""
+    """The restore accepts the same forms."""
     monkeypatch.setattr(installer.restore, "DATA", tmp_path / "data")
     renamed = tmp_path / "copy.age"
     renamed.write_bytes(b"age-encryption.org/v1\n")
@@ -201,7 +201,7 @@ def test_key_with_windows_line_endings_and_renamed_backup_are_accepted(
 def test_restore_messages_name_the_given_files(
     installer: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not the copies that the server's account reads."""
+    """They do not name the copies that the server's account reads."""
     machine = installer.machine.Machine(dry=False)
     words = ("sh", "-c", "echo /run/copy: no key >&2; exit 1")
     with pytest.raises(SystemExit, match="/srv/kept/key: no key"):

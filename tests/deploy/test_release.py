@@ -1,4 +1,4 @@
-"""``scripts/release``: one commit gives one release, and its parts name everything in it."""
+"""``scripts/release``: one commit gives one release, whose parts list everything in it."""
 
 import json
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a gi
 
 
 def clone(path: Path) -> Path:
-    """A checkout of the last commit, without what was not committed."""
+    """Return a checkout of the last commit, without uncommitted files."""
     quiet = ("git", "clone", "--quiet", "--shared", str(ROOT), str(path))
     subprocess.run(quiet, capture_output=True, check=True)
     return path
@@ -86,7 +86,7 @@ def test_release_without_key_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_uncommitted_files_are_not_in_the_release(tmp_path: Path) -> None:
+def test_release_with_uncommitted_files_is_refused(tmp_path: Path) -> None:
     checkout = clone(tmp_path / "checkout")
     (checkout / "new").write_text("x")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""From a dead machine to codes that work: a backup, its key, the onion key, a fresh Debian."""
+"""From a dead machine to working codes: a backup, its key, the onion key, a fresh Debian."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ONION_KEY = "/var/lib/tor/klankbord-box/hs_ed25519_secret_key"
 
 @pytest.fixture
 def machines() -> Iterator[tuple[Debian, Debian]]:
-    """Two systems, both fresh."""
+    """Yield two fresh systems."""
     with made("bookworm") as first:
         folder = first.folder.parent / "second"
         folder.mkdir()
@@ -118,7 +118,7 @@ def test_without_onion_key_only_reachable_addresses_are_named(
 
 
 def _used(debian: Debian, folder: Path, origin: str) -> tuple[Counsellor, str]:
-    """A report and an answer; the counsellor, and the reporter's code."""
+    """Send a report and an answer; return the counsellor and the reporter's code."""
     bridge = bridge_of(debian)
     local = f"http://127.0.0.1:{bridge.port}"
     invitation = debian.enter("klankbord-server", "move", "--origin", origin, "--origin", local)
@@ -145,7 +145,7 @@ def _used(debian: Debian, folder: Path, origin: str) -> tuple[Counsellor, str]:
 
 
 def _kept_elsewhere(old: Debian, new: Debian) -> None:
-    """What an operator has kept of the old machine, and nothing else, comes to the new one."""
+    """Copy only what the operator kept of the old machine to the new one."""
     kept = new.path(KEPT)
     kept.mkdir(mode=0o700)
     key = old.enter("klankbord-server", "backup-key")

@@ -1,4 +1,4 @@
-"""What a small machine must hold: server, nginx and Tor at rest, and all they do, in 512 MB."""
+"""Memory use on a small machine: server, nginx and Tor idle, and all operations in 512 MB."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_idle_programs_use_little_memory(
 
 
 def named(pids: list[int], name: str) -> list[int]:
-    """Those that run a program of this name, without what stands for systemd here."""
+    """Return the processes that run a program of this name, without the systemd substitute."""
     return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().startswith(name)]
 
 
 @dataclass
 class Bounds:
-    """Memory that a server's processes together cannot exceed, where the system can see to that."""
+    """A limit on the memory of a server's processes, where the system supports it."""
 
     group: Path | None
 
@@ -79,7 +79,7 @@ class Bounds:
 
 @contextmanager
 def bounded() -> Iterator[Bounds]:
-    """A memory group below this process's own, of either kind of control groups, or none."""
+    """Yield a memory cgroup below this process's own (v1 or v2), or None."""
     group, made = _own_group(), None
     if group is not None:
         with suppress(OSError):
@@ -119,7 +119,7 @@ def test_whole_journey_passes_with_512_mb(
     counsellor: Counsellor,
     tmp_path: Path,
 ) -> None:
-    """Reports, files both ways, answers, a backup and a withdrawal; nothing is broken off."""
+    """Reports, files in both directions, answers, a backup and a withdrawal all complete."""
     content = os.urandom(LARGE_FILE)
     state = tmp_path / "state"
     shutil.copytree(mould[0] / "server", state)

@@ -1,4 +1,4 @@
-"""The units: as closed as they say, and each does its whole work under that."""
+"""The units: as restricted as they claim, and each can do its work."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 @dataclass
 class Both:
-    """The server and nginx as they run."""
+    """The running server and nginx."""
 
     onion: Path  # nginx's socket, to which Tor leads reporters
     app: Path  # the server's
     started: tuple[subprocess.Popen[bytes], ...]
 
     def processes(self) -> list[int]:
-        """Of both, in the order in which they were started."""
+        """Return the processes of both, in starting order."""
         found = [one.pid for one in self.started]
         for pid in found:
             found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
@@ -61,7 +61,7 @@ class Both:
 def both(
     folder: Path, state: Path, system: Path | None = None, under: Sequence[str] = ()
 ) -> Iterator[Both]:
-    """The server, and nginx in front of it, each as its unit says, until the block ends.
+    """Run the server behind nginx, each as its unit specifies, for the duration of the block.
 
     ``system`` and ``under``: as for ``tests.support.unit_file.started``.
     """
@@ -101,7 +101,7 @@ def test_each_unit_has_the_designed_sandbox(name: str, tmp_path: Path) -> None:
 @needs_systemd
 @pytest.mark.parametrize("name", [*AT_MOST, *(path.name for path in sorted(UNITS.glob("*.timer")))])
 def test_systemd_accepts_every_line(name: str, tmp_path: Path) -> None:
-    """A timer together with what it starts."""
+    """A timer is checked together with its service."""
     program = tmp_path / "opt/klankbord/current/bin/klankbord-server"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
@@ -127,7 +127,7 @@ def test_unit_serves_its_own_folder_and_socket() -> None:
 
 
 def test_each_socket_is_accessible_to_one_program_only() -> None:
-    """The folder of the server's socket is for nginx, and the folder of nginx's sockets for Tor."""
+    """The server's socket folder is for nginx, and the folder of nginx's sockets is for Tor."""
     tor = UNITS / "tor@default.service.d" / "klankbord.conf"
     for unit in (UNIT, NGINX):
         assert values(unit, "RuntimeDirectoryMode") == ["0750"]
@@ -164,7 +164,7 @@ def test_backup_runs_in_its_own_sandbox(
     tmp_path: Path,
     mould: tuple[Path, int],
 ) -> None:
-    """With nothing but the server's folder, and its database opened as the server has it."""
+    """It sees only the server's folder, and opens the database as the server left it."""
     state, key = tmp_path / "state", tmp_path / "key"
     shutil.copytree(mould[0] / "server", state)
     key.write_text(run(BIN / "klankbord-server", "--dir", state, "backup-key").stdout)
@@ -184,7 +184,7 @@ def test_backup_runs_in_its_own_sandbox(
 
 @as_a_service
 def test_reload_can_signal_the_service_from_its_sandbox(tmp_path: Path) -> None:
-    """What systemd starts for it is held as the service is."""
+    """systemd runs the reload command under the service's restrictions."""
     state, served = tmp_path / "state", tmp_path / "run"
     state.mkdir()
     served.mkdir()
@@ -274,7 +274,7 @@ def test_domain_adds_two_ports_and_permission_to_bind_them(tmp_path: Path) -> No
     ],
 )
 def test_service_is_denied_forbidden_operations(tmp_path: Path, attempt: str, wanted: str) -> None:
-    """So that the test above says something: the same walls, and somebody who pushes."""
+    """This proves the test above: a program under the same restrictions tries each operation."""
     state, served = tmp_path / "state", tmp_path / "run"
     state.mkdir()
     served.mkdir()

@@ -1,4 +1,4 @@
-"""Tor's files: Debian's own tor understands them, together with what Debian sets itself."""
+"""Tor's files: Debian's tor accepts them together with Debian's own defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ here = pytest.mark.skipif(
 
 
 def tor(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Debian's tor over our files as they come to lie, as this account and in this folder."""
+    """Run Debian's tor on our installed files in this folder; return the result."""
     (folder / "torrc.d").mkdir(exist_ok=True)
     (folder / "data").mkdir(mode=0o700, exist_ok=True)
     shutil.copy(TOR / "torrc.d" / "klankbord.conf", folder / "torrc.d")
@@ -53,7 +53,7 @@ def test_tor_accepts_every_line(tmp_path: Path) -> None:
 @here
 @pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
 def test_debian_defaults_are_overridden_where_necessary(tmp_path: Path) -> None:
-    """No way in but the onion, no line of a visit, and each defence on."""
+    """Tor accepts only onion connections, logs no visit, and has every defence turned on."""
     shown = tor(tmp_path, "--dump-config", "short").stdout.splitlines()
     set_to: dict[str, list[str]] = {}
     for line in shown:
@@ -77,7 +77,7 @@ def test_debian_defaults_are_overridden_where_necessary(tmp_path: Path) -> None:
 @here
 @pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
 def test_daily_mail_tor_has_a_port_and_no_socket_file(tmp_path: Path) -> None:
-    """A socket file would be a way out for the drop box, which has no network but has files."""
+    """A socket file would give the drop box, which has files but no network, a way out."""
     defaults = DEBIAN.with_name("tor-service-defaults-torrc-instances").read_text("utf-8")
     kept = [line for line in defaults.splitlines() if not line.startswith("User ")]
     (tmp_path / "defaults").write_text("\n".join(kept).replace("@@NAME@@", "mail") + "\n")

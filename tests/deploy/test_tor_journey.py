@@ -1,10 +1,10 @@
-"""All parts together: the units' services, and Tor's files and nginx's as installed.
+"""All parts together: the units' services, with Tor's and nginx's files as installed.
 
-A reporter and a counsellor go the whole way over a Tor network of their own on loopback: the
-reporter without JavaScript, the counsellor by the address for desks alone, to which only that
-desk's Tor has a key. Somebody comes by the domain meanwhile. Things go wrong, and the server is
-started again. Server, nginx and Tor run under strace. What differs from an installed machine: that
-systemd would have started them, and that the domain has no TLS.
+A reporter without JavaScript and a counsellor have a whole conversation over a private Tor network
+on loopback. The counsellor uses the address for desks, for which only that desk's Tor has a key.
+Meanwhile somebody else visits through the domain, faults are caused, and the server is restarted.
+Server, nginx and Tor run under strace. Unlike on an installed machine, systemd does not start them
+and the domain has no TLS.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Installed(TorNetwork):
         return text.replace("/var/lib/tor", str(self.keys))
 
     def start_clients(self) -> None:
-        """The desk's key is made and let in as the guide says; the reporter's Tor has none."""
+        """Create and admit the desk's key as the guide says; the reporter's Tor has none."""
         name = self.keys / "klankbord-desks" / "hostname"
         until(name.exists, "no address for desks", seconds=60)
         self._auth.mkdir(mode=0o700)
@@ -95,7 +95,7 @@ class Installed(TorNetwork):
 
 
 class Journey:
-    """All of it, once. ``minutes``: those in which somebody visited, as a clock shows them."""
+    """The whole journey, once. ``minutes``: the clock minutes in which somebody visited."""
 
     def __init__(self, folder: Path, network: Installed) -> None:
         self.folder = folder
@@ -113,7 +113,7 @@ class Journey:
         self.began = self.ended = 0.0
 
     def calls(self) -> Iterator[tuple[str, Call]]:
-        """What each of them did, as strace saw it."""
+        """Yield the system calls of each program, as recorded by strace."""
         for name, watch in self.watches.items():
             for call in watch.calls():
                 yield name, call
@@ -125,7 +125,7 @@ class Journey:
         self.logs_after = {log: log.read_text() for log in self.logs}
 
     def make(self) -> None:
-        """Site, card and desk. The address for desks stands in the invitation from the start."""
+        """Make site, card and desk. The invitation includes the desk address from the start."""
         network = self.network
         origins = (f"http://{network.onion}", self.url)
         self._server("init", "--name", "Voorbeeld BV", *_each("--origin", origins))
@@ -153,7 +153,7 @@ class Journey:
 
     @contextmanager
     def in_front(self) -> Iterator[None]:
-        """nginx with its unit's walls, at the sockets for Tor and at a domain without TLS."""
+        """Run nginx under its unit's restrictions, at the Tor sockets and a domain without TLS."""
         settings = self.folder / "nginx"
         shutil.copytree(SETTINGS, settings)
         template = settings / "ways" / "domain.conf.in"
@@ -186,7 +186,7 @@ class Journey:
         assert browser.get("/api/desk/challenge").status == 404
 
     def no_way_without_the_key(self) -> None:
-        """A desk whose Tor has no key for the address; everything else about it is right."""
+        """Check that a desk whose Tor has no key for the address cannot connect."""
         other = Counsellor(self.folder / "other")
         proxy = f"socks5h://127.0.0.1:{self.network.port('client')}"
         invitation = self.folder / "invitation"
@@ -230,7 +230,7 @@ class Journey:
         assert (self.folder / "saved").read_bytes() == PICTURE
 
     def by_domain(self) -> None:
-        """Somebody tells something, and others do what nobody should."""
+        """Send a report by the domain, along with requests that must be refused."""
         browser = AddressedBrowser(self.url, VISITOR, MARK)
         code = tell(browser, "nl", STORY).code
         assert come_back(browser, "nl", code).path == "/nl/conversation"
@@ -246,7 +246,7 @@ class Journey:
             _say(self.url, said)
 
     def while_it_is_down(self) -> None:
-        """nginx says calmly that the site cannot be reached now."""
+        """Check nginx's page for a site that cannot be reached now."""
         for browser in (TorBrowser(self.network), AddressedBrowser(self.url, VISITOR, MARK)):
             assert browser.get(f"/nl/{MARK}").status == 503
 
@@ -262,7 +262,7 @@ def _each(option: str, values: tuple[str, ...]) -> list[str]:
 
 
 def _say(url: str, text: str) -> None:
-    """Something by a connection from the visitor's address, without minding the answer."""
+    """Send something over a connection from the visitor's address; ignore the response."""
     port = int(url.rpartition(":")[2])
     with (
         closing(
@@ -305,7 +305,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
 
 
 def test_whole_journey_works_over_tor(journey: Journey) -> None:
-    """Each step says for itself what it wants to see. Of none of it there is a line."""
+    """Each step checks its own result, and none of it is logged."""
     said = journey.log.read_text().splitlines()
     assert said == ["Serving on unix:/run/klankbord/app.sock; Ctrl-C ends it."] * 2  # two starts
     assert journey.logs_after == journey.logs
@@ -333,8 +333,7 @@ def test_no_program_file_contains_a_visitor_or_a_text(journey: Journey) -> None:
 
 
 def test_no_visit_time_is_written_to_a_file(journey: Journey) -> None:
-    """Tor's files tell when the network's own papers changed, here every ten seconds, and when it
-    was started; the others tell nothing of any time."""
+    """Tor's files reveal only when the consensus changed and when Tor started; others nothing."""
     seconds = range(int(journey.began) - 1, int(journey.ended) + 2)
     times = {str(second).encode() for second in seconds}
     for shown in (time.gmtime, time.localtime):

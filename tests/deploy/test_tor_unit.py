@@ -1,4 +1,4 @@
-"""Tor's unit on Debian with what is added to it: as closed as asked, and Tor works under that."""
+"""Tor's unit on Debian with our drop-in: as restricted as intended, and Tor works under it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Not under pytest's own, which no other account may enter."""
+    """Yield a folder outside pytest's, which no other account may enter."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         Path(name).chmod(0o711)
         yield Path(name)
@@ -42,12 +42,12 @@ def folder() -> Iterator[Path]:
 @needs_systemd
 @needs_tor
 def test_tor_has_a_sandbox(tmp_path: Path) -> None:
-    """Alone Debian's unit scores 6.8."""
+    """Without our drop-in, Debian's unit scores 6.8."""
     assert_closed(DEBIANS_OWN, tmp_path)
 
 
 def assert_closed(debians_own: Path, folder: Path) -> None:
-    """Debian's unit with the drop-in behind it, as systemd reads it; Debian's words are kept."""
+    """Check Debian's unit with the drop-in, as systemd reads it; Debian's settings are kept."""
     unit = folder / "tor@default.service"
     unit.write_text(debians_own.read_text("utf-8") + DROP_IN.read_text("utf-8"))
     for command in (["security", "--offline=true", "--threshold=15"], ["verify"]):
@@ -65,7 +65,7 @@ def assert_closed(debians_own: Path, folder: Path) -> None:
 
 @contextmanager
 def tor_of_the_unit(folder: Path) -> Iterator[int]:
-    """ExecStart, account, groups and folders of the drop-in, with our files; the process's id."""
+    """Start the drop-in's ExecStart with its account, groups and folders; return the pid."""
     account = pwd.getpwnam(values(DROP_IN, "User")[0])
     settings, state, runs = folder / "etc", folder / "state", folder / "run"
     (settings / "torrc.d").mkdir(parents=True)
@@ -116,7 +116,7 @@ def tor_of_the_unit(folder: Path) -> Iterator[int]:
 @as_root
 @as_a_service
 def test_tor_starts_in_its_sandbox_and_can_use_the_socket(folder: Path) -> None:
-    """Started as root, as Debian does, Tor gives up every group but one when it changes over."""
+    """Tor is started as root, as on Debian, and then drops every group but one."""
     account = pwd.getpwnam("debian-tor")
     with tor_of_the_unit(folder) as pid:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -134,9 +134,9 @@ def test_tor_starts_in_its_sandbox_and_can_use_the_socket(folder: Path) -> None:
 
 
 def taken(pids: list[int]) -> int:
-    """Bytes that processes of one program take together, whatever else runs on the machine.
+    """Return the bytes used by all processes of one program, regardless of other programs.
 
-    What they made, each its share of what several of them hold; and once the files they read.
+    Anonymous memory counts by each process's share; mapped files count once.
     """
     made, read = [0], [0]
     for pid in pids:
@@ -148,7 +148,7 @@ def taken(pids: list[int]) -> int:
 
 
 class Walled(TorNetwork):
-    """The network, with the unit's walls around the onion's own tor."""
+    """The network, with the unit's restrictions around the onion's own tor."""
 
     def __init__(self, folder: Path, socket_file: Path, program: int) -> None:
         super().__init__(folder, 0)
@@ -166,7 +166,7 @@ class Walled(TorNetwork):
         )
 
     def pids(self) -> list[int]:
-        """Of the onion's own tor, which bubblewrap may have become or started."""
+        """Return the ids of the onion's own tor, which bubblewrap may have become or started."""
         found = [self._processes["host"].pid]
         for pid in found:
             found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())

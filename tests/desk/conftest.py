@@ -1,4 +1,4 @@
-"""A desk on this disk, a server in memory, and a clock between them."""
+"""A desk on this disk, a server in memory, and a shared clock."""
 
 import copy
 import json
@@ -31,7 +31,7 @@ PASSPHRASE = "een zin die niemand raadt 1729"
 
 
 class Office:
-    """One counsellor with a desk: small verbs over the real modules."""
+    """One counsellor with a desk: short methods that call the real modules."""
 
     def __init__(self, folder: Path, peer: Peer, clock: Clock, name: str = "Els de Vries") -> None:
         self.folder = folder
@@ -98,7 +98,7 @@ class Office:
             workplace.forget(desk, mailbox)
 
     def run(self, *arguments: str, given: str | None = None, code: int = 0) -> Result:
-        """The command line in this process, with this office's clock and server."""
+        """Run the command line with this office's clock and server; return the result."""
         options = ["--dir", str(self.folder), "--passphrase-file", str(self.passphrase_file)]
         result = CliRunner().invoke(
             main, [*options, *arguments], obj=self.machine, input=given, catch_exceptions=False
@@ -122,7 +122,7 @@ DAY = "2027-01-05"
 
 
 def without_columns(place: Workplace) -> None:
-    """Give the database the table of summaries that it had before version 4, and none in it."""
+    """Restore the summary table of versions before 4, empty."""
     place.database.run("DROP TABLE summary")
     place.database.run(
         "CREATE TABLE summary (site TEXT NOT NULL, mailbox TEXT NOT NULL, fields TEXT NOT NULL, "
@@ -142,7 +142,7 @@ def peer(clock: Clock) -> Peer:
 
 @pytest.fixture(scope="session")
 def mould_of_office(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    """What ``office`` is a copy of."""
+    """Return the template that ``office`` copies."""
     clock = Clock(DAY)
     made = Office(tmp_path_factory.mktemp("office") / "desk", Peer(clock), clock)
     made.set_up()
@@ -152,7 +152,7 @@ def mould_of_office(tmp_path_factory: pytest.TempPathFactory) -> Office:
 
 @pytest.fixture
 def office(tmp_path: Path, peer: Peer, clock: Clock, mould_of_office: Office) -> Office:
-    """A desk whose card the operator has added, and that has fetched once."""
+    """Return a desk that has fetched once and whose card the operator has added."""
     made = Office(tmp_path / "desk", peer, clock)
     if clock.day == mould_of_office.clock.day and peer == Peer(
         clock, site=peer.site, store=peer.store
@@ -170,7 +170,7 @@ def office(tmp_path: Path, peer: Peer, clock: Clock, mould_of_office: Office) ->
 
 @pytest.fixture
 def reporter(peer: Peer, office: Office) -> Reporter:
-    """Somebody who has reported to that counsellor; nothing is fetched yet."""
+    """Return a reporter who has reported to that counsellor; nothing is fetched yet."""
     made = Reporter(peer, office.identity)
     made.report("Het gaat over mijn chef.", ongoing="yes")
     return made
@@ -178,6 +178,6 @@ def reporter(peer: Peer, office: Office) -> Reporter:
 
 @pytest.fixture
 def thread(office: Office, reporter: Reporter) -> str:
-    """That report, fetched: the id of its thread."""
+    """Fetch that report; return the id of its thread."""
     office.fetch_quietly()
     return reporter.mailbox

@@ -1,4 +1,4 @@
-"""What a person can do, without a command line: the same actions serve every face of the desk."""
+"""The desk's actions without a command line; every interface uses the same ones."""
 
 import shutil
 import threading
@@ -120,7 +120,7 @@ def test_prefix_search_works_in_every_script_and_spelling(
 def test_search_ignores_invisible_characters_and_adjacent_punctuation(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
-    """A soft hyphen of a web page, a mark of direction, a number sign, a pasted end of text."""
+    """Examples: a web page's soft hyphen, a direction mark, a number sign, a pasted end of text."""
     reporter.write("Mijn ver\u00adtrouwen in het \u200erooster\u2060 #42 is weg.")
     office.fetch()
     with office.open() as place:
@@ -191,7 +191,7 @@ def test_failed_send_reports_by_text_and_exit_code_whether_the_message_is_kept(
 def test_older_waiting_message_is_not_mistaken_for_the_new_one(
     office: Office, reporter: Reporter, peer: Peer, thread: str, requests: int
 ) -> None:
-    """Another copy of the desk took the older one's number, so it is signed again meanwhile."""
+    """Another copy of the desk took the older one's number, so it was signed again meanwhile."""
     another = shutil.copytree(office.folder, office.folder.with_name("another"))
     peer.busy = True
     with pytest.raises(Kept):
@@ -217,7 +217,7 @@ def test_older_waiting_message_is_not_mistaken_for_the_new_one(
 
 
 class ToEach:
-    """One way to several servers, each found by its address."""
+    """A transport that finds each of several servers by its address."""
 
     def __init__(self, peers: Sequence[Peer]) -> None:
         self.peers = peers
@@ -230,17 +230,17 @@ class ToEach:
         return PeerTransport(peer).send(method, origin, target, headers, body, seconds)
 
     def break_off(self) -> None:
-        """Nobody waits here."""
+        """Do nothing: no request waits here."""
 
     def apart(self) -> "ToEach":
         return ToEach(self.peers)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 class Offices:
-    """One desk for several sites; each has a server of its own."""
+    """One desk for several sites, each with its own server."""
 
     def __init__(self, folder: Path, clock: Clock, count: int) -> None:
         self.peers = [Peer(clock, f"http://127.0.0.1:{8000 + number}") for number in range(count)]
@@ -272,7 +272,7 @@ def offices(tmp_path: Path, clock: Clock) -> Offices:
 
 
 def test_sites_are_fetched_in_parallel_and_a_failing_one_delays_no_other(offices: Offices) -> None:
-    """None is asked before all have begun; one then drops its connection."""
+    """All requests start before any response; one connection is then dropped."""
     offices.meet = threading.Barrier(4, timeout=60).wait
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
         assert [one.failure for one in sites.fetch(place)] == [None] * 4

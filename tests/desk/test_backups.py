@@ -1,4 +1,4 @@
-"""Backups: complete before they have their name, and tried out without restoring anything."""
+"""Backups: complete before they get their name, and rehearsed without restoring anything."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.desk.conftest import PASSPHRASE, Office
 
 @pytest.fixture
 def file(office: Office, thread: str, tmp_path: Path) -> Path:
-    """A backup of a desk with one thread, in a folder of its own."""
+    """Return a backup of a desk with one thread, in its own folder."""
     (tmp_path / "stick").mkdir()
     made = tmp_path / "stick" / "desk.age"
     with office.open() as place:

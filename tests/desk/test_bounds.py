@@ -1,4 +1,4 @@
-"""What one reporter or a hijacked server can make a desk read and keep has a bound."""
+"""Limits on what a reporter or a hijacked server can make a desk read and keep."""
 
 import json
 
@@ -20,7 +20,7 @@ PASSED_ON = 30
 
 @pytest.fixture
 def passed_on(office: Office, reporter: Reporter, peer: Peer) -> str:
-    """A thread that its reporter passes on to the same counsellor again and again; not fetched."""
+    """Return an unfetched thread that its reporter forwards repeatedly to the same counsellor."""
     key = cards.parse(peer.cards[str(office.identity)]).sealing_key(peer.today())
     assert key is not None
     for number in range(2, PASSED_ON + 2):
@@ -41,7 +41,7 @@ def passed_on(office: Office, reporter: Reporter, peer: Peer) -> str:
 def test_each_forwarded_message_is_parsed_once(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often its thread was passed on: the count grows with messages, not with threads."""
+    """The number of parsed messages grows with messages, not with forwarded threads."""
     office.fetch_quietly()
     read: list[str] = []
     parts = thread.read_passed_on
@@ -119,7 +119,7 @@ def test_messages_beyond_the_limit_are_reported_as_unread(
 def test_data_without_sealed_header_is_not_kept(
     office: Office, reporter: Reporter, peer: Peer, thread: str, sent: bytes, what: str
 ) -> None:
-    """It is the file that was listed, by its hash; nothing of it stays on the disk."""
+    """Although its hash is the listed one, none of it stays on the disk."""
     peer.keep(thread, what, "reporter", 2, sent, [str(office.identity)])
     reporter.write("Ik schrijf verder.")
     said = office.run("fetch", code=1)

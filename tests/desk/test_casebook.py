@@ -1,4 +1,4 @@
-"""Threads as the desk shows them: what is false is named, what is hostile is shown harmless."""
+"""Threads as the desk shows them: forgeries are marked and hostile text is escaped."""
 
 import json
 
@@ -18,7 +18,7 @@ from tests.support.fake_server import Peer, Reporter
 
 
 def _deliver(peer: Peer, reporter: Reporter, office: Office, plaintext: bytes, n: int) -> str:
-    """Seal a text to reporter and counsellor and put it into the mailbox as the reporter's."""
+    """Seal a text to reporter and counsellor, store it as the reporter's, and return its id."""
     from dropbox_app.protocol import card as cards
 
     card = cards.parse(peer.cards[str(office.identity)])
@@ -31,7 +31,7 @@ def _deliver(peer: Peer, reporter: Reporter, office: Office, plaintext: bytes, n
 def test_forged_message_is_shown_as_unverified(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """Another text under the reporter's name, signed by somebody else."""
+    """The text is under the reporter's name, but signed by somebody else."""
     other = Reporter(peer, office.identity)
     draft = other.draft("report", {"text": "Ik trek alles in.", "answers": {}}, first=True)
     forged = draft.plaintext.replace(other.mailbox.encode(), reporter.mailbox.encode())
@@ -81,7 +81,7 @@ def test_missing_message_is_shown(office: Office, reporter: Reporter, peer: Peer
 def test_beginning_addressed_to_another_counsellor_is_not_called_removed(
     office: Office, peer: Peer
 ) -> None:
-    """The reporter first wrote to Bas, so nothing of it was ever meant for this desk."""
+    """The reporter first wrote only to Bas, so it was never meant for this desk."""
     bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     identity = bas.set_up()
     reporter = Reporter(peer, identity)
@@ -171,7 +171,7 @@ def test_files_are_listed_with_name_type_and_size(
 def test_forwarded_thread_is_verified_and_shown_as_such(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """The reporter turns to another counsellor and takes the thread along."""
+    """The reporter changes counsellor and includes the thread."""
     from dropbox_app.protocol import card as cards
     from dropbox_app.protocol.writing import from_reporter
 
@@ -201,7 +201,7 @@ def test_forwarded_thread_is_verified_and_shown_as_such(
 
 
 def test_altered_database_page_is_detected(office: Office, reporter: Reporter) -> None:
-    """Whichever page a command reads: nothing altered is shown, and it is said what to do."""
+    """Whichever page a command reads, it shows no altered data and says what to do."""
     office.fetch_quietly()
     before = office.json("read", reporter.mailbox)["messages"]
     file = office.folder / "desk-a.db"
@@ -226,7 +226,7 @@ def test_altered_database_page_is_detected(office: Office, reporter: Reporter) -
 def test_resealed_copy_keeps_its_number_of_recipients(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """Sealed to one more than the signed line says: refused before and after the key is gone."""
+    """A copy sealed to one more recipient is refused, before and after the key is gone."""
     draft = reporter.draft("message", {"text": "Aan jou alleen"})
     sealed = age.seal(draft.plaintext, [*draft.recipients, Seed.generate().recipient()])
     peer.keep(reporter.mailbox, "message", "reporter", 2, sealed, [str(office.identity)])
@@ -258,7 +258,7 @@ def test_thread_id_prefix_needs_at_least_eight_characters(
 
 
 def test_hostile_text_is_escaped_in_the_terminal(office: Office, peer: Peer) -> None:
-    """The contract's JSON holds them as they are, in ASCII; the page writes them out."""
+    """The JSON output keeps the text in ASCII; the page escapes it."""
     reporter = Reporter(peer, office.identity)
     reporter.report("Hoi\u202e\nThread 00\u2028[waiting]\u2066")
     office.fetch_quietly()

@@ -1,4 +1,4 @@
-"""What a file holds beside what it shows: said in words, and taken out."""
+"""A file's hidden contents are described in words and removed."""
 
 import io
 import struct
@@ -119,7 +119,7 @@ def test_reply_sends_cleaned_copies_or_nothing(
 
 
 def word_document(author: str) -> bytes:
-    """The least that a word processor takes for a document, with its author in it."""
+    """Return the smallest document that a word processor accepts, with an author."""
     package = "http://schemas.openxmlformats.org/package/2006/"
     kinds = "application/vnd.openxmlformats-"
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
@@ -173,7 +173,7 @@ def test_photo_in_a_zip_is_inspected(
 def test_encrypted_zip_is_reported_as_locked(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
-    """By the mark that every zip program sets; its sender is not said to have damaged it."""
+    """It is detected by the zip encryption flag, and its sender is not blamed for damage."""
     packed = bytearray(zipped({"a.txt": b"x" * 30}))
     packed[6] |= 1  # in the header of the member
     packed[packed.index(b"PK\x01\x02") + 8] |= 1  # in the directory

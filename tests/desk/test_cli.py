@@ -1,4 +1,4 @@
-"""The command line as a counsellor types it: what it says, where, and with which exit code."""
+"""The command line as a counsellor types it: output, stream and exit code."""
 
 import codecs
 import json
@@ -30,7 +30,7 @@ def thread(office: Office, reporter: Reporter) -> str:
 
 
 def test_whole_job_from_invitation_to_answer(tmp_path: Path, peer: Peer, clock: Clock) -> None:
-    """From invitation to answer, with what a person reads on the way."""
+    """The output that a person reads on the way is checked too."""
     office = Office(tmp_path / "desk", peer, clock)
     (tmp_path / "invitation.json").write_bytes(peer.invitation())
     said = office.run(
@@ -84,7 +84,7 @@ def test_whole_job_from_invitation_to_answer(tmp_path: Path, peer: Peer, clock: 
 
 
 def test_list_and_read_give_json_for_programs(office: Office, thread: str) -> None:
-    """The contract others script against."""
+    """Other programs depend on this JSON."""
     (listed,) = office.json("list")
     assert listed["id"] == thread
     assert listed["unread"] == 1
@@ -156,7 +156,7 @@ def test_malformed_options_are_refused(raw: bytes) -> None:
 
 
 def test_options_in_wrong_encoding_are_reported_as_such() -> None:
-    """Not that they are no TOML, which they are: so an editor of Windows saves them."""
+    """Windows editors save them so; the error does not claim that they are not TOML."""
     for coding in ("utf-16", "cp1252"):
         with pytest.raises(Unfit, match="Save it as UTF-8 and try again"):
             writing.options('text = "Kies één"'.encode(coding))
@@ -410,7 +410,7 @@ def test_existing_passphrase_is_asked_once_and_new_one_twice(
 def test_folder_comes_from_option_environment_or_home(
     office: Office, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before or after the command; the later one counts."""
+    """The option may come before or after the command; the later one counts."""
     secret = ["--passphrase-file", str(office.passphrase_file)]
     here, nowhere = ["--dir", str(office.folder)], ["--dir", str(tmp_path / "none")]
     for arguments in (
@@ -446,7 +446,7 @@ def test_hostile_site_names_are_harmless(tmp_path: Path, peer: Peer, clock: Cloc
 
 @pytest.mark.parametrize("name", sorted(main.commands))
 def test_every_commands_help_ends_with_a_valid_example(name: str) -> None:
-    """The example is parsed by the command itself, so it cannot drift."""
+    """The command itself parses the example, so the two cannot diverge."""
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0
     head, _, examples = result.stdout.rpartition("Example:\n")

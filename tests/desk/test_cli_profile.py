@@ -1,4 +1,4 @@
-"""What a counsellor is told: about the own profile, a lost connection, and what is closed."""
+"""Messages to the counsellor: about the profile, a lost connection, and closed threads."""
 
 from pathlib import Path
 

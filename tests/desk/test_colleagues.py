@@ -1,4 +1,4 @@
-"""Who is meant by a colleague's name: never only whom the server says."""
+"""How a colleague is identified: never by the server's word alone."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_name_shows_the_fingerprint_and_asks_for_confirmation(
 def test_card_named_after_anothers_fingerprint_is_not_matched(
     office: Office, peer: Peer, clock: Clock, bas: VerifyKey, thread: str
 ) -> None:
-    """The server shows a card of its own whose name is the other's groups, and hides the other."""
+    """The server shows its own card named after another's fingerprint, and hides the real one."""
     rogue = Office(office.folder.with_name("rogue"), peer, clock, bas.fingerprint())
     rogue.set_up()
     peer.shown_cards = {who: raw for who, raw in peer.cards.items() if who != str(bas)}

@@ -1,4 +1,4 @@
-"""The way out: over real sockets, through proxies that look at what reaches them."""
+"""The desk's connections over real sockets, through proxies that inspect the traffic."""
 
 import contextlib
 import http.server
@@ -25,7 +25,7 @@ Script = Callable[[http.server.BaseHTTPRequestHandler], tuple[int, dict[str, str
 
 @contextlib.contextmanager
 def serving(script: Script) -> Iterator[tuple[int, list[str]]]:
-    """A web server that answers by a script; its port, and the raw heads of the requests."""
+    """Run a scripted web server; yield its port and the raw request headers."""
     heads: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -45,7 +45,7 @@ def serving(script: Script) -> Iterator[tuple[int, list[str]]]:
         do_POST = do_PUT = do_GET  # noqa: N815 - as above
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with _running(Handler) as port:
         yield port, heads
@@ -66,7 +66,7 @@ def _running(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
 
 @contextlib.contextmanager
 def proxying(kind: str, to: int) -> Iterator[tuple[int, list[tuple[str, bytes]]]]:
-    """A SOCKS5 or CONNECT proxy that leads everything to one port; who asked for what."""
+    """Run a SOCKS5 or CONNECT proxy to one port; yield the requested targets and names."""
     asked: list[tuple[str, bytes]] = []
 
     class Handler(socketserver.BaseRequestHandler):
@@ -141,7 +141,7 @@ Dial = Callable[..., Courier]
 
 @pytest.fixture
 def dial() -> Iterator[Dial]:
-    """Make couriers that are closed at the end."""
+    """Yield a factory of couriers that are closed at the end."""
     with contextlib.ExitStack() as made:
 
         def one(
@@ -161,7 +161,7 @@ def dial() -> Iterator[Dial]:
 
 @pytest.mark.parametrize("kind", ["socks5h", "http"])
 def test_onion_name_is_resolved_by_the_proxy(dial: Dial, kind: str) -> None:
-    """The name is left to the proxy; the watch goes under another name, so over another circuit."""
+    """The proxy resolves the name; the watch uses another user name and so another circuit."""
     with serving(_answers) as (port, heads), proxying(kind, port) as (proxy, asked):
         courier = dial(ONION, proxy=Proxy(kind, "127.0.0.1", proxy))
         assert courier.challenge().isoformat() == "2027-01-05"
@@ -174,7 +174,7 @@ def test_onion_name_is_resolved_by_the_proxy(dial: Dial, kind: str) -> None:
 
 
 def test_desk_sends_to_its_own_address_and_verifies_the_reporters_address(dial: Dial) -> None:
-    """At its own the server would know who looks, and could show a desk the cards it expects."""
+    """At its own address, the server could identify the desk and show it the expected cards."""
     with serving(_answers) as (own, asked), serving(_answers) as (public, looked):
         courier = dial(f"http://127.0.0.1:{public}", desks=[f"http://127.0.0.1:{own}"])
         courier.mailboxes()
@@ -184,7 +184,7 @@ def test_desk_sends_to_its_own_address_and_verifies_the_reporters_address(dial: 
 
 
 def test_unreachable_desk_address_is_reported(dial: Dial) -> None:
-    """It does not go to another instead: there it would be refused, and seen."""
+    """It does not fall back to another address, where it would be refused and observed."""
     with serving(_answers) as (public, asked):
         courier = dial(f"http://127.0.0.1:{public}", desks=[f"http://127.0.0.1:{free_port()}"])
         with pytest.raises(CannotReach):
@@ -222,7 +222,7 @@ def test_request_is_signed_exactly_as_sent(dial: Dial) -> None:
     ids=["hints for ever", "status", "headers", "body", "silence"],
 )  # fmt: skip
 def test_one_deadline_limits_the_whole_exchange(first: bytes, again: bytes) -> None:
-    """A server that drips: each piece comes soon, the answer never."""
+    """The server sends bytes continually but never completes its response."""
     with dripping(first, again) as port:
         started = time.monotonic()
         with pytest.raises(CannotReach):
@@ -231,7 +231,7 @@ def test_one_deadline_limits_the_whole_exchange(first: bytes, again: bytes) -> N
 
 
 def test_deadline_also_limits_upload_and_proxy() -> None:
-    """Each of these would go on for ever."""
+    """Each of these would otherwise continue forever."""
     with dripping(b"", b"") as port, pytest.raises(CannotReach):  # reads nothing either
         _whole_answer(HttpTransport(None), f"http://127.0.0.1:{port}", b"x" * 20_000_000)
     for kind, first in (
@@ -243,7 +243,7 @@ def test_deadline_also_limits_upload_and_proxy() -> None:
 
 
 def test_deadline_applies_to_one_exchange_not_to_the_connection() -> None:
-    """Three exchanges and the time between them take longer than one may."""
+    """Three exchanges and the pauses between them take longer than one deadline."""
     with serving(_answers) as (port, _), contextlib.closing(HttpTransport(None)) as transport:
         for _ in range(3):
             _whole_answer(transport, f"http://127.0.0.1:{port}", b"", seconds=3)
@@ -259,7 +259,7 @@ def _whole_answer(transport: HttpTransport, origin: str, body: bytes, seconds: f
 
 @contextlib.contextmanager
 def dripping(first: bytes, again: bytes) -> Iterator[int]:
-    """A server that says ``first`` at once, and then ``again`` every few hundredths of a second."""
+    """Run a server that sends ``first`` at once and ``again`` every few hundredths of a second."""
     over = threading.Event()
 
     class Handler(socketserver.BaseRequestHandler):

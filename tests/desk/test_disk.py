@@ -1,4 +1,4 @@
-"""Writes that a crash cannot halve, one desk at a time, and no time finer than a day."""
+"""Writes survive a crash, only one desk works at a time, and no time is finer than a day."""
 
 import datetime
 import errno
@@ -23,7 +23,7 @@ SITE = "ab" * 16
 
 
 class Killed(BaseException):
-    """The machine stopped here."""
+    """The simulated machine stopped here."""
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def disk(tmp_path: Path, clock: Clock) -> Disk:
 
 
 def test_write_is_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
-    """Killed before, between and after all steps of replacing a vault."""
+    """The kill happens before, between and after all steps of replacing a vault."""
     steps: list[str] = []
     disk = Disk(tmp_path / "desk", clock, steps.append)
     disk.make()
@@ -76,7 +76,7 @@ def test_partial_file_of_a_dead_process_is_removed(disk: Disk) -> None:
 
 
 def test_grouped_writes_are_each_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
-    """None is in place before all are synced; killed at any step, no other file is left."""
+    """No file is replaced before all are synced; a kill at any step leaves no other file."""
     names = ("a", "sites/x/b", "sites/x/c")
 
     def write(disk: Disk, contents: bytes) -> None:
@@ -111,7 +111,7 @@ def test_grouped_writes_are_each_atomic_at_every_step(tmp_path: Path, clock: Clo
 
 
 def test_later_write_of_a_file_in_a_group_wins(disk: Disk) -> None:
-    """The earlier one is in place first: its file is closed, as a ResourceWarning would say."""
+    """The earlier file is closed before it is replaced; otherwise there is a ResourceWarning."""
     with disk.together() as group:
         for data in (b"first", b"second"):
             with group.writing("a") as take:
@@ -123,7 +123,7 @@ def test_later_write_of_a_file_in_a_group_wins(disk: Disk) -> None:
 def test_group_that_cannot_be_synced_replaces_nothing(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk may say so only then."""
+    """A full disk may report its error only at this point."""
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -229,7 +229,7 @@ def test_missing_desk_is_reported(tmp_path: Path, clock: Clock) -> None:
 
 @pytest.mark.slow
 def test_default_scrypt_cost_is_the_protocols(disk: Disk) -> None:
-    """log N 18, and nothing in the environment makes it cheaper."""
+    """log N is 18, and no environment variable makes it cheaper."""
     made = Vault.create(disk, PASSPHRASE)
     made.save(once=True)
     header = disk.read(vault.NAME).split(b"\n")[1].split(b" ")
@@ -248,7 +248,7 @@ def test_exported_files_are_new_and_private(tmp_path: Path) -> None:
 def test_repeating_init_completes_a_crashed_one(
     tmp_path: Path, peer: Peer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The injected hook stands where the disk tells its steps."""
+    """The injected hook runs at each step of the disk."""
     office = Office(tmp_path / "desk", peer, clock)
     for kill_at in range(40):
         seen = 0

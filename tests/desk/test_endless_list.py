@@ -1,4 +1,4 @@
-"""A server's list of threads that has no end costs the desk neither its memory nor its time."""
+"""An endless list of threads exhausts neither the desk's memory nor its time."""
 
 import contextlib
 import itertools
@@ -16,7 +16,7 @@ from dropbox_app.protocol.keys import SigningKey
 
 
 class Endless:
-    """A server that lists part after part, each ``size`` threads of ``authors`` authors."""
+    """A server that lists endless parts, each with ``size`` threads of ``authors`` authors."""
 
     def __init__(self, size: int, authors: int = 1, seconds: float = 0.0) -> None:
         self.parts = 0
@@ -51,13 +51,13 @@ class Endless:
         yield Answer(200, iter((json.dumps({"mailboxes": part, "more": True}).encode(),)))
 
     def break_off(self) -> None:
-        """Nobody waits here."""
+        """Do nothing: no request waits here."""
 
     def apart(self) -> "Endless":
         return self
 
     def close(self) -> None:
-        """There is no connection."""
+        """Do nothing: there is no connection."""
 
 
 def listing(server: Endless) -> None:
@@ -87,7 +87,7 @@ def test_threads_with_too_many_authors_raise_the_same_alarm(
 def test_slow_list_parts_share_one_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each comes within its own time; all of them have one time together."""
+    """Each part arrives in time on its own; all parts share one deadline."""
     server = Endless(1, seconds=100.0)
     monkeypatch.setattr(couriers, "time", server)
     with pytest.raises(BadAnswer, match=r"ALARM.* longer than 30 minutes"):
@@ -96,7 +96,7 @@ def test_slow_list_parts_share_one_deadline(
 
 
 def test_longest_list_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of it is made, and measured."""
+    """A tenth of the list is made and measured."""
     monkeypatch.setattr(couriers, "MOST_THREADS", couriers.MOST_THREADS // 10)
     monkeypatch.setattr(couriers, "MOST_NEWEST", couriers.MOST_NEWEST // 10)
     for authors in (1, 5, 200):

@@ -1,4 +1,4 @@
-"""Keeping a thread longer: a notice that every reader knows, which the server counts as writing."""
+"""Extending a thread sends a notice that every reader knows and the server counts as activity."""
 
 import pytest
 

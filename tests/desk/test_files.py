@@ -1,4 +1,4 @@
-"""Files at the desk, both ways: byte for byte, never believed, never written where not asked."""
+"""Files at the desk in both directions: intact, verified, and written only where requested."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def put(folder: Path, name: str, content: bytes) -> str:
 
 @pytest.fixture
 def answer(tmp_path: Path) -> list[str]:
-    """The arguments of a reply but for its files."""
+    """Return the arguments of a reply, without its files."""
     return ["--text-file", put(tmp_path, "answer.txt", b"Zie bijlage")]
 
 
@@ -93,7 +93,7 @@ def test_forgetting_a_thread_deletes_its_files(
 
 
 def halves_swapped(sealed: bytes) -> bytes:
-    """The first two chunks of a payload in each other's place."""
+    """Return a payload with its first two chunks swapped."""
     head = sealed.index(b"\n--- ") + 5 + 43 + 1 + 16
     chunk = 65_536 + 16
     first, second = sealed[head : head + chunk], sealed[head + chunk : head + 2 * chunk]
@@ -239,7 +239,7 @@ def test_file_altered_on_this_disk_is_reported(
 def test_file_can_be_read_after_its_sealing_key_was_destroyed(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, clock: Clock
 ) -> None:
-    """By the file key that the database keeps: the same bytes come out."""
+    """The database keeps the file key, which yields the same bytes."""
     (item,) = reporter.attach("Een", ("a", "text/plain", PATTERN * 200))
     office.fetch_quietly()
     with office.desk() as desk:
@@ -326,7 +326,7 @@ def test_unknown_file_is_reported(office: Office, thread: str, name: str) -> Non
 def test_large_file_needs_little_memory(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
-    """Sealing one, and reading one to its end twice and writing it, each in a few chunks."""
+    """Sealing, reading twice and writing a file each use a few chunks of memory."""
     large = 24 * 1024 * 1024
     item = sent_large(reporter, large)
     office.fetch_quietly()

@@ -1,7 +1,7 @@
-"""Forward secrecy with real files and a moved clock (SPEC sections 3 and 11).
+"""Forward secrecy with real files and a changed clock (SPEC sections 3 and 11).
 
-The thief has the server's sealed items as they were in January, and later the desk's whole folder
-with its passphrase. The real server and its disk are in tests/e2e; here the server is in memory.
+The thief has the server's sealed items from January, and later the desk's whole folder and its
+passphrase. Here the server is in memory; tests/e2e uses the real server and its disk.
 """
 
 import shutil
@@ -19,13 +19,13 @@ from tests.support.thief import Thief
 
 
 def stolen(folder: Path) -> Thief:
-    """What a folder yields to somebody who has the passphrase."""
+    """Return everything that a folder yields to somebody with the passphrase."""
     return Thief(folder, PASSPHRASE)
 
 
 @pytest.fixture
 def january(office: Office, peer: Peer) -> list[bytes]:
-    """Two reports, fetched; one of them forgotten. What the server had of them."""
+    """Return what the server had of two fetched reports, one of which was forgotten."""
     forgotten, kept = Reporter(peer, office.identity), Reporter(peer, office.identity)
     forgotten.report("Dit wordt vergeten.")
     kept.report("Dit blijft bewaard.")
@@ -58,7 +58,7 @@ def test_fetched_january_messages_cannot_be_opened_in_april(
 def test_unfetched_january_messages_cannot_be_opened_in_september(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
-    """Not fetched since; the first round after seven months destroys the key."""
+    """The key is destroyed in the first round after seven months without a fetch."""
     clock.to("2027-09-01")
     office.fetch_quietly()
     assert stolen(office.folder).opens(january) == []
@@ -68,7 +68,7 @@ def test_unfetched_january_messages_cannot_be_opened_in_september(
 def test_key_is_destroyed_on_the_announced_day(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
-    """30 days after the end of January, and the inbox was read after 1 February."""
+    """The day is 30 days after the end of January, if the inbox was read after 1 February."""
     for day, left in (("2027-02-03", 3), ("2027-03-01", 3), ("2027-03-02", 0)):
         clock.to(day)
         office.fetch_quietly()
@@ -78,7 +78,7 @@ def test_key_is_destroyed_on_the_announced_day(
 def test_incompletely_read_inbox_keeps_the_key_until_day_210(
     office: Office, january: list[bytes], peer: Peer, clock: Clock
 ) -> None:
-    """A server that hands over another file than listed: the key may still be needed."""
+    """The server delivers another file than listed, so the key may still be needed."""
     late = Reporter(peer, office.identity)
     late.report("Nog onderweg.")
     item = next(i for i, kept in peer.items.items() if kept.mailbox == late.mailbox)
@@ -112,7 +112,7 @@ def test_kill_during_key_destruction_loses_no_kept_message(
     monkeypatch: pytest.MonkeyPatch,
     long_run: bool,
 ) -> None:
-    """Killed while items are sealed anew, while the vault is written, and in between."""
+    """The kill happens while items are resealed, while the vault is written, and in between."""
     late = Reporter(peer, office.identity)
     late.report("Kwam nog binnen.")
     clock.to("2027-04-04")
@@ -141,7 +141,7 @@ def _killed(
     monkeypatch: pytest.MonkeyPatch,
     work: Callable[[], object] | None = None,
 ) -> bool:
-    """Work (fetch) on a disk that stops the machine at one step; says if it came to that."""
+    """Fetch on a disk that stops at one step; return whether that step was reached."""
     seen = 0
 
     def step(_: str) -> None:
@@ -161,7 +161,7 @@ def _killed(
 
 @pytest.mark.parametrize("back", ["2027-03-08", "2027-05-02"], ids=["five weeks", "three months"])
 def test_absence_loses_nothing(office: Office, peer: Peer, clock: Clock, back: str) -> None:
-    """What was written during the whole leave opens on the day of return."""
+    """Messages written during the whole absence can be opened on the day of return."""
     clock.to("2027-01-30")
     office.fetch_quietly()
     written = []
@@ -203,7 +203,7 @@ def _files(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def yesterday(office: Office, reporter: Reporter, peer: Peer) -> Path:
-    """A copy of a desk with a thread, a file, an own answer and a second thread."""
+    """Return a copy of a desk with a thread, a file, an own answer and a second thread."""
     reporter.attach("Zie de foto", ("chef.jpg", "image/jpeg", b"het beeld van de chef" * 99))
     other = Reporter(peer, office.identity)
     other.report("Dit blijft bewaard.")
@@ -219,7 +219,7 @@ FORGOTTEN = ("Het gaat over mijn chef.", "Zie de foto", "chef.jpg", "Mijn antwoo
 def test_forgotten_messages_are_in_no_database_page(
     office: Office, reporter: Reporter, yesterday: Path
 ) -> None:
-    """Freed pages and the index of words included; before, all of it stands there."""
+    """This includes freed pages and the search index; the control finds the text before."""
     before = stolen(office.folder)
     assert all(text.encode() in before.pages for text in FORGOTTEN)
     assert b"antwoord" in before.pages
@@ -234,7 +234,7 @@ def test_forgotten_messages_are_in_no_database_page(
 def test_older_database_copy_with_current_vault_reveals_nothing_forgotten(
     office: Office, reporter: Reporter, yesterday: Path
 ) -> None:
-    """Database, items and bodies as copied before; a vault of before opens them (the control)."""
+    """As a control, the vault of that time opens the copied database, items and bodies."""
     office.forget(reporter.mailbox)
     today = (office.folder / vault.NAME).read_bytes()
     control = stolen(yesterday)
@@ -264,7 +264,7 @@ def test_older_database_copies_stay_closed_after_each_key_destruction(
 def test_kill_during_forget_leaves_a_desk_that_opens_and_no_old_key(
     office: Office, reporter: Reporter, yesterday: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed while rows go, while the new file is written, at the switch and after it."""
+    """The kill happens while rows are deleted, while the new file is written, and at the switch."""
     kill_at, killed = 0, True
     while killed:
         shutil.rmtree(office.folder)

@@ -1,4 +1,4 @@
-"""Sites that hang, each in its own way, hold up no other; who is waited for is said meanwhile."""
+"""Hanging sites do not delay others, and the pending ones are shown."""
 
 import contextlib
 import re
@@ -32,7 +32,7 @@ SITES, HANG = 25, 5
 
 
 class Hung:
-    """Listens at a port, and answers nobody. ``how``: what it does instead."""
+    """A server that listens and never responds; ``how`` selects what it does instead."""
 
     def __init__(self, how: str) -> None:
         self.how = how
@@ -68,7 +68,7 @@ class Hung:
 
 
 class SomeHang(ToEach):
-    """The way to servers of this process, and to those that hang by real connections."""
+    """A transport to servers of this process, and to hanging ones over real connections."""
 
     def __init__(self, offices: Offices, hung: Mapping[str, str]) -> None:
         super().__init__(offices.peers)
@@ -102,7 +102,7 @@ def hung() -> Iterator[list[Hung]]:
 
 @pytest.fixture
 def many(tmp_path: Path, clock: Clock, hung: list[Hung]) -> tuple[Offices, Machine]:
-    """A desk of 25 sites, of which 5 hang; one of these has two addresses."""
+    """Return a desk with 25 sites of which 5 hang, one of these at two addresses."""
     offices = Offices(tmp_path / "many", clock, SITES)
     leads = {peer.origin: one.origin for peer, one in zip(offices.peers, hung, strict=False)}
     other = "http://127.0.0.1:7999"
@@ -124,7 +124,7 @@ def names(numbers: Iterable[int]) -> set[str]:
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second stands for a minute. What a site may take at most stays below one."""
+    """Scale time so that one second stands for a minute; a site's maximum stays below a second."""
     assert max(api_client.FIRST_SECONDS, api_client.SILENCE_SECONDS) < 60
     assert api_client.CONNECT_SECONDS < 60
     for name in ("FIRST_SECONDS", "SILENCE_SECONDS", "CONNECT_SECONDS"):
@@ -175,7 +175,7 @@ def test_page_shows_pending_sites_and_the_others_results(
 def test_lock_does_not_wait_for_hanging_sites(
     many: tuple[Offices, Machine],
 ) -> None:
-    """By the button within seconds; by itself after a grace, which a person who comes back ends."""
+    """The button locks within seconds; the idle lock allows a grace period, which activity ends."""
     offices, machine = many
     now = [1000.0]
     lock = DeskLock(offices.folder, machine, lambda: now[0])

@@ -1,4 +1,4 @@
-"""25 sites behind one proxy, as with Tor, of which five hang, each in its own way."""
+"""25 sites behind one proxy, as with Tor, of which five hang in different ways."""
 
 import contextlib
 import http.server
@@ -28,7 +28,7 @@ DONE = b"\x05\x00\x00\x01" + bytes(6)
 
 
 class Onions:
-    """A SOCKS5 proxy that leads each name to a port of this machine; None: it never says where."""
+    """A SOCKS5 proxy that maps each name to a local port; for None it never responds."""
 
     def __init__(self, places: Mapping[str, int | None]) -> None:
         self.places = places
@@ -66,7 +66,7 @@ class Onions:
 
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
-    """Pass on what comes until one side ends."""
+    """Forward data until one side closes."""
     with contextlib.suppress(OSError):  # a side that closes is how this ends
         while data := source.recv(65536):
             sink.sendall(data)
@@ -75,7 +75,7 @@ def copy(source: socket.socket, sink: socket.socket) -> None:
 
 @contextlib.contextmanager
 def served(peers: Mapping[str, Peer]) -> Iterator[int]:
-    """The port of one web server that answers for these peers, each by its name."""
+    """Run one web server for these peers by name; return its port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -92,7 +92,7 @@ def served(peers: Mapping[str, Peer]) -> Iterator[int]:
         do_GET = do_POST = do_PUT = answer  # noqa: N815 - the library's names
 
         def log_message(self, *_: Any) -> None:  # noqa: ANN401 - of the library
-            """Nobody reads it."""
+            """Log nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -103,7 +103,7 @@ def served(peers: Mapping[str, Peer]) -> Iterator[int]:
 
 @pytest.fixture
 def offices(tmp_path: Path, clock: Clock) -> Offices:
-    """A desk of 25 onion sites, with a report at each."""
+    """Return a desk with 25 onion sites and a report at each."""
     made = Offices(tmp_path / "many", clock, SITES)
     with workplace.opened(made.folder, PASSPHRASE, made.machine()) as place:
         for desk in place.desks():
@@ -117,7 +117,7 @@ def offices(tmp_path: Path, clock: Clock) -> Offices:
 
 
 def go_by(offices: Offices, proxy: str) -> None:
-    """Have every site reached through this proxy."""
+    """Reach every site through this proxy."""
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
         for desk in place.desks():
             desk.state.proxy = proxy

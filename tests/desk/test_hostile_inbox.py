@@ -1,4 +1,4 @@
-"""An inbox that names things wrongly, or has no end."""
+"""An inbox with wrong labels or without end."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_undecryptable_item_labelled_as_file_is_shown_as_unverified(
 def test_message_labelled_as_counsellors_own_is_counted_as_new(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """What is new is counted by who signed, not by whom the server names."""
+    """The signature decides what counts as new, not the author named by the server."""
     (kept,) = peer.items.values()
     kept.author = str(office.identity)
     assert office.fetch().new == {reporter.mailbox: 1}
@@ -62,7 +62,7 @@ def test_endless_inbox_is_abandoned(
 def test_long_inbox_is_read_in_several_rounds(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is cried about what is still to come."""
+    """Items still to come raise no alarm."""
     monkeypatch.setattr(inbox, "MOST_PAGES", 2)
     monkeypatch.setattr("tests.support.fake_server.PAGE", 2)
     for number in range(6):
@@ -97,7 +97,7 @@ def _row(number: int, item: str, mailbox: str, size: int) -> dict[str, object]:
 def test_one_damaged_item_blocks_no_other(
     office: Office, reporter: Reporter, peer: Peer, bytes_that_come: int | None
 ) -> None:
-    """The server cannot read it, or its answer breaks off each time at the same place."""
+    """The server cannot read it, or its response always ends at the same point."""
     (first,) = peer.items
     peer.damaged = {first: bytes_that_come}
     reporter.write("Ik schrijf nog eens.")

@@ -1,4 +1,4 @@
-"""Names and kinds of files: made plain, known by their bytes, and never taken at their word."""
+"""File names and types: sanitised, detected by content, and never trusted."""
 
 import pytest
 from hypothesis import given
@@ -38,7 +38,7 @@ def test_hostile_file_name_is_sanitised(name: str) -> None:
 
 @given(names())
 def test_sanitised_name_contains_no_path_and_hides_nothing(name: str) -> None:
-    """Whatever was taken off before it, nothing comes to stand at the beginning or the end."""
+    """After any removal, no forbidden character is left at the beginning or the end."""
     safe = safe_name(name)
     assert 0 < len(safe.encode()) <= MAX_NAME
     assert_only_a_name(safe)

@@ -1,4 +1,4 @@
-"""The items of one thread are found without a look at those of all others."""
+"""The items of one thread are found without going through those of all others."""
 
 import datetime
 
@@ -16,10 +16,10 @@ def item(one: str, mailbox: str) -> Item:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(IDS), st.sampled_from(MAILBOXES))))
-def test_items_of_a_mailbox_are_those_in_it_in_order_of_arrival(
+def test_items_of_a_mailbox_are_in_order_of_arrival(
     steps: list[tuple[bool, str, str]],
 ) -> None:
-    """Whatever came and went, an id that came back for another mailbox included."""
+    """Whatever is added and removed, including an id that returns for another mailbox."""
     items, expected = Items(), dict[str, Item]()
     for comes, one, mailbox in steps:
         if comes:
@@ -35,7 +35,7 @@ def test_items_of_a_mailbox_are_those_in_it_in_order_of_arrival(
         assert [one for one in IDS if one in items] == [one for one in IDS if one in expected]
 
 
-def test_missing_item_is_not_removed_silently() -> None:
+def test_removing_a_missing_item_raises_an_error() -> None:
     items = Items([item("a", "x")])
     with pytest.raises(KeyError):
         del items["b"]

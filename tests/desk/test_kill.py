@@ -1,7 +1,7 @@
-"""kill -9 at random moments of the desk's work, in a process of its own; the server lives on.
+"""kill -9 at random moments of the desk's work, in a separate process; the server survives.
 
-Nothing is lost, nothing is sent twice, no key is published that is not stored, and the database
-opens. The tests of single steps (test_forward_secrecy, test_migrations) stop at each step in turn.
+Nothing is lost or sent twice, no key is published before it is stored, and the database opens. The
+tests of single steps (test_forward_secrecy, test_migrations) stop at each step in turn.
 """
 
 import contextlib
@@ -82,7 +82,7 @@ class SocketTransport:
         yield Answer(status, iter([data]))
 
     def break_off(self) -> None:
-        """Nobody waits here."""
+        """Do nothing: no request waits here."""
 
     def apart(self) -> "SocketTransport":
         return SocketTransport(self._address)
@@ -93,7 +93,7 @@ class SocketTransport:
 
 def _work(what: str, folder: Path, address: str, day: str, arguments: tuple[str, ...],
           pipe: Connection) -> None:  # fmt: skip
-    """In the process that is killed: say that it begins, work, say that it is done."""
+    """Run in the process to be killed: report the start, work, report the end."""
     machine = Machine(Clock(day), lambda _: SocketTransport(address), vault.CHEAP_FOR_TESTS)
     pipe.send("begun")
     if what == "restore":
@@ -113,7 +113,7 @@ def _work(what: str, folder: Path, address: str, day: str, arguments: tuple[str,
 
 
 class Killer:
-    """Starts work in a process of its own and ends it by SIGKILL after a part of its time."""
+    """Starts work in a separate process and kills it with SIGKILL partway through."""
 
     def __init__(self, server: PeerProcess, clock: Clock) -> None:
         self.server, self.clock = server, clock
@@ -121,7 +121,7 @@ class Killer:
         self.longest: dict[str, float] = {}
 
     def run(self, what: str, folder: Path, *arguments: str, kill: bool = True) -> bool:
-        """Do the work; with ``kill`` end it at a random moment. Says whether it was done."""
+        """Do the work; with ``kill``, kill it at a random moment. Return whether it was done."""
         here, there = PROCESSES.Pipe()
         process = PROCESSES.Process(
             target=_work,
@@ -159,7 +159,7 @@ def kills(long_run: bool) -> range:
 
 
 def copied(folder: Path, name: str) -> Callable[[], None]:
-    """Keep a folder as it is now; what is returned puts it back."""
+    """Save a folder's state; return a function that restores it."""
     kept = shutil.copytree(folder, folder.with_name(name))
 
     def back() -> None:
@@ -212,7 +212,7 @@ def test_killed_reply_can_be_repeated(
 def test_killed_key_rotation_can_be_repeated(
     office: Office, peer: Peer, thread: str, clock: Clock, killer: Killer, kills: range
 ) -> None:
-    """New keys, a new card, an old key destroyed, and the database under another key."""
+    """The rotation makes keys and a card, destroys an old key and rekeys the database."""
     clock.to("2027-02-03")
     office.fetch_quietly()
     clock.to("2027-03-05")
@@ -239,7 +239,7 @@ def test_killed_key_rotation_can_be_repeated(
 def test_killed_backup_can_be_repeated(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, killer: Killer, kills: range
 ) -> None:
-    """A backup that was cut short is refused as damaged, and the desk is none the worse."""
+    """A truncated backup is refused as damaged, and the desk is unaffected."""
     reporter.attach("Groot", ("a.bin", "application/octet-stream", bytes(8_000_000)))
     office.fetch_quietly()
     killer.run("backup", office.folder, str(tmp_path / "first.age"), kill=False)
@@ -259,7 +259,7 @@ def test_killed_backup_can_be_repeated(
 def test_killed_restore_can_be_repeated(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, killer: Killer, kills: range
 ) -> None:
-    """Cut short, it leaves no folder that passes for a desk; what is left is named."""
+    """A killed restore leaves no folder that looks like a desk; the leftovers are named."""
     reporter.attach("Groot", ("a.bin", "application/octet-stream", bytes(8_000_000)))
     office.fetch_quietly()
     with office.open() as place:

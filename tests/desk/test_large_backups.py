@@ -1,4 +1,4 @@
-"""Backups of a desk that keeps large files: in little memory, of one form, whole or not at all."""
+"""Backups of a desk with large files: little memory, one format, complete or not at all."""
 
 import io
 import os
@@ -29,7 +29,7 @@ def reporter(reporter: Reporter) -> Reporter:
 
 
 def large_item(office: Office, size: int) -> None:
-    """In place of the one that came in: what it holds is nothing to a backup."""
+    """Replace a received item by a large one; a backup does not check the contents."""
     (path,) = (office.folder / "sites").glob("*/items/*.body")
     with path.open("wb") as file:
         for number in range(size // MIB):
@@ -38,7 +38,7 @@ def large_item(office: Office, size: int) -> None:
 
 @contextmanager
 def within(size: int) -> Iterator[None]:
-    """What happens inside takes no more memory than this."""
+    """Check that the block uses no more memory than this."""
     tracemalloc.start()
     try:
         yield
@@ -48,13 +48,13 @@ def within(size: int) -> Iterator[None]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """What a desk keeps, but for the database, in which a restore writes."""
+    """Return a desk's files except the database, which a restore changes."""
     found = (path for path in folder.rglob("*") if path.suffix in KEPT - {".db"})
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def as_before(office: Office) -> bytes:
-    """The tar that a backup holds: made in one piece, in the order of the names."""
+    """Return a backup's tar as made in one piece, sorted by name."""
     contents = io.BytesIO()
     with tarfile.open(fileobj=contents, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path in sorted(p for p in office.folder.rglob("*") if p.suffix in KEPT):
@@ -107,7 +107,7 @@ CHUNK = 65_552
 def test_truncated_or_altered_backup_is_not_partially_restored(
     office: Office, reporter: Reporter, tmp_path: Path, at: int, how: str
 ) -> None:
-    """Wherever it is cut or changed, in its last chunk too, where the archive is over already."""
+    """It may be cut or altered anywhere, even in the last chunk, after the end of the archive."""
     office.fetch_quietly()
     large_item(office, 2 * MIB)
     with office.open() as place:
@@ -127,7 +127,7 @@ def test_truncated_or_altered_backup_is_not_partially_restored(
 def test_failed_backup_leaves_nothing(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a stick that is full."""
+    """As on a memory stick that is full."""
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
@@ -140,7 +140,7 @@ def test_failed_backup_leaves_nothing(
 
 
 def test_archive_with_unexpected_members_is_not_restored(office: Office, tmp_path: Path) -> None:
-    """Whoever has the passphrase made it; it still writes nowhere but into the desk."""
+    """The passphrase holder made it, and yet it writes only inside the desk's folder."""
     for name in ("../../x.age", "/etc/x", "sites", "vault.age/x"):
         contents = io.BytesIO(as_before(office))
         with tarfile.open(fileobj=contents, mode="a", format=tarfile.USTAR_FORMAT) as archive:

@@ -1,4 +1,4 @@
-"""What lists choose and order by is kept beside each thread, and says what the thread says."""
+"""The columns that lists filter and sort by are stored with each thread and match it."""
 
 import datetime
 import random
@@ -22,7 +22,7 @@ MANY = 300  # with --long
 
 
 class Walk:
-    """A desk at random work, with a few reporters, one of whom may not feel safe."""
+    """Random work at a desk with a few reporters, one of whom may not feel safe."""
 
     def __init__(self, office: Office, peer: Peer, clock: Clock) -> None:
         self.office, self.peer, self.clock = office, peer, clock
@@ -33,7 +33,7 @@ class Walk:
         office.fetch()
 
     def step(self) -> None:
-        """Do one thing; in a thread that is not there any more, or is over, perhaps nothing."""
+        """Do one thing; in a missing or closed thread perhaps nothing."""
         works: list[Callable[[Reporter], object]] = [
             self.write, self.write, self.read, self.reply, self.reply_in_vain, self.close, self.ask,
             self.answer, self.label, self.forget, self.away, self.next_day, self.gone, self.back,
@@ -111,13 +111,13 @@ class Walk:
 
 
 def pairs(place: Workplace) -> list[tuple[str, str]]:
-    """The site and mailbox of every thread."""
+    """Return the site and mailbox of every thread."""
     found = place.database.run("SELECT site, mailbox FROM thread")
     return [(str(site), str(mailbox)) for site, mailbox in found]
 
 
 def check(place: Workplace) -> None:
-    """Compare what is kept with what the opened threads say, and each list with its rule."""
+    """Compare the stored columns with the opened threads, and each list with its rule."""
     shown = threads.list_threads(place)
     opened = {}
     for site, mailbox in pairs(place):

@@ -1,8 +1,8 @@
-"""Desks as the first format kept them are taken over: complete, on a copy, or left as they are.
+"""Desks of the first format are migrated completely, on a copy, or left unchanged.
 
-The desk in ``first_format`` was written by the program of that format: a report whose January key
-is gone, with a file and an answer with one, a withdrawn report, a forgotten one, one of March with
-a file, and an answer that waits.
+The desk in ``first_format`` was written by the program of that format. It has a report with a file,
+whose January key is gone, and an answer with a file; a withdrawn report, a forgotten one, one from
+March with a file, and an unsent answer.
 """
 
 import io
@@ -31,14 +31,14 @@ WRITTEN = Path(__file__).with_name("first_format")
 
 @pytest.fixture
 def expected() -> Expected:
-    """What the program of that format printed."""
+    """Return what the program of that format printed."""
     found: Expected = json.loads((WRITTEN / "expected.json").read_text())
     return found
 
 
 @pytest.fixture
 def old(tmp_path: Path, peer: Peer, clock: Clock) -> Office:
-    """That desk, on its last day."""
+    """Return that desk on its last day."""
     clock.to("2027-03-05")
     office = Office(tmp_path / "desk", peer, clock)
     unpack(office.folder)
@@ -53,7 +53,7 @@ def unpack(folder: Path) -> None:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Everything in a desk but its empty lock."""
+    """Return everything in a desk except its empty lock file."""
     found = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 

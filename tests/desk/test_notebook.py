@@ -1,4 +1,4 @@
-"""What the counsellor writes for this desk alone: notes, own snippets, settings."""
+"""The counsellor's texts that stay at this desk: notes, own snippets, settings."""
 
 from pathlib import Path
 
@@ -171,7 +171,7 @@ def test_out_of_range_setting_changes_nothing(office: Office, wrong: dict[str, i
         assert settings.settings(place) == Settings()
 
 
-def test_proxy_is_kept_only_if_it_reaches_an_address(
+def test_unsupported_proxy_is_refused_and_a_supported_one_kept(
     office: Office,
 ) -> None:
     with office.open() as place:

@@ -1,4 +1,4 @@
-"""Old keys go, also from a desk whose site refuses it or is closed, and never while needed."""
+"""Old keys are destroyed even if the site refuses the desk or is closed, unless still needed."""
 
 import datetime
 
@@ -21,7 +21,7 @@ def thread(office: Office, reporter: Reporter) -> str:
 
 
 def months(office: Office) -> list[str]:
-    """The months whose keys the desk still has."""
+    """Return the months whose keys the desk still has."""
     with office.desk() as desk:
         return [f"{held.first:%Y-%m}" for held in desk.vault.seeds(desk.state.site)]
 
@@ -33,7 +33,7 @@ def months(office: Office) -> list[str]:
 def test_failed_fetch_still_destroys_old_keys(
     office: Office, thread: str, peer: Peer, clock: Clock, how: str
 ) -> None:
-    """The challenge needs no authorization, so the day is confirmed all the same."""
+    """The challenge needs no authorization, so the day is confirmed anyway."""
     clock.to("2027-09-01")
     if how == "retired":
         peer.cards.clear()
@@ -50,7 +50,7 @@ def test_failed_fetch_still_destroys_old_keys(
 def test_failed_fetch_destroys_a_key_that_was_due(
     office: Office, thread: str, peer: Peer, clock: Clock
 ) -> None:
-    """Thirty days are enough where the inbox was read after the month; else they are not."""
+    """Thirty days suffice if the inbox was read after the month, and otherwise not."""
     clock.to("2027-02-10")
     office.fetch_quietly()
     peer.cards.clear()
@@ -80,7 +80,7 @@ def test_unconfirmed_day_destroys_nothing(
 def test_items_of_an_interrupted_fetch_are_resealed_too(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
-    """One item is on the disk and not yet in the state; its key goes in the same minute."""
+    """One item is on disk but not yet in the state, and its key is destroyed in the same minute."""
     first, second = Reporter(peer, office.identity), Reporter(peer, office.identity)
     first.report("Een")
     second.report("Twee")
@@ -142,7 +142,7 @@ def test_destroying_keys_asks_for_confirmation(office: Office) -> None:
 
 
 def test_keys_shows_when_each_key_is_destroyed(office: Office, thread: str, clock: Clock) -> None:
-    """The sentence holds: not before, then, and in any case."""
+    """The displayed days are accurate: not before, then, and the latest day."""
     said = office.run("keys").stdout
     assert (
         "  key 2027-01-01 to 2027-01-31: a fetch from 2027-03-02 on destroys it if all that the "
@@ -159,7 +159,7 @@ def test_keys_shows_when_each_key_is_destroyed(office: Office, thread: str, cloc
 def test_key_is_kept_while_a_listed_item_has_not_arrived(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
-    """Not in the fetch that was told 404, and not later, until it has come; the second is loud."""
+    """It is kept after a 404 and until the item arrives; the second fetch raises an alarm."""
     clock.to("2027-03-20")
     peer.withheld = set(peer.items)
     report = office.fetch()

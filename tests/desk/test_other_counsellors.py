@@ -1,4 +1,4 @@
-"""What somebody writes whom the reporter chose no longer, or who is only a colleague."""
+"""Messages from a counsellor whom the reporter no longer chose, or from a mere colleague."""
 
 import pytest
 
@@ -25,7 +25,7 @@ ANSWERS: dict[str, dict[str, Json]] = {
 
 @pytest.fixture
 def shared(peer: Peer, office: Office) -> Reporter:
-    """Somebody who has reported to that counsellor and to another one."""
+    """Return a reporter who has reported to that counsellor and to another one."""
     made = Reporter(peer, office.identity, OTHER.verify_key)
     made.report("Het gaat over mijn chef.")
     office.fetch_quietly()
@@ -45,7 +45,7 @@ def write(
 ) -> None:
     """Send what the other counsellor signs and the server lists, whomever the reporter chose.
 
-    It is read at once: a message that was not shown keeps a thread on the list of the day.
+    It is read immediately: a message that was not shown keeps its thread on the list of the day.
     """
     fields: dict[str, Json] = {
         "v": 1, "site": peer.site, "mailbox": mailbox, "by": str(OTHER.verify_key),
@@ -76,7 +76,7 @@ def standing(office: Office) -> tuple[str, bool, str | None]:
 def test_former_counsellor_cannot_mark_a_reporter_as_answered(
     office: Office, peer: Peer, clock: Clock, shared: Reporter, kind: str, saw: int
 ) -> None:
-    """Whatever that counsellor claims to have seen."""
+    """This holds whatever that counsellor claims to have seen."""
     clock.to("2027-01-06")
     shared.wanted = (office.identity,)
     shared.write("Ik ben bij de ander weg, help mij.")
@@ -117,7 +117,7 @@ def test_chosen_colleague_can_answer_but_not_close(
 def test_colleagues_notice_does_not_count_as_an_answer(
     office: Office, peer: Peer, shared: Reporter, status: str
 ) -> None:
-    """Whatever it says: that a message was received is no answer to it."""
+    """For example, a notice of receipt is not an answer."""
     write(peer, office, shared.mailbox, "notice", {"status": status}, saw=1)
     assert standing(office) == ("counsellor", False, "2027-01-05")
     with office.open() as place:

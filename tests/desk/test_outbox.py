@@ -1,4 +1,4 @@
-"""Writing: to whom the reporter wants now, once, and never lost on the way."""
+"""Writing: to the currently chosen counsellors, once, and without loss."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_answer_with_lost_confirmation_is_sent_once(
 def test_undelivered_answer_is_sent_by_the_next_fetch(
     office: Office, reporter: Reporter, peer: Peer, thread: str, requests: int
 ) -> None:
-    """The connection breaks after some requests: sent later, or the person knows it was not."""
+    """The connection breaks after some requests; the answer is sent later or reported as unsent."""
     peer.drop_after = requests
     told = ""
     try:
@@ -68,7 +68,7 @@ def test_waiting_message_is_shown_as_such(office: Office, peer: Peer, thread: st
 def test_message_is_renumbered_after_another_copy_of_the_desk_wrote_first(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
-    """A 409: read, sign again under the next number, send; both messages stand in the chain."""
+    """After a 409: read, sign with the next number, and send; both messages are in the chain."""
     peer.drop_after = 5
     with pytest.raises(CannotReach):
         office.reply(thread, "Tweede")
@@ -165,7 +165,7 @@ def test_counsellor_no_longer_chosen_cannot_write(
 def test_message_is_sealed_to_the_colleagues_that_the_reporter_chose(
     office: Office, peer: Peer, tmp_path: object
 ) -> None:
-    """Both are chosen: each reads what the other wrote; a stranger's card is never used."""
+    """Each of the two reads what the other wrote; an unconfirmed card is never used."""
     other = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     stranger = Office(office.folder.with_name("cor"), peer, office.clock, "Cor")
     bas, cor = other.set_up(), stranger.set_up()

@@ -1,4 +1,4 @@
-"""A passphrase for a desk: drawn ones are long and never the same, chosen ones judged honestly."""
+"""Passphrases for a desk: generated ones are long and unique, chosen ones are judged correctly."""
 
 import pytest
 

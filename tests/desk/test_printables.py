@@ -1,4 +1,4 @@
-"""Printed things: what is on them, that they can be read aloud, and that nothing secret is."""
+"""Printables: their contents, their accessibility, and that they contain no secret."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ SITE = Site("Zorg & Co", "Noor Jansen", ("https://vp.example.org", ONION), GROUP
 
 
 def text_of(pdf: bytes, tmp_path: Path) -> str:
-    """What the PDF says, in the order in which it is read aloud."""
+    """Return the text of the PDF in reading order."""
     (tmp_path / "a.pdf").write_bytes(pdf)
     done = subprocess.run(
         ["pdftotext", "-layout", str(tmp_path / "a.pdf"), "-"], capture_output=True, check=True

@@ -1,4 +1,4 @@
-"""The installed program, as a process of its own."""
+"""The installed program, as a separate process."""
 
 import io
 import json
@@ -14,7 +14,8 @@ import pytest
 from dropbox_app.desk import folder
 from dropbox_app.desk.cli import common
 from dropbox_app.desk.session import Report
-from tests.desk.conftest import PASSPHRASE
+from dropbox_app.desk.storage import vault
+from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Clock, Peer
 
 DESK = Path(sys.executable).parent / "klankbord-desk"
@@ -22,24 +23,24 @@ DESK = Path(sys.executable).parent / "klankbord-desk"
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
-    """A desk made by the installed program, at its usual cost, and the server that invited it."""
-    peer, folder = Peer(Clock("2025-01-05")), tmp_path_factory.mktemp("program")
+    """Return the folder of a desk with a vault that opens fast, and the server that invited it."""
+    clock = Clock("2025-01-05")
+    peer, folder = Peer(clock), tmp_path_factory.mktemp("program")
     (folder / "i.json").write_bytes(peer.invitation())
     (folder / "pass").write_text(PASSPHRASE + "\n")
-    done = _call(folder, "init", "i.json", "--name", "Els", "--kind", "external")
-    assert done.returncode == 0, done.stderr
+    Office(folder / "desk", peer, clock).set_up()
     return folder, peer
 
 
 @pytest.fixture
 def program(made_once: tuple[Path, Peer], tmp_path: Path) -> Path:
-    """A copy of that desk, for one test."""
+    """Return a copy of that desk for one test."""
     return Path(shutil.copytree(made_once[0], tmp_path / "program"))
 
 
-def _call(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _call(place: Path, *arguments: str, desk: str = "desk") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(DESK), *arguments, "--dir", "desk", "--passphrase-file", "pass"],
+        [str(DESK), *arguments, "--dir", desk, "--passphrase-file", "pass"],
         cwd=place,
         capture_output=True,
         text=True,
@@ -55,9 +56,13 @@ def test_installed_program_runs(program: Path) -> None:
     assert _call(program, "card", "--out", "els.card").returncode == 0
     again = _call(program, "card", "--out", "els.card")
     assert (again.returncode, again.stderr) == (0, "")
-    wrong = _call(program, "init", "i.json", "--name", "Els", "--kind", "external")
+    init = ("init", "i.json", "--name", "Els", "--kind", "external")
+    wrong = _call(program, *init)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr.count("\n") == 1
+    assert _call(program, *init, desk="another").returncode == 0
+    first = (program / "another" / vault.NAME).read_bytes().splitlines()[1].split()
+    assert (first[1], int(first[-1])) == (b"scrypt", vault.USUAL)
     assert _call(program, "lits").returncode == 2
     (program / "pass").write_text("iets heel anders dan voorheen\n")
     wrong = _call(program, "list")
@@ -107,7 +112,7 @@ def test_closed_pipe_ends_the_program_quietly(program: Path) -> None:
 def test_closed_pipe_gives_the_exit_code_of_other_tools_and_no_traceback(
     program: Path, arguments: list[str]
 ) -> None:
-    """As in ``list | head -1``: what a shell says of a tool that the signal has ended."""
+    """As in ``list | head -1``: the exit code a shell reports for a tool ended by the signal."""
     reading, closed = os.pipe()
     os.close(reading)
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""A server restored from its backup, a desk restored from its own: nothing false is cried."""
+"""A restored server and a restored desk raise no false alarms."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.support.fake_server import Clock, Peer, Reporter
 def test_new_store_id_is_reported_and_lost_items_are_sent_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """Own messages that the backup lacks are sent again byte for byte; no alarm is cried."""
+    """Own messages missing from the backup are sent again byte for byte, without an alarm."""
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Een")
     backup = dict(peer.items)
@@ -36,7 +36,7 @@ def test_new_store_id_is_reported_and_lost_items_are_sent_again(
 def test_restored_server_is_sent_acknowledgements_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """Also of what was forgotten since: else it would lie there for half a year."""
+    """This includes items forgotten since, which would otherwise stay for half a year."""
     other = Reporter(peer, office.identity)
     other.report("Wordt vergeten")
     office.fetch_quietly()
@@ -53,7 +53,7 @@ def test_restored_server_is_sent_acknowledgements_again(
 def test_conversation_missing_from_the_backup_is_reported_as_lost(
     office: Office, peer: Peer
 ) -> None:
-    """Its code opens nothing any more; one whose reporter turned away may still come back."""
+    """Its code no longer works, unlike that of a reporter who changed counsellor."""
     backup = dict(peer.items)
     reporter = Reporter(peer, office.identity)
     reporter.report("Na de back-up")
@@ -161,7 +161,7 @@ def test_lost_withdrawal_is_sent_again(office: Office, reporter: Reporter, peer:
 def test_lost_withdrawal_is_sent_again_if_the_thread_is_listed_for_others(
     office: Office, reporter: Reporter, peer: Peer, tmp_path: Path
 ) -> None:
-    """The backup is from before the reporter turned to this counsellor."""
+    """The backup is from before the reporter changed to this counsellor."""
     other = Office(tmp_path / "other", peer, office.clock, "Bram")
     other.set_up()
     other.fetch_quietly()
@@ -242,7 +242,7 @@ def test_new_message_in_forgotten_thread_shows_that_older_ones_are_missing(
 def test_item_that_cannot_be_sent_again_does_not_block_the_thread(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """The server has number 1, the desk has forgotten 2: the next is 3, and a hole shows."""
+    """The server has number 1 and the desk forgot 2: the next is 3, and the gap shows."""
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Een")
     backup = dict(peer.items)
@@ -270,7 +270,7 @@ def _restore(office: Office, file: Path, name: str = "again") -> Office:
 def test_restored_desk_continues_where_the_lost_one_stopped(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
-    """It learns n and prev, takes its own higher serial, and answers under the next number."""
+    """It learns n and prev, uses its own higher serial, and answers with the next number."""
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Een")
     with office.open() as place:

@@ -1,4 +1,4 @@
-"""How much of a desk's disk the other side can fill: a bound for a round, and one for the disk."""
+"""Limits on the disk space that a server can use: per round and for the disk."""
 
 import pytest
 
@@ -13,7 +13,7 @@ SIZE = 50_000
 
 
 def files(office: Office, peer: Peer, thread: str, count: int) -> None:
-    """Sealed files that the server lists; no message names them."""
+    """Put sealed files on the server that no message names."""
     key = cards.parse(peer.cards[str(office.identity)]).sealing_key(peer.today())
     assert key is not None
     for number in range(count):
@@ -22,7 +22,7 @@ def files(office: Office, peer: Peer, thread: str, count: int) -> None:
 
 
 def kept(office: Office) -> int:
-    """How many files are on the disk."""
+    """Return the number of files on the disk."""
     return len([*office.folder.rglob("items/*.body"), *office.folder.rglob("items/*.age")])
 
 

@@ -1,4 +1,4 @@
-"""Fetching: what comes home, in which order, and what a server that lies is told apart by."""
+"""Fetching: what arrives, in which order, and how a lying server is detected."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_second_fetch_brings_nothing_twice(office: Office, reporter: Reporter) -
 
 
 def test_inbox_is_read_to_its_end(office: Office, peer: Peer) -> None:
-    """More than one page, of several mailboxes."""
+    """The inbox has several pages and several mailboxes."""
     reporter = Reporter(peer, office.identity)
     reporter.report("1")
     sealed = next(iter(peer.items.values())).sealed
@@ -45,7 +45,7 @@ def test_inbox_is_read_to_its_end(office: Office, peer: Peer) -> None:
 def test_server_gets_acknowledgement_only_after_file_and_state_are_safe(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """The connection may break after any request; nothing is lost, nothing told too early."""
+    """The connection may break after any request; nothing is lost or acknowledged too early."""
     reporter.write("En nog iets.")
     for requests in range(20):
         peer.drop_after = requests
@@ -64,7 +64,7 @@ def test_server_gets_acknowledgement_only_after_file_and_state_are_safe(
 def test_interrupted_fetch_is_completed_by_the_next(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """The withdrawal is home and told as fetched, but the line broke before it was looked at."""
+    """The withdrawal was stored and acknowledged, but the connection broke before it was read."""
     office.fetch_quietly()
     reporter.withdraw()
     peer.drop_after = 4  # challenge, inbox, item, fetched
@@ -222,7 +222,7 @@ def test_watch_uses_another_connection_without_credentials(office: Office, peer:
 def test_day_unconfirmed_by_the_server_changes_nothing(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, days: int
 ) -> None:
-    """It still reads; no key is made or destroyed, nothing is written, the person is told."""
+    """Reading works, but no key is made or destroyed, nothing is written, and the user is told."""
     before = _secrets(office)
     clock.to("2027-02-10")
     peer.days_wrong = days

@@ -1,4 +1,4 @@
-"""What looks into a stranger's file does so in a sandbox, within limits."""
+"""Programs that inspect untrusted files run in a sandbox with limits."""
 
 import contextlib
 import json
@@ -82,7 +82,7 @@ print(json.dumps([found, reached, len(pids), caps, fds]))
 
 
 def test_sandboxed_program_sees_nothing_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither its environment, by way of any process that can be seen, nor this computer's name."""
+    """It sees neither the environment, through any visible process, nor the host name."""
     monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
     program = """
 import json, os, socket
@@ -131,7 +131,7 @@ with sandbox.running("show", ".png", [b"x"], 1) as run:
 
 
 def test_kernel_keyring_of_the_user_is_inaccessible() -> None:
-    """Those that the kernel keeps for a session: of an encrypted folder, a network drive."""
+    """For example the session's keys of an encrypted folder or a network drive."""
     calls = KEY_CALLS.get(os.uname().machine)
     if calls is None:
         pytest.skip("the numbers of the calls are not known for this machine")
@@ -145,7 +145,7 @@ def test_kernel_keyring_of_the_user_is_inaccessible() -> None:
 
 
 def test_endless_output_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Endless notes are not taken, and neither is a cleaned copy without end."""
+    """This applies to endless metadata and to an endless cleaned copy."""
     monkeypatch.setattr(sandbox, "SECONDS", 5)
     inside(monkeypatch, "while True: sys.stdout.buffer.write(b'[' * 65536)")
     with pytest.raises(Unseen):

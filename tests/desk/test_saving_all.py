@@ -1,4 +1,4 @@
-"""Everything of a conversation in one folder, with numbered names."""
+"""A whole conversation saved in one folder with numbered names."""
 
 import json
 import stat
@@ -15,7 +15,7 @@ PROGRAM = b"MZ" + bytes(200)
 
 @pytest.fixture
 def sent(office: Office, reporter: Reporter, thread: str) -> str:
-    """A message with a picture, a program, a document with a script and a text."""
+    """Return a message with a picture, a program, a document with a script and a text."""
     act = b"/OpenAction << /S /JavaScript /JS (x) >>"
     reporter.attach(
         "Zie de bijlagen",

@@ -1,4 +1,4 @@
-"""Sending files: sealed for whom the message goes to, before it, once, never lost on the way."""
+"""Sending files: sealed to the message's recipients, sent before it, once and without loss."""
 
 import random
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.support.fake_server import Peer, Reporter
 
 @pytest.fixture
 def answer(tmp_path: Path) -> list[str]:
-    """The arguments of a reply but for its files."""
+    """Return the arguments of a reply, without its files."""
     return ["--text-file", put(tmp_path, "answer.txt", b"Zie bijlage")]
 
 
@@ -96,7 +96,7 @@ def test_full_server_gets_the_files_later(
 def test_files_are_kept_when_another_copy_of_the_desk_wrote_first(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, *, same: bool
 ) -> None:
-    """A 409: signed again; sealed again only if it now goes to others than it was sealed for."""
+    """After a 409 it is signed again, and sealed again only if the recipients changed."""
     peer.busy = True
     source = put(tmp_path, "a.bin", PATTERN)
     text = put(tmp_path, "answer.txt", b"Tweede")

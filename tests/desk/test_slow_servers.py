@@ -1,6 +1,6 @@
-"""A server that answers, and always late: one bound for all of a round, and a pace for each file.
+"""A server that is always late: one deadline for the round, and a minimum rate per file.
 
-No test waits: a clock of the test is in the place of the machine's.
+No test waits: the machine uses a clock that the test sets.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ from tests.support.fake_server import Peer, PeerTransport, Reporter
 
 
 class Late:
-    """The way to a Peer: each answer takes ``each`` seconds, a file ``pace`` bytes a second."""
+    """A transport to a Peer: a response takes ``each`` seconds, a file ``pace`` bytes a second."""
 
     def __init__(self, way: Transport, each: float, pace: float = 1e9) -> None:
         self.way, self.each, self.pace = way, each, pace
@@ -54,17 +54,17 @@ class Late:
             raise CannotReach("it took too long")
 
     def break_off(self) -> None:
-        """Nobody waits here."""
+        """Do nothing: no request waits here."""
 
     def apart(self) -> "Late":
         return self
 
     def close(self) -> None:
-        """The Peer has no connection."""
+        """Do nothing: the Peer has no connection."""
 
 
 def fetch(office: Office, late: Late, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
-    """Fetch over this way; what ended it, and what was told."""
+    """Fetch over this transport; return the error that ended it, and the output."""
     machine = Machine(office.clock, lambda _: late, vault.CHEAP_FOR_TESTS)
     with monkeypatch.context() as patched:
         patched.setattr(pace, "time", late)
@@ -101,7 +101,7 @@ def test_download_below_the_minimum_rate_is_abandoned(
     comes: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One that trickles is left after minutes, not after its whole time; the rest comes."""
+    """A trickling file is abandoned after minutes, before its full time; the rest arrives."""
     reporter.attach("Zie bestand", ("a.bin", "application/octet-stream", bytes(2_000_000)))
     late = Late(PeerTransport(peer), each=1.0, pace=part * pace.SLOWEST)
     ended, told = fetch(office, late, monkeypatch)

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of each command: what is said, with which exit code, and nothing is lost."""
+"""Ctrl-C in the middle of each command: output and exit code, and nothing is lost."""
 
 import contextlib
 import dataclasses
@@ -26,7 +26,7 @@ OVER = threading.Event()  # a test: only then may go on what its program would h
 
 @pytest.fixture(autouse=True)
 def keyboard() -> Iterator[None]:
-    """Ctrl-C means what it means for a program, also where the tests run in several processes."""
+    """Restore Python's default Ctrl-C handling, even if tests run in several processes."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     OVER.clear()
     yield
@@ -35,14 +35,14 @@ def keyboard() -> Iterator[None]:
 
 
 def press() -> None:
-    """Ctrl-C; the thread of a site then waits, as it would end with the program."""
+    """Press Ctrl-C; the site's thread then waits, as it would end with the program."""
     signal.raise_signal(signal.SIGINT)
     OVER.wait(60)
     raise CannotReach("The program has ended.")
 
 
 def stopped_at(office: Office, which: Callable[[str, str], bool], *, after: bool = False) -> None:
-    """Let Ctrl-C be pressed at the first request that ``which`` names, or after it was taken."""
+    """Press Ctrl-C at the first request that ``which`` names, or after it was handled."""
     pressed = False
 
     class Pressed(PeerTransport):
@@ -134,7 +134,7 @@ def test_interrupted_key_rotation_publishes_only_stored_keys(
 
 
 def press_at_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Let Ctrl-C be pressed at this step of what is written to the disk."""
+    """Press Ctrl-C at this step of a disk write."""
     left = number
     made = Disk.__init__
 

@@ -1,4 +1,4 @@
-"""What a fetch writes is on the disk before it counts: seen from outside, by the system's calls."""
+"""A fetch's writes are on disk before they count, as seen in its system calls."""
 
 import re
 import subprocess
@@ -26,7 +26,7 @@ _NAMES = re.compile(r'"([^"]*)"')
 
 
 def _fetch(folder: Path, address: str, day: str, told: Connection) -> None:
-    """In a process of its own: wait until it is watched, then fetch."""
+    """Run in a separate process: wait until it is traced, then fetch."""
     machine = Machine(Clock(day), lambda _: SocketTransport(address), vault.CHEAP_FOR_TESTS)
     told.recv()
     with opened(folder, PASSPHRASE, machine) as place, place.connected(place.one()) as desk:
@@ -35,7 +35,7 @@ def _fetch(folder: Path, address: str, day: str, told: Connection) -> None:
 
 @dataclass
 class Order:
-    """What was written and is not yet on the disk, call by call."""
+    """The writes that are not yet on disk, call by call."""
 
     begun: set[str] = field(default_factory=set)  # files on their way in
     synced: set[str] = field(default_factory=set)  # of those: their bytes are on the disk
@@ -46,7 +46,7 @@ class Order:
     commits: int = 0
 
     def take(self, line: str) -> None:
-        """Follow one call. Fails where something counts that a power cut could still take away."""
+        """Process one call; fail if something counts that a power cut could still lose."""
         found = _LINE.match(line)
         if found is None:
             return

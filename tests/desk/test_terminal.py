@@ -1,4 +1,4 @@
-"""Hostile text on a terminal: nothing is obeyed, nothing is hidden, no line can be faked."""
+"""Hostile text on a terminal: nothing is executed, nothing hidden, and no line forged."""
 
 import json
 import unicodedata
@@ -23,7 +23,7 @@ ANY = st.text(alphabet=st.characters() | st.sampled_from("".join(HOSTILE)))
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: f"{ord(text[0]):04X}")
 def test_control_and_invisible_characters_are_escaped(hostile: str) -> None:
-    """A soft hyphen counts between figures; inside a word it does what it is for."""
+    """A soft hyphen is significant between digits; inside a word it keeps its function."""
     around = ("1", "2") if hostile == "\u00ad" else ("a", "b")
     text = hostile.join(around)
     for shown in (visible(text), "".join(block(text))):
@@ -52,7 +52,7 @@ def test_every_line_has_the_margin_and_fits(text: str, columns: int) -> None:
 
 
 def test_combining_marks_take_no_width() -> None:
-    """A line with marks on its letters is cut where the letters end, not before."""
+    """A line with marks is cut at its visible end, not earlier."""
     assert block("\u0300" * 4 + "\x1f", 20) == [
         MARGIN + "<U+0300>\u0300\u0300<U+0300><U+0",
         MARGIN + "01F>",
@@ -65,7 +65,7 @@ def test_plain_words_are_unchanged(text: str) -> None:
 
 
 def test_text_cannot_imitate_the_desk() -> None:
-    """Line ends of every kind, and spaces up to the edge of the terminal."""
+    """This covers all line endings, and spaces up to the terminal's edge."""
     faked = "2027-01-05  you  (reply, number 1)"
     for way in (
         "\n",

@@ -1,4 +1,4 @@
-"""What waits today: for the counsellor, for a reporter, to be sent; and what a list says of it."""
+"""Today's list: what waits for the counsellor, for a reporter or to be sent."""
 
 import datetime
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.support.fake_server import Clock, Peer, Reporter
 
 @pytest.fixture
 def report(office: Office, peer: Peer) -> Callable[..., Reporter]:
-    """A way for a new person to report to that counsellor."""
+    """Return a function that lets a new reporter write to that counsellor."""
 
     def write(text: str, **answers: Json) -> Reporter:
         made = Reporter(peer, office.identity)
@@ -27,7 +27,7 @@ def report(office: Office, peer: Peer) -> Callable[..., Reporter]:
 
 
 def one(office: Office) -> dict[str, Any]:
-    """The only thread, as a program reads it."""
+    """Return the only thread as JSON."""
     (listed,) = office.json("list")
     return dict(listed)
 
@@ -103,7 +103,7 @@ def test_answered_consent_comes_before_older_reports(
 def test_due_day_follows_the_promised_working_days(
     office: Office, peer: Peer, clock: Clock, reporter: Reporter, thread: str
 ) -> None:
-    """A report of Tuesday is answered by Thursday, one of Thursday by Monday."""
+    """A report on Tuesday is due on Thursday, and one on Thursday is due on Monday."""
     assert (one(office)["since"], one(office)["answer_by"]) == ("2027-01-05", "2027-01-07")
     assert "answer promised by 2027-01-07" in office.run("list").stdout
     office.reply(thread, "Dank je")
@@ -213,7 +213,7 @@ def test_weekends_are_not_working_days(since: str, days: int, last: str) -> None
 def test_site_not_read_within_its_promised_time_is_named(
     office: Office, peer: Peer, clock: Clock, thread: str
 ) -> None:
-    """Read on a Tuesday, with an answer promised in two working days: late from Friday on."""
+    """Last read on a Tuesday with two working days promised, it is late from Friday on."""
     for day, late in (("2027-01-05", False), ("2027-01-07", False), ("2027-01-08", True)):
         clock.to(day)
         (read,) = office.json("today")["read"]

@@ -1,4 +1,4 @@
-"""Attacks made for real, against the real server and the real desk: each is refused or named."""
+"""Real attacks against the real server and the real desk: each is refused or reported."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ SMALL_ORDER = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -> Iterator[DropBox]:
-    """One serving drop box for all of them: each attack leaves it in order for the next."""
+    """Yield one running drop box for all tests; each attack leaves it intact."""
     folder = tmp_path_factory.mktemp("attacked")
     shutil.copytree(mould[0] / "server", folder / "server")
     made = DropBox(folder / "server", port=mould[1])
@@ -39,7 +39,7 @@ def bas(box: DropBox, tmp_path_factory: pytest.TempPathFactory) -> Hostile:
 
 
 def _tell_both(box: DropBox, text: str) -> str:
-    """A report that is first addressed to one, then to both counsellors; its code."""
+    """Report to one counsellor and then to both; return the code."""
     browser = box.browser()
     page = browser.get("/nl/report")
     form = page.form_with("text")
@@ -50,7 +50,7 @@ def _tell_both(box: DropBox, text: str) -> str:
 
 
 def test_form_preselects_no_counsellor(box: DropBox, bas: Hostile, counsellor: Counsellor) -> None:
-    """With two counsellors one must be chosen: none is preset, there is no "all", text is kept."""
+    """With two counsellors one must be chosen: there is no default, no "all", and text is kept."""
     browser = box.browser()
     page = browser.get("/nl/report")
     form = page.form_with("text", "counsellor")
@@ -65,7 +65,7 @@ def test_form_preselects_no_counsellor(box: DropBox, bas: Hostile, counsellor: C
 def test_co_recipients_forgery_is_never_shown_as_genuine(
     box: DropBox, bas: Hostile, counsellor: Counsellor
 ) -> None:
-    """Another text under the reporter's own header, sent as an answer: named, not believed."""
+    """A different text under the reporter's header, sent as an answer, is marked as false."""
     code = _tell_both(box, "Het echte verhaal")
     item = bas.inbox()[-1]
     status, sealed = bas.ask("GET", f"/api/desk/items/{item['id']}")
@@ -86,7 +86,7 @@ def test_co_recipients_forgery_is_never_shown_as_genuine(
 def test_message_forwarded_by_a_colleague_is_marked_as_such(
     box: DropBox, bas: Hostile, counsellor: Counsellor
 ) -> None:
-    """A colleague cannot hand a report to somebody whom the reporter did not choose."""
+    """A colleague cannot forward a report to somebody whom the reporter did not choose."""
     _tell_both(box, "Alleen voor Bas")
     item = bas.inbox()[-1]
     sealed = bas.ask("GET", f"/api/desk/items/{item['id']}")[1]
@@ -107,7 +107,7 @@ def test_message_forwarded_by_a_colleague_is_marked_as_such(
 def test_small_order_key_gets_no_card_and_no_answer(
     box: DropBox, bas: Hostile, tmp_path: Path
 ) -> None:
-    """A key under which anybody can sign is refused as a card and as a desk."""
+    """A key under which anybody can sign is refused for a card and for a desk."""
     honest = bas.card()
     line, _, rest = honest.partition(b"\n")
     weak = line.replace(str(bas.signing.verify_key).encode(), b64(SMALL_ORDER).encode())
@@ -127,7 +127,7 @@ def test_small_order_key_gets_no_card_and_no_answer(
 
 
 def test_desk_request_is_invalid_elsewhere(box: DropBox, bas: Hostile) -> None:
-    """Signed for another origin, site, target, method or body, or under an old token: 401."""
+    """It gets 401 for another origin, site, target, method or body, or with an old token."""
     good = bas.authorization("GET", "/api/desk/inbox?after=0")
     assert call(box, "GET", "/api/desk/inbox?after=0", b"", good)[0] == 200
     assert call(box, "GET", "/api/desk/inbox?after=0", b"", good)[0] == 200  # within the window
@@ -145,7 +145,7 @@ def test_desk_request_is_invalid_elsewhere(box: DropBox, bas: Hostile) -> None:
 def test_invalid_cards_are_refused_with_a_reason(
     box: DropBox, bas: Hostile, counsellor: Counsellor, tmp_path: Path
 ) -> None:
-    """Rolled back, equal serial, another site, another identity, a hole, a bad signature."""
+    """Examples: older or equal serial, another site or identity, a gap, a bad signature."""
     newer = bas.card(serial=5)
     assert bas.ask("PUT", "/api/desk/card", newer)[0] in (200, 204)
     assert bas.ask("PUT", "/api/desk/card", newer)[0] in (200, 204)  # the same bytes again
@@ -163,7 +163,7 @@ def test_invalid_cards_are_refused_with_a_reason(
 
 
 def test_rolled_back_card_raises_an_alarm_at_the_desk(box: DropBox, counsellor: Counsellor) -> None:
-    """A server that serves an older card of this counsellor is found at the next fetch."""
+    """The next fetch detects a server that serves an older card of this counsellor."""
     file = box.folder / "cards" / "els.card"
     older = file.read_bytes()
     counsellor.desk("away", "--until", "2027-01-15")
@@ -178,7 +178,7 @@ def test_rolled_back_card_raises_an_alarm_at_the_desk(box: DropBox, counsellor: 
 def test_demo_cards_do_not_work_on_another_site(
     box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
-    """A card that is in order on one site is refused on every other."""
+    """A valid card of one site is refused on every other."""
     other = DropBox(tmp_path / "other")
     other.init("Andere BV")
     file = box.folder / "cards" / "els.card"
@@ -194,7 +194,7 @@ def the_only_card_is_absent(box: DropBox) -> bool:
 
 
 def test_addressed_desk_can_still_read(box: DropBox, bas: Hostile, counsellor: Counsellor) -> None:
-    """After all of it an honest report still arrives at the honest desk."""
+    """After all attacks, an honest report still reaches the honest desk."""
     browser = box.browser()
     page = browser.get("/nl/report")
     form = page.form_with("text", "counsellor")
@@ -206,9 +206,9 @@ def test_addressed_desk_can_still_read(box: DropBox, bas: Hostile, counsellor: C
 
 @pytest.mark.usefixtures("bas")
 def test_without_a_valid_key_no_counsellor_can_be_chosen(box: DropBox) -> None:
-    """A retired counsellor is no longer offered; the last one retired, the site says so.
+    """A retired counsellor is no longer offered; once the last one is retired, the site says so.
 
-    The last attack: nobody can be written to after it.
+    This is the last attack: after it, nobody can be written to.
     """
     box.server("card", "retire", "bas")
     page = box.browser().get("/nl/report")

@@ -1,4 +1,4 @@
-"""Uploads over real sockets to real workers: slow ones, many, broken off, killed, and searched."""
+"""Uploads over real sockets to real workers: slow, many, interrupted, killed, and searched."""
 
 import contextlib
 import mmap
@@ -36,7 +36,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 
 
 class Sender:
-    """A reporter whose browser sends a form with a file, as far and as fast as the test says."""
+    """A reporter whose browser sends a form with a file as far and as fast as the test says."""
 
     def __init__(self, serving: Serving, text: str = "Blijf.") -> None:
         self.serving = serving
@@ -50,7 +50,7 @@ class Sender:
         SENDERS.append(self)
 
     def begin(self, size: int, content: bytes = PATTERN) -> None:
-        """Head, fields and the beginning of a file that will be ``size`` long."""
+        """Send headers, fields and the beginning of a file of ``size`` bytes."""
         empty = multipart(self.fields, [(NAME, b"\0")])
         start, _, self.end = empty.partition(b"\0")
         cookies = "; ".join(f"{name}={value}" for name, value in self.browser.cookies.items())
@@ -68,7 +68,7 @@ class Sender:
         self.left -= len(content)
 
     def finish(self) -> bytes:
-        """The rest of the form; the answer."""
+        """Send the rest of the form; return the response."""
         self.connection.sendall(self.end)
         answer = b""
         while piece := self.connection.recv(65_536):
@@ -92,7 +92,7 @@ def staged(serving: Serving) -> list[Path]:
 
 
 def opened(serving: Serving) -> Iterator[Path]:
-    """Every regular file that a process of the server has open, deleted or not."""
+    """Yield every regular file that a server process has open, deleted or not."""
     processes = [serving.process.pid]
     with contextlib.suppress(FileNotFoundError):  # the master has ended
         processes += serving.workers()
@@ -107,7 +107,7 @@ def opened(serving: Serving) -> Iterator[Path]:
 
 
 def places(serving: Serving) -> Iterator[Path]:
-    """Where the server's processes could have written: its folder, its home, what is open."""
+    """Yield where the server could have written: its folder, its home, and open files."""
     for folder in (serving.house.folder, serving.home, Path("/dev/shm")):  # noqa: S108 - looked into
         yield from (path for path in folder.rglob("*") if path.is_file())
     yield serving.log
@@ -115,7 +115,7 @@ def places(serving: Serving) -> Iterator[Path]:
 
 
 def found_in(serving: Serving, *wanted: bytes) -> list[str]:
-    """The places where one of these byte strings lies, in the content or in a name."""
+    """Return the places whose content or name includes one of these byte strings."""
     found = []
     for path in places(serving):
         found += [f"name {path}" for one in wanted if one.decode() in str(path)]
@@ -127,7 +127,7 @@ def found_in(serving: Serving, *wanted: bytes) -> list[str]:
 
 
 def allow(serving: Serving, size: int) -> None:
-    """Let a file be this large."""
+    """Allow files of this size."""
     house, settings = serving.house, serving.house.folder / "site.toml"
     limits = re.sub(r"^file = .*", f"file = {size}", settings.read_text(), flags=re.MULTILINE)
     settings.write_text(limits)
@@ -142,7 +142,7 @@ def noor(serving: Serving) -> Counsellor:
 
 
 def test_search_finds_plaintext(serving: Serving) -> None:
-    """Else the tests below would find nothing whatever the server did."""
+    """Without this, the tests below could never fail."""
     secret = serving.home / "spool"
     secret.write_bytes(b"x" * 70_000 + PATTERN)
     assert found_in(serving, PATTERN) == [str(secret)]
@@ -202,7 +202,7 @@ def test_kill_9_leaves_no_plaintext_and_a_start_cleans_up(serving: Serving) -> N
 
 
 def test_slow_upload_with_progress_is_not_cut_off(serving: Serving) -> None:
-    """With pauses longer than nginx waits for the rest of a page's form, here."""
+    """The pauses are longer than nginx waits for the rest of an ordinary form."""
     sender = Sender(serving)
     size = 700_000
     sender.begin(size)
@@ -217,7 +217,7 @@ def test_slow_upload_with_progress_is_not_cut_off(serving: Serving) -> None:
 def test_large_file_needs_no_extra_memory_in_either_direction(
     serving: Serving, long_run: bool
 ) -> None:
-    """64 MB above idle at most, whatever the size."""
+    """It uses at most 64 MB above idle, whatever the size."""
     size = (500 if long_run else 80) * MIB
     allow(serving, size)
     sender = Sender(serving)
@@ -236,7 +236,7 @@ def test_large_file_needs_no_extra_memory_in_either_direction(
 
 
 def peak(workers: list[int], *, reset: bool = False) -> int:
-    """The most that a worker ever had resident, since the last time it was set anew; in bytes."""
+    """Return the peak resident memory of a worker since the last reset, in bytes."""
     peaks = []
     for pid in workers:
         if reset:

@@ -1,4 +1,4 @@
-"""Files from a browser without JavaScript to the real desk and back, over real programs."""
+"""Files from a browser without JavaScript to the real desk and back."""
 
 import json
 import random

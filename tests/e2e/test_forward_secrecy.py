@@ -1,9 +1,9 @@
-"""Forward secrecy with real files and a moved clock (SPEC section 3).
+"""Forward secrecy with real files and a changed clock (SPEC section 3).
 
-Server and desk run as real programs under a clock that the test sets; "taking the disk" is a
-copy of the folder. Every secret that the copied desk and its passphrase yield is tried on every
-sealed file of the copied server. By default one theft and one wrong clock: the others are shown
-with a server in memory in tests/desk/test_forward_secrecy.py, and here with --long.
+Server and desk run as real programs, with a clock that the test sets; "taking the disk" means
+copying the folder. Every secret from the copied desk and its passphrase is tried on every sealed
+file of the copied server. By default one theft and one wrong clock; the others run with a server in
+memory in tests/desk/test_forward_secrecy.py, and here with --long.
 """
 
 import base64
@@ -27,7 +27,7 @@ pytestmark = needs_faketime
 
 
 class Calendar:
-    """One drop box and one desk whose clocks the test sets; None of it waits."""
+    """One drop box and one desk whose clocks the test sets, so that no test waits."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.clock = {
@@ -39,7 +39,7 @@ class Calendar:
         self._told: set[str] = set()
 
     def turn_to(self, day: str) -> None:
-        """Set the clock of both to noon of ``day`` and let the server run from there."""
+        """Set both clocks to noon of ``day`` and let the server run from there."""
         self.box.stop()
         self.clock["FAKETIME"] = f"@{day} 12:00:00"
         if self.box.folder.exists():
@@ -57,7 +57,7 @@ class Calendar:
             self.counsellor.desk("fetch")
 
     def told_on(self, day: str, text: str) -> str:
-        """A report on that day; its thread, once it is fetched."""
+        """Report on that day; return its thread, once fetched."""
         self.turn_to(day)
         report_and_code(self.box, "nl", text)
         self.counsellor.desk("fetch")
@@ -71,7 +71,7 @@ class Calendar:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """A drop box and a desk that began on the first Monday of January; each test gets a copy."""
+    """Return a copy of a drop box and desk set up on the first Monday of January."""
     folder = tmp_path_factory.mktemp("begun")
     made = Calendar(folder)
     try:
@@ -93,7 +93,7 @@ def calendar(tmp_path: Path, begun: tuple[Path, int]) -> Iterator[Calendar]:
 
 
 def every_seed(desk: Path, reveal: str) -> list[Seed]:
-    """All that a thief with desk and passphrase could try: each 32 bytes found in the vault."""
+    """Return each 32 bytes in the vault: the keys that a thief could try."""
     found = re.findall(r"AGE-SECRET-KEY-PQ-1[0-9A-Z]+", reveal)
     for file in desk.rglob("*.age"):
         try:
@@ -119,7 +119,7 @@ def _as_seed(text: str) -> Seed:
 
 
 def sealed_files(server: Path) -> list[bytes]:
-    """Every age file in a copied server folder, whatever table or file it lies in."""
+    """Return every age file in a copied server folder, in any table or file."""
     found = []
     for database in server.glob("*.db"):
         connection = sqlite3.connect(database)
@@ -152,7 +152,7 @@ def copy_of(folder: Path, name: str) -> Path:
 
 @pytest.mark.long
 def test_forgotten_january_messages_cannot_be_opened_in_april(calendar: Calendar) -> None:
-    """All was fetched: three months on, the old server disk and the desk open none of it."""
+    """Everything was fetched; three months later neither old server disk nor desk opens it."""
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     kept = calendar.told_on("2026-01-11", "Dit blijft bewaard")
     calendar.box.stop()
@@ -175,7 +175,7 @@ def test_forgotten_january_messages_cannot_be_opened_in_april(calendar: Calendar
 
 
 def test_january_messages_cannot_be_opened_in_september(calendar: Calendar) -> None:
-    """A desk that was shut from January to September destroys the key on its first fetch."""
+    """A desk unused from January to September destroys the key on its first fetch."""
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     calendar.box.stop()
     server_of_january = copy_of(calendar.box.folder, "server-january")
@@ -192,7 +192,7 @@ def test_january_messages_cannot_be_opened_in_september(calendar: Calendar) -> N
 @pytest.mark.long
 @pytest.mark.parametrize("back", ["2026-03-08", "2026-05-02"], ids=["five weeks", "three months"])
 def test_long_absence_loses_nothing(calendar: Calendar, back: str) -> None:
-    """What was written while the counsellor was away opens on the day of return."""
+    """Messages written during the absence can be opened on the day of return."""
     calendar.fetch_on("2026-01-30")
     calendar.turn_to("2026-02-12")
     report_and_code(calendar.box, "nl", "Geschreven tijdens het verlof")
@@ -209,7 +209,7 @@ def test_long_absence_loses_nothing(calendar: Calendar, back: str) -> None:
     ],
 )
 def test_wrong_clock_destroys_nothing(calendar: Calendar, wrong: str) -> None:
-    """A desk whose clock is a year off says so, keeps every key, and goes on once it is right."""
+    """A desk whose clock is a year off says so, keeps every key, and works once it is corrected."""
     thread = calendar.told_on("2026-01-10", "Klok")
     calendar.turn_to("2026-01-12")
     before = calendar.counsellor.desk("keys", "--reveal").stdout

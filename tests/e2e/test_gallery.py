@@ -1,10 +1,10 @@
-"""Every page in every state, in each language: whole, valid, readable by ear, fitting, by night.
+"""Every page in every state and language: complete, valid, accessible, fitting, in dark mode.
 
-What they are is in tests/support/gallery.py; here they are checked by independent programs and
-shown in a real browser. By default axe sees each page and state once: an equal half of them by day
-in Dutch, the others by night in English. With --long it sees each in Dutch by day and by night, and
-in every other language once, half of them by day and half by night: what a colour scheme changes is
-the same in every language.
+tests/support/gallery.py lists them; here independent programs check them, and a real browser shows
+them. With --long, as in CI, axe checks each page and state in Dutch in light and dark colours, and
+once in every other language, half of them in light and half in dark, because a colour scheme
+changes the same things in every language. By default the browser shows every third state, and axe
+checks half of those in light colours in Dutch and the others in dark colours in English.
 """
 
 import html.parser
@@ -53,7 +53,7 @@ CUT = """[...document.querySelectorAll('body *')].filter(e => {
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
-    """By name and language."""
+    """Return the pages by name and language."""
     folder = tmp_path_factory.mktemp("gallery")
     return {
         f"{name} {lang}": page for lang in LANGUAGES for name, page in gallery(folder, lang).items()
@@ -61,7 +61,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
 
 
 class Errors(html.parser.HTMLParser):
-    """Of one page: what is wrong by its own words, and what would tell somebody who listens."""
+    """A page's errors, as stated in text and as exposed to a screen reader."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ def test_every_page_is_complete_and_every_error_is_tied_to_its_field(
 
 
 def test_every_page_is_valid_html(pages: dict[str, Page]) -> None:
-    """By html-validate, which knows nothing of ours; a planted fault shows that it looks."""
+    """html-validate checks them independently; a planted fault proves that it does."""
     if shutil.which("node") is None or not (INTEROP / "node_modules" / "html-validate").is_dir():
         pytest.skip("node or tests/protocol/interop/node_modules is not there")
     sources = {name: page.html for name, page in pages.items()}
@@ -142,12 +142,12 @@ def fits(page: Shown, name: str) -> None:
 def test_every_page_fits_a_small_phone_and_doubled_text_size(
     chromium: Browser, pages: dict[str, Page]
 ) -> None:
-    """With scripts off, as in Tor Browser at "Safest"; and nothing is asked for but the sheet.
+    """Scripts are off, as in Tor Browser at "Safest", and only the style sheet is requested.
 
-    In Dutch, whose words are the longer ones; with --long in every language.
+    In Dutch, which has the longest words; with --long every page in every language.
     """
     context = chromium.new_context(java_script_enabled=False)
-    names = {name for name in pages if LONG or name.endswith(" nl")}
+    names = set(pages) if LONG else {f"{state} nl" for state in states(pages)} & set(pages)
     with showing(context, pages) as gallery_of:
         for name in names:
             fits(gallery_of.show(name), name)
@@ -162,7 +162,7 @@ def test_every_page_fits_a_small_phone_and_doubled_text_size(
 def test_next_step_is_on_the_first_screen_of_a_small_phone(
     chromium: Browser, pages: dict[str, Page], name: str
 ) -> None:
-    """The main advice comes before it; in a wide typeface, with two languages."""
+    """The main advice comes before it, even in a wide typeface and with two languages."""
     phone = {"width": 320, "height": 640}
     context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type] # a dict will do
     with showing(context, pages) as gallery_of:
@@ -180,7 +180,6 @@ def test_axe_finds_nothing_on_any_page_in_any_state(
     chromium: Browser, pages: dict[str, Page], scheme: str, lang: str
 ) -> None:
     context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
-    axe.bring(context)
     pale = pages[f"landing {lang}"].html.replace('class="lead"', 'style="opacity: 0.4"', 1)
     planted = Page(200, "", [("Content-Type", "text/html; charset=utf-8")], pale.encode())
     found = {}
@@ -195,15 +194,18 @@ def test_axe_finds_nothing_on_any_page_in_any_state(
     assert found == {}
 
 
+def states(pages: dict[str, Page]) -> list[str]:
+    """The states that the browser shows: with --long all of them."""
+    return sorted({name.rpartition(" ")[0] for name in pages})[:: 1 if LONG else 3]
+
+
 def seen_in(pages: dict[str, Page], scheme: str, lang: str) -> list[str]:
-    """Which pages axe looks at in this look."""
-    named = [name for name in pages if name.endswith(f" {lang}")]
+    """Return the pages that axe checks in this look."""
     if LONG and lang == "nl":
-        return named
-    states = sorted({name.rpartition(" ")[0] for name in pages})
-    half = {state for number, state in enumerate(states) if number % 2 == (scheme == "dark")}
+        return [name for name in pages if name.endswith(" nl")]
+    shown = states(pages)
+    half = {state for number, state in enumerate(shown) if number % 2 == (scheme == "dark")}
     # What there is in one language only is seen in that one.
-    single = {
-        state for state in states if not {f"{state} {one}" for one in LANGUAGES} <= set(pages)
-    }
-    return [name for name in named if name.rpartition(" ")[0] in half | single]
+    single = {state for state in shown if not {f"{state} {one}" for one in LANGUAGES} <= set(pages)}
+    return [f"{state} {lang}" for state in shown if state in half | single
+            if f"{state} {lang}" in pages]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The main job over real gunicorn and the real desk: report, answer, return, write on."""
+"""The main job over real gunicorn and the real desk: report, answer, return, follow-up."""
 
 import concurrent.futures
 import itertools
@@ -24,9 +24,10 @@ TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
 def test_report_is_answered_and_the_reporter_writes_again(
-    box: DropBox, counsellor: Counsellor, lang: str
+    both: tuple[DropBox, Counsellor], lang: str
 ) -> None:
-    """Seven words bring the answer back, and what is then written reaches the counsellor."""
+    """The seven words show the answer, and the follow-up reaches the counsellor."""
+    box, counsellor = both
     reporter = box.browser()
     landing = reporter.get(f"/{lang}/")
     assert f"/{lang}/safety" in landing.links
@@ -61,9 +62,10 @@ def test_report_is_answered_and_the_reporter_writes_again(
 
 
 def test_nothing_readable_remains_on_the_server(
-    box: DropBox, counsellor: Counsellor, tmp_path: Path
+    both: tuple[DropBox, Counsellor], tmp_path: Path
 ) -> None:
-    """No file of the server, no log and no column holds text, answer, code, reply or a time."""
+    """No server file, log or column contains a text, answer, code, reply or time."""
+    box, counsellor = both
     code = report_and_code(box, "nl", "Zeer herkenbaar verhaal over kwartaalcijfers")
     counsellor.desk("fetch")
     thread = the_only_thread(counsellor)
@@ -87,6 +89,9 @@ def test_nothing_readable_remains_on_the_server(
             if secret == b"127.0.0.1" and file.name == "site.toml":
                 continue  # the server's own address, which the operator wrote there
             assert secret not in content, f"{secret!r} in {file.name}"
+    if box.database is not None:
+        disk = box.database.everything_on_disk() + box.database.log.read_bytes()
+        assert [secret for secret in secrets if secret in disk] == []
     assert not TIME_OF_DAY.search(box.log.read_bytes()), box.log.read_text()
     for place in (Path("/tmp"), Path("/dev/shm")):  # noqa: S108 - looked at, not written to
         for file in place.iterdir():
@@ -95,7 +100,7 @@ def test_nothing_readable_remains_on_the_server(
 
 
 def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsellor) -> None:
-    """A browser that keeps no cookie still shows the words, and says why it cannot go on."""
+    """A browser without cookies still shows the words and explains why it cannot continue."""
     stubborn = box.browser(cookies=False)
     code_page = tell(stubborn, "en", "Told without a cookie")
     assert code_page.status == 200
@@ -109,9 +114,10 @@ def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsel
 
 
 def test_concurrent_messages_from_two_sessions_both_arrive(
-    box: DropBox, counsellor: Counsellor
+    both: tuple[DropBox, Counsellor],
 ) -> None:
-    """Neither text is lost and the chain stays whole, ten times over."""
+    """In ten rounds no text is lost and the chain stays intact."""
+    box, counsellor = both
     code = report_and_code(box, "nl", "Begin")
     pairs = []
     for _ in range(2):
@@ -132,8 +138,9 @@ def test_concurrent_messages_from_two_sessions_both_arrive(
     assert not shown.get("gaps")
 
 
-def test_thirty_two_concurrent_reports_all_open(box: DropBox, counsellor: Counsellor) -> None:
-    """32 clients submit at the same moment on two workers: no failure, nothing lost."""
+def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]) -> None:
+    """32 clients submit at the same moment to two workers, without a failure or a loss."""
+    box, counsellor = both
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         pages = list(pool.map(lambda i: tell(box.browser(), "en", f"report {i}"), range(32)))
     assert [page.status for page in pages] == [200] * 32
@@ -148,7 +155,7 @@ def test_thirty_two_concurrent_reports_all_open(box: DropBox, counsellor: Counse
 
 
 def test_forgotten_thread_is_gone_from_the_desk(box: DropBox, counsellor: Counsellor) -> None:
-    """After ``forget`` neither the list nor the folder knows the thread; the server still does."""
+    """After ``forget``, list and folder do not have the thread; the server still does."""
     code = report_and_code(box, "nl", "Vergeet dit")
     counsellor.desk("fetch")
     thread = the_only_thread(counsellor)

@@ -1,4 +1,4 @@
-"""The pages as a browser shows them: printed, and without a mouse."""
+"""The pages in a browser: printed, and without a mouse."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ __all__ = ["chromium"]
 
 @pytest.fixture
 def page(chromium: Browser, box: DropBox) -> Iterator[Page]:
-    """Somebody's page, with scripts off as in Tor Browser at "Safest"."""
+    """Yield a page with scripts off, as in Tor Browser at "Safest"."""
     context = chromium.new_context(base_url=box.url, java_script_enabled=False)
     context.set_default_timeout(60_000)
     yield context.new_page()
@@ -27,7 +27,7 @@ def page(chromium: Browser, box: DropBox) -> Iterator[Page]:
 
 
 def tell(page: Page, lang: str) -> str:
-    """A report; the page shows its code."""
+    """Send a report; return its code."""
     page.goto(f"/{lang}/report")
     page.locator("[name=text]").fill(STORY[lang])
     page.locator("#main-form button.button").click()
@@ -36,7 +36,7 @@ def tell(page: Page, lang: str) -> str:
 
 @pytest.mark.usefixtures("counsellor")
 def test_printed_slip_contains_only_the_seven_words(page: Page) -> None:
-    """Of all that can be seen in print: also after a check, and no second sheet."""
+    """This is all visible text in print, also after a check, on one sheet."""
     code = tell(page, "nl").split()
     for _ in range(2):
         page.emulate_media(media="print")
@@ -87,7 +87,7 @@ BY_KEYS = [
 
 
 def speaks_all_languages(box: DropBox) -> None:
-    """Serve the drafts of translations too, as an operator lets a site do."""
+    """Serve the draft translations too, as an operator can configure."""
     settings = box.folder / "site.toml"
     spoken = ", ".join(f'"{lang}"' for lang in PAGE_LANGUAGES)
     text = re.sub(r"(?m)^languages = .*$", f"languages = [{spoken}]", settings.read_text())
@@ -100,7 +100,7 @@ def speaks_all_languages(box: DropBox) -> None:
 def test_whole_journey_works_by_keyboard_alone(
     page: Page, box: DropBox, counsellor: Counsellor, tmp_path: Path, lang: str
 ) -> None:
-    """Tab, space and Enter; what has the focus can always be seen, and is never hidden."""
+    """Tab, space and Enter suffice, and the focus is always visible."""
     if lang in DRAFTS:
         speaks_all_languages(box)
     keys, say, spoken = Keys(page), words(lang).say, in_dutch_or_english(lang)
@@ -178,7 +178,7 @@ class Keys:
         raise AssertionError(f"no {name} within {at_most} steps of {self._page.url}")
 
     def _seen(self) -> bool:
-        """Whether what has the focus has its outline, and lies within the window."""
+        """Return whether the focused element has its outline and is inside the window."""
         return bool(
             self._page.evaluate(
                 """(e => {
@@ -194,7 +194,7 @@ class Keys:
 
 @pytest.mark.usefixtures("counsellor")
 def test_screen_reader_announces_each_code_word_with_its_number(page: Page) -> None:
-    """In the tree that Chromium gives to a screen reader."""
+    """The check reads the tree that Chromium gives to a screen reader."""
     code = tell(page, "nl").split()
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     names = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree]

@@ -1,4 +1,4 @@
-"""Ten people in need, each on a small phone: two clicks, and the door stands on the screen."""
+"""Ten personas, each on a small phone: help is two clicks away and on the screen."""
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -18,7 +18,7 @@ PATHS = ("", "what", "help", "safety", "report", "return")
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
-    """What a site answers, by path; the conversation is that of somebody who came back."""
+    """Return the site's pages by path; the conversation belongs to a returning reporter."""
     house = House(tmp_path_factory.mktemp("site") / "x", other_contact=OtherContact(*OTHER))
     noor = house.counsellors[0]
     noor.languages = ("nl", "pl")
@@ -37,7 +37,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
 def test_each_persona_finds_help_on_a_small_phone(
     pages: dict[str, Page], chromium: Browser, who: str, lang: str
 ) -> None:
-    """Links alone, no script; a link to a part of a page shows that part, not its top."""
+    """There are only links and no script; a link to a section scrolls to that section."""
     person = PEOPLE[who]
     phone = {"width": 320, "height": 640}
     context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type] # a dict will do

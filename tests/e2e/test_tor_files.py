@@ -1,4 +1,4 @@
-"""A large file through Tor, over circuits of a network of its own: whole, and without memory."""
+"""A large file through Tor, over a local test network: intact, and without extra memory."""
 
 import hashlib
 import json

@@ -13,7 +13,7 @@ from tests.support.steps import come_back, tell, write_on
 
 
 class Two:
-    """A server of two: one is dialled by number, one by name."""
+    """A server with two sites, one reached by IP address and one by name."""
 
     def __init__(self, folder: Path) -> None:
         self.box = DropBox(folder / "server")
@@ -82,7 +82,7 @@ def test_reports_and_answers_of_two_sites_do_not_mix(two: Two) -> None:
 
 
 def test_desk_gets_nothing_at_another_site(two: Two) -> None:
-    """It is pointed there by a false invitation; its own site's is good again after that."""
+    """A false invitation points it there; its own site works again afterwards."""
     there = two.box.server("move", "--site", "twee").stdout
     here = two.box.server("move", "--site", "een").stdout
     folder = two.desks["een"].folder.parent

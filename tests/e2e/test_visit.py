@@ -1,4 +1,4 @@
-"""doctor --visit: a real server as a visitor sees it, and what a bad web server makes of it."""
+"""doctor --visit: a real server as a visitor sees it, and behind a faulty web server."""
 
 import dataclasses
 import http.client
@@ -31,7 +31,7 @@ Altered = Callable[[Headers, bytes, str], tuple[Headers, bytes]]
 
 
 class Served(DropBox):
-    """A drop box as on a real server: at a socket file, with nginx in front of it at its port."""
+    """A drop box as in production: on a socket file, with nginx in front at a port."""
 
     def __init__(self, folder: Path, port: int) -> None:
         super().__init__(folder, port=port)
@@ -53,7 +53,7 @@ class Served(DropBox):
 
 
 class Between:
-    """A web server in front of nginx: what it passes on is altered by the test."""
+    """A web server in front of nginx that alters what it forwards."""
 
     def __init__(self, box: DropBox, altered: Altered, context: ssl.SSLContext | None) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -101,7 +101,7 @@ def visited(
     socks: tuple[str, int] | None = None,
     socket_file: Path = NO_SOCKET,
 ) -> list[Finding]:
-    """What a visit finds that is not fine, at a site with these addresses."""
+    """Return the findings of a visit that are not fine, at a site with these addresses."""
     read = loader.read(box.folder)
     (site,) = read.sites
     settings = dataclasses.replace(site.settings, origins=origins)
@@ -114,7 +114,7 @@ def visited(
 
 @pytest.fixture(scope="module")
 def served(mould: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One that serves, for all tests here."""
+    """Yield one running server for all tests of this module."""
     folder = tmp_path_factory.mktemp("served")
     shutil.copytree(mould[0] / "server", folder / "server")
     made = Served(folder / "server", port=mould[1])
@@ -192,7 +192,7 @@ def test_server_socket_is_visited_under_every_host_name(served: Served, tmp_path
 
 @contextmanager
 def moved(served: Served, onion: str) -> Iterator[None]:
-    """It has this address too."""
+    """Give it this address too."""
     served.server("move", "--origin", served.url, "--origin", onion)
     served.restart()
     try:
@@ -212,7 +212,7 @@ def _pass_on(near: socket.socket, far: socket.socket) -> None:
 
 
 def _as_tor(listening: socket.socket, way: Path, answers: bytes) -> None:
-    """SOCKS 5 as Tor speaks it: looks the name up itself, and says how that went."""
+    """Speak SOCKS 5 like Tor: resolve the name, and report the result."""
     for answer in answers:
         near, _ = listening.accept()
         with near:

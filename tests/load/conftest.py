@@ -1,4 +1,4 @@
-"""A real server behind nginx, made as a test wants it."""
+"""A real server behind nginx, configured by the test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.serving import Serving
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
-    """Start one: ``serve(changes=..., program=...)``, as ``Serving`` has it."""
+    """Yield a function that starts a server: ``serve(changes=..., program=...)``."""
     started: list[Serving] = []
 
     def start(**named: object) -> Serving:

@@ -1,7 +1,7 @@
-"""Many days in a short time: whatever is used goes up and comes down, and nothing grows.
+"""Many simulated days: resource use rises and falls, and nothing grows.
 
-A site in this process with a clock that is moved: reports, returns, wrong codes, replies, fetches,
-withdrawals, and the daily purge. What it holds after the second quarter it may hold at the end.
+A site in this process with a simulated clock: reports, returns, wrong codes, replies, fetches,
+withdrawals, and the daily purge. At the end it may use no more than after the second quarter.
 """
 
 import gc
@@ -35,7 +35,7 @@ ROOM = 2_000_000  # bytes of memory: what Python's own pools may still be settli
 
 @dataclass(frozen=True)
 class Use:
-    """What is in use after a purge and a collection."""
+    """The resources in use after a purge and a garbage collection."""
 
     memory: int
     descriptors: int
@@ -56,7 +56,7 @@ class Days:
         self.requests = 0
 
     def day(self, reports: int) -> None:
-        """As many reports as every other day; then the clock moves on and the purge comes."""
+        """Send a day's reports, then advance the clock and purge."""
         house, dice = self.house, self.dice
         noor = house.counsellors[0]
         today: list[str] = []
@@ -131,7 +131,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 
 def test_days_of_mixed_traffic_leak_no_resources(site: House, long_run: bool) -> None:
-    """From the second quarter to the last: no more than one day's chance explains."""
+    """The growth from the second quarter to the last stays within one day's variation."""
     days = Days(site, random.Random(seed()))  # noqa: S311 - no secret
     quarter, reports = (60, 20) if long_run else (6, 4)
     uses: list[Use] = []

@@ -1,6 +1,7 @@
-"""Crowds at the real server behind nginx with its own limits: honest reporters are served."""
+"""Crowds at the real server behind nginx with its real limits: honest reporters are served."""
 
 import contextlib
+import json
 import os
 import re
 import select
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from dropbox_app.protocol import desk_request
+from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.retrieval_code import generate
+from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE
 from tests.server.web.test_files import received
 from tests.support.circuit import CircuitBrowser
 from tests.support.fronts import UNLIMITED
@@ -43,18 +47,19 @@ agent.derive_root = slowly
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 """
 # The pace that a transfer must keep, and the time before it counts, as a test can wait for.
-HASTY = """
+GRACE = 1.5  # seconds
+HASTY = f"""
 import sys
 from pathlib import Path
 from dropbox_app.server.web import reverse_proxy
 from dropbox_app.server.cli import serve as serving
-reverse_proxy.GRACE, reverse_proxy.SLOWEST = 1.5, 4_000_000
+reverse_proxy.GRACE, reverse_proxy.SLOWEST = {GRACE}, 4_000_000
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 """
 
 
 def post(serving: Serving, path: str, kind: str, length: int, cookie: str = "") -> bytes:
-    """The head of a request whose body is as long as it says."""
+    """Return the header of a request whose body has the stated length."""
     head = HEAD.format(port=serving.port, kind=kind, length=length)
     return f"POST {path} HTTP/1.1\r\n{head}{cookie}\r\n".encode()
 
@@ -65,7 +70,7 @@ def cookie_of(browser: CircuitBrowser) -> str:
 
 
 def tell(browser: CircuitBrowser) -> str:
-    """Report; returns the code."""
+    """Report; return the code."""
     page = browser.get("/nl/report")
     told = browser.submit(page, page.form_with("text"), text=STORY)
     assert told.status == 200, told.text
@@ -73,7 +78,7 @@ def tell(browser: CircuitBrowser) -> str:
 
 
 def enter(browser: PlainBrowser) -> None:
-    """Report, and go on from the code page to the conversation."""
+    """Report, and continue from the code page to the conversation."""
     page = browser.get("/nl/report")
     told = browser.submit(page, page.form_with("text"), text=STORY)
     assert browser.submit(told, told.form_with("kept"), kept="y").path == "/nl/conversation"
@@ -97,7 +102,7 @@ def held(*connections: socket.socket) -> Iterator[None]:
 def test_half_sent_forms_and_non_reading_clients_block_nobody(
     serve: Callable[..., Serving],
 ) -> None:
-    """Three hundred and a hundred, over 100 circuits, with the limits of a real server."""
+    """Three hundred forms and a hundred readers, over 100 circuits, with a real server's limits."""
     serving = serve(changes={})
     half = post(serving, "/nl/report", FORM, 20_000) + b"text=" + b"a" * 10_000
     read = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\n\r\n".encode()
@@ -115,7 +120,7 @@ def test_half_sent_forms_and_non_reading_clients_block_nobody(
 
 
 def test_endless_long_forms_do_not_block_long_reports(serve: Callable[..., Serving]) -> None:
-    """Ten longer than any report, forty as long as one; in Cyrillic a letter takes six bytes."""
+    """Ten are longer than any report and forty as long as one; Cyrillic letters take six bytes."""
     serving = serve(changes={})
     heads = [post(serving, "/nl/report", FORM, 400_000)] * 10
     heads += [post(serving, "/nl/report", FORM, 170_000)] * 40
@@ -147,9 +152,9 @@ def test_half_sent_forms_from_one_address_do_not_block_its_other_readers(
 def test_thousands_of_half_sent_requests_do_not_block_reading(
     serve: Callable[..., Serving],
 ) -> None:
-    """nginx counts a request only once its head is whole: all that bounds these is its room.
+    """nginx counts a request only once its header is complete, so only its capacity limits them.
 
-    Where that is full it cuts off the next that comes, whoever it is.
+    When that is full, nginx drops the next connection, whoever it belongs to.
     """
     serving = serve(changes={"client_header_timeout 10s": "client_header_timeout 60s"})
     half = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nX-A: ".encode()
@@ -180,7 +185,7 @@ def test_one_endless_circuit_blocks_nobody(serve: Callable[..., Serving]) -> Non
 
 
 def _there(connection: socket.socket) -> bytes:
-    """What has come so far."""
+    """Return what has arrived so far."""
     connection.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         return connection.recv(65_536)
@@ -190,7 +195,7 @@ def _there(connection: socket.socket) -> bytes:
 def test_slow_clients_take_no_slot_from_a_reporters_files(
     serve: Callable[..., Serving],
 ) -> None:
-    """Twenty, half of them with a false cookie, at 2.5 kB/s; there are six places in all."""
+    """Twenty clients, half with a false cookie, send 2.5 kB/s; there are six slots in all."""
     serving = serve(changes={})
     browser = serving.browser(1)
     enter(browser)
@@ -223,7 +228,7 @@ def test_slow_clients_take_no_slot_from_a_reporters_files(
 
 
 def answer_of_the_one_refused(connections: list[socket.socket]) -> bytes:
-    """The answer to the one that gets no slot: which one it is, is nginx's to say."""
+    """Return the response to the one without a slot; nginx decides which one that is."""
     readable, _, _ = select.select(connections, [], [], 20)
     assert len(readable) == 1
     readable[0].settimeout(20)
@@ -257,32 +262,49 @@ def test_six_files_transfer_at_once_with_at_most_two_per_circuit(
     wait_until(again)
 
 
-@pytest.mark.parametrize("kind", ["upload", "desk"])
+def upload_head(serving: Serving, browser: CircuitBrowser) -> bytes:
+    """Return the head of a reporter's upload, and the first field of its form."""
+    page = browser.get("/nl/files")
+    fields = [f for f in page.form_with("files").fields if f[0] != "files"]
+    begun = multipart([*fields, ("text", "Blijf.")], [("foto.jpg", b"")]).rpartition(b"\r\n--")
+    return post(serving, "/nl/files", MULTIPART, MIB, cookie_of(browser)) + begun[0]
+
+
+def desk_head(serving: Serving, browser: CircuitBrowser) -> bytes:
+    """Return the head of a signed message from a desk; the app reads no body of an unsigned one."""
+    desk = serving.house.counsellors[0]
+    (thread,) = desk.threads().values()
+    target = f"/api/desk/mailboxes/{thread.mailbox}/messages?n=1&to={desk.identity.hex}"
+    signed = desk_request.header(
+        desk.signing,
+        origin=serving.url, site=serving.house.site.settings.site, method="POST", target=target,
+        token=json.loads(browser.get("/api/desk/challenge").text)["token"],
+        body_hash=sha256_hex(b""),
+    )  # fmt: skip
+    return post(serving, target, "a/b", MAX_SEALED_MESSAGE, f"Authorization: {signed}\r\n")
+
+
+@pytest.mark.parametrize("head", [upload_head, desk_head])
 def test_body_below_minimum_rate_is_aborted_and_leaves_nothing(
-    serve: Callable[..., Serving], kind: str
+    serve: Callable[..., Serving], head: Callable[[Serving, CircuitBrowser], bytes]
 ) -> None:
-    """It never falls silent: nginx alone would take it for ever."""
+    """It is never silent, so nginx alone would accept it forever."""
     serving = serve(program=HASTY)
     browser = serving.browser(1)
     enter(browser)
-    if kind == "desk":
-        head = post(serving, "/api/desk/mailboxes/a/messages?n=1&to=a", "a/b", MIB)
-    else:
-        page = browser.get("/nl/files")
-        fields = [f for f in page.form_with("files").fields if f[0] != "files"]
-        begun = multipart([*fields, ("text", "Blijf.")], [("foto.jpg", b"")]).rpartition(b"\r\n--")
-        head = post(serving, "/nl/files", MULTIPART, MIB, cookie_of(browser)) + begun[0]
-    began = time.monotonic()
-    connection = serving.connect(1, head)
-    answer = b""
+    connection = serving.connect(1, head(serving, browser))
+    began, sent, answer = time.monotonic(), 0, b""
     with held(connection):
         connection.settimeout(0.05)
         while not answer:
-            assert time.monotonic() - began < 90
             with contextlib.suppress(TimeoutError):
                 connection.sendall(b"x" * 500)
+                sent += 500
                 answer = connection.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 4"), answer[:100]
+    # Neither refused by its head, nor received to its end.
+    assert time.monotonic() - began > GRACE
+    assert sent < MAX_SEALED_MESSAGE
     wait_until(lambda: not list((serving.house.folder / "files").iterdir()))
     assert upload(browser, 1000).path == "/nl/conversation?sent=1"
 
@@ -312,7 +334,7 @@ def test_download_below_minimum_rate_is_aborted(serve: Callable[..., Serving]) -
 def test_concurrent_hashes_never_exceed_the_number_of_cores(
     serve: Callable[..., Serving], tmp_path: Path
 ) -> None:
-    """Reports and wrong codes of forty people at once; the server has two cores."""
+    """Forty clients send reports and wrong codes at once; the server has two cores."""
     serving = serve(program=HASHING)
     answers: list[int] = []
 
@@ -343,7 +365,7 @@ def test_concurrent_hashes_never_exceed_the_number_of_cores(
 def test_requests_waiting_for_a_code_block_no_page(
     serve: Callable[..., Serving],
 ) -> None:
-    """Codes wait for their slot in threads of which there are plenty."""
+    """Codes wait for their slot in one of many threads."""
     slow = HASHING.replace("time.sleep(0.05)", "time.sleep(0.5)")
     serving = serve(program=slow)
     statuses: list[int] = []
@@ -376,7 +398,7 @@ def test_requests_waiting_for_a_code_block_no_page(
 def test_file_of_100_mib_arrives_while_others_send_slowly(
     serve: Callable[..., Serving], long_run: bool
 ) -> None:
-    """10 MiB in the default run; in memory nginx takes no more for it."""
+    """It is 10 MiB in the default run; nginx uses no more memory for it."""
     size = (100 if long_run else 10) * MIB
     serving = serve(changes={})
     browser = serving.browser(1)

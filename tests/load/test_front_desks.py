@@ -1,4 +1,4 @@
-"""The onion addresses of desks alone: answered at their own socket, and nowhere else."""
+"""Onion addresses for desks only: answered at their own socket and nowhere else."""
 
 import socket
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def test_client_without_a_key_gets_nothing_from_the_desk_address(
     "told", ["", "X-Klankbord-Way: \r\n", "X-Klankbord-Way: port\r\n", "X-Klankbord-Way: Desks\r\n"]
 )
 def test_app_socket_refuses_requests_without_a_known_route(made: Serving, told: str) -> None:
-    """Only nginx can open that socket; this is for a mistake in its settings."""
+    """Only nginx can open that socket; this guards against a mistake in its settings."""
     for host in (DESKS, f"127.0.0.1:{made.port}"):
         for path in ("/nl/", DESK_API, "/nl/leave", "/internal/session"):
             head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{told}\r\n"

@@ -1,4 +1,4 @@
-"""What is left in memory of a visit, minutes after it: in the app's processes and in nginx."""
+"""Traces of a visit in memory minutes later: in the app's processes and in nginx."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ IMPATIENT = HASTY.replace("workers=2", "workers=1").replace(
 
 
 def holders(serving: Serving, *secrets: str) -> set[str]:
-    """Which programs hold one of these."""
+    """Return the programs that have one of these in memory."""
     programs = {
         "master": [serving.process.pid],
         "worker": serving.workers(),

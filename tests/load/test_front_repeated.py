@@ -1,4 +1,4 @@
-"""A report that an impatient click sends twice, at the real server: two workers behind nginx."""
+"""A report that an impatient click sends twice, at the real server with two workers."""
 
 import os
 import re
@@ -35,7 +35,7 @@ serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 
 
 def send(serving: Serving, circuit: int, text: str = TEXT) -> Page:
-    """Press the button at a browser that has seen no answer yet."""
+    """Press the button in a browser without a response so far; return the response."""
     body = urllib.parse.urlencode({"text": text}).encode()
     browser = serving.browser(circuit, cookies=False)
     browser.agent = "The same browser"
@@ -88,7 +88,7 @@ def test_repeated_post_waits_for_the_code_of_the_first(
 def test_repeated_post_gets_its_code_after_the_storing_worker_is_killed(
     serve: Callable[..., Serving], tmp_path: Path
 ) -> None:
-    """The report is on the disk, and its code was shown to nobody: the second press shows it."""
+    """The report is stored and nobody has seen its code, so the second press shows it."""
     (tmp_path / "after").touch()
     serving = serve(program=HELD)
     first: list[Page] = []

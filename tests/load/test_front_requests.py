@@ -1,4 +1,4 @@
-"""What nginx passes on to the app, and what it refuses: its settings, and nothing else."""
+"""What nginx forwards to the app and what it refuses, by its settings alone."""
 
 import contextlib
 import re
@@ -16,7 +16,7 @@ from dropbox_app.server.web.security_headers import HEADERS
 from tests.support.circuit import connect, line
 from tests.support.fronts import QUICK, SETTINGS, Front, nginx
 from tests.support.ports import free_port
-from tests.support.recorder import SESSION, Passed, Recorder
+from tests.support.recorder import SESSION, TOKEN, Passed, Recorder
 from tests.support.serving import exchanged, read_all
 
 FORM = "Content-Type: application/x-www-form-urlencoded"
@@ -34,7 +34,16 @@ PLACES = {
     "desk": ("GET", "/api/desk/inbox?after=0", ()),
     "desk's file": ("PUT", "/api/desk/mailboxes/a/files/b", ()),
     "cards": ("GET", "/api/site", ()),
+    "sealed message": (
+        "POST",
+        "/api/conversation/messages?n=1&to=00",
+        (f"Authorization: {TOKEN}",),
+    ),
+    "sealed file": ("PUT", "/api/files/00ff", (f"Authorization: {TOKEN}",)),
+    "a sealed file": ("GET", "/api/files/00ff", (f"Authorization: {TOKEN}",)),
+    "withdrawn unseen": ("DELETE", "/api/conversation", (f"Authorization: {TOKEN}",)),
 }
+ASKED_FIRST = ("files", "sealed file", "a sealed file")  # whose file it is
 FORGED = (
     "X-Klankbord-Way: desks", "x-klankbord-way: desks", "X_Klankbord_Way: desks",
     "X-Klankbord-Since: 1", "X-Klankbord-Visitor: me",
@@ -59,7 +68,7 @@ def front(recorder: Recorder) -> Iterator[Front]:
 
 
 def come(front: Front, way: str, circuit: int = 1) -> socket.socket:
-    """A connection by one of the three ways."""
+    """Return a connection by one of the three routes."""
     if way == "domain":
         return socket.create_connection(("127.0.0.1", front.port or 0), timeout=60)
     return connect(front.onion if way == "onion" else front.desks, line(circuit))
@@ -80,7 +89,7 @@ def ask(
 def test_each_location_forwards_route_time_and_host(
     front: Front, recorder: Recorder, way: str, place: str
 ) -> None:
-    """A ``proxy_set_header`` in a location would cancel all those above it."""
+    """A ``proxy_set_header`` in a location would cancel the inherited ones."""
     method, path, headers = PLACES[place]
     recorder.seen.clear()
     answer = ask(front, way, method, path, (*headers, *FORGED), b"x=y" if method != "GET" else b"")
@@ -88,7 +97,7 @@ def test_each_location_forwards_route_time_and_host(
     asked = list(recorder.seen)
     (passed,) = recorder.take()
     assert (passed.method, passed.target) == (method, path)
-    assert len(asked) == (2 if place == "files" else 1)
+    assert len(asked) == (2 if place in ASKED_FIRST else 1)
     for one in asked:
         check_told(one, way)
 
@@ -110,7 +119,7 @@ def check_told(passed: Passed, way: str) -> None:
     }  # fmt: skip
     # A body that is streamed has a connection of its own; a client's own word never arrives.
     upload = "".join(passed.header("Content-Type")).startswith("multipart/")
-    streamed = passed.target.startswith("/api/desk/") or upload
+    streamed = passed.target.startswith(("/api/desk/", "/api/files/")) or upload
     assert passed.header("Connection") == (["close"] if streamed else [])
 
 
@@ -137,13 +146,15 @@ LENGTHLESS = (b"Transfer-Encoding: chunked", b"Transfer-Encoding: CHUNKED", None
 
 
 @pytest.mark.parametrize("kind", [FORM, FILES, "Content-Type: text/plain"])
-@pytest.mark.parametrize("path", ["/nl/report", "/nl/files", "/api/desk/mailboxes/a/files/b"])
+@pytest.mark.parametrize(
+    "path", ["/nl/report", "/nl/files", "/api/desk/mailboxes/a/files/b", "/api/files/00ff"]
+)
 @pytest.mark.parametrize("header", LENGTHLESS)
 def test_body_without_a_length_is_refused_before_it_is_read(
     front: Front, recorder: Recorder, path: str, kind: str, header: bytes | None
 ) -> None:
     head = b"POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" % path.encode()
-    head += f"Cookie: {SESSION}\r\n{kind}\r\n".encode()
+    head += f"Cookie: {SESSION}\r\nAuthorization: {TOKEN}\r\n{kind}\r\n".encode()
     with come(front, "onion") as connection:
         connection.sendall(head + (header + b"\r\n\r\n" if header else b"\r\n"))
         answer = connection.recv(65_536)  # nothing of the body was sent yet
@@ -165,8 +176,21 @@ def test_alternative_url_spellings_cannot_upload_without_a_session(
         assert [one.target for one in recorder.take()] == [path] * passed
 
 
+@pytest.mark.parametrize("spelling", ["/api/files/00ff", "/api/file%73/00ff", "/api//files/00ff"])
+def test_sealed_file_is_passed_on_only_for_a_conversation(
+    front: Front, recorder: Recorder, spelling: str
+) -> None:
+    """Without a conversation, the app is asked for its answer, and gets nothing of the body."""
+    long = MARKER * 2000  # more than any other request may be
+    for token, body in ((TOKEN, long), ("Bearer x", b""), ("", b"")):
+        answer = ask(front, "onion", "PUT", spelling, (f"Authorization: {token}",), long)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
+        (passed,) = recorder.take()
+        assert (passed.method, passed.target, passed.body) == ("PUT", spelling, body)
+
+
 def chunked(front: Front, method: str, path: str) -> None:
-    """A body in one chunk, and one in chunks of a byte."""
+    """Send a body in one chunk, and one in chunks of a byte."""
     for body in (b"%x\r\n%s\r\n0\r\n\r\n" % (len(MARKER) * 900, MARKER * 900),
                  b"1\r\nh\r\n" * 50_000 + b"0\r\n\r\n"):  # fmt: skip
         head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nCookie: {SESSION}\r\n{FILES}\r\n"
@@ -178,7 +202,7 @@ def chunked(front: Front, method: str, path: str) -> None:
 
 
 def http2(front: Front, method: str, path: str) -> None:
-    """A body whose length nobody says, in frames with pauses between them."""
+    """Send a body of undeclared length, in frames with pauses between them."""
     head = {":method": method, ":scheme": "http", ":path": path, ":authority": "a.example"}
     head |= {"cookie": SESSION, "content-type": FILES.partition(": ")[2]}
     packed = b"".join(
@@ -197,7 +221,7 @@ def http2(front: Front, method: str, path: str) -> None:
 
 
 METHODS = ("POST", "PUT", "PATCH", "GET", "HEAD", "DELETE", "OPTIONS")
-LOCATIONS = ("/nl/report", "/nl/files", "/nl/files/00", "/api/desk/inbox")
+LOCATIONS = ("/nl/report", "/nl/files", "/nl/files/00", "/api/desk/inbox", "/api/files/00")
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -210,7 +234,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
     tmp_path: Path, sender: Callable[[Front, str, str], None]
 ) -> None:
-    """The folder for such files can be written here. Long bodies with a length are tried too."""
+    """The folder for such files is writable here. Long bodies with a length are tried too."""
     calls = tmp_path / "calls"
     under = (
         "strace",
@@ -239,7 +263,10 @@ def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
         assert b" 200 " in ask(front, "onion", "POST", "/nl/report", (FORM,), long)[:20]
         cookie = f"Cookie: {SESSION}"
         assert b" 200 " in ask(front, "onion", "POST", "/nl/files", (FILES, cookie), long * 10)[:20]
-        assert [len(one.body) for one in recorder.take()][-2:] == [len(long), len(long) * 10]
+        token = f"Authorization: {TOKEN}"
+        assert b" 200 " in ask(front, "onion", "PUT", "/api/files/00", (token,), long * 20)[:20]
+        arrived = [len(one.body) for one in recorder.take()][-3:]
+        assert arrived == [len(long), len(long) * 10, len(long) * 20]
         assert front.log.read_text() == ""
     said = calls.read_text()
     assert f"{front.folder}/nginx/temp" in said  # nginx looked at it at its start
@@ -251,7 +278,7 @@ def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
 
 
 def test_nothing_is_logged_about_a_client(front: Front, recorder: Recorder) -> None:
-    """Whatever was refused above, and this: the log is empty at the end, see ``front``."""
+    """After the refusals above and these requests, the log is empty; see ``front``."""
     for first in (b"", b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n", line(3)):
         for text in (
             b"herkenbaar\r\n\r\n", b"GET /herkenbaar HTTP/9.9\r\n\r\n",

@@ -1,4 +1,4 @@
-"""A large file that arrives slowly is taken in whole, also while strangers hold connections."""
+"""A large file that arrives slowly is accepted, even while others occupy connections."""
 
 import contextlib
 import hashlib
@@ -26,7 +26,7 @@ NGINX = 60 * 1024  # kB resident, of each process at any time
 
 
 class Onion(TorNetwork):
-    """The network, with an onion whose tor comes to nginx's socket and says the circuit."""
+    """The network, with an onion whose tor connects to nginx's socket and states the circuit."""
 
     def __init__(self, folder: Path, target: Path) -> None:
         super().__init__(folder, 0)
@@ -41,7 +41,7 @@ class Onion(TorNetwork):
 
 
 def paced(content: bytes, pace: int) -> Iterator[bytes]:
-    """The pieces of a file at so many bytes a second."""
+    """Yield the pieces of a file at a given number of bytes a second."""
     began = time.monotonic()
     for at in range(0, len(content), BLOCK):
         time.sleep(max(0.0, began + at / pace - time.monotonic()))
@@ -50,9 +50,9 @@ def paced(content: bytes, pace: int) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def slow_strangers(serving: Serving) -> Iterator[list[int]]:
-    """Twenty, each by a circuit of its own, that send 2.5 kB/s; half with a false cookie.
+    """Start twenty clients on separate circuits at 2.5 kB/s, half with a false cookie.
 
-    One whose connection ends comes again at once. What they were told is in the list.
+    A client whose connection ends connects again immediately. The list contains the responses.
     """
     ended, told = threading.Event(), list[int]()
 
@@ -83,7 +83,7 @@ def slow_strangers(serving: Serving) -> Iterator[list[int]]:
 
 
 def check_arrives(serving: Serving, browser: PlainBrowser, pace: int) -> None:
-    """Send a file at this pace; the counsellor has it whole, and nginx needed little for it."""
+    """Send a file at this rate; check that it arrives and that nginx needed little memory."""
     content = os.urandom(SIZE)
     page = browser.get("/nl/files")
     form = page.form_with("files")

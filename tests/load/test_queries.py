@@ -1,8 +1,8 @@
-"""No step that somebody waits for reads more of the database than it is about.
+"""No interactive step reads more of the database than it concerns.
 
-Not by the clock: every statement that a whole life brings forth is caught on its way into SQLite,
-and SQLite is asked how it would find the rows. With that, a site of 100,000 items answers as one
-of 1,000 does; ``scripts/bench --scale`` measures it.
+Instead of measuring time, the tests capture every SQL statement of a whole life and ask SQLite for
+its query plan. With good plans, a site of 100,000 items answers like one of 1,000; ``scripts/bench
+--scale`` measures this.
 """
 
 import datetime
@@ -18,7 +18,7 @@ from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store.sqlite import WITHDRAWN, SqliteStore
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 from tests.support.connections import opened_from_now_on
-from tests.support.server_folder import ANNA, BRAM, DAY, AServer, file, ids
+from tests.support.server_folder import ANNA, BRAM, DAY, AServer, attach, file, ids
 
 # What may read a whole table or index, and why that is bearable.
 KNOWN = {
@@ -33,7 +33,7 @@ KNOWN = {
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
-    """The connections of the server's store."""
+    """Return the connections of the server's store."""
     return opened_from_now_on(monkeypatch)
 
 
@@ -46,7 +46,7 @@ def server(tmp_path: Path, opened: list[sqlite3.Connection]) -> Iterator[AServer
 
 
 def _whole_life(server: AServer) -> None:
-    """Every use case, by every author, and every way in which something ends."""
+    """Run every use case, by every author, and every way in which something ends."""
     boxes = server.mailboxes
     server.report("one", (ANNA, BRAM))
     sealed = server.report("two")
@@ -54,7 +54,7 @@ def _whole_life(server: AServer) -> None:
     boxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
     server.report("three")
     server.fetch()
-    boxes.attach(access=access, sealed=file(1, 2_000_000))
+    attach(boxes, access, file(1, 2_000_000))
     server.add("two", 2)
     boxes.file_allowed(ANNA, mailbox, 100)
     server.put_file("two", file(2))
@@ -82,7 +82,7 @@ def _whole_life(server: AServer) -> None:
 
 @contextmanager
 def _traced(opened: list[sqlite3.Connection]) -> Iterator[list[str]]:
-    """The statements that reach SQLite by these connections, with the values in them."""
+    """Yield the statements that reach SQLite on these connections, with their values."""
     seen: list[str] = []
     for one in opened:
         with suppress(sqlite3.ProgrammingError):  # it was closed
@@ -94,14 +94,14 @@ def _traced(opened: list[sqlite3.Connection]) -> Iterator[list[str]]:
 
 
 def _forms(seen: list[str]) -> set[str]:
-    """One of these statements for each form, if it reads or writes rows."""
+    """Return one statement of each form that reads or writes rows."""
     forms = {re.sub(r"x?'[^']*'|\b\d+\b", "?", statement): statement for statement in seen}
     words = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
     return {statement for statement in forms.values() if statement.startswith(words)}
 
 
 def _whole(database: sqlite3.Connection, statement: str) -> list[str]:
-    """The steps of a plan that go through a whole table or index."""
+    """Return the steps of a plan that scan a whole table or index."""
     found = []
     for *_, step in database.execute(f"EXPLAIN QUERY PLAN {statement}"):
         # A search without a condition is a scan too: so SQLite calls a max() without an index.
@@ -146,7 +146,7 @@ def test_query_check_detects_a_full_scan(server: AServer) -> None:
 
 
 def test_foreign_key_cascades_use_an_index(server: AServer) -> None:
-    """A plan does not show what a foreign key takes along."""
+    """A query plan does not show what a foreign key cascades to."""
     database = sqlite3.connect(server.folder / "klankbord.db")
     tables = [name for (name,) in database.execute("SELECT name FROM pragma_table_list")]
     keys = 0
@@ -170,7 +170,7 @@ def test_foreign_key_cascades_use_an_index(server: AServer) -> None:
 def test_purge_handles_all_mailboxes_in_steps(
     server: AServer, opened: list[sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each step looks at so many; each mailbox that goes is a transaction of its own."""
+    """Each step checks a fixed number, and each removed mailbox is its own transaction."""
     monkeypatch.setattr(purge, "STEP", 3)
     for number in range(7):
         server.report(f"old {number}")
@@ -198,7 +198,7 @@ def test_purge_handles_all_mailboxes_in_steps(
 def test_report_does_not_scan_the_list_of_withdrawn_mailboxes(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a report nor a withdrawal goes through the list line by line."""
+    """Neither a report nor a withdrawal scans the list line by line."""
     known = {ids(f"gone {number}")[0]: DAY for number in range(1000)}
     Withdrawn(server.folder / WITHDRAWN).write(known, DAY)
 

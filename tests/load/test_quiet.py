@@ -1,4 +1,4 @@
-"""The quick look of the purge never passes over what the rules of lifetimes would end."""
+"""The purge's quick check never skips anything that the retention rules would expire."""
 
 import datetime
 

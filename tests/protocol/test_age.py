@@ -30,7 +30,7 @@ def pattern(length: int) -> bytes:
 
 
 def in_pieces(data: bytes, size: int) -> Callable[[int], bytes]:
-    """A ``read`` that answers less than it was asked, as pipes and sockets do."""
+    """Return a ``read`` that returns less than requested, like pipes and sockets."""
     source = io.BytesIO(data)
     return lambda wanted: source.read(min(size, wanted))
 
@@ -128,7 +128,7 @@ def test_reordered_chunks_do_not_open() -> None:
 
 
 def test_memory_use_stays_small() -> None:
-    """200 MB through both directions at once, neither end ever holding the file."""
+    """200 MB pass in both directions at once, and neither end stores the file."""
     total, block = 200_000_000, bytes(100_000)
     held = bytearray()
     sealer = age.Sealer(held.extend, RECIPIENTS[:3])
@@ -193,7 +193,7 @@ def test_trailing_bytes_are_refused(tail: bytes) -> None:
 
 
 def test_forged_payload_under_a_shared_header_opens() -> None:
-    """Why SPEC section 0 takes the author from the signed line only: age cannot tell this."""
+    """This is why SPEC section 0 takes the author from the signed line: age cannot detect this."""
     sealed = age.seal(b"hers", RECIPIENTS[:2])
     header = age.parse_header(sealed)
     stolen = file_key_of(sealed, SEEDS[0])
@@ -263,7 +263,7 @@ def test_passphrase_round_trip_at_default_cost() -> None:
 
 @pytest.mark.long
 def test_highest_cost_is_accepted() -> None:
-    """1 GiB of memory, and seconds."""
+    """It uses 1 GiB of memory and takes seconds."""
     sealed = age.seal_with_passphrase(b"vault", "correct horse", log_n=20)
     assert age.open_with_passphrase(sealed, "correct horse") == b"vault"
 

@@ -1,4 +1,4 @@
-"""Headers from anybody: one writing of each, bounded, and no failure but AgeError."""
+"""Untrusted headers: one encoding of each, bounded size, and no error other than AgeError."""
 
 import io
 
@@ -145,7 +145,7 @@ def test_header_over_the_limit_is_refused() -> None:
 
 @pytest.mark.parametrize("filler", range(4000, 4110))
 def test_mac_line_may_span_two_blocks(filler: int) -> None:
-    """The header is found block by block; its end may lie anywhere in one."""
+    """The header is read block by block, so its end may be anywhere in one."""
     file_key = bytes(16)
     stanza = age.Stanza(("a", "x" * filler), b"")
     parts = [age_header.write_header([stanza], file_key)]

@@ -1,4 +1,4 @@
-"""The published age vectors: what they expect, and every byte released before a failure.
+"""The published age vectors: their expectations, and every byte released before a failure.
 
 How each is run (SPEC section 10):
 
@@ -87,7 +87,7 @@ BARE = [vector for vector in VECTORS if not vector.armored]
 
 
 def opened(vector: Vector) -> tuple[str, bytes]:
-    """What came of opening it, as the vectors call it, and all that was released."""
+    """Return the result of opening it, in the vectors' terms, and everything released."""
     out = io.BytesIO()
     read = io.BytesIO(vector.sealed).read
     try:

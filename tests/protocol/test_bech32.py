@@ -1,4 +1,4 @@
-"""Bech32 without the 90-character cap: strict in what it reads."""
+"""Bech32 without the 90-character cap: strict decoding."""
 
 import pytest
 from hypothesis import given
@@ -73,13 +73,13 @@ def test_arbitrary_text_is_decoded_or_refused(text: str) -> None:
 
 @pytest.mark.parametrize("data", ["p", "qp", "qqq", "qqqqqq"])
 def test_padding_must_be_short_and_zero(data: str) -> None:
-    """The checksum is right in each; only the five-bit groups do not make whole bytes."""
+    """The checksum is valid in each; only the five-bit groups are not whole bytes."""
     with pytest.raises(KeyFormatError, match="padding"):
         bech32.decode("a", "a1" + data + _tail(data))
 
 
 def _tail(data: str) -> str:
-    """The checksum of any run of five-bit groups, by the definition in BIP 173."""
+    """Return the checksum of any five-bit groups, by the definition in BIP 173."""
     values = [3, 0, 1, *(CHARSET.index(c) for c in data), *[0] * 6]
     state = 1
     for value in values:

@@ -1,4 +1,4 @@
-"""Counsellor cards: what is issued is accepted; no expired key is given (SPEC section 3)."""
+"""Counsellor cards: issued ones are accepted, and no expired key is used (SPEC section 3)."""
 
 import datetime
 
@@ -59,7 +59,7 @@ def test_month_window_contains_its_day_and_the_next_starts_the_day_after(
 
 @given(st.integers(-60, 260))
 def test_sealing_key_is_valid_only_within_its_window(offset: int) -> None:
-    """Never an expired key, and on every day at most one."""
+    """There is at most one key for a day, and never an expired one."""
     read = card.parse(GOOD)
     day = DAY + offset * ONE_DAY
     holding = [w for w in read.sealing if w.first <= day <= w.until]
@@ -107,7 +107,7 @@ FIELDS = [*sorted(fields_of(GOOD)), "away", "register_number", "sentence"]
 
 @given(st.sampled_from(FIELDS), VALUES)
 def test_signed_card_with_wrong_field_types_is_parsed_or_refused(field: str, value: Json) -> None:
-    """The holder of the key may sign anything: only CardError may come of it."""
+    """The key's holder may sign anything, and only CardError may result."""
     try:
         card.parse(sign_card({**fields_of(GOOD), field: value}))
     except CardError:

@@ -1,4 +1,4 @@
-"""A desk's signature is for one origin, site, token, method, target, body (SPEC section 7)."""
+"""A desk's signature holds for one origin, site, token, method, target, body (SPEC section 7)."""
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ def authorization(
     target: str = TARGET,
     body_hash: str = EMPTY,
 ) -> str:
-    """A desk's header, with one thing or another as given."""
+    """Return a desk's header with the given changes."""
     return header(
         ANNA,
         origin=origin,
@@ -53,7 +53,7 @@ def test_server_accepts_what_a_desk_signs(origin: str) -> None:
 
 
 def test_challenge_response_is_invalid_at_another_server() -> None:
-    """A hostile server hands the desk another server's challenge, and spends the answer there."""
+    """A hostile server passes on another server's challenge and replays the response there."""
     hostile = "https://hostile.example"
     claim = parse_header(authorization(origin=hostile))
     with pytest.raises(RequestError, match="another server"):
@@ -68,7 +68,7 @@ def test_challenge_response_is_invalid_at_another_server() -> None:
     "token", ["", "a b", "a\nGET\n/api/desk/card", "a\r\nx: y", "a" * 201, "é", "a\u2028b"]
 )
 def test_desk_signs_no_malformed_token(token: str) -> None:
-    """The token comes from the server: a line end in it would move the lines that are signed."""
+    """The server supplies the token; a line end in it would shift the signed lines."""
     with pytest.raises(RequestError):
         authorization(token=token)
 

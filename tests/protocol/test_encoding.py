@@ -1,4 +1,4 @@
-"""Ways of writing: every value has exactly one (SPEC section 1)."""
+"""Encodings: every value has exactly one (SPEC section 1)."""
 
 import contextlib
 import datetime
@@ -28,7 +28,7 @@ LEAVES = st.none() | st.booleans() | st.integers(0, MAX_INTEGER) | TEXTS
 
 
 def nested(depth: int) -> st.SearchStrategy[Json]:
-    """Values of at most this depth."""
+    """Return values of at most this depth."""
     if depth == 0:
         return LEAVES
     inner = nested(depth - 1)
@@ -47,7 +47,7 @@ def test_every_object_round_trips(value: dict[str, Json]) -> None:
 
 @given(OBJECTS, st.data())
 def test_noncanonical_encoding_is_refused(value: dict[str, Json], data: st.DataObject) -> None:
-    """Whatever Python's json would write in another style, if it differs at all."""
+    """This covers every other style that Python's json can write, if it differs."""
     style = data.draw(
         st.sampled_from(
             [
@@ -110,7 +110,7 @@ def test_value_that_a_reader_would_refuse_is_not_written(value: dict[str, Json])
 
 
 def test_hostile_line_is_parsed_in_linear_time() -> None:
-    """Quotes that never end once took time by the square of the length: minutes for one message."""
+    """Unterminated quotes once took quadratic time: minutes for one message."""
 
     def cost(count: int) -> float:
         line = b'{"a":"' + b'\\"' * count

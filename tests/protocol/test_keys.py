@@ -1,4 +1,4 @@
-"""Keys: text forms, what is refused, and secrets that stay secret (SPEC section 1)."""
+"""Keys: text forms, refusals, and the protection of secrets (SPEC section 1)."""
 
 import copy
 import hashlib
@@ -241,9 +241,7 @@ def test_mixed_order_key_is_refused(point: bytes) -> None:
 
 
 def test_noncanonical_key_encoding_is_refused() -> None:
-    """A y below 19 can also be written as y + p. Every such writing is refused; and as no point
-    with such a y is of prime order, a library that takes them takes no other keys than we do.
-    """
+    """A y below 19 can also be encoded as y + p; every such encoding is refused."""
     for y in range(19):
         for sign in (0, 1 << 255):
             for written in (y, y + P):
@@ -263,7 +261,7 @@ def test_signature_of_another_length_is_refused(length: int) -> None:
 
 
 def forged(first: bytes, nonce: int) -> bytes:
-    """A signature over b"text" by SIGNING whose first half is ``first``."""
+    """Return a signature over b"text" by SIGNING whose first half is ``first``."""
     digest = hashlib.sha512(SIGNING.seed).digest()
     clamped = bytearray(digest[:32])
     clamped[0] &= 248
@@ -283,7 +281,7 @@ def test_forging_helper_makes_a_valid_signature_from_valid_input() -> None:
 
 
 def test_signature_starting_with_the_neutral_point_is_refused() -> None:
-    """The signer itself can make one; OpenSSL takes it, so the rule is needed."""
+    """The signer can make one and OpenSSL accepts it, so the rule is needed."""
     signature = forged(TORSION[0], 0)
     Ed25519PublicKey.from_public_bytes(SIGNING.verify_key.raw).verify(signature, b"text")
     assert not SIGNING.verify_key.verify(signature, b"text")

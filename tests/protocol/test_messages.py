@@ -54,7 +54,7 @@ VALUES: st.SearchStrategy[Json] = st.one_of(
 @pytest.mark.parametrize("worst", ['"', "\\", "\n", "\t", "\u2028", "é", "🙂"])
 @pytest.mark.parametrize("names", [0, 255])
 def test_largest_text_fits_with_every_other_field_at_its_maximum(worst: str, names: int) -> None:
-    """5 wanted, 20 former, 20 seen, 10 files: whatever of the 60,000 bytes must be escaped."""
+    """5 wanted, 20 former, 20 seen, 10 files, whichever of the 60,000 bytes need escaping."""
     room = MAX_TEXT - 10 * names
     text = worst * (room // len(worst.encode()))
     fields = full_message(text, names=names)
@@ -64,7 +64,7 @@ def test_largest_text_fits_with_every_other_field_at_its_maximum(worst: str, nam
 
 @pytest.mark.parametrize("more", [1, 2, 40_000, 71_000, 1_000_000])
 def test_overlong_text_is_refused_with_its_size_and_the_limit(more: int) -> None:
-    """Also when it is so long that the whole message fits no size: the limit is not another."""
+    """Even if the whole message fits no size, the stated limit is that of texts."""
     for fields in (
         reporter_fields(1, text="a" * (MAX_TEXT + more)),
         full_message("a" * (MAX_TEXT - 2550 + more), names=255),
@@ -98,7 +98,7 @@ def test_padding_gives_the_smallest_size_that_fits(length: int) -> None:
 def test_message_with_any_layout_byte_changed_is_refused(
     plaintext: bytes, data: st.DataObject
 ) -> None:
-    """Outside line 1 no byte is free: neither the signature's writing nor the padding."""
+    """Outside line 1 no byte can vary, neither in the signature's encoding nor in the padding."""
     changed = bytearray(plaintext)
     end = plaintext.index(b"\n")
     at = data.draw(st.one_of(st.integers(end, end + 95), st.integers(end, len(plaintext) - 1)))
@@ -124,7 +124,7 @@ def test_arbitrary_bytes_raise_only_the_message_error(raw: bytes, padded: bool) 
 def test_signed_message_with_wrong_field_types_is_parsed_or_refused(
     fields: dict[str, Json], data: st.DataObject
 ) -> None:
-    """The author may sign anything, a colleague's desk must not fall over it."""
+    """An author may sign anything, and a colleague's desk must not crash on it."""
     names = [*fields, "prev", "thread", "status", "options", "step", "request", "answer"]
     changed = dict(fields)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -187,6 +187,6 @@ def test_unusable_recipient_is_detected_on_use() -> None:
 
 @given(st.integers(0, 2**256 - 1))
 def test_message_does_not_reveal_its_signing_key(seed: int) -> None:
-    """``parse`` looks at the form only: who signed is for the reader of threads to find out."""
+    """``parse`` checks only the form; the thread reader determines the signer."""
     signing = SigningKey(seed.to_bytes(32, "big"))
     assert parse(signed_line(to_line(reporter_fields(1)), signing)).by == "reporter"

@@ -68,7 +68,7 @@ def test_attachment_size_is_padded(length: int, padded: int) -> None:
 
 
 def test_number_of_padded_sizes_up_to_the_limit_is_small() -> None:
-    """SPEC section 11 promises some 370 classes up to 100 MiB."""
+    """SPEC section 11 promises about 370 classes up to 100 MiB."""
     size, classes = 16_384, 0
     while size <= 100 * 2**20:
         classes += 1

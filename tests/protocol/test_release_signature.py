@@ -1,4 +1,4 @@
-"""Signatures of releases: what the real minisign makes is taken, and nothing else."""
+"""Release signatures: those of the real minisign are accepted, and nothing else."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ def test_minisign_signature_is_accepted_with_its_comment(signer: Signer, signed:
 
 
 def test_any_changed_byte_is_refused(signer: Signer) -> None:
-    """Of the file and of each part that counts of the signature; the first comment does not."""
+    """This covers the file and the significant parts of the signature, not the first comment."""
     key, signed = ReleaseKey.read(signer.public.read_text()), b"0123  klankbord.tar.gz\n"
     signature = signer.sign(signed, "klankbord 1.2.3")
     for place in range(len(signed)):
@@ -62,7 +62,7 @@ def test_invalid_key_is_refused_with_a_sentence(text: str) -> None:
 
 
 def test_minisign_gives_the_same_verdicts(signer: Signer, tmp_path: Path) -> None:
-    """The command that the guide gives, on the same file."""
+    """The guide's command is run on the same file."""
     file = tmp_path / "SHA256SUMS"
     file.write_bytes(b"x")
     file.with_name("SHA256SUMS.minisig").write_text(signer.sign(b"x", "a"))

@@ -1,4 +1,4 @@
-"""Retrieval codes: however typed, the same keys; drawn without bias (SPEC section 2)."""
+"""Retrieval codes: the same keys however typed, and drawn without bias (SPEC section 2)."""
 
 import importlib.resources
 import itertools
@@ -52,7 +52,7 @@ LIGATURES = {
 
 
 def ways_to_write(letter: str) -> list[str]:
-    """One letter in capitals, full width, bold, circled, with an accent in one piece or two."""
+    """Return variants of a letter: capital, full width, bold, circled, accented."""
     capital, code = letter.upper(), ord(letter) - ord("a")
     ways = [letter, capital, chr(0xFF41 + code), chr(0xFF21 + code), chr(0x1D41A + code)]
     ways += [chr(0x24D0 + code), letter + "\u0301", capital + "\u0308"]
@@ -64,7 +64,7 @@ def ways_to_write(letter: str) -> list[str]:
 
 @st.composite
 def spellings(draw: st.DrawFn, words: Sequence[str]) -> str:
-    """The words of a code as a person, a phone or a word processor may give them."""
+    """Return the words of a code as a person, a phone or a word processor may write them."""
     typed: list[str] = draw(st.lists(st.sampled_from(SEPARATORS), max_size=2))
     for word in words:
         at = 0
@@ -110,7 +110,7 @@ def test_only_seven_list_words_are_accepted(text: str) -> None:
     ],
 )
 def test_keys_are_derived_only_from_seven_list_words(words: tuple[str, ...]) -> None:
-    """Even if a caller forgets to read what was typed."""
+    """This holds even if a caller does not validate the typed text."""
     with pytest.raises(CodeError):
         derive_root(words, SITE)
 
@@ -145,7 +145,7 @@ def test_every_drawable_word_has_the_same_probability(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_excluded_words_are_still_read_and_derived(lang: str) -> None:
-    """Nobody whose code was dealt before is locked out."""
+    """Existing codes with such words keep working."""
     left_out = sorted(set(word_list(lang)) - set(dealt_words(lang)))
     assert len(left_out) > 150
     for start in range(0, len(left_out) - WORDS, WORDS):
@@ -157,10 +157,10 @@ def test_excluded_words_are_still_read_and_derived(lang: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_twenty_thousand_codes_contain_no_excluded_word_and_show_no_bias(lang: str) -> None:
-    """Chi-square over the words at each position and over all of them, at alpha = 1e-9.
+    """A chi-square test covers the words at each position and in total, at alpha = 1e-9.
 
-    With 20,000 draws over some 7,500 words some 2.6 are expected of each: few, but the sum over so
-    many cells is near enough to chi-square for a bound this wide. One bad run in 10^8 is chance.
+    In 20,000 draws from some 7,500 words, about 2.6 are expected of each: few, but over so many
+    cells the sum is close enough to chi-square for a bound this wide. One false alarm in 10^8 runs.
     """
     codes = [generate(lang) for _ in range(20_000)]
     dealt = dealt_words(lang)
@@ -188,7 +188,7 @@ def test_specification_states_the_remaining_entropy(lang: str, language: str) ->
 
 
 def test_bias_test_detects_a_bias() -> None:
-    """The lower half of the list drawn a fifth more often than the upper is found at once."""
+    """Drawing the lower half of the list a fifth more often is detected at once."""
     drawn = random.Random(1)  # noqa: S311 - no secret: a bias made on purpose
     column = [
         drawn.randrange(LIST_SIZE // 2) + (LIST_SIZE // 2 if drawn.random() > 0.55 else 0)
@@ -203,7 +203,7 @@ Z_AT_1E_9 = 5.997807015  # the standard normal quantile of 1 - 1e-9
 
 
 def chi_square_quantile(freedom: int, z: float) -> float:
-    """Wilson and Hilferty's approximation; at 7,775 degrees of freedom it errs by far below 1 %."""
+    """Return Wilson and Hilferty's approximation, which errs far below 1 % at 7,775 degrees."""
     share = 2 / (9 * freedom)
     return freedom * (1 - share + z * math.sqrt(share)) ** 3
 
@@ -212,7 +212,7 @@ def chi_square_quantile(freedom: int, z: float) -> float:
 def test_mistyped_word_is_reported_with_the_intended_one(
     word: str, position: int, data: st.DataObject
 ) -> None:
-    """One letter left out, put in, swapped or mistaken."""
+    """One letter is omitted, inserted, swapped or replaced."""
     at = data.draw(st.integers(0, len(word) - 1))
     letter = data.draw(st.sampled_from("abcdefghijklmnopqrstuvwxyz"))
     slip = data.draw(
@@ -240,7 +240,7 @@ def test_mistyped_word_is_reported_with_the_intended_one(
 
 
 def one_slip_apart(typed: str, word: str) -> bool:
-    """Whether one letter left out, put in, changed or two swapped make one of the other."""
+    """Return whether one omitted, inserted, changed or swapped letter turns one into the other."""
     begin = next((n for n, (a, b) in enumerate(zip(typed, word, strict=False)) if a != b), None)
     if begin is None:
         return abs(len(typed) - len(word)) == 1
@@ -293,7 +293,7 @@ def test_reading_by_letter_finds_the_same_words_as_the_whole_text(text: str) -> 
 
 
 def is_unseen(letter: str) -> bool:
-    """Accents, and what is there without being seen."""
+    """Return whether a character is an accent or invisible."""
     return "\u0300" <= letter <= "\u036f" or unicodedata.category(letter) == "Cf"
 
 
@@ -411,7 +411,7 @@ def test_label_is_not_counted_as_a_word(typed: str, count: int) -> None:
 
 @pytest.mark.parametrize("label", ["mijn", "my", "je", "your", "klankbord", "code", "is"])
 def test_no_label_is_a_list_word(label: str) -> None:
-    """Else a code that begins with it could not be told from one with a label."""
+    """Otherwise a code starting with that word could be mistaken for one with a label."""
     assert label not in EVERY_WORD
 
 

@@ -1,4 +1,4 @@
-"""The reader: believes signed lines only, and never falls over anything (SPEC section 4)."""
+"""The thread reader: trusts only signed lines and never crashes (SPEC section 4)."""
 
 import datetime
 import random
@@ -52,7 +52,7 @@ def read(
     viewer: VerifyKey | None = ANNA.verify_key,
     pins: thread.Pins | None = None,
 ) -> thread.Thread:
-    """Read files that came under the ids 0, 1, 2 …"""
+    """Return the thread of files that arrived under the ids 0, 1, 2 …"""
     return thread.read(
         [
             thread.Arrived(str(at), plaintext, "" if plaintext is not None else "no_key")
@@ -107,7 +107,7 @@ HOSTILE: st.SearchStrategy[Json] = st.one_of(
 
 @given(st.booleans(), st.data())
 def test_hostile_author_crashes_no_reader(by_reporter: bool, data: st.DataObject) -> None:
-    """Any fields, properly signed, among good messages; by the reporter or by a counsellor."""
+    """The reporter or a counsellor signs arbitrary fields, between valid messages."""
     base = reporter_fields(3, to=BOTH, prev=digest(R2)) if by_reporter else dict(A1)
     fields = dict(base)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -131,7 +131,7 @@ def test_hostile_author_crashes_no_reader(by_reporter: bool, data: st.DataObject
 
 
 def test_co_recipients_forgery_opens_and_is_not_trusted() -> None:
-    """Made for real: Bram keeps the header of a report to both, and seals another text under it."""
+    """Bram reuses the header of a report to both, and seals another text under it."""
     recipients = [REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()]
     genuine = age.seal(WHOLE[0], recipients)
     altered = WHOLE[0].replace(b"Het begon in maart.", b"Het is mijn schuld.")
@@ -153,7 +153,7 @@ def test_co_recipients_forgery_opens_and_is_not_trusted() -> None:
 
 
 def test_reader_not_named_by_the_message_is_detected() -> None:
-    """Sealed to Bram too, though it says that it is to Anna alone."""
+    """It is also sealed to Bram, though it claims to be for Anna alone."""
     to_anna = from_reporter(reporter_fields(1))
     recipients = [REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()]
     sealed = age.seal(to_anna, recipients)
@@ -179,7 +179,7 @@ SEALED = age.seal(WHOLE[0], [REPORTER_KEYS.recipient, ANNA_SEED.recipient()])
 
 
 def test_newest_reporter_message_is_independent_of_arrival_order() -> None:
-    """Else a server could choose by the order of its answer to whom a counsellor replies."""
+    """Otherwise a server could choose the recipients of a reply by the order of its response."""
     other = reporter_fields(
         2, to=(ANNA,), prev=digest(R1), day="2026-03-13", former=identities(BRAM)
     )
@@ -191,7 +191,7 @@ def test_newest_reporter_message_is_independent_of_arrival_order() -> None:
 
 
 def test_accepted_recipient_stays_in_any_arrival_order() -> None:
-    """A second recipient neither redirects answers nor turns earlier messages into false ones."""
+    """A second recipient neither redirects answers nor invalidates earlier messages."""
     other: Json = {"recipient": str(BRAM_SEED.recipient()), "verify": str(REPORTER_KEYS.verify)}
     redirected = from_reporter({**R2, "reporter": other})
     for order in ([WHOLE[0], redirected], [redirected, WHOLE[0]]):
@@ -203,7 +203,7 @@ def test_accepted_recipient_stays_in_any_arrival_order() -> None:
 
 
 def test_forged_older_report_does_not_set_the_recipient() -> None:
-    """Only a message signed with the reporter's key counts for that."""
+    """Only a message signed with the reporter's key sets it."""
     other: Json = {"recipient": str(BRAM_SEED.recipient()), "verify": str(REPORTER_KEYS.verify)}
     forged = signed({**R1, "reporter": other}, BRAM)
     shown = read([forged, WHOLE[3]])
@@ -280,7 +280,7 @@ def test_arbitrary_forwarded_contents_are_split_or_refused(contents: bytes) -> N
 def test_malformed_or_excessive_line_pairs_are_refused_before_filling_memory(
     contents: bytes,
 ) -> None:
-    """A hundred megabytes of line ends would else become fifty million padded messages."""
+    """Otherwise a hundred megabytes of line ends would become fifty million padded messages."""
     with pytest.raises(FormatError):
         thread.read_passed_on("t", contents)
 
@@ -295,7 +295,7 @@ def test_overlong_line_fails_without_affecting_other_messages() -> None:
 
 
 def crowd(authors: int) -> list[bytes]:
-    """A thread that a hostile reporter made up alone: as many counsellors as authors."""
+    """Return a thread that a hostile reporter forged alone, with as many counsellors as authors."""
     keys = [counsellor(f"crowd {number}") for number in range(authors)]
     written, previous = [], ""
     for n, at in enumerate(range(0, authors, 25), start=1):
@@ -316,7 +316,7 @@ def crowd(authors: int) -> list[bytes]:
 def test_ordering_a_thousand_authors_takes_constant_work_per_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The work per message stays the same however many authors a hostile thread has."""
+    """The work for each message is constant, however many authors a hostile thread has."""
     verified = [0]
     verify = VerifyKey.verify
 
@@ -350,7 +350,7 @@ def _passed_on(plaintexts: Sequence[bytes]) -> thread.Thread:
 
 
 def _work_of(plaintexts: Sequence[bytes]) -> float:
-    """How many instructions the reader's own code runs for a message of this thread."""
+    """Return how many instructions the reader's own code runs for a message of this thread."""
     count = [0]
 
     def step(frame: FrameType, event: str, _: object) -> "TraceFunction | None":
@@ -385,7 +385,7 @@ def test_highest_possible_numbers_make_no_long_lists() -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[dict[str, Json]]:
-    """Up to a dozen messages of three authors that claim to have seen anything."""
+    """Return up to a dozen messages of three authors that claim to have seen anything."""
     count = {REPORTER: 0, str(ANNA.verify_key): 0, str(BRAM.verify_key): 0}
     written = []
     for by in [REPORTER, *draw(st.lists(st.sampled_from(sorted(count)), max_size=11))]:
@@ -409,7 +409,7 @@ def histories(draw: st.DrawFn) -> list[dict[str, Json]]:
 def test_order_matches_a_literal_implementation_of_the_rule(
     history: list[dict[str, Json]], shuffler: random.Random
 ) -> None:
-    """A message after all that its author had seen; else by day, the reporter before others."""
+    """A message follows all that its author had seen; then by day, the reporter before others."""
     entries = [_genuine(fields) for fields in history]
     expected = [entry.message for entry in _slowly(entries)]
     assert [entry.message for entry in thread.ordered(entries)] == expected
@@ -425,7 +425,7 @@ def _genuine(fields: dict[str, Json]) -> thread.Entry:
 
 
 def _slowly(entries: Sequence[thread.Entry]) -> Iterator[thread.Entry]:
-    """The rule, looking at every message that is left at each step."""
+    """Apply the rule literally, checking every remaining message at each step."""
     left = [(entry, entry.message) for entry in entries if entry.message]
     while left:
         heads = [
@@ -464,7 +464,7 @@ def test_withdrawal_and_answers_to_a_request_are_found() -> None:
 
 
 def test_message_is_verified_only_for_its_own_mailbox_and_site() -> None:
-    """Replayed anywhere else it is named as what it is."""
+    """Replayed elsewhere, it is reported as foreign."""
     for site, mailbox, reason in (
         ("ab" * 16, MAILBOX, "other_site"),
         (SITE, "ab" * 32, "other_mailbox"),

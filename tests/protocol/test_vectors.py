@@ -1,23 +1,25 @@
-"""The committed vectors: this implementation reads each of them as it should (SPEC section 10)."""
+"""The committed vectors: this implementation gives each listed result (SPEC section 10)."""
 
 import datetime
+import io
 from typing import Any
 
 import pytest
 
-from dropbox_app.protocol import age, card, desk_request, errors, messages, thread
+from dropbox_app.protocol import age, card, desk_request, errors, messages, second_seal, thread
 from dropbox_app.protocol.encoding import clean_text, from_line, sha256_hex, to_line
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import ReporterPublic
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
+from dropbox_app.protocol.stream import PayloadWriter
 from tests.vectors.make import DETERMINISTIC, FOLDER, stored, written
 from tests.vectors.sealed_cases import ANNA_SEED
 from tests.vectors.world import ANNA, MAILBOX, SITE, Vector, join, sealing_seed, unwrap
 
 
 def each(name: str) -> list[Any]:
-    """The vectors of a file, each a test of its own that carries its comment."""
+    """Return the vectors of a file as separate test cases with their comments."""
     vectors = stored(name)
     assert len({vector["comment"] for vector in vectors}) == len(vectors)
     return [pytest.param(vector, id=vector["comment"]) for vector in vectors]
@@ -26,7 +28,7 @@ def each(name: str) -> list[Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DETERMINISTIC))
 def test_committed_file_matches_the_generator(name: str) -> None:
-    """Byte for byte, so that nobody edits an expectation in the file alone."""
+    """The comparison is byte for byte, so nobody can edit an expectation only in the file."""
     assert (FOLDER / f"{name}.json").read_text("ascii") == written(DETERMINISTIC[name]())
 
 
@@ -48,6 +50,17 @@ def test_text_is_cleaned_as_listed(vector: Vector) -> None:
 @pytest.mark.parametrize("vector", each("padme"))
 def test_attachment_is_padded_to_the_listed_size(vector: Vector) -> None:
     assert attachment_size(vector["size"]) == vector["expect"]
+
+
+@pytest.mark.parametrize("vector", each("second_seal"))
+def test_second_seal_matches_vectors(vector: Vector) -> None:
+    key, plain, sealed = bytes.fromhex(vector["key"]), join(vector["plain"]), bytearray()
+    writer = PayloadWriter(sealed.extend, key, bytes.fromhex(vector["nonce"]))
+    writer.update(plain)
+    writer.finish()
+    assert bytes(sealed[:64]).hex() == vector["begins"]
+    assert sha256_hex(bytes(sealed)) == vector["expect"]
+    assert b"".join(second_seal.chunks(io.BytesIO(sealed).read, key)) == plain
 
 
 @pytest.mark.parametrize("vector", each("codes"))
@@ -146,7 +159,7 @@ def test_arrival_order_does_not_change_genuine_messages(
 
 
 def read_vector(vector: Vector) -> thread.Thread:
-    """Let the reader read the mailbox of a vector."""
+    """Return the mailbox of a vector as the reader reads it."""
     own, pins = vector["reporter"], vector["pins"]
     return thread.read(
         [
@@ -174,7 +187,7 @@ def read_vector(vector: Vector) -> thread.Thread:
 
 @pytest.mark.parametrize("vector", each("sealed"))
 def test_sealed_file_opens_or_fails_as_listed(vector: Vector) -> None:
-    """By age, by the server that cannot open it, and by the reader who believes only signatures."""
+    """It is tried with age, with the server's shape check, and with the thread reader."""
     sealed, expect = unwrap(vector["sealed"]), vector["expect"]
     if expect["age"] == "opens":
         assert age.open_sealed(sealed, [ANNA_SEED])
@@ -203,7 +216,7 @@ def test_sealed_file_under_another_id_is_not_opened(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", each("desk_requests"))
 def test_desk_request_is_accepted_or_refused_for_the_listed_reason(vector: Vector) -> None:
-    """How old the token is, whose the identity and what the body is, the server checks itself."""
+    """The server itself checks the token's age, the identity and the body."""
 
     def check() -> None:
         desk_request.check(

@@ -1,4 +1,4 @@
-"""A withdrawal proves itself to a restored server, whoever brings it, and nothing else does."""
+"""A withdrawal proves itself to a restored server, whoever sends it; nothing else does."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.vectors import world
 
 
 class Reporter:
-    """Somebody whose mailbox is at the server, and who has taken everything back elsewhere."""
+    """A reporter with a mailbox at the server, who has withdrawn everything elsewhere."""
 
     def __init__(self, server: AServer) -> None:
         self.server = server
@@ -88,7 +88,7 @@ def test_withdrawal_by_a_desk_closes_the_mailbox_and_waits_for_the_others(
 
 
 def test_desk_not_addressed_may_also_send_a_withdrawal(server: AServer) -> None:
-    """The backup may be from before the reporter turned to somebody else."""
+    """The backup may be from before the reporter changed counsellor."""
     reporter = Reporter(server)
     server.mailboxes.given_back(BRAM, reporter.mailbox, reporter.given)
     assert server.store.is_withdrawn(reporter.mailbox)

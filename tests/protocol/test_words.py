@@ -1,4 +1,4 @@
-"""The two word lists of the retrieval code keep what SPEC.md and their README promise."""
+"""The two word lists of the retrieval code have the properties in SPEC.md and their README."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ EFF_NEW = {"keyboard", "orchard", "rainbow", "tomato"}
 
 
 def text(name: str) -> str:
-    """The file as it is shipped, line ends untouched."""
+    """Return the shipped file, with its line ends unchanged."""
     data = (resources.files("dropbox_app.protocol") / "words" / name).read_bytes()
     return data.decode("ascii")
 
 
 def words(name: str) -> list[str]:
-    """The words of a list, each ended by one LF."""
+    """Return the words of a list, each ended by one LF."""
     return text(name).split("\n")[:-1]
 
 
 def near_marks(word: str) -> set[str]:
-    """Marks that two words share exactly if one changed, added or dropped letter parts them."""
+    """Return marks that two words share exactly if they are one letter apart."""
     changed = {word[:i] + "?" + word[i + 1 :] for i in range(len(word))}
     return changed | {word[:i] + "?" + word[i:] for i in range(len(word) + 1)}
 
 
 def near(chosen: list[str]) -> list[tuple[str, str]]:
-    """The pairs less than two letters apart, without comparing every word with every other."""
+    """Return the pairs less than two letters apart, without comparing all pairs."""
     seen: dict[str, str] = {}
     pairs = []
     for word in chosen:
@@ -44,30 +44,30 @@ def near(chosen: list[str]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", ["en.txt", "nl.txt"])
 def test_list_has_exactly_7776_different_words(name: str) -> None:
-    """One word more or fewer would change the odds, a double one would too."""
+    """A missing, extra or duplicate word would change the odds."""
     assert len(words(name)) == 7776
     assert len(set(words(name))) == 7776
 
 
 @pytest.mark.parametrize("name", ["en.txt", "nl.txt"])
 def test_list_is_sorted_and_contains_only_a_to_z_and_line_feeds(name: str) -> None:
-    """The reading of a typed code only ever meets the letters a to z."""
+    """The code reader only handles the letters a to z."""
     assert re.fullmatch("([a-z]+\n)+", text(name))
     assert words(name) == sorted(words(name))
 
 
 def test_dutch_words_have_four_to_eight_letters() -> None:
-    """Short enough to write down, long enough not to be a slip of the pen."""
+    """They are short enough to write down and long enough to tolerate a slip."""
     assert {len(word) for word in words("nl.txt")} == {4, 5, 6, 7, 8}
 
 
 def test_dutch_words_differ_by_at_least_two_letters() -> None:
-    """Every two words are at least two letters changed, added or dropped apart."""
+    """Two words differ by at least two changed, added or omitted letters."""
     assert near(words("nl.txt")) == []
 
 
 def test_search_for_similar_words_finds_each_kind_of_slip() -> None:
-    """The test above would also pass if its search found nothing at all."""
+    """The test above would also pass if its search never found anything."""
     assert near(["appel", "apel"]) == [("appel", "apel")]
     assert near(["lopen", "lopend"]) == [("lopen", "lopend")]
     assert near(["huis", "muis"]) == [("huis", "muis")]
@@ -76,7 +76,7 @@ def test_search_for_similar_words_finds_each_kind_of_slip() -> None:
 
 
 def test_english_list_is_the_published_one_except_four_words() -> None:
-    """Put the four hyphenated words back and it is the EFF large list to the byte."""
+    """With the four hyphenated words restored, it is byte for byte the EFF large list."""
     chosen = set(words("en.txt"))
     assert chosen >= EFF_NEW
     published = "".join(f"{word}\n" for word in sorted(chosen - EFF_NEW | EFF_OLD))
@@ -84,19 +84,19 @@ def test_english_list_is_the_published_one_except_four_words() -> None:
 
 
 def test_four_new_english_words_are_not_similar_to_others() -> None:
-    """A slip of one letter cannot turn one of them into another word of the list."""
+    """A slip of one letter cannot turn one of them into another list word."""
     assert [pair for pair in near(words("en.txt")) if EFF_NEW & set(pair)] == []
 
 
 def test_no_rejected_word_is_in_the_dutch_list() -> None:
-    """What was struck out after reading stays out."""
+    """Words rejected in review stay out."""
     struck_out = words("excluded_nl.txt")
     assert struck_out == sorted(set(struck_out))
     assert set(struck_out).isdisjoint(words("nl.txt"))
 
 
 def test_two_forms_of_one_dutch_word_are_not_both_listed() -> None:
-    """Without a stemmer; scripts/dev/make_words makes the full check when it chooses."""
+    """This test has no stemmer; scripts/dev/make_words does the full check."""
     chosen = set(words("nl.txt"))
     endings = ("en", "ende", "je", "tje", "jes", "tjes", "ster", "ere", "ste")
     assert [(word, end) for word in chosen for end in endings if word + end in chosen] == []

@@ -1,4 +1,4 @@
-"""Writers: whatever they write reads back, and is sealed to whom it says (SPEC section 4)."""
+"""Writers: their output reads back and is sealed to the stated recipients (SPEC section 4)."""
 
 import datetime
 import itertools
@@ -42,20 +42,20 @@ WANTED = st.sets(st.sampled_from(NAMES), min_size=1).map(sorted)
 
 
 def can_be_written_to(name: str, day: datetime.date) -> bool:
-    """By the months above, not by the card's own answer."""
+    """Return whether the counsellor has a key for the day, by the months above."""
     months = {"anna": range(2, 10), "bram": range(1, 4), "chris": range(3, 9)}
     return day.month in months[name]
 
 
 @dataclass
 class Mailbox:
-    """A mailbox in which everything that is written arrives with those it is sealed to."""
+    """A mailbox in which each message reaches those it is sealed to."""
 
     day: datetime.date = START
     drafts: list[writing.Draft] = field(default_factory=list)
 
     def seen_by(self, signing: SigningKey | None) -> thread.Thread:
-        """What the reporter (None) or a counsellor has."""
+        """Return what the reporter (None) or a counsellor has."""
         return thread.read(
             [
                 thread.Arrived(str(at), draft.plaintext)
@@ -71,7 +71,7 @@ class Mailbox:
         )
 
     def report(self, wanted: Sequence[str] | None, **more: Json) -> writing.Draft:
-        """The reporter's next message, by what the reporter has."""
+        """Return the reporter's next message, based on what the reporter has."""
         first = not self.drafts
         body: dict[str, Json] = {"text": f"R {len(self.drafts)}\r\n", **more}
         return writing.from_reporter(
@@ -87,7 +87,7 @@ class Mailbox:
         )
 
     def answer(self, name: str) -> writing.Draft:
-        """A counsellor's next message, by what this counsellor has."""
+        """Return a counsellor's next message, based on what this counsellor has."""
         return writing.from_counsellor(
             KEYS[name],
             site=SITE,
@@ -110,7 +110,7 @@ STEPS = st.lists(
 def test_written_messages_read_back_verified_intact_and_in_order(
     first: list[str], steps: list[tuple[str, int, list[str] | None]]
 ) -> None:
-    """Random histories of a reporter and up to three counsellors, over changes and expiry."""
+    """Random histories of a reporter and up to three counsellors, with changes and expiry."""
     box = Mailbox()
     wanted, newest_to, former = first, list[str](), list[str]()
     written: list[str] = []
@@ -175,7 +175,7 @@ def _plaintext(box: Mailbox, item: str) -> bytes:
 
 
 def assert_in_order(shown: thread.Thread) -> None:
-    """Each author's numbers rise, and nothing stands before what its author had seen."""
+    """Check that each author's numbers rise and nothing precedes what its author had seen."""
     placed: dict[str, int] = {}
     for message in shown.genuine():
         assert message.n > placed.get(message.by, 0)
@@ -201,7 +201,7 @@ def test_only_reporter_and_addressees_can_open_a_sealed_message() -> None:
 
 
 def test_colleague_is_addressed_only_if_the_reporter_chose_her() -> None:
-    """Though the server hands out cards of others too."""
+    """The server also offers the cards of others."""
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
     assert box.answer("anna").to == (ANNA.verify_key,)
@@ -210,7 +210,7 @@ def test_colleague_is_addressed_only_if_the_reporter_chose_her() -> None:
 
 
 def test_counsellor_omitted_from_the_newest_message_is_omitted_from_the_answer() -> None:
-    """Her new card lets the reporter write to her again; the server takes no answer for her yet."""
+    """With her new card the reporter can write to her again; the server takes no answer yet."""
     box = Mailbox(day=datetime.date(2026, 2, 20))
     box.drafts.append(box.report(["anna", "chris"]))
     assert box.drafts[0].left_out == (CHRIS.verify_key,)
@@ -320,7 +320,7 @@ def test_duplicate_or_more_than_five_counsellors_are_refused() -> None:
 
 
 def test_only_the_last_twenty_former_counsellors_are_kept() -> None:
-    """And the newest of them stand last, so that the oldest fall off."""
+    """The newest are last, so that the oldest are dropped."""
     chosen = [card.parse(issue_card(f"former {number}")) for number in range(30)]
     past: tuple[VerifyKey, ...] = ()
     box = Mailbox(day=DAY)

@@ -1,6 +1,6 @@
-"""Chromium and Firefox as Debian has them, and a person who uses one, with or without scripts.
+"""Debian's Chromium and Firefox, and a person who uses one, with or without scripts.
 
-Both are driven by one library. Their only way out is a ``Net``; loopback they reach by themselves.
+One library drives both. They can reach loopback, and everything else only through a ``Net``.
 """
 
 import contextlib
@@ -39,13 +39,20 @@ FIREFOX: dict[str, str | float | bool] = {
 
 
 def here(name: str) -> pytest.MarkDecorator:
-    """Skip where a browser is not installed, and say so."""
+    """Return a mark that skips the test if a browser is not installed."""
     package = "firefox-esr" if name == "firefox" else name
     return pytest.mark.skipif(PROGRAMS[name] is None, reason=f"Debian's {package} is not installed")
 
 
+# Those that people have at a desk's page; Firefox with --long, as in CI.
+BOTH = [
+    pytest.param("chromium", marks=here("chromium")),
+    pytest.param("firefox", marks=[here("firefox"), pytest.mark.long]),
+]
+
+
 def launch(playwright: Playwright, name: str, net: Net, *, scripts: bool = True) -> Browser:
-    """Start a browser. In Chromium each person chooses about scripts, in Firefox this does."""
+    """Start a browser. Chromium sets scripts per person, Firefox for the whole browser."""
     way_out = f"socks5://127.0.0.1:{net.port}"
     if name == "chromium":
         return playwright.chromium.launch(
@@ -66,7 +73,7 @@ def launch(playwright: Playwright, name: str, net: Net, *, scripts: bool = True)
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Chromium for the tests of a file that look at pages."""
+    """Yield Chromium for the tests of a module."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=ENGINES["chromium"], args=CHROMIUM)
         yield browser
@@ -75,7 +82,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def driver() -> Iterator[Playwright]:
-    """Start the browsers' driver, which a known fault of its own with Firefox does not end."""
+    """Start the browser driver, and tolerate its known fault with Firefox."""
     careful = f"--require={Path(__file__).with_name('driver.cjs')}"
     with contextlib.ExitStack() as running:
         with patch.dict(os.environ, NODE_OPTIONS=careful):
@@ -88,7 +95,7 @@ Start = Callable[[str, bool], Browser]
 
 @contextlib.contextmanager
 def browsers(net: Net) -> Iterator[Start]:
-    """Start each browser once, when it is first asked for; end all with the block."""
+    """Start each browser on first use; close all at the end of the block."""
     with driver() as playwright, contextlib.ExitStack() as started:
         running: dict[tuple[str, bool], Browser] = {}
 
@@ -103,7 +110,7 @@ def browsers(net: Net) -> Iterator[Start]:
 
 
 class Person:
-    """Somebody with a browser that was never here before. Reads, types, ticks and presses."""
+    """Somebody with a new browser, who reads, types, ticks and presses."""
 
     def __init__(self, start: Start, name: str, home: str, *, scripts: bool = True) -> None:
         self.home = home
@@ -137,7 +144,7 @@ class Person:
             link.click(force=self._force)
 
     def write(self, field: str, text: str) -> None:
-        """Type into the field of this name, over what is there."""
+        """Replace the contents of the named field."""
         place = self.page.locator(f"[name={field}]:not([type=hidden])").first
         if self._force:
             place.focus()
@@ -148,11 +155,11 @@ class Person:
         assert place.input_value() == text
 
     def choose(self, field: str, files: list[Path]) -> None:
-        """Choose these files, as in the window that a browser opens for it."""
+        """Choose these files, as in the browser's file dialog."""
         self.page.locator(f"[name={field}]").set_input_files(files)
 
     def download(self, link: Locator) -> tuple[str, bytes]:
-        """Follow a link that leads to a download: the name it is kept under, and its bytes."""
+        """Follow a download link; return the saved name and the bytes."""
         with self.page.expect_download() as begun:
             link.click(force=self._force)
         return begun.value.suggested_filename, Path(begun.value.path()).read_bytes()
@@ -161,9 +168,10 @@ class Person:
         choice.check(force=self._force)
 
     def send(self, field: str) -> None:
-        """Press the first button of the form with this field, as the Enter key would.
+        """Press the first button of the form with this field, like the Enter key.
 
-        Of a form where it can be seen, if there is one: another may hold it to pass it on.
+        Prefers a form where the field is visible: another form may only pass it on as a hidden
+        field.
         """
         seen = f"[name={field}]:not([type=hidden])"
         form = f"form:has({seen if self.page.locator(seen).count() else f'[name={field}]'})"
@@ -176,7 +184,7 @@ class Person:
         self.send("code")
 
     def report(self, lang: str, text: str) -> str:
-        """Write a report; the code that is shown for it."""
+        """Write a report; return the displayed code."""
         self.go(f"/{lang}/report")
         self.write("text", text)
         self.send("text")
@@ -197,12 +205,12 @@ class Person:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """What is kept for this site's address: names and values."""
+        """The cookies of this site's address: names and values."""
         kept = self.context.cookies(self.home)
         return {cookie.get("name", ""): cookie.get("value", "") for cookie in kept}
 
     def page_fits(self) -> None:
-        """Nothing is wider than the window, on a desk and on a small phone."""
+        """Check that nothing is wider than the window, on desktop and phone."""
         for width in WIDTHS:
             self.page.set_viewport_size({"width": width, "height": 700})
             assert self.page.evaluate("window.innerWidth") == width

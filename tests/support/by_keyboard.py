@@ -1,8 +1,8 @@
-"""A walk through a page by the Tab key alone, and what was wrong with it.
+"""A walk through a page with the Tab key only, and the faults found on it.
 
-Each thing that can be used gets the focus once, in the order in which it is read; what has the
-focus lies within the window, under nothing else, with an outline of 3 px that stands out; after the
-last thing the focus leaves the page.
+Tab focuses each control once, in reading order. The focused control is inside the window and not
+covered, and has an outline of 3 px that stands out. After the last control the focus leaves the
+page.
 """
 
 from typing import Any
@@ -79,7 +79,7 @@ _FOLDED = """() => document.querySelectorAll('details').forEach((one) => { one.o
 
 
 def walk(page: Page) -> list[str]:
-    """What is wrong with the way of the Tab key through this page, with all that is folded open."""
+    """Return the faults of this page's Tab order, with everything unfolded."""
     stops: list[str] = page.evaluate(_BEGIN)
     wrong = [f"takes no keys: {one}" for one in page.evaluate(_OF_NO_KIND)]
     wrong += [f"is above what comes before it: {one}" for one in page.evaluate(_BACK)]
@@ -100,7 +100,7 @@ def walk(page: Page) -> list[str]:
 
 
 def unfold(page: Page) -> list[str]:
-    """What does not unfold by Enter and fold by the space bar."""
+    """Return what does not open with Enter, and close and open with the space bar."""
     page.evaluate(_FOLDED)
     wrong = []
     for summary in page.locator("summary").all():
@@ -115,7 +115,7 @@ def unfold(page: Page) -> list[str]:
 
 
 def skip(page: Page) -> list[str]:
-    """Whether the first thing of this page leads past all that stands on every page."""
+    """Return the fault, if the first link of this page does not lead to the main part."""
     page.evaluate(_BEGIN)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

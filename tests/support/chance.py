@@ -1,7 +1,7 @@
-"""The dice of the tests: the same throws in a short run, new ones in a long run.
+"""Randomness in tests: the same in a short run, new in a long run.
 
-A change that broke nothing never goes red, and a long run finds what no short one would.
-``KLANKBORD_SEED`` makes a failing run again; its number stands in the failure's output.
+Short runs are repeatable, so a harmless change never fails; long runs find what short ones do not.
+``KLANKBORD_SEED`` repeats a failing run; the failure's output shows its number.
 """
 
 import os
@@ -9,7 +9,7 @@ import random
 
 
 def seed() -> int:
-    """What to begin from."""
+    """Return the seed."""
     given = os.environ.get("KLANKBORD_SEED", "")
     long = os.environ.get("KLANKBORD_LONG") == "1"
     number = int(given) if given else random.SystemRandom().randrange(2**32) if long else 1

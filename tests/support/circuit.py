@@ -1,4 +1,4 @@
-"""What Tor does in front of the server's own socket file: it says first by which circuit."""
+"""What Tor does at the server's socket file: it first sends the circuit."""
 
 import http.client
 import socket
@@ -8,7 +8,7 @@ from tests.support.plain_browser import PlainBrowser
 
 
 def line(circuit: int) -> bytes:
-    """As Tor says it of its circuit with this number."""
+    """Return Tor's line for the circuit with this number."""
     low, high = circuit & 0xFFFF, circuit >> 16
     return f"PROXY TCP6 fc00:dead:beef:4dad::{high:x}:{low:x} ::1 0 80\r\n".encode()
 
@@ -22,7 +22,7 @@ def connect(socket_file: Path, first: bytes = b"") -> socket.socket:
 
 
 class CircuitBrowser(PlainBrowser):
-    """A browser all of whose connections come by one circuit."""
+    """A browser whose connections all use one circuit."""
 
     def __init__(self, url: str, socket_file: Path, circuit: int, *, cookies: bool = True) -> None:
         super().__init__(url, cookies=cookies)

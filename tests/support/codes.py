@@ -1,4 +1,4 @@
-"""Whether a text tells a retrieval code, and codes that cost next to nothing to hash."""
+"""Whether a text reveals a retrieval code, and codes that are cheap to hash."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,8 +11,7 @@ from dropbox_app.protocol import retrieval_code
 
 @contextlib.contextmanager
 def hashed_cheaply() -> Iterator[None]:
-    """Hash codes at the least cost that Argon2id has, in this process: inside and outside of this,
-    the same code opens different mailboxes."""
+    """Hash codes at Argon2id's minimum cost inside the block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieval_code, "ARGON2_PASSES", nacl.pwhash.argon2id.OPSLIMIT_MIN)
         patch.setattr(retrieval_code, "ARGON2_MEMORY", nacl.pwhash.argon2id.MEMLIMIT_MIN)
@@ -23,17 +22,17 @@ def hashed_cheaply() -> Iterator[None]:
 def cheap_codes() -> Iterator[None]:
     """Hash codes cheaply in all tests of a folder whose conftest names this.
 
-    What they look at is that and when a code is hashed; a server that they start as a process of
-    its own hashes at the usual cost.
+    They check whether and when a code is hashed; a server in a separate process hashes at the usual
+    cost.
     """
     with hashed_cheaply():
         yield
 
 
 def tells(text: str, code: str) -> bool:
-    """A page that shows a code shows all seven words of it.
+    """Return whether a text contains at least three words of a code.
 
-    One or two words prove nothing: the list's words are everyday words, and a page holds dozens
-    of them by itself. Three by chance is less than once in 100,000 pages.
+    One or two words prove nothing: the list has everyday words, and any page contains dozens of
+    them. Three occur by chance on fewer than one in 100,000 pages.
     """
     return len(set(code.split()) & set(text.split())) >= 3

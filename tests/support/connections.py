@@ -1,4 +1,4 @@
-"""The connections that a store opens, as SQLite's own module gives them out."""
+"""The connections that a store opens through SQLite's own module."""
 
 import sqlite3
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def opened_from_now_on(patched: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
-    """Every connection that any thread opens after this, the oldest first."""
+    """Return every connection that any thread opens after this, the oldest first."""
     opened: list[sqlite3.Connection] = []
     connect = sqlite3.connect
 

@@ -1,7 +1,7 @@
-"""Fresh Debian systems for tests of the installer, each in a folder, made by debootstrap.
+"""Fresh Debian systems for installer tests, each in a folder, made by debootstrap.
 
-Entered by chroot in name spaces of its own. No systemd runs in there: that services start at boot,
-and what only systemd enforces, is not tried.
+Entered by chroot in namespaces of its own. systemd does not run in it: whether services start at
+boot, and what only systemd enforces, is not tested.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Debian:
         self.fetch(self.source)
 
     def fetch(self, source: Path) -> None:
-        """Get the packages that this version of the program names."""
+        """Download the packages that this version of the program needs."""
         run_long(
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
             *("--only-binary", ":all:", "--python-version", PYTHON[self.suite]),
@@ -75,7 +75,7 @@ class Debian:
         )
 
     def entering(self) -> list[str | Path]:
-        """What a command in there begins with."""
+        """Return the prefix of a command that runs inside."""
         return [
             *("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "sh"),
             *(self.folder, self.source, self.wheels),
@@ -107,7 +107,7 @@ class Debian:
         return os.readlink(self.path("/opt/klankbord/current"))
 
     def all_files(self) -> set[str]:
-        """Everything under the places where an installation could leave something."""
+        """Return every file in the places where an installation could leave something."""
         places = ("etc", "opt", "usr/local", "var/lib", "run", "srv", "root")
         return {
             str(path.relative_to(self.folder))
@@ -117,7 +117,7 @@ class Debian:
 
 
 def debootstrap(suite: str, folder: Path) -> None:
-    """With mounts of its own, which are gone with it: it may leave one behind."""
+    """Run debootstrap in its own mount namespace, because it may leave a mount behind."""
     private = ("unshare", "--mount", "--propagation", "private")
     subprocess.run(
         [*private, "debootstrap", "--variant=minbase", suite, folder],
@@ -132,7 +132,7 @@ def run_long(*command: str | Path) -> None:
 
 @contextmanager
 def made(suite: str) -> Iterator[Debian]:
-    """A fresh system; where none can be had now, a skip that says so."""
+    """Yield a fresh system; skip if none is available now."""
     # Not under pytest's own folder, which no other account may enter.
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         Path(folder).chmod(0o711)

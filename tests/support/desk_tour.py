@@ -1,7 +1,7 @@
-"""A counsellor's first day at the desk's page, shown in a browser: each page and state by its name.
+"""A counsellor's first day on the desk's page in a browser: each page and state by name.
 
-Over a real desk and a server in memory, with invented people. For eyes, and for the pictures of the
-counsellor's guide.
+Uses a real desk and a server in memory, with invented people. Made for visual checks, and for the
+pictures of the counsellor's guide.
 """
 
 import json
@@ -48,9 +48,9 @@ TEXTS = {
 
 
 def tour(folder: Path, context: BrowserContext, lang: str) -> Iterator[tuple[str, Page]]:
-    """Walk through the day in this context; yield a name and the page wherever there is a new one.
+    """Go through the day in this context; yield a name and the page at each new state.
 
-    The page stands still until the next is asked for.
+    The page does not change until the next one is requested.
     """
     clock = Clock("2027-01-05")
     peer = Peer(clock)
@@ -156,7 +156,7 @@ def _fetch(running: Running, page: Page) -> None:
 
 
 def _register(running: Running, page: Page, lang: str) -> Iterator[tuple[str, Page]]:
-    """Walk through the pages of the register, as they are and where something is refused.
+    """Go through the pages of the register, as they are and after refusals.
 
     The desk is open and has one employer.
     """
@@ -288,7 +288,7 @@ def _tables(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tup
 
 
 def _annual(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tuple[str, Page]]:
-    """The year before, at an employer of 320 people, from what is missing to the issued report."""
+    """Go through last year's report of an employer of 320 people, from gaps to issue."""
     name = texts["other"]
     first = {"date": "2026-01-01", "employer": name}
     given: list[dict[str, object]] = [

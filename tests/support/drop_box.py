@@ -19,6 +19,7 @@ from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
+from tests.support.postgres import Postgres
 from tests.support.processes import children, kill_group, until
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ PASSPHRASE = "een zin die niemand raadt 1729"
 def run(
     *arguments: str | Path, check: bool = True, env: dict[str, str] | None = None, given: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run a real program of the project; its words are in the failure, if it fails."""
+    """Run a program of the project and return the result; a failure shows its output."""
     done = subprocess.run(
         [str(a) for a in arguments],
         capture_output=True,
@@ -55,9 +56,9 @@ main(obj=Machine(log_n=CHEAP_FOR_TESTS), prog_name="klankbord-desk")
 
 
 class Counsellor:
-    """A counsellor's own machine: the command, one folder, one passphrase file.
+    """A counsellor's computer: the command, one folder, one passphrase file.
 
-    With an environment of its own, for another clock, each call is a process of its own.
+    With its own environment, for another clock, each call runs in a separate process.
     """
 
     def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
@@ -71,7 +72,7 @@ class Counsellor:
     def desk(
         self, *arguments: str | Path, check: bool = True, given: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command; its words are in the failure, if it fails."""
+        """Run a command and return the result; a failure shows its output."""
         if self.env:
             command = (sys.executable, "-c", CHEAP_PROGRAM, *self._where, *arguments)
             return run(*command, check=check, env=self.env, given=given)
@@ -117,6 +118,7 @@ class DropBox:
         self.env = env or {}
         self.log = folder.parent / f"{folder.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.database: Postgres | None = None  # where the conversations are, if not in the folder
         self.under: tuple[str, ...] = ()  # a program that starts the server, as strace does
 
     def server(
@@ -126,14 +128,14 @@ class DropBox:
             BIN / "klankbord-server", "--dir", self.folder, *arguments, check=check, env=self.env
         )
 
-    def init(self, name: str = "Voorbeeld BV") -> str:
+    def init(self, name: str = "Voorbeeld BV", store: str = "") -> str:
         return self.server(
-            *("init", "--name", name, "--origin", self.url),
+            *("init", "--name", name, "--origin", self.url, "--store", store),
             *("--phone", "030 123 45 67", "--hours", "9-17"),
         ).stdout
 
     def add(self, counsellor: Counsellor, invitation: str, name: str, site: str = "") -> None:
-        """The whole ceremony: invitation, card, ten groups read out, card added."""
+        """Add a counsellor: invitation, card, fingerprint, confirmation."""
         folder = counsellor.folder.parent
         (folder / "invitation").write_text(invitation)
         counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external")
@@ -167,7 +169,7 @@ class DropBox:
             self.kill()
 
     def kill(self) -> None:
-        """kill -9 of the server and all that it started; its port is free after that."""
+        """Kill the server and its children with kill -9; its port is free afterwards."""
         assert self.process is not None
         kill_group(self.process)
         self.process = None
@@ -177,12 +179,12 @@ class DropBox:
         self.serve()
 
     def workers(self) -> list[int]:
-        """The processes that serve."""
+        """Return the worker processes."""
         assert self.process is not None
         return children(self.process.pid)
 
     def processes(self) -> list[int]:
-        """The server's own processes: the parent, then its workers."""
+        """Return the server's processes: the parent, then its workers."""
         assert self.process is not None
         return [self.process.pid, *children(self.process.pid)]
 
@@ -191,7 +193,7 @@ class DropBox:
 
 
 def start_serving(box: DropBox) -> None:
-    """Start the real server of a drop box; it does not answer yet."""
+    """Start the real server of a drop box; it does not respond yet."""
     with box.log.open("ab") as log:
         box.process = subprocess.Popen(
             (
@@ -208,7 +210,7 @@ def start_serving(box: DropBox) -> None:
 
 @pytest.fixture(scope="session")
 def mould(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """A drop box and a desk after the ceremony and a first fetch; each test gets a copy."""
+    """Return the template of a set-up drop box and desk, which each test copies."""
     folder = tmp_path_factory.mktemp("mould")
     made, els = DropBox(folder / "server"), Counsellor(folder / "els")
     made.add(els, made.init(), "Els de Vries")
@@ -228,7 +230,7 @@ def counsellor(tmp_path: Path, mould: tuple[Path, int]) -> Counsellor:
 
 @pytest.fixture
 def box(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
-    """A serving drop box with one counsellor, whose desk has fetched once."""
+    """Yield a serving drop box with one counsellor, whose desk has fetched once."""
     shutil.copytree(mould[0] / "server", tmp_path / "server")
     made = DropBox(tmp_path / "server", port=mould[1])
     made.serve()
@@ -236,3 +238,20 @@ def box(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[DropBox, Counsellor]]:
+    """Yield a serving drop box and its counsellor, on each store."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("box"), request.getfixturevalue("counsellor")
+        return
+    running: Postgres = request.getfixturevalue("postgres")
+    box, els = DropBox(tmp_path / "server"), Counsellor(tmp_path / "els")
+    box.database = running
+    box.add(els, box.init(store=running.url(running.site())), "Els de Vries")
+    box.serve()
+    try:
+        yield box, els
+    finally:
+        box.stop()

@@ -1,6 +1,6 @@
-"""A server in memory behind the courier's transport: it keeps the rules, and can be made to lie.
+"""A server in memory behind the courier's transport: it keeps the rules, and can lie.
 
-Beside it a reporter, who writes to it by the real protocol.
+It comes with a reporter, who writes to it by the real protocol.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ LISTED = 1000
 
 
 class Clock:
-    """The day that everybody here goes by, unless told otherwise."""
+    """The shared default day."""
 
     def __init__(self, day: str) -> None:
         self.day = datetime.date.fromisoformat(day)
@@ -43,7 +43,7 @@ class Clock:
 
 @dataclass
 class Kept:
-    """One item at the server."""
+    """One item on the server."""
 
     mailbox: str
     what: str
@@ -124,7 +124,7 @@ class Peer:
             del self.items[item]
 
     def restore(self, items: Mapping[str, Kept]) -> None:
-        """Go back to what the items were, as after a crash, under a new store id."""
+        """Restore earlier items, as after a crash, under a new store id."""
         self.items, self.inboxes, self.store = {}, {}, secrets.token_hex(16)
         for kept in items.values():
             self.keep(kept.mailbox, kept.what, kept.author, kept.n, kept.sealed, kept.to, kept.day)
@@ -270,7 +270,7 @@ class Peer:
 
 
 class PeerTransport:
-    """The courier's transport, to a Peer in the same process."""
+    """The courier's transport to a Peer in the same process."""
 
     made = 0
 
@@ -307,17 +307,17 @@ class PeerTransport:
         yield Answer(status, pieces())
 
     def break_off(self) -> None:
-        """Nobody waits here."""
+        """Do nothing: no request waits here."""
 
     def apart(self) -> "PeerTransport":
         return PeerTransport(self.peer)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 class Reporter:
-    """Somebody who writes to the peer with the seven words; signs and seals for real."""
+    """A reporter who writes to the peer with the seven words, with real signatures and sealing."""
 
     def __init__(self, peer: Peer, *wanted: VerifyKey) -> None:
         self.peer = peer
@@ -353,7 +353,7 @@ class Reporter:
     ) -> list[str]:
         """Send a message with files (name, type, content), sealed to the counsellors only.
 
-        ``sizes``: what is signed in place of the true sizes.
+        ``sizes``: the signed sizes, instead of the true ones.
         """
         day = self.peer.today()
         shown = [cards.parse(raw) for raw in self.peer.cards.values()]
@@ -375,7 +375,7 @@ class Reporter:
         return [one.sha256 for one in made]
 
     def received(self) -> dict[str, bytes]:
-        """The files of every message of the counsellors, opened with the seven words: by name."""
+        """Return the files of the counsellors' messages, opened with the seven words, by name."""
         found = {}
         for message in self.thread().genuine():
             for file in message.attachments if message.by != "reporter" else ():

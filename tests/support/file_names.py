@@ -1,4 +1,4 @@
-"""Names of files made to be taken for something else, and what no name on a disk may be."""
+"""Deceptive file names, and what no name on a disk may be."""
 
 from hypothesis import strategies as st
 
@@ -15,13 +15,13 @@ _PIECES = (
 
 
 def names() -> st.SearchStrategy[str]:
-    """Any text, and texts of what the steps of cleaning a name look for."""
+    """Return arbitrary text, and text with patterns that the sanitiser handles."""
     tricky = st.lists(st.sampled_from(_PIECES), max_size=12).map("".join)
     return st.one_of(st.text(max_size=300), tricky, st.builds("{}{}".format, tricky, st.text()))
 
 
 def assert_only_a_name(name: str) -> None:
-    """It is not hidden, no option of a command, no home, no folder, no device; it can be seen."""
+    """Check that it is visible and no hidden file, option, home, folder or device."""
     assert name
     assert name[0] not in ".-~ "
     assert name[-1] not in ". "

@@ -1,4 +1,4 @@
-"""Whether a page fits: in windows of all widths nothing is cut off, and nothing sticks out."""
+"""Whether a page fits: in windows of all widths nothing is cut off or sticks out."""
 
 from collections.abc import Sequence
 
@@ -42,7 +42,7 @@ _CUT = """() => {
 
 
 def cut(page: Page, widths: Sequence[int] = WIDTHS, *, letters_twice: bool = False) -> list[str]:
-    """What does not fit at one of the widths; the window has the last of them afterwards."""
+    """Return what does not fit at one of the widths; the window keeps the last of them."""
     if letters_twice:
         page.evaluate(TWICE)
     wrong = []

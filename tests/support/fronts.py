@@ -1,7 +1,7 @@
 """nginx with the project's own settings, in front of an app's socket file.
 
-Only what a test cannot have is changed: folders, names, ports and TLS. A test whose subject is
-something else than the limits can have them out of its way.
+Only what a test cannot have differs: folders, names, ports and TLS. A test of something other than
+the limits can turn the limits off.
 """
 
 import os
@@ -39,7 +39,7 @@ QUICK = UNLIMITED | {
 
 @dataclass
 class Front:
-    """An nginx that serves, and where it could have written."""
+    """A running nginx, and the places where it could have written."""
 
     folder: Path
     port: int | None  # of the domain, in plain HTTP on loopback
@@ -48,21 +48,21 @@ class Front:
 
     @property
     def onion(self) -> Path:
-        """The socket to which Tor comes with reporters."""
+        """The socket at which Tor connects for reporters."""
         return self.folder / "onion.sock"
 
     @property
     def desks(self) -> Path:
-        """The socket to which Tor comes with desks."""
+        """The socket at which Tor connects for desks."""
         return self.folder / "desks.sock"
 
     @property
     def temp(self) -> Path:
-        """Where nginx would put the body of a request."""
+        """Where nginx would put a request body."""
         return self.folder / "nginx" / "temp"
 
     def processes(self) -> list[int]:
-        """The master, then the workers."""
+        """Return the master, then the workers."""
         first = self.process.pid
         while _name(first) != "nginx":  # under strace, say
             first = _children(first)[0]
@@ -72,10 +72,10 @@ class Front:
 def settings(
     folder: Path, app: Path, port: int | None = None, changes: Mapping[str, str] | None = None
 ) -> Path:
-    """Put the settings in a folder, for an app's socket; returns the main file.
+    """Write the settings for an app's socket to a folder; return the main file.
 
-    ``port``: of the domain, on loopback and without TLS; None: there is no domain. ``changes``:
-    regular expressions, and what to put there; each has to be found.
+    ``port``: the domain's, on loopback and without TLS; None: no domain. ``changes``: regular
+    expressions and their replacements; each must be found.
     """
     made = folder / "nginx"
     shutil.copytree(SETTINGS, made)
@@ -110,9 +110,9 @@ def nginx(
     changes: Mapping[str, str] | None = None,
     under: Sequence[str] = (),
 ) -> Iterator[Front]:
-    """Serve until the block ends. ``under``: a program that starts it, as strace does.
+    """Serve until the block ends. ``under``: a program that starts it, such as strace.
 
-    As root its workers stay root: they have to reach the test's own folder.
+    Under root its workers stay root, because they must reach the test's own folder.
     """
     folder.mkdir()
     main = settings(folder, app, port, changes)
@@ -146,7 +146,7 @@ def nginx(
 
 
 def _end(front: Front) -> None:
-    """End nginx itself: a strace that started it ignores the signal, and ends after it."""
+    """End nginx itself; a strace that started it ignores the signal and ends after it."""
     try:
         os.kill(front.processes()[0], signal.SIGTERM)
     except (IndexError, OSError):  # it never came so far, or has ended

@@ -1,6 +1,6 @@
-"""Every page and every state of it, in one language, as the app answers: for checkers and eyes.
+"""Every page in every state in one language, as the app responds, for checkers and reviewers.
 
-Made within this process, on invented sites, so that also what seldom happens can be looked at.
+They are made in this process, on invented sites, so that rare states can be seen too.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ Shots = Iterator[tuple[str, Page]]
 
 
 def gallery(folder: Path, lang: str) -> dict[str, Page]:
-    """All of them by name, in an order in which one would meet them."""
+    """Return all of them by name, in the order in which one meets them."""
     found: dict[str, Page] = {}
     with hashed_cheaply():
         for scene in SCENES:
@@ -69,7 +69,7 @@ def gallery(folder: Path, lang: str) -> dict[str, Page]:
 
 
 class Stage(House):
-    """A site for one scene, in a folder of its own, with the words of one language."""
+    """A site for one scene, in its own folder, with the texts of one language."""
 
     def __init__(
         self, folder: Path, lang: str, counsellors: tuple[str, ...] = (), **options: object
@@ -88,14 +88,14 @@ class Stage(House):
         return browser, browser.tell(self.told["story"], self.lang, **more)
 
     def inside(self) -> Browser:
-        """Somebody who has told something, and came back."""
+        """Return a reporter who has reported and come back."""
         browser, page = self.report(counsellor=self.noor.identity.hex)
         self.code = page.code
         browser.come_back(self.code, self.lang)
         return browser
 
     def later(self, days: int) -> Page:
-        """What that person sees so many days later."""
+        """Return what that person sees a number of days later."""
         self.noor.threads()
         self.clock.pass_days(days)
         self.noor.threads()
@@ -113,7 +113,7 @@ class Stage(House):
         return browser.submit(page, page.form_to("consent", "request"), **fields)
 
     def failing(self, kind: type, name: str, error: Exception, act: Callable[[], Page]) -> Page:
-        """What is answered while this method of the server raises this."""
+        """Return the response while this server method raises this error."""
 
         def fail(*_: object, **__: object) -> None:
             raise error
@@ -136,7 +136,7 @@ def _stills(folder: Path, lang: str) -> Shots:
 
 
 def _sites(folder: Path, lang: str) -> Shots:
-    """Other sites, other days."""
+    """Yield pages of other sites and other days."""
     several = ("Noor Visser", "Sam Jansen", "Maria Fernández de la Vega-Oosterhuis")
     house = Stage(folder, lang, several, run_by_is_employer=True, hours="", telephones=OWN)
     for path in ("", "report", "technical"):
@@ -290,7 +290,7 @@ def _others(folder: Path, lang: str) -> Shots:
 
 
 def _doubts(folder: Path, lang: str) -> Shots:
-    """What could not be verified, what is missing, what was removed."""
+    """Yield pages with unverified, missing and removed messages."""
     house = Stage(folder, lang)
     browser = house.inside()
     for text in ("een", "twee", "drie", "vier", "vijf"):
@@ -305,7 +305,7 @@ def _doubts(folder: Path, lang: str) -> Shots:
 
 
 def _forge(house: Stage, n: int) -> None:
-    """A text under the counsellor's name, signed with another key."""
+    """Seal a text under the counsellor's name, signed with another key."""
     thread = house.noor.only_thread()
     own = next(message for message in thread.genuine() if message.reporter)
     fields: dict[str, Json] = {
@@ -337,7 +337,7 @@ def _files(folder: Path, lang: str) -> Shots:
 
 
 def _back(folder: Path, lang: str) -> Shots:
-    """Taking everything back; a session that is over; what went wrong."""
+    """Yield pages of a withdrawal, an ended session and errors."""
     house = Stage(folder, lang)
     browser = house.inside()
     page = house.see(browser, "withdraw")

@@ -1,4 +1,4 @@
-"""Files that mean harm or give somebody away, and what the desk makes of them."""
+"""Hostile files and files with identifying data, and the desk's results."""
 
 import contextlib
 import io
@@ -45,13 +45,13 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, rows: bytes) -> bytes:
-    """A PNG in RGB with these compressed rows."""
+    """Return a PNG in RGB with these compressed rows."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return PNG_MARK + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def huge_png(side: int) -> bytes:
-    """A whole and valid black square, made of one packed row that stands there ``side`` times."""
+    """Return a valid black square, made of one compressed row repeated ``side`` times."""
     packer = zlib.compressobj(9)
     begin = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
     row = packer.compress(bytes(1 + 3 * side)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -62,13 +62,13 @@ def huge_png(side: int) -> bytes:
 
 
 def small_png() -> bytes:
-    """Four pixels: red, green; blue, white."""
+    """Return four pixels: red, green; blue, white."""
     rows = b"\0\xff\0\0\0\xff\0" + b"\0\0\0\xff\xff\xff\xff"
     return png(2, 2, zlib.compress(rows))
 
 
 def jpeg(folder: Path, *tags: str, size: tuple[int, int] = (160, 120)) -> bytes:
-    """A photo with metadata."""
+    """Return a photo with metadata."""
     path = folder / "photo.jpg"
     PIL.Image.effect_noise(size, 60).convert("RGB").save(path)
     if tags:
@@ -84,7 +84,7 @@ TAGS = ("-GPSLatitude=52.1", "-GPSLatitudeRef=N", "-GPSLongitude=4.9", "-GPSLong
 
 
 def pdf(pages: int = 1, extra: bytes = b"") -> bytes:
-    """A PDF with a line on each page, and what ``extra`` adds to its catalogue."""
+    """Return a PDF with a line on each page, and ``extra`` in its catalogue."""
     kids = b" ".join(b"%d 0 R" % (3 + 2 * n) for n in range(pages))
     bodies = [
         b"<< /Type /Catalog /Pages 2 0 R " + extra + b" >>",
@@ -108,7 +108,7 @@ def pdf(pages: int = 1, extra: bytes = b"") -> bytes:
 
 
 def zip_bomb() -> bytes:
-    """600 MiB of zeros in half a megabyte."""
+    """Return 600 MiB of zeros in half a megabyte."""
     made = io.BytesIO()
     archive = zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED)
     with archive, archive.open("a.txt", "w") as file:
@@ -125,7 +125,7 @@ def svg(script: str) -> bytes:
 
 
 def pixels(made: bytes) -> tuple[int, int, list[bytes]]:
-    """Read a PNG that the desk wrote, strictly: nothing but header, rows and end is in it."""
+    """Return the size and rows of a PNG that the desk wrote; it has only header, rows and end."""
     assert made.startswith(PNG_MARK)
     at, packed, names = 8, b"", []
     while at < len(made):
@@ -157,6 +157,6 @@ def told(office: Office, thread: str, code: int = 0) -> dict[str, object]:
 
 
 def inside(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    """Let another program run in there: what a file may have made of the first."""
+    """Run another program inside, as if a file had taken over the first."""
     source = "import sys\nprint('ready', flush=True)\nsys.stdin.buffer.read()\n" + program
     monkeypatch.setattr(sandbox, "child_program", lambda: source)

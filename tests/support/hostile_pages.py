@@ -1,4 +1,4 @@
-"""A counsellor gone bad: real keys, a real card, and every freedom with the desk API."""
+"""A malicious counsellor: real keys, a real card, and unrestricted use of the desk API."""
 
 import base64
 import datetime
@@ -32,7 +32,7 @@ class Hostile:
         box.server("card", "add", file, "--name", name.lower(), "--fingerprint", fingerprint)
 
     def card(self, name: str = "Bas", **changes: Any) -> bytes:  # noqa: ANN401 - any field
-        """A card that is in order, but for the changes asked for."""
+        """Return a valid card with the requested changes."""
         today = datetime.datetime.now(datetime.UTC).date()
         windows = []
         day = today.replace(day=1) - datetime.timedelta(days=1)
@@ -77,7 +77,7 @@ class Hostile:
         )
 
     def ask(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
-        """One honest-looking request to the desk API."""
+        """Send one valid-looking request to the desk API; return the status and the body."""
         return call(self.box, method, target, body, self.authorization(method, target, body))
 
     def inbox(self) -> list[dict[str, Any]]:
@@ -92,7 +92,7 @@ class Hostile:
         return self.ask("POST", target, sealed)[0]
 
     def under_the_same_header(self, sealed: bytes, plaintext: bytes) -> bytes:
-        """Another text under the header of a file that was sealed to this counsellor too."""
+        """Return another text under the header of a file also sealed to this counsellor."""
         header = parse_header(sealed)
         file_key = None
         for stanza in header.stanzas:

@@ -1,4 +1,4 @@
-"""Two reporters and a real desk, each with an address of their own, at a server under strace."""
+"""Two reporters and a real desk with separate addresses, at a server under strace."""
 
 import contextlib
 import fcntl
@@ -32,9 +32,9 @@ NOBODY = "127.66.9.9"  # where requests come from that hold neither a session no
 
 
 class AddressedBrowser(PlainBrowser):
-    """A browser whose requests come from its person's address, and say much about the person.
+    """A browser with its person's address and many identifying headers.
 
-    A request with neither a cookie nor a form comes from NOBODY: no page of anybody's is due.
+    A request with neither a cookie nor a form comes from NOBODY: it cannot be for a personal page.
     """
 
     def __init__(self, url: str, address: str, mark: str) -> None:
@@ -64,7 +64,7 @@ class AddressedBrowser(PlainBrowser):
 
 
 class Person:
-    """A reporter; what they type and read is secret, and theirs alone."""
+    """A reporter; what they type and read is secret and only theirs."""
 
     def __init__(self, box: DropBox, secrets: Secrets, chance: random.Random, last: int) -> None:
         self.box = box
@@ -79,7 +79,7 @@ class Person:
         secrets.add(f"browser of {self.name}", self.mark("browser", None))
 
     def mark(self, of: str, owner: str | None) -> str:
-        """A word that stands nowhere else in the world."""
+        """Return a unique word."""
         if of not in self._marks:
             word = "".join(self._chance.choices(string.ascii_lowercase, k=14))
             self._marks[of] = word
@@ -87,11 +87,11 @@ class Person:
         return self._marks[of]
 
     def marks(self) -> set[bytes]:
-        """Every such word, in every form."""
+        """Return every such word, in every form."""
         return set().union(*(forms(word.encode()) for word in self._marks.values()))
 
     def text(self, of: str, words: int = 6) -> str:
-        """A text in which every word could be told apart, with what has to be escaped."""
+        """Return a text of unique words, including characters that need escaping."""
         mark = self.mark(of, self.address)
         return "\n".join(f"“{mark}” & {mark.title()} <{mark}> é{i}" for i in range(words))
 
@@ -101,14 +101,14 @@ class Person:
         return made
 
     def learn(self, code: str, site: str, what: str = "code") -> None:
-        """From now on this code, and all that comes of it, is looked for."""
+        """Search for this code and everything derived from it from now on."""
         name = f"{what} of {self.name}"
         self.secrets.add_code(name, code.split(), self.address)
         self.secrets.add_keys(name, code.split(), site)
 
 
 class Journey:
-    """All that can happen to a report, once. ``found``: what lay open while it happened."""
+    """Everything that can happen to a report, once. ``found``: leaks seen meanwhile."""
 
     def __init__(self, box: DropBox, els: Counsellor, watch: Watch, site: str, seed: int) -> None:
         chance = random.Random(seed)  # noqa: S311 - the same again from its seed
@@ -128,7 +128,7 @@ class Journey:
                 self.secrets.add_exactly("answers", {one.encode()}, ANY_SOCKET)
 
     def look(self) -> None:
-        """Everything that is open and everything that can be asked of the server's processes."""
+        """Inspect all open files and readable state of the server's processes."""
         for pid in self.box.processes():
             self.found += held_by(pid, self.box.folder)
         self.found += ((str(p), p.read_bytes()) for p in self.box.folder.rglob("*") if p.is_file())
@@ -136,7 +136,7 @@ class Journey:
     # the parts of the way
 
     def report(self) -> None:
-        """Refused three times and turned to the other language, then sent, and sent again."""
+        """Send a report after three refusals and a language change, and send it again."""
         ann, browser = self.ann, self.ann.browser()
         text = ann.text("report")
         assert tell(browser, "nl", text * 400, **ANSWERS).status == 422
@@ -165,7 +165,7 @@ class Journey:
         browser.get("/nl/leave")
 
     def answer(self) -> None:
-        """The real desk fetches, answers and asks."""
+        """Let the real desk fetch, answer and ask."""
         ann, els = self.ann, self.els
         els.desk("fetch")
         ids = [t["id"] for t in els.threads()]
@@ -178,7 +178,7 @@ class Journey:
         els.desk("notice", thread, "read")
 
     def return_and_write(self) -> None:
-        """Wrong codes, the right one, a message, the other language, an answer to the question."""
+        """Enter wrong codes and the right one, write, change language, answer the question."""
         ann, browser = self.ann, self.ann.browser()
         wrong = " ".join(generate("nl"))
         ann.learn(wrong, self.site, "wrong code")
@@ -206,7 +206,7 @@ class Journey:
         self.look()
 
     def turn(self) -> None:
-        """To a counsellor who joined since."""
+        """Change to a counsellor who joined later."""
         browser = self.ann.browser()
         come_back(browser, "nl", self.ann.code)
         page = browser.get("/nl/counsellor")
@@ -217,7 +217,7 @@ class Journey:
         assert self.ann.mark("other", None) in sent.html
 
     def expired(self, end: Callable[[], None]) -> None:
-        """The server ends and begins again while somebody writes."""
+        """Restart the server while somebody writes."""
         ann, browser = self.ann, self.ann.browser()
         page = come_back(browser, "nl", ann.code)
         of = f"typed before {end.__name__}"
@@ -229,7 +229,7 @@ class Journey:
         assert ann.mark(of, None) in browser.submit(asked, form, code=ann.code).html
 
     def killed_within(self, end: Callable[[], None]) -> None:
-        """The server ends in the middle of a request: the text is all in its memory then."""
+        """Kill the server in the middle of a request, while the text is in its memory."""
         ann = self.ann
         browser = ann.browser()
         page = come_back(browser, "nl", ann.code)
@@ -239,7 +239,7 @@ class Journey:
             end()
 
     def withdraw(self) -> None:
-        """Ann takes all back."""
+        """Let Ann withdraw everything."""
         ann, browser = self.ann, self.ann.browser()
         come_back(browser, "nl", ann.code)
         page = browser.get("/nl/withdraw")
@@ -262,7 +262,7 @@ def post(
 
 @contextlib.contextmanager
 def stuck(box: DropBox, act: Callable[[], object]) -> Iterator[None]:
-    """Inside, ``act`` is in the middle of a request: all done but the storing, which must wait."""
+    """Run ``act`` until it waits to store, and keep it waiting inside the block."""
     folder = box.folder / "files"
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
 

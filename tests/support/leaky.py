@@ -1,4 +1,4 @@
-"""A server that leaks, in every way that the watcher must see: for test_watch.py only.
+"""A server that leaks in every way that the watcher must detect: for test_watch.py only.
 
 python leaky.py FOLDER PROGRAM ARGUMENTS    FOLDER: where the leaks go
 """
@@ -70,7 +70,7 @@ def prepare(
 
 
 def see_other(address: str) -> Response:
-    """The next one who is sent on gets what the one before wrote, in a header."""
+    """Send the previous visitor's text to the next one, in a header."""
     answer = Response(status=303)
     answer.headers["Location"] = address
     answer.headers["X-Last"] = base64.b64encode(_last.encode()).decode()

@@ -1,12 +1,11 @@
-"""What words are left on this computer's disks: in every file that has changed, packed or not.
+"""Which words are left on this computer's disks: in every changed file, packed or not.
 
-Every word begins and ends with a mark of this run: letters that no other program has ever written,
-so nothing is left out of the search, and the tests' own sources hold none of it. Found are the
-marks in UTF-8 and UTF-16, in the names and the contents of files, also in zip, gzip, zlib and the
-lz4 of Firefox's sessions. Other lz4 and snappy need no unpacking: where a word comes first, they
-write it out, and a copy of part of it would have to hit both marks. Out of reach are brotli and
-zstandard, what is kept in the memory of a program, and files that are deleted, except in an image
-of a disk.
+Every word begins and ends with a mark of this run: letters that no other program has ever written.
+So nothing has to be left out of the search, and the tests' own sources do not contain them. The
+marks are found in UTF-8 and UTF-16, in the names and contents of files, also in zip, gzip, zlib and
+the lz4 of Firefox's sessions. Other lz4 and snappy need no unpacking: they store a word literally
+where it first occurs, and a copied part would have to cover both marks. Not searched are brotli,
+zstandard, the memory of programs, and deleted files, except in an image of a disk.
 """
 
 import contextlib
@@ -39,14 +38,14 @@ _MARKS = [
 
 
 def word() -> str:
-    """A word that is told apart from all that was ever written."""
+    """Return a word that was never written before."""
     return f"{BEGIN}{_letters(6)}{END}"
 
 
 def changed_since(stamp: Path) -> Iterator[Path]:
-    """Everything on all mounted file systems that was made or changed since this file was made.
+    """Return everything on all mounted file systems that was made or changed after this file.
 
-    By the day of the change that no program can choose.
+    Uses the time of change, which no program can set.
     """
     done = subprocess.run(
         ["find", "/", "(", "-path", "/proc", "-o", "-path", "/sys", ")", "-prune", "-o",
@@ -57,7 +56,7 @@ def changed_since(stamp: Path) -> Iterator[Path]:
 
 
 def holding(paths: Iterable[Path], *others: bytes, most_packed: int = MOST_PACKED) -> set[str]:
-    """Those of them that hold a mark, or one of the ``others``, with what stands around it."""
+    """Return the paths that hold a mark, or one of the ``others``, with the bytes around it."""
     wanted = others or _MARKS
     found = set()
     for path in paths:
@@ -85,7 +84,7 @@ def _in(data: bytes | mmap.mmap, wanted: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def unpacked(data: bytes | mmap.mmap, depth: int = DEPTH) -> Iterator[bytes]:
-    """The contents of each packed part, wherever in the data it begins."""
+    """Yield the contents of each packed part, wherever in the data it begins."""
     for part in _parts(data):
         yield part
         if depth > 1:
@@ -118,7 +117,7 @@ def _places(data: bytes | mmap.mmap, magic: bytes) -> Iterator[int]:
 
 
 def _inflate(data: bytes | mmap.mmap, at: int, window: int) -> bytes:
-    """What comes out before the end or the first fault; raises zlib.error if that is nothing."""
+    """Return the data before the end or the first fault; raises zlib.error if there is none."""
     reading, out = zlib.decompressobj(window), bytearray()
     while len(out) < MOST_UNPACKED and not reading.eof and at < len(data):
         piece = data[at : at + 4096]
@@ -133,7 +132,7 @@ def _inflate(data: bytes | mmap.mmap, at: int, window: int) -> bytes:
 
 
 def lz4(block: bytes, size: int) -> bytes:
-    """Unpack one block of lz4 to so many bytes, as far as it goes."""
+    """Return one block of lz4, unpacked up to this size as far as possible."""
     out, at = bytearray(), 0
     with contextlib.suppress(IndexError):
         while at < len(block) and len(out) < size:

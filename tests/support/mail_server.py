@@ -1,4 +1,4 @@
-"""A provider's mail server, with TLS and a log-in, and a SOCKS5 proxy that counts what passes."""
+"""A provider's mail server with TLS and login, and a SOCKS5 proxy that counts traffic."""
 
 import base64
 import datetime
@@ -20,7 +20,7 @@ PATIENCE = 30
 
 
 class Authority:
-    """Signs certificates; ``file`` is what trusts it."""
+    """Signs certificates; ``file`` contains the trusted root."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder / name
@@ -34,7 +34,7 @@ class Authority:
         self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
     def context(self, host: str = "localhost", days: int = 1) -> ssl.SSLContext:
-        """What a server of that name shows; ``days``: until when it is good."""
+        """Return the TLS context of a server of that name; ``days``: its validity."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         made = self._certificate(subject, key.public_key(), host, days).sign(
@@ -91,7 +91,7 @@ class Authority:
 
 @dataclass
 class Taken:
-    """A mail that the server took, with its envelope as it was said."""
+    """A mail that the server accepted, with its envelope."""
 
     sender: str
     to: list[str]
@@ -100,10 +100,10 @@ class Taken:
 
 @dataclass
 class MailServer:
-    """Takes mail as a provider does. ``answers``: what it says in the place of what it should.
+    """Accepts mail like a provider. ``answers``: replies to use instead of the normal ones.
 
-    ``at`` is told each step before its answer: connected, EHLO, AUTH, MAIL, RCPT, DATA, end, and
-    after once the mail is taken and confirmed.
+    ``at`` is called with each step before its response: connected, EHLO, AUTH, MAIL, RCPT, DATA,
+    end, and ``after`` once the mail is accepted and confirmed.
     """
 
     context: ssl.SSLContext | None
@@ -202,7 +202,7 @@ class _Talk:
 
 
 class Socks:
-    """A SOCKS5 proxy as Tor's, that leads to one port; what it was asked, and what went up."""
+    """A SOCKS5 proxy like Tor's to one port, which records its requests and traffic."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -247,7 +247,7 @@ class Socks:
 
 
 def records(sent: bytes) -> list[tuple[int, int]]:
-    """The TLS records of what was sent: kind and length of each."""
+    """Return the type and length of each TLS record that was sent."""
     found = []
     while sent:
         size = int.from_bytes(sent[3:5], "big")
@@ -261,7 +261,7 @@ def _exactly(near: socket.socket, size: int) -> bytes:
 
 
 class Listening:
-    """A port of this machine; each connection is served in a thread of its own."""
+    """A port of this machine; each connection is served in its own thread."""
 
     def __init__(self, port: int, serve: Callable[[socket.socket], None]) -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
@@ -271,7 +271,7 @@ class Listening:
         self._threads[0].start()
 
     def end(self) -> None:
-        """Close the port, and wait for what is under way."""
+        """Close the port, and wait for running connections."""
         with suppress(OSError):  # wakes the thread that accepts, which else would keep the port
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

@@ -1,10 +1,10 @@
-"""Reads the memory of a running process; only root may, or who started it."""
+"""Reads the memory of a running process, as root or as its parent."""
 
 from pathlib import Path
 
 
 def memory_of(process: int) -> bytes:
-    """All that a process can read and write."""
+    """Return all readable and writable memory of a process."""
     found = []
     with Path(f"/proc/{process}/mem").open("rb", 0) as memory:
         for line in Path(f"/proc/{process}/maps").read_text().splitlines():

@@ -1,6 +1,6 @@
-"""The net that a browser in a test is given: a few names, and nothing of it leaves this machine.
+"""The network of a browser in a test: a few names, and no traffic leaves this machine.
 
-``Net`` stands where Tor, or a resolver and a proxy that ends TLS, would stand before the server.
+``Net`` replaces Tor, or a resolver and a proxy that terminates TLS, in front of the server.
 ``Strangers`` are the other sites of that net.
 """
 
@@ -24,7 +24,7 @@ from tests.support.processes import until
 
 @dataclass
 class Post:
-    """A POST as it went over the wire, and the head of what came back."""
+    """A POST as sent on the wire, and the header of its response."""
 
     path: str
     headers: dict[str, str]
@@ -47,10 +47,10 @@ class Post:
 
 @dataclass
 class Net:
-    """A SOCKS5 proxy that knows a few names, and ends TLS at port 443 of them.
+    """A SOCKS5 proxy that knows a few names, and terminates TLS at port 443 of some.
 
-    ``places``: a name and port -> the port on loopback that answers for it. Everything else is
-    refused. Bytes are passed on as they are; ``posts`` tells which POSTs passed.
+    ``places``: a name and port -> the loopback port that serves it. Everything else is refused.
+    Bytes are passed on unchanged; ``posts`` lists the POSTs that passed.
     """
 
     folder: Path
@@ -60,7 +60,7 @@ class Net:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Net"]:
-        """Serve in a thread of its own until the block ends."""
+        """Serve in a separate thread until the block ends."""
         self._tls = _certified(self.folder, [n for n, port in self.places if port == 443])
         self._open: set[asyncio.Task[None]] = set()
         loop = asyncio.new_event_loop()
@@ -80,7 +80,7 @@ class Net:
             loop.close()
 
     def wait_for_posts(self, number: int, seconds: float = 60) -> list[Post]:
-        """The POSTs since the last call: as many as these, answered."""
+        """Return the given number of answered POSTs since the last call."""
         until(
             lambda: sum(post.status > 0 for post in self.posts) >= number,
             f"fewer than {number} posts passed",
@@ -110,7 +110,7 @@ class Net:
             self._open.discard(task)
 
     async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """RFC 1928: no password; a name and a port; then whatever both sides say."""
+        """Implement RFC 1928 without a password, then forward data in both directions."""
         await reader.readexactly((await reader.readexactly(2))[1])
         writer.write(b"\x05\x00")
         asked_by_name = (await reader.readexactly(4))[3] == 3
@@ -159,7 +159,7 @@ async def _pump(
 
 
 def _certified(folder: Path, names: Sequence[str]) -> ssl.SSLContext:
-    """A key and a certificate for these names that nobody vouches for."""
+    """Return a key and a self-signed certificate for these names."""
     key = ec.generate_private_key(ec.SECP256R1())
     own = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "throw-away")])
     now = datetime.datetime.now(datetime.UTC)
@@ -183,7 +183,7 @@ def _certified(folder: Path, names: Sequence[str]) -> ssl.SSLContext:
 
 @dataclass
 class Strangers:
-    """Other people's sites, all on one port: pages by path, and the heads of what was asked."""
+    """Other people's sites, all on one port: pages by path, and the received request headers."""
 
     pages: dict[str, tuple[int, dict[str, str], str]] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -218,7 +218,7 @@ class Strangers:
             do_POST = do_GET  # noqa: N815 - as the library names it
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
             server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""What another account than root sees and types, where the tests run as root."""
+"""What an account other than root sees and types, where the tests run as root."""
 
 import codecs
 import importlib
@@ -24,9 +24,9 @@ NOBODY = 65534
 
 
 def let_others_through(path: Path) -> None:
-    """Let every account reach a path through the folders that the tests made on the way to it.
+    """Let every account reach a path through the folders that the tests made above it.
 
-    The folder for temporary files itself is everybody's, and is left as it is.
+    The folder for temporary files is open to everybody already, and is not changed.
     """
     for parent in path.relative_to(tempfile.gettempdir()).parents:
         made = tempfile.gettempdir() / parent
@@ -35,7 +35,7 @@ def let_others_through(path: Path) -> None:
 
 
 def give_away(*paths: Path) -> None:
-    """Give folders and all in them to an account that is not root."""
+    """Give folders and their contents to an account that is not root."""
     for path in paths:
         let_others_through(path)
         for one in (path, *path.rglob("*")):
@@ -43,7 +43,7 @@ def give_away(*paths: Path) -> None:
 
 
 def in_a_process(does: Callable[[], _Result]) -> _Result:
-    """Return what a call returns in a process of its own, which may give up its rights for good."""
+    """Return a call's result from a separate process, which may drop its rights for good."""
     inlet, outlet = os.pipe()
     child = os.fork()
     if child == 0:
@@ -62,7 +62,7 @@ def in_a_process(does: Callable[[], _Result]) -> _Result:
 
 
 def typed(command: click.Command, words: list[str]) -> Result:
-    """Type a command in a process of its own."""
+    """Type a command in a separate process; return the result."""
 
     def invoke() -> Result:
         done = CliRunner().invoke(command, words)

@@ -1,4 +1,4 @@
-"""A browser without JavaScript, as far as the journey needs one: links, forms, one cookie jar."""
+"""A browser without JavaScript, as the journeys need: links, forms, a cookie jar."""
 
 import contextlib
 import functools
@@ -20,7 +20,7 @@ MULTIPART = f"multipart/form-data; boundary={_BOUNDARY.decode()}"
 def multipart(
     fields: Sequence[tuple[str, str]], files: Sequence[tuple[str, bytes]], end: bool = True
 ) -> bytes:
-    """A form with files under the name ``files``; names are written as browsers write them."""
+    """Return a form with files in the field ``files``, with names encoded as browsers do."""
     parts = []
     for name, value in fields:
         text = value.replace("\n", "\r\n").encode()
@@ -35,7 +35,7 @@ def multipart(
 
 @dataclass
 class Form:
-    """A form of a page: where it goes, what it holds, and its buttons."""
+    """A form of a page: its address, its fields and its buttons."""
 
     action: str
     method: str
@@ -111,7 +111,7 @@ class _Reader(HTMLParser):
 
 @dataclass
 class Page:
-    """An answer of the server, read as a person without scripts would see it."""
+    """A server response, as a person without scripts reads it."""
 
     status: int
     path: str
@@ -123,7 +123,7 @@ class Page:
 
     @functools.cached_property
     def _read(self) -> _Reader:
-        """Read when it is first asked for: of many pages only the status is."""
+        """Parse on first use, because for many pages only the status is needed."""
         read = _Reader()
         if self.header("Content-Disposition") is None:  # a file is no page, whatever it holds
             read.feed(self.html)
@@ -139,7 +139,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        """What is read; without the joiners that keep a line from ending."""
+        """The visible text, without word joiners."""
         return " ".join(" ".join(self._read.text).split()).replace("\u2060", "")
 
     def element(self, identifier: str) -> str | None:
@@ -147,7 +147,7 @@ class Page:
 
     @property
     def code(self) -> str:
-        """The seven words, from the one element that holds them and nothing else."""
+        """The seven words, from the one element that contains only them."""
         words = (self.element("code") or "").split()
         assert len(words) == 7, f"the code page holds {len(words)} words ({self.status})"
         return " ".join(words)
@@ -156,14 +156,14 @@ class Page:
         return next((v for k, v in self.headers if k.lower() == name.lower()), None)
 
     def form_with(self, *names: str) -> Form:
-        """The first form that has all these fields."""
+        """Return the first form that has all these fields."""
         for form in self.forms:
             if set(names) <= form.names():
                 return form
         raise AssertionError(f"no form with {names} on {self.path} ({self.status})")
 
     def form_to(self, part: str, *names: str) -> Form:
-        """The first form whose action holds ``part`` and which has all these fields."""
+        """Return the first form with all these fields whose action includes ``part``."""
         for form in self.forms:
             if part in form.action and set(names) <= form.names():
                 return form
@@ -188,7 +188,7 @@ class PlainBrowser:
         return self.request("GET", path)
 
     def submit(self, page: Page, form: Form, button: int = 0, /, **values: str | list[str]) -> Page:
-        """Send a form as a browser would: its own fields, those given, and the button pressed."""
+        """Submit a form with the given fields, as a browser would; return the response."""
         fields = [(name, value) for name, value in form.fields if name not in values]
         for name, value in values.items():
             fields += [(name, one) for one in ([value] if isinstance(value, str) else value)]
@@ -208,7 +208,7 @@ class PlainBrowser:
     def upload(
         self, page: Page, form: Form, files: Sequence[tuple[str, bytes]], **values: str
     ) -> Page:
-        """Send a form with files chosen, as a browser does: in its order, by its own rules."""
+        """Submit a form with files, as a browser would; return the response."""
         assert form.method == "post"
         fields = [(name, values.get(name, value)) for name, value in form.fields]
         body = multipart([f for f in fields if f[0] != "files"], files)
@@ -218,9 +218,9 @@ class PlainBrowser:
     def stream(
         self, page: Page, form: Form, name: str, size: int, pieces: Iterable[bytes], text: str = ""
     ) -> Page:
-        """Upload a file of which this process holds one piece at a time; the answer to that post.
+        """Upload a file that is in memory one piece at a time; return the response.
 
-        ``size``: of all pieces together. How fast they go out is for the iterator to say.
+        ``size``: the total of all pieces. The iterator determines how fast they are sent.
         """
         fields = [(n, text if n == "text" else value) for n, value in form.fields if n != "files"]
         start, _, end = multipart(fields, [(name, b"\0")]).partition(b"\0")
@@ -250,7 +250,7 @@ class PlainBrowser:
         return page
 
     def _headers(self, method: str, given: dict[str, str]) -> dict[str, str]:
-        """Those of a request, with the cookies."""
+        """Return the headers of a request, with the cookies."""
         address = urllib.parse.urlsplit(self.url)
         send = {"Host": address.netloc, "User-Agent": self.agent, **given}
         if method == "POST":
@@ -262,7 +262,7 @@ class PlainBrowser:
         return send
 
     def exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Page:
-        """Send one request, with just these headers."""
+        """Send one request with only these headers; return the response."""
         host = urllib.parse.urlsplit(self.url).netloc  # the header may name another
         with contextlib.closing(self.connection(host)) as connection:
             connection.request(method, path, body, headers)
@@ -270,7 +270,7 @@ class PlainBrowser:
             return Page(answer.status, path, answer.getheaders(), answer.read())
 
     def connection(self, host: str) -> http.client.HTTPConnection:
-        """A new one for each request."""
+        """Return a new connection for each request."""
         return http.client.HTTPConnection(host, timeout=60)
 
     def _keep(self, page: Page) -> None:

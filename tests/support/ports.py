@@ -1,9 +1,9 @@
-"""Ports for the servers that tests start: each is one test's alone, as long as its process lives.
+"""Ports for test servers: each belongs to one test for the lifetime of its process.
 
-A port that was free a moment ago is not free: the system gives it to any connection that goes out,
-and another test's server may take it while ours is down for a restart. So ports come from below the
-range that the system hands out, and whoever takes one holds a lock on its name, across the
-processes of a run and of several runs on one machine.
+A port that was free a moment ago may not be free now: the system may use it for an outgoing
+connection, and another test's server may take it while ours restarts. So ports come from below the
+system's range, and each is reserved with a lock on its name, across the processes of a run and of
+several runs on one machine.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ _HELD: dict[int, int] = {}  # port -> the descriptor whose lock keeps it ours
 
 
 def free_port() -> int:
-    """A port on loopback that nothing listens on and that no other test will take."""
+    """Return a free loopback port that no other test will use."""
     _LOCKS.mkdir(mode=0o700, exist_ok=True)
     ports = range(10_000, _first_of_the_system())
     first = random.SystemRandom().randrange(len(ports))
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 def _first_of_the_system() -> int:
-    """The lowest port that the system itself gives out."""
+    """Return the lowest port that the system itself assigns."""
     try:
         return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except FileNotFoundError:  # not Linux; this is the lowest that is common elsewhere
@@ -40,7 +40,7 @@ def _first_of_the_system() -> int:
 
 
 def _lock(port: int) -> bool:
-    """Hold the port's name; the system lets go of it when this process ends."""
+    """Lock the port's name until this process ends; return whether it was free."""
     held = os.open(_LOCKS / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

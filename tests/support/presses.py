@@ -1,8 +1,8 @@
-"""A person at a page in a browser: every click and key counted, and the time a model makes of them.
+"""A person at a page in a browser: clicks and keys are counted, and a model gives the time.
 
-The keystroke-level model of Card, Moran and Newell (Communications of the ACM 23, 1980), which
-gives the time of somebody who knows the page and makes no mistake. It is a model and no person: it
-does not read, talk, or hesitate.
+The keystroke-level model of Card, Moran and Newell (Communications of the ACM 23, 1980) gives the
+time of somebody who knows the page and makes no mistake. It is a model, not a person: it does not
+read, talk or hesitate.
 """
 
 import time
@@ -29,10 +29,10 @@ MARK = "document.documentElement.dataset.left = ''"  # so that the next page is 
 
 
 class Presses:
-    """Works at the page as a person does, and counts.
+    """Operates the page like a person, and counts.
 
-    Thinking is counted before each click and before each run of keys: more often than the model's
-    rules ask for. What is out of view is scrolled to by the scroll bar.
+    Thinking is counted before each click and before each run of keys, more often than the model's
+    rules require. Elements out of view are reached with the scroll bar.
     """
 
     def __init__(self, page: Page) -> None:
@@ -44,7 +44,7 @@ class Presses:
         self._began = 0.0
 
     def click(self, selector: str) -> None:
-        """Click on something, after scrolling to it if it is out of view."""
+        """Click on something, after scrolling to it if necessary."""
         target = self.page.locator(selector)
         self._hand(at_keys=False)
         if not target.evaluate(IN_VIEW):
@@ -55,7 +55,7 @@ class Presses:
         target.click()
 
     def choose(self, selector: str, line: str) -> None:
-        """Choose one line of a list. An open list is the browser's own, and taken as clicked."""
+        """Choose an item of a list, which is the browser's own and counts as clicked."""
         self.click(selector)
         options = self.page.locator(f"{selector} option")
         at = options.all_text_contents().index(line)
@@ -82,7 +82,7 @@ class Presses:
         raise AssertionError(f"{selector} is not reached")
 
     def until(self, selector: str) -> None:
-        """Wait for the next page, and for this on it."""
+        """Wait for the next page, and for this element on it."""
         self.page.wait_for_selector(f"html:not([data-left]) {selector}")
         self.page.wait_for_load_state("load")
         self.waited += time.perf_counter() - self._began
@@ -90,16 +90,16 @@ class Presses:
 
     @property
     def by_hand(self) -> float:
-        """The seconds that the model makes of what was counted, without the machine's own."""
+        """The model's seconds for the counted actions, without the machine's."""
         return sum(SECONDS[act] * count for act, count in self._acts.items())
 
     @property
     def seconds(self) -> float:
-        """The seconds of the model and those that the machine took, together."""
+        """The seconds of the model plus those of the machine."""
         return self.by_hand + self.waited
 
     def table(self, name: str, bound: float) -> str:
-        """What was counted, each kind with its seconds, in lines to print."""
+        """Return the counts and seconds of each kind, in lines to print."""
         lines = [f"{name}: {self.clicks} clicks, {self.keys} keys (a model, and no person)"]
         for act, each in SECONDS.items():
             count = self._acts[act]

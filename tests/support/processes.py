@@ -1,6 +1,6 @@
 """Waiting for a condition, and reading ``/proc`` of processes that may end at any moment.
 
-A process that is gone while it is read counts as gone; nothing here raises for it.
+A process that ends while it is read counts as ended; no function raises an error for it.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _SIGKILL = 1 << (signal.SIGKILL - 1)
 
 
 def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait for a condition; fail with ``what`` if it is still false after so many seconds."""
+    """Wait for a condition; fail with ``what`` if it is false after this many seconds."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, what
@@ -27,14 +27,14 @@ def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The ids of a process's children, those included that ended and are not yet reaped."""
+    """Return the ids of a process's children, including zombies."""
     with contextlib.suppress(*GONE):
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
 
 
 def dead(pid: int) -> bool:
-    """Return True if a process is gone, has ended, or cannot go on: kill -9 is on its way to it."""
+    """Return True if a process is gone, has ended, or has a pending kill -9."""
     with contextlib.suppress(*GONE):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         if fields[0] in "ZX" or int(fields[6]) & _EXITING:
@@ -45,7 +45,7 @@ def dead(pid: int) -> bool:
 
 
 def threads(pid: int) -> Iterator[tuple[str, str]]:
-    """The id and ``/proc`` status of each thread of a process that still runs."""
+    """Yield the id and ``/proc`` status of each running thread of a process."""
     with contextlib.suppress(*GONE):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(*GONE):
@@ -53,13 +53,13 @@ def threads(pid: int) -> Iterator[tuple[str, str]]:
 
 
 def open_files(pid: int) -> Iterator[Path]:
-    """What a process has open, as paths below ``/proc`` that lead there."""
+    """Yield a process's open files, as paths in ``/proc``."""
     with contextlib.suppress(*GONE):
         yield from Path(f"/proc/{pid}/fd").iterdir()
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """kill -9 of a process and of all that it started in its own group; wait for their end."""
+    """Kill a process and its process group with kill -9; wait for their end."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(60)
@@ -67,7 +67,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _group(number: int) -> bool:
-    """Return True if a process of a group still runs; one that is not yet reaped does not."""
+    """Return True if a process of a group still runs; zombies do not count."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, _, group = stat.read_text().rpartition(")")[2].split()[:3]

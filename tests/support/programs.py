@@ -1,4 +1,4 @@
-"""Programs that a machine may lack, and the marks that skip a test where one is missing."""
+"""Programs that a machine may lack, and the marks that then skip a test."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None
 
 
 def _why_no_strace() -> str:
-    """Why strace cannot be used here; an empty text if it can."""
+    """Return why strace cannot be used here; empty if it can."""
     if STRACE is None:
         return "strace is not installed"
     tried = subprocess.run(

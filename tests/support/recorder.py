@@ -1,4 +1,4 @@
-"""An upstream that writes down what nginx passes on, byte for byte, and answers it."""
+"""An upstream that records byte for byte what nginx forwards, and responds."""
 
 import contextlib
 import socket
@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SESSION = "s=opens-a-session"
+TOKEN = "Bearer opens-a-conversation"
+# What nginx asks before it takes a file: by what header of the request, and what must be in it.
+QUESTIONS = {
+    "/internal/session": ("Cookie", SESSION),
+    "/internal/conversation": ("Authorization", TOKEN),
+}
 
 
 @dataclass
@@ -20,21 +26,21 @@ class Passed:
     body: bytes
 
     def header(self, name: str) -> list[str]:
-        """Every value of a header."""
+        """Return every value of a header."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
 
 @dataclass
 class Recorder:
-    """Listens at ``path``. ``/internal/session`` is answered by whether ``SESSION`` is there."""
+    """Listens at ``path``. One of ``QUESTIONS`` is answered by whether what it asks is there."""
 
     path: Path
     seen: list[Passed] = field(default_factory=list)
 
     def take(self) -> list[Passed]:
-        """What came since the last call, without the questions about sessions."""
+        """What came since the last call, without the questions."""
         seen, self.seen = self.seen, []
-        return [one for one in seen if one.target != "/internal/session"]
+        return [one for one in seen if one.target not in QUESTIONS]
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Recorder"]:
@@ -74,8 +80,9 @@ class Recorder:
                 connection.sendall(self._answer(passed))
 
     def _answer(self, passed: Passed) -> bytes:
-        if passed.target != "/internal/session":
+        if passed.target not in QUESTIONS:
             return b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
-        if SESSION in "".join(passed.header("Cookie")):
+        name, wanted = QUESTIONS[passed.target]
+        if wanted in "".join(passed.header(name)):
             return b"HTTP/1.1 204 No Content\r\n\r\n"
         return b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"

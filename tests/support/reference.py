@@ -1,7 +1,7 @@
-"""The parts of ``deploy/reference.md`` that are made from the code.
+"""The parts of ``deploy/reference.md`` that are generated from the code.
 
-``scripts/dev/reference`` writes them, and ``tests/test_docs.py`` compares them. What stands between
-two markers is made; what stands outside them is written by hand.
+``scripts/dev/reference`` writes them, and ``tests/test_docs.py`` compares them. Text between two
+markers is generated; text outside them is written by hand.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import click
 from dropbox_app.desk.cli.main import main as desk
 from dropbox_app.server.cli.main import main as server
 from dropbox_app.server.config import settings_writer
-from dropbox_app.server.config.settings import Law, Limits, Retention, Settings
+from dropbox_app.server.config.settings import Law, Limits, Reporter, Retention, Settings
 from dropbox_app.server.notify.config import Mailed, MailSettings
 from tests.server.web import test_refusals as refusals
 
@@ -37,7 +37,7 @@ Field = dataclasses.Field[object]
 
 
 def written() -> str:
-    """The page with every made part made anew."""
+    """Return the page with every generated part renewed."""
     text = PAGE.read_text("utf-8")
     for name, make in PARTS.items():
         begin, end = f"<!-- {name}: from the code -->\n", f"<!-- {name}: end -->\n"
@@ -50,12 +50,12 @@ def written() -> str:
 
 
 def cell(words: str) -> str:
-    """Text for one cell of a table."""
+    """Return the text for one cell of a table."""
     return " ".join(words.split()).replace("|", "\\|")
 
 
 def explained(toml: str) -> dict[str, str]:
-    """What the comment above each setting says, by ``table.key``."""
+    """Return the comment above each setting, by ``table.key``."""
     found: dict[str, str] = {}
     table = ""
     said: list[str] = []
@@ -74,7 +74,7 @@ def explained(toml: str) -> dict[str, str]:
 
 
 def default(item: Field) -> str:
-    """A setting's default as the file has it; empty where the file has to say it."""
+    """Return a setting's default as written; empty if it is required."""
     if item.default is not dataclasses.MISSING:
         value = item.default
     elif item.default_factory is not dataclasses.MISSING:
@@ -96,13 +96,13 @@ def _toml(value: object) -> str:
 
 
 def shown(item: Field) -> bool:
-    """Whether a file sets it: not a table of its own, and not what is read from elsewhere."""
+    """Return whether a file sets it: no table of its own, and not read from elsewhere."""
     name = item.type if isinstance(item.type, str) else getattr(item.type, "__name__", "")
-    return item.repr and name not in ("Retention", "Limits", "Law")
+    return item.repr and name not in ("Retention", "Limits", "Law", "Reporter")
 
 
 def type_of(item: Field) -> str:
-    """A setting's type, for a person."""
+    """Return a setting's type in words."""
     kind = item.type
     name = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
     if not isinstance(kind, str | type):
@@ -111,13 +111,14 @@ def type_of(item: Field) -> str:
 
 
 def settings() -> str:
-    """The tables of all settings of a site and of the daily mail."""
+    """Return the tables of all settings of a site and of the daily mail."""
     example = Settings("5a" * 16, "X", ("https://x.example",))
     site = explained(settings_writer.write(example))
     mail = NOTIFY.read_text("utf-8")
     mail += re.sub("^# ?", "", mail[mail.index("# [[counsellor]]") :], flags=re.MULTILINE)
     tables = (
         ("In `site.toml`", Settings, site, ""),
+        ("In its table `[reporter]`", Reporter, site, "reporter."),
         ("In its table `[retention]`, in days", Retention, site, "retention."),
         ("In its table `[limits]`", Limits, site, "limits."),
         ("In its table `[law]`", Law, site, "law."),
@@ -143,7 +144,7 @@ def settings() -> str:
 
 
 def commands(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
-    """Every command of a program, by the words that are typed for it, in the program's order."""
+    """Yield every command of a program by its typed words, in the program's order."""
     if not isinstance(command, click.Group):
         yield " ".join(words), command
         return
@@ -182,7 +183,7 @@ def _meaning(option: click.Option) -> str:
 
 
 def described(program: str, root: click.Command) -> Iterator[str]:
-    """One program: every command, with its help, its arguments and its options."""
+    """Yield the description of a program: its commands, help, arguments and options."""
     shared = {
         option.opts[0]: option
         for _, command in commands(root, (program,))
@@ -220,7 +221,7 @@ def _options(given: Iterable[click.Option]) -> Iterator[str]:
 
 
 def installer() -> Iterator[str]:
-    """``deploy/install``: its options."""
+    """Yield the options of ``deploy/install``."""
     sys.path.insert(0, str(ROOT / "deploy"))
     try:
         from installer.main import parser
@@ -246,7 +247,7 @@ def installer() -> Iterator[str]:
 
 
 def programs() -> str:
-    """The commands and options of the three programs."""
+    """Return the commands and options of the three programs."""
     parts = [*described("klankbord-server", server), *described("klankbord-desk", desk)]
     return "\n".join([*parts, *installer()])
 

@@ -1,4 +1,4 @@
-"""Releases that are signed by the real minisign, with a key of a test's own."""
+"""Releases signed by the real minisign, with a test key."""
 
 import hashlib
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Signer:
-    """A key pair of minisign, without a passphrase."""
+    """A minisign key pair without a passphrase."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -15,7 +15,7 @@ class Signer:
         self._run("-G", "-W", "-p", self.public, "-s", self.secret)
 
     def sign(self, signed: bytes, comment: str, *more: str) -> str:
-        """The text of a signature over these bytes."""
+        """Return the text of a signature over these bytes."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "file"
             file.write_bytes(signed)
@@ -23,7 +23,7 @@ class Signer:
             return Path(f"{file}.minisig").read_text("utf-8")
 
     def release(self, folder: Path, files: dict[str, bytes]) -> Path:
-        """A folder with these files, their checksums and a signature."""
+        """Return a folder with these files, their checksums and a signature."""
         folder.mkdir(parents=True)
         for name, data in files.items():
             (folder / name).write_bytes(data)

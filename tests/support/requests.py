@@ -1,7 +1,7 @@
-"""Whole requests, generated from the app's own routes, forms and header names.
+"""Complete requests, generated from the app's own routes, forms and header names.
 
-A seed makes the same requests again for the same site. What is generated is what a client sends;
-``in_process`` hands it to the app as gunicorn would, ``raw`` writes it for a socket.
+A seed gives the same requests again for the same site. The generator makes what a client sends;
+``in_process`` passes it to the app as gunicorn would, ``raw`` writes it for a socket.
 """
 
 import io
@@ -56,13 +56,13 @@ PATHS = (
 
 
 def fields_of(form: type[Any]) -> tuple[str, ...]:
-    """The names of a form's fields, from the form."""
+    """Return the names of a form's fields."""
     return tuple(n for n in dir(form) if isinstance(getattr(form, n), UnboundField))
 
 
 @dataclass
 class Call:
-    """One request. ``kept`` names the text that the answer has to hold if it refuses."""
+    """One request. ``kept`` names the text that a refusal must return."""
 
     method: str
     target: str
@@ -80,7 +80,7 @@ class Call:
         return head.encode("utf-8", BYTES) + self.body
 
     def environ(self) -> dict[str, Any]:
-        """What gunicorn makes of it; a header's control characters it would refuse, so none."""
+        """Return gunicorn's environ; it would refuse control characters in headers."""
         path, _, query = self.target.partition("?")
         made: dict[str, Any] = {
             "REQUEST_METHOD": self.method,
@@ -114,7 +114,7 @@ class Call:
 
 @dataclass
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -122,7 +122,7 @@ class Answer:
 
 
 def in_process(app: Flask, call: Call) -> Answer:
-    """Through WSGI, with nothing in between; what the app lets through goes through."""
+    """Return the response to a request through WSGI, without a server in between."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start(status: str, headers: list[tuple[str, str]], *_: object) -> Any:  # noqa: ANN401 - of a WSGI server or a test
@@ -140,7 +140,7 @@ def in_process(app: Flask, call: Call) -> Answer:
 
 @dataclass
 class Visitor:
-    """A browser as far as requests need one: its cookie, the newest token, its code."""
+    """The parts of a browser that requests need: its cookie, the newest token, its code."""
 
     cookie: str = ""
     token: str = ""
@@ -164,14 +164,14 @@ class Maker:
         self.cards: list[bytes] = [b""]
 
     def call(self) -> tuple[Call, Visitor]:
-        """The next one, and whose browser it comes from."""
+        """Return the next call, and the browser it comes from."""
         visitor = self.rng.choice(self.visitors)
         kinds = (self._post, self._upload, self._any, self._desk)
         make = self.rng.choices(kinds, (50, 10, 25, 15))[0]
         return make(visitor), visitor
 
     def _odd(self, marker: str = TYPED) -> str:
-        """Seldom one of the long ones: they cost a hundred times the work of the others."""
+        """Return an odd value, rarely a long one, which costs a hundred times the work."""
         value = self.rng.choice(strange(marker))
         return value if len(value) < 2_000 or self.rng.random() < 0.1 else self._odd(marker)
 
@@ -221,7 +221,7 @@ class Maker:
         return pairs
 
     def _value(self, name: str, visitor: Visitor) -> str:
-        """Mostly what belongs in the field."""
+        """Return a value that usually belongs in the field."""
         odd = self.rng.random() < 0.3
         if name == "code":
             # A code that is one costs a stretch: few are.
@@ -257,7 +257,7 @@ class Maker:
     # a form with files
 
     def _upload(self, visitor: Visitor) -> Call:
-        """As browsers write one, mostly; what a file holds no answer may ever repeat."""
+        """Return an upload, mostly as browsers write one; no response may repeat its contents."""
         text = self._value("text", visitor)
         pairs = [("csrf_token", self._token(visitor)), ("after", self._after()), ("text", text)]
         parts = [self._part(name, value.encode("utf-8", BYTES)) for name, value in pairs]
@@ -420,7 +420,7 @@ class Maker:
 
 
 def _as_shown(typed: str) -> str:
-    """What a page has to hold of it: what is not UTF-8 stays percent-encoded, see werkzeug."""
+    """Return how a page shows it: bytes that are not UTF-8 stay percent-encoded, see werkzeug."""
     raw = urllib.parse.quote_plus(typed, errors=BYTES)
     text = urllib.parse.unquote_plus(raw, errors="werkzeug.url_quote")
     return clean_text(text)

@@ -1,4 +1,4 @@
-"""The addresses of an app, read once in a process: every app of a test has the same."""
+"""The routes of an app, read once per process, because every test's app has the same."""
 
 from typing import Any, ClassVar
 
@@ -6,10 +6,10 @@ from werkzeug.routing import Rule
 
 
 class KnownRule(Rule):
-    """A rule that takes over what an equal one of an earlier app was compiled to.
+    """A rule that reuses the compiled form of an equal one of an earlier app.
 
-    Compiling the rules is most of the time that it takes to make an app, and nearly every test
-    makes its own. A converter of such a rule has the map of the first app; ours ask it nothing.
+    Compiling the rules takes most of the time to make an app, and nearly every test makes its own.
+    A converter of such a rule has the map of the first app; ours do not use it.
     """
 
     known: ClassVar[dict[str, dict[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""A server's folder with everything real in it, a clock to move, and sealed files to send."""
+"""A server's folder with real contents, a settable clock, and sealed files to send."""
 
 import dataclasses
 import datetime
@@ -12,9 +12,11 @@ from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.config.settings import Limits, Retention, Settings
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.mailboxes.purge import Purged
+from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 from tests.support.one_site import OneSite
+from tests.support.two_stores import Kind
 from tests.vectors import world
 
 DAY = world.DAY
@@ -27,13 +29,13 @@ RECIPIENTS: tuple[Recipient, ...] = tuple(
 
 
 def faults_in(folder: Path) -> list[str]:
-    """What a look at a site's database finds."""
+    """Return the faults that inspecting a site's database finds."""
     seen = inspect.look(folder / DATABASE, folder / FILES, folder / WITHDRAWN)
     return [fault for _, fault in seen.faults if fault]
 
 
 class AServer(OneSite):
-    """A site without pages, for what happens below them; ``day`` is what its clock says."""
+    """A site without pages; ``day`` is its clock's date."""
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class AServer(OneSite):
         counsellors: Iterable[str] = ("anna", "bram"),
         retention: Retention | None = None,
         limits: Limits | None = None,
+        on: Kind | None = None,
     ) -> None:
         self.day = DAY
         made = Settings(
@@ -52,7 +55,7 @@ class AServer(OneSite):
             # The disk of whoever runs the tests is not the matter here.
             limits=dataclasses.replace(limits or Limits(), free_bytes=1),
         )
-        super().__init__(folder, made, self.today)
+        super().__init__(folder, made, self.today, on)
         for name in counsellors:
             self.site.pin(name, world.issue_card(name), DAY)
 
@@ -63,12 +66,12 @@ class AServer(OneSite):
         self.day = DAY + datetime.timedelta(days)
 
     def purge(self) -> Purged:
-        """Purge on a day that is known to be right, however long ago the last purge was."""
+        """Purge on a confirmed day, however long ago the last purge was; return the counts."""
         purge.confirm(self.store, self.day)
         return purge.purge(self.site, self.store, self.day)
 
     def report(self, name: str, to: Sequence[VerifyKey] = (ANNA,)) -> bytes:
-        """A report in a new mailbox; what was sealed."""
+        """Send a report to a new mailbox; return what was sealed."""
         sealed = message(len(to))
         mailbox, access = ids(name)
         self.mailboxes.submit(mailbox=mailbox, access=access, to=to, sealed=sealed)
@@ -99,7 +102,7 @@ class AServer(OneSite):
         return item
 
     def fetch(self, by: VerifyKey = ANNA) -> list[str]:
-        """What a desk does: read the inbox to its end, take each item, say that it is safe."""
+        """Fetch like a desk: read the inbox to its end, take and confirm each item."""
         after, fetched = 0, []
         while True:
             rows, more = self.mailboxes.inbox(by, after)
@@ -111,25 +114,38 @@ class AServer(OneSite):
                 return fetched
 
     def kept(self, name: str) -> list[tuple[str, int]]:
-        """The messages of a mailbox, for its reporter: authors and numbers."""
+        """Return the messages of a mailbox, for its reporter: authors and numbers."""
         conversation = self.mailboxes.conversation(ids(name)[1])
         assert conversation is not None
         return [(i.author, i.n) for i in conversation.items if i.what == "message"]
+
+    def long_files(self) -> int:
+        """Return how many sealed files are too long to be stored in a row."""
+        return self.on.long_files(self.folder)
 
     def everything_on_disk(self) -> bytes:
         return b"".join(p.read_bytes() for p in self.folder.rglob("*") if p.is_file())
 
 
+def attach(boxes: Mailboxes, access: str, sealed: bytes) -> str:
+    """Store a reporter's attachment as the API does; return its id."""
+    with boxes.stage() as staged:
+        staged.write(sealed)
+        item = staged.digest()
+        boxes.attach(access=access, item=item, staged=staged)
+    return item
+
+
 def ids(name: str) -> tuple[str, str]:
-    """The mailbox id and the access id of an invented reporter."""
+    """Return the mailbox id and the access id of an invented reporter."""
     return sha256_hex(f"mailbox {name}".encode()), sha256_hex(f"access {name}".encode())
 
 
 def message(identities: int, size: int = 8192) -> bytes:
-    """A message sealed to a reporter and so many counsellors."""
+    """Return a message sealed to a reporter and this many counsellors."""
     return age.seal(b" " * size, RECIPIENTS[: identities + 1])
 
 
 def file(recipients: int, size: int = 100) -> bytes:
-    """An attachment sealed to so many."""
+    """Return an attachment sealed to this many."""
     return age.seal(bytes(attachment_size(size)), RECIPIENTS[:recipients])

@@ -1,7 +1,6 @@
-"""A real server: gunicorn at a socket file, nginx with the project's settings in front of it.
+"""A real server: gunicorn on a socket file, with nginx and the project's settings in front.
 
-The site is reached at a loopback port, where a domain would be, and at the sockets to which Tor
-comes.
+The site is reached at a loopback port, in place of a domain, and at the sockets that Tor uses.
 """
 
 import contextlib
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from dropbox_app.server.config.settings import Reporter
 from tests.server.web.conftest import House, real_clock
 from tests.support.circuit import CircuitBrowser, connect, line
 from tests.support.fronts import QUICK, nginx
@@ -37,11 +37,11 @@ serving.run(
 
 
 class Serving:
-    """Serves from the moment that it is made until ``close``. The app can be stopped and started.
+    """Serves from creation until ``close``. The app can be stopped and started.
 
-    ``changes``: to nginx's settings, see ``fronts``; without them nothing is limited, and
-    nginx waits less long. ``origins``: of the site, besides the loopback port. ``under``,
-    ``under_front``: programs that start the app and nginx, as strace does.
+    ``changes``: to nginx's settings, see ``fronts``; without them nothing is limited, and nginx
+    waits less long. ``origins``: the site's, besides the loopback port. ``under``, ``under_front``:
+    programs that start the app and nginx, such as strace.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Serving:
         desk_origins: tuple[str, ...] = (),
         under: Iterable[str] = (),
         under_front: Iterable[str] = (),
+        seal_in_browser: bool = False,
     ) -> None:
         _allow_connections()
         self.port = free_port()
@@ -65,6 +66,7 @@ class Serving:
             clock=real_clock(),
             origins=(self.url, *origins),
             desk_origins=desk_origins,
+            reporter=Reporter(seal_in_browser=seal_in_browser),
         )
         self.home = folder / "home"
         self.home.mkdir()
@@ -85,7 +87,7 @@ class Serving:
         self.start()
 
     def start(self) -> None:
-        """Start the app, and wait until it answers."""
+        """Start the app, and wait until it responds."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 (*self._under, sys.executable, *self._call, *self._more),
@@ -100,11 +102,11 @@ class Serving:
             time.sleep(0.05)
 
     def status(self) -> int:
-        """Of the landing page."""
+        """Return the status of the landing page."""
         return PlainBrowser(self.url).get("/nl/").status
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Stop the app; returns its exit code."""
+        """Stop the app; return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         code = self.process.wait(60)
@@ -118,9 +120,10 @@ class Serving:
         return False
 
     def close(self) -> None:
-        """End everything, and see to it that nothing was logged that should not be."""
+        """End everything, and check that nothing forbidden was logged."""
         try:
             if self.process.poll() is None:
+                self._open.close()  # nginx first: the app would wait for connections that it keeps
                 assert self.stop() == 0
             assert "Traceback" not in self.log.read_text()
             assert self.front.log.read_text() == ""
@@ -129,28 +132,28 @@ class Serving:
             self.house.close()
 
     def workers(self) -> list[int]:
-        """The app's worker processes."""
+        """Return the app's worker processes."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
 
     def browser(self, circuit: int, *, cookies: bool = True) -> CircuitBrowser:
-        """A browser that comes over Tor, all by one circuit."""
+        """Return a browser that connects over Tor, always by one circuit."""
         return CircuitBrowser(self.url, self.front.onion, circuit, cookies=cookies)
 
     def connect(self, circuit: int, first: bytes = b"") -> socket.socket:
-        """A connection that comes over Tor, by this circuit."""
+        """Return a connection over Tor by this circuit."""
         return connect(self.front.onion, line(circuit) + first)
 
     def raw(self, request: bytes) -> bytes:
-        """What comes back for these bytes, at the domain's port."""
+        """Return the response to these bytes at the domain's port."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             return exchanged(connection, request)
 
 
 def exchanged(connection: socket.socket, request: bytes) -> bytes:
-    """Send a request, and read all that comes back until the other side closes.
+    """Send a request; return everything until the other side closes.
 
-    Nothing is closed on this side: nginx drops a request whose client has half closed.
+    This side closes nothing: nginx drops a request if its client closes one direction.
     """
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(request)
@@ -158,7 +161,7 @@ def exchanged(connection: socket.socket, request: bytes) -> bytes:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes."""
+    """Return everything that arrives until the other side closes."""
     answer = b""
     with contextlib.suppress(ConnectionResetError):
         while piece := connection.recv(65_536):
@@ -167,7 +170,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def wait_until(what: Callable[[], object], seconds: float = 60) -> None:
-    """Ask again and again until it is so."""
+    """Poll until the condition is true."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline
@@ -175,7 +178,7 @@ def wait_until(what: Callable[[], object], seconds: float = 60) -> None:
 
 
 def _allow_connections() -> None:
-    """Hundreds of clients are hundreds of open files."""
+    """Raise the limit on open files, because hundreds of clients need hundreds."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < 8192:
         wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)

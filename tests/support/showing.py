@@ -1,4 +1,4 @@
-"""Shows the pages of tests/support/gallery.py in a real browser: from a server on loopback."""
+"""Shows the pages of tests/support/gallery.py in a real browser, from a loopback server."""
 
 import http.server
 import threading
@@ -14,7 +14,7 @@ from tests.support.plain_browser import Page
 
 
 class Showing:
-    """Serves pages by name to one browser context, each under the headers that it came with."""
+    """Serves pages by name to one browser context, each with its original headers."""
 
     def __init__(self, context: BrowserContext, pages: Mapping[str, Page], port: int) -> None:
         self.pages = pages
@@ -24,7 +24,7 @@ class Showing:
         self.page: Shown = context.new_page()
 
     def show(self, name: str) -> Shown:
-        """Open the page of this name."""
+        """Open the page of this name; return it."""
         self.page.goto(f"{self._home}/{urllib.parse.quote(name)}")
         return self.page
 

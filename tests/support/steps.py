@@ -15,7 +15,7 @@ FOLLOW_UP = {"nl": "Ja, graag. Morgen?", "en": "Yes, please. Tomorrow?"}
 
 
 def tell(browser: PlainBrowser, lang: str, text: str, **answers: str | list[str]) -> Page:
-    """Write a report; the answer should be the code page."""
+    """Write a report; return the response, which should be the code page."""
     page = browser.get(f"/{lang}/report")
     form = page.form_with("text")
     for name, values in form.choices.items():
@@ -25,13 +25,13 @@ def tell(browser: PlainBrowser, lang: str, text: str, **answers: str | list[str]
 
 
 def come_back(browser: PlainBrowser, lang: str, code: str) -> Page:
-    """Type the code on the return page; the answer should be the conversation."""
+    """Type the code on the return page; return the response, which should be the conversation."""
     page = browser.get(f"/{lang}/return")
     return browser.submit(page, page.form_with("code"), code=code)
 
 
 def write_on(browser: PlainBrowser, page: Page, text: str) -> Page:
-    """Write a follow-up in the conversation."""
+    """Write a follow-up in the conversation; return the response."""
     return browser.submit(page, page.form_with("text"), text=text)
 
 

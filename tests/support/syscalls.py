@@ -1,7 +1,7 @@
-"""Sees what a server writes, and where: strace around it, every call read again byte by byte.
+"""Records what a server writes and where, by strace, and parses every call byte by byte.
 
-``Secrets`` knows what must not be seen, in every form in which it could be; ``Watch`` runs a
-program under strace and names each write that holds one where it may not.
+``Secrets`` knows what must not be seen, in every possible encoding; ``Watch`` runs a program under
+strace and names each write that contains a secret where it must not be.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ _PEER = re.compile(r"TCP(?:v6)?:\[.*->\[?(?:::ffff:)?([0-9.]+)\]?:\d+\]")
 
 
 def forms(secret: bytes) -> set[bytes]:
-    """A secret as it is, and as it may be written: percent, base64, hex, UTF-16, escapes."""
+    """Return a secret in its possible encodings: percent, base64, hex, UTF-16, escapes."""
     found = {secret, secret.hex().encode(), secret.hex().upper().encode()}
     quoted = urllib.parse.quote_from_bytes(secret, safe="")
     found |= {quoted.encode(), quoted.replace("%20", "+").encode(), quoted.lower().encode()}
@@ -103,9 +103,9 @@ _BETWEEN += (
 
 @dataclass
 class Secrets:
-    """What must not be seen, each with the address of the one person who may get it.
+    """The secrets to search for, each with the address of the one person who may get it.
 
-    Owner None: nobody may, on no socket either.
+    Owner None: nobody may get it, not even through a socket.
     """
 
     known: dict[bytes, tuple[str, str | None]] = field(default_factory=dict)
@@ -114,16 +114,16 @@ class Secrets:
     _seen: dict[str, frozenset[tuple[str, str | None]]] = field(default_factory=dict)
 
     def add(self, name: str, secret: bytes | str, owner: str | None = None) -> None:
-        """A secret in all its forms."""
+        """Add a secret in all its forms."""
         whole = secret.encode() if isinstance(secret, str) else secret
         self._patterns(name, forms(whole), owner)
 
     def add_exactly(self, name: str, patterns: Iterable[bytes], owner: str | None = None) -> None:
-        """These bytes, and no other forms of them."""
+        """Add exactly these bytes, without other forms."""
         self._patterns(name, set(patterns), owner)
 
     def add_code(self, name: str, code: Sequence[str], owner: str | None) -> None:
-        """Any three words of a code that follow each other, whatever stands between them."""
+        """Add any three consecutive words of a code, with any separators."""
         for start in range(len(code) - 2):
             three = code[start : start + 3]
             self._patterns(name, {between.join(three).encode() for between in _BETWEEN}, owner)
@@ -131,7 +131,7 @@ class Secrets:
                 self.add(name, between.join(three), owner)
 
     def add_keys(self, whose: str, code: Sequence[str], site: str) -> ReporterKeys:
-        """All that is derived from a code. Nobody may get any of it, the reporter neither."""
+        """Add all keys derived from a code, and return them; nobody may get any of them."""
         root = derive_root(code, site)
         keys = reporter_keys(root)
         expanded = hashlib.shake_256(keys.reply.raw).digest(96)  # as X-Wing parts it
@@ -154,7 +154,7 @@ class Secrets:
         return keys
 
     def seen_in(self, data: bytes) -> frozenset[tuple[str, str | None]]:
-        """Name and owner of each secret that ``data`` holds."""
+        """Return the name and owner of each secret in ``data``."""
         key = f"{len(self.known)} {sha256_hex(data)}"
         if key not in self._seen:
             # Thousands of forms are looked for: by their beginnings, as numbers, in one pass.
@@ -183,7 +183,7 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the server, as strace wrote it down."""
+    """One system call of the server, as strace recorded it."""
 
     pid: int
     name: str
@@ -191,13 +191,13 @@ class Call:
 
     @property
     def target(self) -> str:
-        """What the first handle stands for: a path, or a socket with both its addresses."""
+        """The target of the first handle: a path, or a socket with both addresses."""
         found = _HANDLE.match(self.rest)
         return _path(found[1]) if found else ""
 
     @property
     def mapped(self) -> str:
-        """The file of a mapping that is shared with it and can be written through it, if any."""
+        """The file of a shared writable mapping, if any."""
         if self.name != "mmap" or "MAP_SHARED" not in self.rest or "PROT_WRITE" not in self.rest:
             return ""
         found = re.search(r", \d+<(.*?)>(?:\(deleted\))?, ", self.rest)
@@ -205,14 +205,14 @@ class Call:
 
     @property
     def strings(self) -> list[bytes]:
-        """The texts among its arguments. A text that strace cut off fails the test."""
+        """The strings among its arguments. A string truncated by strace fails the test."""
         found = _STRING.findall(self.rest)
         assert self.name == "execve" or not any(cut for _, cut in found), "strace cut a text off"
         return [bytes.fromhex(text.replace("\\x", "")) for text, _ in found]
 
     @property
     def for_writing(self) -> bool:
-        """Whether it opens a file to write in it, or makes a name."""
+        """Whether it opens a file for writing, or creates a name."""
         if self.name in ("open", "openat", "openat2"):
             return any(f in self.rest for f in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TMPFILE"))
         return self.name in _NAMES and self.name != "execve"
@@ -226,7 +226,7 @@ class Call:
 class Watch:
     """strace around a program: put ``command`` before the program's own.
 
-    ``also`` names calls that are recorded besides those by which bytes can leave the program.
+    ``also``: calls to record besides those by which bytes can leave the program.
     """
 
     record: Path
@@ -242,7 +242,7 @@ class Watch:
         )
 
     def calls(self) -> list[Call]:
-        """All calls so far, in their order. The program must have ended: see ``wait``."""
+        """Return all calls in order. The program must have ended: see ``wait``."""
         found = []
         with self.record.open(encoding="ascii") as lines:
             for line in lines:
@@ -251,14 +251,14 @@ class Watch:
         return found
 
     def wait(self) -> None:
-        """Until strace has written everything down and is gone."""
+        """Wait until strace has written everything and ended."""
         until(lambda: not _writers(self.record), "strace does not end", 30)
 
     def leaks(self, secrets: Secrets, site: Path) -> list[str]:
-        """Everything that should not be there, in words; an empty list if there is none.
+        """Return everything that should not be there, in words; an empty list if there is nothing.
 
-        A secret in a write that is not to its owner's own connection, or in a name; a way of
-        writing that cannot be seen; a file opened for writing that is not the site's.
+        Reported are: a secret in a name, or in a write to anything but its owner's connection; a
+        way of writing that cannot be seen; a file opened for writing that is not the site's.
         """
         found: dict[str, None] = {}
         tails: dict[str, bytes] = {}
@@ -306,7 +306,7 @@ def _short(where: str, site: Path) -> str:
 
 
 def _writers(path: Path) -> list[int]:
-    """The processes that have a file open."""
+    """Return the processes that have a file open."""
     found = []
     for handle in Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):
@@ -319,9 +319,9 @@ def _writers(path: Path) -> list[int]:
 
 
 def written_since(since: float, *folders: Path, besides: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every file below ``folders`` that was changed since, and what is in it.
+    """Yield every file below ``folders`` that has changed since, and its contents.
 
-    Not what is mounted there: a /proc holds files that are never read to their end.
+    Mounted file systems are left out: a /proc contains files that never end.
     """
     for folder in folders:
         for root, names, files in os.walk(folder):
@@ -339,9 +339,9 @@ def written_since(since: float, *folders: Path, besides: Path) -> Iterator[tuple
 
 
 def held_by(pid: int, besides: Path) -> Iterator[tuple[str, bytes]]:
-    """What a process has open, deleted files too, and what the system shows of it.
+    """Yield what a process has open, including deleted files, and what the system shows of it.
 
-    Not the files that lie below ``besides``: the caller reads those once, and not once a handle.
+    Files below ``besides`` are left out: the caller reads them once, not once per handle.
     """
     for handle in open_files(pid):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Ten people in need, and the ways on which each of them finds a door."""
+"""Ten personas, and the paths on which each finds help."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ OTHER = ("Kim Bos", "030 765 43 21")  # whom to call about the counsellor
 
 @dataclass(frozen=True)
 class Person:
-    """The links from the first page, one a click, and what is found at the end of them."""
+    """The links from the first page, one per click, and the help at their end."""
 
     links: tuple[str, ...]
     nl: str
@@ -16,7 +16,7 @@ class Person:
     has_code: bool = False  # and types it at the end
 
     def said(self, lang: str) -> str:
-        """What the last page says to them."""
+        """Return what the last page says to them."""
         return self.nl if lang == "nl" else self.en
 
 

@@ -1,4 +1,4 @@
-"""Somebody who has a desk's folder and its passphrase: all that these yield together."""
+"""A thief with a desk's folder and its passphrase: everything that these yield together."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ RESERVED = 80
 
 
 class Thief:
-    """What a folder and a passphrase yield. ``vaults`` are further vault files that were found."""
+    """What a folder and a passphrase yield. ``vaults``: further vault files that were found."""
 
     def __init__(self, folder: Path, passphrase: str, *vaults: bytes) -> None:
         self.files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
@@ -36,7 +36,7 @@ class Thief:
         self._follow()
 
     def vault_keys(self) -> Iterator[bytes]:
-        """The database keys in the vaults that were opened."""
+        """Yield the database keys in the opened vaults."""
         for line in self.opened[: self._vaults]:
             database = json.loads(line).get("database")
             if database:
@@ -61,7 +61,7 @@ class Thief:
         self.pages += decrypted(path.read_bytes(), key)
 
     def _follow(self) -> None:
-        """With the keys found, look into every file, until no more are found."""
+        """Search every file with the keys found, until no more are found."""
         self.seeds: dict[str, Seed] = {}
         while True:
             found = {
@@ -75,11 +75,11 @@ class Thief:
             self.opened += self.opens(one for one in self.files if one.startswith(b"age-"))
 
     def opens(self, sealed: Iterator[bytes] | list[bytes]) -> list[bytes]:
-        """What is in those of ``sealed`` that a stolen seed or file key opens."""
+        """Return the contents of those of ``sealed`` that a stolen seed or file key opens."""
         return [one for one in map(self._open, sealed) if one is not None]
 
     def knows(self, text: str) -> bool:
-        """Whether a text stands anywhere in what was found."""
+        """Return whether a text appears anywhere in what was found."""
         wanted = text.encode()
         return any(wanted in one for one in (*self.files, *self.opened, self.pages))
 
@@ -106,7 +106,7 @@ class Thief:
 
 
 def decrypted(raw: bytes, key: bytes) -> bytes:
-    """Every page of a database file in the clear: freed ones too, which no query shows."""
+    """Return every page of a database file decrypted, including freed ones."""
     assert len(key) != FILE_KEY_SIZE
     pages = []
     for start in range(0, len(raw), PAGE):

@@ -1,4 +1,4 @@
-"""The installer as a package, and a machine that only writes down what it is told to run."""
+"""The installer as a package, and a machine that only records the commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INSTALL = Path(__file__).parents[2] / "deploy" / "install"
 
 
 def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The package, with all of its modules."""
+    """Return the package with all of its modules."""
     monkeypatch.syspath_prepend(INSTALL.parent)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     importlib.import_module("installer.main")
@@ -22,7 +22,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 class Told:
-    """A machine of which it is written down what ran, and whose files lie in a folder."""
+    """A machine that records commands, with its files in a folder."""
 
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
@@ -36,7 +36,7 @@ class Told:
         self.machine.systemd = True
 
     def _run(self, *words: str | Path, given: str = "") -> str:
-        """What Tor's account is to do is done, by this one."""
+        """Run as this account what Tor's account should do; return the output."""
         self.ran.append(" ".join(map(str, words)))
         if words[: len(self._as_tor)] != self._as_tor:
             return ""

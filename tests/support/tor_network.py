@@ -1,8 +1,8 @@
-"""A whole Tor network on loopback: authorities, relays, an onion in front of a port, a client.
+"""A whole Tor network on loopback: authorities, relays, an onion for a port, a client.
 
-Every node is Debian's own tor, in its mode for testing networks; nothing leaves this machine. How
-long it takes to come up differs by tens of seconds from one time to the next: each step is waited
-for, and an address that is not found yet is asked for again.
+Every node is Debian's own tor, in its mode for test networks; nothing leaves this machine. Its
+start takes tens of seconds more on some runs than on others: the tests wait for each step, and
+retry an address that is not found yet.
 """
 
 import contextlib
@@ -79,7 +79,7 @@ class TorNetwork:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["TorNetwork"]:
-        """Up until the block ends; then nothing of it runs any more."""
+        """Run until the block ends; then every part has stopped."""
         self.folder.mkdir(mode=0o700)
         self._empty.touch()
         try:
@@ -100,7 +100,7 @@ class TorNetwork:
                 _end(process)
 
     def host(self) -> str:
-        """What the onion's own tor is told, beside what every node is."""
+        """Return the settings of the onion's own tor, besides those of every node."""
         return (
             f"SocksPort 0\nHiddenServiceDir {self.hidden}\n"
             f"HiddenServicePort 80 127.0.0.1:{self._target}\n"
@@ -110,15 +110,15 @@ class TorNetwork:
         self._start("host", self.host(), self.under)
 
     def send_host(self, told: signal.Signals) -> None:
-        """Tell the onion's own tor something, as systemd would."""
+        """Signal the onion's own tor, as systemd would."""
         self._processes["host"].send_signal(told)
 
     def start_clients(self) -> None:
-        """Who visits. Called when the onion has a name."""
+        """Start the visitors' clients; called once the onion has a name."""
         self.client("client")
 
     def client(self, name: str, more: str = "") -> int:
-        """Start a client; its SOCKS port."""
+        """Start a client; return its SOCKS port."""
         port = self._socks[name] = free_port()
         self._start(name, f"SocksPort 127.0.0.1:{port} ExtendedErrors\n{more}")
         return port
@@ -137,7 +137,7 @@ class TorNetwork:
             self._start(name, more)
 
     def _authority(self, name: str, onion_port: int, dir_port: int) -> str:
-        """Make an authority's keys; the line by which the others know it."""
+        """Make an authority's keys; return the line that identifies it to the others."""
         folder = self.folder / name
         keys = folder / "keys"
         keys.mkdir(parents=True, mode=0o700)
@@ -174,7 +174,7 @@ class TorNetwork:
             )  # fmt: skip
 
     def _has_consensus(self) -> bool:
-        """Whether the authorities agree on all relays."""
+        """Return whether the authorities agree on all relays."""
         url = f"http://127.0.0.1:{self._dir_ports[0]}/tor/status-vote/current/consensus"
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
@@ -192,18 +192,18 @@ class TorNetwork:
         return "\n".join(f"{name}: {self._log(name)[-600:]}" for name in names)
 
     def port(self, client: str) -> int:
-        """The SOCKS port of a client."""
+        """Return the SOCKS port of a client."""
         return self._socks[client]
 
     def until(self, what: Callable[[], bool], name: str) -> None:
-        """Wait for something over Tor: nobody knows how long it takes."""
+        """Wait for something over Tor, without a known duration."""
         _wait(what, name, self.logs)
 
     def _bootstrapped(self, name: str) -> bool:
         return "Bootstrapped 100%" in self._log(name)
 
     def connect(self) -> socket.socket:
-        """To the onion, by the client's SOCKS port (RFC 1928). OSError if it is not found."""
+        """Connect to the onion by the client's SOCKS port (RFC 1928). Raises OSError."""
         made = socket.create_connection(("127.0.0.1", self._socks["client"]), timeout=60)
         try:
             name = self.onion.encode("ascii")
@@ -221,7 +221,7 @@ class TorNetwork:
 
 
 class TorBrowser(PlainBrowser):
-    """A browser without JavaScript whose only way is the network's client."""
+    """A browser without JavaScript that connects only through the network's client."""
 
     def __init__(self, network: TorNetwork) -> None:
         super().__init__(f"http://{network.onion}")
@@ -234,7 +234,7 @@ class TorBrowser(PlainBrowser):
         return made
 
     def first(self, path: str) -> Page:
-        """The first page: until the onion's descriptor is found it is asked for again."""
+        """Return the first page, retrying until the onion's descriptor is found."""
         found: list[Page] = []
 
         def asked() -> bool:
@@ -254,7 +254,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _run(*command: str | Path) -> str:
-    """What a program says; an empty line is its passphrase."""
+    """Return a program's output; an empty line is its passphrase."""
     done = subprocess.run(
         [*map(str, command)], input="\n", capture_output=True, text=True, timeout=120, check=False
     )

@@ -1,8 +1,8 @@
-"""A systemd unit where no systemd runs: read here, and its service started much as it says.
+"""Parses a systemd unit, and starts its service much as it says, without systemd.
 
-bubblewrap gives what the unit asks of name spaces and folders; the filter of system calls is made
-from the unit's own lines, with the groups that systemd itself names. What only a running systemd
-enforces (memory and device cgroups, the kernel's tunables) is not tried.
+bubblewrap applies the unit's namespaces and folders; the filter of system calls is made from the
+unit's own lines, with the groups that systemd itself names. What only a running systemd enforces
+(memory and device cgroups, kernel tunables) is not tested.
 """
 
 import ctypes
@@ -38,12 +38,12 @@ _EAFNOSUPPORT, _EPERM = 97, 1
 
 
 def values(unit: Path, key: str) -> list[str]:
-    """Everything that a unit says under one name, in its order."""
+    """Return every value of a name in a unit, in order."""
     return re.findall(rf"^{key}=(.*)$", unit.read_text("utf-8"), re.MULTILINE)
 
 
 def merged(unit: Path, drop_in: Path, folder: Path) -> Path:
-    """A unit with an addition to it, as one file; what the addition names is replaced."""
+    """Return a unit merged with its drop-in; the drop-in's names replace the unit's."""
     text = unit.read_text("utf-8")
     added = re.findall(r"^(\w+)=(.*)$", drop_in.read_text("utf-8"), re.MULTILINE)
     for key, _ in added:
@@ -55,7 +55,7 @@ def merged(unit: Path, drop_in: Path, folder: Path) -> Path:
 
 
 def system_calls(unit: Path) -> set[str]:
-    """What the unit's SystemCallFilter lines leave, as systemd reads them."""
+    """Return the system calls that SystemCallFilter allows, as systemd reads it."""
     allowed = _group("@default")  # always, that a service can start
     for line in values(unit, "SystemCallFilter"):
         named = {call for name in line.lstrip("~").split() for call in _group(name)}
@@ -86,7 +86,7 @@ class _Compare(ctypes.Structure):
 
 
 def write_filter(unit: Path, target: int) -> None:
-    """The unit's system call filter, address families and ban on writable code, as a program."""
+    """Compile the unit's system call filter, address families and ban on writable code."""
     library = ctypes.CDLL(_LIBRARY)
     library.seccomp_init.restype = ctypes.c_void_p
     told = values(unit, "SystemCallErrorNumber") == ["EPERM"]
@@ -138,10 +138,10 @@ def command(
     system: Path | None = None,
     shown: Mapping[str, Path] | None = None,
 ) -> list[str]:
-    """bubblewrap's arguments for what the unit says of folders, account and network.
+    """Return bubblewrap's arguments for the unit's folders, account and network.
 
-    ``state`` and ``run`` are what the unit may write, ``shown`` is what else stands at a path for
-    it to read. ``system`` is a whole Debian in a folder, on which the program was installed;
+    ``state`` and ``run``: folders that the unit may write to. ``shown``: other paths that it may
+    read, and what they contain. ``system``: a whole Debian in a folder, with the program installed;
     without it this machine's own, with the program and the settings of this checkout.
     """
     for key in ("PrivateTmp", "PrivateDevices", "PrivateIPC", "ProtectHome"):
@@ -188,7 +188,7 @@ def command(
 
 
 def owner(unit: Path, system: Path) -> tuple[int, int]:
-    """The numbers of the unit's account and group in a Debian in a folder."""
+    """Return the ids of the unit's account and group in a Debian in a folder."""
     (user,), (group,) = values(unit, "User"), values(unit, "Group")
     for line in (system / "etc" / "passwd").read_text().splitlines():
         if line.split(":")[0] == user:
@@ -205,7 +205,7 @@ def _group_id(system: Path, group: str) -> int:
 
 @contextmanager
 def filtered(unit: Path) -> Iterator[int]:
-    """A file descriptor with the filter, from its beginning."""
+    """Yield a file descriptor with the filter, at its beginning."""
     with tempfile.TemporaryFile() as file:
         write_filter(unit, file.fileno())
         file.seek(0)
@@ -223,10 +223,10 @@ def started(
     shown: Mapping[str, Path] | None = None,
     sockets: Sequence[str] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The unit's service, once it has told that it is ready; ended as systemd would.
+    """Run the unit's service once it reports that it is ready; end it as systemd would.
 
-    One that tells nothing is ready when its ``sockets`` are there. ``under``: a program that starts
-    it, as strace does. ``shown``: as for ``command``.
+    A service that reports nothing is ready when its ``sockets`` exist. ``under``: a program that
+    starts it, such as strace. ``shown``: as for ``command``.
     """
     (line,) = values(unit, "ExecStart")
     assert values(unit, "Type") == ["exec" if sockets else "notify"]
@@ -262,7 +262,7 @@ def started(
 
 
 def _listens(service: subprocess.Popen[bytes], sockets: Sequence[Path], log: Path) -> None:
-    """Wait until somebody answers at each of these."""
+    """Wait until each of these accepts connections."""
     deadline = time.monotonic() + 60
     for path in sockets:
         while True:
@@ -276,7 +276,7 @@ def _listens(service: subprocess.Popen[bytes], sockets: Sequence[Path], log: Pat
 
 @contextmanager
 def _notified(path: Path, log: Path) -> Iterator[Callable[[], None]]:
-    """A socket as systemd's, and what waits there until a service says that it is ready."""
+    """Yield a notify socket like systemd's, and a function that waits for readiness."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(path))
         path.chmod(0o666)
@@ -296,9 +296,9 @@ def _notified(path: Path, log: Path) -> Iterator[Callable[[], None]]:
 
 
 class Bridge:
-    """A port of this machine that leads to a socket file, for programs that dial ports only.
+    """A local port that leads to a socket file, for programs that only dial ports.
 
-    ``first`` is sent there before anything else, as Tor's line about the circuit.
+    ``first`` is sent to it before anything else, like Tor's line about the circuit.
     """
 
     def __init__(self, path: Path, port: int = 0, first: bytes = b"") -> None:

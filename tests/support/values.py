@@ -1,4 +1,4 @@
-"""Hostile values, each marked: nothing of them may ever be found in a log or in a file."""
+"""Hostile values, each marked: none of them may ever appear in a log or a file."""
 
 import base64
 import codecs
@@ -14,7 +14,7 @@ FILE = 4_000  # bytes of a file, where a test sets that limit
 
 
 def encodings(marker: str) -> Iterator[bytes]:
-    """The marker in the ways of writing that a log, a database or a dump might use."""
+    """Yield the encodings of the marker that a log, a database or a dump might use."""
     raw = marker.encode()
     yield raw
     yield raw.hex().encode()
@@ -27,13 +27,13 @@ def encodings(marker: str) -> Iterator[bytes]:
 
 
 def found(data: bytes, marker: str) -> list[bytes]:
-    """Which writings of the marker stand in these bytes, in whatever case."""
+    """Return the encodings of the marker found in these bytes, ignoring case."""
     lower = data.lower()
     return [one for one in encodings(marker) if one in data or one.lower() in lower]
 
 
 def _to_bytes(error: UnicodeError) -> tuple[bytes, int]:
-    """U+DC80 to U+DCFF are bytes that are no UTF-8; other surrogates are written as UTF-8 would."""
+    """Return U+DC80 to U+DCFF as invalid UTF-8 bytes, other surrogates as UTF-8 would."""
     assert isinstance(error, UnicodeEncodeError)
     made = b""
     for letter in error.object[error.start : error.end]:
@@ -48,7 +48,7 @@ codecs.register_error(BYTES, _to_bytes)
 
 @functools.cache
 def strange(marker: str) -> list[str]:
-    """Values for a field, a header, a query; to be encoded with BYTES, not all of it is UTF-8."""
+    """Return values for a field, header or query; encode them with BYTES, as some are not UTF-8."""
     m = marker
     return [
         "",
@@ -91,7 +91,7 @@ def strange(marker: str) -> list[str]:
 
 @functools.cache
 def long_words(marker: str) -> list[str]:
-    """What may stand where a code is asked for."""
+    """Return text that may be typed where a code is requested."""
     return [
         f"{marker} " * 7,
         f"{marker} " * 6,
@@ -104,7 +104,7 @@ def long_words(marker: str) -> list[str]:
 
 
 def mangled(rng: random.Random, data: bytes) -> bytes:
-    """The same bytes with a few cut out, doubled, turned over or put in."""
+    """Return the same bytes with a few removed, doubled, altered or inserted."""
     made = bytearray(data)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(made) + 1)

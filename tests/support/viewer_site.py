@@ -1,4 +1,4 @@
-"""A small site with the desk's viewer, and what strangers hear while it shows their files."""
+"""A small site with the desk's viewer, and listeners for anything that escapes."""
 
 import base64
 import contextlib
@@ -58,14 +58,14 @@ document.body.dataset.ready = "yes";
 
 
 class _Quiet(WSGIRequestHandler):
-    """Writes no line for each request."""
+    """Logs nothing for requests."""
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - as it is called
         pass
 
 
 class ViewerSite:
-    """Serves the viewer on loopback; ``frame`` and ``files`` can be changed by a test."""
+    """Serves the viewer on loopback; a test can change ``frame`` and ``files``."""
 
     def __init__(self) -> None:
         self.frame: FramePage = frame_page.built()
@@ -96,7 +96,7 @@ class ViewerSite:
         page.wait_for_selector("[data-ready]", state="attached", timeout=120_000)
 
     def look(self, page: Page, kind: str, content: bytes, **options: object) -> Any:  # noqa: ANN401 - what the page answers
-        """Have a file drawn; what came of it, as the script above answers."""
+        """Draw a file; return the result from the script above."""
         self.files["one"] = content
         return page.evaluate("([k, c, o]) => look(k, c, o)", [kind, "/files/one", options])
 
@@ -153,14 +153,14 @@ class ViewerSite:
 
 
 def frame_of(script: str) -> FramePage:
-    """The frame's page with another script, allowed by its own hash."""
+    """Return the frame's page with another script, allowed by its own hash."""
     assert "<" not in script
     digest = base64.b64encode(hashlib.sha256(script.encode("ascii")).digest()).decode()
     return frame_page.page(script, digest)
 
 
 def worker_of(script: str) -> FramePage:
-    """The frame's page as it is built, but with another script in the worker."""
+    """Return the frame's page as built, but with another worker script."""
     built = frame_page.built().html.decode("ascii").partition("<script>")[2]
     built = built.removesuffix("</script>")
     before, mark, rest = built.partition('new Blob(["')
@@ -172,7 +172,7 @@ def worker_of(script: str) -> FramePage:
 
 
 class Ears:
-    """One port on loopback, of TCP and of UDP, where whatever gets out is heard."""
+    """One loopback port, TCP and UDP, that receives anything that escapes."""
 
     def __init__(self) -> None:
         self.port = free_port()

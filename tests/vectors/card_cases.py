@@ -1,4 +1,4 @@
-"""Counsellor cards, good and bad (SPEC section 3)."""
+"""Valid and invalid counsellor cards (SPEC section 3)."""
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,34 +24,34 @@ GOOD = issue_card("anna", serial=7)
 
 
 def card_vectors() -> list[Vector]:
-    """All of them: ``accept`` is what the server knows, ``expect`` what it answers."""
+    """Return all of them: ``accept`` is what the server knows, ``expect`` its response."""
     return [*_good(), *_wrong_here(), *_wrong_windows(), *_wrong_fields(), *_wrong_bytes()]
 
 
 def fields_of(raw: bytes) -> dict[str, Json]:
-    """The fields of a card, to be altered."""
+    """Return the fields of a card, to be altered."""
     return from_line(raw.split(b"\n")[0])
 
 
 def sign_card(fields: Mapping[str, Json], signing: SigningKey = ANNA) -> bytes:
-    """A signed card, without any check of what stands in it."""
+    """Return a signed card, without checking its contents."""
     return sign_line(to_line(dict(fields)), signing)
 
 
 def sign_line(line: bytes, signing: SigningKey = ANNA) -> bytes:
-    """The same for a line 1 that no writer would write."""
+    """Return the same for a line 1 that no writer would produce."""
     return line + b"\n" + b64(signing.sign(LABEL + line)).encode() + b"\n"
 
 
 def window(first: str, until: str) -> Json:
-    """A window of Anna's, from day to day."""
+    """Return a window of Anna's, from day to day."""
     start = datetime.date.fromisoformat(first)
     recipient = str(sealing_seed("anna", start.replace(day=1)).recipient())
     return {"recipient": recipient, "from": first, "until": until}
 
 
 def whole_months(first: str, count: int) -> list[Json]:
-    """Windows of whole months, from the day ``first`` on."""
+    """Return windows of whole months, from the day ``first`` on."""
     windows = months(datetime.date.fromisoformat(first), count)
     return [window(start.isoformat(), until.isoformat()) for start, until in windows]
 
@@ -254,7 +254,7 @@ def _case(
     days: Mapping[str, str | None] | None = None,
     refused: str | None = None,
 ) -> Vector:
-    """``refused``: words of the reason here; another implementation has its own."""
+    """Return a case; ``refused``: words of this implementation's reason."""
     expect: Vector = {"accepted": refused is None}
     if refused is None:
         # day -> the first day of the window whose key is to be taken on it
@@ -274,7 +274,7 @@ def _case(
 
 
 def _days() -> dict[str, str | None]:
-    """First and last days of the good card's windows, and the days around."""
+    """Return the first and last days of the valid card's windows, and the days around them."""
     return {
         "2026-01-31": None,
         "2026-02-01": "2026-02-01",
@@ -287,7 +287,7 @@ def _days() -> dict[str, str | None]:
 
 
 def _in_languages(number: int) -> Json:
-    """The same sentence under so many codes."""
+    """Return the same sentence under this many codes."""
     return {f"a{chr(ord('a') + one)}": "Kom." for one in range(number)}
 
 
@@ -301,7 +301,7 @@ def _from(first: str) -> list[Json]:
 
 
 def _until(first: str, until: str) -> list[Json]:
-    """Whole months, but for the last, which ends on ``until``."""
+    """Return whole months, except the last, which ends on ``until``."""
     spans = months(datetime.date.fromisoformat(first), 5)
     last = datetime.date.fromisoformat(until)
     return [

@@ -1,4 +1,4 @@
-"""Ed25519 made by hand: keys and signatures that only some libraries refuse (SPEC section 1)."""
+"""Ed25519 by hand: keys and signatures that only some libraries refuse (SPEC section 1)."""
 
 import hashlib
 
@@ -11,13 +11,13 @@ NEUTRAL = (1).to_bytes(32, "little")
 
 
 def mixed_key(seed: bytes) -> bytes:
-    """The public key of ``seed`` with a point of order 8 added: its holder can sign under it."""
+    """Return the public key of ``seed`` plus a point of order 8; its holder can sign under it."""
     public = sodium.crypto_scalarmult_ed25519_base_noclamp(_scalar(seed))
     return sodium.crypto_core_ed25519_add(public, EIGHTH)
 
 
 def sign_with(seed: bytes, public: bytes, data: bytes, *, torsion: bytes | None = None) -> bytes:
-    """A signature that the equation with cofactor takes, under a key or a first half as given.
+    """Return a signature that satisfies the cofactored equation, for a given key or first half.
 
     ``torsion`` is added to the signature's first half; NEUTRAL makes that half the neutral point.
     """
@@ -34,7 +34,7 @@ def sign_with(seed: bytes, public: bytes, data: bytes, *, torsion: bytes | None 
 
 
 def challenge_of(first: bytes, public: bytes, data: bytes) -> int:
-    """The hash in the middle of Ed25519. A multiple of 8 hides what order 8 adds to a key."""
+    """Return Ed25519's challenge hash. A multiple of 8 cancels what order 8 adds to a key."""
     return int.from_bytes(hashlib.sha512(first + public + data).digest(), "little") % ORDER
 
 

@@ -1,9 +1,9 @@
-"""Make the vectors again: ``python -m tests.vectors.make [--sealed]``.
+"""Regenerate the vectors: ``python -m tests.vectors.make [--sealed]``.
 
-All but sealed.json follow from fixed names and come out byte for byte the same, which
-tests/protocol/test_vectors.py checks. What is expected stands in the ``*_cases`` modules, written
-by hand; only ids, keys and hashes are computed. Sealing is random: sealed.json is made anew only
-with --sealed.
+All files except sealed.json are derived from fixed names and are always identical, which
+tests/protocol/test_vectors.py checks. The expected results are in the ``*_cases`` modules, written
+by hand; only ids, keys and hashes are computed. Sealing is random: only --sealed makes sealed.json
+again.
 """
 
 import json
@@ -18,6 +18,7 @@ from tests.vectors.other_cases import (
     line_vectors,
     padme_vectors,
     request_vectors,
+    second_seal_vectors,
     text_vectors,
 )
 from tests.vectors.sealed_cases import sealed_vectors
@@ -33,18 +34,19 @@ DETERMINISTIC: Mapping[str, Callable[[], list[Vector]]] = {
     "json_lines": line_vectors,
     "messages": message_vectors,
     "padme": padme_vectors,
+    "second_seal": second_seal_vectors,
     "texts": text_vectors,
     "threads": thread_vectors,
 }
 
 
 def written(vectors: list[Vector]) -> str:
-    """How a file of vectors is written: ASCII, so that no editor changes what cannot be seen."""
+    """Return a vectors file's text in ASCII, so that no editor changes invisible characters."""
     return json.dumps(vectors, indent=1, ensure_ascii=True) + "\n"
 
 
 def stored(name: str) -> list[Vector]:
-    """The vectors of a file of this folder."""
+    """Return the vectors of a file in this folder."""
     vectors: list[Vector] = json.loads((FOLDER / f"{name}.json").read_text("ascii"))
     return vectors
 

@@ -1,4 +1,4 @@
-"""Single messages: every kind in good form, and one fault of form each (SPEC section 4)."""
+"""Single messages: every kind in valid form, and with one fault each (SPEC section 4)."""
 
 from collections.abc import Iterator, Mapping
 
@@ -31,14 +31,14 @@ LATER = {"accused"}  # answers that came after these vectors, which stay as they
 
 
 def message_vectors() -> list[Vector]:
-    """All of them: ``expect`` says what is read, or that nothing is."""
+    """Return all of them: ``expect`` says what is read, or that nothing is."""
     return [*_good(), *_wrong_layout(), *_wrong_json(), *_wrong_fields(), *_wrong_keys()]
 
 
 def full_message(text: str, *, names: int = 0) -> dict[str, Json]:
-    """A message with as much of everything as a message can hold, beside ``text``.
+    """Return a message with the maximum of everything besides ``text``.
 
-    ``names``: bytes of each of the ten names of files; they count as text.
+    ``names``: the length in bytes of each of the ten file names, which count as text.
     """
     everybody = [counsellor(f"number {number}") for number in range(25)]
     return reporter_fields(
@@ -407,14 +407,14 @@ def _bad(comment: str, plaintext: bytes) -> Vector:
 
 
 def _kind(n: int, kind: str, **own: Json) -> dict[str, Json]:
-    """A reporter's message of a kind without text and files."""
+    """Return a reporter's message of a kind without text and files."""
     fields = reporter_fields(n)
     del fields["text"], fields["attachments"]
     return fields | {"kind": kind} | own
 
 
 def _answer(kind: str, **own: Json) -> dict[str, Json]:
-    """A counsellor's message of a kind without text and files."""
+    """Return a counsellor's message of a kind without text and files."""
     fields = counsellor_fields(1)
     del fields["text"], fields["attachments"]
     return fields | {"kind": kind} | own

@@ -1,12 +1,13 @@
-"""Codes, desk requests, JSON lines, base64, days, texts and sizes (SPEC sections 1, 2, 4 and 7)."""
+"""Codes, desk requests, lines, base64, days, texts, sizes, second seals (SPEC 1, 2, 4, 5, 7)."""
 
 from collections.abc import Sequence
 
 from dropbox_app.protocol.desk_request import header
 from dropbox_app.protocol.encoding import b64, sha256_hex
 from dropbox_app.protocol.retrieval_code import derive_root, reporter_keys
+from dropbox_app.protocol.stream import CHUNK, NONCE, PayloadWriter
 from tests.vectors import forge
-from tests.vectors.world import ANNA, BRAM, OTHER_SITE, SITE, Vector, pieces
+from tests.vectors.world import ANNA, BRAM, OTHER_SITE, SITE, Vector, pieces, secret
 
 DUTCH = ("fles", "vlieg", "boom", "water", "koffie", "appel", "tafel")
 ENGLISH = ("flame", "afford", "affix", "waffle", "cactus", "abacus", "zoom")
@@ -15,7 +16,7 @@ TOKEN = "InRva2VuIg.abcdef.0123456789-_"
 
 
 def code_vectors() -> list[Vector]:
-    """What was typed, and the keys and ids that follow, or what is refused."""
+    """Return typed codes with their keys and ids, or their refusal."""
     nl, en = " ".join(DUTCH), " ".join(ENGLISH)
     mixed, numbered = (*DUTCH[:3], *ENGLISH[3:]), enumerate(DUTCH)
     return [
@@ -59,7 +60,7 @@ def code_vectors() -> list[Vector]:
 
 
 def request_vectors() -> list[Vector]:
-    """Authorization headers. How old a token may be is the server's to check."""
+    """Return Authorization headers; the server checks the token's age."""
     target, body_hash = "/api/desk/inbox?after=17", sha256_hex(b"")
     good = header(
         ANNA,
@@ -137,7 +138,7 @@ def request_vectors() -> list[Vector]:
 
 
 def line_vectors() -> list[Vector]:
-    """JSON lines: each is read and written again byte for byte, or refused."""
+    """Return JSON lines, each rewritten byte for byte or refused."""
     good: Sequence[tuple[str, str]] = (
         ("nothing in it", "{}"),
         ("every type", '{"a":[],"b":{},"c":null,"d":true,"e":false,"f":"","g":0}'),
@@ -221,7 +222,7 @@ def line_vectors() -> list[Vector]:
 
 
 def text_vectors() -> list[Vector]:
-    """Texts as typed, and as they are signed."""
+    """Return texts as typed and as signed."""
     return [
         {"comment": comment, "typed": typed, "expect": signed}
         for comment, typed, signed in (
@@ -239,13 +240,41 @@ def text_vectors() -> list[Vector]:
 
 
 def padme_vectors() -> list[Vector]:
-    """Lengths of a file, and of its attachment before it is sealed."""
+    """Return file lengths and the lengths of their attachments before sealing."""
     sizes = (
         (0, 16384), (1, 16384), (16383, 16384), (16384, 16384), (16385, 17408),
         (100_000, 100_352), (1_048_576, 1_048_576), (1_048_577, 1_081_344),
         (104_857_600, 104_857_600), (2**32 + 1, 2**32 + 2**26), (2**53 - 1, 2**53),
     )  # fmt: skip
     return [{"comment": f"{size} bytes", "size": size, "expect": padded} for size, padded in sizes]
+
+
+def second_seal_vectors() -> list[Vector]:
+    """A stored file under its second seal; of a long one the hash of the sealed bytes is given."""
+    key, nonce = secret("second seal"), secret("nonce of the second seal")[:NONCE]
+    cases = (
+        ("an empty file", b""),
+        ("a short file", b"age-encryption.org/v1"),
+        ("exactly one chunk", b"a" * CHUNK),
+        ("one byte more than a chunk", b"a" * CHUNK + b"b"),
+    )
+    made = []
+    for comment, plain in cases:
+        sealed = bytearray()
+        writer = PayloadWriter(sealed.extend, key, nonce)
+        writer.update(plain)
+        writer.finish()
+        made.append(
+            {
+                "comment": comment,
+                "key": key.hex(),
+                "nonce": nonce.hex(),
+                "plain": pieces(plain),
+                "begins": bytes(sealed[:64]).hex(),
+                "expect": sha256_hex(bytes(sealed)),
+            }
+        )
+    return made
 
 
 def _code(comment: str, typed: str, words: Sequence[str], *, site: str = SITE) -> Vector:

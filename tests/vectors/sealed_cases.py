@@ -1,4 +1,4 @@
-"""Sealed files to be opened. Sealing is random: they are made once and kept (SPEC section 10)."""
+"""Sealed files to open. Sealing is random, so they are made once and kept (SPEC section 10)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -35,13 +35,13 @@ CLASSIC = X25519PrivateKey.from_private_bytes(secret("classic identity"))
 
 
 def stanza(recipient: Recipient) -> Stanza:
-    """The stanza that gives FILE_KEY to this recipient."""
+    """Return the stanza that gives FILE_KEY to this recipient."""
     enc, body = recipient.wrap(FILE_KEY)
     return Stanza(("mlkem768x25519", encode(enc)), body)
 
 
 def classic_stanza() -> Stanza:
-    """The stanza of age's older kind that gives FILE_KEY to CLASSIC."""
+    """Return the stanza of age's older kind that gives FILE_KEY to CLASSIC."""
     share = X25519PrivateKey.from_private_bytes(secret("classic share"))
     public, own = (_public(key.public_key()) for key in (share, CLASSIC))
     info = b"age-encryption.org/v1/X25519"
@@ -53,7 +53,7 @@ def classic_stanza() -> Stanza:
 
 
 def sealed_file(stanzas: Sequence[Stanza], plaintext: bytes) -> bytes:
-    """An age file with just these stanzas, under FILE_KEY."""
+    """Return an age file with only these stanzas, under FILE_KEY."""
     parts = [write_header(stanzas, FILE_KEY)]
     payload = PayloadWriter(parts.append, FILE_KEY, secret("nonce")[:NONCE])
     payload.update(plaintext)
@@ -62,7 +62,7 @@ def sealed_file(stanzas: Sequence[Stanza], plaintext: bytes) -> bytes:
 
 
 def under_the_same_header(sealed: bytes, plaintext: bytes, seed: Seed) -> bytes:
-    """What any recipient can do: keep the header, put another payload under its file key."""
+    """Return the same header with another payload under its file key, as any recipient can."""
     header = age.parse_header(sealed)
     keys = (
         seed.unwrap(decode(one.args[1].encode("ascii")), one.body)
@@ -79,7 +79,7 @@ def under_the_same_header(sealed: bytes, plaintext: bytes, seed: Seed) -> bytes:
 
 
 def sealed_vectors() -> list[Vector]:
-    """Files for Anna: what age makes of them, the server's check of shape, and a reader."""
+    """Return files for Anna with the results of age, the server's shape check and a reader."""
     report = from_reporter(reporter_fields(1))
     mine, anna, bram = REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()
     good = age.seal(report, [mine, anna])
@@ -230,7 +230,7 @@ def _case(comment: str, sealed: bytes, *, age_says: str, shape: bool, reader: st
 
 
 def _flip(data: bytes, at: int) -> bytes:
-    """One byte made another; a letter of base64 stays one."""
+    """Return the bytes with one of them changed; a base64 letter stays one."""
     return data[:at] + (b"A" if data[at : at + 1] != b"A" else b"B") + data[at + 1 :]
 
 

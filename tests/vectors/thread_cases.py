@@ -1,6 +1,6 @@
-"""Whole mailboxes: what a reader makes of them (SPEC section 4).
+"""Whole mailboxes, and how a reader interprets them (SPEC section 4).
 
-``expect`` lists every file in the order of showing, as [item, state, reason].
+``expect`` lists every file in display order, as [item, state, reason].
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ STRANGER = reporter("stranger")
 
 
 def thread_vectors() -> list[Vector]:
-    """All of them."""
+    """Return all of them."""
     return [
         *_whole_threads(),
         *_wrong_authors(),
@@ -402,7 +402,7 @@ def _case(
     beginning: Mapping[str, Json] | None = None,
     withheld: Mapping[str, Json] | None = None,
 ) -> Vector:
-    """One mailbox: files as (item, plaintext or fault, passed on), and all that is expected."""
+    """Return one mailbox: files as (item, plaintext or fault, passed on), and the expectations."""
     files: list[Vector] = []
     for item, what, *more in arrived:
         file: Vector = {"item": item, "passed_on": bool(more and more[0])}

@@ -1,6 +1,6 @@
-"""The people of the vectors, and how vectors write bytes down.
+"""The people of the vectors, and how vectors encode bytes.
 
-Everything here follows from fixed names, so that the vectors can be made again byte for byte.
+Everything here is derived from fixed names, so that the vectors can be reproduced exactly.
 """
 
 import base64
@@ -25,22 +25,22 @@ DAY = datetime.date(2026, 3, 10)
 
 
 def secret(name: str) -> bytes:
-    """32 bytes that follow from a name; secret to nobody."""
+    """Return 32 bytes derived from a name; not actually secret."""
     return hashlib.sha256(b"klankbord vectors " + name.encode()).digest()
 
 
 def counsellor(name: str) -> SigningKey:
-    """The signing key of the counsellor of this name."""
+    """Return the signing key of the counsellor of this name."""
     return SigningKey(secret("identity " + name))
 
 
 def sealing_seed(name: str, month: datetime.date) -> Seed:
-    """The seed of a counsellor's window that begins on this day."""
+    """Return the seed of a counsellor's window that begins on this day."""
     return Seed(secret(f"seed {name} {month.isoformat()}"))
 
 
 def reporter(name: str = "reporter") -> ReporterKeys:
-    """The keys of the reporter of this name, from a root that no words lead to."""
+    """Return the keys of the reporter of this name, from a root that no words give."""
     return reporter_keys(secret("root " + name))
 
 
@@ -52,7 +52,7 @@ MAILBOX = REPORTER_KEYS.mailbox
 
 
 def months(first: datetime.date, count: int) -> list[tuple[datetime.date, datetime.date]]:
-    """``count`` windows of whole months, from the one that holds ``first``."""
+    """Return ``count`` windows of whole months, from the one that contains ``first``."""
     windows = []
     day = first
     for _ in range(count):
@@ -63,7 +63,7 @@ def months(first: datetime.date, count: int) -> list[tuple[datetime.date, dateti
 
 
 def windows(name: str, first: datetime.date, count: int) -> list[card.Window]:
-    """The windows of a counsellor's card, with the seeds of ``sealing_seed``."""
+    """Return the windows of a counsellor's card, with the seeds of ``sealing_seed``."""
     return [
         card.Window(sealing_seed(name, start).recipient(), start, until)
         for start, until in months(first, count)
@@ -81,7 +81,7 @@ def issue_card(
     register_number: str = "",
     sentence: Mapping[str, str] | None = None,
 ) -> bytes:
-    """A good card of the counsellor of this name, issued on ``day``, from the month before on."""
+    """Return a valid card of this counsellor, issued on ``day``, from the previous month on."""
     first = day.replace(day=1) - datetime.timedelta(days=1)
     return card.issue(
         site=site,
@@ -100,14 +100,14 @@ def issue_card(
 
 
 def identities(*keys: SigningKey) -> list[Json]:
-    """Identities as a message writes them."""
+    """Return identities as a message contains them."""
     return [str(key.verify_key) for key in keys]
 
 
 def reporter_fields(
     n: int, *, keys: ReporterKeys = REPORTER_KEYS, to: Sequence[SigningKey] = (ANNA,), **more: Json
 ) -> dict[str, Json]:
-    """The fields of a reporter's message; a report for n = 1."""
+    """Return the fields of a reporter's message; a report for n = 1."""
     own: dict[str, Json] = (
         {"kind": "report", "text": "Het begon in maart.", "answers": {}, "attachments": []}
         if n == 1
@@ -133,7 +133,7 @@ def reporter_fields(
 def counsellor_fields(
     n: int, *, by: SigningKey = ANNA, to: Sequence[SigningKey] = (ANNA,), **more: Json
 ) -> dict[str, Json]:
-    """The fields of a counsellor's reply."""
+    """Return the fields of a counsellor's reply."""
     fields: dict[str, Json] = {
         "v": 1,
         "site": SITE,
@@ -152,27 +152,27 @@ def counsellor_fields(
 
 
 def digest(fields: Mapping[str, Json]) -> str:
-    """What the next message's ``prev`` is."""
+    """Return the value of the next message's ``prev``."""
     return sha256_hex(to_line(dict(fields)))
 
 
 def sign(line: bytes, signing: SigningKey) -> bytes:
-    """Line 2 for a line 1."""
+    """Return line 2 for a line 1."""
     return b64(signing.sign(SIGNED_LABEL + line)).encode("ascii")
 
 
 def signed(fields: Mapping[str, Json], signing: SigningKey) -> bytes:
-    """A message as it is sealed, without any check of what stands in it."""
+    """Return a message ready for sealing, without checking its contents."""
     return signed_line(to_line(dict(fields)), signing)
 
 
 def signed_line(line: bytes, signing: SigningKey) -> bytes:
-    """The same for a line 1 that no writer would write."""
+    """Return the same for a line 1 that no writer would produce."""
     return pad_lines(line, sign(line, signing))
 
 
 def from_reporter(fields: Mapping[str, Json], keys: ReporterKeys = REPORTER_KEYS) -> bytes:
-    """A message signed by the reporter."""
+    """Return a message signed by the reporter."""
     return signed(fields, keys.signing)
 
 
@@ -180,7 +180,7 @@ def from_reporter(fields: Mapping[str, Json], keys: ReporterKeys = REPORTER_KEYS
 
 
 def pieces(data: bytes) -> Pieces:
-    """Write bytes down: what repeats at the end or in the middle is written once."""
+    """Return the bytes with repeated parts written once."""
     written: Pieces = []
     at = plain = 0
     while at < len(data):
@@ -208,7 +208,7 @@ def _piece(data: bytes, times: int) -> Pieces:
 
 
 def join(written: Pieces) -> bytes:
-    """Undo ``pieces``."""
+    """Return the bytes that ``pieces`` encoded."""
     return b"".join(
         (bytes.fromhex(unit["hex"]) if isinstance(unit, dict) else unit.encode("utf-8")) * times
         for unit, times in written
@@ -216,11 +216,11 @@ def join(written: Pieces) -> bytes:
 
 
 def wrap(data: bytes) -> list[str]:
-    """Base64 in lines, so that a changed vector shows as such."""
+    """Return base64 in lines, so that a changed vector shows in a diff."""
     text = base64.b64encode(data).decode("ascii")
     return [text[at : at + 120] for at in range(0, len(text), 120)]
 
 
 def unwrap(lines: Sequence[str]) -> bytes:
-    """Undo ``wrap``."""
+    """Return the bytes that ``wrap`` encoded."""
     return base64.b64decode("".join(lines))

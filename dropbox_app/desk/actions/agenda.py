@@ -7,6 +7,7 @@ from dropbox_app.desk.actions import register, threads
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.register import due, workdays
 from dropbox_app.desk.register.due import Due
+from dropbox_app.desk.register.events import Event
 from dropbox_app.desk.storage import rows
 
 
@@ -46,7 +47,9 @@ def _due(
     place: Workplace, today: datetime.date, last: datetime.date = datetime.date.max
 ) -> list[Due]:
     book = place.book()
-    given = [event for event in book.events if isinstance(event, due.LOOKED_AT)]
+    if "looked at" not in book.made:
+        book.made["looked at"] = [one for one in book.events if isinstance(one, due.LOOKED_AT)]
+    given: list[Event] = book.made["looked at"]
     return due.until(last, given, today, book.standings.values(), book.sheets)
 
 

@@ -245,7 +245,7 @@ def _state(events: Sequence[Event], employer: str, year: int, today: datetime.da
 
 
 def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
-    """Return whether a year's report has figures. In a term of three years, only the last has."""
+    """Return whether a year's report has figures: of three years with one band, only the last."""
     try:
         term = periods.term_of(gather.terms(events, employer), employer, year)
         return bool(periods.figure_years(term, periods.form(term), year))

@@ -1,11 +1,12 @@
 """Corrections in the register: change or remove an entry, or clear a field.
 
 The wrong text is replaced, not kept beside the correction, so that nobody can demand it later. The
-database gets a new key before ``Workplace`` is closed, so that the key does not open a copy of
+database gets a new key before ``Workplace`` is closed, so that the vault no longer opens a copy of
 today's file. Older backups still contain the text.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.actions.register import Added
@@ -16,6 +17,7 @@ from dropbox_app.desk.register.book import Book
 from dropbox_app.desk.register.events import (
     Agreement,
     Case,
+    Contact,
     Employer,
     Event,
     OfCase,
@@ -88,6 +90,28 @@ def _agreed(place: Workplace, number: int, old: Agreement, new: Event | None) ->
         faults += rules.faults(there, [Numbered(0, new)])
     if faults:
         raise Refused(tuple(faults))
+
+
+def into_case(
+    place: Workplace, number: int, reference: str = "", new_case: str | None = None
+) -> Added:
+    """Put a contact that has no case into one; return what was added, with the case's reference.
+
+    ``reference`` is an existing case's reference or label; ``new_case`` is the label of a new case,
+    and may be empty. The contact keeps its day, and no longer counts on its own. Raises NotFound,
+    or Refused: nothing is changed then.
+    """
+    old = entry(place, number)
+    if not isinstance(old, Contact) or old.case:
+        raise NotFound("This entry is no contact without a case.")
+    if old.record_nothing:
+        said = "nothing of this contact may be recorded, so it goes into no case"
+        raise Refused((form.Fault(0, "record_nothing", Sentence(said, "recorded_nothing")),))
+    with place.database.transaction():
+        change(place, {number: None}, old)
+        added = register.record_contact(place, replace(old, again=None), reference, new_case)
+        found = added.case or register.case(place, reference).reference
+        return replace(added, case=found)
 
 
 def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Event) -> None:

@@ -22,8 +22,8 @@ from dropbox_app.desk.register.lines import Numbered
 class Table:
     """A parsed table: its rows, the new events by row, and the faults by row.
 
-    ``added`` is the result if the table had no faults. ``into`` maps row numbers to existing cases
-    that no row of this table created; the first row for each case is used.
+    ``added`` is the result if the table had no faults. ``into`` maps the first new row for an
+    existing case to that case, unless the register already has a row of this table for it.
     """
 
     rows: list[Read]
@@ -43,7 +43,7 @@ def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
     faults = {one.number: one.faults for one in rows if one.faults}
     for fault in looked.faults:
         faults[fault.line] = (*faults.get(fault.line, ()), fault)
-    new = {one.line: one.event for one in looked.new}  # for a row that also opens a case, its own
+    new = {one.line: one.event for one in looked.new}  # not the event that opens a row's case
     return Table(rows, new, faults, looked.added, _into(place, rows, new))
 
 

@@ -225,10 +225,7 @@ def bring_in(place: Workplace, raw: bytes) -> Added:
 def all_cases(place: Workplace, employer: str = "") -> list[Standing]:
     """Return all cases, newest first, after creating missing ones for threads. Raises NotFound."""
     adopt(place)
-    found = [
-        one for one in place.book().standings.values() if not employer or one.employer == employer
-    ]
-    return sorted(found, key=lambda one: (one.last, one.reference), reverse=True)
+    return [one for one in place.book().newest if employer in ("", one.employer)]
 
 
 def case(place: Workplace, reference: str) -> Standing:
@@ -262,8 +259,7 @@ def adopt(place: Workplace) -> int:
     reporter must have been verified. The case is opened on the day that the reporter signed, or
     today if that year is closed.
     """
-    known = {one.sheet.thread for one in place.book().standings.values()}
-    if known.issuperset(lists.of_reporters(place.database)):
+    if place.book().threads.issuperset(lists.of_reporters(place.database)):
         return 0
     listed = threads.list_threads(place)
     with place.database.transaction():

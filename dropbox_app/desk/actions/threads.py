@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dropbox_app.desk import folder
@@ -112,6 +112,13 @@ def choose(
         found = lists.chosen(place.database, which, order, among, most)
         count = len(found) if most is None else lists.count(place.database, which, among)
         return Chosen(tuple(_lines(place, found, names)), count)
+
+
+def first_words(place: Workplace, mailboxes: Collection[str]) -> dict[str, str]:
+    """Return the beginning of what each of these threads' reporters wrote, by mailbox."""
+    with summarised(place):
+        found = lists.some(place.database, [*mailboxes])
+        return {row.mailbox: summary.read(row.summary).first_words for row in found}
 
 
 @contextlib.contextmanager

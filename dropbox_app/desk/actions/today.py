@@ -55,7 +55,7 @@ def today(place: Workplace, site: str = "", most: int | None = None) -> Today:
     """Return the day's work for all sites, or for the one that ``site`` names. Raises NotFound.
 
     ``most`` limits the threads in each group. Up to 500 further threads are returned whose reporter
-    does not feel safe, so that a flood of such reports cannot hide one.
+    does not feel safe, so that a flood of such reports cannot hide a real one.
     """
     at = place.names(site)
     unsafe = threads.choose(place, at, "unsafe", most=0).all

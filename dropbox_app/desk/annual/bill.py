@@ -1,6 +1,6 @@
 """The bill of a year: a price fixed for the whole term, and the ordered trainings.
 
-It has no hours, talks or travel: a bill that depends on them reveals how much work there was, even
+It contains no hours, talks or travel. A bill that depends on them reveals the amount of work, even
 if only in the next term.
 """
 
@@ -23,7 +23,7 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Bill:
-    """What one employer pays for one calendar year, in whole euros."""
+    """The amounts that one employer pays for one calendar year, in whole euros."""
 
     employer: str
     year: int
@@ -33,12 +33,12 @@ class Bill:
 
     @property
     def day(self) -> datetime.date:
-        """The date of the bill: the last day of its year, no matter when it is made."""
+        """Return the date of the bill: the last day of its year, regardless of when it is made."""
         return datetime.date(self.year, 12, 31)
 
     @property
     def total(self) -> int:
-        """The sum in whole euros."""
+        """Return the sum in whole euros."""
         return self.fixed + sum(one.price for one in self.ordered)
 
 
@@ -47,8 +47,8 @@ def bill(
 ) -> Bill:
     """Return the bill of a year.
 
-    ``form`` is that of the report: in form A, trainings have no names. ``yearly`` is the agreed
-    price of a whole calendar year in euros. Raises Unfit if there is none, since a price set
+    ``form`` is the form of the report; in form A, trainings have no names. ``yearly`` is the agreed
+    price of a whole calendar year in euros. Raises Unfit if it is None, because a price set
     afterwards would depend on the work.
     """
     if yearly is None:

@@ -1,6 +1,6 @@
 """Advice that depends only on what the employer itself has, saw or ordered.
 
-It reveals nothing about cases: the same answers give the same advice, whoever came.
+It reveals nothing about cases: the same answers give the same advice, regardless of the reports.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from dropbox_app.desk.register.categories import REPEATED_ADVICE
 
 ADVICE = 3  # items in every report
 
-# In the order in which advice is given: first, what people need to find the counsellor at all.
+# In the order of the advice. Items that help people to find the counsellor come first.
 ORDER = (
     "poster",
     "complaints_procedure",
@@ -50,8 +50,8 @@ class Followed:
 def advice(answers: Mapping[str, str]) -> tuple[str, ...]:
     """Return the three items of advice, most important first.
 
-    ``answers`` are words of the register (CHECKED) for items of its CHECKLIST. Missing and partial
-    items come before unknown ones; an item without an answer is unknown.
+    ``answers`` maps items of the register's CHECKLIST to words of CHECKED. Missing and partial
+    items come before unknown ones. An item without an answer is unknown.
     """
     missing = [item for item in ORDER if answers.get(item) in {"no", "partly"}]
     unknown = [item for item in ORDER if answers.get(item, "unknown") == "unknown"]

@@ -1,6 +1,6 @@
-"""Counts situations: people who belong together count once, in the year in which theirs began.
+"""Count situations: cases that belong together count once, in the year of the first.
 
-A situation about which the employer has a formal complaint or legal report is left out.
+A situation is left out if the employer has a formal complaint or legal report about it.
 """
 
 import datetime
@@ -27,7 +27,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Situation:
-    """Cases that belong together; year and group are those of the first."""
+    """Cases that belong together. Year and group are those of the first case."""
 
     year: int
     group: str
@@ -44,10 +44,10 @@ def situations(cases: Iterable[Case]) -> list[Situation]:
 
 
 def counts(cases: Iterable[Case], years: range) -> Mapping[str, int]:
-    """Return how many situations of each group began in these calendar years.
+    """Return the number of situations of each group that began in these calendar years.
 
-    A situation that the employer held on the last day of the last year is left out, however much of
-    it the employer knows: it can count that itself.
+    A situation is left out if the employer had a complaint about it on the last day of the last
+    year, because the employer can count it itself.
     """
     return counted(situations(cases), years)
 

@@ -1,4 +1,4 @@
-"""Makes a report and a bill from the register, or says why that is impossible."""
+"""Make a report and a bill from the register, or explain why that is impossible."""
 
 import datetime
 from collections import Counter
@@ -28,7 +28,7 @@ from dropbox_app.desk.register.events import Employer, Event
 class Draft:
     """A report that may be issued, with information that only the counsellor sees.
 
-    ``advice``: the items that next year's report will look back on. ``preview`` explains the
+    ``advice`` lists the items that next year's report will evaluate. ``preview`` explains the
     report; the employer gets no part of it.
     """
 
@@ -54,11 +54,12 @@ def draft(
 ) -> Draft:
     """Return the report of one calendar year.
 
-    ``counsellor`` is her name, and ``own`` her words for forms B and C. ``joint``: the situations
-    of the same employer's other counsellor, for the years of ``counted_years``; if None, those that
-    she received. Only the sum is turned into bands. ``reader``: the language of the preview, if it
-    differs from the report's. ``situations``: those of the employer, if they were derived before;
-    ``events`` then need no cases. Raises Unfit with what to do.
+    ``counsellor`` is the counsellor's name, and ``own`` their words for forms B and C. ``joint``
+    contains the situations of the same employer's other counsellor, for the years of
+    ``counted_years``; if None, the imported ones are used. Only the sum is turned into bands.
+    ``reader`` is the language of the preview, if it differs from the report's. ``situations`` are
+    those of the employer, if already derived; ``events`` then need no cases. Raises Unfit with what
+    to do.
     """
     term = term_for(events, employer, year, today)
     form = periods.form(term)
@@ -108,7 +109,7 @@ def waits_for(
     """Return why no report of a year can be made now; None if it can.
 
     ``events`` as for ``term_for``. Faults in the counsellor's words or in a field of the report are
-    only found by ``draft``.
+    found only by ``draft``.
     """
     try:
         term = term_for(events, employer, year, today)
@@ -134,7 +135,7 @@ def counted_years(term: periods.Term, year: int) -> range:
 def joint_years(events: Sequence[Event], employer: str, year: int, today: datetime.date) -> range:
     """Return the calendar years whose counts another counsellor needs for a joint report.
 
-    ``events`` as for ``term_for``. Raises Unfit if that report has no figures, or no other
+    ``events`` as for ``term_for``. Raises Unfit if that report has no figures, or if no other
     counsellor was agreed.
     """
     term = term_for(events, employer, year, today)
@@ -155,13 +156,13 @@ def joint_years(events: Sequence[Event], employer: str, year: int, today: dateti
 def joint_counts(
     events: Sequence[Event], employer: str, year: int, today: datetime.date
 ) -> tuple[range, Mapping[str, int]]:
-    """Return those years, and the counts of their situations by main group. Raises Unfit."""
+    """Return the years of ``joint_years``, and their situations by main group. Raises Unfit."""
     years = joint_years(events, employer, year, today)
     return years, counting.counts(gather.cases(events, employer), years)
 
 
 def _joint(events: Sequence[Event], term: periods.Term, form: Form, year: int) -> Mapping[str, int]:
-    """Return the counts received from the other counsellor of a shared employer.
+    """Return the counts that were imported from the other counsellor of a shared employer.
 
     Two separate reports would reveal the difference, so one report covers both counts. A report
     without figures needs none. Exchanged counts are used, whatever the agreement says now.
@@ -206,7 +207,7 @@ def _check_joint(joint: Mapping[str, int]) -> None:
 def _counts(
     situations: Sequence[Situation], years: range, joint: Mapping[str, int]
 ) -> tuple[Mapping[str, int], int]:
-    """Return both counsellors' situations that count, and how many of hers do not."""
+    """Return both counsellors' situations that count, and how many of this counsellor's do not."""
     counted = Counter(counting.counted(situations, years))
     every = sum(one.year in years for one in situations)
     return counted + Counter(joint), every - counted.total()

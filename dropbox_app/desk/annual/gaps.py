@@ -1,6 +1,6 @@
 """The empty items of a report or its bill, for the counsellor to fill in before issuing it.
 
-None of them prevents a report, and none depends on who came.
+They do not prevent a report, and do not depend on the cases.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def gaps(events: Sequence[Event], employer: str, year: int) -> tuple[Gap, ...]:
     """Return the empty items in the report of a year, in the report's order.
 
     An unknown item of the checklist counts as empty, because the advice would be about it. An
-    internal counsellor sends no bill, so needs no price.
+    internal counsellor sends no bill, and therefore needs no price.
     """
     who = gather.counsellor(events, employer, year, "")
     answers = gather.answers(events, employer, year)
@@ -39,7 +39,7 @@ def gaps(events: Sequence[Event], employer: str, year: int) -> tuple[Gap, ...]:
 
 
 def has_price(events: Sequence[Event], employer: str, year: int) -> bool:
-    """Return whether there can be a bill for a year, because a price was agreed."""
+    """Return whether a price was agreed for a year, so that a bill can be made."""
     try:
         drafts.bill(events, employer, year)
     except Unfit:

@@ -1,7 +1,7 @@
-"""Collects the data for a report from the register, in two parts that never mix.
+"""Collect the data for a report from the register, in two parts that are never mixed.
 
-``seen`` reads only the kinds of events that the employer saw, ordered or was told about. ``cases``
-reads the events that it must not see; they are used only for counts.
+``seen`` reads only events of kinds that the employer saw, ordered or was told about. ``cases``
+reads events that the employer must not see, and uses them only for counts.
 """
 
 import datetime
@@ -26,8 +26,8 @@ _TRAININGS = {"training", "information"}
 def terms(events: Iterable[e.Event], employer: str) -> list[Term]:
     """Return the appointments at an employer. Raises Unfit for one without a recorded end.
 
-    Only the headcount in the agreement is used: a later one could be chosen after the year was
-    counted. Two agreements that begin on the same day are one; the later entry counts.
+    Only the headcount in the agreement is used, because a later one could be chosen after the year
+    was counted. If two agreements begin on the same day, the later entry counts.
     """
     known = list(events)
     agreed: dict[datetime.date, e.Agreement] = {}
@@ -60,7 +60,7 @@ def _term(agreed: e.Agreement, family: frozenset[str]) -> Term:
 def issued(events: Iterable[e.Event]) -> list[Issued]:
     """Return every issued report, once for each year that it covers.
 
-    The band in a form A report, if it has one, covers the three years up to its own.
+    The band in a form A report, if it has one, covers the three years up to the report's own year.
     """
     found = []
     for one in events:
@@ -89,7 +89,7 @@ def price(events: Iterable[e.Event], term: Term) -> int | None:
 
 
 def ordered(events: Iterable[e.Event], employer: str) -> list[Ordered]:
-    """Return the trainings that the employer ordered and pays separately."""
+    """Return the trainings that the employer ordered and pays for separately."""
     return [
         Ordered(_training(one), one.price)
         for one in events
@@ -127,7 +127,7 @@ def exchanged(events: Iterable[e.Event], employer: str, years: range) -> list[e.
 
 
 def advised(events: Iterable[e.Event], employer: str, year: int) -> tuple[str, ...]:
-    """Return the advice in the issued report of a year; empty if there is none."""
+    """Return the advice in the issued report of a year; () if there is none."""
     return next(
         (
             one.advice
@@ -141,7 +141,7 @@ def advised(events: Iterable[e.Event], employer: str, year: int) -> tuple[str, .
 def seen(events: Sequence[e.Event], term: Term, form: Form, year: int, name: str) -> Seen:
     """Return what the employer saw, ordered or was told about in a year.
 
-    ``name`` is the counsellor's, as the employer knows her.
+    ``name`` is the counsellor's name, as the employer knows it.
     """
     own = [one for one in events if isinstance(one, e.Activity) and one.employer == term.employer]
     activities = [one for one in own if one.date.year == year]
@@ -196,11 +196,11 @@ def counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -
 
 
 def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
-    """Return everything that counts as a case at an employer, including destroyed cases.
+    """Return all cases and similar entries that count at an employer, even if destroyed.
 
-    Cases at the members of a group, and at their members, count for the group. A contact with a
-    reporter without a case counts as a case, unless it continues an earlier contact. A case and all
-    cases that its marks lead to have the same mark ``together``.
+    Cases at the members of a group, at any level, count for the group. A contact with a reporter
+    without a case counts as a case, unless it continues an earlier contact. A case and all cases to
+    which its marks lead have the same mark ``together``.
     """
     known = list(events)
     names = {employer} | groups.members(groups.standing(known), employer)

@@ -1,6 +1,6 @@
-"""Which report may be issued: complete calendar years, each once, in the agreed form.
+"""Which reports may be issued: complete calendar years, each once, in the agreed form.
 
-A report is refused, never adapted: if two reports overlap, or differ in form within a term,
+A report is rejected rather than adapted. If two reports overlap, or differ in form within a term,
 subtracting one from the other reveals what each hides.
 """
 
@@ -20,11 +20,11 @@ _YEAR = re.compile(r"[12][0-9]{3}")
 class Term:
     """One appointment at one employer.
 
-    ``headcount`` is that at its start; 0 if it was not recorded. ``last_year`` is the last calendar
-    year on which it reports. ``form`` is the agreed form; None means the form for the headcount.
-    ``term_band``: the agreement has one band over three years (form A). ``family``: the groups
-    above this employer and the members below it, at any level. ``shared_with`` is the other
-    counsellor of a joint report; empty if there is none.
+    ``headcount`` is the number of people at its start; 0 if it was not recorded. ``last_year`` is
+    the last calendar year that it covers. ``form`` is the agreed form; None means the form for the
+    headcount. ``term_band``: the agreement has one band over three years (form A). ``family``: the
+    groups above this employer and the members below it, at any level. ``shared_with`` is the other
+    counsellor of a joint report; "" if there is none.
     """
 
     employer: str
@@ -39,7 +39,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Issued:
-    """An issued report. It no longer changes.
+    """An issued report, which can no longer change.
 
     ``figures``: the calendar years for whose situations it printed a band.
     """
@@ -93,10 +93,10 @@ def form(term: Term) -> Form:
 
 
 def term_of(terms: Sequence[Term], employer: str, wanted: int) -> Term:
-    """Return the term that a report of this year belongs to.
+    """Return the term to which a report of this year belongs.
 
     A calendar year in which one term ends and another begins belongs to the first, so that no year
-    has two forms; the second term then begins with the following year. Raises Unfit if there is no
+    has two forms. The second term then begins with the following year. Raises Unfit if there is no
     term, or if the terms contradict each other.
     """
     own = sorted((one for one in terms if one.employer == employer), key=lambda t: t.first_year)
@@ -158,7 +158,7 @@ def check(
 
 
 def _refuse_nested(issued: Sequence[Issued], term: Term) -> None:
-    """Refuse reports at two levels of a group: either the group has one, or its members do."""
+    """Reject reports at two levels of a group: either the group has one, or its members do."""
     other = next((one.employer for one in issued if one.employer in term.family), "")
     if other:
         raise Unfit(
@@ -170,7 +170,7 @@ def _refuse_nested(issued: Sequence[Issued], term: Term) -> None:
 
 
 def _refuse_overlap(issued: Sequence[Issued], term: Term, chosen: Form, wanted: int) -> None:
-    """Refuse a year that is in another band, because a later agreement can shift the periods."""
+    """Reject a year that is in another band, because a later agreement can shift the periods."""
     years = figure_years(term, chosen, wanted)
     other = next(
         (i for i in issued if i.employer == term.employer and _meet(i.figures, years)), None
@@ -199,8 +199,8 @@ def figure_years(term: Term, chosen: Form, wanted: int) -> range:
 def term_band_years(term: Term, wanted: int) -> range | None:
     """Return the three calendar years whose band the report of ``wanted`` shows, or None.
 
-    The periods of three years are counted from the first year of the term, do not overlap, and lie
-    within it.
+    The periods of three years are counted from the first year of the term. They do not overlap and
+    do not extend beyond the term.
     """
     if not term.term_band:
         return None

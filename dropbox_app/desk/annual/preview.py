@@ -1,7 +1,7 @@
-"""Explains to the counsellor why a report looks the way it does.
+"""Explain to the counsellor why a report looks the way it does.
 
-Only the counsellor sees it, and no file for the employer contains it: the reason for a figure
-reveals the figure.
+Only the counsellor sees this, and no file for the employer contains it, because the reason for a
+figure reveals the figure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ def preview(
 ) -> list[str]:
     """Return the sentences of the preview.
 
-    ``counts``: the situations that count. ``left_out``: those that the employer holds itself.
-    ``found``: the passages found in the counsellor's own words. ``shared_with``: the other
-    counsellor of a joint report, who knows their own part of its counts; empty if there is none.
+    ``counts``: the situations that count. ``left_out``: the number of situations that the employer
+    already has. ``found``: the passages found in the counsellor's own words. ``shared_with``: the
+    other counsellor of a joint report, who knows their own part of its counts; "" if there is none.
     """
     say, own = texts(language), texts(language)["preview"]
     lines = [own["form"].format(form=seen.form, headcount=seen.headcount, last=seen.term[1])]

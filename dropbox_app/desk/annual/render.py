@@ -1,4 +1,4 @@
-"""Writes a report or a bill as Markdown, HTML, PDF, CSV or JSON: same report, same bytes.
+"""Write a report or a bill as Markdown, HTML, PDF, CSV or JSON: same report, same bytes.
 
 No file contains an author, a time, a program version or the reason for a figure.
 """
@@ -84,7 +84,7 @@ def as_json(made: Report) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> Report:
-    """Read a report from its JSON form, as issued."""
+    """Read an issued report from its JSON form."""
     return Report(
         language=value["language"],
         title=value["title"],
@@ -116,7 +116,10 @@ def _json(made: Report) -> str:
 
 
 def _csv(made: Report) -> str:
-    """Return rows of section, kind, text; an apostrophe disarms what a spreadsheet would run."""
+    """Return rows of section, kind, text.
+
+    An apostrophe keeps a spreadsheet from running a formula.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(("section", "heading", "kind", "label", "value"))

@@ -1,8 +1,8 @@
-"""Composes a report from fixed slots: what the employer saw, bands, and agreed sentences.
+"""Compose a report from fixed slots: what the employer saw, bands, and agreed sentences.
 
-``Seen`` has everything that is printed besides the figures and the counsellor's own words, and
-nothing about cases. So in form A, if no band over three years was agreed, the report depends only
-on what the employer already knows.
+``Seen`` contains all printed data besides the figures and the counsellor's own words, and nothing
+about cases. In form A without an agreed band over three years, the report therefore depends only on
+facts that the employer already knows.
 """
 
 import datetime
@@ -29,13 +29,13 @@ _BANDS_OF_PEOPLE = ((50, "under_50"), (250, "under_250"), (1_000, "under_1000"))
 
 @dataclass(frozen=True)
 class Counsellor:
-    """The reporting counsellor, as the employer knows her."""
+    """The reporting counsellor, as the employer knows them."""
 
     name: str
     register_number: str = ""
     kind: str = "external"
     scope: str = "both"
-    reachable: str = ""  # in her own words: telephone, site address, hours
+    reachable: str = ""  # in the counsellor's own words: telephone, site address, hours
     stand_in: str = ""
     upkeep_hours: int | None = None  # in this year, for all employers together
 
@@ -44,8 +44,8 @@ class Counsellor:
 class Training:
     """A training or a talk to staff that the employer ordered.
 
-    ``title`` is the counsellor's own wording, which form A does not print: it may reveal why the
-    training was held. ``kind`` is training or information.
+    ``title`` is the counsellor's own wording. Form A does not print it, because it may reveal why
+    the training was held. ``kind`` is training or information.
     """
 
     day: datetime.date
@@ -61,7 +61,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the employer saw, ordered or recorded itself in the year of the report."""
+    """The facts that the employer saw, ordered or recorded itself in the year of the report."""
 
     employer: str
     year: int
@@ -86,7 +86,7 @@ class OwnWords:
 
 @dataclass(frozen=True)
 class Section:
-    """A numbered part: sentences, points of a list, a caption, figures as label and value."""
+    """A numbered part: sentences, list items, a caption, and figures as label and value."""
 
     slot: str
     heading: str
@@ -110,7 +110,7 @@ class Report:
 
     @property
     def name(self) -> str:
-        """The file name without its ending: the same for every employer and form."""
+        """Return the file name without its extension, the same for every employer and form."""
         return f"{self.file}-{self.year}"
 
 
@@ -183,14 +183,15 @@ def _context(seen: Seen, say: Mapping[str, Any]) -> _Content:
 
 def _activities(seen: Seen, say: Mapping[str, Any]) -> _Content:
     own, language = say["activities"], say["language"]
-    points = [
-        own["training" if one.people else "without_people"].format(
+    found = [
+        (one.day, own["training" if one.people else "without_people"].format(
             day=day_in(one.day, language), name=one.name(seen.form, say), people=one.people
-        )
+        ))
         for one in sorted(seen.trainings)
-    ]
-    points += [own["talk"].format(day=day_in(day, language)) for day in sorted(seen.talks)]
-    return (own["lead"],) if points else (own["none"],), tuple(points), (), ""
+    ]  # fmt: skip
+    found += [(day, own["talk"].format(day=day_in(day, language))) for day in seen.talks]
+    points = tuple(said for _, said in sorted(found, key=lambda one: one[0]))
+    return (own["lead"],) if points else (own["none"],), points, (), ""
 
 
 def _contacts(seen: Seen, figures: Sequence[Figure], say: Mapping[str, Any]) -> _Content:
@@ -263,9 +264,9 @@ def _check_lengths(seen: Seen) -> None:
 
 
 def as_draft(made: Report) -> Report:
-    """Return a report whose title and file name say that it was not issued.
+    """Return a copy of a report whose title and file name mark it as a draft.
 
-    Comparing two versions that both look issued would show what changed.
+    A comparison of two versions that both look issued would show what changed.
     """
     say = texts(made.language)
     return replace(

@@ -31,7 +31,7 @@ _VERSION = 1
 class Counts:
     """Situations in some calendar years at one employer, by main group.
 
-    ``by`` is the identity of the counsellor who gives them, ``name`` her name.
+    ``by`` is the identity of the counsellor who gives them, and ``name`` that counsellor's name.
     """
 
     site: str
@@ -43,9 +43,9 @@ class Counts:
 
 
 def recipient(card: Card, day: datetime.date) -> Recipient:
-    """Return the key on a colleague's card for which counts are sealed on ``day``.
+    """Return the key on a colleague's card to which counts are sealed on ``day``.
 
-    Raises Unfit if the card has none for that day, because it is old.
+    Raises Unfit if the card is too old to have a key for that day.
     """
     found = card.sealing_key(day)
     if found is None:
@@ -84,7 +84,7 @@ def read(sealed: bytes, seeds: Sequence[Seed], site: str, identity: VerifyKey) -
     """Open counts that were sealed for this desk's identity at a site.
 
     Raises Unfit if they are damaged, not signed by the stated counsellor, or meant for somebody
-    else. The counsellor must confirm who signed them.
+    else. The user must confirm the signer's identity.
     """
     try:
         line, signature, rest = age.open_sealed(sealed, seeds).split(b"\n", 2)

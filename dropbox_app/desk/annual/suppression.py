@@ -1,8 +1,8 @@
-"""Which figures about contacts a report shows: three forms, and bands of at least ten counts.
+"""The figures about contacts that a report shows: three forms, and bands of ten counts or more.
 
-The headcount at the start of an appointment fixes the form, before there is anything to count. The
-lowest band includes zero, and every band is at least ten wide: even after subtracting known cases,
-nobody is left with a range between one and nine.
+The headcount at the start of an appointment determines the form, before there is anything to count.
+The lowest band includes zero, and every band is at least ten wide. Even after known cases are
+subtracted, the remaining range is never within one to nine.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from enum import StrEnum
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.register.categories import MAIN_GROUPS
 
-TERM_YEARS = 3  # calendar years of the one band that form A may have
+TERM_YEARS = 3  # calendar years of the only band that form A may have
 
 _B_FROM = 250  # people
 _C_FROM = 1_000
@@ -20,7 +20,7 @@ _TERM_BAND_FROM = 50
 
 
 class Form(StrEnum):
-    """How much a report says about contacts."""
+    """The amount of detail about contacts in a report."""
 
     A = "A"  # no figure
     B = "B"  # one band a calendar year
@@ -29,7 +29,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True)
 class Band:
-    """A range of counts, including both ends; ``high`` is None if it has no upper end."""
+    """A range of counts, including both ends. ``high`` is None if it has no upper end."""
 
     low: int
     high: int | None
@@ -44,7 +44,7 @@ BANDS = (Band(0, 9), Band(10, 19), Band(20, 39), Band(40, None))
 
 @dataclass(frozen=True)
 class Figure:
-    """One printed band; ``group`` is empty if it covers all groups."""
+    """One printed band. ``group`` is "" if it covers all groups."""
 
     group: str
     band: Band
@@ -72,8 +72,8 @@ def band(count: int) -> Band:
 def year_figures(form: Form, counts: Mapping[str, int]) -> tuple[Figure, ...]:
     """Return the figures of one calendar year.
 
-    ``counts`` are situations for each of MAIN_GROUPS; a missing group counts as zero. Form C has no
-    total, form B only the total, form A nothing.
+    ``counts`` maps each of MAIN_GROUPS to its situations; a missing group counts as zero. Form C
+    shows no total, form B only the total, and form A nothing.
     """
     if form is Form.A:
         return ()

@@ -1,6 +1,6 @@
-"""Checks the counsellor's own words for details that make a person recognisable.
+"""Check the counsellor's own words for details that make a person recognisable.
 
-It finds common mistakes but proves nothing: the counsellor judges.
+This finds common mistakes but proves nothing. The counsellor decides.
 """
 
 import functools
@@ -16,7 +16,7 @@ MAX_WORDS = 1_200  # characters of one text in the report
 
 Kind = Literal["name", "department", "title", "quote", "date", "number"]
 
-# Text within quotation marks of nl and en; an apostrophe within a word does not count.
+# Text within quotation marks of nl and en. An apostrophe within a word does not count.
 _QUOTES = re.compile(
     '["\u201c\u201d\u201e\u00ab\u00bb][^"\u201c\u201d\u201e\u00ab\u00bb]+'
     '["\u201c\u201d\u201e\u00ab\u00bb]'
@@ -58,7 +58,7 @@ _WORD = re.compile("\\w[\\w\u2019'-]*")
 
 @dataclass(frozen=True)
 class Found:
-    """A passage from which a colleague might recognise somebody, and why it was found."""
+    """A passage from which a colleague might recognise somebody, and the reason."""
 
     kind: Kind
     text: str

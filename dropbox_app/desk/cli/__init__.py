@@ -1,6 +1,6 @@
-"""``klankbord-desk``: the counsellor's commands.
+"""The ``klankbord-desk`` command, for counsellors.
 
-``run`` is what the installed command calls.
+The installed command calls ``run``.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""The command ``annual``: the report of a year to one employer, its preview, and the bill."""
+"""The command ``annual``: the annual report to an employer, its preview, and the bill."""
 
 import sys
 from pathlib import Path
@@ -19,11 +19,11 @@ from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.protocol.card import MAX_BYTES as MAX_CARD
 from dropbox_app.protocol.keys import VerifyKey
 
-_MOST = 4 * MAX_WORDS  # bytes of a text in UTF-8
+_MOST = 4 * MAX_WORDS  # maximum bytes of a text in UTF-8
 
 
 class _Annual(click.Group):
-    """``annual EMPLOYER YEAR`` makes the report, as ``annual report EMPLOYER YEAR`` does."""
+    """A group in which ``annual EMPLOYER YEAR`` means ``annual report EMPLOYER YEAR``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert ``report`` if the arguments name no command."""

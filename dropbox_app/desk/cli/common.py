@@ -1,4 +1,4 @@
-"""Shared by every command of the desk: options, passphrase, files, errors as sentences."""
+"""Code for all commands of the desk: options, passphrase, files, error messages."""
 
 import contextlib
 import datetime
@@ -25,7 +25,7 @@ from dropbox_app.protocol.errors import FormatError, KlankbordError
 from dropbox_app.protocol.keys import VerifyKey
 
 FOLDER_VARIABLE = "KLANKBORD_DESK_DIR"
-MAX_TEXT_FILE = 1_048_576  # bytes; what is too long for a message is said by the protocol
+MAX_TEXT_FILE = 1_048_576  # bytes; the protocol reports a text that is too long for a message
 MAX_PASSPHRASE_FILE = 4_096
 UNREAD = 141  # the exit code that a shell gives for a tool that SIGPIPE has ended
 
@@ -40,7 +40,7 @@ class _Calm(click.ClickException):
 
 
 class _Kept(_Calm):
-    """The same for a message that was not sent and is kept."""
+    """The error for a message that was not sent and is stored."""
 
     exit_code = 3
 
@@ -55,7 +55,7 @@ def leave_unread() -> NoReturn:
 
 
 class DeskGroup(click.Group):
-    """Turns errors into a sentence and an exit code."""
+    """A group of commands that turns errors into a sentence and an exit code."""
 
     def make_context(self, *given: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - click's own signature
         """Read the command line."""
@@ -68,7 +68,7 @@ class DeskGroup(click.Group):
         """Run a command."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(AttributeError, ValueError):
-                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a file
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file
         try:
             return super().invoke(ctx)
         except KlankbordError as error:
@@ -81,7 +81,7 @@ class DeskGroup(click.Group):
                 f"This computer could not do it: {error.strerror or error}{where}."
             ) from None
         except click.Abort:
-            click.echo(err=True)  # the question stands in that line
+            click.echo(err=True)  # ends the line with the question
             raise _Calm("The question was not answered, so that was not done.") from None
         except KeyboardInterrupt:
             raise _Calm(
@@ -125,19 +125,19 @@ def _given(name: str) -> Any:  # noqa: ANN401 - a path or a text, as declared ab
 
 
 def machine() -> Machine:
-    """Return the environment of the desk: the real one, unless a caller in Python gave another."""
+    """Return the environment of the desk: the real one, or the one that a Python caller set."""
     found = click.get_current_context().find_object(Machine)
     return found or Machine()
 
 
 def folder() -> Path:
-    """Return the desk's folder: as given, from the environment, or in the home folder."""
+    """Return the desk's folder: from the option, from the environment, or in the home folder."""
     given = _given("folder") or os.environ.get(FOLDER_VARIABLE)
     return Path(given).absolute() if given else Path.home() / "klankbord-desk"
 
 
 def passphrase(*, new: bool = False) -> str:
-    """Return the passphrase from its file or the terminal, where a new one is typed twice."""
+    """Return the passphrase from its file or the terminal. A new one is typed twice."""
     file: Path | None = _given("passphrase_file")
     return read_passphrase(file) if file is not None else ask_passphrase(new=new)
 
@@ -149,7 +149,7 @@ def given_passphrase() -> str | None:
 
 
 def ask_passphrase(*, new: bool) -> str:
-    """Return the passphrase from the terminal; a new one is typed twice. Raises Unfit."""
+    """Return the passphrase from the terminal. A new one is typed twice. Raises Unfit."""
     if new:
         click.echo(
             f"Choose a passphrase of at least {vault.MIN_PASSPHRASE} characters; five words drawn "
@@ -158,7 +158,7 @@ def ask_passphrase(*, new: bool) -> str:
             err=True,
         )
     with warnings.catch_warnings():
-        # Without a terminal that can hide it, nothing is asked.
+        # On a terminal that cannot hide the passphrase, it is not asked for.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             return str(
@@ -189,10 +189,10 @@ def read_passphrase(file: Path) -> str:
 
 @contextlib.contextmanager
 def at_work() -> Iterator[Workplace]:
-    """Open the desk of this call, under its lock."""
+    """Open and lock the desk for this command."""
     place = machine()
     if not (folder() / vault.NAME).is_file():
-        # Raised before anybody types a passphrase in vain.
+        # This error comes before anybody types a passphrase in vain.
         raise NotSetUp(
             f"There is no desk in {folder()}; make one with 'klankbord-desk init INVITATION', or "
             "name its folder with --dir."
@@ -202,17 +202,20 @@ def at_work() -> Iterator[Workplace]:
 
 
 def site_hint() -> str:
-    """Return the site named by ``--site``, or nothing."""
+    """Return the site named by ``--site``, or ""."""
     return str(_given("site") or "")
 
 
 def confirm_groups(card: Card) -> bool:
-    """Show the ten groups of a card and ask for confirmation; no answer counts as no."""
+    """Show the ten groups of a card and ask for confirmation. No answer counts as "no"."""
     return confirm_identity(f"The site shows a card of {card.name}", card.identity)
 
 
 def confirm_identity(said: str, identity: VerifyKey) -> bool:
-    """Show the ten groups of the person in ``said`` and ask to confirm; no answer counts as no."""
+    """Show the ten groups of an identity with the sentence ``said``, and ask for confirmation.
+
+    No answer counts as "no".
+    """
     click.echo(f"{visible(said)} with these ten groups:", err=True)
     click.echo(identity.fingerprint(), err=True)
     try:
@@ -233,7 +236,7 @@ def say(report: Report) -> None:
 
 
 def tell(report: Report) -> None:
-    """Like ``say``, but end the command with 1 if there are alarms."""
+    """Like ``say``, but end the command with exit code 1 if there are alarms."""
     say(report)
     if report.alarms:
         click.get_current_context().exit(1)
@@ -269,7 +272,7 @@ def read_day(text: str) -> datetime.date:
 
 
 def write_once(path: Path, data: bytes) -> None:
-    """Write a file for somebody else; an existing file with the same contents is no error."""
+    """Write a file for another person. An existing file with the same contents is no error."""
     try:
         write_outside(path, data)
     except AlreadyThere:
@@ -278,7 +281,7 @@ def write_once(path: Path, data: bytes) -> None:
 
 
 def warn_readable(out: Path) -> None:
-    """Warn on stderr that a readable folder was written."""
+    """Warn on stderr that an unencrypted folder was written."""
     click.echo(
         f"WARNING: {visible(str(out))} can be read by anybody who opens this computer. Delete it "
         "after use.",

@@ -1,4 +1,4 @@
-"""Commands about files: files, save."""
+"""Commands about files: ``files`` and ``save``."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from dropbox_app.desk.untrusted_files.inspect import safe_name
 @click.argument("thread")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_files(thread: str, as_json: bool) -> None:
-    """Show a thread's files: their real type, and whether they match what was signed.
+    """Show a thread's files: their real type, and whether they match the signature.
 
     Each file is read to its end, but not opened: its first bytes show its type. mat2 looks for
     hidden data (a place, a name) in a sandbox (bubblewrap, Linux only). The exit code is 1 if a
@@ -63,9 +63,9 @@ def save(
 ) -> None:
     """Decrypt a thread's file and save it; FILE is the id that 'files' shows.
 
-    It does not open the file, and overwrites nothing. Anyone who opens this computer can then open
-    the file, and it can reveal who sent it: read this command's output before you pass it on. With
-    --all it saves every message and file in one new folder. It leaves out a file that could do harm
+    This does not open the file, and overwrites nothing. Anyone who uses this computer can then open
+    the file, and the file can reveal who sent it. Read this command's output before you pass it on.
+    --all saves every message and file in one new folder. It leaves out a file that could do harm
     when opened, unless you add --others.
 
     \b

@@ -137,7 +137,7 @@ def all_cards(out: Path) -> None:
 
 
 def codes(languages: str) -> tuple[str, ...]:
-    """Return the given languages as a card names them."""
+    """Return the given languages in the form that a card uses."""
     return tuple(part.strip() for part in languages.split(","))
 
 
@@ -151,9 +151,9 @@ def codes(languages: str) -> tuple[str, ...]:
 def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
     """Show your fingerprint, your keys and the days on which they are destroyed.
 
-    With --reveal it prints the age identities as an identity file for age, so that stock tools (age
-    1.3 or newer) can decrypt everything that is still sealed to this desk. The first line is the
-    database key, for the stock sqlcipher program:
+    --reveal prints the age identities as an identity file for age, so that stock tools (age 1.3 or
+    newer) can decrypt everything that is still sealed to this desk. The first line is the database
+    key, for the stock sqlcipher program:
 
     \b
       (umask 077; klankbord-desk keys --reveal > identities.txt)
@@ -267,7 +267,8 @@ def away(until: str | None, stand_in: tuple[str, ...], back: bool, everywhere: b
         done = sites.away(
             place, last, site=common.site_hint(), everywhere=everywhere,
             stand_in="\n".join(stand_in),
-            # Questions of several sites would come at once; their groups say for themselves.
+            # The questions of several sites would all come at once. For them, the groups must
+            # suffice.
             confirmed=(lambda _: False) if everywhere else common.confirm_groups,
         )  # fmt: skip
     for one in done:

@@ -1,4 +1,4 @@
-"""The protocol's fixed words as shown to people; ``--json`` keeps the original words."""
+"""The protocol's fixed words in the form shown to people. ``--json`` keeps the original words."""
 
 from collections.abc import Mapping
 
@@ -41,7 +41,7 @@ _CONSENT: Mapping[str, str] = {
     "tell-me-more": "wants to know more first",
     "withdrawn": "withdraws the yes",
 }
-# Whose field is not named here says the same words with spaces: "dont_know", "abuse_of_power".
+# Words without an entry here are shown with spaces: "dont_know", "abuse_of_power".
 _ANSWER: Mapping[str, Mapping[str, str]] = {
     "answer": _CONSENT,
     "needs": {
@@ -69,14 +69,14 @@ _ANSWER: Mapping[str, Mapping[str, str]] = {
 
 
 def answer(field: str, value: str) -> str:
-    """Return one fixed answer in words; a newer version's answer is unchanged."""
+    """Return one fixed answer in words. An answer of a newer version is unchanged."""
     plain = {"dont_know": "does not know", "rather_not": "would rather not say"}
     known = _ANSWER.get(field, {}).get(value) or plain.get(value)
     return known or value.replace("_", " ")
 
 
 def profile(given: Profile) -> str:
-    """Return what reporters read about a counsellor besides the name."""
+    """Return the information that reporters see about a counsellor besides the name."""
     languages = ", ".join(LANGUAGE.get(code, code) for code in given.languages)
     number = f"; register number {given.register_number}" if given.register_number else ""
     said = "".join(f" {code}: \u201c{text}\u201d" for code, text in sorted(given.sentence.items()))

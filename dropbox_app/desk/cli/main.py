@@ -34,7 +34,7 @@ from dropbox_app.desk.cli.common import DeskGroup, shared
 @click.version_option(package_name="klankbord", prog_name="klankbord-desk")
 @click.pass_context
 def main(context: click.Context, no_browser: bool, port: int, lang: str | None) -> None:
-    """The counsellor's desk: fetch, read and answer what was sealed to you.
+    """The counsellor's desk: fetch, read and answer messages that are sealed to you.
 
     \b
     Example:
@@ -62,7 +62,7 @@ for _command in (
     *page.COMMANDS,
     *printables.COMMANDS,
 ):
-    # The example stands last, below the options: that is where the eye ends up.
+    # The example comes last, below the options, because readers look there.
     for _one in (_command, *getattr(_command, "commands", {}).values()):
         _one.help, _mark, _example = (_one.help or "").rpartition("\b\n")
         _one.epilog = _mark + _example

@@ -1,4 +1,4 @@
-"""Commands about what stays at this desk: notes on threads, snippets, settings."""
+"""Commands about texts that stay at this desk: notes on threads, snippets, settings."""
 
 import click
 
@@ -21,7 +21,7 @@ _LANGUAGES = click.Choice(LANGUAGES)
 def note(thread: str, text_file: str | None, clear: bool) -> None:
     """Show your private note on a thread, or replace it.
 
-    It is never sent, and is not in any export. It is in this desk's backups, and is deleted when
+    It is never sent, and no export contains it. It is in this desk's backups, and is deleted when
     you forget the thread.
 
     \b

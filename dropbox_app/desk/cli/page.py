@@ -35,14 +35,14 @@ def options(command: F) -> F:
 def open_page(no_browser: bool, port: int, lang: str | None) -> None:
     """Open the desk's page in its own window; this is the default command.
 
-    The page is served only to this computer. The address that --no-browser prints works once,
+    The page is available only on this computer. The address that --no-browser prints works once,
     within a minute. The program ends when the window has been closed for a minute, and on Ctrl-C.
 
     \b
     Example:
       klankbord-desk open
     """
-    # Flask is loaded for this command alone.
+    # Flask is loaded only for this command.
     from dropbox_app.desk.web.server import serve
 
     serve(

@@ -1,4 +1,4 @@
-"""Commands that make printed things: ``poster`` and ``recovery-sheet``."""
+"""Commands that make files to print: ``poster``, ``recovery-sheet`` and ``call-sheet``."""
 
 from pathlib import Path
 from typing import cast, get_args
@@ -60,7 +60,7 @@ def poster(kind: str, lang: str, phone: str, hours: str, out: Path) -> None:
 def recovery_sheet(lang: str, out: Path) -> None:
     """Make the sheet to print and keep in a safe: your sites, and what to do without this computer.
 
-    It holds no secret. Write your passphrase on it by hand, and do not keep it with a backup.
+    It contains no secret. Write your passphrase on it by hand, and do not keep it with a backup.
 
     \b
     Example:
@@ -77,9 +77,9 @@ def recovery_sheet(lang: str, out: Path) -> None:
 @_LANGUAGE
 @_OUT
 def call_sheet(lang: str, out: Path) -> None:
-    """Make a sheet to print and fill in by hand during a call. It holds no data from the desk.
+    """Make a sheet to print and fill in by hand during a call. It contains no data from the desk.
 
-    Type it in afterwards and destroy the paper.
+    Type in the data afterwards and destroy the paper.
 
     \b
     Example:

@@ -7,7 +7,7 @@ import click
 from dropbox_app.desk.actions import agenda, earlier, matching, retention, threads
 from dropbox_app.desk.actions import register as actions
 from dropbox_app.desk.actions.register import Added
-from dropbox_app.desk.cli import common, register_files, render
+from dropbox_app.desk.cli import common, register_contacts, register_files, render
 from dropbox_app.desk.cli.common import shared
 from dropbox_app.desk.cli.terminal import visible
 from dropbox_app.desk.register import categories as c
@@ -22,7 +22,7 @@ from dropbox_app.protocol.retrieval_code import LANGUAGES
 
 @click.group()
 def register() -> None:
-    """Keep the register: what was asked and done, even without a thread.
+    """Keep the register of questions and actions, even for contacts without a thread.
 
     \b
     Example:
@@ -39,9 +39,9 @@ def bring_in(file: str, into: tuple[str, ...]) -> None:
     """Import events, one JSON object per line, or none of them if anything is wrong.
 
     FILE is text in UTF-8; - is standard input. It may also be a table of earlier years as CSV or
-    xlsx: its first row names the columns, by their names in EVENTS.md or on the page, and each row
-    is a contact, or the event named in its column "event". Events that are already in the register
-    are not imported again. Rows of a table are added to an existing case only if you name it with
+    xlsx. Its first row names the columns, by their names in EVENTS.md or on the page. Each row is a
+    contact, or the event named in its column "event". Events that are already in the register are
+    not imported again. Rows of a table are added to an existing case only if you name it with
     --into. An error names the line and the field.
 
     \b
@@ -69,7 +69,7 @@ def bring_in(file: str, into: tuple[str, ...]) -> None:
 def export(as_json: bool, as_csv: bool) -> None:
     """Print everything in the register. Without options, it prints only the total.
 
-    The output is not sealed. Anybody who can open the file that you write it to can read it.
+    The output is not sealed. If you write it to a file, anybody who can open the file can read it.
 
     \b
     Example:
@@ -162,7 +162,7 @@ def list_cases(employer: str, only_open: bool, as_json: bool) -> None:
 @click.argument("reference", metavar="CASE")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def consents(reference: str, as_json: bool) -> None:
-    """Show what the reporter in a case agreed to, and whether each consent is still valid.
+    """Show the steps to which a reporter agreed, and whether each consent is still valid.
 
     CASE is a case's reference, or your own name for it.
 
@@ -200,7 +200,7 @@ def consents(reference: str, as_json: bool) -> None:
 def show_agenda(days: int | None, ics: str | None, as_json: bool) -> None:
     """Show the items that are due, the earliest first.
 
-    A calendar written with --ics marks days and does not say what is due on them.
+    A calendar written with --ics marks days, without details of the items.
 
     \b
     Example:
@@ -226,10 +226,10 @@ def show_agenda(days: int | None, ics: str | None, as_json: bool) -> None:
 @click.argument("reference", metavar="CASE")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 def destroy(reference: str, yes: bool) -> None:
-    """Destroy a case and its thread for good, after one last look.
+    """Destroy a case and its thread for good, after showing it once more.
 
     A row without a name stays, so that the figures for its year do not change. Earlier backups
-    still hold the case: replace them.
+    still contain the case: replace them.
 
     \b
     Example:
@@ -254,7 +254,7 @@ def destroy(reference: str, yes: bool) -> None:
 def rename(old: str, new: str, yes: bool) -> None:
     """Rename the employer OLD to NEW, in the whole register.
 
-    If there is already an employer NEW, the two are merged. The text of an issued report does not
+    If an employer NEW already exists, the two are merged. The text of an issued report does not
     change.
 
     \b
@@ -308,7 +308,7 @@ def match(thread: str, case: str) -> None:
     click.echo(visible(f"The conversation and case {found.reference} now count as one situation."))
 
 
-for _command in register_files.COMMANDS:
+for _command in (*register_files.COMMANDS, *register_contacts.COMMANDS):
     register.add_command(_command)
 
 _DUE = {

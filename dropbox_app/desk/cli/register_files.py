@@ -1,4 +1,4 @@
-"""The register and files: a redacted copy of a case to hand over, and tables that are taken in."""
+"""The register and files: a redacted copy of a case to pass on, and tables to import."""
 
 from pathlib import Path
 from typing import cast
@@ -33,7 +33,7 @@ def copy(
     reference: str, reader: str, fields: tuple[str, ...], without: tuple[str, ...],
     names: tuple[str, ...], out: str | None,
 ) -> None:  # fmt: skip
-    """Make a copy of a case to hand over. By default it shows only types and days.
+    """Make a copy of a case to pass on. By default it shows only types and days.
 
     It lists the fields that you could also choose. It never contains notes, your name for the case,
     marks, or the other person in a step. A copy for the employer needs the reporter's consent to a
@@ -66,9 +66,9 @@ def copy(
 
 
 def taken(place: Workplace, raw: bytes, into: tuple[str, ...]) -> Added:
-    """Keep the events of a file: lines of JSON, or a table. Raises Refused.
+    """Store the events in a file: lines of JSON, or a table. Raises Refused.
 
-    ``into``: the cases that are there already and that rows of a table belong to.
+    ``into`` lists existing cases to which rows of a table belong.
     """
     if not tables.is_table(raw):
         return register.bring_in(place, raw)
@@ -79,7 +79,7 @@ def taken(place: Workplace, raw: bytes, into: tuple[str, ...]) -> Added:
 
 
 def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:
-    """Return the fields that were named; an unknown one counts as a wrong argument."""
+    """Return the given fields. An unknown one is reported as a wrong argument."""
     known = {f"{number}.{name}": (number, name) for number, name in there}
     for one in given:
         if one not in known:
@@ -88,7 +88,7 @@ def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:
 
 
 def _choices(one: Part, chosen: set[Field]) -> str:
-    """Return which fields of a part were not chosen; its kind and day tell which entry it is."""
+    """Return the fields of a part that were not chosen. Its kind and day identify the entry."""
     left = [f"{one.number}.{name}" for name in one.fields if (one.number, name) not in chosen]
     return f"Not chosen of {_words(one.kind)} {one.fields['date']}: {', '.join(left) or 'nothing'}."
 

@@ -1,4 +1,4 @@
-"""Formats threads for people and for programs."""
+"""Format threads for people and for programs."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import REPORTER, Message
 from dropbox_app.protocol.thread import Entry
 
-# A reason in the reader's words -> a sentence for the person.
+# Maps a problem found by the reader to a sentence for the person.
 REASONS: Mapping[str, str] = {
     "": "",
     "other_file": "the file on this disk is not the one that was received",
@@ -38,7 +38,7 @@ REASONS: Mapping[str, str] = {
     "after_restore": "written after the server was restored from a backup",
     "not_sent": "the server did not accept it",
 }
-_FOUND_LENGTH = 200  # characters of a message shown by a search
+_FOUND_LENGTH = 200  # characters of a message in the search results
 _STATES = {
     "unverified": "COULD NOT BE VERIFIED",
     "conflict": "CONFLICT",
@@ -57,7 +57,7 @@ _WITHDRAWN = (
 
 
 def dumps(value: object) -> str:
-    """Return JSON for programs, in ASCII, so that a terminal obeys nothing in it."""
+    """Return JSON for programs, in ASCII, so that it cannot control a terminal."""
     return json.dumps(value, ensure_ascii=True, indent=2)
 
 
@@ -137,7 +137,7 @@ def found(one: Found) -> Iterator[str]:
 
 
 def whole(opened: Opened) -> dict[str, object]:
-    """Return what ``read --json`` prints."""
+    """Return the output of ``read --json``."""
     case = opened.case
     read = case.thread
     return summary(opened.listed) | {
@@ -210,7 +210,7 @@ def listing(threads: Iterable[Listed], *, several: bool) -> Iterator[str]:
 
 
 def pages(opened: Opened) -> Iterator[tuple[str, bytes]]:
-    """Yield a thread as files: names and contents, one for programs and one for each message."""
+    """Yield a thread as files (name, contents): one for programs and one for each message."""
     yield "thread.json", (dumps(whole(opened)) + "\n").encode()
     for number, entry in enumerate(opened.case.entries, start=1):
         page = "\n".join(one(opened.case, entry, opened.desk.state.profile.name)) + "\n"
@@ -236,7 +236,7 @@ def today(found: Today, *, several: bool) -> Iterator[str]:
 
 
 def _your_turn(one: Listed) -> str:
-    """Return whether the counsellor should answer, about what, and by which day."""
+    """Return the status of a thread that the counsellor should answer, or ""."""
     if one.summary.turn != "counsellor":
         return ""
     answer = one.summary.consent
@@ -309,7 +309,7 @@ def _apart(case: Case, by: str) -> bool:
 
 
 def one(case: Case, entry: Entry, me: str = "you") -> Iterator[str]:
-    """Yield one message for people; ``me`` is the counsellor's name."""
+    """Yield one message for people. ``me`` is the counsellor's name."""
     message = entry.message
     if message is None:
         yield f"[{_STATES['unverified']}: {REASONS.get(entry.reason, 'it cannot be read')}]"
@@ -408,15 +408,15 @@ def _fields(case: Case, body: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 
 
 def _groups(identity: str) -> str:
-    """Return the ten groups, not a name, because the site alone vouches for a name."""
+    """Return the ten groups instead of a name, because only the site vouches for a name."""
     try:
         return VerifyKey.parse(identity).fingerprint()
     except FormatError:
-        return identity  # in a kind of a newer version
+        return identity  # from an unknown kind of a newer version
 
 
 def _step(case: Case, request: Json) -> str:
-    """Return the question of the request that an answer points to."""
+    """Return the question of the request to which an answer refers."""
     asked = (message for message in case.thread.genuine() if message.digest == request)
     return next((_joined(m.body["step"]) for m in asked if "step" in m.body), "no longer here")
 

@@ -1,4 +1,4 @@
-"""Commands for setting up: make a desk or add a site, take new addresses, make a key for Tor."""
+"""Setup commands: make a desk or add a site, use new addresses, make a key for Tor."""
 
 from pathlib import Path
 from typing import cast
@@ -61,8 +61,8 @@ def init(
 ) -> None:
     """Make a desk: your identity, your keys and your card for a site.
 
-    INVITATION is the file that the operator gave you, or - to read it from standard input. If
-    there is a desk in the folder already, the site is added to it.
+    INVITATION is the file that the operator gave you, or - to read it from standard input. If the
+    folder already contains a desk, the site is added to it.
 
     \b
     Example:
@@ -70,7 +70,7 @@ def init(
         --proxy socks5h://127.0.0.1:9050
     """
     raw = common.read_file(invitation, setup.MAX_INVITATION)
-    setup.invited(raw)  # said before anybody types a passphrase for nothing
+    setup.invited(raw)  # this error comes before anybody types a passphrase in vain
     made = setup.init(
         common.folder(),
         common.passphrase(new=not setup.exists(common.folder())),
@@ -99,7 +99,7 @@ def init(
 @click.argument("invitation", metavar="INVITATION")
 @click.option("--proxy", help="A different proxy, as for init; '' for none.")
 def move(invitation: str, proxy: str | None) -> None:
-    """Use the new addresses of a site that this desk belongs to.
+    """Use the new addresses of a site of this desk.
 
     INVITATION is the site's new invitation, or - to read it from standard input.
 
@@ -127,8 +127,8 @@ def move(invitation: str, proxy: str | None) -> None:
 def onion_key_command(address: str, out: Path) -> None:
     """Make a key for Tor on this computer, for an address that only desks can reach.
 
-    ADDRESS is the onion address that the operator gave you. The line that it prints is not secret:
-    send it to the operator. The file is secret, and only for Tor on this computer.
+    ADDRESS is the onion address that the operator gave you. The printed line is not secret: send it
+    to the operator. The file is secret, and only for Tor on this computer.
 
     \b
     Example:

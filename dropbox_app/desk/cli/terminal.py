@@ -1,8 +1,7 @@
-"""Shows strangers' texts on a terminal: nothing in them is obeyed, hidden or mistaken.
+"""Show texts from other people on a terminal, so that they cannot control it or deceive the reader.
 
-Characters that a terminal would obey, or a reader would not see, are written out as ``<U+202E>``.
-This program cuts a text into lines, each with a margin, so none of them can pass for one of the
-desk's own lines.
+Control characters and invisible characters are written out as ``<U+202E>``. A text is cut into
+lines that each have a margin, so none of them can look like one of the desk's own lines.
 """
 
 import shutil
@@ -15,13 +14,13 @@ MIN_COLUMNS = 20
 TAB = "    "
 MOST_MARKS = 3  # combining marks on one letter; more would cover other lines
 
-# Invisible letters and marks whose category does not say so.
+# Invisible letters and marks whose Unicode category does not show that.
 _BLANK = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
 _BLANK |= {0x180B, 0x180C, 0x180D, 0x180F}
 _SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 _EMOJI_SELECTOR = 0xFE0F
 _ZWNJ, _ZWJ, _SOFT_HYPHEN = "\u200c", "\u200d", "\u00ad"
-_EMOJI_ENDS = {"\ufe0f", *map(chr, range(0x1F3FB, 0x1F400))}  # selector, tones of skin
+_EMOJI_ENDS = {"\ufe0f", *map(chr, range(0x1F3FB, 0x1F400))}  # emoji selector and skin tones
 _JOINING = {
     "ARABIC", "SYRIAC", "NKO", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI",
     "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR",
@@ -32,12 +31,12 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def visible(text: str) -> str:
-    """Return one line on which every character is visible and none is obeyed, LF included."""
+    """Return one line with all invisible and control characters, including LF, written out."""
     return "".join(_shown(text, line_ends=False))
 
 
 def document(data: bytes) -> str:
-    """Return a text file as a terminal may show it: its own lines, and nothing else is obeyed."""
+    """Return a text file for a terminal: its own lines, with control characters written out."""
     lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     return "\n".join(map(visible, lines))
 
@@ -55,11 +54,11 @@ def terminal_columns() -> int:
 
 
 def _joins(before: str, character: str, after: str) -> bool:
-    """Return whether an invisible character is used as intended, by its two neighbours.
+    """Return whether an invisible character is used as intended, judging by its two neighbours.
 
-    ZWNJ and ZWJ between letters of scripts that join (Arabic, Indic ones), ZWJ between emoji, a
-    soft hyphen inside a word: a reader of the language expects them. Between Latin letters they
-    would only make two words look like one.
+    Readers expect ZWNJ and ZWJ between letters of joining scripts (Arabic, Indic scripts), ZWJ
+    between emoji, and a soft hyphen inside a word. Between Latin letters these characters would
+    only make two words look like one.
     """
     if not before or not after:
         return False
@@ -103,14 +102,14 @@ def _shown(text: str, *, line_ends: bool) -> Iterator[str]:
         elif category == "Zs":
             yield " "
         elif marks and before in ("", "\n", "\t", " "):
-            yield f"<U+{code:04X}>"  # a mark with no letter of its own would sit on the margin
+            yield f"<U+{code:04X}>"  # a mark without its own letter would appear on the margin
         else:
             yield character
         before = character
 
 
 def _cut(line: str, width: int) -> Iterator[str]:
-    """Cut after a space if there is one in the last third, else anywhere."""
+    """Cut after a space if one is in the last third, and anywhere otherwise."""
     part, columns = "", 0
     for character in line:
         wide = _columns(character)
@@ -126,7 +125,7 @@ def _cut(line: str, width: int) -> Iterator[str]:
 
 
 def _columns(character: str) -> int:
-    """Return the greatest width at which a terminal may draw it."""
+    """Return the greatest width with which a terminal may draw a character."""
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     if ord(character) < 0x300:

@@ -1,4 +1,4 @@
-"""Commands about threads: fetch, list, search, read, label, reply and what else is sent, forget."""
+"""Commands about threads: fetch, list, search, read, label, reply and other messages, forget."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -14,7 +14,7 @@ from dropbox_app.desk.session import Desk
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.messages import NOTICE_STATUS
 
-NAMED = 5  # employers that have not answered, in one line
+NAMED = 5  # employers without a response that are named in one line
 
 _LANGUAGE = click.option(
     "--lang",
@@ -29,7 +29,7 @@ def fetch() -> None:
     """Fetch new messages, renew your keys and card, and check the site.
 
     Run it at least as often as the site promises an answer: every second working day, unless the
-    site says otherwise. The exit code is 1 if something is wrong.
+    site has another promise. The exit code is 1 if there is a problem.
 
     \b
     Example:
@@ -45,7 +45,7 @@ def fetch() -> None:
 
 
 def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
-    """Report each site as it is done, by name if there are several."""
+    """Return a function that reports each finished site, by name if there are several."""
 
     def tell(done: sites.Fetched) -> None:
         report, name = done.report, visible(done.employer)
@@ -66,7 +66,7 @@ def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
 
 
 def _waiting(employers: Collection[str]) -> None:
-    """Report on stderr which sites have not answered yet."""
+    """Report on stderr which sites have not responded yet."""
     first, more = list(employers)[:NAMED], len(employers) - NAMED
     names = ", ".join(map(visible, first)) + (f" and {more} more" if more > 0 else "")
     click.echo(f"Still waiting for {names}.", err=True)
@@ -102,12 +102,11 @@ def list_threads(as_json: bool) -> None:
 @shared
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def show_today(as_json: bool) -> None:
-    """Show what is waiting for you, what is waiting to be sent, and what is waiting for a reporter.
+    """Show the threads that wait for you or a reporter, and messages to be sent.
 
     The items for you are in this order: people who do not feel safe, answers about consent, and the
     rest, the oldest first. A message waits until you answer it or close the conversation, or until
-    a colleague whom the reporter chose answers it. Notices that it was received or read are not
-    answers.
+    a colleague whom the reporter chose answers it. A notice of receipt or reading is not an answer.
 
     \b
     Example:
@@ -224,7 +223,7 @@ def reply(
     """Answer in a thread. The recipient can show your signed message to others.
 
     You can send up to 10 files with it, of up to 100 MiB each unless the site has other limits.
-    Your files too can contain your name, a place or somebody else's name: --clean sends copies
+    Your files can also contain your name, a place or somebody else's name. --clean sends copies
     without metadata, and sends nothing if mat2 cannot make one. The file's name is sent too.
 
     \b
@@ -272,7 +271,7 @@ def notice(thread: str, status: str, text_file: str | None, lang: str | None) ->
 def ask(
     thread: str, step: str, with_whom: str, scope: str, successor: str | None, lang: str | None
 ) -> None:
-    """Ask the reporter's consent for a step. Nothing is done without a yes.
+    """Ask for the reporter's consent to a step. Nothing is done without a yes.
 
     \b
     Example:
@@ -394,7 +393,7 @@ def forget(thread: str, yes: bool) -> None:
 @click.argument("thread")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 def export(thread: str, out: Path) -> None:
-    """Write a thread as readable files into a new folder.
+    """Write a thread as unencrypted files into a new folder.
 
     Anyone who can open that folder can read it. Delete it after use.
 

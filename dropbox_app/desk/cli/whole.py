@@ -1,4 +1,4 @@
-"""Commands on the desk as a whole: passphrase, backup, rehearsal, restore."""
+"""Commands on the whole desk: passphrase, backup, rehearsal, restore."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def change_passphrase(new_file: Path | None) -> None:
 def backup(file: Path) -> None:
     """Write the whole desk to one new file, sealed with your passphrase.
 
-    Keep it away from this computer, and replace it each month. A backup also holds keys that the
+    Keep it away from this computer, and replace it each month. A backup also contains keys that the
     desk destroys later, and threads that you forget later: destroy old backups.
 
     \b
@@ -55,10 +55,10 @@ def backup(file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def rehearse(file: Path, as_json: bool) -> None:
-    """Test a backup: decrypt all of it and show what it contains. It restores nothing.
+    """Test a backup: decrypt all of it and show its contents. It restores nothing.
 
-    It is unpacked next to the desk's folder, sealed as it is, and removed again. The passphrase is
-    the one that the desk had when the backup was made.
+    It is unpacked next to the desk's folder, still sealed, and then removed. The passphrase is the
+    one that the desk had when the backup was made.
 
     \b
     Example:
@@ -88,8 +88,8 @@ def restore(file: Path) -> None:
     """Restore the desk from a backup, into a new or empty folder.
 
     Do not use the old desk any more. The next 'fetch' asks the server what has happened since the
-    backup and, if the site has a different card from the backup, issues a new one.
-    Items that were sealed to keys that are not in the backup cannot be opened.
+    backup and, if the site has a different card from the backup, issues a new one. Items that were
+    sealed to keys that are not in the backup cannot be opened.
 
     \b
     Example:

@@ -1,7 +1,7 @@
 """Which sealing keys must exist, and which must be destroyed (SPEC section 3). Pure.
 
-A key is for one UTC month. There are keys for the current month and three more, from two days
-before the card is issued, and past the end of an announced absence.
+A key is for one UTC month. Keys exist for the current month and three more, from two days before
+the card is issued, and beyond the end of an announced absence.
 """
 
 import datetime
@@ -19,7 +19,7 @@ from dropbox_app.protocol.card import (
 )
 from dropbox_app.protocol.keys import Seed
 
-AGREE_DAYS = 2  # how far the desk's day and the server's may be apart
+AGREE_DAYS = 2  # maximum difference between the desk's day and the server's
 KEEP_DAYS = 30  # after the end of a window, if the inbox was read to its end after it
 KEEP_AT_MOST = 210  # after the end of a window, in any case
 _ONE_DAY = datetime.timedelta(days=1)
@@ -40,7 +40,7 @@ def months(day: datetime.date, away: Away | None) -> list[tuple[datetime.date, d
     for _ in range(MONTHS_AHEAD):
         last = month_window(last)[1] + _ONE_DAY
     if away is not None:
-        # A month past its end: the return may be late.
+        # Add a month after the absence, because the counsellor may return late.
         last = max(last, month_window(away.until)[1] + _ONE_DAY)
     while windows[-1][1] < last:
         windows.append(month_window(windows[-1][1] + _ONE_DAY))
@@ -99,8 +99,8 @@ def doomed(
 ) -> list[HeldSeed]:
     """Return the seeds to destroy on ``day``.
 
-    ``read_to_end`` is the last day on which the inbox was read to its end; None keeps each seed
-    as long as it may be kept.
+    ``read_to_end`` is the last day on which the inbox was read to its end. If it is None, each seed
+    is kept as long as allowed.
     """
     gone = []
     for one in held:

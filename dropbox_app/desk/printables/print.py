@@ -1,6 +1,6 @@
-"""Makes the printable files on this computer only: PDF with typst, QR codes with segno.
+"""Make the printable files on this computer only: PDF with typst, QR codes with segno.
 
-A PDF is tagged (PDF/UA-1) and contains its fonts, but no author, day or time: the same data give
+A PDF is tagged (PDF/UA-1) and contains its fonts, but no author, day or time. The same data give
 the same bytes.
 """
 
@@ -20,7 +20,7 @@ from dropbox_app.desk.errors import Unfit
 MAX_LINE = 100  # characters of a telephone number, or of hours
 
 _HALF = 5  # groups of a fingerprint on one line; there are ten
-_THIRD = 4  # the same on a card
+_THIRD = 4  # likewise on a card
 _STARTS = range(0, 10, _THIRD)
 _ONION = ".onion"
 
@@ -60,7 +60,7 @@ def intranet(site: Site, language: str, phone: str = "", hours: str = "") -> str
 
 
 def recovery(sites: Sequence[Site], language: str) -> bytes:
-    """Return the sheet for the safe as PDF: without secrets, with room to write them by hand."""
+    """Return the recovery sheet as PDF: without secrets, but with space to write them by hand."""
     shown = [
         {"employer": one.employer, "addresses": list(one.origins), "groups": one.fingerprint}
         for one in sites
@@ -71,10 +71,10 @@ def recovery(sites: Sequence[Site], language: str) -> bytes:
 def call(
     language: str, fields: Sequence[tuple[str, Sequence[str]]], answers: Sequence[str]
 ) -> bytes:
-    """Return a sheet to fill in during a call, of one A4 page as PDF. It has no data from a desk.
+    """Return a sheet to fill in during a call, one A4 page as PDF, without data from a desk.
 
-    ``fields``: the fields to tick, each with its label and words, as on the page. ``answers``: a
-    reporter's possible answers to a question for consent. Raises Unfit.
+    ``fields`` are the fields to tick, each with its label and words, as on the page. ``answers``
+    are a reporter's possible answers to a consent request. Raises Unfit.
     """
     ticked = [{"label": label, "options": list(options)} for label, options in fields]
     say = _texts(language)["call"]
@@ -125,7 +125,7 @@ def _is_onion(origin: str) -> bool:
 
 
 def _qr(text: str) -> str:
-    """Return a QR code as SVG, black on white with its quiet zone; a quarter may be damaged."""
+    """Return a QR code as SVG, black on white with its quiet zone. A quarter may be damaged."""
     out = io.BytesIO()
     segno.make(text, error="q", micro=False).save(
         out, kind="svg", border=4, xmldecl=False, svgns=True, dark="#000", light="#fff"

@@ -1,29 +1,29 @@
-"""Finds names in a text, however they are written, and removes them.
+"""Find names in a text, however they are written, and remove them.
 
-Pure functions. In doubt, more is removed: the person who makes the copy notices a missing word, but
-not a name that remained.
+Pure functions. In case of doubt, more is removed: the author of the copy notices a missing word,
+but may overlook a name that was not removed.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-# Words within a name or a title that are not names themselves, as ``_folded`` writes them.
+# Words in a name or a title that are not names themselves, in the form of ``_folded``.
 _NO_NAMES = frozenset({
     "de", "het", "een", "van", "der", "den", "ten", "ter", "te", "op", "in", "met", "en", "mijn",
     "onze", "uw", "the", "of", "a", "my", "our", "with", "and", "von", "du", "di", "da", "la", "le",
     "el", "al", "ال", "بن", "ابن", "ابو", "ام",
 })  # fmt: skip
 
-# Letters that Unicode does not decompose, and their form without the stroke.
+# Letters that Unicode does not decompose, mapped to letters without the stroke.
 _LETTERS = str.maketrans({
     "ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe",
     "þ": "th",
 })  # fmt: skip
 
 _UNSEEN = "\u00ad"  # replaces every zero-width character in a folded text
-# Scripts with capitals are below U+0590. Above, words are written without spaces, or with endings
-# and small words attached, so a letter next to a name means nothing there.
+# Scripts with capitals are below U+0590. In the scripts above, words are written without spaces, or
+# with attached endings and small words. A letter next to a name therefore means nothing there.
 _NO_CAPITALS = "\u0590"
 _LETTER = rf"[^\W\d_{_NO_CAPITALS}-\U0010ffff]"
 _NOTHING = r"[^\s\S]"
@@ -32,8 +32,8 @@ _NOTHING = r"[^\s\S]"
 def pattern(names: Iterable[str]) -> re.Pattern[str] | None:
     """Return a pattern that finds the names in a folded text; None if there are no names.
 
-    Each name is searched as a whole, with and without spaces, and by each of its words except small
-    ones such as "van". An s may follow: Jans, Jan's.
+    Each name is searched for as a whole, with and without spaces, and by each of its words except
+    small ones such as "van". It may be followed by an s: Jans, Jan's.
     """
     wanted = {form for name in names for form in _forms(name)}
     if not wanted:
@@ -57,7 +57,7 @@ def blacked_out(text: str, names: re.Pattern[str] | None, sign: str) -> tuple[st
     places.append(len(composed))
     made, at, found = "", 0, []
     for one in names.finditer(folded):
-        # A character that becomes two, such as a ligature, is removed completely.
+        # A character that becomes two when folded, such as a ligature, is removed completely.
         last, following = places[one.end() - 1], places[one.end()]
         made += composed[at : places[one.start()]] + sign
         at = max(last + 1, following)
@@ -91,7 +91,7 @@ def _is_name(word: str) -> bool:
 
 
 def _beside(end: str) -> str:
-    """Return what may not adjoin a name that begins or ends this way: it would be another word."""
+    """Return a pattern for characters next to which ``end`` is part of a different word."""
     if end.isdecimal():
         return r"\d"
     return _LETTER if end < _NO_CAPITALS else _NOTHING

@@ -1,6 +1,6 @@
-"""The register in memory: its events, and everything derived from them, computed once.
+"""The register in memory: its events, and all data derived from them, computed once.
 
-An open desk reads the register for every page. Reading 40,000 events again takes seconds, so
+An open desk needs the register for every page. Reading 40,000 events again takes seconds, so
 unchanged entries are reused from the previous book. The book is dropped when the desk closes.
 """
 
@@ -27,9 +27,9 @@ Numbered = tuple[int, Event]
 
 
 class Book:
-    """All events in order, with their numbers; ``rows`` are their numbers and JSON texts.
+    """All events in order, with their numbers. ``rows`` contains their numbers and JSON texts.
 
-    ``older``: the previous book; entries that are in both are not read again.
+    ``older`` is the previous book. Entries that are in both are not read again.
     """
 
     def __init__(self, rows: Iterable[tuple[int, str]], older: "Book | None" = None) -> None:
@@ -39,14 +39,17 @@ class Book:
         }
         self.entries: list[Numbered] = [(number, one[1]) for number, one in self._read.items()]
         self._older = older._made if older else ({}, {})
-        self.made: dict[str, Any] = {}  # what others derive from these events, cached by name
+        self.made: dict[str, Any] = {}  # data that other modules derive from the events, by name
 
     def extended(self, rows: Iterable[tuple[int, str]]) -> "Book":
-        """Return a book with more events, even on earlier days; this one stays."""
+        """Return a book with more events, even on earlier days. This book is unchanged."""
         return self.replaced((), rows)
 
     def replaced(self, gone: Collection[int], rows: Iterable[tuple[int, str]]) -> "Book":
-        """Return a book with some events, by number, replaced or removed; this one stays."""
+        """Return a book in which some events, by number, are replaced or removed.
+
+        This book is unchanged.
+        """
         made = Book(())
         made._read = {number: one for number, one in self._read.items() if number not in gone}
         made.entries = [one for one in self.entries if one[0] not in gone]
@@ -58,7 +61,7 @@ class Book:
 
     @property
     def last(self) -> int:
-        """The highest number."""
+        """Return the highest number."""
         return max(self._read, default=0)
 
     @property
@@ -67,12 +70,12 @@ class Book:
 
     @cached_property
     def events(self) -> list[Event]:
-        """The events without their numbers."""
+        """Return the events without their numbers."""
         return [event for _, event in self.entries]
 
     @cached_property
     def apart_from_cases(self) -> list[Event]:
-        """The events outside any case, and the name of every employer."""
+        """Return the events outside any case, and an event for the name of every employer."""
         named = [one for one in self.terms if isinstance(one, Employer) and not one.group]
         return named + [one for one in self.events if not isinstance(one, OfCase)]
 
@@ -94,7 +97,7 @@ class Book:
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
-        """Every case by its reference, oldest first."""
+        """Return every case by its reference, oldest first."""
         groups, standings = self._older
         found = {}
         for reference, events in self._of_case.items():
@@ -104,21 +107,33 @@ class Book:
         return cases.related(found)
 
     @cached_property
+    def newest(self) -> list[Standing]:
+        """Every case, newest first."""
+        return sorted(
+            self.standings.values(), key=lambda one: (one.last, one.reference), reverse=True
+        )
+
+    @cached_property
+    def threads(self) -> frozenset[str]:
+        """The ids of all threads that a case has now."""
+        return frozenset(one.sheet.thread for one in self.standings.values())
+
+    @cached_property
     def sheets(self) -> dict[str, Employer]:
-        """The sheet of every employer that an event names."""
+        """Return the sheet of every employer that an event names."""
         return cases.sheets(self.events)
 
     @cached_property
     def terms(self) -> list[Event]:
-        """The events against which later ones are checked.
+        """Return the events against which later ones are checked.
 
-        These are agreements, issued reports, counts exchanged by two counsellors, groups, and the
-        name of every employer.
+        These are agreements, issued reports, counts exchanged by two counsellors, groups, and an
+        event for the name of every employer.
         """
         return self.terms_without(())
 
     def terms_without(self, numbers: Collection[int]) -> list[Event]:
-        """Return ``terms`` as it would be without some entries, by their numbers."""
+        """Return ``terms`` as it would be without some entries, given by number."""
         called: list[Event] = []
         for name, entries in self._of_employer.items():
             left = next((event for number, event in entries if number not in numbers), None)
@@ -137,7 +152,7 @@ class Book:
 
     @cached_property
     def first_of_case(self) -> dict[str, int]:
-        """The number of each case's first entry, by reference."""
+        """Return the number of each case's first entry, by reference."""
         found: dict[str, int] = {}
         for number, event in self.entries:
             if isinstance(event, OfCase) and event.case:
@@ -146,17 +161,17 @@ class Book:
 
     @cached_property
     def first_of_employer(self) -> dict[str, int]:
-        """The number of each employer's first entry, by name."""
+        """Return the number of each employer's first entry, by name."""
         return {name: entries[0][0] for name, entries in self._of_employer.items()}
 
     def event(self, number: int) -> Event | None:
-        """Return one event by its number; None if there is none."""
+        """Return one event by its number; None if it does not exist."""
         found = self._read.get(number)
         return found[1] if found else None
 
     @property
     def references(self) -> Collection[str]:
-        """The references of all cases."""
+        """Return the references of all cases."""
         return self._of_case.keys()
 
     def of_case(self, reference: str) -> list[Event]:

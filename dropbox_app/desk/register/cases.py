@@ -1,4 +1,4 @@
-"""Derives cases and employers' sheets from events. Pure functions on events in order."""
+"""Derive cases and employers' sheets from events. Pure functions on events in order."""
 
 import dataclasses
 import datetime
@@ -29,11 +29,11 @@ E = TypeVar("E", bound=OfEmployer)
 class Standing:
     """A case, as derived from its events.
 
-    ``opened`` and ``last`` are the days of its first and newest event; an answer that the
-    reporter signed does not open it. ``closed``: the day on which it was closed, None while it is
-    open. ``sheet``: the newest value of each field of its case events. ``group``: its main group,
-    or else that of its first contact with one. ``minutes``, ``contacts``: totals of its contacts.
-    ``held_since``: the day of the first formal complaint or legal report.
+    ``opened`` and ``last`` are the days of its first and newest event; an answer that the reporter
+    signed does not open it. ``closed`` is the day on which it was closed, or None. ``sheet`` has
+    the newest value of each field of its case events. ``group`` is its main group, or else that of
+    its first contact with one. ``minutes`` and ``contacts`` are the totals of its contacts.
+    ``held_since`` is the day of the first formal complaint or legal report.
     """
 
     reference: str
@@ -53,28 +53,28 @@ class Standing:
 
     @property
     def name(self) -> str:
-        """The counsellor's name for it, or else its reference."""
+        """Return the counsellor's name for it, or else its reference."""
         return self.sheet.label or self.reference
 
     @property
     def employer_holds(self) -> bool:
-        """Whether the employer received a formal complaint or a legal report about it."""
+        """Return whether the employer received a formal complaint or a legal report about it."""
         return self.held_since is not None
 
     @property
     def counted_on(self) -> datetime.date:
-        """The day on which it counts, which may be that of a destroyed case."""
+        """Return the day on which it counts, which may be that of a destroyed case."""
         began = self.sheet.began
         return self.opened if began is None else datetime.date(began, 1, 1)
 
     @property
     def counted_group(self) -> str:
-        """The main group in which it counts; empty if none was given."""
+        """Return the main group in which it counts; "" if none was given."""
         return self.group if self.sheet.began is None else self.sheet.began_group
 
     @property
     def phase(self) -> str:
-        """Its phase: ``closed`` once it was closed, ``new`` if none was given."""
+        """Return its phase: ``closed`` after it was closed, ``new`` if none was given."""
         return "closed" if self.closed else self.sheet.phase or "new"
 
 
@@ -84,7 +84,7 @@ def in_order(given: Iterable[Event]) -> list[Event]:
 
 
 def standings(given: Sequence[Event]) -> dict[str, Standing]:
-    """Return every case by its reference, oldest first. ``given`` is in order."""
+    """Return every case by its reference, oldest first. ``given`` must be in order."""
     of_case: dict[str, list[Event]] = {}
     for event in given:
         if isinstance(event, OfCase) and event.case:
@@ -93,9 +93,9 @@ def standings(given: Sequence[Event]) -> dict[str, Standing]:
 
 
 def standing(given: Sequence[Event]) -> Standing:
-    """Return the case that these events describe; they belong to one case, in order."""
+    """Return the case that these events describe. They belong to one case, in order."""
     first = next((one for one in given if not is_signed(one)), given[0])
-    assert isinstance(first, OfCase)  # noqa: S101 - as is said
+    assert isinstance(first, OfCase)  # noqa: S101 - stated in the docstring
     empty = Case(date=first.date, employer=first.employer, case=first.case)
     sheet = first if isinstance(first, Case) else empty
     one = Standing(first.case, first.employer, first.date, first.date, sheet)
@@ -108,14 +108,14 @@ def standing(given: Sequence[Event]) -> Standing:
 def is_signed(event: Event) -> bool:
     """Return whether the reporter signed this answer in the thread.
 
-    Such an answer keeps its day, even if it is fetched after the report of its year was issued: it
+    Such an answer keeps its day, even if it is fetched after the report of its year was issued. It
     is not counted, and does not change the year in which its case counts.
     """
     return isinstance(event, Consent) and event.source == "thread"
 
 
 def related(found: dict[str, Standing]) -> dict[str, Standing]:
-    """Return the cases, each with the others in its situation, whichever case names the other."""
+    """Return the cases, each linked to the others in its situation, whichever case has the link."""
     for one in found.values():
         one.related = set()
     for one in found.values():
@@ -152,7 +152,7 @@ def _take(one: Standing, event: OfCase) -> None:
 
 
 def merged(older: E, newer: E) -> E:
-    """Return the older event, with its own day but with every field of the newer one."""
+    """Return the older event with its own day, but with every field that the newer one sets."""
     given = {
         name: getattr(newer, name)
         for name in form.readers(type(newer))
@@ -162,7 +162,7 @@ def merged(older: E, newer: E) -> E:
 
 
 def situations(found: Mapping[str, Standing]) -> list[set[str]]:
-    """Return the references of cases that belong together: each set is one situation."""
+    """Return sets of references of cases that belong together. Each set is one situation."""
     left, made = set(found), []
     for reference in found:
         if reference not in left:
@@ -178,7 +178,7 @@ def situations(found: Mapping[str, Standing]) -> list[set[str]]:
 
 
 def sheets(given: Sequence[Event]) -> dict[str, Employer]:
-    """Return the sheet of every employer that an event names. ``given`` is in order."""
+    """Return the sheet of every employer that an event names. ``given`` must be in order."""
     found: dict[str, Employer] = {}
     for event in given:
         if isinstance(event, OfEmployer):

@@ -1,6 +1,6 @@
 """The fixed words of the register: the allowed values of fields that are not free text.
 
-Each word is kept and exported in English as shown here, whatever language the counsellor reads.
+Each word is stored and exported in English as shown here, whatever language the counsellor uses.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ CHANNELS = (
 )  # fmt: skip
 CONTACT_KINDS = ("message", "telephone", "video", "meeting", "joined_talk", "other")
 WITH = ("reporter", "manager", "hr", "management", "committee", "other_counsellor", "third_party")
-# A contact with any of these is a step outside the confidential talk, and needs a consent.
+# A contact with any of these people is a step outside the confidential talk, and needs a consent.
 OUTSIDE = tuple(one for one in WITH if one != "reporter")
 IDENTITIES = ("anonymous", "alias", "known")
 RELATIONS = (
@@ -82,7 +82,7 @@ CHECKLIST = (
     "room", "stand_in", "risk_assessment", "aftercare_arranged",
 )  # fmt: skip
 CHECKED = ("yes", "partly", "no", "unknown")
-# Advice for an employer that has everything on the checklist.
+# Advice for an employer whose checklist is complete.
 REPEATED_ADVICE = ("repeat_training", "renew_posters", "try_the_procedure")
 COUNSELLOR_KINDS = ("external", "internal")
 SCOPES = ("both", "unwanted_behaviour", "integrity")

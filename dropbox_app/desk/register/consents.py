@@ -1,4 +1,4 @@
-"""The consent ledger: what reporters agreed to, and whether a step may rely on it."""
+"""The consent ledger: the reporters' consents, and whether a step may rely on one."""
 
 import datetime
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _EXCEPTION = (
 class Entry:
     """A consent request, its newest answer, and that answer's age in days.
 
-    ``good``: a step may rely on it on the requested day.
+    ``good``: whether a step may rely on it on the requested day.
     """
 
     newest: Consent
@@ -33,7 +33,7 @@ class Entry:
 def ledger(given: Sequence[Event], case: str, day: datetime.date) -> list[Entry]:
     """Return the newest answer to each of a case's consent requests, as of one day.
 
-    ``given`` is in order. A consent without a reference counts as a separate question.
+    ``given`` must be in order. A consent without a reference counts as a separate question.
     """
     found: dict[object, Consent] = {}
     for event in given:
@@ -50,9 +50,9 @@ def ledger(given: Sequence[Event], case: str, day: datetime.date) -> list[Entry]
 def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, str], ...]:
     """Return why a step may not be recorded as done, as pairs of a field and a sentence.
 
-    Empty if it relies on an existing consent that is a yes, at most 14 days old and not narrower,
-    or on an exception whose questions were all answered with yes. ``given`` has all events of its
-    case, in order.
+    The result is empty if the step relies on an existing consent that is a yes, at most 14 days old
+    and not narrower. It is also empty for an exception whose questions were all answered with yes.
+    ``given`` contains all events of its case, in order.
     """
     if isinstance(step, Step) and _begins_exception(step):
         return _exception(step)
@@ -76,7 +76,7 @@ def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, st
 
 
 def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
-    """Return which parts of a step the newest answer does not cover."""
+    """Return the parts of a step that the newest answer does not cover."""
     age = (step.date - newest.date).days
     if newest.answer == "withdrawn":
         said = f"it was withdrawn on {newest.date}; do not take the step"
@@ -106,7 +106,7 @@ def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
 def _with_question(newer: Consent, older: Consent | None) -> Consent:
     """Return the newer answer, with the older one's question if it does not repeat it.
 
-    If an answer does not repeat whether a name may be disclosed, the older one's choice applies.
+    If an answer does not state whether a name may be disclosed, the older one's choice applies.
     """
     if older is None:
         return newer

@@ -1,4 +1,4 @@
-"""The agenda: what is due, and on which day. Pure functions on events in order."""
+"""The agenda: items that are due, and the day of each. Pure functions on events in order."""
 
 import calendar
 import datetime
@@ -18,10 +18,10 @@ from dropbox_app.desk.register.events import (
     Upkeep,
 )
 
-# Hours of upkeep within a certificate of four years, by kind.
+# Required hours of professional upkeep within a certificate of four years, by kind.
 UPKEEP_HOURS = {"training": 24, "peer_supervision": 32, "other": 16}
-RECEIPT_DAYS, FEEDBACK_MONTHS = 7, 3  # the legal terms of a report of wrongdoing
-MOST_DAYS_OFF = 400  # the most days of one absence that are considered
+RECEIPT_DAYS, FEEDBACK_MONTHS = 7, 3  # the legal deadlines for a report of wrongdoing
+MOST_DAYS_OFF = 400  # the maximum number of days of one absence that are considered
 
 KINDS = (
     "answer", "receipt", "feedback", "consent_asked_again", "consent_ends", "aftercare",
@@ -36,8 +36,8 @@ LOOKED_AT = (Absence, Agreement, Certificate, Consent, Step, Upkeep)
 class Due:
     """One row of the agenda.
 
-    ``kind`` is one of ``KINDS``. ``name``: the counsellor's name for the case, if it is about one.
-    ``hours``: the missing hours of upkeep. ``upkeep``: its kind.
+    ``kind`` is one of ``KINDS``. ``name`` is the counsellor's name for the case, if it concerns
+    one. ``hours`` is the number of missing hours of upkeep, and ``upkeep`` their kind.
     """
 
     day: datetime.date
@@ -50,9 +50,9 @@ class Due:
 
 
 def agenda(given: Sequence[Event], today: datetime.date) -> list[Due]:
-    """Return everything that is due, earliest first, including overdue rows.
+    """Return all items that are due, earliest first, including overdue rows.
 
-    A row that begins or ends before ``today`` and needs no action any more is left out.
+    Rows before ``today`` that need no more action are omitted.
     """
     return until(
         datetime.date.max, given, today, cases.standings(given).values(), cases.sheets(given)
@@ -66,9 +66,9 @@ def until(
     found_cases: Iterable[Standing],
     sheets: Mapping[str, Employer],
 ) -> list[Due]:
-    """Return what is due up to a day, like ``agenda``, from known cases and sheets.
+    """Return the items that are due up to ``last``, like ``agenda``, from known cases and sheets.
 
-    ``given`` need only have events of the kinds in ``LOOKED_AT``.
+    ``given`` needs only the events of the kinds in ``LOOKED_AT``.
     """
     found: list[Due] = []
     of_case: dict[str, list[Event]] = {}
@@ -114,7 +114,7 @@ def months_after(day: datetime.date, months: int) -> datetime.date:
 def icalendar(days: Collection[datetime.date]) -> str:
     """Return a calendar (RFC 5545) that marks days, without any details.
 
-    There is one entry per day, however much is due, always with the same text: it shows no
+    There is one entry per day, however many items are due, always with the same text. It shows no
     employer, case, kind or number.
     """
     made = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Klankbord//Klankbord//NL"]
@@ -146,6 +146,8 @@ def _of_case(
         if not one.contacts:
             yield due(one.opened + datetime.timedelta(days=RECEIPT_DAYS), "receipt")
         yield due(months_after(one.opened, FEEDBACK_MONTHS), "feedback")
+    if not given:
+        return
     done = {e.consent for e in given if isinstance(e, Step) and e.case == one.reference}
     for entry in consents.ledger(given, one.reference, today):
         asked = entry.newest

@@ -1,8 +1,8 @@
-"""Converts rows of a table of earlier years to events: maps columns to fields, and reads cells.
+"""Convert rows of a table of earlier years to events: map columns to fields, and read cells.
 
-Pure functions. A header names a field by its code, by its label on the page, or by a usual word.
-A row is one event, of the kind in its column ``event``, or else a contact. Nothing is guessed:
-anything that is not understood is a fault that names the row and the field.
+Pure functions. A header names a field by its code, by its label on the page, or by a common word. A
+row is one event, of the kind in its column ``event``, or else a contact. Nothing is guessed: an
+unknown word is a fault that names the row and the field.
 """
 
 import datetime
@@ -40,10 +40,10 @@ _YES, _NO = {"ja", "yes", "x", "waar", "true", "1"}, {"nee", "no", "onwaar", "fa
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words, in lower case, that headers and cells may have besides the codes.
+    """The words, in lower case, that headers and cells may contain besides the codes.
 
-    ``fields``: from a header to a field. ``kinds``: from a word to a kind. ``words``: by kind and
-    field, from a word to its code. ``shown``: by kind and field, the words as they are shown.
+    ``fields`` maps a header to a field, and ``kinds`` a word to a kind. ``words`` maps a word to
+    its code, by kind and field. ``shown`` lists the words as they are shown, by kind and field.
     """
 
     fields: Mapping[str, str]
@@ -69,7 +69,7 @@ def read(rows: Sequence[Row], words: Vocabulary, today: datetime.date) -> list[R
 
 
 def day(text: str) -> str:
-    """Return a day in the form of events; other text is returned unchanged, to be refused.
+    """Return a day in the form of events. Any other text is returned unchanged, and refused later.
 
     Days are read as written in the Netherlands, with the day before the month: 31-1-2027, 31/01/27,
     31 januari 2027. A two-digit year is in this century.
@@ -141,7 +141,7 @@ def _row(
         except Refused as refused:
             faults += [Fault(number, one.field, one.sentence) for one in refused.faults]
     if kind == "case" and "case" not in values:
-        # Without it, a second import of the file would create the case again.
+        # Without a reference, a second import of the file would create the case again.
         said_so = Sentence("is missing; give each case a number or name of its own", "missing")
         faults.append(Fault(number, "case", said_so))
     try:

@@ -1,8 +1,8 @@
-"""The events of the register, and their JSON form: one object whose ``event`` is its kind.
+"""The events of the register, and their JSON form: one object with the kind in ``event``.
 
-Everything that a counsellor records is an event on a day, mostly for an employer. Later events of a
-kind change what earlier ones said: together, its events make up a case. Only ``date`` and, for most
-kinds, ``employer`` are needed. ``EVENTS.md`` describes the form, and ``example.jsonl`` is an
+Every record of a counsellor is an event on a day, usually for an employer. Later events replace
+field values of earlier ones. All events of a case together make up the case. Only ``date`` and, for
+most kinds, ``employer`` are required. ``EVENTS.md`` describes the form, and ``example.jsonl`` is an
 example.
 """
 
@@ -34,7 +34,7 @@ class OfEmployer(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OfCase(OfEmployer):
-    """An event in one case. ``case``: its reference, given by the counsellor or the program."""
+    """An event in one case. ``case`` is its reference, from the counsellor or the program."""
 
     case: str = f.text()
 
@@ -45,9 +45,9 @@ class Employer(OfEmployer):
 
     ``group``: the name of the employer whose report covers this one; it must be chosen before the
     first report of either. ``avoid``: departments, titles, places and names that must not appear in
-    a report. ``reachable``, ``stand_in``: as printed in the report. ``recording``: how much the
-    register keeps about cases here; ``minimal`` if it was never given. ``legal_terms``: the scope
-    requires 7 days and 3 months.
+    a report. ``reachable``, ``stand_in``: as printed in the report. ``recording``: the level of
+    detail that the register keeps about cases here; ``minimal`` if it was never given.
+    ``legal_terms``: whether the deadlines of 7 days and 3 months apply.
     """
 
     kind: ClassVar[str] = "employer"
@@ -76,9 +76,10 @@ class Agreement(OfEmployer):
     ``form`` and ``headcount`` are those of the annual report, fixed for the term. ``price``: euros
     per year. ``term_band``: form A at 50 to 249 people also shows one band over the term of three
     years. ``hours``: agreed hours per year. ``shared_with``: the other counsellor of a joint
-    report. A later event with the same ``date`` corrects the agreement. Once a report of its term
-    was issued, or counts for one were exchanged, it is only possible to add a missing price and to
-    move ``until`` to a later day; after an exchange, also to add a missing ``shared_with``.
+    report. A later event with the same ``date`` corrects the agreement. After a report of its term
+    was issued, or counts for one were exchanged, only two corrections are possible: a missing price
+    can be added, and ``until`` can move to a later day. After an exchange, a missing
+    ``shared_with`` can also be added.
     """
 
     kind: ClassVar[str] = "agreement"
@@ -93,12 +94,12 @@ class Agreement(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Case(OfCase):
-    """A case, opened on ``date`` by its first event. Later events change the fields they give.
+    """A case, opened on ``date`` by its first event. Later events change the fields they contain.
 
     ``label``: the counsellor's own name for it. ``thread``: the id of its thread, if it has one.
     ``belongs_with``: references of cases of the same situation, which counts once.
     ``conflicts_with``: cases of the other side. Both marks are private. ``began``, ``began_group``:
-    year and main group of the situation, if a destroyed case began it. ``match_word``: two words
+    year and main group of the situation, if a destroyed case started it. ``match_word``: two words
     given to a person who may write later.
     """
 
@@ -132,7 +133,7 @@ class Contact(OfCase):
     """One contact, with or without a case. ``minutes``: its length.
 
     ``record_nothing``: it is counted, but no other field is kept. ``again``: the contact continues
-    an earlier one that has no case either; without a case and without this, it is a new situation.
+    an earlier one that also has no case; otherwise a contact without a case is a new situation.
     ``topic``: the main group. ``consent``: the reference of the consent for a contact outside the
     confidential talk.
     """
@@ -162,7 +163,7 @@ class Advice(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Activity(OfEmployer):
-    """Something that the employer ordered or saw. ``people``: the number of participants.
+    """An activity that the employer ordered or saw. ``people``: the number of participants.
 
     ``price``: euros, in addition to the fixed price of the agreement.
     """
@@ -188,10 +189,10 @@ class Hours(OfEmployer):
 class Consent(OfCase):
     """A reporter's answer on ``date`` to a question about one step.
 
-    ``consent``: the reference of the question; a later answer with the same one replaces it.
-    ``step``, ``partner``, ``scope``: the step, with whom, and what is disclosed, as asked.
-    ``message``: the digest of the signed answer (SPEC 4). ``named``: the reporter may be named.
-    ``formal``: the step is a formal complaint or report.
+    ``consent``: the reference of the question; a later answer with the same reference replaces it.
+    ``step``, ``partner``, ``scope``: the step, the other person and the information to disclose, as
+    asked. ``message``: the digest of the signed answer (SPEC 4). ``named``: the reporter may be
+    named. ``formal``: the step is a formal complaint or report.
     """
 
     kind: ClassVar[str] = "consent"
@@ -210,9 +211,9 @@ class Consent(OfCase):
 class Step(OfCase):
     """A step outside the confidential talk that was taken on ``date``.
 
-    It needs a ``consent`` that is at most 14 days old and not narrower, or all answers of an
-    exception: ``consent_was_sought``, ``no_other_way``, ``serious_harm``, ``moral_distress`` and
-    ``as_small_as_possible`` are true. ``why`` gives the reason.
+    It needs a ``consent`` that is at most 14 days old and not narrower. Otherwise all answers of an
+    exception must be true: ``consent_was_sought``, ``no_other_way``, ``serious_harm``,
+    ``moral_distress`` and ``as_small_as_possible``. ``why`` gives the reason.
     """
 
     kind: ClassVar[str] = "step"
@@ -231,7 +232,7 @@ class Step(OfCase):
 
 @dataclass(frozen=True, kw_only=True)
 class Complaint(OfCase):
-    """A formal complaint or legal report, which the employer then has itself.
+    """A formal complaint or legal report that the employer has received.
 
     The situation of its case is not in the figures of the annual report.
     """
@@ -243,7 +244,7 @@ class Complaint(OfCase):
 
 @dataclass(frozen=True, kw_only=True)
 class Close(OfCase):
-    """The end of a case."""
+    """The closing of a case."""
 
     kind: ClassVar[str] = "close"
     outcome: str = f.word(c.OUTCOMES)
@@ -254,7 +255,10 @@ class Close(OfCase):
 
 @dataclass(frozen=True, kw_only=True)
 class Checklist(OfEmployer):
-    """What the employer has in place, as it can see itself. Later answers replace earlier ones."""
+    """The employer's arrangements, as visible to the employer.
+
+    Later answers replace earlier ones.
+    """
 
     kind: ClassVar[str] = "checklist"
     items: Mapping[str, str] = f.chosen(c.CHECKLIST, c.CHECKED)
@@ -262,7 +266,7 @@ class Checklist(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Statistic(OfEmployer):
-    """What remains of a destroyed case or contact: one coded row, linked to nobody.
+    """The remains of a destroyed case or contact: one coded row, linked to nobody.
 
     ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 if it counts with
     another case, or if the employer received a complaint or report about it in that year. ``held``:
@@ -278,9 +282,9 @@ class Statistic(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Destruction(Event):
-    """The proof that a case was destroyed on ``date``, without employer, reference or content.
+    """Proof that a case was destroyed on ``date``, without employer, reference or content.
 
-    ``entries``: how many events were removed. ``conversation``: its thread was removed too.
+    ``entries``: the number of removed events. ``conversation``: its thread was also removed.
     """
 
     kind: ClassVar[str] = "destruction"
@@ -290,7 +294,7 @@ class Destruction(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Freeze(OfEmployer):
-    """An annual report that was issued on ``date`` and no longer changes.
+    """An annual report that was issued on ``date`` and can no longer change.
 
     It covers the calendar years ``first_year`` to ``last_year``. ``bands``: the bands that it
     printed. ``advice``: its three items. ``text``: the report as issued.
@@ -310,10 +314,11 @@ class Joint(OfEmployer):
     """Counts for a joint report of two counsellors, exchanged on ``date``.
 
     They cover the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other
-    counsellor; ``fingerprint``: the ten groups of that counsellor's card, empty in older entries.
-    ``given``: they were given to the other counsellor, who makes the report, and these years are
-    closed here; otherwise they came from that counsellor.
-    ``situations``: by main group. Later counts of the same years replace earlier ones.
+    counsellor. ``fingerprint``: the ten groups of that counsellor's card, empty in older entries.
+    ``given``: the counts were exported to the other counsellor, who makes the report, and these
+    years are closed here; otherwise they were imported from that counsellor. ``situations``: by
+    main group. Later counts of the same years replace earlier ones.
+    A person who went on with the other counsellor is in both registers, and counts twice.
     """
 
     kind: ClassVar[str] = "joint"

@@ -1,7 +1,7 @@
 """Fields of an event: their allowed values and limits, and how they are read from JSON.
 
-A field is a dataclass field that carries its ``Reader``. A reader takes a JSON value and returns
-the value to keep, or raises ``Wrong``, which says what to do.
+A field is a dataclass field with a ``Reader``. A reader takes a JSON value and returns the value to
+store, or raises ``Wrong``, which explains what to do.
 """
 
 import dataclasses
@@ -24,14 +24,14 @@ MAX_PEOPLE = 2_000_000  # people employed, or in one room
 MAX_MINUTES = 1_440  # a day
 MAX_HOURS = 8_784  # a leap year
 MAX_PRICE = 10_000_000  # whole euros
-MAX_YEARS_AHEAD = 25  # of a future day, such as the day of destruction
+MAX_YEARS_AHEAD = 25  # limit for a future day, such as the day of destruction
 YEARS = range(2000, 2100)
 
 
 class Sentence(str):
-    """An error in English. ``key`` names the page's version of the sentence, if there is one.
+    """An error in English. ``key`` is the key of the page's own sentence, if there is one.
 
-    ``values`` fill its placeholders; days and numbers are not formatted yet.
+    ``values`` fill its placeholders. Days and numbers are not formatted yet.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Sentence(str):
 
 
 class Wrong(Exception):
-    """A value that a field does not allow; ``sentence`` says what it allows."""
+    """Raised for a value that a field does not allow. ``sentence`` describes the allowed values."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -54,9 +54,9 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads one field; it also has the field's limits in words, for the reference.
+    """Reads one field, and describes the field's limits in words for the reference.
 
-    ``shape`` says how a form asks for it; ``allowed`` are its fixed words, if any.
+    ``shape`` determines how a form asks for it. ``allowed`` lists its fixed words, if any.
     """
 
     read: Callable[[Json], Any]
@@ -66,13 +66,13 @@ class Reader:
     allowed: tuple[str, ...] = ()
 
 
-def _field(reader: Reader, default: object) -> Any:  # noqa: ANN401 - as dataclasses.field
+def _field(reader: Reader, default: object) -> Any:  # noqa: ANN401 - like dataclasses.field
     if reader.needed:
         return dataclasses.field(metadata={READER: reader})
     return dataclasses.field(default=default, metadata={READER: reader})
 
 
-def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
+def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401 - like dataclasses.field
     """Return a field for a line of text, or several lines if it may be longer than a name."""
 
     def read(value: Json) -> str:
@@ -92,7 +92,7 @@ def text(most: int = MAX_NAME, *, needed: bool = False) -> Any:  # noqa: ANN401 
     return _field(Reader(read, f"text, at most {most:,} characters", needed, shape), "")
 
 
-def word(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
+def word(allowed: Collection[str]) -> Any:  # noqa: ANN401 - like dataclasses.field
     """Return a field for one of the fixed words."""
     return _field(
         Reader(
@@ -103,7 +103,7 @@ def word(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.fiel
     )  # fmt: skip
 
 
-def words(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
+def words(allowed: Collection[str]) -> Any:  # noqa: ANN401 - like dataclasses.field
     """Return a field for a list of fixed words, each at most once."""
 
     def read(value: Json) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def words(allowed: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.fie
     return _field(Reader(read, limits, shape="words", allowed=tuple(allowed)), ())
 
 
-def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401 - as dataclasses.field
+def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401 - like dataclasses.field
     """Return a field for a list of names or references, each at most once."""
 
     def read(value: Json) -> tuple[str, ...]:
@@ -133,13 +133,13 @@ def names(most: int = MAX_LIST) -> Any:  # noqa: ANN401 - as dataclasses.field
     return _field(Reader(read, f"list of at most {most} texts", shape="names"), ())
 
 
-def number(least: int, most: int, unit: str) -> Any:  # noqa: ANN401 - as dataclasses.field
+def number(least: int, most: int, unit: str) -> Any:  # noqa: ANN401 - like dataclasses.field
     """Return a field for a whole number within its limits; None if it was not given."""
     limits = f"{unit}, {least:,} to {most:,}"
     return _field(Reader(lambda value: _whole(value, least, most), limits, shape="number"), None)
 
 
-def day(*, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
+def day(*, needed: bool = False) -> Any:  # noqa: ANN401 - like dataclasses.field
     """Return a field for a day; None if it was not given."""
 
     def read(value: Json) -> datetime.date:
@@ -154,7 +154,7 @@ def day(*, needed: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
     return _field(Reader(read, "day, as 2027-01-31", needed, "day"), None)
 
 
-def flag() -> Any:  # noqa: ANN401 - as dataclasses.field
+def flag() -> Any:  # noqa: ANN401 - like dataclasses.field
     """Return a field for true or false; None if it was not given."""
 
     def read(value: Json) -> bool:
@@ -165,8 +165,8 @@ def flag() -> Any:  # noqa: ANN401 - as dataclasses.field
     return _field(Reader(read, "true or false", shape="flag"), None)
 
 
-def thread_id() -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Return a field for a thread's or message's id, 64 hex digits; empty if not given."""
+def thread_id() -> Any:  # noqa: ANN401 - like dataclasses.field
+    """Return a field for a thread's or message's id, 64 hex digits; "" if not given."""
 
     def read(value: Json) -> str:
         if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}|", value):
@@ -176,8 +176,8 @@ def thread_id() -> Any:  # noqa: ANN401 - as dataclasses.field
     return _field(Reader(read, "id of 64 hexadecimal digits"), "")
 
 
-def chosen(keys: Collection[str], values: Collection[str]) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Return a field for an object from fixed words to fixed words; empty if not given."""
+def chosen(keys: Collection[str], values: Collection[str]) -> Any:  # noqa: ANN401 - like dataclasses.field
+    """Return a field for an object that maps fixed words to fixed words; empty if not given."""
 
     def read(value: Json) -> Mapping[str, str]:
         return {key: _one_of(one, values) for key, one in _object(value, keys).items()}
@@ -186,8 +186,8 @@ def chosen(keys: Collection[str], values: Collection[str]) -> Any:  # noqa: ANN4
     return _field_of_object(Reader(read, limits))
 
 
-def counted(keys: Collection[str], most: int, unit: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Return a field for an object from fixed words to whole numbers; empty if not given."""
+def counted(keys: Collection[str], most: int, unit: str) -> Any:  # noqa: ANN401 - like dataclasses.field
+    """Return a field for an object that maps fixed words to whole numbers; empty if not given."""
 
     def read(value: Json) -> Mapping[str, int]:
         return {key: _whole(one, 0, most) for key, one in _object(value, keys).items()}
@@ -196,7 +196,7 @@ def counted(keys: Collection[str], most: int, unit: str) -> Any:  # noqa: ANN401
     return _field_of_object(Reader(read, limits))
 
 
-def _field_of_object(reader: Reader) -> Any:  # noqa: ANN401 - as dataclasses.field
+def _field_of_object(reader: Reader) -> Any:  # noqa: ANN401 - like dataclasses.field
     return dataclasses.field(default_factory=dict, metadata={READER: reader})
 
 

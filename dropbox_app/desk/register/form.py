@@ -1,4 +1,4 @@
-"""The JSON form of events: reads them, naming every fault, checks them, and writes them."""
+"""The JSON form of events: read them and name every fault, check them, and write them."""
 
 import dataclasses
 import datetime
@@ -26,14 +26,14 @@ class Fault:
 
 
 class Refused(DeskError):
-    """An event cannot be kept; has all of its faults."""
+    """An event cannot be stored. The error contains all its faults."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(" ".join(map(str, faults)))
         self.faults = faults
 
 
-# These fields may have future days.
+# The fields that may have future days.
 _AHEAD = ("until", "aftercare_on", "destroy_on")
 
 
@@ -52,7 +52,7 @@ def readers(kind: type[Event]) -> Mapping[str, f.Reader]:
 
 
 def parse(value: Mapping[str, Json], today: datetime.date, line: int = 0) -> Event:
-    """Read one event and check its days. Raises Refused with all of its faults."""
+    """Read one event and check its days. Raises Refused with all its faults."""
     event = read(value, line)
     found = check(event, today, line)
     if found:
@@ -92,7 +92,7 @@ def read(value: Mapping[str, Json], line: int = 0) -> Event:
 
 
 def check(event: Event, today: datetime.date, line: int = 0) -> tuple[Fault, ...]:
-    """Return the faults of an event by itself, apart from the limits of its fields."""
+    """Return the faults of a single event, apart from the limits of its fields."""
     found = []
     if event.date > today:
         sentence = f"{event.date} lies ahead; an event is recorded on its day or later"

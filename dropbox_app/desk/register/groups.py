@@ -1,4 +1,4 @@
-"""Which employers belong together: either a group has a report, or each of its members does.
+"""Groups of employers: either a group has a report, or each of its members does.
 
 A group may be a member of another, over any number of levels. Pure functions.
 """
@@ -11,7 +11,7 @@ Above = Mapping[str, frozenset[str]]  # the groups directly above each employer
 
 
 def standing(given: Iterable[Event]) -> Above:
-    """Return the group of each employer, by its newest sheet that names one."""
+    """Return the group of each employer, from its newest sheet that names one."""
     return {
         one.employer: frozenset({one.group})
         for one in given
@@ -20,7 +20,7 @@ def standing(given: Iterable[Event]) -> Above:
 
 
 def ever(given: Iterable[Event]) -> Above:
-    """Return every group that an employer was ever said to belong to."""
+    """Return all groups to which each employer was ever assigned."""
     found: dict[str, frozenset[str]] = {}
     for one in given:
         if isinstance(one, Employer) and one.group:
@@ -45,5 +45,8 @@ def members(said: Above, employer: str) -> frozenset[str]:
 
 
 def related(said: Above, employer: str) -> frozenset[str]:
-    """Return all employers above and below one; it and one of these may not both have a report."""
+    """Return all employers above and below one.
+
+    Only one employer of such a pair may have a report.
+    """
     return above(said, employer) | members(said, employer)

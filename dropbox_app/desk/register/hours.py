@@ -1,7 +1,7 @@
 """The counsellor's private account: the hours agreed with an employer, and the hours spent.
 
-It is never printed for an employer: a price or report that depends on hours reveals how much work
-there was.
+It is never printed for an employer, because a price or report that depends on hours reveals the
+amount of work.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from dropbox_app.desk.register.events import (
     Statistic,
 )
 
-# The kinds of work in the account's order; Hours have their own words.
+# The kinds of work in the account's order. Hours have their own words.
 WITH_REPORTERS, ADVICE, ACTIVITY = "contact", "advice", "activity"
 
 

@@ -12,7 +12,7 @@ from dropbox_app.protocol.encoding import Json
 
 MAX_FILE = 64 * 1024 * 1024  # bytes
 MAX_LINE = 1_048_576  # bytes
-MOST_FAULTS = 100  # the most that are reported at once
+MOST_FAULTS = 100  # the maximum number reported at once
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Numbered:
 def read(raw: bytes, today: datetime.date) -> list[Numbered]:
     """Read all events in a file. Raises Refused with the first 100 faults of all lines.
 
-    Empty lines and a byte order mark are skipped; lines may end in CR LF.
+    Empty lines and a byte order mark are skipped. Lines may end in CR LF.
     """
     found: list[Numbered] = []
     faults: list[Fault] = []
@@ -45,9 +45,9 @@ def read(raw: bytes, today: datetime.date) -> list[Numbered]:
 
 
 def write(given: Iterable[Event]) -> str:
-    """Return events as lines, each with its line end; ``read`` returns the same events.
+    """Return events as lines, each with its line end. ``read`` returns the same events.
 
-    The result is ASCII, so that nobody else's text can control a terminal.
+    The result is ASCII, so that text from other people cannot control a terminal.
     """
     return "".join(json.dumps(form.to_json(one), separators=(", ", ": ")) + "\n" for one in given)
 
@@ -69,7 +69,7 @@ def _object(raw: bytes, line: int) -> dict[str, Json]:
 
 
 class _Twice(Exception):
-    """An object has the same field twice."""
+    """Raised if an object has the same field twice."""
 
 
 def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

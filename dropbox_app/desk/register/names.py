@@ -1,7 +1,7 @@
 """Names of employers: other spellings of the same name, and similar names.
 
-An employer with two names would have split counts, and two reports that can be subtracted. Pure
-functions.
+An employer with two names would have split counts, and two reports that could be subtracted from
+each other. Pure functions.
 """
 
 import difflib
@@ -18,11 +18,11 @@ _FORMS = frozenset(
      "groep", "group", "de", "het", "the", "inc", "ltd", "gmbh")
 )  # fmt: skip
 _ALIKE = 0.85  # of difflib's ratio, from 0 to 1
-_LEAST = 5  # the least letters of a name that is compared by similarity
+_LEAST = 5  # the minimum number of letters of a name that is compared by similarity
 
 
 def plain(name: str) -> str:
-    """Return a name without case, accents, spaces and signs; empty if nothing remains."""
+    """Return a name without case, accents, spaces and punctuation; "" if nothing remains."""
     return "".join(_words(name))
 
 
@@ -46,21 +46,21 @@ def same(known: Iterable[str], name: str) -> list[str]:
 
 
 def near(known: Iterable[str], name: str) -> list[str]:
-    """Return the other names similar to this one: one letter off, or without a legal form."""
+    """Return the other names similar to this one: one letter different, or without a legal form."""
     return sorted(one for one in set(known) if one != name and _near(one, name))
 
 
 def employers(given: Iterable[Event]) -> set[str]:
-    """Return the names of all employers that events are about."""
+    """Return the names of all employers in these events."""
     return {one.employer for one in given if isinstance(one, OfEmployer)}
 
 
 def check_one(given: Sequence[Event], old: str, new: str) -> None:
     """Raise Unfit if two employers cannot be merged.
 
-    That is so if both had a report or exchanged counts for the same year: one of them would count,
-    or reveal, what the other hid. A colleague's counts that were not used in a report yet do not
-    matter.
+    They cannot if both had a report or exchanged counts for the same year, because one of these
+    would reveal figures that the other hid. A colleague's counts that were not used in a report yet
+    do not matter.
     """
     if new in related(ever(given), old):
         raise Unfit(
@@ -91,8 +91,8 @@ def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
 def same_colleague(had: Joint, name: str, fingerprint: str) -> bool:
     """Return whether counts were exchanged with this colleague.
 
-    The ten groups decide: two people can have the same name, and names can be corrected. The name
-    decides only if an entry has no groups.
+    The ten groups decide, because two people can have the same name, and names can be corrected.
+    The name decides only if an entry has no groups.
     """
     if had.fingerprint and fingerprint:
         return had.fingerprint == fingerprint

@@ -1,6 +1,6 @@
-"""How much the register keeps about cases: the fields that each level of recording leaves out.
+"""The levels of recording for cases, and the fields that each level omits.
 
-Each employer has a level: none, minimal or full. ``record_nothing`` leaves out more than any level.
+Each employer has a level: none, minimal or full. ``record_nothing`` omits more than any level.
 """
 
 import dataclasses
@@ -12,11 +12,11 @@ from dropbox_app.desk.register.events import Event, OfCase
 # The fields that are kept, by level and kind. The level "full" keeps every field.
 _ALWAYS = ("date", "employer", "case")
 _COUNTED = {
-    # The thread is kept: without it, the same thread would become a case again and again.
+    # The thread is kept. Otherwise the same thread would become a new case again and again.
     "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "thread", "match_word",
              "began", "began_group"),
     "contact": (*_ALWAYS, "minutes", "again", "topic", "record_nothing"),
-    # Source and message are kept: without them, each look would enter the same signed answer again.
+    # Source and message are kept. Otherwise the same signed answer would be entered repeatedly.
     "consent": (*_ALWAYS, "consent", "answer", "named", "formal", "source", "message"),
     "step": (*_ALWAYS, "consent", "named", "formal", "consent_was_sought", "no_other_way",
              "serious_harm", "moral_distress", "as_small_as_possible"),
@@ -33,14 +33,14 @@ _MINIMAL = {
     "close": (*_COUNTED["close"], "outcome", "referral", "aftercare_on"),
 }  # fmt: skip
 KEPT: Mapping[str, Mapping[str, tuple[str, ...]]] = {"none": _COUNTED, "minimal": _MINIMAL}
-# For a contact with ``record_nothing``.
+# The fields that are kept for a contact with ``record_nothing``.
 NOTHING_RECORDED = ("date", "employer", "minutes", "again", "record_nothing")
 
 
 def reduced(event: Event, level: str) -> tuple[Event, tuple[str, ...]]:
-    """Return an event as kept at a level, and the names of the fields that were left out.
+    """Return an event as kept at a level, and the names of the omitted fields.
 
-    Events that are not about a case are kept as they are.
+    Events that do not concern a case are kept unchanged.
     """
     if not isinstance(event, OfCase):
         return event, ()

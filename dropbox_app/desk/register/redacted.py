@@ -1,8 +1,8 @@
-"""The redacted copy of a case: chooses its fields, and blacks names out of its texts.
+"""The redacted copy of a case: choose its fields, and remove names from its texts.
 
-Pure functions. A copy is for the reporter or for the employer. It has only the chosen fields. These
-are never offered and cannot be chosen: notes, the counsellor's name for the case, marks,
-references, the conversation, and with whom a step was taken.
+Pure functions. A copy is for the reporter or for the employer. It contains only the chosen fields.
+These are never offered and cannot be chosen: notes, the counsellor's name for the case, marks,
+references, the conversation, and the other person in a step.
 """
 
 import datetime
@@ -39,10 +39,10 @@ Field = tuple[int, str]  # the number of a part, and the name of one of its fiel
 
 @dataclass(frozen=True)
 class Part:
-    """The sheet of a case or one of its entries, with the filled fields that may be chosen.
+    """The sheet of a case or one of its entries, with the non-empty fields that may be chosen.
 
-    ``number``: ``SHEET``, or the entry's number in the register, which is never reused.
-    ``withheld``: the names of the filled fields that no copy contains.
+    ``number`` is ``SHEET``, or the entry's number in the register, which is never reused.
+    ``withheld`` lists the names of the non-empty fields that no copy contains.
     """
 
     number: int
@@ -53,12 +53,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy as it is given to its reader, and what was left out of it.
+    """A copy as given to its reader, and the parts that were left out.
 
-    ``parts``: the chosen fields, with names blacked out of the texts. ``unchosen``: the other
-    fields that could have been chosen. ``withheld``: those that never can. ``blacked_out``: in how
-    many places a name was removed. ``unfound``: the given names of which no part is in any chosen
-    text.
+    ``parts``: the chosen fields, with names removed from the texts. ``unchosen``: the other fields
+    that could have been chosen. ``withheld``: the fields that can never be chosen. ``blacked_out``:
+    the number of places where a name was removed. ``unfound``: the given names of which no part is
+    in any chosen text.
     """
 
     parts: tuple[Part, ...]
@@ -69,7 +69,7 @@ class Copy:
 
 
 def parts(found: Standing, entries: Sequence[Numbered]) -> list[Part]:
-    """Return the parts to choose from. ``entries``: all of the case, in order."""
+    """Return the parts to choose from. ``entries`` are all entries of the case, in order."""
     made = [_part(SHEET, found.sheet, {"date": found.opened.isoformat(), "phase": found.phase})]
     made += [_part(number, one, {}) for number, one in entries if not isinstance(one, Case)]
     return made
@@ -86,8 +86,8 @@ def copy(
 ) -> Copy:  # fmt: skip
     """Return the copy with the chosen fields, in which ``sign`` replaces each of the names.
 
-    ``known``: names that are also removed, but not reported if they are not found. A part without a
-    chosen field is left out. Chosen fields that are not offered are ignored.
+    ``known`` lists names that are also removed, but not reported if they are not found. A part
+    without a chosen field is left out. Chosen fields that are not offered are ignored.
     """
     pattern = blackout.pattern([*names, *known])
     made, unchosen, withheld, found = [], [], [], []
@@ -137,9 +137,9 @@ def _is_text(kind: str, name: str) -> bool:
 def may_have(
     reader: Reader, good: Iterable[bool], exceptions: Iterable[datetime.date], today: datetime.date
 ) -> bool:
-    """Return whether somebody may get a copy today.
+    """Return whether ``reader`` may get a copy today.
 
     The employer gets one only with a consent on which a step may rely, or with an exception that
-    was recorded as done today.
+    was recorded today.
     """
     return reader == "reporter" or any(good) or today in exceptions

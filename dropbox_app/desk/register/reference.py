@@ -1,4 +1,4 @@
-"""The reference of the events, ``EVENTS.md``, generated from their definitions."""
+"""Generate ``EVENTS.md``, the reference of the events, from their definitions."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""What remains of a destroyed case: coded rows, linked to nobody. Pure functions."""
+"""The remains of a destroyed case: coded rows, linked to nobody. Pure functions."""
 
 import dataclasses
 import datetime
@@ -12,9 +12,10 @@ from dropbox_app.desk.register.events import Case, Complaint, Contact, Event, Of
 def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Event]]]:
     """Return the events that change when a case is destroyed, each with its replacement.
 
-    Every event of the case is removed; coded rows replace the first one. Other events no longer
-    name the case. Cases that belonged together through it still do, and count as before, in the
-    same year and main group, even if the employer holds a complaint. ``given`` is in order.
+    Every event of the case is removed, and coded rows replace the first one. Other events no longer
+    refer to the case. Cases that belonged together through it still do. They count as before, in
+    the same year and main group, even if the employer received a complaint. ``given`` must be in
+    order.
     """
     found = cases.standings(given)
     gone = found[reference]
@@ -60,14 +61,14 @@ def _began(found: Mapping[str, Standing], reference: str) -> bool:
 
 
 def _statistics(given: Sequence[Event], gone: Standing, *, counted: bool) -> list[Statistic]:
-    """Count a case once, in its year, and its minutes in each year."""
+    """Return coded rows that count a case once, in its year, and its minutes in each year."""
     began = gone.counted_on.year
     minutes: dict[int, int] = {began: 0}
     for event in given:
         if isinstance(event, Contact) and event.case == gone.reference:
             minutes[event.date.year] = minutes.get(event.date.year, 0) + (event.minutes or 0)
     held = gone.held_since.year if gone.held_since else None
-    # If the employer received it in the same year, it counts in no report, of whatever years.
+    # If the employer received a complaint in the same year, the case counts in no report.
     counts = counted and (held is None or held > began)
     return [
         Statistic(
@@ -93,7 +94,7 @@ def _unnamed(event: Case, reference: str) -> Case:
 def _together(
     found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
 ) -> Event:
-    """Link the other cases without the destroyed one; keep its year if it was the first."""
+    """Link the other cases without the destroyed one. Keep its year if it was the first."""
     one = found[others[0]]
     left = dict.fromkeys(ref for ref in one.sheet.belongs_with if ref != gone.reference)
     left |= dict.fromkeys(others[1:])

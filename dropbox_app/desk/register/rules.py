@@ -1,6 +1,6 @@
 """Rules for events, given the earlier ones: references, consents, terms.
 
-Pure functions. Each refusal is a ``Fault`` that says what to do.
+Pure functions. Each problem is a ``Fault`` that says what to do.
 """
 
 import dataclasses
@@ -26,9 +26,9 @@ from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault
 from dropbox_app.desk.register.lines import Numbered
 
-LEAST_B, LEAST_C = 250, 1_000  # the least people for which forms B and C may be agreed
-FIXED = ("form", "price", "headcount", "term_band", "shared_with")  # for a whole term
-LEAST_BAND, BAND_YEARS = 50, 3  # people, and calendar years of the term, for one band over a term
+LEAST_B, LEAST_C = 250, 1_000  # the minimum number of people for forms B and C
+FIXED = ("form", "price", "headcount", "term_band", "shared_with")  # fixed for a whole term
+LEAST_BAND, BAND_YEARS = 50, 3  # for one band over a term: minimum people, and calendar years
 
 
 @dataclass
@@ -41,8 +41,8 @@ class _Known:
     agreements: dict[tuple[str, datetime.date], Agreement]  # the newest for each first day
     sheets: list[Employer]
     joint: list[Joint]
-    spelled: dict[str, set[str]]  # every spelling of an employer's name, by the plain name
-    kept: tuple[Joint, ...] = ()  # those of ``joint`` that the register already has
+    spelled: dict[str, set[str]]  # all spellings of an employer's name, by the plain name
+    kept: tuple[Joint, ...] = ()  # those of ``joint`` that are already in the register
 
     @property
     def told(self) -> list[Freeze | Joint]:
@@ -53,8 +53,8 @@ class _Known:
 def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     """Return the faults of new events, given the earlier ones.
 
-    An event may name a case of any other new event, in any order. A report closes its year for the
-    events after it: events before the report may belong to its year.
+    An event may refer to a case of any other new event, in any order. A report closes its year only
+    for the events after it.
     """
     known = _Known({}, {}, [], {}, [], [], {})
     for event in [*there, *(one.event for one in given)]:
@@ -93,8 +93,8 @@ def is_closed(there: Sequence[Event], employer: str, year: int) -> bool:
 def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
     """Return a fault if an agreement or a group can no longer be removed.
 
-    That is so once a report was issued under the agreement or for an employer in the group, or once
-    counts for a joint report were exported or imported.
+    It cannot be removed after a report was issued for it, or counts for a joint report were
+    exported or imported.
     """
     known = _known_of(there)
     if isinstance(changed, Agreement):
@@ -115,7 +115,7 @@ def _known_of(there: Sequence[Event]) -> _Known:
 
 
 def _stand(known: _Known, event: Event) -> None:
-    """Let an agreement replace the one that it corrects; record groups, counts and names."""
+    """Record an agreement (or its correction), a group, counts, and names."""
     if isinstance(event, OfEmployer):
         known.spelled.setdefault(names.plain(event.employer), set()).add(event.employer)
     if isinstance(event, Agreement):
@@ -200,7 +200,7 @@ def _closing(known: _Known, employer: str, year: int) -> Freeze | Joint | None:
 
 
 def _spelling(known: _Known, field: str, name: str) -> list[tuple[str, str]]:
-    """Refuse a second name for an employer: with two names, it would have two reports."""
+    """Reject a second name for an employer, because it would then have two reports."""
     there = known.spelled.get(names.plain(name), set())
     if not there or name in there or not names.plain(name):
         return []
@@ -240,7 +240,7 @@ def _step(known: _Known, event: Event) -> list[tuple[str, str]]:
     of_case = known.events_of.get(event.case, [])
     same_day = any(isinstance(one, Step) and one.date == event.date for one in of_case)
     if isinstance(event, Contact) and not event.consent and same_day:
-        return []  # the step of that day names its consent
+        return []  # the step on the same day names its consent
     return list(consents.forbids(of_case, event))
 
 
@@ -310,7 +310,7 @@ def _corrects(before: Agreement, event: Agreement, issued: Freeze | Joint) -> li
 
 
 def _under(issued: Freeze | Joint, rest: str) -> Sentence:
-    """Return what happened under an agreement, and the consequence."""
+    """Return a sentence on the report or exchange under an agreement, and the consequence."""
     year = str(issued.last_year)
     if isinstance(issued, Freeze):
         said = f"the report of {year} was issued under this agreement, {rest}"
@@ -328,14 +328,14 @@ def _until(issued: Freeze | Joint) -> Sentence:
 
 
 def _differ(one: Agreement, other: Agreement, field: str) -> bool:
-    """Return whether two prices differ; a missing price does not differ."""
+    """Return whether two values differ. A missing price does not differ."""
     if field == "price" and None in (one.price, other.price):
         return False
     return _value(one, field) != _value(other, field)
 
 
 def _value(agreed: Agreement, field: str) -> object:
-    """Return the effective value of a field; a missing form is that of the headcount."""
+    """Return the effective value of a field. A missing form is that of the headcount."""
     value = getattr(agreed, field)
     if field == "form" and not value and agreed.headcount is not None:
         return "C" if agreed.headcount >= LEAST_C else "B" if agreed.headcount >= LEAST_B else "A"
@@ -345,7 +345,7 @@ def _value(agreed: Agreement, field: str) -> object:
 def _issued_in(known: _Known, agreed: Agreement) -> Freeze | Joint | None:
     """Return a report of this term, or counts for one that were exported or imported.
 
-    A year in two terms belongs to the first.
+    A year in two terms belongs to the first term.
     """
     first, last = agreed.date.year, agreed.until.year if agreed.until else datetime.MAXYEAR
     first += any(
@@ -361,7 +361,7 @@ def _issued_in(known: _Known, agreed: Agreement) -> Freeze | Joint | None:
 
 
 def _group(known: _Known, event: Employer) -> list[tuple[str, str]]:
-    """Refuse to choose a group after a report: a later change would allow subtraction."""
+    """Reject a group that is set after a report, because it would allow subtraction."""
     said = groups.standing(known.sheets)
     before = said.get(event.employer, frozenset())
     if event.group in before:
@@ -400,14 +400,14 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
 
 
 def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
-    """Refuse a second report beside a joint one: two for the same years could be subtracted.
+    """Reject a second report beside a joint one: two for the same years could be subtracted.
 
-    An issued report without figures does not conflict with a joint one: of three years with one
-    band, each counsellor makes the first two reports. A file may have counts from two colleagues:
-    an older version recorded them, and its register is moved to another desk unchanged.
+    An issued report without figures does not conflict with a joint one: in a term of three years
+    with one band, each counsellor makes the first two reports. A file may contain counts from two
+    colleagues, recorded by an older version, because its register must be importable.
     """
     for one in known.frozen:
-        figures = bool(one.bands) or one.form != "A"  # only form A may do without them
+        figures = bool(one.bands) or one.form != "A"  # only a form A report may have no figures
         if figures and one.employer == event.employer and _years(one) & _years(event):
             return [("first_year", f"the report of {one.last_year} was issued on {one.date} and "
                      "does not change any more; counts of it are of no use")]  # fmt: skip

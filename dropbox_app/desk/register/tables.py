@@ -1,8 +1,8 @@
 """Tables of earlier years: the rows of a CSV or xlsx file, and the register as CSV.
 
-A file may come from anywhere, so everything is limited: bytes, unpacked bytes and tags, time, rows,
-columns and the length of a cell. Only the first sheet of an xlsx file is read; for a formula, the
-value saved with it.
+A file may come from anywhere, so all its dimensions are limited: bytes, unpacked bytes and tags,
+time, rows, columns and the length of a cell. Only the first sheet of an xlsx file is read. For a
+formula, its saved value is used.
 """
 
 import codecs
@@ -26,19 +26,19 @@ _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MIB = 1024 * 1024
 MAX_FILE = 4 * MIB  # bytes
 MAX_UNPACKED = 8 * MIB  # bytes of all parts of an xlsx file together
-MAX_TAGS = 800_000  # in all parts together: each becomes an object, even if it is not kept
+MAX_TAGS = 800_000  # in all parts together; each tag becomes an object, even if it is not kept
 MAX_OTHER_TAGS = 20_000  # in a part other than a sheet or its texts, such as the formats
 MAX_SECONDS = 20  # of processor time, until the last part is opened
 MAX_PARTS = 500  # files within an xlsx file
 MAX_ROWS = 10_000  # below the header
 MAX_COLUMNS = 100
-LAST_ROW = 1_048_576  # of a sheet, empty ones included
+LAST_ROW = 1_048_576  # of a sheet, including empty rows
 MAX_CELL = 8_000  # characters
 
 Cell = str | int | float | bool | datetime.date | None
 Row = tuple[int, list[Cell]]  # its number in the file, from 1, and its cells
 
-# A spreadsheet takes a text that begins with one of these for a formula.
+# A spreadsheet treats a text that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _XLSX = b"PK\x03\x04"
 _CELLS = re.compile(r"xl/(worksheets/[^/]+|sharedStrings)\.xml", re.IGNORECASE)
@@ -47,7 +47,8 @@ _CELLS = re.compile(r"xl/(worksheets/[^/]+|sharedStrings)\.xml", re.IGNORECASE)
 def read(raw: bytes) -> list[Row]:
     """Return the non-empty rows of a CSV or xlsx file, the header first. Raises Refused.
 
-    CSV: separated by ``;``, ``,`` or tabs, in UTF-8 or Windows-1252, as saved by spreadsheets.
+    A CSV file is separated by ``;``, ``,`` or tabs, in UTF-8 or Windows-1252, as saved by
+    spreadsheets.
     """
     if len(raw) > MAX_FILE:
         raise _refused("table_large", f"the file has more than {MAX_FILE // MIB} MB; split it",
@@ -61,7 +62,7 @@ def read(raw: bytes) -> list[Row]:
             said = f"there are more than {MAX_ROWS:,} rows; split the file"
             raise _refused("table_rows", said, most=MAX_ROWS)
         letters += sum(len(cell) for cell in cells if isinstance(cell, str))
-        if letters > MAX_UNPACKED:  # many cells of an xlsx file can name one long text
+        if letters > MAX_UNPACKED:  # many cells of an xlsx file can refer to one long text
             raise _too_much()
         found.append((number, cells))
     if not found:
@@ -79,8 +80,9 @@ def is_table(raw: bytes) -> bool:
 def write(given: Iterable[Event]) -> bytes:
     """Return events as CSV for a spreadsheet: one per row, with every field that any event has.
 
-    Separated by ``;``, in UTF-8 with a byte order mark. A cell that a spreadsheet would take for a
-    formula gets an apostrophe before it; so does a cell that already begins with one.
+    The values are separated by ``;``, in UTF-8 with a byte order mark. A cell that a spreadsheet
+    would treat as a formula is preceded by an apostrophe, and so is a cell that already begins with
+    one.
     """
     events = [form.to_json(one) for one in given]
     used = {name for one in events for name in one}
@@ -97,7 +99,7 @@ def write(given: Iterable[Event]) -> bytes:
 
 
 def plain(text: str) -> str:
-    """Return a cell's text without the apostrophe that ``write`` put before it."""
+    """Return a cell's text without the apostrophe that ``write`` added."""
     return text[1:] if text.startswith(tuple(f"'{one}" for one in (*_FORMULA, "'"))) else text
 
 
@@ -135,7 +137,7 @@ def _csv(raw: bytes) -> Iterator[list[Cell]]:
 
 
 def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
-    """The rows of the first sheet. openpyxl unpacks it, after the unpacked size was checked."""
+    """Yield the rows of the first sheet. openpyxl unpacks it after the size was checked."""
     from openpyxl import load_workbook  # type: ignore[import-untyped] # slow to load, rarely needed
 
     broken = _refused("table_broken", "this xlsx file cannot be read; save it as CSV and try that")
@@ -143,23 +145,23 @@ def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
         with zipfile.ZipFile(io.BytesIO(raw)) as packed:
             _bound(packed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles and the like, which are not read
+            warnings.simplefilter("ignore")  # about styles and similar parts, which are not read
             book = load_workbook(_Timed(raw), read_only=True, data_only=True, keep_links=False)
             sheet = book.worksheets[0]
             rows = sheet.iter_rows(max_row=LAST_ROW, max_col=MAX_COLUMNS + 1, values_only=True)
             for cells in rows:
                 if cells.count(None) == len(cells):
-                    yield []  # there may be a million of them
+                    yield []  # there may be a million such rows
                     continue
                 yield [_of_xlsx(one) for one in _bounded(list(cells))]
     except Refused:
         raise
-    except Exception:  # a stranger's file can make openpyxl raise anything; the user is told
+    except Exception:  # openpyxl can raise any exception for an untrusted file; the user is told
         raise broken from None
 
 
 class _Timed(io.BytesIO):
-    """A packed file that can be read for ``MAX_SECONDS`` only: one part may be named often."""
+    """A packed file that can be read only for ``MAX_SECONDS``, because a part may be used often."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)
@@ -172,11 +174,11 @@ class _Timed(io.BytesIO):
 
 
 def _bound(packed: zipfile.ZipFile) -> None:
-    """Refuse an xlsx file that needs much time or memory to read, before anything is parsed.
+    """Reject an xlsx file that needs much time or memory, before anything is parsed.
 
-    A part is never unpacked beyond its stated size: zipfile stops there. Every encoding that the
-    parser knows writes a tag with the byte of "<", and entities, which can stand for more tags,
-    with these letters; UTF-16 puts zeros between them.
+    A part is never unpacked beyond its stated size: zipfile stops there. In every encoding that the
+    parser supports, a tag contains the byte of "<", and an entity, which can stand for more tags,
+    contains these letters. UTF-16 puts zeros between them.
     """
     parts = packed.infolist()
     if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
@@ -201,7 +203,7 @@ def _too_much() -> Refused:
     )
 
 
-def _of_xlsx(value: Any) -> Cell:  # noqa: ANN401 - what openpyxl makes of a cell
+def _of_xlsx(value: Any) -> Cell:  # noqa: ANN401 - the type that openpyxl returns for a cell
     if isinstance(value, datetime.datetime):
         return value.date()
     if isinstance(value, float) and value.is_integer():

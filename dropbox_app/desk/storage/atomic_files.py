@@ -1,6 +1,6 @@
-"""Writes to the desk's folder so that a crash leaves the old file or the new one, never a mixture.
+"""Write to the desk's folder so that a crash leaves either the old file or the new one.
 
-Files have mode 0600 and folders 0700. A file's time is midnight of its day: the folder shows the
+Files have mode 0600 and folders 0700. A file's time is midnight of its day, so the folder shows the
 days on which the desk was used, but not the hours.
 """
 
@@ -17,19 +17,19 @@ from dropbox_app.desk.errors import AlreadyThere, InUse, NotSetUp
 
 LOCK = "lock"
 UNFINISHED = ".unfinished"  # the suffix of a file outside the folder until it is complete
-NEW = ".new"  # the suffix of a file being written; a crash's leftovers are removed at the start
-TOGETHER = 16  # files that are synced together; their handles are open until then
-TOGETHER_BYTES = 16 * 1024 * 1024  # likewise, the size of their contents
+NEW = ".new"  # the suffix of a file being written; leftovers of a crash are removed at the start
+TOGETHER = 16  # files that are synced together; their handles stay open until then
+TOGETHER_BYTES = 16 * 1024 * 1024  # likewise, the total size of their contents
 
 
 def _nothing(_: str) -> None:
-    """Do nothing between two steps of a write; the crash tests replace this."""
+    """Do nothing between two steps of a write. The crash tests replace this function."""
 
 
 class Disk:
     """One folder of the desk. ``today`` dates the files; ``step`` is called at each write step.
 
-    Names are relative, with ``/``, and only made by the program (from ids and fixed words).
+    Names are relative, use ``/``, and are made by the program from ids and fixed words.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Disk:
         return self.path(name).is_file()
 
     def names(self, folder: str) -> list[str]:
-        """Return the finished files and folders in a folder, in order; none if it is missing."""
+        """Return the finished files and folders in a folder, sorted; [] if it does not exist."""
         try:
             return sorted(n for n in os.listdir(self.path(folder)) if not n.endswith(NEW))
         except FileNotFoundError:
@@ -62,9 +62,9 @@ class Disk:
         return self.path(name).read_bytes()
 
     def write(self, name: str, data: bytes, *, once: bool = False) -> None:
-        """Replace the file by ``data``, or, with ``once``, create it. Raises AlreadyThere.
+        """Replace a file with ``data``.
 
-        With ``once``, raises AlreadyThere instead of overwriting.
+        With ``once``, create it, and raise AlreadyThere instead of overwriting.
         """
         with self.writing(name, once=once) as write:
             write(data)
@@ -73,9 +73,10 @@ class Disk:
     def writing(
         self, name: str, *, once: bool = False, place: Callable[[], str] | None = None
     ) -> Iterator[Callable[[bytes], object]]:
-        """Like ``write``, in pieces; an exception inside leaves the earlier file unchanged.
+        """Like ``write``, in pieces. An exception in the block leaves the earlier file unchanged.
 
-        ``place`` returns the file's final name in the same folder, such as its hash, at the end.
+        ``place`` is called at the end, and returns the file's final name in the same folder, such
+        as its hash.
         """
         target, new = self.path(name), self.begin(name)
         if once and target.exists():
@@ -105,9 +106,10 @@ class Disk:
 
     @contextlib.contextmanager
     def together(self) -> Iterator["Group"]:
-        """Write many files and sync them together, which is faster; all are safe at the end.
+        """Write many files and sync them together, which is faster.
 
-        After an exception inside, only files that were already ``settle``d remain.
+        At the end all are safe on disk. After an exception in the block, only files that were
+        already ``settle``d remain.
         """
         group = Group(self)
         try:
@@ -120,7 +122,7 @@ class Disk:
             group.close()
 
     def remove(self, *names: str) -> None:
-        """Delete files permanently, as far as the file system does so; missing ones are ignored."""
+        """Delete files permanently, as far as the file system allows; missing ones are ignored."""
         folders = set()
         for name in names:
             path = self.path(name)
@@ -131,7 +133,7 @@ class Disk:
             self.sync_folder(folder)
 
     def date(self, name: str) -> None:
-        """Set a file's time to midnight of its day; ignore a missing file."""
+        """Set a file's time to midnight of its day. A missing file is ignored."""
         with contextlib.suppress(FileNotFoundError):
             self._date(self.path(name))
 
@@ -151,7 +153,7 @@ class Disk:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for one desk. Raises InUse, or NotSetUp if there is no folder."""
+        """Lock the folder for one desk. Raises InUse, or NotSetUp if the folder does not exist."""
         if not self.root.is_dir():
             raise NotSetUp(
                 f"There is no desk in {self.root}; make one with 'klankbord-desk init INVITATION', "
@@ -171,12 +173,12 @@ class Disk:
             os.close(handle)
 
     def make(self) -> None:
-        """Create the folder and its parents; nobody else may look into it."""
+        """Create the folder and its parents, with no access for other users."""
         self._folders(self.root)
         self.root.chmod(0o700)
 
     def begin(self, name: str) -> Path:
-        """Make a file's folder; return the path that the file has until it is complete."""
+        """Create a file's folder; return the path of the file until it is complete."""
         target = self.path(name)
         self._folders(target.parent)
         new = target.with_name(target.name + NEW)
@@ -185,7 +187,7 @@ class Disk:
 
     def _folders(self, folder: Path) -> None:
         for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
-            missing.mkdir(mode=0o700, exist_ok=True)  # another thread may be first
+            missing.mkdir(mode=0o700, exist_ok=True)  # another thread may have created it
             self.sync_folder(missing.parent)
 
     def sync_folder(self, folder: Path) -> None:
@@ -202,8 +204,8 @@ class Disk:
 class Group:
     """Files of a ``Disk`` that are synced together, which takes little longer than syncing one.
 
-    Each file is in place and safe on disk once ``settle`` has returned. This also happens as soon
-    as TOGETHER files or TOGETHER_BYTES are waiting.
+    Each file is in place and safe on disk when ``settle`` returns. This also happens as soon as
+    TOGETHER files or TOGETHER_BYTES are waiting.
     """
 
     def __init__(self, disk: Disk) -> None:
@@ -214,9 +216,9 @@ class Group:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Callable[[bytes], object]]:
-        """Write a file in pieces; an exception inside leaves the earlier file unchanged."""
+        """Write a file in pieces. An exception in the block leaves the earlier file unchanged."""
         if name in self._open:
-            self.settle()  # its file is open, and cannot be replaced on Windows
+            self.settle()  # a file of this name is open, and Windows cannot replace it
         new = self._disk.begin(name)
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         file = os.fdopen(handle, "wb")
@@ -250,7 +252,7 @@ class Group:
             os.fsync(handles[0])
         folders = set()
         for name, file in waiting:
-            file.close()  # an open file cannot be renamed on Windows
+            file.close()  # Windows cannot rename an open file
             target = self._disk.path(name)
             self._disk.date(name + NEW)
             self._disk.step(f"safe {name}")
@@ -264,7 +266,7 @@ class Group:
         self._disk.step(f"done {len(waiting)} files")
 
     def drop(self) -> None:
-        """Remove the files that are not in place."""
+        """Remove the files that are not in place yet."""
         for name, file in self._open.items():
             with contextlib.suppress(OSError):
                 file.close()
@@ -277,7 +279,7 @@ class Group:
 
 
 def write_outside(path: Path, data: bytes) -> None:
-    """Write a new file outside the desk's folder, 0600. Raises AlreadyThere."""
+    """Write a new file with mode 0600 outside the desk's folder. Raises AlreadyThere."""
     with writing_outside(path) as write:
         write(data)
 
@@ -286,8 +288,8 @@ def write_outside(path: Path, data: bytes) -> None:
 def writing_outside(path: Path) -> Iterator[Callable[[bytes], object]]:
     """Like ``write_outside``, in pieces.
 
-    Until it is complete, it is called ``NAME.unfinished``; a crash's leftover of that name is
-    replaced.
+    Until the file is complete, its name is ``NAME.unfinished``. A leftover of a crash with that
+    name is replaced.
     """
     if os.path.lexists(path):
         raise AlreadyThere(f"{path} is there already and is not overwritten; choose another name.")
@@ -307,21 +309,21 @@ def writing_outside(path: Path) -> Iterator[Callable[[bytes], object]]:
 
 
 def _claim(new: Path, target: Path) -> None:
-    """Give a file its name if that is free: of two simultaneous writers, one is refused."""
+    """Give a file its final name if that is free. Of two simultaneous writers, one is refused."""
     taken = f"{target} is there already and is not overwritten; choose another name."
     try:
         os.link(new, target)
         new.unlink()
     except FileExistsError:
         raise AlreadyThere(taken) from None
-    except OSError:  # a file system without hard links, for instance on a memory stick
+    except OSError:  # a file system without hard links, for example on a USB stick
         if os.path.lexists(target):
             raise AlreadyThere(taken) from None
         os.replace(new, target)
 
 
 def _sync(folder: Path) -> None:
-    if sys.platform != "win32":  # on systems where a folder cannot be opened, and need not be
+    if sys.platform != "win32":  # on Windows a folder cannot be opened, and need not be synced
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

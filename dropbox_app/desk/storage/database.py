@@ -1,15 +1,15 @@
 """The desk's database: SQLCipher, one file for all sites, with a key that only the vault holds.
 
-It contains everything that the desk has opened. After something was forgotten or a sealing key was
-destroyed, the file is rewritten under another key, so that the vault no longer opens an older copy
-of the file (SPEC, the local store).
+It contains all data that the desk has opened. After data was deleted or a sealing key was
+destroyed, the file is rewritten with a new key. The vault then no longer opens an older copy of the
+file (SPEC, the local store).
 """
 
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 
-from sqlcipher3 import dbapi2 as sqlcipher  # type: ignore[import-untyped] # as the standard sqlite3
+from sqlcipher3 import dbapi2 as sqlcipher  # type: ignore[import-untyped] # like the standard sqlite3
 
 from dropbox_app.desk.errors import Damaged
 from dropbox_app.desk.storage.atomic_files import Disk
@@ -21,13 +21,13 @@ _CHOSEN = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA locking_mode = EXCLUSIVE",  # a single process, so there is no shared memory file either
+    "PRAGMA locking_mode = EXCLUSIVE",  # one process only, so there is no shared-memory file either
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is safe on disk before the server is told
-    # The words in the index of messages: an in-memory view of it.
+    # An in-memory view of the words in the message index.
     "CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, words, row)",
 )
-# Version 1. A new database starts here, and is then upgraded like an older one.
+# Version 1. A new database starts with this version and is upgraded like an older one.
 _SCHEMA = """
 CREATE TABLE site (site TEXT PRIMARY KEY, fields TEXT NOT NULL);
 CREATE TABLE item (
@@ -74,7 +74,7 @@ CREATE TRIGGER words_go AFTER DELETE ON opened
 BEGIN DELETE FROM words WHERE rowid = old.number; END;
 """
 
-# Added in version 2: what the counsellor writes for this desk alone.
+# Added in version 2: the counsellor's own texts, which stay at this desk.
 _NOTEBOOK = (
     """
 CREATE TABLE note (
@@ -99,9 +99,9 @@ CREATE TABLE event (
     "CREATE INDEX event_of_case ON event (reference)",
 )
 
-# Added in version 4: columns by which lists filter and sort their rows.
+# Added in version 4: columns for filtering and sorting in lists.
 _SUMMARY = (
-    "DROP TABLE summary",  # lists make it again from the messages
+    "DROP TABLE summary",  # lists create it again from the messages
     """
 CREATE TABLE summary (
     site TEXT NOT NULL, mailbox TEXT NOT NULL, form INTEGER NOT NULL, turn TEXT NOT NULL,
@@ -109,7 +109,7 @@ CREATE TABLE summary (
     not_safe INTEGER NOT NULL, consent INTEGER NOT NULL, fields TEXT NOT NULL,
     UNIQUE (site, mailbox)
 )""",
-    # A complete index, so that filtering ten thousand reads none of the rows that are left out.
+    # A covering index: to filter ten thousand rows, no omitted row is read.
     "CREATE INDEX summary_in_order ON summary (last_day, mailbox, site, form, turn, since, unread, "
     "waiting, not_safe, consent)",
 )
@@ -132,7 +132,7 @@ class Database:
 
     @classmethod
     def create(cls, disk: Disk, held: DatabaseKey) -> "Database":
-        """Create an empty database, replacing whatever a crash left under its name."""
+        """Create an empty database, replacing any leftovers of a crash."""
         remove(disk, held.file)
         made = cls(disk, held)
         try:
@@ -179,7 +179,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run everything inside completely or not at all, on disk at the end; may be nested."""
+        """Run the block completely or not at all. At the end it is on disk. Can be nested."""
         with self._lock:
             if self._depth:
                 yield
@@ -206,21 +206,22 @@ class Database:
             return self._turns, self._connection.total_changes
 
     def expect_rewrite(self) -> None:
-        """Record, in the current transaction, that the file must get another key soon."""
+        """Record in the current transaction that the file needs a new key soon."""
         self.run("INSERT OR IGNORE INTO due VALUES ('rewrite')")
 
     @property
     def rewrite_is_due(self) -> bool:
-        """Whether something has been forgotten or destroyed since the file got its key."""
+        """Return whether data was deleted or a key destroyed since the file got its key."""
         return bool(self.run("SELECT 1 FROM due WHERE what = 'rewrite'"))
 
     def rewrite(self, vault: Vault) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Write the database to the other file under a new key, then delete the old file and key.
+        """Write the database to the other file with a new key, then delete the old file and key.
 
         Returns ``version`` before and after: data read at the former is still valid at the latter.
 
-        The vault is the switch: killed before it is written, the old file counts and the new one
-        is removed at the next start; killed after it, the old one is removed then.
+        Writing the vault is the switch. If the program is killed before it, the old file counts,
+        and the next start removes the new one. If it is killed afterwards, the next start removes
+        the old one.
         """
         with self._lock:
             old, new = self._held, vault.database.successor()
@@ -244,7 +245,10 @@ class Database:
             return before, after
 
     def close(self) -> None:
-        """Empty the write-ahead log and close; the file's time then shows only the day."""
+        """Empty the write-ahead log and close the database.
+
+        The file's time then shows only the day.
+        """
         with self._lock:
             with contextlib.suppress(sqlcipher.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -300,12 +304,12 @@ def _connect(disk: Disk, held: DatabaseKey) -> sqlcipher.Connection:
 
 
 def _quoted(held: DatabaseKey) -> str:
-    """Return a raw key in SQLCipher's notation, not derived again after the vault's scrypt."""
+    """Return a raw key in SQLCipher's notation, so that SQLCipher does not derive it again."""
     return f"\"x'{held.key.hex()}'\""
 
 
 def _private(disk: Disk, name: str) -> None:
-    """Create the file for its owner only, before SQLite opens it; side files get the same mode."""
+    """Create the file with mode 0600 before SQLite opens it. Side files get the same mode."""
     path = disk.path(name)
     if not path.exists():
         path.touch(mode=0o600)
@@ -313,7 +317,7 @@ def _private(disk: Disk, name: str) -> None:
 
 @contextlib.contextmanager
 def _damage(disk: Disk, held: DatabaseKey) -> Iterator[None]:
-    """Raise Damaged with a sentence for SQLite's error; a full disk is reported as such."""
+    """Raise Damaged with a sentence for SQLite's error. A full disk is reported as such."""
     try:
         yield
     except sqlcipher.OperationalError as error:

@@ -1,14 +1,13 @@
 """The local store of one site: items in files and in the database (SPEC, the local store).
 
-An item is a file ``ID.age``, as it was received or made, until the desk takes it in:
+An item is a file ``ID.age``, as received or made, until the desk moves it into the database:
 
-- for a message, the contents go into the database and the file is removed; the sealed bytes of own
-  messages and withdrawals are kept there, for a server that is restored from its backup;
-- for an attachment, the header and the file key go into the database, and ``ID.body`` keeps the
-  payload: header and body together are the file as received, and no sealing key opens the body
-  alone.
+- The contents of a message go into the database, and the file is removed. The sealed bytes of own
+  messages and withdrawals are also kept there, for a server that is restored from its backup.
+- The header and the file key of an attachment go into the database, and ``ID.body`` contains the
+  payload. Header and body together are the file as received. No sealing key opens the body alone.
 
-The only plaintext on disk is inside the database.
+Plaintext on disk exists only inside the database.
 """
 
 import contextlib
@@ -35,13 +34,13 @@ from dropbox_app.protocol.stream import CHUNK, payload_chunks
 from dropbox_app.protocol.thread import Arrived, open_item
 
 _STANZA = "mlkem768x25519"
-_START = 16_384  # bytes in which the header of an item must end; one for six recipients has 9,412
+_START = 16_384  # bytes within which an item's header must end; one for six recipients has 9,412
 _PAD = b" "
 _CLEAR = "DELETE FROM opened WHERE site = ? AND id = ?"
 
 
 class WrongFile(Exception):
-    """The server sent something other than the requested item."""
+    """The server sent a different item from the requested one."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class LocalStore:
         return state
 
     def save(self, state: State) -> None:
-        """Write the changes, all or none; they are on disk before this returns."""
+        """Write the changes, all or none. They are on disk before this returns."""
         new = rows.of(state)
         if new != self._saved:
             rows.save(self._database, self._site, self._saved, new)
@@ -92,7 +91,7 @@ class LocalStore:
     def forget(self, state: State, mailbox: str) -> None:
         """Like ``save``, and remove the thread from the register's entries.
 
-        The database must then be rewritten under another key.
+        The database must then be rewritten with a new key.
         """
         with self._database.transaction():
             self.save(state)
@@ -100,7 +99,7 @@ class LocalStore:
             self._database.expect_rewrite()
 
     def expect_rewrite(self) -> None:
-        """Have the database rewritten under another key at the end of the current work."""
+        """Schedule a rewrite of the database with a new key at the end of the current work."""
         with self._database.transaction():
             self._database.expect_rewrite()
 
@@ -110,25 +109,25 @@ class LocalStore:
             for mailbox, row in made.items():
                 lists.keep(self._database, self._site, mailbox, row)
 
-    # items as files
+    # Items as files.
 
     def has(self, item: str) -> bool:
-        """Return whether an item is here."""
+        """Return whether the desk has an item."""
         return self._disk.exists(self._item(item)) or self._row(item) is not None
 
     def put(self, item: str, sealed: bytes) -> None:
-        """Keep an own item as sent."""
+        """Store an own item as sent."""
         self._disk.write(self._item(item), sealed)
 
     def together(self) -> contextlib.AbstractContextManager[Group]:
-        """Receive many items; they are safe on disk at the end, or when the group is settled."""
+        """Receive many items. They are safe on disk at the end, or when the group is settled."""
         return self._disk.together()
 
     @contextlib.contextmanager
     def receiving(self, item: str, size: int, group: Group) -> Iterator[Callable[[bytes], object]]:
         """Receive an item in pieces. If it is a different item, keep nothing and raise WrongFile.
 
-        Data that does not begin with the header of a sealed file is refused after 16 KiB.
+        Data that does not begin with the header of a sealed file is rejected after 16 KiB.
         """
         digest, length, start, checked = new_digest(), 0, bytearray(), False
         with group.writing(self._item(item)) as write:
@@ -155,9 +154,9 @@ class LocalStore:
     def seal(
         self, pieces: Iterable[bytes], recipients: Sequence[Recipient]
     ) -> tuple[SealedFile, int]:
-        """Seal an own attachment while reading it, and keep it; return it and the content's size.
+        """Seal an own attachment while reading it; return it and the content's size.
 
-        No plaintext touches the disk, and memory use is limited to a few chunks.
+        No plaintext reaches the disk, and memory use is limited to a few chunks.
         """
         digest, length = new_digest(), 0
         with self._disk.writing(
@@ -184,7 +183,7 @@ class LocalStore:
         return shutil.disk_usage(self._disk.root).free
 
     def recipients(self, item: str) -> int:
-        """Return the number of recipients in an item's header; 0 if it is not one of ours."""
+        """Return the number of recipients in an item's header; 0 if the format is not ours."""
         with self._disk.path(self._item(item)).open("rb") as file:
             start = file.read(MAX_HEADER)
         try:
@@ -193,12 +192,12 @@ class LocalStore:
             return 0
         return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
 
-    # moving into the database
+    # Moving items into the database.
 
     def take_in(self, items: Iterable[Item], seeds: Sequence[Seed]) -> None:
         """Move the items that ``seeds`` open into the database, in one transaction.
 
-        Damaged items, and items that no reader accepts, stay as they are: no key is kept for them.
+        Damaged items, and items that the reader rejects, stay as they are. No key is kept for them.
         """
         named = {self._item(item.id): item for item in items if item.sealed_for}
         here = {name: item for name, item in named.items() if self._disk.exists(name)}
@@ -262,7 +261,7 @@ class LocalStore:
         payload: Iterable[bytes],
         bodies: Disk | Group,
     ) -> None:
-        """Keep a split attachment: the body is on disk before the database names it.
+        """Store a split attachment. The body is on disk before the database refers to it.
 
         If ``bodies`` is a group, the caller must settle it before the transaction ends.
         """
@@ -276,10 +275,10 @@ class LocalStore:
                 (self._site, item, header, file_key),
             )
 
-    # reading
+    # Reading items.
 
     def open(self, item: Item, seeds: Sequence[Seed]) -> Arrived:
-        """Open an item for the reader; failures are reported in the result, not raised."""
+        """Open an item for the reader. Failures are reported in the result, not raised."""
         row = self._row(item.id)
         if row is not None and row.contents is not None:
             return Arrived(item.id, row.contents, sealed_for=item.sealed_for)
@@ -296,13 +295,13 @@ class LocalStore:
         return Arrived(item.id, contents, sealed_for=item.sealed_for)
 
     def opened(self, item: str, seeds: Sequence[Seed]) -> Iterator[bytes]:
-        """Yield an attachment in authenticated chunks; it is complete only if nothing is raised.
+        """Yield an attachment in authenticated chunks. It is complete only if nothing is raised.
 
         Raises FileNotFoundError, WrongFile if it is not the stored one, or AgeError if it was
         received damaged.
         """
         row = self._row(item)
-        if row is not None and row.contents is not None:  # a file that is a message inside
+        if row is not None and row.contents is not None:  # a file that contains a message
             yield row.contents
             return
         received = self._digest(item, row) == item
@@ -319,7 +318,7 @@ class LocalStore:
             raise WrongFile("another file than was kept") from None
 
     def original(self, item: str) -> bytes | None:
-        """Return a message's bytes as on the server; None if only the contents are left."""
+        """Return a message's bytes as on the server; None if only the contents remain."""
         row = self._row(item)
         if row is not None and row.sealed is not None:
             return row.sealed
@@ -349,19 +348,19 @@ class LocalStore:
         return row is not None and row.header is not None
 
     def digest(self, item: str) -> str:
-        """Return the SHA-256 of an attachment as kept. Raises FileNotFoundError."""
+        """Return the SHA-256 of an attachment as stored. Raises FileNotFoundError."""
         return self._digest(item, self._row(item))
 
-    # deleting
+    # Deleting items.
 
     def drop(self, items: Iterable[str]) -> None:
-        """Delete the items' files permanently; their rows are deleted with the state."""
+        """Delete the items' files permanently. Their rows are deleted with the state."""
         self._disk.remove(
             *(n for item in items for n in (self._item(item), self._body(item), self._kept(item)))
         )
 
     def sweep(self, state: State) -> None:
-        """Remove what a crash left: files that the database does not name or need."""
+        """Remove files left by a crash, which the database does not refer to or need."""
         taken = {
             str(item): header is not None
             for item, header in self._database.run(
@@ -376,7 +375,7 @@ class LocalStore:
                 gone.append(f"{self._folder}/items/{name}")
         for name in self._disk.names(f"{self._folder}/kept"):
             item = name.partition(".")[0]
-            if item not in state.items or not taken.get(item, True):  # a message has it in its row
+            if item not in state.items or not taken.get(item, True):  # its row has the message
                 gone.append(f"{self._folder}/kept/{name}")
         self._disk.remove(*gone)
 
@@ -389,7 +388,7 @@ class LocalStore:
         if not found:
             return None
         contents, length, sealed, header, file_key = found[0]
-        if contents is None and file_key is None:  # SQLite returns nothing if a page is bad
+        if contents is None and file_key is None:  # SQLite returns no value if a page is bad
             raise rows.damage(FormatError("an item has no contents"))
         if isinstance(contents, bytes) and isinstance(length, int):
             contents = contents.ljust(length, _PAD)

@@ -1,7 +1,7 @@
-"""Lists of threads across all sites: filtered, counted and sorted by columns of the database.
+"""Lists of threads across all sites: filtered, counted and sorted by database columns.
 
-A thread's summary, which lists show, is kept beside it. Every change of the thread deletes the
-summary in the same transaction; missing ones are made again before a list is read, inside the
+The summary of a thread, which lists show, is stored beside it. Every change of the thread deletes
+the summary in the same transaction. Missing summaries are created before a list is read, inside the
 transaction that reads it.
 """
 
@@ -18,16 +18,16 @@ Order = Literal["newest", "oldest", "urgent"]
 
 _WHICH: Mapping[Which, str] = {
     "all": "1",
-    # The groups of Today: the last one leaves out threads that are in one of the others.
+    # The groups of Today. The last one omits threads that are in another group.
     "mine": "(turn = 'counsellor' OR unread > 0)",
     "unsafe": "(turn = 'counsellor' OR unread > 0) AND not_safe",
     "to_send": "waiting > 0",
     "theirs": "turn = 'reporter' AND unread = 0 AND waiting = 0",
-    # By whose turn it is.
+    # Who should write next.
     "counsellor": "turn = 'counsellor'",
     "reporter": "turn = 'reporter'",
     "nobody": "turn = 'nobody'",
-    # A reporter has been waiting for an answer since some day.
+    # A reporter has been waiting for an answer since a certain day.
     "awaited": "since != ''",
 }
 _ROWS = (
@@ -46,7 +46,7 @@ _ORDER: Mapping[Order, str] = {
 class SummaryRow:
     """A stored summary of a thread: the columns that lists use, and the whole summary as JSON.
 
-    ``form`` is the version of the JSON's form; ``since`` is empty if nobody waits for an answer.
+    ``form`` is the version of the JSON's format. ``since`` is "" if nobody waits for an answer.
     """
 
     form: int
@@ -62,7 +62,7 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class ThreadRow:
-    """A thread as lists need it, with its summary."""
+    """A thread in the form that lists need, with its summary."""
 
     site: str
     mailbox: str
@@ -71,7 +71,7 @@ class ThreadRow:
 
 
 def keep(database: Database, site: str, mailbox: str, row: SummaryRow) -> None:
-    """Keep the summary of a thread."""
+    """Store the summary of a thread."""
     database.run(
         "INSERT OR REPLACE INTO summary VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -82,7 +82,7 @@ def keep(database: Database, site: str, mailbox: str, row: SummaryRow) -> None:
 
 
 def missing(database: Database, form: int) -> list[tuple[str, str]]:
-    """Return the site and mailbox of the threads without a summary of this form."""
+    """Return the site and mailbox of the threads without a summary in this format."""
     found = database.run(
         "SELECT site, mailbox FROM thread EXCEPT SELECT site, mailbox FROM summary WHERE form = ?",
         (form,),
@@ -95,7 +95,8 @@ def chosen(
 ) -> list[ThreadRow]:
     """Return up to ``most`` threads of some sites, in a given order."""
     where, values = _where(which, sites)
-    # First only the row ids, from the index; then their rows. The SQL is from the constants above.
+    # This first reads the row ids from the index, then their rows. The SQL is from the constants
+    # above.
     places = f"SELECT rowid FROM summary WHERE {where} ORDER BY {_ORDER[order]} LIMIT ?"  # noqa: S608 - constants
     found = database.run(
         f"{_ROWS} WHERE summary.rowid IN ({places}) ORDER BY {_named(order)}",
@@ -111,6 +112,14 @@ def count(database: Database, which: Which, sites: Sequence[str]) -> int:
     return found if isinstance(found, int) else 0
 
 
+def some(database: Database, mailboxes: Sequence[str]) -> list[ThreadRow]:
+    """Return the existing threads among some mailboxes that have a summary."""
+    marks = ", ".join("?" * len(mailboxes))
+    return [_thread(row) for row in database.run(
+        f"{_ROWS} WHERE thread.mailbox IN ({marks})", mailboxes  # only question marks are added
+    )]  # fmt: skip
+
+
 def one(database: Database, site: str, mailbox: str) -> ThreadRow:
     """Return one existing thread that has a summary."""
     found = database.run(f"{_ROWS} WHERE thread.site = ? AND thread.mailbox = ?", (site, mailbox))
@@ -118,16 +127,16 @@ def one(database: Database, site: str, mailbox: str) -> ThreadRow:
 
 
 def of_reporters(database: Database) -> list[str]:
-    """Return the mailboxes in which something from the reporter was verified."""
+    """Return the mailboxes with at least one verified message from the reporter."""
     found = database.run("SELECT mailbox FROM thread WHERE verify != ''")
     return [str(mailbox) for (mailbox,) in found]
 
 
 def like(database: Database, beginning: str, sites: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the site and mailbox of the threads of some sites whose id has the given beginning.
+    """Return the site and mailbox of the threads of some sites whose id starts with ``beginning``.
 
-    It is taken literally, not as a pattern. Ids are hex, so all ids with this beginning sort before
-    the same beginning followed by "g", and an index finds them.
+    ``beginning`` is taken literally, not as a pattern. Ids are hex, so all matching ids sort before
+    ``beginning`` followed by "g", and an index finds them.
     """
     condition = "site = ? AND mailbox >= ? AND mailbox < ?"
     return [

@@ -1,9 +1,9 @@
-"""Converts desks of the first format (state and archive as age files) to the database.
+"""Convert desks of the first format (state and archive as age files) to the database.
 
-Everything is written beside the old desk and compared with it; only then does the vault name the
-database. That one write is the switch. If killed before it, the old desk counts and the next start
-begins again; if killed after it, the next start removes the rest of the old one. If anything fails,
-the new files are removed and the old desk is unchanged.
+All new files are written beside the old desk and compared with it. Only then does the vault name
+the database; that one write is the switch. If the program is killed before it, the old desk counts
+and the next start begins again. If it is killed afterwards, the next start removes the rest of the
+old desk. After a failure, the new files are removed and the old desk is unchanged.
 """
 
 import datetime
@@ -83,12 +83,12 @@ def take_over(disk: Disk, vault: Vault) -> None:
             "Nothing was changed: the older version still opens it."
         ) from None
     disk.step("taken over")
-    for site in vault.sites:  # the next start removes what is left of this if killed
+    for site in vault.sites:  # if this is interrupted, the next start finishes it
         disk.remove(f"sites/{site}/state.age")
 
 
 def _need_room(disk: Disk) -> None:
-    """Raise, before anything is written, if there is no room for a second copy of all items."""
+    """Raise, before anything is written, if there is no space for a second copy of all items."""
     size = sum(path.stat().st_size for path in disk.root.rglob("*.age"))
     free = shutil.disk_usage(disk.root).free
     if free < size + _ROOM:
@@ -108,7 +108,7 @@ class _OldStore:
         self.folder = f"sites/{site}"
 
     def exists(self) -> bool:
-        """Return whether its state was ever written; an interrupted ``init`` leaves none."""
+        """Return whether its state was ever written. An interrupted ``init`` leaves none."""
         return self.disk.exists(f"{self.folder}/state.age")
 
     def state(self) -> State:
@@ -146,7 +146,7 @@ class _OldStore:
 
 
 def _copy(old: _OldStore, store: LocalStore, made: list[str]) -> State:
-    """Write the state, all messages that open and all attachments; ``made`` names new files."""
+    """Write the state, all messages that open and all attachments; add new files to ``made``."""
     state = old.state()
     store.save(state)
     for item in state.items.values():
@@ -242,7 +242,7 @@ def _read(line: bytes) -> State:
     for entry in objects_of(fields, "tips"):
         tip = (number_of(entry, "n"), check_hex(text_of(entry, "digest"), 32))
         state.tips[check_hex(text_of(entry, "mailbox"), 32)] = tip
-    if "names" in fields:  # older versions wrote none
+    if "names" in fields:  # older versions did not write this field
         for entry in objects_of(fields, "names"):
             state.names[text_of(entry, "by")] = text_of(entry, "name")
     return state

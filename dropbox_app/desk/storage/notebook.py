@@ -1,13 +1,13 @@
 """The counsellor's own texts at this desk: notes on threads, snippets, settings.
 
-They are in the database, and so in its backups. They are never sent.
+They are in the database, and therefore in its backups. They are never sent.
 """
 
 from dropbox_app.desk.storage.database import Database
 
 
 def note(database: Database, site: str, mailbox: str) -> str:
-    """Return the note on a thread; empty if there is none."""
+    """Return the note on a thread; "" if there is none."""
     found = database.run("SELECT text FROM note WHERE site = ? AND mailbox = ?", (site, mailbox))
     return str(found[0][0]) if found else ""
 
@@ -19,7 +19,7 @@ def notes(database: Database) -> list[tuple[str, str, str]]:
 
 
 def keep_note(database: Database, site: str, mailbox: str, text: str) -> None:
-    """Keep a note on an existing thread; an empty one removes it."""
+    """Store a note on an existing thread; "" removes it."""
     if not text:
         database.run("DELETE FROM note WHERE site = ? AND mailbox = ?", (site, mailbox))
         return
@@ -33,7 +33,7 @@ def snippets(database: Database) -> dict[tuple[str, str], str]:
 
 
 def keep_snippet(database: Database, name: str, language: str, text: str) -> None:
-    """Keep an own version of a snippet; an empty one removes it."""
+    """Store an own version of a snippet; "" removes it."""
     if not text:
         database.run("DELETE FROM snippet WHERE name = ? AND language = ?", (name, language))
         return
@@ -41,14 +41,14 @@ def keep_snippet(database: Database, name: str, language: str, text: str) -> Non
 
 
 def report(database: Database, employer: str, year: int) -> str:
-    """Return the text kept for the report of a year until it is issued; empty if none."""
+    """Return the text stored for the report of a year until it is issued; "" if none."""
     sql = "SELECT value FROM setting WHERE name = ?"
     found = database.run(sql, (_report(employer, year),))
     return str(found[0][0]) if found else ""
 
 
 def keep_report(database: Database, employer: str, year: int, text: str) -> None:
-    """Keep a text for the report of a year; an empty one removes it."""
+    """Store a text for the report of a year; "" removes it."""
     if not text:
         database.run("DELETE FROM setting WHERE name = ?", (_report(employer, year),))
         return
@@ -56,7 +56,7 @@ def keep_report(database: Database, employer: str, year: int, text: str) -> None
 
 
 def report_years(database: Database, employer: str) -> list[int]:
-    """Return the years for whose reports something is kept."""
+    """Return the years for whose reports a text is stored."""
     found = [name.split(" ", 2) for name in settings(database) if name.startswith("report ")]
     return [int(year) for _, year, name in found if name == employer]
 
@@ -71,5 +71,5 @@ def settings(database: Database) -> dict[str, str]:
 
 
 def keep_setting(database: Database, name: str, value: str) -> None:
-    """Keep a setting."""
+    """Store a setting."""
     database.run("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))

@@ -1,7 +1,7 @@
-"""Events of the register as rows of the database: stored, read, and permanently deleted.
+"""Events of the register as database rows: stored, read, and permanently deleted.
 
-A row has the event's JSON as exported, and the columns by which rows are found. Its text is not in
-the full-text index. Like ``forget``, deleting makes a rewrite of the database due.
+A row contains the event's JSON as exported, and the columns by which rows are found. Its text is
+not in the full-text index. Like ``forget``, a deletion requires a rewrite of the database.
 """
 
 import json
@@ -14,8 +14,8 @@ from dropbox_app.protocol.encoding import Json
 def events(database: Database, after: int = 0) -> list[tuple[int, str]]:
     """Return all events by day, and by order of addition within a day.
 
-    Each is returned with its number, which is never reused, and its JSON. ``after``: only those
-    with a higher number.
+    Each is returned with its number, which is never reused, and its JSON. ``after`` restricts the
+    result to events with a higher number.
     """
     sql = "SELECT number, fields FROM event WHERE number > ? ORDER BY day, number"
     found = database.run(sql, (after,))
@@ -29,7 +29,7 @@ def some(database: Database, numbers: Iterable[int]) -> list[tuple[int, str]]:
 
 
 def add(database: Database, given: Iterable[dict[str, Json]]) -> None:
-    """Keep events, all or none."""
+    """Store events, all or none."""
     database.run_many(
         "INSERT INTO event (kind, day, employer, reference, fields) VALUES (?, ?, ?, ?, ?)",
         [(*_columns(one), json.dumps(one, ensure_ascii=False)) for one in given],
@@ -37,9 +37,9 @@ def add(database: Database, given: Iterable[dict[str, Json]]) -> None:
 
 
 def replace(database: Database, changes: Iterable[tuple[int, Sequence[dict[str, Json]]]]) -> None:
-    """Replace or remove events by their numbers; all or nothing.
+    """Replace or remove events by their numbers, all or none.
 
-    The database must then be rewritten under another key.
+    The database must then be rewritten with a new key.
     """
     with database.transaction():
         for number, given in changes:
@@ -54,7 +54,7 @@ def replace(database: Database, changes: Iterable[tuple[int, Sequence[dict[str, 
 
 
 def unlink(database: Database, mailbox: str) -> None:
-    """Remove the ids of a thread and its messages from the events that name it."""
+    """Remove the ids of a thread and its messages from the events that refer to it."""
     found = database.run(
         "SELECT number, fields FROM event WHERE reference IN "
         "(SELECT reference FROM event WHERE instr(fields, ?) AND reference != '')",

@@ -1,4 +1,4 @@
-"""The state of one site as database rows: read at the start; later only changes are written."""
+"""The state of one site as database rows, read at the start. Later only changes are written."""
 
 import datetime
 import json
@@ -56,8 +56,8 @@ class Promise:
     """A site's promise and last fetch, known without loading the site.
 
     The site promises an answer within ``response_days`` working days; 0 if unknown. ``read_to_end``
-    is the last day on which everything was fetched, ``away_until`` the last day of an announced
-    absence; None if there is none.
+    is the last day on which all items were fetched. ``away_until`` is the last day of an announced
+    absence. Both are None if there is none.
     """
 
     response_days: int
@@ -75,7 +75,7 @@ def promises(database: Database) -> dict[str, Promise]:
 
 
 def response_days(database: Database) -> dict[str, int]:
-    """Return within how many working days each site promises an answer, by id; 0 if unknown."""
+    """Return the working days within which each site promises an answer, by id; 0 if unknown."""
     return {site: one.response_days for site, one in promises(database).items()}
 
 
@@ -87,7 +87,7 @@ def _promise(fields: dict[str, Json]) -> Promise:
 
 
 def damage(error: FormatError) -> Damaged:
-    """Return the error for a row that differs from what was written, for instance on a bad page."""
+    """Return the error for a row that differs from what was written, for example on a bad page."""
     return Damaged(
         f"What this desk knows of a site is damaged ({error}); restore the desk from its backup."
     )
@@ -129,7 +129,7 @@ def load(database: Database, site: str) -> State | None:
 
 
 def of(state: State) -> Rows:
-    """Return a state as rows, to compare with those saved before."""
+    """Return a state as rows, to compare with the rows saved before."""
     return {
         "site": {(): (_write_fields(state),)},
         "item": {(item.id,): _item_row(item) for item in state.items.values()},
@@ -234,7 +234,7 @@ def _write_fields(state: State) -> str:
     if state.away is not None:
         stand_in = str(state.away.stand_in) if state.away.stand_in else None
         away = {"until": state.away.until.isoformat(), "stand_in": stand_in}
-    said: dict[str, Json] = {}  # left out if it is not given, as on a card
+    said: dict[str, Json] = {}  # omitted if it is empty, as on a card
     if state.profile.register_number:
         said["register_number"] = state.profile.register_number
     if state.profile.sentence:
@@ -299,7 +299,7 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
 
 
 def _response_days(fields: dict[str, Json]) -> int:
-    """Read a site's promise, which older versions did not keep."""
+    """Read a site's promise, which older versions did not store."""
     return number_of(fields, "response_days") if "response_days" in fields else 0
 
 

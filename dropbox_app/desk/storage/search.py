@@ -1,4 +1,4 @@
-"""Searches the messages of all sites at once, without loading a site."""
+"""Search the messages of all sites at once, without loading a site."""
 
 import json
 import unicodedata
@@ -9,13 +9,13 @@ from dropbox_app.desk.storage.database import Database
 from dropbox_app.protocol.encoding import Json
 from dropbox_app.protocol.messages import Message
 
-MOST_TERMS = 200  # complete words that replace a beginning in a query
+MOST_TERMS = 200  # complete words that replace a prefix in a query
 _JOINERS = "\u200b\u200c\u200d"
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A message that was found, with its decrypted contents."""
+    """A message that a search found, with its decrypted contents."""
 
     site: str
     mailbox: str
@@ -29,16 +29,17 @@ def find(
     """Return at most ``most`` messages that contain all of ``words``, the latest first.
 
     ``sites`` are the sites to search; None means all. A word also matches longer words that begin
-    with it; capitals and accents are ignored. Without words, nothing is found.
+    with it. Case and accents are ignored. Without words, the result is empty.
     """
     wanted = " AND ".join(_wanted(database, word) for word in words_in(words))
     if not wanted:
         return []
     found = database.run(
         "SELECT item.site, item.mailbox, item.id, opened.contents, opened.length "
-        # The limit is in the inner query: nothing beyond it is read.
+        # The limit is in the inner query, so that no row beyond it is read.
         "FROM (SELECT rowid AS place FROM words WHERE words MATCH ?1 AND (?2 IS NULL "
-        # With the plus sign, the index is read once; without it, for each message of a site.
+        # With the plus sign, the index is read once. Without it, it is read for each message of a
+        # site.
         "OR +rowid IN (SELECT number FROM opened WHERE site IN (SELECT value FROM json_each(?2)))) "
         "ORDER BY rowid DESC LIMIT ?3) "
         "JOIN opened ON opened.number = place "
@@ -53,9 +54,9 @@ def find(
 
 
 def words_in(text: str) -> list[str]:
-    """Return the words that a search looks for, without signs that stand alone.
+    """Return the words that a search looks for, without separate punctuation.
 
-    The index has only letters and digits. If the index has no part of a word, nothing is found.
+    The index contains only letters and digits. If it contains no part of a word, nothing is found.
     """
     apart = "".join(" " if _apart(sign) else sign for sign in seen(text)).split()
     return [word for word in apart if any(sign.isalnum() for sign in word)]
@@ -64,7 +65,7 @@ def words_in(text: str) -> list[str]:
 def seen(text: str) -> str:
     """Return a text without invisible characters, such as a soft hyphen from a web page.
 
-    Joiners and zero-width spaces remain: in scripts that use them, they separate words.
+    Joiners and zero-width spaces remain, because they separate words in the scripts that use them.
     """
     if text.isascii():
         return text
@@ -72,7 +73,7 @@ def seen(text: str) -> str:
 
 
 def _apart(sign: str) -> bool:
-    """Return whether a sign separates words: a query's quote, a control, or a lone surrogate."""
+    """Return whether a character separates words: a query's quote, control or lone surrogate."""
     return sign == '"' or unicodedata.category(sign) in ("Cc", "Cs")
 
 
@@ -80,15 +81,15 @@ def _wanted(database: Database, word: str) -> str:
     """Return the part of a query that finds a word, or words with that beginning.
 
     For a few complete words, the index is read from the newest message on, and no further than
-    needed. For a beginning, the database first merges all occurrences of all matching words, in
-    memory that it wipes: for a word in 60,000 messages, that takes a second or more.
+    needed. For a prefix, the database first merges all occurrences of all matching words, in memory
+    that it wipes. For a word in 60,000 messages, that takes a second or more.
     """
     plain = "".join(
         sign
         for sign in unicodedata.normalize("NFD", word.lower())
         if not unicodedata.combining(sign)
     )
-    # The index may fold other signs differently.
+    # The index may fold other characters differently.
     found = (
         database.run(
             "SELECT term FROM temp.terms WHERE term >= ? AND term < ? LIMIT ?",

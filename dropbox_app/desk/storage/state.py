@@ -1,6 +1,6 @@
 """The desk's state for one site, except the contents of its items (SPEC, the local store).
 
-It is held in memory; ``storage/rows.py`` writes the changes to the database, all or none.
+It is held in memory. ``storage/rows.py`` writes the changes to the database, all or none.
 """
 
 import datetime
@@ -18,11 +18,12 @@ Sent = Literal["received", "waiting", "sent", "refused"]
 class Item:
     """One sealed object in the local store.
 
-    ``server_says`` is the author according to the server; only the signed contents prove it.
-    ``store`` is the store id under which it arrived. ``sealed_for``: the number of recipients in
-    its header, 0 if the header is not one of ours; a copy that was sealed again no longer shows it.
-    ``fetched``: the server knows that it is here. ``checked``: its thread's pins take it into
-    account. ``sent``: for own messages, whether the server has them. ``seen``: it was shown.
+    ``server_says``: the author according to the server; only the signed contents prove it.
+    ``store``: the store id under which it arrived. ``sealed_for``: the number of recipients in its
+    header, or 0 if the format is not ours; a copy that was sealed again no longer shows it.
+    ``fetched``: whether the server knows that the desk has it. ``checked``: whether its thread's
+    pins take it into account. ``sent``: for own messages, whether the server has them. ``seen``:
+    whether it was shown.
     """
 
     id: str
@@ -42,16 +43,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Owed:
-    """An item that the server listed but did not send; it is requested at every fetch."""
+    """An item that the server listed but did not send. It is requested at every fetch."""
 
     item: Item
     since: datetime.date
-    wrong: bool  # it sent something else; if False, it said that it does not have the item
+    wrong: bool  # whether the server sent different bytes, rather than denying that it has it
 
 
 @dataclass
 class ThreadState:
-    """The desk's record of a mailbox: the pins, and what the server last said about it."""
+    """The desk's record of a mailbox: the pins, and the server's last statements about it."""
 
     verify: str = ""
     recipient: str = ""
@@ -62,7 +63,7 @@ class ThreadState:
     label: str = ""  # the counsellor's own name for it; it never leaves this computer
 
     def pins(self) -> Pins | None:
-        """Return the pins for the reader; None until something from the reporter is verified."""
+        """Return the pins for the reader; None until a message from the reporter is verified."""
         if not self.verify:
             return None
         return Pins(self.verify, self.recipient, dict(self.newest))
@@ -72,7 +73,8 @@ class ThreadState:
 class Profile:
     """The contents of the card, apart from the keys.
 
-    ``register_number`` and ``sentence`` (by language code) are as on the card; empty: not given.
+    ``register_number`` and ``sentence`` (by language code) are as on the card, and empty if not
+    given.
     """
 
     name: str
@@ -84,7 +86,7 @@ class Profile:
 
     @classmethod
     def of(cls, card: Card) -> "Profile":
-        """Return a card's profile of its counsellor."""
+        """Return the counsellor's profile from a card."""
         return cls(
             card.name, card.kind, card.scope, card.languages, card.register_number, card.sentence
         )
@@ -137,7 +139,7 @@ MOST_NAMES = 100  # of colleagues; a server could invent any number
 
 @dataclass
 class State:
-    """Everything about one site. The desk has read up to its own running ``number``."""
+    """The whole state of one site. The desk has read up to its own running ``number``."""
 
     site: str
     name: str
@@ -147,14 +149,14 @@ class State:
     desk_origins: tuple[str, ...] = ()  # for desks, if they differ from those for reporters
     card: bytes = b""
     serial: int = 0
-    published: bool = False  # the server has taken the card that was issued last
-    confirmed: bool = False  # the server has taken a card of this desk at least once
+    published: bool = False  # whether the server has accepted the card that was issued last
+    confirmed: bool = False  # whether the server has ever accepted a card of this desk
     away: Away | None = None
     store: str = ""
     number: int = 0
     read_to_end: datetime.date | None = None
-    restored: bool = False  # from a backup: somebody must check what the server has
-    resend: bool = False  # a new store id appeared: the server is sent what it lacks
+    restored: bool = False  # restored from a backup: somebody must compare it with the server
+    resend: bool = False  # a new store id appeared, so the server is sent the items that it lacks
     response_days: int = 0  # working days within which the site promises an answer; 0: unknown
     items: Items = field(default_factory=Items)
     owed: dict[str, Owed] = field(default_factory=dict)
@@ -164,7 +166,7 @@ class State:
     names: dict[str, str] = field(default_factory=dict)  # identity -> the site's name for them
 
     def learn(self, names: Mapping[str, str]) -> bool:
-        """Remember the site's names for counsellors, even former ones; return if any is new."""
+        """Store the site's names for counsellors, including former ones; return if any is new."""
         if names.items() <= self.names.items():
             return False
         others = {by: name for by, name in self.names.items() if by not in names}
@@ -172,7 +174,7 @@ class State:
         return True
 
     def thread(self, mailbox: str) -> ThreadState:
-        """Return the entry of a mailbox; a new one if there is none."""
+        """Return the entry of a mailbox, which is created if it does not exist."""
         return self.threads.setdefault(mailbox, ThreadState())
 
     def of(self, mailbox: str) -> list[Item]:

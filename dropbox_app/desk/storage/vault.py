@@ -1,9 +1,10 @@
-"""The secrets of a desk, in one age file under a passphrase (SPEC, the local store).
+"""The secrets of a desk, in one age file sealed with a passphrase (SPEC, the local store).
 
-``vault.age`` holds one JSON line: ``database`` (the key of the database, and which of two files
-it is), ``identities`` (one signing seed per site) and ``seeds`` (the monthly sealing seeds with
-their windows). The file is always replaced completely. Later versions no longer contain what was
-destroyed; flash memory, snapshots and disk backups may keep older ones (SPEC section 11).
+``vault.age`` contains one JSON line: ``database`` (the key of the database, and which of two files
+it is), ``identities`` (one signing seed for each site) and ``seeds`` (the monthly sealing seeds
+with their windows). The file is always replaced completely. Later versions no longer contain
+destroyed keys, but flash memory, snapshots and disk backups may keep older versions (SPEC section
+11).
 """
 
 import datetime
@@ -32,10 +33,10 @@ from dropbox_app.protocol.keys import Seed, SigningKey
 NAME = "vault.age"
 VERSION = 2
 MIN_PASSPHRASE = 16  # characters
-CHEAP_FOR_TESTS = 4  # log2 of scrypt's N; protects nothing
+CHEAP_FOR_TESTS = 4  # log2 of scrypt's N; offers no protection
 USUAL = 18
 KEY_SIZE = 32  # bytes of the database's key
-FILES = ("desk-a.db", "desk-b.db")  # the database is in one of them; the other is its successor
+FILES = ("desk-a.db", "desk-b.db")  # one of them is the database, and the other its successor
 _BOM = "\ufeff"
 
 
@@ -50,7 +51,7 @@ class HeldSeed:
 
 @dataclass(frozen=True)
 class DatabaseKey:
-    """The file that holds the database, and the key that opens it."""
+    """The file that contains the database, and the key that opens it."""
 
     file: str
     key: bytes
@@ -66,15 +67,16 @@ class DatabaseKey:
 
 
 def tidy(passphrase: str) -> str:
-    """Return a passphrase in today's form: NFC, without byte order mark or line end.
+    """Return a passphrase in the current form: NFC, without byte order mark or line end.
 
-    So the same words give the same key whether typed, from a Mac, or from a file saved by Notepad.
+    The same words then give the same key, whether typed, from a Mac, or from a file saved by
+    Notepad.
     """
     return unicodedata.normalize("NFC", passphrase.removeprefix(_BOM).rstrip("\r\n"))
 
 
 def check_passphrase(passphrase: str) -> None:
-    """Raise Unfit if a passphrase is too short to protect anything."""
+    """Raise Unfit if a passphrase is too short to protect the desk."""
     length = len(tidy(passphrase))
     if length < MIN_PASSPHRASE:
         raise Unfit(
@@ -84,7 +86,7 @@ def check_passphrase(passphrase: str) -> None:
 
 
 def forms(passphrase: str) -> list[str]:
-    """Return the forms of a passphrase that versions of the desk have used, today's first."""
+    """Return the forms of a passphrase that versions of the desk have used, newest first."""
     plain = passphrase.removeprefix(_BOM).rstrip("\r\n")
     found = [tidy(passphrase), plain, unicodedata.normalize("NFD", plain), passphrase]
     found += [_BOM + plain, _BOM + tidy(passphrase)]
@@ -92,9 +94,9 @@ def forms(passphrase: str) -> list[str]:
 
 
 class Vault:
-    """The opened vault. Changes are kept only by ``save``.
+    """The opened vault. Changes are written only by ``save``.
 
-    ``archive`` is the static key of a desk of the first format; None from the second on.
+    ``archive`` is the static key of a desk of the first format, and None for later formats.
     """
 
     def __init__(self, disk: Disk, passphrase: str, database: DatabaseKey, log_n: int) -> None:
@@ -117,7 +119,8 @@ class Vault:
     def open(cls, disk: Disk, passphrase: str, *, log_n: int = USUAL) -> "Vault":
         """Open the vault of a desk. Raises NotSetUp, WrongPassphrase or Damaged.
 
-        A vault that opens with another form of the same passphrase is sealed again with today's.
+        A vault that opens with an older form of the passphrase is sealed again with the current
+        form.
         """
         try:
             sealed = disk.read(NAME)
@@ -142,7 +145,7 @@ class Vault:
         return vault
 
     def save(self, *, once: bool = False) -> None:
-        """Write the vault completely; it is on disk before this returns."""
+        """Write the vault completely. It is on disk before this returns."""
         with self._saving:
             line = to_line(
                 {
@@ -174,7 +177,7 @@ class Vault:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The sites that this desk has an identity for."""
+        """Return the sites for which this desk has an identity."""
         return tuple(sorted(self._identities))
 
     def signing(self, site: str) -> SigningKey:
@@ -189,7 +192,7 @@ class Vault:
         return tuple(sorted(self._seeds.get(site, ()), key=lambda held: held.first))
 
     def fits(self, passphrase: str) -> bool:
-        """Return whether this is the passphrase under which the vault is sealed."""
+        """Return whether the vault is sealed with this passphrase."""
         return secrets.compare_digest(tidy(passphrase).encode(), self._passphrase.encode())
 
     def openers(self, site: str) -> list[Seed]:
@@ -197,7 +200,7 @@ class Vault:
         return [held.seed for held in reversed(self.seeds(site))]
 
     def join(self, site: str) -> SigningKey:
-        """Return the identity for a site, or make a new one; no two sites share one."""
+        """Return the identity for a site, which is created if missing. No two sites share one."""
         with self._saving:
             return self._identities.setdefault(check_hex(site, 16), SigningKey.generate())
 
@@ -207,12 +210,12 @@ class Vault:
             self._seeds.setdefault(site, []).extend(seeds)
 
     def destroy(self, site: str, doomed: Sequence[HeldSeed]) -> None:
-        """Remove seeds; they are gone once ``save`` has returned."""
+        """Remove seeds. They are gone once ``save`` has returned."""
         with self._saving:
             self._seeds[site] = [held for held in self.seeds(site) if held not in doomed]
 
     def backup(self, write: Callable[[bytes], object]) -> age.PassphraseSealer:
-        """Return a sealer that seals a backup in pieces, under the same passphrase."""
+        """Return a sealer that seals a backup in pieces, with the same passphrase."""
         return age.PassphraseSealer(write, self._passphrase, self._log_n)
 
     @classmethod
@@ -241,7 +244,7 @@ class Vault:
 
 
 def open_backup(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes]:
-    """Yield the contents of a backup, in pieces. Raises WrongPassphrase or Damaged."""
+    """Yield the contents of a backup in pieces. Raises WrongPassphrase or Damaged."""
     try:
         yield from age.open_chunks_with_passphrase(read, passphrase)
     except WrongPassphrase:

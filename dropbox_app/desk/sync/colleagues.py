@@ -1,4 +1,4 @@
-"""Finds a colleague on a site by the ten groups, by an identity, or by name."""
+"""Find a colleague on a site by the ten groups, by an identity, or by name."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from dropbox_app.desk.session import Desk
 from dropbox_app.desk.sync import own_card
 from dropbox_app.protocol import card as cards
 
-# What identifies a colleague by itself: the ten groups, or an identity in hex or base64.
+# A unique description of a colleague: the ten groups, or an identity in hex or base64.
 _GROUPS = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
@@ -17,8 +17,8 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
 def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) -> cards.Card:
     """Return the card of a colleague on this site. Raises NotFound or Unfit.
 
-    An identity (base64 or hex) or the ten groups identify the colleague. For a name, only the
-    server says whose card it is: ``confirmed`` shows the card's groups and asks.
+    An identity (base64 or hex) or the ten groups identify the colleague reliably. For a name, the
+    server alone decides which card is returned, so ``confirmed`` shows the card's groups and asks.
     """
     name, digits = " ".join(who.split()), "".join(who.split()).lower()
     colleagues = own_card.readable(desk, desk.courier.shown())

@@ -1,8 +1,9 @@
-"""One exchange with the server: what ``fetch`` does, in an order that loses nothing.
+"""One complete exchange with the server, in an order that loses no data.
 
-First new items are fetched, then keys are made in advance and the card is published, then the site
-is checked, and only then are expired keys destroyed (SPEC sections 3 and 7). The last step runs
-even if an earlier one failed: a site that has retired this desk must not make it keep its keys.
+First new items are fetched. Then keys are made in advance, the card is published and the site is
+checked. Only after that are expired keys destroyed (SPEC sections 3 and 7). The last step runs even
+if an earlier one failed: a site that has retired this desk must not be able to make it keep its
+keys.
 """
 
 from dropbox_app.desk.session import Desk
@@ -10,7 +11,7 @@ from dropbox_app.desk.sync import outbox, own_card
 
 
 def fetch(desk: Desk) -> None:
-    """Run the whole exchange for one site; ``desk`` is connected."""
+    """Run the complete exchange for one site. ``desk`` is connected."""
     try:
         _exchange(desk)
     finally:

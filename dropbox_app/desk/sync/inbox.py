@@ -1,6 +1,6 @@
-"""Reads the inbox to its end, fetches each item, and checks what the server claims.
+"""Read the inbox to its end, fetch each item, and check the server's statements.
 
-An item and the state that names it are on disk before the server is told. A crash at any step
+An item and the state that refers to it are on disk before the server is told. A crash at any step
 leaves a state from which the next fetch continues (SPEC sections 7 and 9).
 """
 
@@ -23,15 +23,15 @@ from dropbox_app.protocol.messages import MAX_TO, REPORTER
 from dropbox_app.protocol.padding import MESSAGE_SIZES
 
 MAX_MESSAGE = sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)  # bytes
-MAX_FILE = 1024 * 1024 * 1024  # bytes; ten times what a server takes by default
-OWED_DAYS = 30  # for items owed to a thread that is no longer listed
-OWED_AT_MOST = schedule.KEEP_AT_MOST + 33  # days; then no key is left that could open it
+MAX_FILE = 1024 * 1024 * 1024  # bytes; ten times the default limit of a server
+OWED_DAYS = 30  # days that an item is owed if its thread is no longer listed
+OWED_AT_MOST = schedule.KEEP_AT_MOST + 33  # days; after that, no key exists that could open them
 MOST_OWED = 200  # items; each costs a request in every round
-MOST_BYTES = 2 * MAX_FILE  # of one site in one round, from a server that may mean harm
-LEFT_ON_DISK = 512 * 1024 * 1024  # bytes that a file leaves free
-LEFT_BY_MESSAGES = 64 * 1024 * 1024  # likewise
-MOST_PAGES = 100  # in one reading of the inbox
-MOST_RESTORES = 2  # likewise
+MOST_BYTES = 2 * MAX_FILE  # bytes from one site in one round, because a server may be malicious
+LEFT_ON_DISK = 512 * 1024 * 1024  # bytes of disk space that remain free after a file
+LEFT_BY_MESSAGES = 64 * 1024 * 1024  # likewise, after a message
+MOST_PAGES = 100  # pages in one reading of the inbox
+MOST_RESTORES = 2  # likewise, changes of the store id
 DAMAGED = 500  # the status for items that the server lists but cannot read
 
 _GONE = (
@@ -56,7 +56,7 @@ _TOO_MUCH_OWED = (
 
 
 class _Arrivals:
-    """Items that were fetched but not yet synced to disk; they are recorded after syncing."""
+    """Items that were fetched but not yet synced to disk. They are recorded after syncing."""
 
     def __init__(self, desk: Desk, group: Group) -> None:
         self.group = group
@@ -64,7 +64,7 @@ class _Arrivals:
         self._desk = desk
 
     def settle(self) -> None:
-        """Sync the items, then record them. They are no longer owed then."""
+        """Sync the items, then record them. After that they are no longer owed."""
         self.group.settle()
         for item in self.items.values():
             self._desk.state.owed.pop(item.id, None)
@@ -73,13 +73,13 @@ class _Arrivals:
 
 
 def collect(desk: Desk) -> dict[str, dict[str, int]]:
-    """Read the inbox to its end, then return what the server still lists."""
+    """Read the inbox to its end, then return the server's list of mailboxes."""
     asked = _ask_again(desk)
     whole = _read_inbox(desk)
     listed = desk.courier.mailboxes()
-    # Items that arrived in between are listed, so they must be here.
+    # Items that arrived in between are in the list, so they must be fetched too.
     whole = whole and _read_inbox(desk)
-    # According to the state, not to what arrived just now: an earlier round may have broken off.
+    # Use the state and not this round's items, because an earlier round may have been interrupted.
     fresh = [item for item in desk.state.items.values() if not item.checked]
     desk.take_in(item for item in fresh if item.what == "message")
     lists = {box: _after_arrival(desk, box) for box in sorted({item.mailbox for item in fresh})}
@@ -105,7 +105,7 @@ def _read_inbox(desk: Desk) -> bool:
             known = bool(state.store)
             _meet_store(desk, page.store)
             if known:
-                continue  # again from the beginning
+                continue  # read again from the beginning
         if not _take_page(desk, page):
             return False
         if not page.more:
@@ -120,7 +120,7 @@ def _read_inbox(desk: Desk) -> bool:
 
 
 def _meet_store(desk: Desk, store: str) -> None:
-    """Handle a new store id: pin the first one; treat any other as a restored server."""
+    """Handle a new store id. The first one is stored; any other one means a restored server."""
     state = desk.state
     if state.store:
         state.number, state.resend, state.published = 0, True, False
@@ -150,7 +150,7 @@ def _take_page(desk: Desk, page: Page) -> bool:
             if not _take_row(desk, row, page, arrivals):
                 break
             number = row.number
-    desk.state.number = number  # not earlier: a row that broke the round off is listed again
+    desk.state.number = number  # only now: a row that interrupted the round is listed again
     desk.save()
     _tell_fetched(desk)
     return not page.rows or number == page.rows[-1].number
@@ -158,10 +158,11 @@ def _take_page(desk: Desk, page: Page) -> bool:
 
 @contextlib.contextmanager
 def _arriving(desk: Desk) -> Iterator[_Arrivals]:
-    """Fetch several items; all are safe and recorded at the end.
+    """Fetch several items. At the end all are safe on disk and recorded.
 
-    If the server breaks the round off, the state is saved, so that received items are not fetched
-    again. After other failures they are, for instance if the disk is full or the program is ended.
+    If the server interrupts the round, the state is saved, so that received items are not fetched
+    again. After other failures, such as a full disk or the end of the program, they are fetched
+    again.
     """
     with desk.store.together() as group:
         arrivals = _Arrivals(desk, group)
@@ -180,7 +181,7 @@ def _take_row(desk: Desk, row: Row, page: Page, arrivals: _Arrivals) -> bool:
     if item is not None:
         _meet_again(desk, item)
     elif row.id in state.forgotten:
-        _say_fetched(desk, row.id)  # listed again: a restored server does not know it
+        _say_fetched(desk, row.id)  # a restored server has forgotten the fetch, and lists it again
     elif row.id not in state.owed and row.id not in arrivals.items:
         if len(state.owed) >= MOST_OWED:
             desk.report.alarm(_TOO_MUCH_OWED, "too_much_owed")
@@ -194,7 +195,7 @@ def _take_row(desk: Desk, row: Row, page: Page, arrivals: _Arrivals) -> bool:
 def _has_room(desk: Desk, row: Row | Item) -> bool:
     """Return whether an item fits within the limit of a fetch, and on the disk."""
     if row.size > (MAX_MESSAGE if row.what == "message" else MAX_FILE):
-        return True  # it is not fetched at all
+        return True  # an item of this size is never fetched
     if desk.brought + row.size > MOST_BYTES:
         desk.report.note(_MORE, "more")
         return False
@@ -207,10 +208,10 @@ def _has_room(desk: Desk, row: Row | Item) -> bool:
 
 
 def _meet_again(desk: Desk, item: Item) -> None:
-    """Handle an item that is already here and is listed again.
+    """Handle an item that the desk already has and that is listed again.
 
-    Another author's item is only listed again if the server or the desk was restored: the server
-    may not know that it is safe here.
+    Another author's item is listed again only if the server or the desk was restored. The server
+    may then not know that the desk has it.
     """
     if item.server_says == desk.own or item.sent != "received":
         item.sent, item.fetched = "sent", True
@@ -232,7 +233,7 @@ def _keep(desk: Desk, item: Item) -> None:
 
 
 def _bring(desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals) -> None:
-    """Fetch one item; if that fails, it is owed."""
+    """Fetch one item. If that fails, it is owed."""
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
     if item.size > limit:
         _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
@@ -252,21 +253,21 @@ def _bring(desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals) -> N
         _owe(desk, item, day, "came as another one")
     except CannotReach:
         if not came:
-            raise  # the connection failed, not this item
+            raise  # the connection failed, which is not this item's fault
         _broke_off(desk, item, day)
     except Refused as error:
         if error.status == DAMAGED:  # one item must not block all later ones
             _owe(desk, item, day, "cannot be read by the server itself")
         elif error.status != 404:
             raise
-        else:  # withdrawn since it was listed, or withheld: the next rounds ask again
+        else:  # withdrawn since it was listed, or withheld; the next rounds request it again
             _owe(desk, item, day, "")
     else:
         arrivals.items[item.id] = item
 
 
 def _broke_off(desk: Desk, item: Item, day: datetime.date) -> None:
-    """Handle an item of which only a part arrived; the fetch continues."""
+    """Handle an item that arrived incomplete. The fetch continues."""
     desk.state.owed[item.id] = Owed(item, day, True)
     desk.report.note(
         f"Something for thread {item.mailbox[:8]} did not come whole; the next fetch asks for it "
@@ -302,10 +303,10 @@ def _ask_again(desk: Desk) -> set[str]:
 
 
 def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) -> None:
-    """Report the owed items, and give up those that will not arrive.
+    """Report the owed items, and stop requesting those that will not arrive.
 
-    A withdrawal, or a thread that is no longer listed, explains a missing item. Nothing explains it
-    if the server says twice that it does not have what it listed.
+    A withdrawal, or a thread that is no longer listed, explains a missing item. There is no
+    harmless explanation if the server states twice that it does not have an item that it listed.
     """
     for owed in list(desk.state.owed.values()):
         mailbox = owed.item.mailbox
@@ -320,7 +321,7 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
                 mailbox,
             )
         elif owed.wrong:
-            continue  # reported when the server sent it
+            continue  # this was already reported when the server sent it
         elif gone or owed.item.id not in asked:
             desk.report.note(
                 f"The server listed something for thread {mailbox[:8]} and then did not have it; "
@@ -354,12 +355,12 @@ def _say_fetched(desk: Desk, item: str) -> None:
     try:
         desk.courier.fetched(item)
     except Refused as error:
-        if error.status != 404:  # a 404 means that it is gone there, so nothing needs to be said
+        if error.status != 404:  # a 404 means that the server no longer has the item
             raise
 
 
 def _after_arrival(desk: Desk, mailbox: str) -> Summary:
-    """Report what arrived in one thread, and return its summary for lists."""
+    """Report new messages in one thread, and return its summary for lists."""
     before = desk.state.thread(mailbox).withdrawn
     case = open_thread.keep_pins(desk, mailbox)
     hidden = open_thread.called_files(desk, case)
@@ -376,7 +377,7 @@ def _after_arrival(desk: Desk, mailbox: str) -> Summary:
         desk.take_in(item for item, _ in hidden)
         case = open_thread.keep_pins(desk, mailbox)
     desk.take_in(case.items.values())
-    # Counted by signer, which a server cannot choose.
+    # Messages are counted by signer, whom a server cannot choose.
     new = [one for one in case.unseen if not case.items[one].checked]
     if new:
         desk.report.new[mailbox] = desk.report.new.get(mailbox, 0) + len(new)

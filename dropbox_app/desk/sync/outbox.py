@@ -1,7 +1,7 @@
-"""Sends messages: each is sealed, kept, and sent until the server has reported the result.
+"""Send messages. Each is sealed, stored, and sent until the server has reported the result.
 
-A message is in the local store before the server gets it, so a lost connection neither loses it nor
-sends it twice: the same bytes are the same item (SPEC section 6).
+A message is in the local store before the server gets it. A lost connection therefore neither loses
+it nor sends it twice: the same bytes are the same item (SPEC section 6).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ _OVER = {
 
 @dataclass(frozen=True)
 class _Tip(Message):
-    """The place in the chain of an own message that was forgotten here: its number and digest."""
+    """The position in the chain of a forgotten own message: its number and digest."""
 
     kept: str = ""
 
@@ -80,16 +80,16 @@ def write(
 ) -> None:
     """Write a thread's next message and send it, its files first.
 
-    Reads the inbox first, so that the message goes to the counsellors whom the reporter wants now.
-    Raises DeskError or MessageError if the thread cannot be written to; Kept if the message keeps
-    waiting, even if Ctrl-C stopped it; Unfit if the site does not accept such files. After any
-    other error, the message is neither sent nor waiting.
+    This reads the inbox first, so that the message goes to the counsellors whom the reporter has
+    chosen most recently. Raises DeskError or MessageError if the thread cannot be written to.
+    Raises Kept if the message stays queued, even if Ctrl-C stopped it. Raises Unfit if the site
+    does not accept such files. After any other error, the message is neither sent nor queued.
     """
     desk.need_day()
     if attached:
         attachments.check_limits(attached, desk.courier.shown().limits)
     exchange(desk)
-    older = _waiting_messages(desk)  # in the version that the exchange signed again, if it did
+    older = _waiting_messages(desk)  # including any new versions that ``exchange`` signed
     try:
         composed = _compose(desk, mailbox, lang, kind, body, attached)
         item = _send(desk, composed, TRIES)
@@ -117,7 +117,7 @@ def _waiting_messages(desk: Desk) -> set[str]:
 
 
 def exchange(desk: Desk) -> None:
-    """Fetch new items, send a restored server what it lacks, and send waiting messages."""
+    """Fetch new items, send a restored server the items that it lacks, and send queued messages."""
     listed = inbox.collect(desk)
     if not desk.agreed:
         return
@@ -127,12 +127,12 @@ def exchange(desk: Desk) -> None:
         _give_back(desk, listed)
     waiting = [item for item in desk.state.items.values() if item.sent == "waiting"]
     for item in waiting:
-        if item.what == "message":  # its files are sent with it
+        if item.what == "message":  # the files are sent with their message
             _send(desk, item, TRIES)
 
 
 def _send(desk: Desk, item: Item, tries: int) -> Item:
-    """Send a kept message; return the item that was sent, and the result."""
+    """Send a stored message; return the item that was sent, with its result."""
     sealed = desk.store.original(item.id)
     message = _opened(desk, item)
     if sealed is None or message is None:
@@ -158,7 +158,7 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
     except Refused as error:
         if error.status >= 500:
             desk.report.note(str(error), "server_busy", item.mailbox)
-            return item  # the server may have room or time later
+            return item  # the server may accept it later
         item.sent = "refused"
         desk.report.note(
             f"Your message to thread {item.mailbox[:8]} was not taken by the server.",
@@ -178,12 +178,12 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
 
 
 def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
-    """After another message of this author: fetch, sign with the next number, and send."""
+    """Handle a number that is already used: fetch, sign with the next number, and send."""
     inbox.collect(desk)
     if item.sent == "sent":
         return item
-    # First out of the chain: another message has taken its number. This is not saved before
-    # the new one is, so that after a crash one of the two can still be sent.
+    # This message leaves the chain, because another message has its number. This is saved only
+    # together with the new version, so that after a crash one of the two can still be sent.
     item.sent = "refused"
     others = _waiting_messages(desk)
     try:
@@ -222,9 +222,9 @@ def _compose(
     attached: Sequence[Source] = (),
     before: Message | None = None,
 ) -> Item:
-    """Sign, seal and keep the next message and its files, ready to be sent.
+    """Sign, seal and store the next message and its files, ready to be sent.
 
-    ``before``: the earlier version, whose number was taken, with the files sealed for it.
+    ``before`` is the earlier version, whose number was taken, with the files sealed for it.
     """
     case = open_thread.open_case(desk, mailbox)
     if case.status != "open":
@@ -259,7 +259,7 @@ def _compose(
     item = _waiting(desk, mailbox, "message", sha256_hex(sealed), draft, len(sealed))
     desk.store.put(item.id, sealed)
     desk.state.items[item.id] = item
-    desk.save()  # files from a crash before this are not named by the state, and are removed
+    desk.save()  # after a crash before this, the files are unknown to the state, and are removed
     desk.take_in(one for one in desk.state.of(mailbox) if one.sent == "waiting")
     for identity in draft.left_out:
         desk.report.note(
@@ -311,7 +311,7 @@ def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size:
 
 
 def _with_tip(desk: Desk, case: Case) -> Case:
-    """Continue after the newest own message, even if only its number and digest are left."""
+    """Continue after the newest own message, even if only its number and digest remain."""
     n, digest = open_thread.own_tip(desk, case)
     listed = case.known.listed.get(desk.own, 0)
     if listed > n:
@@ -369,7 +369,7 @@ def _opened(desk: Desk, item: Item) -> Message | None:
 
 
 def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
-    """After a new store id, send the own items that the server lacks, and the withdrawals."""
+    """After a new store id, send the own items and withdrawals that the server lacks."""
     given = _give_withdrawals(desk, listed)
     for mailbox, newest in listed.items():
         if mailbox not in desk.state.threads or desk.state.threads[mailbox].withdrawn:
@@ -408,7 +408,7 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
 
 
 def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
-    """Prove each withdrawal to the server; return how many it lacked."""
+    """Send the server a proof of each withdrawal; return how many it lacked."""
     given = 0
     for mailbox, known in desk.state.threads.items():
         if not known.withdrawn:
@@ -422,7 +422,7 @@ def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
                 desk.courier.give_withdrawal(mailbox, withdrawal.write(message, sealed))
                 given += mailbox in listed
             except Refused as error:
-                if error.status != NOT_THERE:  # otherwise the server has nothing of it
+                if error.status != NOT_THERE:  # otherwise the server no longer has the mailbox
                     desk.report.alarm(
                         f"ALARM: the reporter of thread {mailbox[:8]} took the report back, and "
                         "the restored server does not take that. Tell the operator.",

@@ -1,8 +1,8 @@
-"""The desk's own card: makes keys in advance, issues and publishes the card, destroys old keys.
+"""The desk's own card: make keys in advance, issue and publish the card, destroy old keys.
 
-The order makes it safe: a seed is in the vault before its card exists, the card is in the state
-before the server gets it, and items that still need an expiring seed are moved into the database
-before the vault is written without it (SPEC sections 3 and 7).
+The order of the steps prevents losses. A seed is in the vault before its card exists, and the card
+is in the state before the server gets it. Items that still need an expiring seed are moved into the
+database before the vault is written without it (SPEC sections 3 and 7).
 """
 
 from dropbox_app.desk.errors import Refused
@@ -23,16 +23,16 @@ _ROLLED_BACK = (
 
 
 def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bool:
-    """Make the keys that are due and, if anything changed, a new card. Returns whether it did.
+    """Make the keys that are due, and issue a new card if anything changed; return whether it did.
 
     With ``day_confirmed``, no key is made on a day that the server does not confirm (ClocksDiffer).
-    Only the very first card, made before any server is contacted, needs no confirmation.
+    Only the first card, which is made before any server is contacted, needs no confirmation.
     """
     if day_confirmed:
         desk.need_day()
     state = desk.state
     if state.away is not None and state.away.until < desk.today:
-        state.away = None  # it has ended; the next card says so
+        state.away = None  # the absence has ended, and the next card does not mention it
     wanted = schedule.months(desk.today, state.away)
     held = desk.vault.seeds(state.site)
     current = cards.parse(state.card) if state.card else None
@@ -81,14 +81,14 @@ def publish(desk: Desk) -> None:
 
 
 def own_cards(desk: Desk, shown: Shown) -> list[Card]:
-    """Return the cards on the site with this desk's identity and a valid signature by it."""
+    """Return the site's cards that have this desk's identity and its valid signature."""
     return [card for card in readable(desk, shown) if card.identity == desk.identity]
 
 
 def readable(desk: Desk, shown: Shown) -> list[Card]:
-    """Return the valid cards for this site. Only the ten groups prove whose they are.
+    """Return the valid cards for this site.
 
-    Until somebody has compared the ten groups, only the server says whose they are.
+    Until somebody has compared the ten groups, only the server vouches for the owners of the cards.
     """
     found = []
     for raw in shown.cards:
@@ -100,7 +100,7 @@ def readable(desk: Desk, shown: Shown) -> list[Card]:
 
 
 def take_over(desk: Desk, shown: Shown) -> None:
-    """After a restore from backup, continue above the last serial that this identity signed.
+    """After a restore from backup, issue a card with a higher serial than any that was signed.
 
     Windows whose seed is not in the backup are replaced, because ``issue`` makes their keys again.
     """
@@ -134,7 +134,7 @@ def watch(desk: Desk, shown: Shown) -> None:
 
 
 def _claims(raw: bytes, own: str) -> bool:
-    """Return whether a card claims this identity, even one that cannot be read."""
+    """Return whether a card claims this identity. An unreadable card counts as claiming it."""
     try:
         return str(cards.parse(raw).identity) == own
     except CardError:
@@ -143,13 +143,13 @@ def _claims(raw: bytes, own: str) -> bool:
 
 def destroy(desk: Desk) -> None:
     """Destroy the expired seeds, on a day that the server confirms."""
-    # Listed items that have not arrived may need any of them, whatever day the server stated.
+    # Listed items that have not arrived may need any of the seeds, whichever day the server stated.
     read = None if desk.state.owed else desk.state.read_to_end
     _let_go(desk, schedule.doomed(desk.vault.seeds(desk.state.site), desk.day, read))
 
 
 def overdue(desk: Desk) -> list[HeldSeed]:
-    """Return the seeds that, by this computer's date, should have been destroyed."""
+    """Return the seeds that should have been destroyed, by this computer's date."""
     return schedule.overdue(desk.vault.seeds(desk.state.site), desk.today)
 
 
@@ -161,7 +161,7 @@ def destroy_overdue(desk: Desk) -> None:
 def _let_go(desk: Desk, doomed: list[HeldSeed]) -> None:
     """Destroy seeds after moving the items that need them into the database.
 
-    The database then gets another key at the end of the current work, or at the next start.
+    The database then gets a new key at the end of the current work, or at the next start.
     """
     if not doomed:
         return

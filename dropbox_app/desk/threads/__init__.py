@@ -1,1 +1,1 @@
-"""Opened threads: their files, whose turn it is (``turn``), and their list row (``summary``)."""
+"""Opened threads: their files, the next author (``turn``), and their list row (``summary``)."""

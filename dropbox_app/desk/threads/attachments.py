@@ -1,7 +1,7 @@
-"""The files of a thread: lists them, compares them with the signed entries, and sends own ones.
+"""The files of a thread: list them, compare them with the signed entries, and send own ones.
 
 A verified message defines a file: its id is the hash of the sealed file, and its size is signed
-(SPEC section 4). The content passes through memory only in chunks; it is used only after it was
+(SPEC section 4). The content passes through memory only in chunks. It is used only after it was
 read to its authenticated end.
 """
 
@@ -45,23 +45,23 @@ READY = ("here", "waiting")
 
 @dataclass(frozen=True)
 class CaseFile:
-    """One file of a thread; ``attachment`` is its entry in the signed message, if any."""
+    """One file of a thread. ``attachment`` is its entry in the signed message, if any."""
 
     item: str
     state: str
     attachment: Attachment | None = None
     message: Message | None = None
-    size: int = 0  # of the sealed file, by the server
+    size: int = 0  # of the sealed file, according to the server
 
     @property
     def short(self) -> str:
-        """Enough of the id to identify it."""
+        """Return enough of the id to identify it."""
         return self.item[:LEAST_PREFIX]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file to be sent; ``pieces`` starts from the beginning each time."""
+    """A file to be sent. ``pieces`` starts from the beginning each time."""
 
     name: str
     type: str
@@ -70,9 +70,9 @@ class Source:
 
 
 def of_case(case: Case) -> list[CaseFile]:
-    """Return every file of a thread in the order of messages, then the files that no message names.
+    """Return the files of a thread in the order of messages, then those that no message names.
 
-    Nothing is opened: ``check`` verifies the files that are here.
+    Nothing is opened. ``check`` verifies the files that are stored here.
     """
     found: dict[str, CaseFile] = {}
     for entry in case.entries:
@@ -106,7 +106,7 @@ def find(case: Case, name: str) -> CaseFile:
 
 
 def check(desk: Desk, file: CaseFile) -> tuple[CaseFile, Findings | None]:
-    """Read a file to its end; return what was found in it, and its state."""
+    """Read a file to its end; return it with its state, and the findings."""
     if file.state not in READY or file.attachment is None:
         return file, None
     name, declared = file.attachment.name, file.attachment.type
@@ -126,7 +126,10 @@ def check(desk: Desk, file: CaseFile) -> tuple[CaseFile, Findings | None]:
 
 
 def usable(desk: Desk, case: Case, name: str) -> tuple[CaseFile, Attachment, Findings]:
-    """Return a named file, read to its end and as signed. Raises NotFound, Unfit."""
+    """Return the named file, after checking that it matches the signature.
+
+    Raises NotFound, Unfit.
+    """
     file, findings = check(desk, find(case, name))
     if findings is None or file.attachment is None:
         sentence = f"Nothing was written. File {file.short}: {SAID[file.state]}."
@@ -135,7 +138,7 @@ def usable(desk: Desk, case: Case, name: str) -> tuple[CaseFile, Attachment, Fin
 
 
 def pieces(desk: Desk, file: CaseFile) -> Iterator[bytes]:
-    """Yield the content in authenticated pieces; it is complete only if nothing is raised."""
+    """Yield the content in authenticated pieces. It is complete only if nothing is raised."""
     if file.attachment is None:
         raise Unfit(f"File {file.short}: {SAID[file.state]}.")
     seeds = desk.vault.openers(desk.state.site)
@@ -152,7 +155,7 @@ def _presence(case: Case, item: str, *, passed_on: bool) -> str:
     return "elsewhere" if passed_on else "missing"
 
 
-# sending
+# Sending.
 
 
 def check_limits(files: Sequence[Source], limits: Mapping[str, int]) -> None:
@@ -179,7 +182,7 @@ def seal(
 ) -> list[tuple[Attachment, int]]:
     """Seal each file into the local store; return each with the length of its sealed file.
 
-    No plaintext touches the disk. If one file fails, none is kept.
+    No plaintext reaches the disk. If one file fails, none is kept.
     """
     made: list[tuple[Attachment, int]] = []
     try:
@@ -193,7 +196,7 @@ def seal(
 
 
 def again(desk: Desk, message: Message) -> list[Source]:
-    """Return the files of an own message, to be sealed again for other recipients."""
+    """Return the files of an own message, to seal them again for other recipients."""
 
     def opener(file: Attachment) -> Callable[[], Iterator[bytes]]:
         return lambda: pieces(desk, CaseFile(file.sha256, "waiting", file, message))
@@ -202,12 +205,12 @@ def again(desk: Desk, message: Message) -> list[Source]:
 
 
 def placeholders(files: Sequence[Source]) -> list[Attachment]:
-    """Return placeholder entries for the message, to find out whether it becomes too long."""
+    """Return placeholder entries for a message, to find out whether it becomes too long."""
     return [Attachment(f"{n:064x}", f.name, f.type, f.size) for n, f in enumerate(files)]
 
 
 def put(desk: Desk, mailbox: str, message: Message) -> bool:
-    """Send the files of a message; return whether all of them are still here. Raises Refused."""
+    """Send the files of a message; return whether all of them are still stored. Raises Refused."""
     for file in message.attachments:
         sealed = desk.store.sealed(file.sha256)
         if sealed is None:

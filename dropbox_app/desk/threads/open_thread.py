@@ -1,4 +1,4 @@
-"""Threads: opens the items of a mailbox, and checks authors and server against what was signed.
+"""Open the items of a mailbox, and verify authors and server against the signed contents.
 
 Only ``protocol.thread`` decides what is genuine. This module adds pins, the local store's notes,
 conflicts that a server restore explains, and threads that a reporter passed on.
@@ -19,9 +19,9 @@ from dropbox_app.protocol.messages import MAX_TO, REPORTER, Message
 from dropbox_app.protocol.padding import MESSAGE_SIZES, attachment_size
 from dropbox_app.protocol.thread import Arrived, Entry, Thread
 
-LEAST_PREFIX = 8  # characters of a mailbox id that name a thread
+LEAST_PREFIX = 8  # minimum characters of a mailbox id that identify a thread
 MAX_PASSED_ON = 64 * 1024 * 1024  # bytes of all threads that were passed on in one thread
-MOST_PASSED_ON = 1_000  # messages of them
+MOST_PASSED_ON = 1_000  # messages in these threads
 WITHDRAWAL = "withdrawal"
 MESSAGE_LENGTHS = {
     sealed_length(size, to + 1) for size in MESSAGE_SIZES for to in range(1, MAX_TO + 1)
@@ -34,7 +34,7 @@ class Case:
 
     ``unsent``: own messages that the server has not accepted (yet), by item. ``after_restore``:
     items whose number arrived twice because the server was restored in between. ``before_restore``:
-    nothing of the thread has arrived since then. ``not_read``: the number of passed-on threads
+    nothing in the thread has arrived since then. ``not_read``: the number of passed-on threads
     beyond the reading limit. ``names``: the site's names for its counsellors.
     """
 
@@ -53,17 +53,17 @@ class Case:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """All entries in the order in which they are shown."""
+        """Return all entries in the order in which they are shown."""
         return (*self.thread.entries, *self.refused)
 
     @property
     def unread(self) -> int:
-        """The number of other people's messages that have not been shown yet."""
+        """Return the number of other people's messages that have not been shown yet."""
         return len(self.unseen)
 
     @property
     def unseen(self) -> list[str]:
-        """The items that have not been shown yet."""
+        """Return the items that have not been shown yet."""
         return [
             entry.item
             for entry in self.thread.entries
@@ -74,24 +74,24 @@ class Case:
 
     @property
     def last_day(self) -> datetime.date:
-        """The day of the newest genuine message, or else of the newest item."""
+        """Return the day of the newest genuine message, or else of the newest item."""
         days = [message.day for message in self.thread.genuine()]
         return max(days or [item.day for item in self.items.values()], default=datetime.date.min)
 
     @property
     def status(self) -> str:
-        """The status: withdrawn, gone or open."""
+        """Return the status: withdrawn, gone or open."""
         if self.known.withdrawn:
             return "withdrawn"
         return "gone" if self.known.gone else "open"
 
     @property
     def closed(self) -> bool:
-        """Whether the counsellor's newest notice that closes or reopens it closes it."""
+        """Return whether the counsellor's newest notice about closing or reopening closes it."""
         return turn.closed([*self.thread.genuine()], self.own)
 
     def former(self, entry: Entry) -> bool:
-        """Whether its author is a colleague to whom the reporter no longer writes."""
+        """Return whether its author is a colleague to whom the reporter no longer writes."""
         if not entry.genuine or entry.message is None or entry.message.by in (REPORTER, self.own):
             return False
         return messages.parse_identity(entry.message.by) not in self.thread.wanted
@@ -143,7 +143,7 @@ def open_all(desk: Desk) -> list[Case]:
 
 
 def keep_pins(desk: Desk, mailbox: str) -> Case:
-    """Open a thread after something arrived, and keep the pins that this proves."""
+    """Open a thread after new items arrived, and store the pins that this proves."""
     case = open_case(desk, mailbox)
     known = desk.state.thread(mailbox)
     pins = case.thread.pins()
@@ -158,10 +158,10 @@ def keep_pins(desk: Desk, mailbox: str) -> Case:
 
 
 def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
-    """Return items sent as files that may be messages, by their length; no message names them.
+    """Return unnamed items sent as files that could be messages, judging by their length.
 
-    Each is returned with whether it contains a message; items that open and contain none are left
-    out. Otherwise a server could hide a message by calling it a file.
+    Each is returned with whether it contains a message. Items that open and contain none are
+    omitted. Without this, a server could hide a message by calling it a file.
     """
     named = {file.sha256 for message in case.thread.genuine() for file in message.attachments}
     named |= {message.thread for message in case.thread.genuine() if message.thread}
@@ -208,8 +208,9 @@ def _read(desk: Desk, mailbox: str, arrived: Iterable[Arrived], known: ThreadSta
 def _passed_on(desk: Desk, read: Thread, items: dict[str, Item]) -> tuple[list[Arrived], int]:
     """Return the messages of earlier threads that the reporter passed on.
 
-    The newest is read first, each message once, up to 64 MiB and 1,000 messages in total, because
-    anyone can pass a thread on any number of times. Also returns how many threads were not read.
+    The newest thread is read first, and each message once, up to 64 MiB and 1,000 messages in
+    total, because anyone can pass a thread on any number of times. Also returns how many threads
+    were not read.
     """
     named = list(dict.fromkeys(message.thread for message in read.genuine() if message.thread))
     there = [items[one] for one in named if one in items and items[one].what == "attachment"]
@@ -241,9 +242,10 @@ def _messages_in(desk: Desk, item: Item, known: set[str]) -> list[Arrived]:
 
 
 def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
-    """Find conflicts that a restored server explains: one number, in two stores.
+    """Return conflicts that a restored server explains: one number, in two stores.
 
-    The reporter saw only what the restored server still had, and used the same number again.
+    The reporter saw only the items that the restored server still had, and used the same number
+    again.
     """
     groups: dict[tuple[str, int], list[Entry]] = {}
     digests: dict[tuple[str, int], set[str]] = {}
@@ -267,7 +269,7 @@ def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
 def _explain(
     entries: Iterable[Entry], explained: set[str], items: dict[str, Item]
 ) -> Iterable[Entry]:
-    """Remove the conflict; of two messages with one number, the one that came first is first."""
+    """Remove the conflict. Of two messages with one number, the one that arrived first is first."""
     arrival = {item: place for place, item in enumerate(items)}
 
     def number(entry: Entry) -> tuple[str, int] | str:
@@ -287,7 +289,7 @@ def _unsent(items: dict[str, Item], one: Arrived) -> bool:
 
 
 def _not_sent(arrived: Iterable[Arrived]) -> Iterable[Entry]:
-    """Return own messages that the server refused: shown, outside the chain."""
+    """Return own messages that the server refused. They are shown, but are outside the chain."""
     for one in arrived:
         message = _parsed(one.plaintext) if one.plaintext is not None else None
         yield Entry(one.item, message, "unverified", "not_sent")

@@ -1,7 +1,7 @@
 """The row of a thread in a list, so that a list need not open every message.
 
-It is kept in the database beside the thread, with the columns that lists filter and sort by. Any
-change of the thread deletes it, and the next list makes it again.
+It is stored in the database beside the thread, with the columns by which lists filter and sort. Any
+change of the thread deletes it, and the next list creates it again.
 """
 
 import datetime
@@ -16,8 +16,8 @@ from dropbox_app.desk.threads.open_thread import Case
 from dropbox_app.desk.threads.turn import Turn
 from dropbox_app.protocol.messages import REPORTER
 
-# Summaries with another number are made again. Increase it when the form of a summary changes, and
-# with each change of a rule in ``turn.py``.
+# Summaries with another number are created again. Increase it when the form of a summary changes,
+# and with each change of a rule in ``turn.py``.
 FORM = 4
 _DAYS = ("last_day", "since", "began")
 
@@ -30,8 +30,8 @@ class Summary:
     yet, ``unverified`` those that could not be verified, and ``waiting`` own messages that the
     server does not have. ``status`` is open, withdrawn or gone. ``turn``, ``since``,
     ``first_words``, ``not_safe``, ``consent`` and ``closed`` come from ``threads/turn.py``.
-    ``false``: the items that are not shown as genuine. ``began``: the signed day of the reporter's
-    first message that is here; None if there is none.
+    ``false`` lists the items that are not shown as genuine. ``began`` is the signed day of the
+    reporter's first message that the desk has, or None.
     """
 
     last_day: datetime.date
@@ -72,7 +72,7 @@ def of(case: Case) -> Summary:
 
 
 def make(desk: Desk, mailbox: str) -> Summary:
-    """Open a thread, summarise it, and keep the summary until the thread changes."""
+    """Open a thread, summarise it, and store the summary until the thread changes."""
     made = of(open_thread.open_case(desk, mailbox))
     keep(desk, {mailbox: made})
     return made
@@ -94,7 +94,7 @@ def row(made: Summary) -> SummaryRow:
 
 
 def read(kept: str) -> Summary:
-    """Read a row that ``row`` wrote in this form; the database has authenticated it."""
+    """Read a row that ``row`` wrote in this form. The database has authenticated it."""
     fields = json.loads(kept)
     for name in _DAYS:
         fields[name] = datetime.date.fromisoformat(fields[name]) if fields[name] else None

@@ -1,4 +1,4 @@
-"""Whose turn it is in a thread, and since when: pure rules on genuine messages."""
+"""Who should write next in a thread, and since when: pure rules on genuine messages."""
 
 import datetime
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ Turn = Literal["counsellor", "reporter", "nobody"]
 
 @dataclass(frozen=True)
 class Standing:
-    """The state of a thread. ``turn`` says who should answer.
+    """The state of a thread. ``turn`` tells who should answer.
 
-    ``since`` is the day of the reporter's oldest unanswered message; None if there is none.
-    ``first_words`` are from the reporter's newest message with text. ``not_safe``: the report says
-    that its writer does not feel safe. ``consent`` is the newest unanswered answer about consent
-    (yes, no, tell-me-more or withdrawn); empty if there is none. ``closed`` depends only on the
-    notices of this desk's counsellor.
+    ``since`` is the day of the reporter's oldest unanswered message, or None. ``first_words`` are
+    from the reporter's newest message with text. ``not_safe``: the report states that its author
+    does not feel safe. ``consent`` is the newest unanswered answer about consent (yes, no,
+    tell-me-more or withdrawn), or "". ``closed`` depends only on the notices of this desk's
+    counsellor.
     """
 
     turn: Turn
@@ -38,9 +38,9 @@ class Standing:
 def standing(messages: Sequence[Message], status: str, own: str) -> Standing:
     """Return the state of a thread.
 
-    ``messages`` are the genuine messages, in order; ``status`` is open, withdrawn or gone; ``own``
+    ``messages`` are the genuine messages, in order. ``status`` is open, withdrawn or gone. ``own``
     is the identity of this desk's counsellor. Nobody can write in a thread that is not open. In a
-    closed one it is nobody's turn until the reporter writes again.
+    closed one nobody needs to answer until the reporter writes again.
     """
     unanswered = _unanswered(messages, own)
     answers = [m for m in unanswered if m.kind == "consent-answer"]
@@ -56,7 +56,7 @@ def standing(messages: Sequence[Message], status: str, own: str) -> Standing:
 
 
 def closed(messages: Sequence[Message], own: str) -> bool:
-    """Return whether the newest notice of ``own`` that closes or reopens the thread closes it."""
+    """Return whether the newest notice of ``own`` about closing or reopening closes the thread."""
     said = [_status(message) for message in messages if message.by == own]
     return [one for one in said if one in ("closed", "reopened")][-1:] == ["closed"]
 
@@ -81,10 +81,10 @@ def answer_by(since: datetime.date, working_days: int) -> datetime.date:
 
 
 def _unanswered(messages: Sequence[Message], own: str) -> list[Message]:
-    """The reporter's messages since the counsellor answered or closed, or a colleague answered.
+    """Return the reporter's messages since the last answer or closing.
 
-    A colleague's message counts only if the reporter had chosen that colleague by then. A notice of
-    receipt or reading is not an answer.
+    A colleague's message counts as an answer only if the reporter had already chosen that
+    colleague. A notice of receipt or reading is not an answer.
     """
     found: list[Message] = []
     chosen: Sequence[VerifyKey] = ()

@@ -1,7 +1,7 @@
-"""Carries sealed bytes between the desk and the server (SPEC section 7). Opens nothing.
+"""Transmit sealed bytes between the desk and the server (SPEC section 7). Opens nothing.
 
-One connection at a time, without redirects, cookies or a cache; every response has a limit of size
-and time. The server's statements about itself are only checked for their form.
+One connection at a time is used, without redirects, cookies or a cache. Every response has a limit
+of size and time. Only the form of the server's statements about itself is checked.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ FIRST_SECONDS = 55.0  # until a site first responds, at any address
 MAX_PAGE = 100
 MOST_RESPONSE_DAYS = 60  # working days; a higher number is not a promise
 MAX_LISTED = 1_000  # threads in one part of their list
-# More than any counsellor has, and few enough for this computer's memory.
+# More than any counsellor has, but few enough for this computer's memory.
 MOST_THREADS = 100_000
 MOST_NEWEST = 500_000  # authors in all threads together
 LIST_SECONDS = 1_800.0  # for all parts together
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SealedFile:
-    """A sealed file to send: never completely in memory, and read from the beginning each time."""
+    """A sealed file to send, which is never completely in memory. Each iteration starts again."""
 
     id: str
     size: int
@@ -76,19 +76,19 @@ class Transport(Protocol):
         body: bytes | Iterable[bytes],
         seconds: float,
     ) -> AbstractContextManager[Answer]:
-        """Send one request; the response is valid inside the context. Raises CannotReach.
+        """Send one request. The response is valid inside the context. Raises CannotReach.
 
         A body in pieces needs its Content-Length in ``headers``.
         """
 
     def apart(self) -> "Transport":
-        """Return the same over another connection and circuit that share nothing with these."""
+        """Return a transport with its own connection and circuit, which share nothing with this."""
 
     def break_off(self) -> None:
         """Make a ``send`` that waits in another thread raise CannotReach within a minute."""
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
 
 
 class HttpTransport:
@@ -116,9 +116,9 @@ class HttpTransport:
         body: bytes | Iterable[bytes],
         seconds: float,
     ) -> Iterator[Answer]:
-        """Implement ``Transport.send``. ``seconds`` bounds the whole exchange.
+        """Implement ``Transport.send``. ``seconds`` limits the whole exchange.
 
-        The system's name lookup is outside this limit; several addresses are tried one after the
+        The system's name lookup is outside this limit. Several addresses are tried one after the
         other.
         """
         where = read_origin(origin, self._proxy)
@@ -204,9 +204,9 @@ class Shown:
 
 
 class Courier:
-    """A client of the desk API for one site; it uses the first address that responds.
+    """A client of the desk API for one site. It uses the first address that responds.
 
-    ``origins`` are for reporters; desks use ``desk_origins``, if there are any.
+    ``origins`` are for reporters. Desks use ``desk_origins``, if there are any.
     """
 
     def __init__(
@@ -270,7 +270,7 @@ class Courier:
             if fields.get("more") is not True and left:
                 return listed
             if target.endswith(f"={last}") or not last:
-                # More is announced, but nothing was sent.
+                # The server announces more, but sent nothing.
                 raise BadAnswer("The server's list of threads has no end; tell the operator.")
             if time.monotonic() > end:
                 minutes = f"{LIST_SECONDS / 60:.0f} minutes"
@@ -306,7 +306,7 @@ class Courier:
         self._call("POST", f"/api/desk/mailboxes/{mailbox}/messages?n={n}&to={names}", sealed)
 
     def give_withdrawal(self, mailbox: str, given: bytes) -> None:
-        """Tell a restored server of a withdrawal, with proof. Raises Refused."""
+        """Send a restored server a withdrawal and its proof. Raises Refused."""
         self._call("POST", f"/api/desk/mailboxes/{mailbox}/withdrawal", given)
 
     def put_file(self, mailbox: str, file: SealedFile) -> None:
@@ -323,8 +323,8 @@ class Courier:
     def shown(self) -> Shown:
         """Return the site's public facts, requested anonymously over another connection.
 
-        This uses an address for reporters: at one that only desks can reach, the server would know
-        who asks.
+        This uses an address for reporters. At an address that only desks can reach, the server
+        would know who is asking.
         """
         transport = self._transport.apart()
         self._ways.append(transport)
@@ -362,13 +362,13 @@ class Courier:
         raise CannotReach("The invitation named no address.")
 
     def break_off(self) -> None:
-        """Make any call in another thread raise CannotReach; no further requests are sent."""
+        """Make any call in another thread raise CannotReach. No further requests are sent."""
         self._round.break_off()
         for way in tuple(self._ways):
             way.break_off()
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._transport.close()
 
     def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, object]:
@@ -388,7 +388,7 @@ class Courier:
         try:
             return self._once(method, target, body, read, seconds)
         except Unknown:
-            # A token may have expired while the computer slept; a new one settles it.
+            # A token may have expired while the computer was asleep. A new token solves this.
             if time.monotonic() - fresh < 1.0:
                 raise
             self.challenge()

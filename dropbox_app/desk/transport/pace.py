@@ -1,4 +1,4 @@
-"""How long a server may keep a desk waiting: for one response, for a file, and in a whole round."""
+"""Time limits for a server's responses: for one response, for a file, and for a whole round."""
 
 import time
 
@@ -6,8 +6,8 @@ from dropbox_app.desk.errors import CannotReach
 
 ANSWER_SECONDS = 180.0
 SLOWEST = 4_096  # bytes per second, for large bodies
-# For all responses of one round together; every SLOWEST bytes of a file add a second. A thousand
-# items over Tor, each requested and confirmed, take about an hour.
+# The limit for all responses of one round together. Every SLOWEST bytes of a file add a second. A
+# thousand items over Tor, each requested and confirmed, take about an hour.
 ROUND_SECONDS = 7_200.0
 
 _ROUND = (
@@ -32,7 +32,7 @@ class Round:
     def another(self, seconds: float = ANSWER_SECONDS) -> float:
         """Return the seconds for one more response. Raises CannotReach if the round has ended.
 
-        A response that has begun may end after the round.
+        A response that has started may end after the round.
         """
         self.check()
         now = time.monotonic()
@@ -42,7 +42,7 @@ class Round:
         return seconds
 
     def check(self) -> None:
-        """Raise CannotReach if the round was broken off."""
+        """Raise CannotReach if the round was aborted."""
         if self._broken_off:
             raise CannotReach(_BROKEN_OFF)
 
@@ -52,14 +52,17 @@ class Round:
 
 
 class File:
-    """Watches the speed at which one file arrives."""
+    """Monitors the speed at which one file arrives."""
 
     def __init__(self, whole: Round) -> None:
         self._whole = whole
         self._end = time.monotonic() + ANSWER_SECONDS
 
     def came(self, piece: bytes) -> None:
-        """Count a piece. Raises CannotReach if the file is too slow, or the round has ended."""
+        """Count a piece.
+
+        Raises CannotReach if the file is too slow, or if the round was aborted.
+        """
         self._whole.check()
         self._whole.moved(len(piece))
         self._end += len(piece) / SLOWEST

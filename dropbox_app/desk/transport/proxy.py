@@ -1,7 +1,7 @@
-"""How the desk's connections leave the computer: directly, by SOCKS5, or by HTTP CONNECT.
+"""The desk's connections to the network: directly, by SOCKS5, or by HTTP CONNECT.
 
-The proxy, if there is one, resolves the host name; this computer does not. Each transport has its
-own random user name at the proxy, so that Tor gives it its own circuit.
+The proxy, if there is one, resolves the host name; this computer does not. Each transport uses its
+own random user name at the proxy, so that Tor gives it a separate circuit.
 """
 
 import base64
@@ -19,14 +19,14 @@ import httpcore
 
 from dropbox_app.desk.errors import Unfit
 
-TOR_PORTS = (9150, 9050)  # where Tor Browser and Tor itself listen
+TOR_PORTS = (9150, 9050)  # the ports of Tor Browser and of Tor itself
 _LOOK_SECONDS = 0.5
-_MOMENT = 1.0  # seconds between a waiting read's checks for being broken off
+_MOMENT = 1.0  # seconds after which a waiting read checks whether it was aborted
 _PROXY = re.compile(r"(socks5h|http)://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})/?")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
 _MAX_HEAD = 8_192  # bytes of a proxy's response
-# Bytes to write at a time. A socket that reports it is writable accepts as many at once, so that
-# each write waits no longer than the time left when it began.
+# Bytes to write at a time. A socket that is reported as writable accepts this many at once, so each
+# write waits no longer than the time left when it began.
 _MOUTHFUL = 1_024
 _SOCKS_REFUSALS = {
     1: "it could not",
@@ -43,7 +43,7 @@ _SOCKS_REFUSALS = {
 
 @dataclass(frozen=True)
 class Proxy:
-    """The exit for connections: ``kind`` is socks5h or http."""
+    """A proxy for connections. ``kind`` is socks5h or http."""
 
     kind: str
     host: str
@@ -61,19 +61,19 @@ class Origin:
 
     @property
     def onion(self) -> bool:
-        """Whether only Tor can reach it."""
+        """Return whether only Tor can reach it."""
         return self.host.endswith(".onion")
 
     @property
     def loopback(self) -> bool:
-        """Whether it is this computer."""
+        """Return whether it is this computer."""
         return self.host in ("localhost", "[::1]") or bool(
             re.fullmatch(r"127(\.[0-9]{1,3}){3}", self.host)
         )
 
 
 def read_proxy(text: str) -> Proxy | None:
-    """Parse ``--proxy``; return None for an empty one. Raises Unfit."""
+    """Parse ``--proxy``; return None if it is empty. Raises Unfit."""
     if not text:
         return None
     match = _PROXY.fullmatch(text)
@@ -87,9 +87,9 @@ def read_proxy(text: str) -> Proxy | None:
 
 
 def find_tor() -> str:
-    """Return the address of a Tor on this computer; empty if none is running.
+    """Return the address of a running Tor on this computer; "" if there is none.
 
-    This only checks whether something listens there; nothing is sent.
+    This only checks whether a program listens there. Nothing is sent.
     """
     for port in TOR_PORTS:
         with contextlib.suppress(OSError):
@@ -107,7 +107,7 @@ def is_onion(origin: str) -> bool:
 def read_origin(text: str, proxy: Proxy | None) -> Origin:
     """Parse an origin, and check that the desk may connect to it. Raises Unfit.
 
-    http is allowed only for onion and loopback addresses, onion addresses only through a proxy.
+    http is allowed only for onion and loopback addresses, and onion addresses only through a proxy.
     """
     match = _ORIGIN.fullmatch(text)
     if not match or (match[3] and int(match[3]) > 65_535):
@@ -128,13 +128,13 @@ def read_origin(text: str, proxy: Proxy | None) -> Origin:
 
 
 class NoProxy(httpcore.ConnectError):
-    """The proxy itself accepts no connection."""
+    """The proxy itself does not accept connections."""
 
 
 class Direct(httpcore.NetworkBackend):
     """Opens connections for httpcore, directly to the server.
 
-    ``end`` (of ``time.monotonic``) bounds all reads and writes, whatever the other side does; the
+    ``end`` (of ``time.monotonic``) limits all reads and writes, whatever the other side does. The
     sender of a request sets it. ``broken_off``, which another thread may set, ends them almost
     immediately.
     """
@@ -152,13 +152,16 @@ class Direct(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Open a connection. Raises httpcore.ConnectError and the like, or ProxyError."""
+        """Open a connection. Raises httpcore.ConnectError and similar errors, or ProxyError."""
         left = self.left(timeout, httpcore.ConnectTimeout)
         stream = self._direct.connect_tcp(host, port, left, local_address, socket_options)
         return _Bounded(stream, self)
 
     def left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
-        """Return the seconds for the next step, at most ``timeout``. Raises ``error`` if none."""
+        """Return the seconds for the next step, at most ``timeout``.
+
+        Raises ``error`` if none are left.
+        """
         left = min(self.end - time.monotonic(), float("inf") if timeout is None else timeout)
         if left <= 0:
             raise error("it took too long")
@@ -190,7 +193,7 @@ class Connect(Direct):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Open a connection. Raises httpcore.ConnectError and the like, or ProxyError."""
+        """Open a connection. Raises httpcore.ConnectError and similar errors, or ProxyError."""
         stream = self.to_proxy(self._proxy, timeout)
         try:
             self._connect(stream, host, port, timeout)
@@ -211,7 +214,7 @@ class Connect(Direct):
         stream.write("".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii"), timeout)
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            # One byte at a time: data after the head belongs to the server.
+            # Read one byte at a time, because data after the head belongs to the server.
             head += _exactly(stream, 1, timeout)
             if len(head) > _MAX_HEAD:
                 raise httpcore.ProxyError("its answer has no end")
@@ -231,7 +234,7 @@ class Socks(Direct):
         self._name = secrets.token_hex(8)
 
     def pool(self) -> httpcore.SOCKSProxy:
-        """Return a pool that sends requests this way; each pool uses one name at the proxy."""
+        """Return a pool that sends requests this way. Each pool uses one user name at the proxy."""
         where = httpcore.URL(
             scheme="socks5", host=self._proxy.host, port=self._proxy.port, target="/"
         )
@@ -295,8 +298,8 @@ class _Bounded(httpcore.NetworkStream):
 class _Answers(_Bounded):
     """A stream that delivers each of the proxy's three replies in one piece.
 
-    httpcore reads each with a single call and without a timeout, however the network splits it, and
-    does not know Tor's own error codes.
+    httpcore reads each reply with a single call and without a timeout, however the network splits
+    it, and does not know Tor's own error codes.
     """
 
     def __init__(self, stream: httpcore.NetworkStream, way: Direct, timeout: float | None) -> None:

@@ -1,4 +1,4 @@
-"""Checks the form of a server's responses before anything uses them.
+"""Check the form of a server's responses before any other code uses them.
 
 Each function raises BadAnswer, with a sentence for the counsellor.
 """
@@ -26,7 +26,7 @@ _REFUSALS = {
 
 
 def read(pieces: Iterable[bytes]) -> dict[str, object]:
-    """Return a JSON object; an empty one if there is no content."""
+    """Return a JSON object; {} if there is no content."""
     data = bytearray()
     for piece in pieces:
         data += piece
@@ -56,14 +56,14 @@ def author(fields: Mapping[str, object], key: str) -> str:
         raise BadAnswer("The server names an author that is none; tell the operator.") from None
 
 
-@functools.lru_cache(1_024)  # a long list repeats a few names: each is checked and kept once
+@functools.lru_cache(1_024)  # a long list repeats a few names: each is checked and cached once
 def _identity(named: str) -> str:
     VerifyKey.parse(named)
     return named
 
 
 def text(fields: Mapping[str, object], key: str) -> str:
-    """Return a text, of any characters."""
+    """Return a text that may contain any characters."""
     value = fields.get(key)
     if not isinstance(value, str):
         raise BadAnswer(f"The server's answer lacks {key}; tell the operator.")
@@ -106,7 +106,7 @@ def objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str,
 
 
 def check_status(status: int, pieces: Iterable[bytes]) -> None:
-    """Raise for every unsuccessful response; its contents are not trusted."""
+    """Raise an error for every unsuccessful response. Its contents are not trusted."""
     if 200 <= status < 300:
         return
     if status == 401:

@@ -1,1 +1,1 @@
-"""Finds out what a stranger's file is and contains, without opening it in this process."""
+"""Determine the type and contents of untrusted files, without opening them in this process."""

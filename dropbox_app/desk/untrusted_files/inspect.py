@@ -1,7 +1,7 @@
-"""Inspects a file without opening it: what it is, what it claims to be, what it can do.
+"""Inspect a file without opening it: its real type, its claimed type, and active contents.
 
-Bytes are compared, never parsed, so the contents of a file cannot mislead this code. A finding is
-certain; no finding proves nothing, because a script can be packed.
+Bytes are compared and never parsed, so the contents of a file cannot mislead this code. A finding
+is certain. The absence of findings proves nothing, because a script can be packed.
 """
 
 import re
@@ -14,12 +14,12 @@ from dropbox_app.desk.untrusted_files import types
 from dropbox_app.desk.untrusted_files.types import HEAD, HTML, PDF, SVG, Kind
 from dropbox_app.protocol.file_name import only_a_name
 
-_TAIL = 65_557  # a zip file's directory ends within so many bytes of its end
+_TAIL = 65_557  # a zip file's directory is within this many bytes of its end
 _OVERLAP = 32  # longer than any mark below
 MAX_NAME = 120  # bytes of a name that is written to a disk
 _NOT_IN_NAMES = set('/\\:*?"<>|')
 
-# Mark -> a word for its meaning.
+# Maps a mark to a word for its meaning.
 _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"/JavaScript", "pdf script"),
     (b"/JS", "pdf script"),
@@ -35,7 +35,7 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
 _SCRIPT = re.compile(rb"<script|javascript:|\son[a-z]{3,20}\s*=", re.IGNORECASE)
 
 
-# What can be warned of, for who has other words for it than the sentences here.
+# Codes of all warnings, for callers with their own wording.
 Sign = Literal[
     "other_kind", "other_name", "several", "script", "launch", "files", "macros", "acts",
     "hidden_name",
@@ -44,9 +44,9 @@ Sign = Literal[
 
 @dataclass(frozen=True)
 class Findings:
-    """The kind of a file, and sentences that a person should read before opening it.
+    """The kind of a file, and sentences to read before opening it.
 
-    ``signs`` says the same as ``warnings``, one for each, as names.
+    ``signs`` contains the code of each of the ``warnings``.
     """
 
     kind: Kind
@@ -60,7 +60,7 @@ class Findings:
 
 
 class Inspector:
-    """Takes the content in pieces; uses about 100 kB of memory."""
+    """Takes the content in pieces, and uses about 100 kB of memory."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -70,7 +70,7 @@ class Inspector:
         self.size = 0
 
     def update(self, piece: bytes) -> None:
-        """Look at the next piece."""
+        """Inspect the next piece."""
         self.size += len(piece)
         if len(self._head) < HEAD:
             self._head += piece[: HEAD - len(self._head)]
@@ -133,7 +133,7 @@ class Inspector:
 
 
 def inspect(pieces: Iterable[bytes], name: str, declared: str) -> Findings:
-    """Inspect a complete content."""
+    """Inspect a complete file."""
     inspector = Inspector()
     for piece in pieces:
         inspector.update(piece)
@@ -141,13 +141,13 @@ def inspect(pieces: Iterable[bytes], name: str, declared: str) -> Findings:
 
 
 def safe_name(name: str) -> str:
-    """Return a name that any file system accepts, that contains no path and hides nothing."""
+    """Return a name that any file system accepts, without a path or hidden characters."""
     text = "".join(
         "_" if c in _NOT_IN_NAMES else " " if unicodedata.category(c) == "Zs" else c
         for c in unicodedata.normalize("NFC", name)
         if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
     )
-    # Again: what stood apart may now stand together.
+    # Normalise again, because the removed characters may have separated others.
     text = only_a_name(" ".join(unicodedata.normalize("NFC", text).split()))
     if not text.strip("_."):
         return "file"

@@ -1,7 +1,7 @@
-"""Finds a file's hidden contents, and makes copies without them: mat2 in a sandbox.
+"""Find a file's hidden contents, and make copies without them: mat2 in a sandbox.
 
-mat2 (metadata anonymisation toolkit) knows the common pictures, documents, recordings and films.
-A copy counts as clean only if a second, independent look finds nothing in it.
+mat2 (metadata anonymisation toolkit) supports the common pictures, documents, recordings and films.
+A copy counts as clean only if a second, independent check finds nothing in it.
 """
 
 import json
@@ -15,11 +15,11 @@ from dropbox_app.desk.untrusted_files.inspect import inspect
 from dropbox_app.desk.untrusted_files.sandbox import Unseen
 from dropbox_app.desk.untrusted_files.types import Kind
 
-MAX_NOTES = 1024 * 1024  # bytes of an answer
-MAX_CLEAN = 2 * sandbox.MOST_IN  # bytes of a cleaned copy: rendered pages can outgrow the text
+MAX_NOTES = 1024 * 1024  # bytes of a response
+MAX_CLEAN = 2 * sandbox.MOST_IN  # bytes of a cleaned copy: rendered pages can be larger than text
 
 PROGRAM, OTHER = "the program that made it", "technical details"
-# What a detail is called -> what that is to a person; the first that fits.
+# Patterns for the names of details, and descriptions for people. The first match counts.
 _WORDS: tuple[tuple[str, str], ...] = (
     (r"gps|latitude|longitude|location|altitude|\bcity|country|coordinat", "a place"),
     (r"thumbnail|previewimage", "a small copy of the picture"),
@@ -30,7 +30,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"\bmake\b|\bmodel\b|device|serial|lens|camera|hostcomputer|uniqueid", "a device name"),
     (r"comment|description|keyword|title|subject|caption|category|album", "words about it"),
 )  # fmt: skip
-# What every file of its kind has, and what stands where a date was taken out.
+# Details that every file of its kind has, and values that replace a removed date.
 _OF_THE_KIND = {"format", "ExifByteOrder"}
 _NO_DATE = {"-1", "0000:00:00 00:00:00"}
 
@@ -59,7 +59,7 @@ class Metadata:
 
 
 def look(kind: Kind, pieces: Iterable[bytes], size: int) -> Metadata:
-    """Return a file's metadata. Raises NoSandbox, Unseen, and whatever ``pieces`` raises."""
+    """Return a file's metadata. Raises NoSandbox, Unseen, and the errors of ``pieces``."""
     if not kind.extension:
         raise Unseen("mat2 does not know this kind of file.")
     with sandbox.running("show", kind.extension, pieces, size) as run:
@@ -69,7 +69,7 @@ def look(kind: Kind, pieces: Iterable[bytes], size: int) -> Metadata:
 
 
 def clean(kind: Kind, pieces: Iterable[bytes], size: int) -> tuple[bytes, Metadata]:
-    """Return a cleaned copy, in memory, and what the file held. Raises as ``look``.
+    """Return a cleaned copy in memory, and the file's metadata. Raises like ``look``.
 
     Also raises Unseen if the copy still has some of it, or is of a different kind than the file.
     """

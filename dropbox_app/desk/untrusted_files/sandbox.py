@@ -1,10 +1,10 @@
-"""A sandbox for programs that read strangers' files: bubblewrap, on Linux only.
+"""A sandbox for programs that read untrusted files: bubblewrap, on Linux only.
 
-Inside there is the system's own /usr, to read, and a folder in memory; no network, no home, no
-desk, no terminal, no other process, nothing of this one's environment, an empty keyring; and bounds
-on memory, time, processes and what is written. A program that a file takes over is caught in there,
-and what it answers is believed for its form only. Without bubblewrap nothing is run: an empty
-promise of safety is worse than none.
+The sandbox contains the system's own /usr, read-only, a folder in memory, and an empty keyring. It
+has no network, home folder, desk, terminal, other processes or inherited environment. Memory, time,
+processes and written bytes are limited. A program that a file has taken over cannot leave the
+sandbox, and only the form of its output is trusted. Without bubblewrap no program is run, because a
+false promise of safety is worse than none.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ from typing import BinaryIO
 from dropbox_app.desk.errors import DeskError
 
 PYTHON = "/usr/bin/python3"
-HOST = "room"  # this computer's name in there
+HOST = "room"  # this computer's name inside the sandbox
 MEMORY = 1_536 * 1024 * 1024  # bytes of one program
-SECONDS = 90  # of the whole job
+SECONDS = 90  # for the whole job
 MOST_IN = 256 * 1024 * 1024  # bytes of a file that is sent in
-UNREADABLE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = range(20, 25)  # as inside
+UNREADABLE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = range(20, 25)  # as in sandbox_child
 _READY = b"ready\n"
-# Of bubblewrap itself too: what starts a process can be read in there, whatever is cleared later.
-# /tmp is the sandbox's own, in memory.
+# This is also bubblewrap's own environment: programs inside can read the environment of the process
+# that started them, even if it is cleared later. /tmp is the sandbox's own, in memory.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - inside the sandbox
 INSTALL = "apt-get install bubblewrap mat2"
 _SAID = {
@@ -43,19 +43,19 @@ class NoSandbox(DeskError):
 
 
 class Unseen(DeskError):
-    """The sandboxed program did not answer as expected."""
+    """The sandboxed program did not respond as expected."""
 
 
 class Running:
-    """A job in the sandbox, and its answer so far."""
+    """A running job in the sandbox, and its output so far."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
-        assert process.stdout is not None  # noqa: S101 - it was asked for below
+        assert process.stdout is not None  # noqa: S101 - opened as a pipe below
         self.answer: BinaryIO = process.stdout  # type: ignore[assignment] # a buffered reader
 
     def end(self) -> None:
-        """Wait for the end of the job. Raises Unseen with the reason, if it gave one."""
+        """Wait for the end of the job. Raises Unseen with the reason, if there is one."""
         code = self._process.wait()
         if code == NO_PROGRAM:
             raise NoSandbox(f"mat2 is not installed. On Debian: {INSTALL}")
@@ -65,13 +65,13 @@ class Running:
 
 @contextlib.contextmanager
 def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterator[Running]:
-    """Give a file to ``job`` in the sandbox; its processes end with the context.
+    """Run ``job`` on a file in the sandbox. Its processes end with the context.
 
-    Raises NoSandbox, Unseen, and what ``pieces`` raises: then nothing has looked at the file.
+    Raises NoSandbox, Unseen, and the errors of ``pieces``. In that case the file was not inspected.
     """
     if size > MOST_IN:
         raise Unseen(f"It is larger than {MOST_IN // 1024 // 1024} MiB, too large to look into.")
-    process = subprocess.Popen(  # noqa: S603 - no shell, and nothing of the file's in it
+    process = subprocess.Popen(  # noqa: S603 - no shell, and no data from the file in the arguments
         _command(job, ending, size),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -101,11 +101,11 @@ def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterat
 
 
 def _feed(process: "subprocess.Popen[bytes]", pieces: Iterable[bytes]) -> None:
-    """Send the whole file and then end the input, which never happens for a damaged file."""
+    """Send the whole file and then close the input. For a damaged file it is never closed."""
     if process.stdin is None:
         return
-    # What is inside answers nothing before the end of the file, so neither waits for the other.
-    with contextlib.suppress(BrokenPipeError):  # it has ended; the exit code says why
+    # The program inside responds only after the end of the file, so neither side blocks the other.
+    with contextlib.suppress(BrokenPipeError):  # the program has ended; the exit code tells why
         for piece in pieces:
             process.stdin.write(piece)
         process.stdin.close()
@@ -140,7 +140,7 @@ def _command(job: str, ending: str, size: int) -> Sequence[str]:
         *command,
         "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
         "--size", str(room), "--tmpfs", "/tmp", "--chdir", "/tmp",  # noqa: S108 - its own, in memory
-        "--remount-ro", "/",  # else all that is no mount of its own would be memory without a bound
+        "--remount-ro", "/",  # otherwise the rest of the root would be memory without a limit
         PYTHON, "-I", "-c", child_program(), job, ending, str(MEMORY), str(SECONDS),
     ]  # fmt: skip
 

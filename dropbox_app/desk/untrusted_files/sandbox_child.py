@@ -1,9 +1,9 @@
-"""The program inside the sandbox, for the system's own Python: the desk never imports it.
+"""The program inside the sandbox, for the system's own Python. The desk never imports it.
 
-Called as ``python3 -I -c SOURCE JOB ENDING BYTES SECONDS``. It says ``ready``, takes a file from
-standard input, and answers on standard output: one JSON line, and for ``clean`` the cleaned file
-after it. What it answers may come from a program that the file has taken over: the desk believes
-its form only.
+It is called as ``python3 -I -c SOURCE JOB ENDING BYTES SECONDS``. It prints ``ready``, reads a file
+from standard input, and writes to standard output: one JSON line, and for ``clean`` the cleaned
+file after it. The output may come from a program that the file has taken over, so the desk trusts
+only its form.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ import sys
 import zipfile
 from typing import Any
 
-assert sys.platform == "linux"  # noqa: S101 - bubblewrap is Linux's; types of other systems end here
+assert sys.platform == "linux"  # noqa: S101 - bubblewrap exists only on Linux; type checks for other systems end here
 
 UNREADABLE, LOCKED, NO_PROGRAM, NOT_KNOWN, FULL = 20, 21, 22, 23, 24
 
@@ -69,13 +69,13 @@ def main() -> int:
 def leave_keyring() -> None:
     """Join an empty keyring, because the kernel passes on the user's keys.
 
-    No library that is always available has this system call, so it is made by number.
+    No library that is always available has this system call, so it is called by number.
     """
     number = _KEYCTL.get(os.uname().machine)
     if number is None:
         return
     done = ctypes.CDLL(None, use_errno=True).syscall(number, _JOIN, None)
-    if done < 0 and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):  # there are none
+    if done < 0 and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):  # no keyrings exist
         raise OSError(ctypes.get_errno(), "no keyring of its own")
 
 
@@ -117,25 +117,25 @@ def clean(path: str) -> int:
     return 0
 
 
-def _parser(path: str) -> Any:  # noqa: ANN401 - of a package that is only in there
+def _parser(path: str) -> Any:  # noqa: ANN401 - from a package that exists only in the sandbox
     factory: Any = importlib.import_module("libmat2.parser_factory")
     of_mat2 = factory.get_parser
 
     def get_parser(name: str) -> Any:  # noqa: ANN401 - as above
-        """Like mat2's own, which also calls it for the members of an archive or a document."""
+        """Like mat2's own function, which also calls it for members of an archive or document."""
         parser, kind = of_mat2(name)
         if parser is not None:
-            parser.sandbox = False  # this is one already, and a second one cannot be made in it
+            parser.sandbox = False  # already sandboxed; a second sandbox cannot be made here
         return parser, kind
 
     factory.get_parser = get_parser
-    for ending, kind in _OFFICE.items():  # a system may not have Debian's list of them
+    for ending, kind in _OFFICE.items():  # the system may lack Debian's list of types
         mimetypes.add_type(kind, ending)
     return get_parser(path)[0]
 
 
 def _locked(path: str) -> bool:
-    """Return whether a zip, or an office document, has a password-protected member."""
+    """Return whether a zip file or office document has a password-protected member."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(entry.flag_bits & 1 for entry in archive.infolist())

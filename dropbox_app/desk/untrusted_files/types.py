@@ -1,7 +1,7 @@
-"""The kinds of file that the desk knows by their first bytes, and what a name or type claims.
+"""The kinds of file that the desk recognises by their first bytes, names and types.
 
-The table is our own, because the desk's own process only compares a stranger's bytes. Whatever
-would parse a file runs in the sandbox.
+The table is part of the program, because the desk's own process only compares the bytes of
+untrusted files. All code that parses a file runs in the sandbox.
 """
 
 import re
@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 HEAD = 4_096  # bytes that are read from the start
-MAX_TYPE_PART = 60  # characters (SPEC section 4); a PowerPoint's own type has one more
+MAX_TYPE_PART = 60  # characters (SPEC section 4); PowerPoint's own type has one more
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file. ``word`` follows "is"; ``acts``: opening it can run something."""
+    """A kind of file. ``word`` follows "is". ``acts``: opening it can run a program."""
 
     word: str
     mime: str
@@ -96,7 +96,7 @@ AVI = Kind("an AVI film", "video/x-msvideo", ("avi",))
 MKV = Kind("a Matroska or WebM film", "video/webm", ("webm", "mkv"))
 
 KINDS = tuple(value for value in globals().values() if isinstance(value, Kind))
-PICTURES = (PNG, JPEG, GIF, WEBP, BMP, AVIF)  # those that every browser draws
+PICTURES = (PNG, JPEG, GIF, WEBP, BMP, AVIF)  # the kinds that every browser draws
 DRAWN = (*PICTURES, PDF)  # in the browser's sandbox: desk/web/viewer
 
 _BY_EXTENSION: Mapping[str, Kind] = {e: kind for kind in KINDS for e in kind.extensions}
@@ -178,7 +178,7 @@ _CONTROLS = bytes({*range(32)} - {*b"\t\n\r\f\x1b"})
 
 
 def recognise(head: bytes, *, zip_parts: bytes = b"") -> Kind:
-    """Return the kind of a file by its first HEAD bytes; ``zip_parts``: names found later on."""
+    """Return the kind of a file by its first HEAD bytes. ``zip_parts`` are names found later on."""
     if not head:
         return EMPTY
     if head[:4] == b"PK\3\4":
@@ -198,7 +198,7 @@ def recognise(head: bytes, *, zip_parts: bytes = b"") -> Kind:
 
 
 def claims(name: str, declared: str) -> Iterator[tuple[str, Kind]]:
-    """Yield what the name and the declared type say a file is, if the desk knows them."""
+    """Yield the kinds that the name and the declared type claim, if the desk knows them."""
     end = name.rpartition(".")[2].lower() if "." in name else ""
     if end in _BY_EXTENSION:
         yield f"its name ends in .{end}", _BY_EXTENSION[end]
@@ -227,7 +227,7 @@ def _boxed(brand: bytes) -> Kind:
 
 
 def _written(head: bytes) -> Kind:
-    """Return the kind for text, or for data that looks like it; else unknown."""
+    """Return the kind for text, or for data that looks like it; otherwise unknown."""
     text = head
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = head.decode("utf-16", "replace").encode()
@@ -239,6 +239,6 @@ def _written(head: bytes) -> Kind:
     try:
         text[: len(text) - 4 if len(text) == HEAD else None].decode()
     except UnicodeDecodeError as error:
-        # A character may be cut at the end of what was looked at.
+        # A character may be cut at the end of the bytes.
         return TEXT if error.start > len(text) - 8 and len(head) == HEAD else UNKNOWN
     return TEXT

@@ -147,6 +147,12 @@ def given(kind: str, names: Iterable[str] = (), /, **fixed: Json) -> dict[str, J
     return made | fixed
 
 
+def other_minutes() -> dict[str, Json]:
+    """Return the minutes that were typed beside the ones to choose from; empty if none were."""
+    text = request.form.get("other_minutes", "").strip()
+    return {"minutes": number(text)} if text else {}
+
+
 def typed(event: Event) -> Typed:
     """Return the values of an event for the fields of a form."""
     made: Typed = MultiDict()

@@ -58,6 +58,7 @@ class Page:
     answers: Answers = field(default_factory=Answers)
     proposed: tuple[str, Form] | None = None  # a text that another page proposes for a conversation
     _proposed: str = ""
+    _next: tuple[str, dict[str, str]] = ("", {})
     _said: list[str] = field(default_factory=list)
     _pressed: set[tuple[str, int]] = field(default_factory=set)
 
@@ -67,6 +68,7 @@ class Page:
     def _drop(self) -> None:
         """Drop everything that was read, drawn or entered while the desk was open."""
         self._said, self._proposed, self.beginning = [], "", Beginning()
+        self._next = ("", {})
         self.proposed = None
         self.answers.drop()
         self.fetching.drop()
@@ -104,6 +106,18 @@ class Page:
         """Return the sentences from the last request, and forget them."""
         said, self._said = self._said, []
         return said
+
+    def offer(self, form: str, **fields: str) -> None:
+        """Keep the fields that the next entry in a form probably has too.
+
+        They are only in memory, and only the next page that has such a form shows them.
+        """
+        self._next = (form, fields)
+
+    def take_offered(self, *forms: str) -> tuple[str, dict[str, str]]:
+        """Return the form and the fields of the last entry, once, if it is one of ``forms``."""
+        offered, self._next = self._next, ("", {})
+        return offered if offered[0] in forms else ("", {})
 
     def first_press(self, pressed: tuple[str, int]) -> bool:
         """Record that a form is being sent; return False if the same form was already sent.

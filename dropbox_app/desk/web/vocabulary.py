@@ -12,6 +12,12 @@ _USUAL = {
     "casus": "case", "soort": "event", "opmerking": "notes", "notitie": "notes",
     "aantekening": "notes", "hulp": "help", "contact": "how", "kanaal": "channel",
     "organisation": "employer", "duration": "minutes", "note": "notes",
+    "hoe kwam het bij je": "channel", "how did it reach you": "channel",
+}  # fmt: skip
+# Usual words in its cells, by field.
+_USUAL_CELLS = {
+    "channel": {"telefoon": "telephone", "telefonisch": "telephone", "e-mail": "email",
+                "mail": "email"},
 }  # fmt: skip
 # If a word is the label of several fields, it means this one.
 _FIRST = ("date", "employer", "minutes", "how", "channel", "topic", "help", "notes", "with_whom")
@@ -34,7 +40,7 @@ def vocabulary(told: Words) -> Vocabulary:
                 label.casefold(): code
                 for each in asked if name in each
                 for code, label in each[name].options
-            }  # fmt: skip
+            } | _USUAL_CELLS.get(name, {})  # fmt: skip
             mine = forms.asked(told, kind).get(name)
             options = mine.options if mine else ()
             shown[kind, name] = [one for _, one in options] or list(reader.allowed)

@@ -18,11 +18,12 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.protocol.keys import Recipient
 from dropbox_app.server.backup import directory, key, manifest
+from dropbox_app.server.backup.export import exported
 from dropbox_app.server.backup.key import Writing
-from dropbox_app.server.config import loader, paths, settings
+from dropbox_app.server.config import loader, paths, settings, stores
 from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.paths import Place
-from dropbox_app.server.errors import BackupError, SiteFull
+from dropbox_app.server.errors import BackupError, BackupFull, SiteFull
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.store import schema, snapshot
 from dropbox_app.server.store.files import as_its_folder, full_disk_said, open_untouched
@@ -57,7 +58,7 @@ def make(folder: Path, target: Path, today: datetime.date) -> Made:
     read = loader.read(folder)
     places = paths.places(folder)
     days, most = directory.days_kept([one.settings.retention for one in read.sites])
-    sure = not _doubted(places, today)
+    sure = not _doubted(places, read, today)
     with directory.alone(target, today):
         before = set(directory.kept(target))
         try:
@@ -84,20 +85,42 @@ def _make(
     _check_room(places, read, target)
     new, kept = directory.begun(target, "klankbord", today)
     made = Made(kept.path)
-    with (
-        _sealed(new, kept, public) as out,
-        tarfile.open(
-            mode="w|", fileobj=cast(IO[bytes], out), bufsize=_BLOCK, format=tarfile.PAX_FORMAT
-        ) as archive,
-    ):
-        _add(archive, directory.KEY, folder / directory.KEY)
-        for place in places:
-            _add_site(archive, place, made, today)
-        if not made.sites:
-            raise BackupError("; ".join(made.faults) or "there is no site here")
-    made.size = kept.path.stat().st_size
-    _write_list(places, read, target, public, today)
+    with ExitStack() as stack:
+        places = tuple(_own_database(place, read, made, stack, today) for place in places)
+        with (
+            _sealed(new, kept, public) as out,
+            tarfile.open(
+                mode="w|", fileobj=cast(IO[bytes], out), bufsize=_BLOCK, format=tarfile.PAX_FORMAT
+            ) as archive,
+        ):
+            _add(archive, directory.KEY, folder / directory.KEY)
+            for place in places:
+                _add_site(archive, place, made, today)
+            if not made.sites:
+                raise BackupError("; ".join(made.faults) or "there is no site here")
+        made.size = kept.path.stat().st_size
+        _write_list(places, read, target, public, today)
     return made
+
+
+def _own_database(
+    place: Place, read: Reading, made: Made, stack: ExitStack, today: datetime.date
+) -> Place:
+    """Return a copy of a site on PostgreSQL that has a database of its own; else the place itself.
+
+    If it cannot be copied, the place itself has no database, and so the site is left out.
+    """
+    known = read.of(place.name)
+    if known is None or not known.settings.store:
+        return place
+    spare = known.settings.limits.free_bytes
+    try:
+        return stack.enter_context(exported(known, spare, today))
+    except SiteFull:
+        raise BackupError("the disk is full; none of it was kept") from None
+    except (KlankbordError, OSError) as error:
+        made.faults.append(f"{place.name}: {error}")
+        return place
 
 
 def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetime.date) -> None:
@@ -156,7 +179,7 @@ def _sealed(new: Path, kept: directory.Kept, public: Recipient) -> Iterator[Writ
             digest = out.finish()
             directory.finished(new, kept, digest)
     except SiteFull:
-        raise BackupError("the disk is full; none of it was kept") from None
+        raise BackupFull("the disk is full; none of it was kept") from None
     finally:
         new.unlink(missing_ok=True)
         if not kept.path.exists():
@@ -180,6 +203,8 @@ def _write_list(
     lines = []
     for place in places:
         known = read.of(place.name)
+        if known and known.settings.store and place == known.place:  # it could not be copied
+            raise BackupError(f"the withdrawals of {place.name} cannot be listed; see doctor")
         site_id = known.settings.site if known else loader.held_id(place.folder)
         try:
             days = Withdrawn(place.folder / WITHDRAWN).read()
@@ -250,7 +275,7 @@ def _check_room(places: tuple[Place, ...], read: Reading, target: Path) -> None:
     for folder, need in wanted.items():
         free = shutil.disk_usage(folder).free
         if free < need:
-            raise BackupError(
+            raise BackupFull(
                 f"there is no room: {need} bytes are needed on the disk of {folder}, "
                 f"{free} are free; nothing was changed"
             )
@@ -263,9 +288,16 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _doubted(places: tuple[Place, ...], today: datetime.date) -> bool:
+def _doubted(places: tuple[Place, ...], read: Reading, today: datetime.date) -> bool:
     """Return whether the clock may be wrong by the purge's rule. If so, nothing is removed."""
     for place in places:
+        known = read.of(place.name)
+        with suppress(KlankbordError, OSError):  # the backup itself says so
+            if known and known.settings.store:
+                newest, served = stores.days(place, known.settings)
+                if purge.doubted(newest, served, True, today):
+                    return True
+                continue
         with (
             suppress(KlankbordError, OSError),  # the backup itself reports these errors
             snapshot.looked_at(place.folder / DATABASE) as database,

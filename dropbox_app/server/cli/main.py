@@ -15,10 +15,11 @@ from dropbox_app.server.cli.notify import notify_command, word_command
 from dropbox_app.server.cli.purge import purge_command
 from dropbox_app.server.cli.sites import init, move, site
 from dropbox_app.server.cli.status import status_command
+from dropbox_app.server.cli.store import store
 from dropbox_app.server.cli.upgrade import upgrade_command
+from dropbox_app.server.config import stores
 from dropbox_app.server.config.loader import ReadSite
 from dropbox_app.server.errors import ServerError, SettingsError, SiteFull
-from dropbox_app.server.store.sqlite import SqliteStore
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,6 +51,7 @@ for _command in (
     purge_command,
     upgrade_command,
     status_command,
+    store,
 ):
     main.add_command(_command)
 
@@ -117,13 +119,13 @@ def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
 
 def _sweep(served: ReadSite) -> None:
     """Remove files left by a crash, and store the site's id. Raises ServerError, OSError."""
-    store = SqliteStore(served.place.folder, common.today, served.place.reserve)
+    opened = stores.opened(served.place, served.settings, common.today)
     try:
-        if store.site_id() is None:  # an older version created the database
-            with store.writing():
-                store.set_site_id(served.settings.site)
-        store.sweep()
+        if opened.site_id() is None:  # an older version created the database
+            with opened.writing():
+                opened.set_site_id(served.settings.site)
+        opened.sweep()
         with suppress(SiteFull):  # a full disk has no space to reserve; the site still serves
-            store.keep_room()
+            opened.keep_room()
     finally:
-        store.close()  # each worker opens it again after the fork
+        opened.close()  # each worker opens it again after the fork

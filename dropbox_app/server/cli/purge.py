@@ -8,10 +8,11 @@ import click
 from dropbox_app.server.cli import common
 from dropbox_app.server.cli.common import folder_option, place_of, site_option
 from dropbox_app.server.config import site as sites
+from dropbox_app.server.config import stores
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import WrongClock
 from dropbox_app.server.mailboxes import purge
-from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.interface import Store
 
 
 @click.command("purge")
@@ -41,7 +42,7 @@ def purge_command(
     site, today = sites.load(place.folder), common.today()
     if day is not None and day.date() != today:
         raise WrongClock(f"it says {today}, you say {day.date()}; set it first")
-    store = SqliteStore(place.folder, common.today, place.reserve)
+    store = stores.opened(place, site.settings, common.today)
     try:
         if day is not None:
             if not _confirmed(site, store, today, yes):
@@ -61,7 +62,7 @@ def purge_command(
         common.say("The log was in use and is emptied by the next purge.", err=True)
 
 
-def _confirmed(site: Site, store: SqliteStore, today: datetime.date, yes: bool) -> bool:
+def _confirmed(site: Site, store: Store, today: datetime.date, yes: bool) -> bool:
     """List what would be removed, and ask for confirmation if there is anything to remove."""
     mailboxes, items = purge.expired(site, store, today)
     if not mailboxes and not items:

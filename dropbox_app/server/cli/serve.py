@@ -187,7 +187,9 @@ def take(folder: Path, before: Reading | None = None) -> Reading:
     ``before`` is the reading in use, which is returned if the new one has a fault.
     """
     read = loader.read(folder)
-    missing = [fault for site in read.sites for fault in check.missing(site.place)]
+    missing = [
+        fault for site in read.sites for fault in check.missing(site.place, site.settings.store)
+    ]
     set_up_logging()
     for fault in (*read.faults, *missing):
         logger.warning("%s: %s", "note" if fault.note else "fault", fault.said)

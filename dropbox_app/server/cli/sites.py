@@ -4,7 +4,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ import click
 from dropbox_app.protocol.encoding import Json, to_line
 from dropbox_app.server.cli import common
 from dropbox_app.server.cli.common import folder_of, folder_option, place_of, site_option
-from dropbox_app.server.config import check, loader, paths, settings, settings_writer
+from dropbox_app.server.config import check, loader, paths, settings, settings_writer, stores
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.config.loader import Fault, Reading
 from dropbox_app.server.config.paths import Place
@@ -21,7 +21,6 @@ from dropbox_app.server.config.settings import OtherContact, Settings
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.store.files import replace_whole
-from dropbox_app.server.store.sqlite import SqliteStore
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -54,6 +53,11 @@ def _of_a_new_site(command: _Command) -> _Command:
                 default=("", ""),
                 help="Somebody else to call if the report is about a counsellor.",
             ),
+            click.option(
+                "--store",
+                default="",
+                help="A PostgreSQL address; without it, the conversations are in the folder.",
+            ),
         )
     ):
         command = option(command)
@@ -73,6 +77,7 @@ def init(
     hours: str,
     controller: str,
     other_contact: tuple[str, str],
+    store: str,
 ) -> None:
     """Make a new site and print the invitation for its counsellors' desks.
 
@@ -84,7 +89,7 @@ def init(
     """
     place = paths.own(folder_of(folder))
     other = OtherContact(*other_contact)
-    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other)
+    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other, store)
     _make(place, wanted, Reading((), ()))
     common.say(f"The site is in {place.folder}. Give the line above to each counsellor.", err=True)
 
@@ -109,6 +114,7 @@ def site_add(
     hours: str,
     controller: str,
     other_contact: tuple[str, str],
+    store: str,
 ) -> None:
     """Make another site, in DIR/sites/NAME, and print its invitation.
 
@@ -123,7 +129,7 @@ def site_add(
     if place.name == paths.OWN:
         raise SettingsError("the site in the folder itself is made with init")
     other = OtherContact(*other_contact)
-    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other)
+    wanted = _wanted(name, origins, run_by, run_by_employer, phone, hours, controller, other, store)
     there = loader.read(server) if paths.names(server) or _is_site(server) else Reading((), ())
     parent = place.folder.parent
     parent.mkdir(0o700, parents=True, exist_ok=True)
@@ -173,7 +179,7 @@ def site_retire(folder: Path | None, called: str) -> None:
     place = paths.chosen(folder_of(folder), called)
     ending = sites.load(place.folder)
     ending.end(common.today())
-    store = SqliteStore(place.folder, common.today, place.reserve)
+    store = stores.opened(place, ending.settings, common.today)
     try:
         left = len(store.mailboxes())
     finally:
@@ -280,6 +286,7 @@ def _wanted(
     hours: str,
     controller: str,
     other_contact: OtherContact,
+    store: str,
 ) -> Settings:
     if employer and not run_by:
         raise click.UsageError("--run-by-employer needs --run-by: name the employer there too.")
@@ -295,6 +302,7 @@ def _wanted(
         hours=hours,
         controller=controller,
         other_contact=other_contact,
+        store=store,
     )
 
 
@@ -311,7 +319,7 @@ def _make(place: Place, wanted: Settings, there: Reading) -> None:
     _refuse_others(made, place, there)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ServerError(f"{target} already exists and is not empty; nothing was changed")
-    _build(target, text, made.site)
+    _build(target, text, made)
     click.echo(_invitation(made))
 
 
@@ -326,7 +334,7 @@ def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
             raise SettingsError(f"--origin: {taken[0]} is that of the site {other.name}")
 
 
-def _build(target: Path, text: str, site_id: str) -> None:
+def _build(target: Path, text: str, made: Settings) -> None:
     """Fill a new or empty folder. The folder is a site once it contains settings.
 
     If that fails, the folder is emptied again. A folder that existed before is kept, because the
@@ -342,14 +350,19 @@ def _build(target: Path, text: str, site_id: str) -> None:
             f"{target} cannot be made ({error.strerror}); have it made for this account: "
             f"sudo install -d -m 700 -o ACCOUNT -g ACCOUNT {target}"
         ) from None
+    kept = False
     try:
-        store = SqliteStore.create(target, common.today)
+        store = stores.create(target, made, common.today)
+        kept = True
         with store.writing():
-            store.set_site_id(site_id)
+            store.set_site_id(made.site)
             store.set_served(common.today())  # so that a later jump of the clock is noticed
         store.close()
         replace_whole(target / settings.FILE_NAME, text.encode("utf-8"), common.today())
     except BaseException:
+        if kept:
+            with suppress(ServerError):  # the first error says more
+                stores.discard(made)
         for path in target.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         if new:

@@ -7,12 +7,11 @@ import datetime
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from dropbox_app.server.config import custom_pages, languages, referrals, response, settings
+from dropbox_app.server.config import custom_pages, languages, referrals, response, settings, stores
 from dropbox_app.server.config.loader import Fault, ReadSite
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.site import CARDS, Site
 from dropbox_app.server.errors import ServerError, SettingsError
-from dropbox_app.server.store import inspect
 from dropbox_app.server.store.sqlite import DATABASE
 
 SHOWN = 3  # the number of entries with the same fault to list
@@ -102,10 +101,13 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
         yield f"{own}: nobody has checked within a year: {', '.join(old[:SHOWN])}{more}"
 
 
-def missing(place: Place) -> Iterator[Fault]:
-    """Yield a fault if the database is missing. Cheap enough for hundreds of sites."""
+def missing(place: Place, store: str = "") -> Iterator[Fault]:
+    """Yield a fault if the database is missing. Cheap enough for hundreds of sites.
+
+    ``store``: the setting; a database elsewhere is looked at when the site is opened.
+    """
     path = place.folder / DATABASE
-    if not path.exists():
+    if not store and not path.exists():
         yield Fault(place.name, f"{path} is missing; restore it from a backup")
 
 
@@ -113,16 +115,17 @@ def look(read: ReadSite, today: datetime.date) -> Iterator[Fault]:
     """Yield the faults of a site whose settings are valid."""
     place = read.place
     try:
-        if inspect.old(place.folder / DATABASE):
+        if stores.old(place, read.settings):
             said = "is of an older version; the next start brings it up to date: first a backup"
-            yield Fault(place.name, f"{place.folder / DATABASE} {said}", note=True)
+            where = "the database" if read.settings.store else place.folder / DATABASE
+            yield Fault(place.name, f"{where} {said}", note=True)
     except (ServerError, OSError) as error:
         yield Fault(place.name, str(error))
     site = Site(place.folder, read.settings)
     for said in stale_texts(read, today):
         yield Fault(place.name, said, note=True)
     with suppress(ServerError, OSError):  # reported above
-        for said, note in desk_faults(site, inspect.fetches(place.folder / DATABASE), today):
+        for said, note in desk_faults(site, stores.fetches(place, read.settings), today):
             yield Fault(place.name, f"{said}: ask the counsellor to fetch", note=note)
     for said in (
         *card_faults(site, today), *telephone_faults(site), *no_other_contact(site, today)

@@ -29,7 +29,7 @@ def due(last: datetime.date | None, today: datetime.date, promised: int) -> bool
 
 
 def late(last: datetime.date | None, today: datetime.date, promised: int) -> bool:
-    """Return whether a desk has missed the number of days in which the site promises an answer."""
+    """Return whether a desk fetches too rarely to keep the promise. ``last`` is its last fetch."""
     return last is None or working_days(last, today) > promised
 
 

@@ -16,10 +16,16 @@ from urllib.parse import urlsplit
 
 from dropbox_app.protocol.encoding import check_hex
 from dropbox_app.protocol.errors import FormatError
-from dropbox_app.server.config import origins
+from dropbox_app.server.config import database_url, origins
 from dropbox_app.server.config.languages import ALWAYS, PAGE_LANGUAGES
 from dropbox_app.server.config.law import DRAFTS
-from dropbox_app.server.config.toml_fields import Wrong, one_line, only_known, whole_number
+from dropbox_app.server.config.toml_fields import (
+    Wrong,
+    one_line,
+    only_known,
+    whole_number,
+    yes_or_no,
+)
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.store.files import read_small
 
@@ -108,6 +114,13 @@ class Own:
 
 
 @dataclass(frozen=True)
+class Reporter:
+    """How a reporter's browser takes part. ``seal_in_browser``: the reporter API is served."""
+
+    seal_in_browser: bool = False
+
+
+@dataclass(frozen=True)
 class Law:
     """The text on the law: its source, its author, and the person who read it.
 
@@ -141,8 +154,10 @@ class Settings:
     response_days: int = 2  # working days within which a counsellor answers, see ``response``
     crisis: tuple[Crisis, ...] = ()  # if empty, the numbers in the catalogues
     law: Law = field(default_factory=Law)
+    reporter: Reporter = field(default_factory=Reporter)
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
+    store: str = ""  # a PostgreSQL address, see ``database_url``; empty for SQLite in the folder
 
 
 def read(folder: Path) -> Settings:
@@ -226,9 +241,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         if key not in values:
             raise Wrong(key, f"{key} is missing")
     if "run_by_is_employer" in values:
-        found["run_by_is_employer"] = values["run_by_is_employer"]
-        if not isinstance(found["run_by_is_employer"], bool):
-            raise Wrong("run_by_is_employer", "run_by_is_employer must be true or false")
+        found["run_by_is_employer"] = yes_or_no(values["run_by_is_employer"], "run_by_is_employer")
     if "response_days" in values:
         found["response_days"] = whole_number(values["response_days"], "response_days")
     if not values["origins"]:
@@ -237,9 +250,13 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     found["desk_origins"] = _origins(values.get("desk_origins", []), "desk_origins")
     for host in origins.hosts(found["desk_origins"]) & origins.hosts(found["origins"]):
         raise Wrong("desk_origins", f"desk_origins: {host} is already an address for reporters")
+    if "store" in values:
+        database_url.read(values["store"])
+        found["store"] = values["store"]
     if "languages" in values:
         found["languages"] = _languages(values["languages"])
     found["law"] = _law(values.get("law", {}))
+    found["reporter"] = _reporter(values.get("reporter", {}))
     found["crisis"] = _crisis(values.get("crisis", []))
     found["telephones"] = _telephones(values.get("telephones", []))
     found["other_contact"] = _other_contact(values.get("other_contact", {}))
@@ -347,6 +364,13 @@ def _other_contact(value: object) -> OtherContact:
             "other_contact", f"phone in other_contact must be a telephone number: {made.phone!r}"
         )
     return made
+
+
+def _reporter(value: object) -> Reporter:
+    if not isinstance(value, dict):
+        raise Wrong("reporter", "[reporter] must be a table")
+    only_known(value, {item.name for item in fields(Reporter)}, "reporter.")
+    return Reporter(**{key: yes_or_no(one, f"reporter.{key}") for key, one in value.items()})
 
 
 def _law(value: object) -> Law:

@@ -40,6 +40,26 @@ def with_origins(
     return written
 
 
+def with_store(text: str, path: Path, store: str) -> str:
+    """Return the same settings with another store. Comments are kept where possible.
+
+    Raises SettingsError for a wrong address.
+    """
+    after = replace(parse(text, path), store=store)
+    line = f"store = {string(store)}"
+    changed, found = re.subn(r"^store\s*=.*$", lambda _: line, text, count=1, flags=re.MULTILINE)
+    if not found:  # the file is of an older version
+        changed = re.sub(r"^origins\s*=", lambda at: f"{line}\n{at[0]}", text, count=1, flags=re.M)
+    try:
+        if parse(changed, path) == after:
+            return changed
+    except SettingsError:
+        pass  # a wrong address is refused below too
+    written = write(after)
+    parse(written, path)
+    return written
+
+
 def _with_list(text: str, key: str, wanted: Sequence[str]) -> str:
     line = f"{key} = {_toml_list(wanted)}"
     there = re.compile(rf"^{key}\s*=\s*\[[^\]]*\]", re.MULTILINE)
@@ -53,7 +73,7 @@ def write(settings: Settings) -> str:
     """Return ``site.toml`` as ``init`` writes it: every setting with an explanation."""
     texts = {"site": settings.site, "name": settings.name, "run_by": settings.run_by}
     texts |= {"controller": settings.controller, "phone": settings.phone}
-    texts |= {"hours": settings.hours, "leave_to": settings.leave_to}
+    texts |= {"hours": settings.hours, "leave_to": settings.leave_to, "store": settings.store}
     shown: dict[str, str] = {key: string(value) for key, value in texts.items()}
     rows = [
         f"    {{ number = {string(row.number)}, nl = {string(row.nl)}, en = {string(row.en)} }},\n"
@@ -77,6 +97,7 @@ def write(settings: Settings) -> str:
     for key in ("draft", "author", "read_by"):
         shown[f"law_{key}"] = string(getattr(law, key))
     shown["law_read_on"] = str(law.read_on) if law.read_on else '""'
+    shown["seal_in_browser"] = str(settings.reporter.seal_in_browser).lower()
     for group in (settings.retention, settings.limits):
         shown |= {item.name: str(getattr(group, item.name)) for item in fields(group)}
     return _TEMPLATE.format_map(shown)
@@ -142,6 +163,17 @@ response_days = {response_days}
 # Whom to call for immediate help, instead of 112 and 113: at most six tables such as
 # {{ number = "112", nl = "Direct gevaar", en = "Immediate danger" }}
 crisis = {crisis}
+
+# Where the conversations are: empty for a file in this folder, which is right for nearly everybody,
+# or the address of a PostgreSQL database. Without a password: `?passfile=/PATH` names its file.
+store = {store}
+
+# How a reporter's browser takes part.
+[reporter]
+# Whether browsers with JavaScript seal messages themselves, so that text and code stay on the
+# reporter's device. This is new, and files do not go that way yet: leave it off until others have
+# tried it.
+seal_in_browser = {seal_in_browser}
 
 # How long things are kept, in days.
 [retention]

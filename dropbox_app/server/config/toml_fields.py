@@ -35,6 +35,13 @@ def whole_number(value: object, key: str) -> int:
     return value
 
 
+def yes_or_no(value: object, key: str) -> bool:
+    """Return a truth value. Raises Wrong."""
+    if not isinstance(value, bool):
+        raise Wrong(key, f"{key} must be true or false")
+    return value
+
+
 def one_line(value: object, key: str, called: str = "") -> str:
     """Return ``value`` if it is one line of visible text. Raises Wrong, naming it ``called``."""
     called = called or key

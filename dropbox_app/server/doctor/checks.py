@@ -15,7 +15,7 @@ from pathlib import Path
 from dropbox_app.server import account
 from dropbox_app.server.backup import directory
 from dropbox_app.server.config import check as site_check
-from dropbox_app.server.config import loader, paths, settings
+from dropbox_app.server.config import loader, paths, settings, stores
 from dropbox_app.server.config.loader import Reading, ReadSite
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.config.site import CARDS, Site
@@ -25,13 +25,13 @@ from dropbox_app.server.doctor.machine import ROOT, Machine
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.notify import sent_log
-from dropbox_app.server.store import inspect
 from dropbox_app.server.store.files import open_untouched
 from dropbox_app.server.store.inspect import Look
-from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
+from dropbox_app.server.store.sqlite import DATABASE, FILES
 
 SOON = 30  # days; a desk that fetches renews its card long before this
 BACKUPS = "see Backups in deploy/guide/routine.md"
+POSTGRES = "see PostgreSQL in deploy/guide/scale.md"
 OWN_ACCOUNT = "run as the server's own account"
 TO_READ = "let somebody read or check it; see deploy/guide/extras.md"
 BUILT = datetime.date(2026, 1, 1)  # a correct clock is never earlier than the program's release
@@ -92,12 +92,21 @@ def _site(place: Place, read: Reading, today: datetime.date) -> Iterator[Finding
     site = Site(folder, known.settings)
     yield from _access(folder, name)
     try:
-        look = inspect.look(folder / DATABASE, folder / FILES, folder / WITHDRAWN)
+        look = stores.look(place, known.settings)
+        remarks = stores.remarks(known.settings)
     except (ServerError, OSError) as error:
-        yield wrong("database", str(error), _database_repair(folder), name)
+        repair = _database_repair(folder) if not known.settings.store else POSTGRES
+        yield wrong("database", str(error), repair, name)
         yield from _cards(site, name, today)
         return
     yield from _database(look, name)
+    if known.settings.store and (folder / DATABASE).exists():
+        said = f"{folder / DATABASE} and {FILES} are left from before its move to PostgreSQL"
+        yield wrong(
+            "database", said, f"rm -r {DATABASE}* {FILES} in {shlex.quote(str(folder))}", name
+        )
+    for said in remarks:
+        yield wrong("database", said, POSTGRES, name)
     yield from _room(site, look, name)
     yield _clock(look, name, today)
     yield from _cards(site, name, today)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dropbox_app.server.backup import directory
-from dropbox_app.server.config import loader, paths
+from dropbox_app.server.config import loader, paths, stores
 from dropbox_app.server.config.loader import ReadSite
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.doctor.finding import NoAnswer
@@ -22,8 +22,6 @@ from dropbox_app.server.doctor.machine import Machine
 from dropbox_app.server.errors import ServerError, SettingsError
 from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.notify import sent_log
-from dropbox_app.server.store import inspect
-from dropbox_app.server.store.sqlite import DATABASE
 
 CERTIFICATE = "/etc/klankbord/nginx/tls/certificate.pem"
 _UNSEEN = "this account may not look"
@@ -43,10 +41,7 @@ class SiteStatus:
 
 @dataclass
 class Status:
-    """The status of a server.
-
-    Days are YYYY-MM-DD in UTC, or "" if there is none or it is hidden.
-    """
+    """The status of a server. Days are YYYY-MM-DD in UTC, or "" if missing or unreadable."""
 
     version: str
     sites: list[SiteStatus]
@@ -106,8 +101,8 @@ def _site(known: ReadSite, today: datetime.date) -> SiteStatus:
     why = "" if is_open else "no counsellor has a card that can be written to"
     status = SiteStatus(name, settings.name, is_open, why)
     try:
-        fetched = inspect.fetches(known.place.folder / DATABASE)
-        newest, served = inspect.days(known.place.folder / DATABASE)
+        fetched = stores.fetches(known.place, settings)
+        newest, served = stores.days(known.place, settings)
     except (ServerError, OSError) as error:
         status.open, status.why = False, str(error)
         return status

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from dropbox_app.protocol.errors import KlankbordError
+from dropbox_app.server.config import stores
 from dropbox_app.server.config.check import card_faults, telephone_faults
 from dropbox_app.server.config.loader import Reading, ReadSite
 from dropbox_app.server.config.site import Site
@@ -123,7 +124,7 @@ class Rounds:
     def _open(self, read: ReadSite) -> None:
         warn = partial(self._of, read.place.name) if self._several else self._warn
         try:
-            store = SqliteStore(read.place.folder, self._today, read.place.reserve)
+            store = stores.opened(read.place, read.settings, self._today)
         except (KlankbordError, OSError, sqlite3.Error) as error:
             said = self._today(), read.place.name
             if said not in self._told:
@@ -154,6 +155,8 @@ class Rounds:
 def settle(reading: Reading, today: Today) -> None:
     """Close every database of a stopped server; see ``SqliteStore.close``."""
     for read in reading.sites:
+        if read.settings.store:
+            continue  # there is no file
         with suppress(KlankbordError, OSError, sqlite3.Error):  # the next start reports it
             SqliteStore(read.place.folder, today, read.place.reserve).close()
 

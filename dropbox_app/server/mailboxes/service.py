@@ -13,7 +13,7 @@ from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.encoding import new_digest
 from dropbox_app.protocol.errors import HeaderFailure
 from dropbox_app.protocol.keys import VerifyKey
-from dropbox_app.protocol.padding import MESSAGE_SIZES, attachment_size
+from dropbox_app.protocol.padding import MESSAGE_SIZES
 from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import (
     BadShape,
@@ -26,7 +26,14 @@ from dropbox_app.server.errors import (
 )
 from dropbox_app.server.mailboxes import retention
 from dropbox_app.server.mailboxes.replayed_withdrawals import take_withdrawal
-from dropbox_app.server.mailboxes.validation import MAX_TO, check_message, stanzas_of, texts_of
+from dropbox_app.server.mailboxes.room import ANSWERS, FILES, Room
+from dropbox_app.server.mailboxes.validation import (
+    MAX_TO,
+    check_attachment,
+    check_message,
+    stanzas_of,
+    texts_of,
+)
 from dropbox_app.server.store.interface import (
     REPORTER,
     InboxRow,
@@ -39,8 +46,6 @@ from dropbox_app.server.store.interface import (
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
 
 PAGE = 100  # inbox rows in one page
-# Limits on files, reporters' texts, answers: share of ``site_bytes``, times ``free_bytes``.
-FILES, WORDS, ANSWERS = (0.85, 2.0), (0.95, 1.0), (1.0, 0.5)
 MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
 
@@ -77,9 +82,30 @@ class Mailboxes:
     def __init__(self, site: Site, store: Store, today: Callable[[], datetime.date]) -> None:
         self._site = site
         self._store = store
+        self._room = Room(site, store)
         self.today = today
 
     # Actions of the reporter.
+
+    def open_mailbox(self, *, mailbox: str, access: str, to: Sequence[VerifyKey]) -> None:
+        """Make a mailbox that no desk sees until its report is added.
+
+        The same ids again are a success, also after the report. Raises BadShape (an id is taken),
+        UnknownCounsellor, Gone (it was withdrawn or has expired), SiteFull, StoreBusy.
+        """
+        self._known(to)
+        with self._store.writing():
+            known = self._store.mailbox(mailbox)
+            if self._store.is_withdrawn(mailbox):
+                raise Gone("no such conversation")
+            if known is not None and known.access == access:
+                self._of_access(access)
+                return
+            if known is not None or self._store.mailbox_of(access) is not None:
+                raise BadShape("the mailbox or the access id is taken")
+            self._check_beginning(1)
+            self._room.check(MESSAGE_SIZES[0])
+            self._store.add_mailbox(mailbox, access, self.today())
 
     def submit(self, *, mailbox: str, access: str, to: Sequence[VerifyKey], sealed: bytes) -> None:
         """Store a report: message 1 of a new mailbox. It is on disk when this returns.
@@ -92,9 +118,8 @@ class Mailboxes:
         with self._store.writing():
             if self._repeated(item, mailbox, REPORTER):
                 return
-            if self._site.ended():
-                raise UnknownCounsellor("the site takes no new report")
-            self._check_room(len(sealed))
+            self._check_beginning(1)
+            self._room.check(len(sealed))
             if self._store.is_withdrawn(mailbox):
                 raise Gone("the mailbox was withdrawn")
             if self._store.mailbox(mailbox) is not None:
@@ -135,19 +160,17 @@ class Mailboxes:
         """Check that a reporter's message may add this many bytes. Raises like ``add``."""
         with self._store.reading():
             mailbox = self._of_access(access).id
-            self._check_room(size, mailbox, kind=FILES)
-            self._check_messages(mailbox, REPORTER, MESSAGE_SIZES[0])
+            self._room.check(size, mailbox, kind=FILES)
+            self._room.check_messages(mailbox, REPORTER, MESSAGE_SIZES[0])
 
-    def attach(self, *, access: str, sealed: bytes) -> str:
-        """Store a reporter's attachment and return its item id; the next message makes it visible.
+    def attach(self, *, access: str, item: str, staged: Staged) -> None:
+        """Store a reporter's attachment, which becomes visible with the next message.
 
         Raises BadShape, Gone, MailboxFull, SiteFull, StoreBusy.
         """
-        with self.stage() as staged:
-            staged.write(sealed)
-            with self._store.writing():
-                self._put(self._of_access(access).id, REPORTER, staged.digest(), staged)
-            return staged.digest()
+        check_attachment(staged, item, REPORTER, self._site.settings.limits.file)
+        with self._store.writing():
+            self._put(self._of_access(access).id, REPORTER, item, staged)
 
     def add(
         self,
@@ -166,12 +189,15 @@ class Mailboxes:
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
+        for staged in files:
+            check_attachment(staged, staged.digest(), REPORTER, self._site.settings.limits.file)
         with self._store.writing():
             info = self._of_access(access)
             if self._repeated(item, info.id, REPORTER):
                 return
-            self._check_room(len(sealed), info.id)
-            self._check_messages(info.id, REPORTER, len(sealed))
+            self._check_beginning(n)
+            self._room.check(len(sealed), info.id)
+            self._room.check_messages(info.id, REPORTER, len(sealed))
             self._check_step(info.id, REPORTER, n)
             for staged in files:
                 self._put(info.id, REPORTER, staged.digest(), staged)
@@ -273,8 +299,8 @@ class Mailboxes:
                 return
             if not set(identities) <= set(addressed):
                 raise NotYours("the reporter's newest message does not address all of them")
-            self._check_room(len(sealed), mailbox, kind=ANSWERS)
-            self._check_messages(mailbox, by, len(sealed))
+            self._room.check(len(sealed), mailbox, kind=ANSWERS)
+            self._room.check_messages(mailbox, by, len(sealed))
             self._check_step(mailbox, by, n, hole=True)
             self._message(mailbox, item, by, n, identities, sealed)
 
@@ -282,13 +308,14 @@ class Mailboxes:
         """Check that ``put_file`` would accept this many bytes. Raises the same errors."""
         with self._store.reading():
             self._addressed_mailbox(str(identity), mailbox)
-            self._check_room(size, mailbox, kind=FILES)
+            self._room.check(size, mailbox, kind=FILES)
 
     def put_file(self, *, identity: VerifyKey, mailbox: str, item: str, staged: Staged) -> None:
         """Store this counsellor's attachment; the next message makes it visible.
 
         Raises Gone, BadShape, MailboxFull, SiteFull, StoreBusy.
         """
+        check_attachment(staged, item, str(identity), self._site.settings.limits.file)
         with self._store.writing():
             self._addressed_mailbox(str(identity), mailbox)
             self._put(mailbox, str(identity), item, staged)
@@ -330,6 +357,11 @@ class Mailboxes:
             raise UnknownCounsellor("no card of that identity")
         return identities
 
+    def _check_beginning(self, n: int) -> None:
+        """Check that a conversation may begin with message ``n``, or that it does not begin."""
+        if n == 1 and self._site.ended():
+            raise UnknownCounsellor("the site takes no new report")
+
     def _of_access(self, access: str) -> MailboxInfo:
         info = self._store.mailbox_of(access)
         if info is None or self.today() >= self._expires(info):
@@ -358,27 +390,6 @@ class Mailboxes:
         newest = self._store.newest(mailbox).get(author, 0)
         if n <= newest or (n > newest + 1 and not hole):
             raise OutOfStep(newest)
-
-    def _check_room(self, size: int, mailbox: str = "", kind: Sequence[float] = WORDS) -> None:
-        limits = self._site.settings.limits
-        kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if kind == FILES else 0
-        if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
-            raise MailboxFull("the mailbox has no room left")
-        if self._store.used() + size > limits.site_bytes * kind[0]:
-            raise SiteFull("the site has no room left")
-        if self._store.free() - size < limits.free_bytes * kind[1]:
-            raise SiteFull("the disk has no room left")
-
-    def _check_messages(self, mailbox: str, by: str, size: int) -> None:
-        """Check the limit on messages. Half is for the reporter and half for the counsellors."""
-        limits = self._site.settings.limits
-        sizes = [
-            item.size
-            for item in self._store.items(mailbox)
-            if item.what == "message" and (item.author == REPORTER) == (by == REPORTER)
-        ]
-        if len(sizes) >= limits.messages // 2 or sum(sizes) + size > limits.message_bytes // 2:
-            raise MailboxFull("the mailbox has no room left for messages of this side")
 
     def _post(self, mailbox: str, info: ItemInfo, sealed: bytes | Staged) -> None:
         self._store.add_item(mailbox, info, sealed)
@@ -422,29 +433,17 @@ class Mailboxes:
         return True
 
     def _put(self, mailbox: str, by: str, item: str, staged: Staged) -> None:
-        """Store a file that stays invisible until the message that names it arrives."""
-        if staged.digest() != item:
-            raise BadShape("the file does not have the id that was given")
+        """Store a file that was checked; it stays invisible until the message that names it."""
         known = self._store.item(item)
         if known is not None:
             if known[0] != mailbox or known[1].author != by or known[1].what != "attachment":
                 raise BadShape("this sealed file is another item already")
             return
-        self._check_room(staged.size, mailbox, kind=FILES)
-        limits = self._site.settings.limits
+        self._room.check(staged.size, mailbox, kind=FILES)
         waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
-        # Allow for an earlier attempt and a passed-on thread. Files of older attempts cannot be
-        # recognised, so they only expire after HALF_SENT days.
-        if len(waiting) > 2 * limits.files_per_message:
+        # Room for those of an earlier try, and for a thread passed on. What is left of more tries
+        # goes after HALF_SENT days; which of them is old cannot be told, so none may go before.
+        if len(waiting) > 2 * self._site.settings.limits.files_per_message:
             raise MailboxFull("too many files wait for their message")
-        try:
-            stanzas = len(age.parse_header(staged.start).stanzas)
-            age.check_shape(staged.start, staged.size, stanzas, "files")
-        except HeaderFailure as error:
-            raise BadShape(str(error)) from None
-        if not stanzas_of("attachment", by, 1) <= stanzas <= stanzas_of("attachment", by, MAX_TO):
-            raise BadShape("sealed to too few or too many")
-        if staged.size > age.sealed_length(attachment_size(limits.file), stanzas):
-            raise BadShape(f"a file may be {limits.file} bytes")
         info = ItemInfo(item, "attachment", by, 0, self.today(), staged.size)
         self._store.add_item(mailbox, info, staged)

@@ -7,8 +7,9 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.errors import HeaderFailure
 from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.errors import BadShape
-from dropbox_app.server.store.interface import REPORTER
+from dropbox_app.server.store.interface import REPORTER, Staged
 
 MAX_TO = 5
 
@@ -25,6 +26,25 @@ def check_message(sealed: bytes, identities: int) -> str:
     except HeaderFailure as error:
         raise BadShape(str(error)) from None
     return sha256_hex(sealed)
+
+
+def check_attachment(staged: Staged, item: str, by: str, most: int) -> None:
+    """Check the hash, the shape and the size of a whole attachment that ``by`` sealed.
+
+    ``item``: the id that it was given. ``most``: the largest file before sealing, in bytes. Raises
+    BadShape. It takes no lock, so that nobody waits for it.
+    """
+    if staged.digest() != item:
+        raise BadShape("the file does not have the id that was given")
+    try:
+        stanzas = len(age.parse_header(staged.start).stanzas)
+        age.check_shape(staged.start, staged.size, stanzas, "files")
+    except HeaderFailure as error:
+        raise BadShape(str(error)) from None
+    if not stanzas_of("attachment", by, 1) <= stanzas <= stanzas_of("attachment", by, MAX_TO):
+        raise BadShape("sealed to too few or too many")
+    if staged.size > age.sealed_length(attachment_size(most), stanzas):
+        raise BadShape(f"a file may be {most} bytes")
 
 
 def texts_of(to: Iterable[VerifyKey]) -> list[str]:

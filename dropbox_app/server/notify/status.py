@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from dropbox_app.server.config import loader, response
+from dropbox_app.server.config import loader, response, stores
 from dropbox_app.server.config.loader import ReadSite
 from dropbox_app.server.config.site import CARD_NAME, CARDS, Site
 from dropbox_app.server.errors import ServerError, SettingsError
@@ -17,7 +17,6 @@ from dropbox_app.server.mailboxes import purge
 from dropbox_app.server.notify import status_file
 from dropbox_app.server.notify.status_file import Word
 from dropbox_app.server.store.interface import Store
-from dropbox_app.server.store.sqlite import SqliteStore
 
 
 def put(server: Path, place: Path, today: datetime.date) -> list[str]:
@@ -71,7 +70,7 @@ def _words(
     site: ReadSite, cards: Mapping[str, str], today: datetime.date
 ) -> tuple[dict[str, Word], bool]:
     """Return each card's status, and whether purging waits for the operator."""
-    store = SqliteStore(site.place.folder, lambda: today, site.place.reserve)
+    store = stores.opened(site.place, site.settings, lambda: today)
     try:
         days = site.settings.response_days
         words = {name: of(store, identity, today, days) for name, identity in cards.items()}

@@ -1,17 +1,19 @@
 """The part of an upgrade that changes the server's data, run by the server's own account.
 
-    python -m dropbox_app.server.release.data hosts|try|room|keep|back|drop DIR
+    python -m dropbox_app.server.release.data hosts|try|backup|room|keep|back|drop DIR
 
 ``hosts`` prints a host name of each readable site. ``try`` migrates a copy of each database.
-``room`` checks that there is space to copy the databases. ``keep`` copies each database, while
-nothing serves. ``back`` restores each copy whose database this program can no longer use. ``drop``
-removes the copies. An upgrade runs this module of the older and of the newer program, so these
-words must not change.
+``backup`` backs up all sites. ``room`` checks that there is space to copy the databases. ``keep``
+copies each database, while nothing serves. ``back`` restores each copy whose database this program
+can no longer use. ``drop`` removes the copies. An upgrade runs this module of the older and of the
+newer program, so these words must not change, nor may the exit status: ENOSPC if a disk is full,
+EROFS if it is read-only, 1 for any other failure.
 """
 
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import sqlite3
 import sys
@@ -20,11 +22,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dropbox_app.protocol.errors import KlankbordError
+from dropbox_app.server.backup import create, directory
 from dropbox_app.server.config import loader, paths
 from dropbox_app.server.config.paths import Place
-from dropbox_app.server.errors import StoreError
+from dropbox_app.server.errors import BackupError, BackupFull, SiteFull, StoreError
 from dropbox_app.server.store import inspect, migrate
-from dropbox_app.server.store.files import at_midnight, sync_folder
+from dropbox_app.server.store.files import FULL, at_midnight, sync_folder
 from dropbox_app.server.store.sqlite import DATABASE, FILES
 
 KEPT = ".before-upgrade"  # in a site's folder: the database before the upgrade
@@ -43,8 +46,14 @@ def check(folder: Path, today: datetime.date) -> None:
         migrate.try_on_copy(place.folder / DATABASE, place.folder / FILES, today)
 
 
+def backup(folder: Path, today: datetime.date) -> None:
+    """Back up all sites. Raises BackupError, also for a backup that is not complete."""
+    if faults := create.make(folder, folder / directory.FOLDER, today).faults:
+        raise BackupError("; ".join(faults))
+
+
 def room(folder: Path, _today: datetime.date) -> None:
-    """Check that there is enough space for the copies of ``keep``. Raises StoreError."""
+    """Check that there is enough space for the copies of ``keep``. Raises SiteFull."""
     needed: dict[int, int] = {}  # bytes needed on each disk
     for place in _places(folder):
         database = place.folder / DATABASE
@@ -54,7 +63,7 @@ def room(folder: Path, _today: datetime.date) -> None:
         needed[disk] = needed.get(disk, _TO_START) + size
         free = os.statvfs(place.folder)
         if (left := free.f_bavail * free.f_frsize) < needed[disk]:
-            raise StoreError(
+            raise SiteFull(
                 f"{place.folder}: the disk is full but for {left} bytes, and the copies for the "
                 f"way back need {needed[disk]}"
             )
@@ -114,11 +123,30 @@ def _settle(place: Place, today: datetime.date) -> None:
     at_midnight(place.folder, today)
 
 
-STEPS = {"hosts": hosts, "try": check, "room": room, "keep": keep, "back": back, "drop": drop}
+def _status(error: Exception) -> int:
+    """Return the exit status for a failure, by its type and number."""
+    code = error.errno if isinstance(error, OSError) else None
+    name = getattr(error, "sqlite_errorname", "")
+    if isinstance(error, (SiteFull, BackupFull)) or code in FULL or name == "SQLITE_FULL":
+        return errno.ENOSPC
+    return errno.EROFS if code == errno.EROFS or name.startswith("SQLITE_READONLY") else 1
+
+
+STEPS = {
+    "hosts": hosts,
+    "try": check,
+    "backup": backup,
+    "room": room,
+    "keep": keep,
+    "back": back,
+    "drop": drop,
+}
 
 if __name__ == "__main__":
     step, where = sys.argv[1:]
+    os.umask(0o077)
     try:
         STEPS[step](Path(where), datetime.datetime.now(datetime.UTC).date())
-    except (KlankbordError, OSError, sqlite3.Error) as error:
-        sys.exit(str(error))
+    except (KlankbordError, OSError, sqlite3.Error) as failure:
+        sys.stderr.write(f"{failure}\n")
+        sys.exit(_status(failure))

@@ -7,6 +7,7 @@ program. An upgrade that finds this note rolls back first.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import http.client
 import json
@@ -24,11 +25,17 @@ from pathlib import Path
 from dropbox_app.server.errors import ServerError
 from dropbox_app.server.release import folder as releases
 from dropbox_app.server.release.folder import Release
+from dropbox_app.server.store.files import FULL
 
 PATIENCE = 60.0  # seconds within which a started server must respond
 _ANSWER = 10.0  # seconds to wait for one response
 _AS = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "setsid", "--wait", "runuser", "-u")
 _REPAIR, _AGAIN = "Repair that", ", and type the same command again"
+# Advice by error number. The programs that an upgrade runs exit with that number.
+_ADVICE = {
+    **dict.fromkeys(FULL, "Make room on that disk"),
+    errno.EROFS: "Let that disk take writes",
+}
 _LARGEST = 1024 * 1024 * 1024  # maximum bytes of an unpacked release
 
 
@@ -37,7 +44,11 @@ class UpgradeError(ServerError):
 
 
 class _Failed(UpgradeError):
-    """Raised if a program that the upgrade ran has failed."""
+    """Raised if a program that the upgrade ran has failed. ``status``: its exit status."""
+
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(said)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,7 @@ class Upgrade:
         except (_Failed, OSError) as error:
             why = _why(error).removesuffix("; nothing was changed")
             raise UpgradeError(
-                f"{why}. Nothing that serves was changed. {_advice(why) or _REPAIR}{_AGAIN}"
+                f"{why}. Nothing that serves was changed. {_advice(error) or _REPAIR}{_AGAIN}"
             ) from None
         self.say("5. The switch: visits end here")
         self._switch(old, new, hosts)
@@ -141,7 +152,7 @@ class Upgrade:
         self.say("3. A trial of the databases, on copies")
         self._data("try", new)
         self.say("4. A backup")
-        self._account(old / "bin" / "klankbord-server", "--dir", self.machine.data, "backup")
+        self._data("backup", old)
         self._data("room", new)
         return release, new, hosts
 
@@ -200,7 +211,7 @@ class Upgrade:
             why = _why(error)
             self.say(f"   No: {why}. Going back.")
             self._go_back()
-            advice = _advice(why)
+            advice = _advice(error)
             more = f". {advice}{_AGAIN}" if advice else ""
             raise UpgradeError(f"{why}. The version before serves again{more}") from None
         self._served.replace(self._note)  # needs no space: the disk may be full by now
@@ -229,7 +240,7 @@ class Upgrade:
                     self._service("start")
             raise UpgradeError(
                 f"going back was not finished: {why}. It may be that nothing serves now. "
-                f"{_advice(why) or _REPAIR}{_AGAIN} at once: it goes back first"
+                f"{_advice(error) or _REPAIR}{_AGAIN} at once: it goes back first"
             ) from None
 
     def _back_to(self, old: Path) -> None:
@@ -293,7 +304,7 @@ class Upgrade:
         if done.returncode:
             last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it said nothing"]
             said = last[0].removeprefix("Error: ")
-            raise _Failed(f"{place or Path(command[0]).name}: {said}")
+            raise _Failed(f"{place or Path(command[0]).name}: {said}", done.returncode)
         return done.stdout
 
     def _write_notes(self, old: Path) -> None:
@@ -347,14 +358,8 @@ def _why(error: BaseException) -> str:
     return str(error) if isinstance(error, (UpgradeError, OSError)) else type(error).__name__
 
 
-def _advice(why: str) -> str:
-    """Return advice for a disk fault, recognised by the messages of systems and SQLite.
-
-    Returns "" for any other failure.
-    """
-    said = why.lower()
-    if any(words in said for words in ("no space left", "is full", "no room")):
-        return "Make room on that disk"
-    if "read-only" in said or "readonly" in said:
-        return "Let that disk take writes"
-    return ""
+def _advice(error: BaseException) -> str:
+    """Return advice for a full or read-only disk, or "" for any other failure."""
+    if isinstance(error, _Failed):
+        return _ADVICE.get(error.status, "")
+    return _ADVICE.get(error.errno or 0, "") if isinstance(error, OSError) else ""

@@ -65,7 +65,7 @@ class ReporterView:
     items: tuple[ItemInfo, ...]  # the items that the server lists
 
     def chosen(self, kind: str) -> tuple[VerifyKey, ...]:
-        """Return the addressees: the asking counsellor for an answer, otherwise ``next_wanted``."""
+        """Return the present addressees for a consent answer, and ``next_wanted`` otherwise."""
         return self.thread.wanted if kind == "consent-answer" else self.next_wanted
 
     def file(self, item: str) -> tuple[Message, Attachment] | None:

@@ -1,1 +1,1 @@
-"""The storage of a site: sealed bytes, ids and days, without any protocol or rules."""
+"""The storage of a site: sealed bytes, ids and days. It knows no protocol and no rules."""

@@ -1,4 +1,4 @@
-"""Sealed files too large for the database, each in its own file beside it."""
+"""Sealed files that are too large for the database, each in its own file beside it."""
 
 import contextlib
 import datetime
@@ -12,20 +12,20 @@ from typing import BinaryIO
 from dropbox_app.server.store.files import at_midnight, full_disk_said, remove, sync_folder
 from dropbox_app.server.store.interface import IN_DATABASE, Digest
 
-START = 16 * 1024  # bytes kept of a staged file: more than any accepted header
-PART = ".part"  # suffix of a name: a file being received
+START = 16 * 1024  # bytes kept of a staged file: more than any accepted header has
+PART = ".part"  # suffix of a file that is being received
 BESIDE = ("-journal", "-wal", "-shm")  # suffixes of files that SQLite writes beside a database
 
 
 def locked_part(folder: Path) -> tuple[Path, int]:
-    """Create a part file, locked while its handle is open, so that no sweep removes it."""
+    """Create a part file. It is locked while its handle is open, so that no sweep removes it."""
     while True:
         path = folder / (secrets.token_hex(16) + PART)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return path, handle
-        os.close(handle)  # ``sweep`` removed it as a leftover: it had no lock yet
+        os.close(handle)  # ``sweep`` removed it as a leftover, because it had no lock yet
 
 
 class StagedFile:
@@ -73,7 +73,10 @@ class StagedFile:
         return self._hash.hexdigest()
 
     def keep(self, name: str, day: datetime.date) -> None:
-        """Give the part file its final name on disk. It stays locked until it has a row."""
+        """Give the part file its final name on disk.
+
+        It stays locked until the database has its row.
+        """
         if self._file is None or self._path is None:
             raise ValueError("a small file is kept in the database")
         self._file.flush()
@@ -91,7 +94,7 @@ class StagedFile:
         if self._path is not None:
             remove(self._path, self._today)
         if self._file is not None:
-            # Bytes that are still unwritten belong to a file that was not kept.
+            # The file was not kept, so its unwritten bytes do not matter.
             with contextlib.suppress(OSError):
                 self._file.close()
 
@@ -105,15 +108,16 @@ def _part_of(path: Path) -> Path:
 
 @contextlib.contextmanager
 def abandoned(path: Path) -> Iterator[bool]:
-    """Hold the lock of a part file if nobody is still writing it; yield whether that is so.
+    """Lock a part file if nobody is still writing it; yield whether it was abandoned.
 
-    A file that SQLite writes beside a part file has no lock of its own: it belongs to that part.
+    A file that SQLite writes beside a part file has no lock of its own, so the lock of that part
+    file counts.
     """
     locked = _part_of(path)
     try:
         handle = os.open(locked, os.O_RDONLY)
     except FileNotFoundError:
-        yield locked != path  # its part is gone, so it was left behind
+        yield locked != path  # its part file is missing, so it was left behind
         return
     try:
         try:

@@ -1,7 +1,7 @@
-"""Connections to databases, with every setting that a promise depends on.
+"""Connections to databases, with all settings on which the promises depend.
 
-A thread has one for each database that it uses, at most OPEN: otherwise a server with hundreds of
-sites would keep thousands of files open.
+A thread has one connection for each database that it uses, and at most OPEN connections. Otherwise
+a server with hundreds of sites would keep thousands of files open.
 """
 
 import os
@@ -15,15 +15,16 @@ from pathlib import Path
 from dropbox_app.server.store.sqlite_errors import failures
 
 BUSY_SECONDS = 10
-CACHE = 512  # KiB of pages that a connection keeps in memory; each thread has one
-WALK = 8192  # KiB for a walk through everything: the inner pages of large trees
-OPEN = 4  # connections of one thread, over all databases
+CACHE = 512  # KiB of pages that each connection keeps in memory
+WALK = 8192  # KiB while a thread goes through all mailboxes: the inner pages of large trees
+OPEN = 4  # connections of one thread to all databases
 
 
 def read_only(path: Path) -> bool:
     """Return whether a cleanly closed database is on a read-only file system.
 
-    SQLite cannot read it there without a log's index beside it, unless told that nobody writes.
+    SQLite can read such a database without an index of its log only if it is told that nobody
+    writes.
     """
     if not path.exists() or path.with_name(path.name + "-shm").exists():
         return False
@@ -31,18 +32,18 @@ def read_only(path: Path) -> bool:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a connection; the store begins transactions. Raises StoreBusy, StoreError."""
-    mode = "ro&immutable=1" if read_only(path) else "rw"  # a missing one is not created
+    """Open a connection; the store begins transactions itself. Raises StoreBusy, StoreError."""
+    mode = "ro&immutable=1" if read_only(path) else "rw"  # a missing database is not created
     with failures():
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
-            check_same_thread=False,  # close() closes those of other threads
+            check_same_thread=False,  # close() also closes connections of other threads
         )
         for setting in (
-            "synchronous = FULL",  # so a confirmed report is on disk
+            "synchronous = FULL",  # so that a confirmed report is on disk
             "secure_delete = ON",
             "foreign_keys = ON",
             "temp_store = MEMORY",
@@ -75,7 +76,7 @@ class Connections:
     def own(self) -> sqlite3.Connection:
         """Return the connection of the calling thread. Raises StoreBusy, StoreError."""
         if _own.process != os.getpid():
-            # A forked child opens its own: SQLite's locks do not survive a fork.
+            # A forked child opens its own connection, because SQLite's locks do not survive a fork.
             _own.process, _own.known = os.getpid(), weakref.WeakKeyDictionary()
         known = _own.known.pop(self, None)
         if known is None:
@@ -86,13 +87,13 @@ class Connections:
         return known
 
     def close(self) -> None:
-        """Close the connections of all threads. No new one can be opened afterwards."""
+        """Close the connections of all threads. Afterwards no new one can be opened."""
         while self._all:
             self._all.pop().close()
 
     def let_go(self, connection: sqlite3.Connection) -> bool:
-        """Close a connection unless it is in use. Returns whether it is closed now."""
-        if connection in self._all:  # otherwise ``close`` came first
+        """Close a connection unless it is in use. Returns whether it is now closed."""
+        if connection in self._all:  # otherwise ``close`` was called first
             if connection.in_transaction:
                 return False
             self._all.remove(connection)
@@ -111,7 +112,7 @@ def _make_room() -> None:
 
 @contextmanager
 def walk(connection: sqlite3.Connection) -> Iterator[None]:
-    """Keep more pages in memory inside the block, so that steps cost the same in a large store."""
+    """Keep more pages in memory during the block, so that steps cost the same in a large store."""
     with failures():
         connection.execute(f"PRAGMA cache_size = -{WALK}")
     try:

@@ -1,6 +1,6 @@
-"""Writes files that a crash leaves complete or not at all, and reads files without a trace.
+"""Write files that a crash leaves complete or not at all, and read files without a trace.
 
-A file is on disk before it counts, and its times are no finer than the day (SPEC section 5).
+A file is on disk before it counts, and its times are rounded to the day (SPEC section 5).
 """
 
 import contextlib
@@ -31,13 +31,13 @@ def full_disk_said() -> Iterator[None]:
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that must not exist yet, with mode 0600 by default, and sync it to disk.
 
-    If root writes it, it belongs to the folder's owner, because the server, which is not root, must
-    read it.
+    If root writes it, the folder's owner becomes its owner, because the server, which is not root,
+    must be able to read it.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         as_its_folder(handle, path.parent)
-        if mode != 0o600:  # the umask would remove it
+        if mode != 0o600:  # otherwise the umask would remove it
             os.fchmod(handle, mode)
         file.write(data)
         file.flush()
@@ -45,7 +45,7 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def as_its_folder(handle: int, folder: Path) -> None:
-    """Give a file that root made to the owner of its folder."""
+    """Give a file that root created to the owner of its folder."""
     if os.geteuid() == 0:
         owner = folder.stat()
         os.fchown(handle, owner.st_uid, owner.st_gid)
@@ -57,18 +57,18 @@ def at_midnight(path: Path, day: datetime.date) -> None:
     try:
         os.utime(path, (moment, moment))
     except OSError as error:
-        error.filename = str(path)  # os.utime's error does not name the file
+        error.filename = str(path)  # the error of os.utime does not name the file
         raise
 
 
 def remove(path: Path, day: datetime.date) -> None:
-    """Unlink a file, if it exists, and leave its folder with a time no finer than the day."""
+    """Unlink a file, if it exists, and round the folder's time to the day."""
     path.unlink(missing_ok=True)
     at_midnight(path.parent, day)
 
 
 def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600) -> None:
-    """Replace a file atomically, so that a reader, or a crash, finds one complete version."""
+    """Replace a file atomically, so that a reader or a crash finds one complete version."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     try:
@@ -76,7 +76,7 @@ def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600
         at_midnight(new, day)
         new.rename(path)
     except OSError:
-        new.unlink(missing_ok=True)  # on a full disk even a partial file is too much
+        new.unlink(missing_ok=True)  # on a full disk even a partial file takes too much space
         raise
     sync_folder(path.parent)
     with contextlib.suppress(PermissionError):  # the folder belongs to another account
@@ -93,7 +93,7 @@ def sync_folder(folder: Path) -> None:
 
 
 class NoFile(OSError):
-    """The path is not a regular file, or the file is too large for its kind."""
+    """Raised if a path is not a regular file, or the file is too large for its kind."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(errno.EINVAL, "it is not a file, or too large", str(path))
@@ -102,23 +102,23 @@ class NoFile(OSError):
 def open_untouched(path: Path) -> BinaryIO:
     """Open a file for reading without changing its access time, where possible.
 
-    Raises NoFile for a pipe or a device, which would make the reader wait or never end.
+    Raises NoFile for a pipe or a device, which could block the reader or never end.
     """
     if not stat.S_ISREG(path.stat().st_mode):  # merely opening a device can have an effect
         raise NoFile(path)
     flags = os.O_RDONLY | os.O_NONBLOCK
     try:
         handle = os.open(path, flags | getattr(os, "O_NOATIME", 0))
-    except PermissionError:  # not the owner: O_NOATIME is refused
+    except PermissionError:  # only the owner may use O_NOATIME
         handle = os.open(path, flags)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):  # put there just now
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # replaced in the meantime
         os.close(handle)
         raise NoFile(path)
     return os.fdopen(handle, "rb")
 
 
 def read_small(path: Path, most: int) -> bytes:
-    """Return the contents of a file of at most this many bytes. Raises NoFile, OSError."""
+    """Return the contents of a file of at most ``most`` bytes. Raises NoFile, OSError."""
     with open_untouched(path) as file:
         data = file.read(most + 1)
     if len(data) > most:

@@ -1,7 +1,7 @@
-"""Inspects a site's database without changing anything: no byte, no time, no version.
+"""Inspect a site's database without changing anything: no byte, no time, no version.
 
-``doctor`` and ``site check`` use it while a server serves, after it was killed, and before a newer
-program has migrated the database.
+``doctor`` and ``site check`` use this while a server is running, after it was killed, and before a
+newer program has migrated the database.
 """
 
 import datetime
@@ -22,7 +22,7 @@ from dropbox_app.server.store.migrations import pending, refuse_newer
 from dropbox_app.server.store.sqlite_errors import failures
 from dropbox_app.server.store.withdrawn_list import Withdrawn
 
-TRIES = 5  # a server may start or stop during a check
+TRIES = 5  # because a server may start or stop during a check
 
 Part = Literal["database", "large files", "withdrawn list"]
 _Seen = TypeVar("_Seen")
@@ -30,13 +30,13 @@ _Seen = TypeVar("_Seen")
 
 @dataclass(frozen=True)
 class Look:
-    """The result of a check. ``faults``: each checked part, with its fault or nothing."""
+    """The result of a check. ``faults`` maps each checked part to its fault or ""."""
 
     faults: tuple[tuple[Part, str], ...]
-    old: bool  # the next start brings it up to date
+    old: bool  # whether the next start migrates it
     newest: datetime.date | None
     served: datetime.date | None
-    anything: bool  # whether there is a mailbox
+    anything: bool  # whether a mailbox exists
     fetches: Mapping[str, datetime.date]  # by identity
     used: int  # bytes
 
@@ -62,10 +62,10 @@ def days(database: Path) -> tuple[datetime.date | None, datetime.date | None]:
 
 
 def site_of(database: Path) -> str | None:
-    """Return the id of the site that a database belongs to.
+    """Return the id of the site to which a database belongs.
 
-    None if it is not known yet (an older version wrote the database), or the database cannot be
-    read now.
+    Returns None if it is not known yet (an older version wrote the database), or if the database
+    cannot be read now.
     """
     with suppress(ServerError, OSError), _opened(database, _in_use(database)) as connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(store)")]
@@ -93,7 +93,7 @@ def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen
 
 
 def _in_use(database: Path) -> bool:
-    """Return whether a server has it open or was killed: part of the data is then in the log."""
+    """Return whether a server has it open or was killed, so that part of the data is in the log."""
     log = database.with_name(database.name + "-wal")
     index = database.with_name(database.name + "-shm")
     return index.exists() or (log.exists() and log.stat().st_size > 0)
@@ -174,7 +174,7 @@ def _faults(
     yield "database", "; ".join(wrong)
     lost = 0
     for item, size in large:
-        if not _is_there(files / item, size):  # or it was purged just now
+        if not _is_there(files / item, size):  # or a purge has just removed it
             lost += bool(run("SELECT 1 FROM items WHERE item = ?", [item]).fetchone())
     yield "large files", f"{lost} missing or of the wrong length" if lost else ""
     damaged = "a line of it is damaged"

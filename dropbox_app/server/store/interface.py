@@ -1,11 +1,11 @@
 """``Store``, the interface for storing sealed bytes, ids and days (SPEC section 5).
 
-The rules are in ``mailboxes``; a store offers small steps, and transactions in which the rules
-hold. Ids, access ids and identities are opaque strings here. ``sqlite`` implements it.
+The rules are in ``mailboxes``. A store provides small steps, and the transactions that the rules
+need. Ids, access ids and identities are opaque strings here. ``sqlite`` implements it.
 """
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol
@@ -17,7 +17,10 @@ IN_DATABASE = 1024 * 1024  # larger sealed files are in a folder beside the data
 
 @dataclass(frozen=True)
 class ItemInfo:
-    """One sealed object. ``n`` of an attachment is the number of the message it belongs to."""
+    """One sealed object.
+
+    ``n`` of an attachment is the number of the message to which it belongs.
+    """
 
     id: str  # hex SHA-256 of the sealed file
     what: What
@@ -29,7 +32,7 @@ class ItemInfo:
 
 @dataclass(frozen=True)
 class InboxRow:
-    """An item as one counsellor's inbox lists it, under that counsellor's own number."""
+    """An item in one counsellor's inbox, with that counsellor's own number for it."""
 
     number: int
     mailbox: str
@@ -56,7 +59,7 @@ class Addressed:
 
 
 class Digest(Protocol):
-    """A growing SHA-256, passed in because the store calls no primitive itself."""
+    """A growing SHA-256, which is passed in because the store calls no primitive itself."""
 
     def update(self, data: bytes, /) -> None:
         """Add bytes."""
@@ -65,10 +68,34 @@ class Digest(Protocol):
         """Return the SHA-256 of the bytes so far, in lower-case hex."""
 
 
-class Staged(Protocol):
-    """A sealed file being received: in memory while small, else in a nameless file on disk.
+class Sealing(Protocol):
+    """Seals what ``update`` is given; ``finish`` is called once, at the end."""
 
-    A context manager: a file that ``add_item`` did not take into the store is removed on leaving.
+    def update(self, data: bytes) -> None:
+        """Add bytes."""
+
+    def finish(self) -> None:
+        """Seal the rest."""
+
+
+class SecondSeal(Protocol):
+    """The seal of a store that cannot overwrite, passed in for the same reason (SPEC section 5)."""
+
+    def new_key(self) -> bytes:
+        """Return a random key, for one item only."""
+
+    def writer(self, write: Callable[[bytes], object], key: bytes) -> Sealing:
+        """Return what seals with this key; ``write`` receives the sealed bytes."""
+
+    def chunks(self, read: Callable[[int], bytes], key: bytes) -> Iterator[bytes]:
+        """Yield the contents, in authenticated chunks."""
+
+
+class Staged(Protocol):
+    """A sealed file being received: in memory while small, else on disk or in the database.
+
+    This is a context manager. A file that ``add_item`` did not move into the store is removed on
+    leaving.
     """
 
     size: int
@@ -85,38 +112,41 @@ class Staged(Protocol):
 
 
 class Store(Protocol):
-    """The steps. Every step that writes is called inside ``with store.writing():``."""
+    """The steps of a store. Every step that writes is called inside ``with store.writing():``."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """One exclusive transaction, on disk when left without an exception. Raises StoreBusy."""
+        """Open an exclusive transaction, which is on disk if the block raises nothing.
+
+        Raises StoreBusy.
+        """
 
     def reading(self) -> AbstractContextManager[None]:
-        """One unchanging view over several reading steps."""
+        """Open a view that does not change, for several reading steps."""
 
     def walking(self) -> AbstractContextManager[None]:
-        """A block in which to go through all mailboxes step by step, with transactions inside."""
+        """Open a block that goes through all mailboxes step by step, with transactions inside."""
 
     def close(self) -> None:
         """Close the store, which cannot be used afterwards."""
 
     def store_id(self) -> str:
-        """Return the id of this store, which a restore renews."""
+        """Return the id of this store. A restore changes it."""
 
-    # mailboxes
+    # Mailboxes.
     def mailbox(self, mailbox: str) -> MailboxInfo | None:
-        """Return a mailbox by its id; None if there is none."""
+        """Return a mailbox by its id; None if it does not exist."""
 
     def mailbox_of(self, access: str) -> MailboxInfo | None:
-        """Return the mailbox of an access id; None if there is none."""
+        """Return the mailbox of an access id; None if it does not exist."""
 
     def mailboxes(self, after: str = "", limit: int = -1) -> list[str]:
-        """Return the ids after ``after``, in order; without a limit all of them."""
+        """Return at most ``limit`` ids after ``after``, in order; without a limit, return all."""
 
     def add_mailbox(self, mailbox: str, access: str, day: datetime.date) -> None:
         """Add a mailbox that was created on this day."""
 
     def touch(self, mailbox: str, day: datetime.date) -> None:
-        """Set the day of the last addition, unless a later one is set."""
+        """Set the day of the last addition, unless a later day is already set."""
 
     def close_access(self, mailbox: str) -> None:
         """Remove the access id of a mailbox."""
@@ -124,15 +154,15 @@ class Store(Protocol):
     def remove_mailbox(self, mailbox: str) -> None:
         """Remove a mailbox with all of its items."""
 
-    # items
+    # Items.
     def stage(self, digest: Digest) -> Staged:
-        """Return a place for a sealed file that is being received."""
+        """Return temporary storage for a sealed file that is being received."""
 
     def add_item(self, mailbox: str, info: ItemInfo, sealed: "bytes | Staged") -> None:
-        """Add an item, taking a staged file into the store."""
+        """Add an item, and move a staged file into the store."""
 
     def show(self, item: str, n: int, day: datetime.date) -> None:
-        """Give an attachment the number and day of the message that it belongs to."""
+        """Give an attachment the number and day of the message to which it belongs."""
 
     def address(self, item: str, identities: Iterable[str]) -> None:
         """Put an item into the inboxes of these counsellors, each under its next number."""
@@ -141,21 +171,21 @@ class Store(Protocol):
         """Return the items of a mailbox, by day."""
 
     def item(self, item: str) -> tuple[str, ItemInfo] | None:
-        """Return the mailbox of an item, and the item; None if there is none."""
+        """Return the mailbox of an item, and the item; None if it does not exist."""
 
     def newest(self, mailbox: str) -> dict[str, int]:
         """Return the highest message number of each author in a mailbox."""
 
     def read(self, item: str) -> bytes | None:
-        """Return a sealed file; None if there is none."""
+        """Return a sealed file; None if it does not exist."""
 
     def open(self, item: str) -> BinaryIO | None:
-        """Return a sealed file to be read in pieces and closed; None if there is none."""
+        """Return a sealed file to read in pieces and then close; None if it does not exist."""
 
     def remove_items(self, items: Sequence[str]) -> None:
-        """Remove items; their bytes are overwritten or their files unlinked."""
+        """Remove items: bytes are overwritten, files unlinked, or the only key is removed."""
 
-    # counsellors
+    # Counsellors.
     def addressed(self, mailbox: str) -> list[Addressed]:
         """Return the addressees of each item of a mailbox."""
 
@@ -169,21 +199,21 @@ class Store(Protocol):
         """Return the mailboxes whose reporter's newest message is addressed to this counsellor."""
 
     def is_addressed(self, identity: str, item: str) -> bool:
-        """Return whether an item is for this counsellor."""
+        """Return whether an item is addressed to this counsellor."""
 
     def waits(self, identity: str) -> bool:
-        """Return whether there is anything that this counsellor's desk has not fetched."""
+        """Return whether an item exists that this counsellor's desk has not fetched."""
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch; return False if there is no such item for this counsellor."""
+        """Record the first fetch; return False if this counsellor has no such item."""
 
     def last_fetch(self, identity: str) -> datetime.date | None:
         """Return the last day on which this counsellor's desk fetched; None if never."""
 
     def set_last_fetch(self, identity: str, day: datetime.date) -> None:
-        """Set that day."""
+        """Set the last day on which this counsellor's desk fetched."""
 
-    # room, withdrawn ids, cleaning
+    # Space, withdrawn ids, cleaning.
     def used(self) -> int:
         """Return the bytes in use."""
 
@@ -191,7 +221,7 @@ class Store(Protocol):
         """Return the bytes of the items of a mailbox."""
 
     def free(self) -> int:
-        """Return the free bytes on the disk."""
+        """Return the free bytes on the disk; a database elsewhere does not say, and is not full."""
 
     def is_withdrawn(self, mailbox: str) -> bool:
         """Return whether a mailbox was withdrawn."""
@@ -200,7 +230,7 @@ class Store(Protocol):
         """Add a mailbox to the list of withdrawn ones."""
 
     def drop_withdrawn(self, until: datetime.date) -> int:
-        """Forget the ids withdrawn on or before ``until``; return how many there were."""
+        """Remove the ids withdrawn on or before ``until`` from the list; return how many."""
 
     def newest_day(self) -> datetime.date | None:
         """Return the newest day stored anywhere; None in an empty store."""
@@ -212,19 +242,19 @@ class Store(Protocol):
         """Set the day of the last upkeep."""
 
     def redate(self, day: datetime.date) -> None:
-        """Set every later day to this one."""
+        """Set every later day to this day."""
 
     def sweep(self) -> int:
-        """Remove a crash's leftovers; return how many files."""
+        """Remove the leftovers of a crash; return the number of files."""
 
     def keep_room(self) -> None:
-        """Reserve room on the disk for operations that free space. Raises SiteFull."""
+        """Reserve space on the disk for operations that free space. Raises SiteFull."""
 
     def make_room(self) -> bool:
-        """Release the reserved room; return whether there was any."""
+        """Release the reserved space; return whether any was reserved."""
 
     def log_size(self) -> int:
-        """Return the size of the write-ahead log in bytes."""
+        """Return how much of what was removed a log or a table may still hold; 0 for nothing."""
 
     def truncate_log(self) -> bool:
-        """Empty the write-ahead log; return whether that was done."""
+        """Remove that too; return whether it was done."""

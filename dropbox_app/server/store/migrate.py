@@ -1,6 +1,6 @@
-"""Migrates a database: first on a copy, then in one transaction, or not at all.
+"""Migrate a database: first on a copy, then in one transaction, or not at all.
 
-A newer program's database is refused. To go back to an older program, restore a backup.
+The database of a newer program is rejected. To return to an older program, restore a backup.
 """
 
 import datetime
@@ -24,16 +24,16 @@ def bring_up_to_date(
     turns: Turns,
     today: datetime.date,
 ) -> None:
-    """Run the pending migrations. After StoreError or SiteFull nothing has changed."""
+    """Run the pending migrations. After StoreError or SiteFull the database is unchanged."""
     database = Database(connection, execute_plugins=False)
     with failures():
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal" and not read_only(path):
             raise StoreError(f"{path} cannot use a write-ahead log on this disk")
         refuse_newer(database, path)
-        if not pending(database):  # a backup that holds the database blocks nobody
+        if not pending(database):  # a backup that holds the database then blocks nobody
             return
-        with turns.taken():  # two workers may start at once
+        with turns.taken():  # two workers may start at the same time
             if pending(database) and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
                 try_on_copy(path, files, today)
             connection.execute("BEGIN IMMEDIATE")
@@ -46,9 +46,9 @@ def bring_up_to_date(
 
 
 def try_on_copy(path: Path, files: Path, today: datetime.date) -> None:
-    """Migrate a copy, and check that it is intact and holds as much as before.
+    """Migrate a copy, and check that it is intact and contains as much as before.
 
-    The database itself stays as it is. Raises StoreError, SiteFull.
+    The database itself is unchanged. Raises StoreError, SiteFull.
     """
     with snapshot.copied(path, files, today) as copy:
         connection = sqlite3.connect(copy, isolation_level=None)

@@ -1,8 +1,8 @@
 """The tables, as a list of migrations. A released migration is never changed.
 
-Every table but sqlite-utils' own list of migrations is WITHOUT ROWID (which sqlite-utils cannot
-write itself): a hidden row number would count across mailboxes and counsellors, and a gap in it
-would reveal to one something about another. Columns that hold a day refuse anything finer.
+All tables except sqlite-utils' own list of migrations are WITHOUT ROWID (which sqlite-utils cannot
+write itself). A hidden row number would count across mailboxes and counsellors, and a gap in it
+would reveal something about one to another. Columns for a day reject any finer time.
 """
 
 import datetime
@@ -24,7 +24,7 @@ DAYS = (
     ("addressed", "fetched"), ("desks", "last_fetch"), ("store", "served"),
 )  # fmt: skip
 
-# Bytes: SQLite keeps at most 1,002 of a row in a shared page of 4,096.
+# Bytes: of one row, SQLite keeps at most 1,002 in a shared page of 4,096.
 COVER = 1002
 
 migrations = Migrations("klankbord")
@@ -32,7 +32,7 @@ migrations = Migrations("klankbord")
 
 @migrations()
 def m001_first(db: Database) -> None:
-    """Create exactly the tables of SPEC section 5; cards are files."""
+    """Create exactly the tables of SPEC section 5. Cards are files."""
     for statement in (
         "CREATE TABLE store (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
         f"""CREATE TABLE mailboxes (
@@ -50,10 +50,12 @@ def m001_first(db: Database) -> None:
             day TEXT NOT NULL CHECK (day {_DAY}),
             size INTEGER NOT NULL CHECK (size > 0)
         ) STRICT, WITHOUT ROWID""",
-        # With every column that a mailbox's list shows: its items are scattered, by their hashes.
+        # This index contains all columns of a mailbox's list, because its items are scattered by
+        # hash.
         "CREATE INDEX items_mailbox ON items (mailbox, what, author, n, day, size)",
         f"CREATE INDEX items_beside ON items (size) WHERE size > {IN_DATABASE}",
-        # A separate table, so that reading the rows of items never reads the sealed files.
+        # Sealed files have a separate table, so that reading the rows of items never reads the
+        # files.
         """CREATE TABLE sealed (
             item TEXT PRIMARY KEY REFERENCES items ON DELETE CASCADE,
             file BLOB NOT NULL
@@ -86,9 +88,9 @@ def m002_served(db: Database) -> None:
 def m003_cover(db: Database) -> None:
     """Add zeros before each sealed file, as many as a row keeps in a shared page.
 
-    The bytes after them are in pages of their own, which are overwritten when they are freed. When
-    SQLite splits or merges shared pages, it leaves copies of rows in the unused space, which
-    secure_delete does not reach: they would outlive the file.
+    The bytes after them are in separate pages, which are overwritten when they are freed. When
+    SQLite splits or merges shared pages, it leaves copies of rows in the unused space.
+    secure_delete does not reach these copies, so they would outlive the file.
     """
     for statement in (
         f"""CREATE TABLE covered (
@@ -105,12 +107,12 @@ def m003_cover(db: Database) -> None:
 
 @migrations()
 def m004_site(db: Database) -> None:
-    """Add the id of the site; settings with another id are refused."""
+    """Add the id of the site. Settings with another id are rejected."""
     db.execute("ALTER TABLE store ADD COLUMN site TEXT CHECK (length(site) = 32)")
 
 
 def pending(database: Database) -> bool:
-    """Return whether there is anything to migrate; only reads."""
+    """Return whether any migration is pending. Only reads."""
     return bool(migrations.pending(database))
 
 

@@ -1,4 +1,4 @@
-"""Reserved room on the disk, so that operations that free space still work on a full disk."""
+"""Reserved disk space, so that operations that free space still work on a full disk."""
 
 import datetime
 import os
@@ -7,27 +7,28 @@ from pathlib import Path
 
 from dropbox_app.server.store.files import at_midnight, full_disk_said
 
-SIZE = 16 * 1024 * 1024  # bytes: the messages of one mailbox, twice
+SIZE = 16 * 1024 * 1024  # bytes: twice the messages of one mailbox
 
 
 def full(folder: Path) -> bool:
-    """Return whether a disk has no room, or no inodes, even for the smallest changes."""
+    """Return whether a disk has too little space, or too few inodes, for the smallest changes."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize < SIZE or not disk.f_favail
 
 
 class Reserve:
-    """Reserved room for operations that free space: a withdrawal, a purge, a start.
+    """Reserved space for operations that free space: a withdrawal, a purge, a start.
 
     To overwrite removed data, SQLite first writes the same amount to its log. The reserve is a file
-    of zeros, made by the upkeep and released when the disk (its bytes or its inodes) is full.
+    of zeros. The upkeep creates it, and it is released when the disk (its bytes or its inodes) is
+    full.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def keep(self, day: datetime.date) -> None:
-        """Create the reserve, if it does not exist and the disk has plenty of room."""
+        """Create the reserve, if it does not exist and the disk has plenty of space."""
         if self._path.exists() or shutil.disk_usage(self._path.parent).free < 4 * SIZE:
             return
         with full_disk_said():

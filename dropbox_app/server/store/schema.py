@@ -1,7 +1,8 @@
-"""Checks that a database has the tables and names that a server writes, and nothing else.
+"""Check that a database has the tables and names that a server writes, and nothing else.
 
-Anyone with the server's folder can seal a backup to its key: that key is public. A trigger in such
-a database would act when the server writes, and a name such as ``../x`` would lead to other files.
+Anyone with the server's folder can seal a backup to its key, because that key is public. A trigger
+in such a database would run when the server writes, and a name such as ``../x`` would lead to other
+files.
 """
 
 import functools
@@ -15,19 +16,19 @@ from sqlite_utils import Database
 from dropbox_app.server.store.interface import REPORTER
 from dropbox_app.server.store.migrations import DAYS, migrations
 
-_PAGE = 4096  # bytes; the room before sealed files (m003_cover) is made for it
-_HEADER = 100  # bytes with which a database begins
+_PAGE = 4096  # bytes; the padding before sealed files (m003_cover) is made for this size
+_HEADER = 100  # bytes of a database's header
 _NOTES = "_sqlite_migrations"  # sqlite-utils' own table, which differs between its versions
 
-# SQLite's length() and GLOB end at the first NUL, so the bytes are counted as well.
+# SQLite's length() and GLOB stop at the first NUL, so the bytes are counted too.
 _LONG = "length({{0}}) != {0} OR length(CAST({{0}} AS BLOB)) != {0} OR {{0}} GLOB '*[^{1}]*'"
 _HEX = _LONG.format(64, "0-9a-f")
 _ID = _LONG.format(32, "0-9a-f")
 _IDENTITY = _LONG.format(44, "0-9A-Za-z+/=")
-# The protocol's numbers end at 2**53 - 1; a server that starts at half of that never gets there.
+# The protocol's numbers end at 2**53 - 1. A server that starts at half of that never reaches it.
 _MOST = 2**52
 _LAST = "SELECT last_number FROM desks WHERE desks.identity = addressed.identity"
-# By table and column: the values that no server writes.
+# By table and column: conditions that no server's values meet.
 _STRANGE = (
     ("mailboxes", "mailbox", _HEX),
     ("mailboxes", "access", _HEX),
@@ -47,9 +48,9 @@ _STRANGE = (
 _STATISTICS = (
     "table", "sqlite_stat1", "sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)"
 )  # fmt: skip
-_SAMPLES = "sqlite_stat4"  # by some builds of SQLite; samples of rows that may be removed since
+_SAMPLES = "sqlite_stat4"  # from some builds of SQLite; samples of rows, perhaps removed since
 
-# A literal, or another name in quotes; one of our names in quotes; a sign between spaces; spaces.
+# A literal or another quoted name; one of our quoted names; punctuation between spaces; spaces.
 _DIFFERENT = re.compile(
     r"""('[^']*'|"(?![a-z_]+")[^"]*")|"([a-z_]+)"|[ \t\n\f\r]*([(),])[ \t\n\f\r]*|[ \t\n\f\r]+"""
 )
@@ -58,15 +59,15 @@ _Objects = frozenset[tuple[str, str, str, str]]
 
 
 def file_fault(database: Path) -> str:
-    """Return the fault in a database file's form, or nothing, without opening it in SQLite.
+    """Return the fault in a database file's format, or "", without opening it in SQLite.
 
-    In pages of another size, or with space reserved in each, removed rows would leave traces.
+    With another page size, or with reserved space in each page, removed rows would leave traces.
     """
     with database.open("rb") as file:
         head = file.read(_HEADER)
     usual = (
         int.from_bytes(head[16:18]) == _PAGE
-        and head[20:21] == b"\0"  # bytes kept free at the end of each page
+        and head[20:21] == b"\0"  # bytes reserved at the end of each page
         and head[52:56] == bytes(4)  # no automatic vacuum
         and head[56:60] in (bytes(4), (1).to_bytes(4))  # UTF-8, or nothing written yet
     )
@@ -74,7 +75,7 @@ def file_fault(database: Path) -> str:
 
 
 def fault(connection: sqlite3.Connection) -> str:
-    """Return the first content of a database that no server writes, or nothing. Only reads."""
+    """Return the first content of a database that no server writes, or "". Only reads."""
     found = _objects(connection)
     if not any(found == known for known in _known()):
         more = sorted({name for _, name, _, _ in found.difference(*_known())})
@@ -105,7 +106,7 @@ def _only_stores(connection: sqlite3.Connection, table: str) -> bool:
     """Return whether a table has neither generated columns nor indexes over expressions."""
     if any(hidden for *_, hidden in connection.execute(f"PRAGMA table_xinfo({table})")):
         return False
-    expression = -2  # in place of a column's number
+    expression = -2  # stands for an expression in place of a column's number
     return not connection.execute(
         "SELECT 1 FROM pragma_index_list(?) AS i, pragma_index_xinfo(i.name) AS x"
         " WHERE x.cid = ? OR i.partial",

@@ -1,6 +1,6 @@
 """A private copy of a site's database at one moment, made while the site serves.
 
-It holds no more than the database itself: sealed files, ids and days. It does not hold removed
+It contains only the data of the database: sealed files, ids and days. It does not contain removed
 data, of which a plain copy of the file could keep traces.
 """
 
@@ -23,8 +23,8 @@ from dropbox_app.server.store.sqlite_errors import failures
 def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
     """Yield the copy, and remove it at the end. Raises SiteFull, StoreBusy, StoreError.
 
-    It is a locked file among those being received, so the next sweep removes the leftovers of a
-    kill. Reports are accepted meanwhile.
+    It is a locked file among those being received, so after a kill the next sweep removes it.
+    Reports are accepted meanwhile.
     """
     path, handle = locked_part(files)
     try:
@@ -55,7 +55,7 @@ def looked_at(database: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def opened(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open, for reading, a database that nobody else has open. Raises StoreError."""
+    """Open a database for reading that no other program has open. Raises StoreError."""
     with failures():
         connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
     try:
@@ -67,7 +67,7 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def days(connection: sqlite3.Connection) -> tuple[datetime.date | None, datetime.date | None]:
-    """Return the newest day stored and the day of the last purge; None if there is none."""
+    """Return the newest day stored and the day of the last purge, or None for each if missing."""
     sql = (
         "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
         " UNION ALL SELECT max(last_fetch) FROM desks)"
@@ -93,12 +93,12 @@ def check(connection: sqlite3.Connection) -> None:
 
 
 def large(connection: sqlite3.Connection) -> list[tuple[str, int]]:
-    """Return the names and lengths of the files that belong to it."""
+    """Return the names and lengths of the files that belong to a database."""
     return list(connection.execute("SELECT item, size FROM items WHERE size > ?", [IN_DATABASE]))
 
 
 def altered(connection: sqlite3.Connection, sha256: Callable[[bytes], str]) -> list[str]:
-    """Return the sealed files in it that do not match their ids, or that are missing."""
+    """Return the sealed files that do not match their ids, or that are missing."""
     rows = connection.execute(
         "SELECT item, file FROM items LEFT JOIN sealed USING (item) WHERE size <= ?", [IN_DATABASE]
     )

@@ -1,7 +1,7 @@
 """The store on SQLite: one database in the site's folder, large sealed files beside it.
 
 It uses a write-ahead log with synced commits, overwrites removed rows, and has one connection per
-thread. A writer waits for a lock first in its process, then among the processes (``write_lock``).
+thread. Writers take the lock of ``write_lock``.
 """
 
 import datetime
@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from dropbox_app.server.errors import SiteFull, StoreError
 from dropbox_app.server.store.blobs import StagedFile, abandoned
@@ -40,20 +40,20 @@ DATABASE = "klankbord.db"
 FILES = "files"
 WITHDRAWN = "withdrawn"
 RESERVE = "reserve"
-LOG_SECONDS = 1  # for readers to leave the log; a longer wait is not needed: it is retried
+LOG_SECONDS = 1  # to wait for readers of the log; it is retried later
 
 _ITEM = "items.item, what, author, n, day, size"
 
 
 class SqliteStore:
-    """Implements ``Store``. ``today`` only dates migrations and files; rules receive their days."""
+    """Implements ``Store``. ``today`` dates only migrations and files; rules pass other days."""
 
     def __init__(
         self, folder: Path, today: Callable[[], datetime.date], reserve: Path | None = None
     ) -> None:
         """Open the store of a site's folder, made by ``create``. Raises StoreError.
 
-        ``reserve``: the place of the reserved room, which sites on one disk share.
+        ``reserve`` is the path of the reserved space, which sites on one disk share.
         """
         self._path = folder / DATABASE
         self._files = folder / FILES
@@ -63,31 +63,31 @@ class SqliteStore:
         self._today = today
         self._local = threading.local()
         self._turns = Turns(self._files)
-        self._owed = False  # removed rows may still be in the log
+        self._owed = False  # whether removed rows may still be in the log
         if not self._path.exists():
             raise StoreError(f"{self._path} is missing; restore it from a backup")
         try:
             self._migrate()
         except (SiteFull, StoreError):
-            if not (full(folder) and self.make_room()):  # there was no room for the log's index
+            if not (full(folder) and self.make_room()):  # the log's index did not fit on the disk
                 raise
             self._migrate()
 
     @classmethod
-    def create(cls, folder: Path, today: Callable[[], datetime.date]) -> "SqliteStore":
-        """Make an empty store. Raises FileExistsError if there is one."""
-        write_new(folder / DATABASE, b"")  # 0600; the write-ahead log gets the same mode
+    def create(cls, folder: Path, today: Callable[[], datetime.date]) -> Self:
+        """Create an empty store. Raises FileExistsError if one exists."""
+        write_new(folder / DATABASE, b"")  # mode 0600; the write-ahead log gets the same mode
         (folder / FILES).mkdir(0o700)
         return cls(folder, today)
 
-    # transactions
+    # Transactions.
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         connection = self._connection()
         unlink: list[str] = []
         with self._turns.taken(), failures():
-            # IMMEDIATE: what is read inside must still hold when it is written.
+            # IMMEDIATE: data that is read inside must still be valid when it is written.
             connection.execute("BEGIN IMMEDIATE")
             self._local.unlink, self._local.kept = unlink, []
             try:
@@ -95,15 +95,15 @@ class SqliteStore:
                 connection.execute("COMMIT")
             except BaseException:
                 connection.rollback()
-                for item in self._local.kept:  # without their rows they would only use space
+                for item in self._local.kept:  # without their rows these files would only use space
                     remove(self._files / item, self._today())
                 raise
-            # Only now, since a row without its file would be worse than the reverse; and not
-            # later, since the same file may come again.
+            # Not earlier: a row without its file would be worse than the reverse. Not later: the
+            # same file may arrive again.
             for item in unlink:
                 remove(self._files / item, self._today())
         if self._owed:
-            with suppress(SiteFull, StoreError):  # the data itself is written
+            with suppress(SiteFull, StoreError):  # the data itself is already written
                 self._truncate(wait=0)
 
     @contextmanager
@@ -125,11 +125,11 @@ class SqliteStore:
     def close(self) -> None:
         """Close every thread's connection. The store cannot be used after that.
 
-        The last to close it removes the write-ahead log. The times of the database and its folders
-        become the beginning of the day: otherwise they would show the time of the last report.
+        The last process to close it removes the write-ahead log. The times of the database and its
+        folders become the beginning of the day, to hide the time of the last report.
         """
         self._connections.close()
-        with suppress(OSError):  # the folder is gone or belongs to another account
+        with suppress(OSError):  # the folder is missing or belongs to another account
             for path in (self._path, self._files, self._path.parent):
                 at_midnight(path, self._today())
 
@@ -137,18 +137,18 @@ class SqliteStore:
         return str(self._one("SELECT id FROM store")[0])
 
     def renew_id(self) -> None:
-        """Give the store a new id, by which each desk knows that it was restored."""
+        """Give the store a new id, from which each desk knows that it was restored."""
         self._run("UPDATE store SET id = ?", secrets.token_hex(16))
 
     def site_id(self) -> str | None:
-        """Return the id of the site whose conversations these are; None if it was never set."""
+        """Return the id of the site to which the conversations belong; None if it was never set."""
         (site,) = self._one("SELECT site FROM store")
         return str(site) if site else None
 
     def set_site_id(self, site: str) -> None:
         self._run("UPDATE store SET site = ?", site)
 
-    # mailboxes
+    # Mailboxes.
 
     def mailbox(self, mailbox: str) -> MailboxInfo | None:
         return self._mailbox("mailbox = ?", mailbox)
@@ -165,7 +165,7 @@ class SqliteStore:
         self._run("INSERT INTO mailboxes VALUES (?, ?, ?, ?)", mailbox, access, text, text)
 
     def touch(self, mailbox: str, day: datetime.date) -> None:
-        # Never back: items dated while a clock was behind would expire too soon.
+        # Never set an earlier day: items dated by a slow clock would expire too soon.
         statement = "UPDATE mailboxes SET last_added = max(last_added, ?) WHERE mailbox = ?"
         self._run(statement, day.isoformat(), mailbox)
 
@@ -176,7 +176,7 @@ class SqliteStore:
         self.remove_items([item.id for item in self._items("mailbox = ?", mailbox)])
         self._run("DELETE FROM mailboxes WHERE mailbox = ?", mailbox)
 
-    # items
+    # Items.
 
     def stage(self, digest: Digest) -> StagedFile:
         return StagedFile(self._files, digest, self._today())
@@ -237,7 +237,7 @@ class SqliteStore:
         try:
             return open_untouched(self._files / item)
         except FileNotFoundError:
-            return None  # purged just now; doctor reports a lost one
+            return None  # just purged; doctor reports a lost file
 
     def remove_items(self, items: Sequence[str]) -> None:
         for item in items:
@@ -245,7 +245,7 @@ class SqliteStore:
             if size > IN_DATABASE:
                 self._local.unlink.append(item)
 
-    # counsellors
+    # Counsellors.
 
     def addressed(self, mailbox: str) -> list[Addressed]:
         rows = self._run(
@@ -256,7 +256,7 @@ class SqliteStore:
         return [Addressed(item, identity, _day(fetched)) for item, identity, fetched in rows]
 
     def addressed_last(self, mailbox: str) -> tuple[str, ...]:
-        """Return to whom the reporter's newest message was addressed."""
+        """Return the addressees of the reporter's newest message."""
         rows = self._run(
             "SELECT identity FROM addressed WHERE item = (SELECT item FROM items WHERE mailbox = ?"
             " AND what = 'message' AND author = ? ORDER BY n DESC LIMIT 1)",
@@ -293,7 +293,7 @@ class SqliteStore:
         return self._run(statement, identity).fetchone() is not None
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch; return False if there is no such item for this counsellor."""
+        """Record the first fetch; return False if this counsellor has no such item."""
         cursor = self._run(
             "UPDATE addressed SET fetched = coalesce(fetched, ?) WHERE item = ? AND identity = ?",
             day.isoformat(), item, identity,
@@ -311,10 +311,10 @@ class SqliteStore:
             identity, day.isoformat(),
         )  # fmt: skip
 
-    # room, withdrawn ids, cleaning
+    # Space, withdrawn ids, cleaning.
 
     def used(self) -> int:
-        """Return the bytes in use, without reading every item: nearly all of it is sealed files."""
+        """Return the bytes in use without reading every item, as nearly all are sealed files."""
         pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
         statement = f"SELECT total(size) FROM items WHERE size > {IN_DATABASE}"  # noqa: S608 (a constant)
         return int(pages * self._one("PRAGMA page_size")[0] + self._one(statement)[0])
@@ -332,7 +332,7 @@ class SqliteStore:
         self._withdrawn.add(mailbox, day)
 
     def drop_withdrawn(self, until: datetime.date) -> int:
-        """Forget the ids withdrawn on or before ``until``; return how many there were."""
+        """Remove the ids withdrawn on or before ``until`` from the list; return how many."""
         known = self._withdrawn.read()
         kept = {mailbox: day for mailbox, day in known.items() if day > until}
         if len(kept) < len(known):
@@ -340,7 +340,7 @@ class SqliteStore:
         return len(known) - len(kept)
 
     def newest_day(self) -> datetime.date | None:
-        """Return the newest day stored anywhere; a clock that shows an earlier one is wrong."""
+        """Return the newest day stored anywhere. A clock with an earlier day is wrong."""
         (day,) = self._one(
             "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
             " UNION ALL SELECT max(last_fetch) FROM desks)"
@@ -354,16 +354,16 @@ class SqliteStore:
         self._run("UPDATE store SET served = ?", day.isoformat())
 
     def redate(self, day: datetime.date) -> None:
-        """Set every later day to this one, after a clock that was ahead."""
+        """Set every later day to this day, after a clock was ahead."""
         for table, column in DAYS:
             self._run(f"UPDATE {table} SET {column} = ?1 WHERE {column} > ?1", day.isoformat())  # noqa: S608 (fixed names)
 
     def sweep(self) -> int:
-        """Remove a crash's leftovers: part files, and files without a row."""
+        """Remove the leftovers of a crash: part files, and files without a row."""
         removed = 0
         for path in self._files.iterdir():
-            # The lock first: once its writer is gone, a file that counts has its row. Then the
-            # writers' turn: the same file may just be coming again, to the same name.
+            # Take the part file's lock first: a valid file has its row once its writer is gone.
+            # Then take the write lock: the same file may be arriving again.
             with abandoned(path) as left:
                 if left and self.item(path.name) is None:
                     with self._turns.taken():
@@ -386,7 +386,7 @@ class SqliteStore:
             return 0
 
     def truncate_log(self) -> bool:
-        """Empty the write-ahead log. Returns whether that was done.
+        """Empty the write-ahead log. Returns whether that succeeded.
 
         If a reader holds the log, or the disk is full, every later write by this process tries
         again, and so does the upkeep for all processes.
@@ -407,7 +407,7 @@ class SqliteStore:
         self._owed = bool(busy)
         return not busy
 
-    # inside
+    # Internal steps.
 
     def _migrate(self) -> None:
         connection = self._connection()

@@ -1,4 +1,4 @@
-"""Turns SQLite and disk failures into the server's own errors."""
+"""Turn SQLite and disk failures into the server's own errors."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def failures() -> Iterator[None]:
         with full_disk_said():
             yield
     except sqlite3.DatabaseError as error:
-        # Python's own errors about a statement (a column that is not UTF-8) have no such name.
+        # Python's own errors about a statement (a column that is not UTF-8) lack this name.
         name: str = getattr(error, "sqlite_errorname", type(error).__name__)
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise StoreBusy("the database was busy for too long") from None

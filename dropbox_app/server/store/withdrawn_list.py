@@ -17,15 +17,15 @@ _LINE = _ID + len(" 2026-11-22\n")  # bytes of a line
 class Withdrawn:
     """The ids of withdrawn mailboxes, each with its day: lines ``ID YYYY-MM-DD``, sorted.
 
-    One writer at a time replaces the complete file (the store's transaction ensures that). It is
-    sorted by id, so that it does not show the order of a day's withdrawals.
+    One writer at a time replaces the complete file, which the store's transaction ensures. The list
+    is sorted by id, so that it does not reveal the order of a day's withdrawals.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> dict[str, datetime.date]:
-        """Return all of them. Raises ValueError for a damaged list."""
+        """Return all entries. Raises ValueError for a damaged list."""
         try:
             text = self._path.read_text("ascii")
         except FileNotFoundError:
@@ -34,7 +34,7 @@ class Withdrawn:
         return {mailbox: datetime.date.fromisoformat(day) for mailbox, day in pairs}
 
     def holds(self, mailbox: str) -> bool:
-        """Return whether an id is in the list, by binary search: a long list costs little."""
+        """Return whether an id is in the list, by binary search, which is fast in long lists."""
         wanted = mailbox.encode("ascii")
         try:
             handle = os.open(self._path, os.O_RDONLY)
@@ -53,7 +53,7 @@ class Withdrawn:
                     return False
         finally:
             os.close(handle)
-        return mailbox in self.read()  # not as ``write`` writes it
+        return mailbox in self.read()  # the file has not the format of ``write``
 
     def add(self, mailbox: str, day: datetime.date) -> None:
         """Insert an id, or replace its day."""

@@ -1,4 +1,4 @@
-"""The write lock: first among the threads of a process, then among the processes."""
+"""The write lock, first among the threads of a process, then among the processes."""
 
 import fcntl
 import os
@@ -17,9 +17,9 @@ WAITING = "waits for the write lock"  # the name of the waiting thread
 class Turns:
     """The write lock of one folder, which is a lock on the folder itself.
 
-    SQLite alone would make a waiting process retry, less and less often: with two busy workers, one
-    of them could then wait for a second. A system lock wakes it immediately, but waits forever,
-    even for a command that was stopped while it held the lock. So a thread does the waiting, and a
+    SQLite alone would make a waiting process retry at growing intervals: with two busy workers, one
+    could wait for a second. A system lock wakes the process immediately, but can wait forever, even
+    for a command that was stopped while it held the lock. A separate thread therefore waits, and a
     writer that has waited long enough gives up.
     """
 
@@ -57,7 +57,7 @@ class Turns:
 
 
 class _Waiting:
-    """A thread that waits for a lock as long as needed, for the writer that then wants it."""
+    """A thread that waits for a lock as long as needed, for the writer that then needs it."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
@@ -68,13 +68,13 @@ class _Waiting:
         self._thread.start()
 
     def still(self) -> bool:
-        """Request the lock again, unless the thread is gone, as after a fork."""
+        """Request the lock again; return False if the thread no longer exists, as after a fork."""
         with self._change:
             self._wanted = not self._over and self._thread.is_alive()
             return self._wanted
 
     def came(self, seconds: float) -> bool:
-        """Return whether the lock was obtained in time; if not, the request is withdrawn."""
+        """Return whether the lock was obtained in time. If not, the request is withdrawn."""
         with self._change:
             self._wanted = self._change.wait_for(lambda: self._has, max(seconds, 0))
             return self._wanted
@@ -89,7 +89,7 @@ class _Waiting:
 
 
 def _free(handle: int) -> bool:
-    """Take the lock if it is free."""
+    """Return whether the lock was free and is now held."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

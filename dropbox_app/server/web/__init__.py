@@ -1,1 +1,1 @@
-"""The HTTP server: the reporters' pages, which need no JavaScript, and the desk API."""
+"""The HTTP server: the reporters' pages, which need no JavaScript, and the two APIs."""

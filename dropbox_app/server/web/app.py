@@ -13,7 +13,7 @@ from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
-from dropbox_app.server.web import desk_api
+from dropbox_app.server.web import desk_api, reporter_api
 from dropbox_app.server.web.early_answers import let_answers_arrive
 from dropbox_app.server.web.ended_sessions import EndedSessions
 from dropbox_app.server.web.error_pages import handle_errors
@@ -37,6 +37,7 @@ from dropbox_app.server.web.views import (
     info,
     internal,
     report,
+    sealing,
     withdraw,
 )
 
@@ -51,7 +52,9 @@ _VIEWS = (
     counsellor,
     withdraw,
     files,
+    sealing,
     internal,
+    reporter_api,
     desk_api,
 )
 
@@ -110,7 +113,7 @@ def create_app(
     app.session_interface = SiteSessions()
     app.config.update(WTF_CSRF_SECRET_KEY=csrf_key(key), WTF_CSRF_TIME_LIMIT=None)
     app.config.update(WTF_I18N_ENABLED=False, PROPAGATE_EXCEPTIONS=False)
-    # These limits are for the pages' forms. Uploads and the desk API set their own.
+    # These limits are for the pages' forms. Uploads and the APIs set their own.
     app.config.update(MAX_CONTENT_LENGTH=FORM_BYTES, MAX_FORM_MEMORY_SIZE=FORM_BYTES)
     app.url_map.merge_slashes = False
     set_up_logging()

@@ -3,6 +3,9 @@
 The script only improves "leave quickly", which also works without it as a link. Every page contains
 the script, so that it costs no request. The content security policy allows this script alone, by
 its hash. No other script runs, whatever a page or an address of this site may come to contain.
+
+A site that lets browsers seal also has the client that does so, and the word lists. Only the two
+pages that load the client have a policy that allows it.
 """
 
 import base64
@@ -32,6 +35,57 @@ def read_style() -> Style:
     """Read the style sheet from the package."""
     content = _static("style.css")
     return Style(f"style-{sha256_hex(content)[:16]}.css", content, packed(content, step=1))
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file of the client, with a name that changes with its content."""
+
+    name: str
+    content: bytes
+    packed: bytes
+    kind: str
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> "Asset":
+        """Name the content of a file; ``name`` is that of the file in the package."""
+        stem, _, ending = name.replace("_", "-").rpartition(".")
+        kind = {"js": "text/javascript; charset=utf-8", "txt": "text/plain; charset=utf-8"}[ending]
+        named = f"{stem}-{sha256_hex(content)[:16]}.{ending}"
+        return cls(named, content, packed(content, step=1), kind)
+
+
+@dataclass(frozen=True)
+class SealingAssets:
+    """The files of a browser that seals by itself."""
+
+    client: Asset
+    worker: Asset
+    licences: Asset
+    words_nl: Asset
+    words_en: Asset
+    not_dealt_nl: Asset
+    not_dealt_en: Asset
+
+    @property
+    def by_name(self) -> dict[str, Asset]:
+        """All of them, by the names that they have on the site."""
+        return {asset.name: asset for asset in vars(self).values()}
+
+
+@functools.cache
+def sealing_assets() -> SealingAssets:
+    """Return the client, and the word lists byte for byte: it compares their hashes."""
+    lists = importlib.resources.files("dropbox_app.protocol") / "words"
+    return SealingAssets(
+        client=Asset.of("client.js", _static("client.js")),
+        worker=Asset.of("worker.js", _static("worker.js")),
+        licences=Asset.of("client-licences.txt", _static("client-licences.txt")),
+        words_nl=Asset.of("words_nl.txt", (lists / "nl.txt").read_bytes()),
+        words_en=Asset.of("words_en.txt", (lists / "en.txt").read_bytes()),
+        not_dealt_nl=Asset.of("not_dealt_nl.txt", (lists / "not_dealt_nl.txt").read_bytes()),
+        not_dealt_en=Asset.of("not_dealt_en.txt", (lists / "not_dealt_en.txt").read_bytes()),
+    )
 
 
 LEAVE_SCRIPT = _static("leave.js").decode("utf-8")

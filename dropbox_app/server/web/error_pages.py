@@ -33,6 +33,7 @@ from dropbox_app.server.errors import (
     SiteFull,
     StoreBusy,
     StoreError,
+    StoreUnsure,
     TooLarge,
     Unauthorised,
     UnknownCounsellor,
@@ -54,11 +55,11 @@ from dropbox_app.server.web.uploads import (
 
 @dataclass(frozen=True)
 class Refusal:
-    """The page and the desk API's response for one kind of exception.
+    """The page and the APIs' response for one kind of exception.
 
     ``key`` is the key of the sentence on a page; ``files`` is a different key for the files page,
-    if needed. ``page`` and ``api`` are the statuses, or None where the exception cannot occur. The
-    desk API sends the exception's own message.
+    if needed. ``page`` and ``api`` are the statuses, or None where the exception cannot occur. An
+    API sends the exception's own message.
     """
 
     kind: type[KlankbordError]
@@ -72,11 +73,12 @@ class Refusal:
 REFUSALS = (
     Refusal(TooLong, "errors.text_long", 422),
     Refusal(Busy, "errors.busy", 503, 503),
+    Refusal(StoreUnsure, "errors.busy_read", 503, 503),  # it does not say that nothing was sent
     Refusal(StoreBusy, "errors.busy", 503, 503),
     Refusal(SiteFull, "errors.full", 503, 507, "files.full"),
     Refusal(MailboxFull, "errors.mailbox_full", 409, 507, "files.mailbox_full"),
     Refusal(NobodyToWriteTo, "errors.nobody", 503),
-    Refusal(UnknownCounsellor, "errors.nobody", 503),
+    Refusal(UnknownCounsellor, "errors.nobody", 503, 403),
     Refusal(Gone, "again.gone", 410, 404),
     Refusal(FileTooLarge, page=413, files="files.large"),
     Refusal(TooManyFiles, page=413, files="files.many"),
@@ -131,12 +133,12 @@ def file_problem_of(error: KlankbordError, most: int, largest: str) -> tuple[Pro
 
 
 def api_status(error: KlankbordError) -> int | None:
-    """Return the status in the desk API; None if the exception is a fault and not a refusal."""
+    """Return the status in the APIs; None if the exception is a fault and not a refusal."""
     return next((row.api for row in REFUSALS if row.api and isinstance(error, row.kind)), None)
 
 
 def handle_errors(app: Flask, neutral: PageRenderer) -> None:
-    """Respond to every error outside the desk API with a page of the requested site.
+    """Respond to every error outside the APIs with a page of the requested site.
 
     ``neutral`` renders the page if no site has this address, or if the site is closed. It also does
     so if the site's own page fails, for example because of the same fault.
@@ -157,8 +159,9 @@ def handle_errors(app: Flask, neutral: PageRenderer) -> None:
 
     @app.errorhandler(Busy)
     @app.errorhandler(StoreBusy)
-    def busy(_error: KlankbordError) -> Response:
-        return with_pages(_busy_page)
+    def busy(error: KlankbordError) -> Response:
+        key = problem_of(error)[0].key
+        return with_pages(lambda pages: _busy_page(pages, key))
 
 
 def form_again(
@@ -227,19 +230,24 @@ def _language(pages: PageRenderer) -> str:
     return found if found in pages.settings.languages else ALWAYS[0]
 
 
-def _busy_page(pages: PageRenderer) -> Response:
-    """Return the "busy" response: JSON, the posted form again, or the page."""
+def _busy_page(pages: PageRenderer, key: str) -> Response:
+    """Return the "busy" response: JSON, the posted form again with this sentence, or the page."""
     if request.path.startswith("/api/"):
         return _json_error(503)
     lang = _language(pages)
     if _was_posted(_WORTH):
-        return _posted_form_again(pages, lang, 503)
+        return _posted_form_again(pages, lang, 503, key)
     html = pages.render("error.html", lang, title="title.info", code=503)
     return pages.respond(html, 503)
 
 
-def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
-    """Show the typed text after a refusal or a fault, ready to be sent again."""
+def _posted_form_again(
+    pages: PageRenderer, lang: str, status: int, busy: str = "errors.busy"
+) -> Response:
+    """Show the typed text after a refusal or a fault, ready to be sent again.
+
+    ``busy`` is the key of the sentence for status 503.
+    """
     told = words(lang)
     first = request.path.endswith(("/report", "/return"))
     if status == 403:
@@ -247,7 +255,7 @@ def _posted_form_again(pages: PageRenderer, lang: str, status: int) -> Response:
     elif status == 503:
         reading = request.path.endswith("/return")
         heading = "error.503.title"
-        lead = told.say("errors.busy_read" if reading else "errors.busy")
+        lead = told.say("errors.busy_read" if reading else busy)
     elif first:
         heading, lead = "again.unsure_title", told.say("errors.unsent")
     else:

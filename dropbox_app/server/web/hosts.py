@@ -78,7 +78,7 @@ class Hosts:
 def host_name(host: str) -> str | None:
     """Return the name in a valid Host header; None for an invalid one.
 
-    The port may be another one than in the settings, because it may be forwarded. The name may not.
+    The port may differ from the settings, because it may be forwarded. The name may not.
     """
     found = _HOST.fullmatch(host.lower())
     if found is None or int(found["port"] or 0) > MOST_PORT:

@@ -35,9 +35,11 @@ from dropbox_app.server.web.assets import LEAVE_SCRIPT, read_style
 from dropbox_app.server.web.i18n import Words, words
 from dropbox_app.server.web.padding import filled, packed
 from dropbox_app.server.web.page_cache import PageCache
+from dropbox_app.server.web.security_headers import POLICY, SEALING_POLICY
 from dropbox_app.server.web.view_models.availability import Availability
 from dropbox_app.server.web.view_models.contacts import Contact, contacts, contacts_of
 from dropbox_app.server.web.view_models.counsellors import People
+from dropbox_app.server.web.view_models.sealed import SealedPage
 
 Clock = Callable[[], datetime.date]
 OwnText = Callable[[str, str], str]
@@ -119,6 +121,7 @@ class PageRenderer:
         context.setdefault("lost", False)  # True at a host of no site: no other page to link to
         context.setdefault("plain_enter", True)
         context.setdefault("shut", False)  # True where a link to another page could lose the code
+        context.setdefault("sealed", None)  # set where a browser may seal by itself
         return self._environment.get_template(template).render(
             t=told.say,
             n=told.count,
@@ -181,24 +184,36 @@ class PageRenderer:
         title: str = "title.info",
         context: Callable[[People], Mapping[str, Any]] = lambda _people: {},
         has_text_field: bool = False,
+        seals: bool = False,
     ) -> Response:
         """Return a page that is the same for every visitor, rendered once a day.
 
         ``path`` is the rest of its path after the language, or None for the page without a
         language. ``context`` returns the values that this template needs besides the common ones.
+        ``seals``: whether a browser may seal what is typed on this page, if the site allows that.
         """
         people = self.people().to_report
+        seals = seals and self.settings.reporter.seal_in_browser
+
+        def values() -> Mapping[str, Any]:
+            if not seals:
+                return context(people)
+            page = SealedPage.of(self.settings, people, words(lang), self.today())
+            return {**context(people), "sealed": page}
+
         pad = packed if takes_gzip() else filled
         page = self._cache.get(
             (self, pad, path, lang),
             (self.today(), people),
             lambda: pad(
                 self.render(
-                    template, lang, title=title, here=path, people=people, **context(people)
+                    template, lang, title=title, here=path, people=people, **values()
                 ).encode()
             ),
         )
-        headers = {"Content-Encoding": "gzip"} if pad is packed else None
+        headers = {"Content-Encoding": "gzip"} if pad is packed else {}
+        if seals:
+            headers[POLICY] = SEALING_POLICY
         status = TYPING if has_text_field else None
         return Response(page, status, headers, content_type=HTML)
 

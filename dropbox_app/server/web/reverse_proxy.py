@@ -22,7 +22,7 @@ from typing import IO, Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from dropbox_app.server.reporter import kdf_limiter
-from dropbox_app.server.web.hosts import AT_DESKS
+from dropbox_app.server.web.hosts import AT_DESKS, DESK_PATHS
 from dropbox_app.server.web.repeated_posts import VISITOR
 from dropbox_app.server.web.security_headers import HEADERS
 
@@ -31,6 +31,8 @@ GRACE = 60.0  # seconds
 SLOWEST = 2048  # bytes a second
 STEP = 1024  # bytes after which the time of a body is checked; gunicorn reads this many at once
 MOST_WAITED = 60.0  # seconds; a change of the clock must not make a request seem older
+
+STREAMED = (DESK_PATHS, "/api/files/")  # paths whose bodies nginx forwards as they arrive
 
 _WAY = "HTTP_X_KLANKBORD_WAY"
 _SINCE = "HTTP_X_KLANKBORD_SINCE"
@@ -160,7 +162,7 @@ class ReverseProxy:
 def _is_streamed(environ: WSGIEnvironment) -> bool:
     """Return True if nginx forwards the body as it arrives, instead of all at once."""
     content_type, path = str(environ.get("CONTENT_TYPE", "")), str(environ.get("PATH_INFO", ""))
-    return content_type.strip().lower().startswith("multipart/") or path.startswith("/api/")
+    return content_type.strip().lower().startswith("multipart/") or path.startswith(STREAMED)
 
 
 def _waited(since: str) -> float:

@@ -9,8 +9,17 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from dropbox_app.server.web.assets import LEAVE_SCRIPT_HASH
 
+POLICY = "Content-Security-Policy"
+# The policy of the two pages that load the client: its file and its worker, calls to this site, and
+# no text that becomes a script. The worker itself has the policy of all other responses.
+SEALING_POLICY = (
+    f"default-src 'none'; script-src 'self' {LEAVE_SCRIPT_HASH}; worker-src 'self'; "
+    "connect-src 'self'; require-trusted-types-for 'script'; trusted-types klankbord; "
+    "style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'"
+)
 HEADERS = {
-    "Content-Security-Policy": (
+    POLICY: (
         f"default-src 'none'; script-src {LEAVE_SCRIPT_HASH}; style-src 'self'; "
         "img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
@@ -63,7 +72,9 @@ class SecurityHeaders:
             *rest: Any,  # noqa: ANN401 - WSGI's own signature
         ) -> Callable[[bytes], object]:
             kept = [header for header in headers if header[0].lower() not in _REPLACED]
-            ordered = sorted(kept + added, key=lambda header: _ORDER.get(header[0].lower(), 2))
+            own = {POLICY: SEALING_POLICY} if (POLICY, SEALING_POLICY) in headers else {}
+            kept += (dict(added) | own).items()
+            ordered = sorted(kept, key=lambda header: _ORDER.get(header[0].lower(), 2))
             return start_response(status, ordered, *rest)
 
         return self._app(environ, start)

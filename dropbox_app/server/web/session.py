@@ -309,7 +309,7 @@ class SiteCookie:
         return hmac.digest(self._keys.ended, own, "sha256")[:16]
 
     def _unseal(self, value: str) -> dict[str, Any]:
-        """Return a cookie's contents; {} if it is not valid here and now.
+        """Return a cookie's contents; {} if it has expired, or is not valid at this site.
 
         After the person has left the code page, the words are omitted, whichever cookie was sent.
         """

@@ -13,6 +13,7 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import g
 
+from dropbox_app.server.config import stores
 from dropbox_app.server.config.loader import ClosedSite, ReadSite
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.config.site import Site
@@ -20,7 +21,6 @@ from dropbox_app.server.errors import SiteFull, StoreBusy, StoreError
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.reporter.agent import ReporterAgent
 from dropbox_app.server.reporter.kdf_limiter import Gate
-from dropbox_app.server.store.sqlite import SqliteStore
 from dropbox_app.server.web.desk_tokens import DeskTokens
 from dropbox_app.server.web.fault_log import fault_location, logger
 from dropbox_app.server.web.hosts import Hosts, host_name
@@ -73,7 +73,7 @@ class OpenSite:
     ) -> "OpenSite":
         """Open the database. Raises StoreError, SiteFull, OSError."""
         site = Site(read.place.folder, read.settings)
-        store = SqliteStore(read.place.folder, shared.today, read.place.reserve)
+        store = stores.opened(read.place, read.settings, shared.today)
         mailboxes = Mailboxes(site, store, shared.today)
         people = Directory(site, mailboxes)
         return cls(

@@ -1,4 +1,4 @@
-"""What a request costs the server, against the bare work that it cannot do without."""
+"""The server's cost of a request, compared with the bare work that it requires."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def landing():
 
 
 class Floors:
-    """The bare work, with the project's own parameters and sizes and nothing around it."""
+    """The bare work, with the project's own parameters and sizes but no server around it."""
 
     def __init__(self, folder: Path) -> None:
         from dropbox_app.protocol import age, keys, retrieval_code
@@ -149,8 +149,8 @@ def measure(folder: Path, rounds: int, reports: int) -> bool:
             work()
             floor(5)
             cost = bottom = 0.0
-            # In short turns: a machine that is busy for a while is so for both, and neither
-            # finds the processor warm from nothing but its own work.
+            # Alternate in short turns: a machine that is busy for a while then affects both, and
+            # each also finds the processor warm from the other's work.
             for _ in range(rounds):
                 cost += server_cpu(served, work, count)
                 bottom += floor(count)

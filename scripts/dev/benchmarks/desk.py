@@ -1,9 +1,9 @@
-"""Whether one reporter, or a server that means harm, can make a desk slow or fill its memory.
+"""Measure whether one reporter, or a malicious server, can make a desk slow or fill its memory.
 
-Three desks in one run. "plain" has OTHERS threads. "files" has them too, one more thread of ALONG
-messages, each with an ordinary file, and one of PASSING messages, the last with a file. In
-"passed on" each of these files is the thread so far, passed on to the same counsellor. The longer
-thread stands for one that a server made up with a reporter's keys.
+Three desks are compared in one run. "plain" has OTHERS threads. "files" also has a thread of ALONG
+messages, each with an ordinary file, and one of PASSING messages, the last with a file. In "passed
+on", each of these files is the thread so far, passed on to the same counsellor. The longer thread
+stands for one that a server made up with a reporter's keys.
 
 Beside these, what a fetch of NEW reports costs against opening them and nothing else: to a desk of
 few threads, and to one of 10,000.
@@ -38,7 +38,7 @@ ROUNDS = 5
 
 
 def measure(folder: Path) -> bool:
-    """Print each cost and its ratio; whether all that bind hold."""
+    """Print each cost and its ratio; return whether all limits are met."""
     desks = {name: _Desk(folder / name, name) for name in ("plain", "files", "passed on")}
     fetched = {name: own_cpu(desk.office.fetch, 1) for name, desk in desks.items()}
     good = _line("fetch, to as many files", fetched["passed on"], fetched["files"])
@@ -82,7 +82,7 @@ def _new(folder: Path, threads: int, binding: float) -> bool:
     sealed = [kept.sealed for item, kept in peer.items.items() if item not in before]
     answers, answered = 0.0, peer.answer
 
-    def answer(*given: Any) -> tuple[int, bytes]:  # noqa: ANN401 - as the server is asked
+    def answer(*given: Any) -> tuple[int, bytes]:  # noqa: ANN401 - as the server is called
         nonlocal answers
         began = time.thread_time()
         try:
@@ -90,7 +90,7 @@ def _new(folder: Path, threads: int, binding: float) -> bool:
         finally:
             answers += time.thread_time() - began
 
-    peer.answer = answer  # type: ignore[assignment] # measured
+    peer.answer = answer  # type: ignore[assignment] # replaced by a measuring version
     with desk.office.open() as place, place.connected(place.one()) as one:
         _know(one, threads)
         keys = one.vault.openers(one.state.site)
@@ -116,7 +116,7 @@ def _know(desk: Session, threads: int) -> None:
 
 
 def _reports(office: Office, count: int) -> None:
-    """Leave so many first messages at the server, each of another reporter."""
+    """Put ``count`` first messages on the server, each from a different reporter."""
     from dropbox_app.protocol import card as cards
     from dropbox_app.protocol import writing
     from dropbox_app.protocol.retrieval_code import reporter_keys
@@ -148,7 +148,7 @@ def _memory(name: str, found: int, plain: int) -> bool:
 
 
 class _Desk:
-    """A desk in a folder, and a server in this process that has so much for it."""
+    """A desk in a folder, and a server in this process with the threads for it."""
 
     def __init__(self, folder: Path, kind: str) -> None:
         from tests.desk.conftest import Office
@@ -171,7 +171,7 @@ class _Desk:
             self.hostile.append(_thread(self.office, PASSING, every=PASSING - 1, files=files))
 
     def run(self, *command: str) -> tuple[float, int]:
-        """Seconds of CPU and KiB that a command takes in a process of its own."""
+        """Return the CPU seconds and KiB that a command takes in its own process."""
         started = subprocess.Popen(self._command(*command), stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(started.pid, 0)
         started.returncode = os.waitstatus_to_exitcode(status)
@@ -192,7 +192,7 @@ class _Desk:
 
 
 def _thread(office: Office, count: int, *, every: int, files: bool) -> str:
-    """A thread of ``count`` messages, of which each ``every``-th passes on what was before it."""
+    """Make a thread of ``count`` messages; each ``every``-th passes on the messages before it."""
     from dropbox_app.protocol import age, messages, thread, writing
     from dropbox_app.protocol import card as cards
     from dropbox_app.protocol.encoding import Json
@@ -233,7 +233,7 @@ def _thread(office: Office, count: int, *, every: int, files: bool) -> str:
                 [arrived], site=peer.site, mailbox=reporter.mailbox, viewer=None, reporter=public
             )
         message = messages.parse(arrived.plaintext or b"")
-        # Only the newest message counts for the next one: to read them all each time takes minutes.
+        # Only the newest message counts for the next one. Reading them all each time takes minutes.
         entry = replace(so_far.entries[0], item=item, message=message)
         so_far = replace(so_far, entries=(entry,), newest={"reporter": message})
         lines += thread.write_passed_on(so_far)

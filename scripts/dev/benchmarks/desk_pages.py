@@ -1,7 +1,7 @@
-"""Whether a large desk's pages are quick: 10,000 threads, 60,000 messages, 25 sites.
+"""Measure whether a large desk's pages are fast: 10,000 threads, 60,000 messages, 25 sites.
 
-The desk is filled as fetches leave it: every message is signed for real and kept as opened. The
-page runs in this process and is asked over its port, by a window that says what browsers say.
+The desk is filled as fetches leave it: every message is really signed and stored as opened. The
+page runs in this process and is requested over its port, with the headers of a browser window.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ ROUNDS = 7
 PAGE, SEARCH, UNLOCK = 0.3, 0.1, 2.0  # seconds
 MEMORY = 400  # MB
 SEALED = 11_408  # bytes of a sealed report to one counsellor (SPEC section 13)
-COMMON, RARE = "leidinggevende", "kenmerk7"  # the second also begins kenmerk70 and so on
+COMMON, RARE = "leidinggevende", "kenmerk7"  # the second is also a prefix of kenmerk70 and others
 TEXT = "Het gaat over mijn leidinggevende. Zij maakt me klein waar anderen bij zijn. " * 8
 
 
 def measure(folder: Path) -> bool:
-    """Print what each page takes, the best of a few rounds; whether all hold."""
+    """Print the best time of a few rounds for each page; return whether all limits are met."""
     from tests.desk.conftest import PASSPHRASE
     from tests.desk.web.conftest import Running, Seconds
 
@@ -85,7 +85,7 @@ def _search(running: Running, words: str) -> float:
 
 
 def best(work: Callable[[], object]) -> float:
-    """Return the seconds that the quickest of a few rounds took."""
+    """Return the seconds of the fastest of a few rounds."""
     found = float("inf")
     for _ in range(ROUNDS):
         began = time.monotonic()
@@ -95,7 +95,7 @@ def best(work: Callable[[], object]) -> float:
 
 
 def fill(folder: Path) -> tuple[Office, list[tuple[str, str]]]:
-    """Make the desk; with it the site and mailbox of each thread."""
+    """Create the desk; return it with the site and mailbox of each thread."""
     from dropbox_app.desk import folder as workplace
     from dropbox_app.desk.storage.state import Profile
     from dropbox_app.desk.threads import summary
@@ -127,7 +127,7 @@ def fill(folder: Path) -> tuple[Office, list[tuple[str, str]]]:
 
 
 def _thread(desk: Desk, at: int) -> list[tuple[Item, bytes]]:
-    """Add one thread to a site's state, not saved; with its items the contents of each."""
+    """Add one thread to a site's state without saving; return its items, each with its contents."""
     from dropbox_app.desk.storage.state import Item, ThreadState
     from dropbox_app.protocol import card as cards
     from dropbox_app.protocol import messages, thread, writing
@@ -138,12 +138,12 @@ def _thread(desk: Desk, at: int) -> list[tuple[Item, bytes]]:
 
     keys = reporter_keys(secrets.token_bytes(32))
     shown = [cards.parse(desk.state.card)]
-    day = desk.today - datetime.timedelta(days=at % desk.today.day)  # the card's first month
+    day = desk.today - datetime.timedelta(days=at % desk.today.day)  # within the card's first month
     public = ReporterPublic(str(keys.recipient), keys.verify)
     known = ThreadState(verify=str(keys.verify), recipient=str(keys.recipient))
     desk.state.threads[keys.mailbox] = known
     so_far, newest, made = None, dict[str, Message](), []
-    # Five or seven: the counsellor is to answer; six: the reporter is.
+    # After five or seven messages the counsellor must answer; after six, the reporter.
     for number in range(MESSAGES - 1 + at % 3):
         theirs = number % 2 == 0
         body: dict[str, Json] = {"text": f"Bericht {number}, kenmerk{at}. {TEXT}"}
@@ -152,12 +152,12 @@ def _thread(desk: Desk, at: int) -> list[tuple[Item, bytes]]:
             draft = writing.from_reporter(
                 keys, kind="message" if so_far else "report",
                 body=body if so_far else body | {"answers": {}},
-                thread=so_far, wanted=[desk.identity], **given,  # type: ignore[arg-type] # both take it
+                thread=so_far, wanted=[desk.identity], **given,  # type: ignore[arg-type] # both accept it
             )  # fmt: skip
         elif so_far is not None:
             draft = writing.from_counsellor(
                 desk.signing, kind="reply", body=body, thread=so_far,
-                **given,  # type: ignore[arg-type] # both take it
+                **given,  # type: ignore[arg-type] # both accept it
             )  # fmt: skip
         item = Item(
             secrets.token_hex(32), keys.mailbox, "message", REPORTER if theirs else desk.own,

@@ -1,7 +1,7 @@
-"""What sealing costs an upload, what an upload costs in memory, and what words notice of eight.
+"""Measure the cost of sealing an upload, its memory, and the effect of eight uploads on reports.
 
 The floor is the same upload through the same parser, unsealed: a bare view in gunicorn that hashes
-what comes, writes it to the same disk and has it synced there.
+the data, writes it to the same disk and syncs it.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from dev.checkout import PYTHON, ROOT
 if TYPE_CHECKING:
     from tests.support.drop_box import DropBox
 
-SPEED = 0.6  # of the unsealed upload's, at least
-MEMORY = 64.0  # MB above idle, at most
+SPEED = 0.6  # minimum share of the unsealed upload's speed
+MEMORY = 64.0  # maximum MB above idle
 HONEST = 4  # people who write and come back, one thing after another
 BINDING = 3.0
-SLOW = 8  # uploads at once, of clients that are slow
+SLOW = 8  # simultaneous uploads of slow clients
 TURNS = 4
 WORKERS, THREADS = 2, 8
 _MIB = 2**20
 _BLOCK = secrets.token_bytes(_MIB)
-_PIECE, _EVERY = 8 * 1024, 0.25  # bytes, and seconds between them, of a slow client
+_PIECE, _EVERY = 8 * 1024, 0.25  # bytes that a slow client sends, and seconds between them
 
 BARE = """
 import hashlib, os
@@ -84,7 +84,7 @@ def take():
 
 
 def measure(folder: Path, mib: int, seconds: int) -> bool:
-    """Print the three, and say whether all of them hold."""
+    """Print the three measurements; return whether all limits are met."""
     from tests.support.drop_box import Counsellor, DropBox
 
     counsellor = Counsellor(folder / "desk")
@@ -103,7 +103,7 @@ def measure(folder: Path, mib: int, seconds: int) -> bool:
 
 
 def _allow(box: DropBox, mib: int) -> None:
-    """Files of this size, and room for all of them."""
+    """Allow files of this size, and enough space for all of them."""
     path = box.folder / "site.toml"
     text = path.read_text()
     for name, value in (
@@ -117,7 +117,7 @@ def _allow(box: DropBox, mib: int) -> None:
 
 @contextlib.contextmanager
 def _bare(folder: Path) -> Iterator[tuple[int, int]]:
-    """The floor's server: its process, and its port."""
+    """Run the bare server; yield its process and its port."""
     from tests.support.ports import free_port
 
     (folder / "unsealed.py").write_text(BARE)
@@ -125,7 +125,7 @@ def _bare(folder: Path) -> Iterator[tuple[int, int]]:
     process = subprocess.Popen(
         [
             *(str(PYTHON), "-m", "gunicorn", "--chdir", str(folder), "--pythonpath", str(ROOT)),
-            *("--log-level", "error", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"),  # noqa: S108 - as served
+            *("--log-level", "error", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"),  # noqa: S108 - as in production
             *("--worker-class", "gthread", "--workers", str(WORKERS), "--timeout", "300"),
             *("--threads", str(THREADS), "--bind", f"127.0.0.1:{port}", "unsealed:app"),
         ],
@@ -140,7 +140,7 @@ def _bare(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 class _Upload:
-    """One file for one server: what stands before it, what behind it, and the headers."""
+    """One file for one server: the data before it, the data after it, and the headers."""
 
     def __init__(self, port: int, fields: list[tuple[str, str]], cookies: str, size: int) -> None:
         from tests.support.plain_browser import MULTIPART, multipart
@@ -163,7 +163,7 @@ class _Upload:
         yield self.end
 
     def send(self) -> tuple[int, bytes]:
-        """All of it, as fast as it goes; status and body of the answer."""
+        """Send everything as fast as possible; return the status and body of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         connection.request("POST", "/en/files", self._body(), self.headers)
         answer = connection.getresponse()
@@ -172,7 +172,7 @@ class _Upload:
         return answer.status, page
 
     def begin(self) -> socket.socket:
-        """The head, and the form up to the file's first byte."""
+        """Send the headers, and the form up to the file's first byte; return the socket."""
         made = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         head = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         made.sendall(f"POST /en/files HTTP/1.1\r\n{head}\r\n".encode() + self.start)
@@ -180,7 +180,7 @@ class _Upload:
 
 
 def _upload(box: DropBox, size: int) -> _Upload:
-    """Of a reporter who has just come back with a new code."""
+    """Return an upload of a reporter who has just come back with a new code."""
     from tests.support.steps import come_back, tell
 
     code = tell(box.browser(), "en", TEXT).code
@@ -193,7 +193,7 @@ def _upload(box: DropBox, size: int) -> _Upload:
 
 
 def _taken(upload: _Upload) -> None:
-    """Send it, and be sure that it was kept."""
+    """Send an upload, and check that it was stored."""
     status, page = upload.send()
     if status != 303:
         raise RuntimeError(f"an upload was not taken: {status} {page[:2000]!r}")
@@ -206,7 +206,7 @@ def _served(box: DropBox) -> int:
 
 
 def _speed(box: DropBox, bare: int, port: int, mib: int) -> bool:
-    """Sealed against unsealed, in turns: a machine that is busy for a while is so for both."""
+    """Compare sealed with unsealed in turns, because a busy machine then affects both."""
     wanted = hashlib.sha256(_BLOCK * mib).hexdigest().encode()
     plain = _Upload(port, [("text", TEXT)], "", mib * _MIB)
     took, cpu = {"sealed": 0.0, "unsealed": 0.0}, {"sealed": 0.0, "unsealed": 0.0}
@@ -225,7 +225,7 @@ def _speed(box: DropBox, bare: int, port: int, mib: int) -> bool:
         for name, pid, work in both if turn % 2 else reversed(both):
             began = time.monotonic()
             spent = server_cpu(pid, work, 1)
-            if turn:  # the first warms both
+            if turn:  # the first turn warms up both
                 took[name] += time.monotonic() - began
                 cpu[name] += spent
     for name in took:
@@ -243,7 +243,7 @@ def _said(*, held: bool) -> str:
 
 
 def _shares(mib: int, whole: float) -> None:
-    """What of a sealed upload's CPU time is the cipher, and what the hash."""
+    """Print the shares of cipher and hash in a sealed upload's CPU time."""
     from dropbox_app.protocol.attachment import AttachmentSealer
     from dropbox_app.protocol.keys import Seed
 
@@ -268,11 +268,12 @@ def _shares(mib: int, whole: float) -> None:
 
 
 def _memory(box: DropBox, mib: int) -> bool:
-    """The peak of the worker that an upload came to, above what it held before."""
+    """Compare the peak memory of the worker that got an upload with its memory before."""
     workers = children(_served(box))
     upload = _upload(box, mib * _MIB)
     for worker in workers:
-        # What was before is forgotten, where that is allowed; else it counts, which is no less.
+        # Reset the previous peak where that is allowed. Otherwise it counts, which can only raise
+        # it.
         with contextlib.suppress(PermissionError):
             Path(f"/proc/{worker}/clear_refs").write_text("5")
     idle = [resident(worker) for worker in workers]
@@ -287,13 +288,13 @@ def _memory(box: DropBox, mib: int) -> bool:
 
 
 def _peak(process: int) -> float:
-    """MB that a process held in memory at most."""
+    """Return the peak memory of a process in MB."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
     return int(found[1]) / 1000 if found else 0.0
 
 
 def _beside(box: DropBox, seconds: int) -> bool:
-    """Words idle, and while slow uploads are under way."""
+    """Measure reports without other load, and during slow uploads."""
     form = box.browser().get("/en/report").form_with("text")
     fields = [*form.fields, ("text", TEXT)]
     fields += [(name, values[0]) for name, values in form.choices.items() if name == "counsellor"]
@@ -312,7 +313,7 @@ def _beside(box: DropBox, seconds: int) -> bool:
 
 
 class _Slow:
-    """Uploads of slow clients; who is told that it is too busy begins again."""
+    """Uploads of slow clients. A client that gets "busy" starts again."""
 
     def __init__(self, uploads: list[_Upload]) -> None:
         self._uploads = uploads
@@ -336,7 +337,7 @@ class _Slow:
                 self._open[place] = self._uploads[place].begin()
 
     def end(self) -> tuple[int, int]:
-        """Hang up: how many were under way, and how often one began again."""
+        """End all uploads; return how many were running, and how many restarts there were."""
         self._stop.set()
         self._thread.join()
         under_way = sum(not _answered(made) for made in self._open)
@@ -350,7 +351,7 @@ def _answered(made: socket.socket) -> bool:
 
 
 def _line(name: str, times: list[float], idle: list[float], most: float = BINDING) -> bool:
-    """Say how the slowest twentieth compares with the idle one's; whether it is within ``most``."""
+    """Print the slowest twentieth compared with idle; return whether it is within ``most``."""
     p95, quiet = _p95(times), _p95(idle)
     say(
         f"{name:<28}{len(times):>6} honest requests, p95 {1000 * p95:>6.0f} ms"
@@ -364,7 +365,7 @@ def _p95(times: list[float]) -> float:
 
 
 def _first(port: int, report: bytes) -> str:
-    """A report's code."""
+    """Send a report; return its code."""
     _, page = post(port, "/en/report", report)
     found = page.decode().partition('id="code"')[2].partition(">")[2]
     words = "".join(c if c.isalpha() else " " for c in _without_tags(found)).split()
@@ -372,13 +373,15 @@ def _first(port: int, report: bytes) -> str:
 
 
 def _without_tags(html: str) -> str:
-    """The text of the beginning of a page, without its tags."""
+    """Return the text at the beginning of a page, without its tags."""
     return " ".join(piece.partition(">")[2] or piece for piece in html[:2000].split("<"))
 
 
 def _honest(ways: Sequence[int], report: bytes, code: str, seconds: float) -> list[float]:
-    """How long each of what honest people do takes them, one thing after another; each person by
-    one of ``ways``."""
+    """Return the durations of honest people's requests, which each person sends one by one.
+
+    Each person uses one of ``ways``.
+    """
     body = urllib.parse.urlencode({"code": code}).encode()
     end = time.monotonic() + seconds
     times: list[float] = []

@@ -1,7 +1,7 @@
-"""What honest reporters notice of crowds, through nginx with the settings of a real server.
+"""Measure the effect of attacks on honest reporters, through nginx with production settings.
 
-Everybody comes over unix sockets and says a circuit, as over Tor. Honest people each have a circuit
-of their own. Rounds are interleaved with idle ones, and a row is the median of its rounds.
+All clients connect over unix sockets and state a circuit, as over Tor. Each honest person has a
+separate circuit. Rounds alternate with idle ones, and a row is the median of its rounds.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from tests.support.serving import Serving
 
 ROUNDS = 5
-HONEST = 4  # people, who each open two pages and report, again and again
-BINDING = 2.0  # times the idle report, for the slowest twentieth
+HONEST = 4  # people, each of whom repeatedly opens two pages and reports
+BINDING = 2.0  # maximum ratio to an idle report, for the slowest twentieth
 PAGE = 0.010  # seconds; the median of a page
-NGINX = 60.0  # MB resident, of nginx's processes together
+NGINX = 60.0  # resident MB of nginx's processes together
 _PAUSE = 0.2  # seconds between two visits of a person
 
 
 @dataclass
 class Times:
-    """Seconds that honest requests took, and how many were told that the server is busy."""
+    """Seconds that honest requests took, and how many got "busy"."""
 
     pages: list[float] = field(default_factory=list)
     reports: list[float] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Times:
 
 
 class Clients:
-    """Whoever comes over Tor."""
+    """Clients over Tor."""
 
     def __init__(self, serving: Serving, report: bytes) -> None:
         self.serving = serving
@@ -61,7 +61,7 @@ class Clients:
     def ask(
         self, circuit: int, path: str, body: bytes | None = None, patience: float = 60
     ) -> tuple[int, bytes]:
-        """One request by a client that costs next to nothing, and waits so many seconds."""
+        """Send one request from a cheap client with a timeout; return status and body."""
         connection = http.client.HTTPConnection(self._host)
         connection.sock = self.serving.connect(circuit)
         connection.sock.settimeout(patience)
@@ -83,7 +83,7 @@ class Clients:
             self.ask(circuit, "/en/return", code, patience=12)
 
     def honest(self, seconds: float) -> Times:
-        """Visits of ``HONEST`` people at once, for so long."""
+        """Let ``HONEST`` people visit at the same time for this many seconds; return the times."""
         times, lock, end = Times(), threading.Lock(), time.monotonic() + seconds
 
         def visit() -> None:
@@ -99,7 +99,7 @@ class Clients:
             with lock:
                 if status == 200 and b'id="code"' in page:
                     times.reports.append(time.monotonic() - began)
-                elif status == 503 and b"belittles" in page:  # the text is in it
+                elif status == 503 and b"belittles" in page:  # the page contains the typed text
                     times.busy += 1
                 else:
                     times.failed += 1
@@ -126,7 +126,7 @@ def _together(threads: list[threading.Thread]) -> None:
 
 @contextlib.contextmanager
 def _held(clients: Clients, sent: list[tuple[int, bytes]]) -> Iterator[None]:
-    """A connection for each of these circuits and beginnings, made again when it was closed."""
+    """Hold a connection for each circuit and request start; reopen it if it is closed."""
     ended = threading.Event()
     opened = [(circuit, begun, clients.serving.connect(circuit, begun)) for circuit, begun in sent]
 
@@ -151,7 +151,7 @@ def _held(clients: Clients, sent: list[tuple[int, bytes]]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _flood(works: list[Callable[[], None]], every: float = 0.0) -> Iterator[None]:
-    """A client for each of these, which does it again and again, every so many seconds at most."""
+    """Run each of ``works`` in its own client repeatedly, at most once in ``every`` seconds."""
     ended = threading.Event()
 
     def send(work: Callable[[], None], due: float) -> None:
@@ -186,7 +186,7 @@ def _read_nothing(clients: Clients) -> AbstractContextManager[None]:
 
 
 def _one_circuit(clients: Clients) -> AbstractContextManager[None]:
-    """25 requests a second; most are refused or wait, so it has many connections."""
+    """25 requests a second. Most are rejected or delayed, so the circuit has many connections."""
     return _flood([lambda: clients.wrong_code(1)] * 50, every=2.0)
 
 
@@ -205,14 +205,14 @@ CROWDS: dict[str, Callable[[Clients], AbstractContextManager[None]]] = {
     "ten circuits that never stop": _never_stop(10),
     "150 circuits that never stop": _never_stop(150),
 }
-# So many circuits are as many as honest people have: posts wait, or are told that it is busy.
+# With this many circuits, posts of honest people are delayed or get "busy".
 MAY_BE_SLOW = "150 circuits that never stop"
 
 
 def measure(folder: Path, seconds: int) -> bool:
-    """Print each crowd beside the idle rounds of the same run; whether all of it holds.
+    """Print each attack beside the idle rounds of the same run; return whether all limits are met.
 
-    ``seconds``: of each crowd in all.
+    ``seconds`` is the total for each attack.
     """
     from tests.support.plain_browser import PlainBrowser
     from tests.support.serving import Serving
@@ -224,7 +224,7 @@ def measure(folder: Path, seconds: int) -> bool:
         fields = [*form.fields, ("text", TEXT)]
         fields += [(n, v[0]) for n, v in form.choices.items() if n == "counsellor"]
         clients = Clients(serving, urllib.parse.urlencode(dict(fields)).encode())
-        clients.honest(2)  # both workers have opened everything
+        clients.honest(2)  # afterwards both workers have opened everything
         return _rounds(clients, seconds / ROUNDS)
     finally:
         serving.close()
@@ -244,7 +244,7 @@ def _rounds(clients: Clients, seconds: float) -> bool:
                 largest = max(largest, held)
     page, report = _median(idle)
     say(f"{'idle':<34}{1000 * page:>7.1f} ms a page, report p95 {1000 * report:>6.0f} ms")
-    lines = [_line(name, found[name], report) for name in CROWDS]  # each says its line
+    lines = [_line(name, found[name], report) for name in CROWDS]  # each prints its line
     say(f"nginx: {largest:.0f} MB resident at most  {'held' if largest <= NGINX else 'NOT HELD'}")
     return all(lines) and largest <= NGINX
 

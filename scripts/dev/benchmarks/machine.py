@@ -1,4 +1,4 @@
-"""What the measurements share: CPU time, memory, and clients that cost next to nothing."""
+"""Code for all measurements: CPU time, memory, and cheap clients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def say(text: str) -> None:
 
 
 def cpu_of(parent: int) -> float:
-    """Seconds of CPU that a server's first process and its workers have used so far."""
+    """Return the CPU seconds that a server's first process and its workers have used so far."""
     spent = 0
     for process in (parent, *children(parent)):
         for thread in Path(f"/proc/{process}/task").iterdir():
@@ -27,20 +27,20 @@ def cpu_of(parent: int) -> float:
 
 
 def children(parent: int) -> list[int]:
-    """The processes whose parent this is."""
+    """Return the child processes of a process."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it ended while we looked
+            continue  # it ended meanwhile
         if int(fields[1]) == parent:
             found.append(int(stat.parent.name))
     return sorted(found)
 
 
 def resident(process: int) -> float:
-    """MB that a process holds in memory."""
+    """Return the resident memory of a process in MB."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1000
@@ -48,7 +48,7 @@ def resident(process: int) -> float:
 
 
 def own_cpu(work: Callable[[], object], count: int) -> float:
-    """CPU seconds of this process that a piece of work takes."""
+    """Return the CPU seconds of this process for each run of ``work``."""
     before = time.process_time()
     for _ in range(count):
         work()
@@ -56,7 +56,7 @@ def own_cpu(work: Callable[[], object], count: int) -> float:
 
 
 def server_cpu(parent: int, work: Callable[[], object], count: int) -> float:
-    """CPU seconds of the server that the same number of requests takes."""
+    """Return the CPU seconds of the server for each run of ``work``."""
     before = cpu_of(parent)
     for _ in range(count):
         work()
@@ -64,7 +64,7 @@ def server_cpu(parent: int, work: Callable[[], object], count: int) -> float:
 
 
 def post(port: int, path: str, body: bytes) -> tuple[int, bytes]:
-    """One form sent by a client that costs next to nothing: it shares the server's cores."""
+    """Send one form from a cheap client, because it shares the server's cores."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Content-Type": FORM, "Origin": f"http://127.0.0.1:{port}"}
     connection.request("POST", path, body, headers)
@@ -75,14 +75,14 @@ def post(port: int, path: str, body: bytes) -> tuple[int, bytes]:
 
 
 def lean_report(port: int, body: bytes) -> None:
-    """One report, which must be taken."""
+    """Send one report, which the server must accept."""
     status, page = post(port, "/en/report", body)
     if status != 200 or b'id="code"' not in page:
         raise RuntimeError(f"a report was not taken: {status}")
 
 
 def wait_for(port: int) -> None:
-    """Wait until a server answers on this port, twenty seconds at most."""
+    """Wait until a server responds on this port, twenty seconds at most."""
     from tests.support.plain_browser import PlainBrowser
 
     deadline = time.monotonic() + 20

@@ -1,8 +1,8 @@
-"""Whether a large register is quick: 10,000 cases at 25 employers, over three years.
+"""Measure whether a large register is fast: 10,000 cases at 25 employers, over three years.
 
-The register is filled as ``register import`` fills it, checked by all its rules. The page runs in
-this process and is asked over its port. Beside it the same with a tenth of the cases: what grows
-faster than the cases shows in the ratio, whatever the machine.
+The register is filled as by ``register import``, checked by all its rules. The page runs in this
+process and is requested over its port. A register with a tenth of the cases is measured too. The
+ratio shows any cost that grows faster than the number of cases, whatever the machine.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ CASES, EMPLOYERS, SMALL = 10_000, 25, 1_000
 YEARS = (2024, 2025, 2026)
 REPORT, PAGE = 2.0, 0.3  # seconds
 HEADCOUNTS = (12, 80, 400, 1_500)
-MOST_RATIO = 15  # of ten times as many cases; some of it does not depend on them
+MOST_RATIO = 15  # for ten times as many cases; some of it does not depend on them
 
 
 def measure(folder: Path) -> bool:
-    """Print what the report and each page take, the best of a few rounds; whether all hold."""
+    """Print the best times of the report and each page; return whether all limits are met."""
     folder.mkdir()
     small, large = (_times(folder / str(count), count) for count in (SMALL, CASES))
     held = True
@@ -71,7 +71,7 @@ def _of_pages(running: Running) -> dict[str, float]:
 
 
 def _of_reports(running: Running) -> dict[str, float]:
-    """What the report of the largest employer takes, the register not yet in memory."""
+    """Return the time for the largest employer's report, with the register not yet in memory."""
     from dropbox_app.desk.actions import annual
 
     def report() -> None:
@@ -91,7 +91,7 @@ def _name(number: int) -> str:
 
 
 def fill(folder: Path, count: int) -> Office:
-    """Make a desk with so many cases, each with a contact."""
+    """Create a desk with ``count`` cases, each with a contact."""
     from dropbox_app.desk.actions import register
     from tests.desk.conftest import Office
     from tests.support.fake_server import Clock, Peer

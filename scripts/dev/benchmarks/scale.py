@@ -1,8 +1,8 @@
-"""Whether a site with 100,000 items answers as one with 1,000 does.
+"""Measure whether a site with 100,000 items responds like one with 1,000.
 
-Two stores in one run, each with a real server: 100 and 10,000 mailboxes of ten items, a hundred
-mailboxes for each counsellor, on disk. The counsellor who is asked for has 100 mailboxes in both.
-Beside them lie ids of withdrawn mailboxes, and rows of files that stand beside the database.
+Two stores are compared in one run, each with a real server: 100 and 10,000 mailboxes of ten items,
+a hundred mailboxes for each counsellor, on disk. The measured counsellor has 100 mailboxes in both.
+The stores also contain ids of withdrawn mailboxes, and rows of files that are beside the database.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from tests.support.drop_box import Counsellor, DropBox
 
 SMALL, LARGE = 100, 10_000  # mailboxes
-ITEMS = 10  # a mailbox, half of them the reporter's
+ITEMS = 10  # in each mailbox, half of them the reporter's
 SHARE = 100  # mailboxes of each counsellor
 SEALED = 11_408  # bytes of a sealed report to one counsellor (SPEC section 13)
 BINDING = 1.2
 ROUNDS, TURN = 40, 5
 _BATCH = 500
-_DUE = 1  # mailbox in each step of the purge: of a hundred that live for 90 days, one a day goes
+_DUE = 1  # mailboxes that expire in each step: of a hundred that live for 90 days, one a day
 _STEPS = 100
 _FILE = 1_100_000
 _BYTES = secrets.token_bytes(SEALED)
 
 
 def measure(folder: Path) -> bool:
-    """Print each cost in both stores and their ratio; whether all that bind hold."""
+    """Print each cost in both stores and their ratio; return whether all limits are met."""
     boxes = []
     try:
         for name, count in (("small", SMALL), ("large", LARGE)):
@@ -48,7 +48,7 @@ def measure(folder: Path) -> bool:
             say(f"{count * ITEMS:>7} items in {count} mailboxes: {time.monotonic() - began:.0f} s")
         small, large = boxes
         say(f"{'':<14}{small.count * ITEMS:>10} {large.count * ITEMS:>10}   binding <= {BINDING}")
-        # First of all: what is sent to the small one would be a large part of it.
+        # This comes first: the requests to the small store would be a large part of it.
         costs = [0.0, 0.0]
         steps = [site.purge_steps() for site in boxes]
         for _ in range(_STEPS):
@@ -87,7 +87,7 @@ def _line(name: str, costs: list[float], count: int, binds: bool) -> bool:
 
 
 class _Site:
-    """A drop box with a filled store, and what is asked of it."""
+    """A drop box with a filled store, and the requests to it."""
 
     def __init__(self, folder: Path, count: int) -> None:
         from tests.support.drop_box import Counsellor, DropBox
@@ -114,11 +114,11 @@ class _Site:
 
     @property
     def pid(self) -> int:
-        assert self.box.process is not None  # noqa: S101 - serving
+        assert self.box.process is not None  # noqa: S101 - it is serving
         return self.box.process.pid
 
     def begin(self) -> None:
-        """Serve, let the first purge pass, and make a reporter with a conversation."""
+        """Serve, wait for the first purge, and create a reporter with a conversation."""
         from tests.support.plain_browser import PlainBrowser
         from tests.support.steps import come_back, tell, write_on
 
@@ -131,7 +131,7 @@ class _Site:
         write_on(reporter, come_back(self.box.browser(), "en", self._code), TEXT)
         used, quiet = cpu_of(self.pid), 0
         deadline = time.monotonic() + 120
-        time.sleep(6)  # the caretaker begins five seconds after the start
+        time.sleep(6)  # the upkeep starts five seconds after the server
         while quiet < 4 and time.monotonic() < deadline:
             time.sleep(0.5)
             now = cpu_of(self.pid)
@@ -155,7 +155,7 @@ class _Site:
             raise RuntimeError("a reporter was not let in")
 
     def inbox(self) -> None:
-        """The fifth page of the counsellor's inbox."""
+        """Request the fifth page of the counsellor's inbox."""
         if len(self._asked("/api/desk/inbox?after=400")) < 100 * 200:
             raise RuntimeError("not a whole page")
 
@@ -183,7 +183,7 @@ class _Site:
         return page.body
 
     def purge_steps(self) -> Generator[float, None, None]:
-        """CPU seconds of one step after another, each with mailboxes that go."""
+        """Yield the CPU seconds of one step after another, each with expired mailboxes."""
         from dropbox_app.server.config import site as sites
         from dropbox_app.server.mailboxes import purge
         from dropbox_app.server.store.sqlite import SqliteStore
@@ -193,7 +193,7 @@ class _Site:
         long_ago = today - datetime.timedelta(days=300)
         with contextlib.closing(store), store.walking():
             while True:
-                # In the small store a step is all of it, so it begins at the beginning.
+                # In the small store one step covers everything, so it starts at the beginning.
                 first = secrets.randbits(255) if self.count > SMALL else 0
                 with store.writing():
                     for n in range(_DUE):
@@ -210,7 +210,7 @@ class _Site:
 
 
 def _fill(box: DropBox, own: str, count: int) -> None:
-    """Mailboxes as the use cases leave them, in large transactions; none of them has expired."""
+    """Add mailboxes as the rules leave them, in large transactions; none of them has expired."""
     from dropbox_app.server.store.interface import ItemInfo
     from dropbox_app.server.store.sqlite import SqliteStore
 
@@ -223,7 +223,7 @@ def _fill(box: DropBox, own: str, count: int) -> None:
             for number in range(start, min(start + _BATCH, count)):
                 name = secrets.token_hex(32)
                 _mailbox(store, day, name, [desks[number % len(desks)]])
-                if number % 100 == 0:  # a file beside the database, but for the file
+                if number % 100 == 0:  # the row of a file beside the database, without the file
                     info = ItemInfo(secrets.token_hex(32), "attachment", "reporter", 1, day, _FILE)
                     store._run(
                         "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -238,7 +238,7 @@ def _fill(box: DropBox, own: str, count: int) -> None:
 
 
 def _mailbox(store: SqliteStore, day: datetime.date, name: str, desks: list[str]) -> None:
-    """One mailbox: ITEMS messages of both sides in turn, all of them fetched."""
+    """Add one mailbox: ITEMS messages of both sides in turn, all of them fetched."""
     from dropbox_app.server.store.interface import ItemInfo
 
     store.add_mailbox(name, secrets.token_hex(32), day)
@@ -253,7 +253,7 @@ def _mailbox(store: SqliteStore, day: datetime.date, name: str, desks: list[str]
 
 
 def _signing_key(counsellor: Counsellor) -> SigningKey:
-    """The counsellor's own, out of the desk's vault: the bench asks faster than a desk does."""
+    """Return the counsellor's key from the desk's vault: the benchmark is faster than a desk."""
     from dropbox_app.protocol import age
     from dropbox_app.protocol.keys import SigningKey
     from tests.support.drop_box import PASSPHRASE

@@ -1,8 +1,8 @@
-"""Whether one server carries three hundred organisations: start, memory, landing pages.
+"""Measure whether one server can serve three hundred organisations: start, memory, landing pages.
 
-Two servers in one run: one with SITES sites, each with a counsellor's card and pages of its own,
-and one with a single such site. Every landing page of the many is asked for in turn, in both
-languages.
+Two servers are compared in one run: one with SITES sites, each with a counsellor's card and its own
+pages, and one with a single such site. All landing pages of the large server are requested in turn,
+in both languages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PAGE = "## Onze regeling\n\n- Bel de [commissie](tel:0301234567).\n- Of schrijf
 
 
 def measure(folder: Path) -> bool:
-    """Print start, memory and the cost of a landing page; whether all that bind hold."""
+    """Print start, memory and the cost of a landing page; return whether all limits are met."""
     one, many = _Server(folder / "one", 1), _Server(folder / "many", SITES)
     try:
         for server in (one, many):
@@ -42,9 +42,9 @@ def measure(folder: Path) -> bool:
             server.serve()
             most = START_OF_ONE if server.count == 1 else START
             good = _line(f"{server.count} sites: start", server.started, most, "s") and good
-            for _ in range(WARM * 2 * server.count):  # so each worker has made each page once
+            for _ in range(WARM * 2 * server.count):  # so that each worker has rendered each page
                 server.landing()
-        time.sleep(8)  # the upkeep has opened every database once
+        time.sleep(8)  # the upkeep has then opened every database once
         for server in (one, many):
             for process in children(server.pid):
                 name = f"{server.count} sites: a worker"
@@ -68,7 +68,7 @@ def _line(name: str, found: float, most: float, unit: str) -> bool:
 
 
 class _Server:
-    """A folder with so many sites, and what is asked of it."""
+    """A folder with ``count`` sites, and the requests to it."""
 
     def __init__(self, folder: Path, count: int) -> None:
         from tests.support.drop_box import DropBox
@@ -83,11 +83,11 @@ class _Server:
 
     @property
     def pid(self) -> int:
-        assert self.box.process is not None  # noqa: S101 - serving
+        assert self.box.process is not None  # noqa: S101 - it is serving
         return self.box.process.pid
 
     def serve(self) -> None:
-        """Start, until the first page is there."""
+        """Start, and wait for the first page."""
         from tests.support.drop_box import start_serving
 
         began = time.monotonic()
@@ -101,7 +101,7 @@ class _Server:
         self.started = time.monotonic() - began
 
     def landing(self) -> None:
-        """The next site's landing page, in one language after the other."""
+        """Request the next site's landing page, alternating the language."""
         site, lang = divmod(self._asked % (2 * self.count), 2)
         self._asked += 1
         connection = http.client.HTTPConnection("127.0.0.1", self.box.port, timeout=30)
@@ -115,7 +115,7 @@ class _Server:
 
 
 def _site(folder: Path, number: int) -> None:
-    """A site as ``site add`` and ``card add`` leave it, with three pages of its own."""
+    """Create a site as ``site add`` and ``card add`` leave it, with three custom pages."""
     from dropbox_app.server.config import settings, settings_writer
     from dropbox_app.server.config import site as sites
     from dropbox_app.server.config.settings import Settings

@@ -1,4 +1,4 @@
-"""A year is closed in one step: what another window records meanwhile is in it or is refused."""
+"""A year is closed in one step: another window's entries are included or refused."""
 
 import datetime
 import threading
@@ -22,7 +22,7 @@ WAIT = 0.5  # seconds in which the other window would be done, if nothing held i
 
 
 class Meanwhile:
-    """A clock that lets another window do something at its first look at the day."""
+    """A clock that lets another window act when the day is first read."""
 
     def __init__(self, day: datetime.date, work: Callable[[], object]) -> None:
         self.day = day
@@ -45,7 +45,7 @@ def filled(office: Office) -> Office:
 
 
 def at_once(place: Workplace, work: Callable[[Workplace], object]) -> list[Exception]:
-    """Issue the report while another window does ``work``; return what that was refused with."""
+    """Issue the report while another window does ``work``; return the error of that work."""
     refused: list[Exception] = []
 
     def tried() -> None:

@@ -1,7 +1,7 @@
-"""The exact inverse image of everything that is issued, over random worlds.
+"""The exact inverse image of everything that is issued, over random registers.
 
-The attackers are the directors of all employers together, who hold every file that was issued in
-every year, and the internal counsellor of one of them, who knows their own situations.
+The attackers are the directors of all employers together, who have every file issued in every year,
+and one employer's internal counsellor, who knows their own situations.
 """
 
 from typing import Any
@@ -36,7 +36,7 @@ INTERNALS = st.dictionaries(st.sampled_from(MAIN_GROUPS), FEW)
 
 
 def register(counts: Counts) -> list[e.Event]:
-    """The register of a world: every employer, and every case."""
+    """Return the register of a world: every employer and every case."""
     sheets = [
         one
         for name, headcount in HEADCOUNTS.items()
@@ -48,9 +48,9 @@ def register(counts: Counts) -> list[e.Event]:
 def issued(
     counts: Counts, names: tuple[str, ...] = tuple(HEADCOUNTS), internal: Internal | None = None
 ) -> dict[str, Any]:
-    """Every file that these directors hold, reports and bills of all years.
+    """Return every file that these directors receive: reports and bills of all years.
 
-    With an internal counsellor the reports of that employer are joint ones.
+    With an internal counsellor, that employer's reports are joint ones.
     """
     events = register(counts)
     joint = {SHARED: internal or None}
@@ -60,7 +60,7 @@ def issued(
 
 
 def printed(counts: Counts, internal: Internal | None = None) -> dict[tuple[str, str], list[int]]:
-    """The cells whose sum is printed as a band, by employer and slot, and their sums by year."""
+    """Return the sums that are printed as bands, by employer, slot and year."""
     found: dict[tuple[str, str], list[int]] = {}
     for name, headcount in HEADCOUNTS.items():
         by_year = {y: [counts[name, y, group] for group in MAIN_GROUPS] for y in YEARS}
@@ -76,7 +76,7 @@ def printed(counts: Counts, internal: Internal | None = None) -> dict[tuple[str,
 
 
 def bands(counts: Counts, internal: Internal) -> dict[tuple[str, str], list[Any]]:
-    """What is printed of a world, by the rule alone."""
+    """Return what should be printed for a world, by the rule alone."""
     return {slot: [band(one) for one in sums] for slot, sums in printed(counts, internal).items()}
 
 
@@ -90,7 +90,7 @@ def test_files_are_identical_exactly_when_their_bands_are(
 
 
 def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Counts | None:
-    """The same world with another sum in one slot, None if the cells cannot make it up."""
+    """Return the same world with another sum in one slot; None if the cells cannot produce it."""
     name, group = slot
     years = YEARS if name == TERM_BAND else (YEARS[at],)
     cells = [cell for cell in counts if cell[0] == name and cell[1] in years

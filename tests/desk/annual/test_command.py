@@ -1,4 +1,4 @@
-"""``klankbord-desk annual``: preview, files, issuing, the bill, and what is refused."""
+"""``klankbord-desk annual``: preview, files, issuing, the bill, and refusals."""
 
 import io
 import json
@@ -28,7 +28,7 @@ ASK = ("annual", "voorbeeld", "2025")
 
 @pytest.fixture
 def kept(office: Office) -> Office:
-    """A desk whose register holds an employer of 400 people and twelve contacts in 2025."""
+    """Return a desk whose register has an employer of 400 people and twelve contacts in 2025."""
     text = "".join(json.dumps(one) + "\n" for one in LINES)
     office.run("register", "import", "-", given=text)
     return office
@@ -132,7 +132,7 @@ def test_register_contents_are_written_only_to_the_requested_file(
 
 
 class Terminal(io.TextIOWrapper):
-    """What a program prints to, and takes for a terminal."""
+    """An output stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""People who belong together count once, and what the employer holds itself does not count."""
+"""Linked people count once, and cases known to the employer are not counted."""
 
 import datetime
 import random

@@ -1,5 +1,7 @@
-"""What is taken from the register into a report and a bill, and what is refused there."""
+"""The data that a report and a bill take from the register, and what they refuse."""
 
+import datetime
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -92,7 +94,7 @@ LAST = 2028
 
 
 def counted(events: list[e.Event]) -> list[Mapping[str, int]]:
-    """What every report would count: of each year, and of each three years."""
+    """Return what every report would count, by year and by three-year period."""
     found = gather.cases(events, "Zorg")
     periods = [range(one, one + 1) for one in range(YEAR, LAST + 1)]
     periods += [range(one, one + 3) for one in range(YEAR, LAST - 1)]
@@ -202,6 +204,17 @@ def test_form_a_names_training_by_kind_not_by_counsellors_title() -> None:
     assert issue(plain, "Zorg", (YEAR,)) == issue(telling, "Zorg", (YEAR,))
     printed = issue(telling, "Zorg", (YEAR,), formats=("md",))
     assert all("training" in text.decode() for text in printed.values())
+
+
+def test_trainings_and_talks_are_listed_together_by_date() -> None:
+    on = {number: datetime.date(YEAR, number, 1) for number in (2, 5, 9)}
+    talks = [e.Activity(date=on[number], employer="Zorg", what="talk_with_management")
+             for number in (9, 2)]  # fmt: skip
+    training = e.Activity(date=on[5], employer="Zorg", what="training", title="Aanspreken")
+    files = issue([*agreed("Zorg", 400), *talks, training], "Zorg", (YEAR,), formats=("json",))
+    report = next(json.loads(data) for name, data in files.items() if "verslag" in name)
+    part = next(one for one in report["sections"] if one["slot"] == "activities")
+    assert [line.split()[1] for line in part["points"]] == ["februari", "mei", "september"]
 
 
 def test_preview_checks_printed_training_titles() -> None:

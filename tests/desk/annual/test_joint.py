@@ -1,4 +1,4 @@
-"""Two counsellors of one employer: counts go sealed from one to the other, and one report comes."""
+"""Two counsellors of one employer exchange sealed counts and make one joint report."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Named = dict[str, Office]
 
 
 def talked(count: int) -> str:
-    """The lines of a register with so many contacts in 2025."""
+    """Return the lines of a register with the given number of contacts in 2025."""
     contacts = [{"event": "contact", "date": f"2025-04-{day:02}", "employer": "Zorg"}
                 for day in range(1, count + 1)]  # fmt: skip
     return "".join(json.dumps(one) + "\n" for one in [*LINES, *contacts])
@@ -31,7 +31,7 @@ def talked(count: int) -> str:
 
 @pytest.fixture
 def two(tmp_path: Path, peer: Peer, clock: Clock) -> Named:
-    """An internal counsellor with four talks and an external one with seven, and their cards."""
+    """Return an internal counsellor with four talks, an external one with seven, and the cards."""
     found = {}
     for name, count in (("intern", 4), ("extern", 7)):
         found[name] = Office(tmp_path / name, peer, clock, name.capitalize())
@@ -210,7 +210,7 @@ def test_counts_that_no_report_needs_are_not_exported(
 
 @pytest.fixture
 def third(two: Named, tmp_path: Path, peer: Peer, clock: Clock) -> Office:
-    """A third counsellor of the same employer, with three talks and a card."""
+    """Return a third counsellor of the same employer, with three talks and a card."""
     made = Office(tmp_path / "derde", peer, clock, "Derde")
     made.set_up()
     made.run("register", "import", "-", given=talked(3))

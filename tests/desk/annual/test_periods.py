@@ -1,4 +1,4 @@
-"""Which reports are refused, with what to do, and which three years a band may cover."""
+"""Which reports are refused, with what advice, and which three years a band may cover."""
 
 import datetime
 from dataclasses import replace

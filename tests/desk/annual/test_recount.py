@@ -1,6 +1,6 @@
-"""A year played through, and every band, price and hour counted again from the bare lines.
+"""A simulated year in which every band, price and hour is counted again from the raw lines.
 
-The recount shares nothing with the program: it reads the JSON lines as anybody could.
+The recount shares no code with the program: it reads the exported JSON lines.
 """
 
 import datetime
@@ -32,7 +32,7 @@ Line = dict[str, Any]
 
 
 def played(seed: int, counsellor: str) -> list[Line]:
-    """The lines of one register: a third of the cases have a thread."""
+    """Return the lines of one register; a third of the cases have a thread."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     made: list[Line] = []
     for name, people in PEOPLE.items():
@@ -58,7 +58,7 @@ def played(seed: int, counsellor: str) -> list[Line]:
 def case(
     chance: random.Random, name: str, reference: str, number: int, day: datetime.date
 ) -> list[Line]:
-    """One case; a quarter belongs with the one before, a tenth becomes a complaint."""
+    """Return one case; a quarter are linked to the previous one, a tenth become complaints."""
     group = chance.choice(MAIN_GROUPS)
     opened: Line = {"event": "case", "date": day.isoformat(), "employer": name,
                     "case": reference, "main_group": group}  # fmt: skip
@@ -78,7 +78,7 @@ def case(
 
 
 def situations(given: list[Line], name: str) -> Counter[str]:
-    """Situations by main group, counted by hand: mark by mark, without the employer's own."""
+    """Return the situations by main group, counted in a simple way, except the employer's own."""
     cases = {
         one["case"]: one for one in given if one["event"] == "case" and one["employer"] == name
     }
@@ -98,7 +98,7 @@ def situations(given: list[Line], name: str) -> Counter[str]:
 
 
 def words(count: int) -> str:
-    """The band of a count as the Dutch report prints it."""
+    """Return the band of a count in the words of the Dutch report."""
     if count >= 40:
         return "40 of meer"
     low, high = (0, 9) if count <= 9 else (10, 19) if count <= 19 else (20, 39)
@@ -106,7 +106,7 @@ def words(count: int) -> str:
 
 
 def figures(text: str, slot: str) -> list[str]:
-    """The values of a section of the JSON report."""
+    """Return the values of a section of the JSON report."""
     section = next(one for one in json.loads(text)["sections"] if one["slot"] == slot)
     return [row["value"] for row in section["figures"]]
 

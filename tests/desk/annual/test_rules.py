@@ -1,7 +1,7 @@
-"""Each rule of the annual report, switched off: a world in which somebody is then betrayed.
+"""Each rule of the annual report, turned off: an example in which somebody is then exposed.
 
-A report is seen here as a function from the hidden counts to what is printed. The attacker keeps
-every world that gives the same print (the exact inverse image) and looks at what they share.
+A report is treated as a function from the hidden counts to the printed text. The attacker lists all
+counts that give the same text, and looks for what they have in common.
 """
 
 import itertools
@@ -20,13 +20,13 @@ W = TypeVar("W")
 
 
 def possible(worlds: Iterable[W], printed: Callable[[W], Hashable], true: W) -> list[W]:
-    """The worlds that cannot be told from the true one by what is printed."""
+    """Return the worlds that the printed report cannot distinguish from the true one."""
     held = printed(true)
     return [one for one in worlds if printed(one) == held]
 
 
 def betrayed(numbers: Iterable[int]) -> bool:
-    """Whether what remains says that between one and nine others came."""
+    """Return whether the remaining worlds prove that between one and nine others came."""
     found = set(numbers)
     return min(found) >= 1 and max(found) <= 9
 

@@ -1,4 +1,4 @@
-"""What a printed band tells somebody who already knows a number of the situations in it."""
+"""What a printed band reveals to somebody who already knows some of its situations."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ COUNTS = st.integers(0, 400)
 
 
 def rest(shown: Band, known: int) -> tuple[int, int | None]:
-    """What is left of a band for somebody who knows ``known`` situations in it."""
+    """Return the rest of a band for somebody who knows ``known`` situations in it."""
     return max(0, shown.low - known), None if shown.high is None else shown.high - known
 
 

@@ -1,4 +1,4 @@
-"""What is found in the counsellor's own words, and that the checklist gives enough to do."""
+"""What the check of the counsellor's words finds, and that the checklist gives enough advice."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Worlds for the tests of the annual report: registers, and all that is issued from them."""
+"""Random registers for the annual report tests, and everything issued from them."""
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,13 @@ Cells = Mapping[tuple[str, int, str], int]  # situations by employer, year and m
 
 
 def day(year: int, number: int) -> datetime.date:
-    """A day of the year, the same for the same number."""
+    """Return a day of the year, always the same for the same number."""
     return datetime.date(year, 1, 1) + datetime.timedelta(days=number * 7 % 365)
 
 
 def agreed(employer: str, headcount: int, *, term_band: bool = False, price: int = 2_400,
            group: str = "") -> list[e.Event]:  # fmt: skip
-    """An employer with an agreement for all of YEARS."""
+    """Return an employer with an agreement for all of YEARS."""
     first = datetime.date(FIRST_YEAR, 1, 1)
     last = datetime.date(YEARS[-1], 12, 31)
     return [
@@ -40,7 +40,7 @@ def agreed(employer: str, headcount: int, *, term_band: bool = False, price: int
 
 
 def cases(cells: Cells, mark: str = "") -> list[e.Event]:
-    """As many cases as the cells say, each a situation of its own."""
+    """Return as many cases as the cells specify, each a separate situation."""
     return [
         e.Case(date=day(year, number), employer=employer, case=f"{mark}{year}-{group}-{number}",
                main_group=group)
@@ -59,7 +59,7 @@ def issue(
     joint: Mapping[str, int] | None = None,
     language: str = "nl",
 ) -> dict[str, bytes]:
-    """All that one employer gets over the years, by file name: reports, and bills."""
+    """Return one employer's reports and bills over the years, by file name."""
     known, files = list(events), {}
     for year in years:
         made = drafts.draft(known, employer, year, today=TODAY, counsellor="Noor Jansen",

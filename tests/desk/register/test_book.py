@@ -1,4 +1,4 @@
-"""The register in memory says what is kept: after every write, and after one that was undone."""
+"""The register in memory equals the stored one after every write and every rollback."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The agenda: working days, terms, consents, upkeep, and a calendar that says nothing."""
+"""The agenda: working days, terms, consents, upkeep, and a calendar without details."""
 
 import datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Events: a strict form, faults by line and field, and what was written is read back."""
+"""Events: a strict form, faults by line and field, and round trips."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ OBJECTS = [json.loads(line) for line in EXAMPLE.splitlines()]
 
 
 def faults(value: dict[str, Any], line: int = 7) -> dict[str, str]:
-    """What is wrong with one event, by field."""
+    """Return the faults of one event, by field."""
     with pytest.raises(Refused) as refused:
         form.parse(value, TODAY, line)
     assert all(fault.line == line for fault in refused.value.faults)

@@ -1,4 +1,4 @@
-"""The register in a desk: import and export, cases, levels of recording, what is forgotten."""
+"""The register in a desk: import, export, cases, recording levels, forgotten threads."""
 
 import importlib.resources
 import json

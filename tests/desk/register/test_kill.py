@@ -1,6 +1,6 @@
-"""kill -9 while the register takes in a file, a report is issued, or a case is destroyed.
+"""kill -9 during an import, the issuing of a report, or the destruction of a case.
 
-Each happened or did not: nothing is lost, and no half of it is there. The next try does it.
+Each step happens completely or not at all: nothing is lost, and the next attempt completes it.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ WORK: Mapping[str, Callable[[Workplace], object]] = {
 
 
 def work(what: str, folder: Path, day: datetime.date, pipe: Connection) -> None:
-    """In the process that is killed: say that it begins, that it has worked, that it is done."""
+    """Run in the process to be killed: report the start, the end of the work, and completion."""
     pipe.send("begun")
     with opened(folder, PASSPHRASE, machine_of(day)) as place:
         WORK[what](place)
@@ -64,7 +64,7 @@ def machine_of(day: datetime.date) -> Machine:
 
 @contextlib.contextmanager
 def started(what: str, folder: Path, day: datetime.date) -> Iterator[tuple[Process, Connection]]:
-    """A process that begins with the work now."""
+    """Start a process that does the work."""
     here, there = FORKS.Pipe()
     process = FORKS.Process(target=work, args=(what, folder, day, there))
     process.start()
@@ -77,7 +77,7 @@ def started(what: str, folder: Path, day: datetime.date) -> Iterator[tuple[Proce
 
 
 def measured(what: str, folder: Path, day: datetime.date) -> tuple[float, float]:
-    """Do the work; return after how many seconds it had worked, and was done."""
+    """Do the work; return the seconds until it was done and until the desk was closed."""
     with started(what, folder, day) as (_, pipe):
         began = time.monotonic()
         assert pipe.recv() == "worked"
@@ -87,14 +87,14 @@ def measured(what: str, folder: Path, day: datetime.date) -> tuple[float, float]
 
 
 def killed(what: str, folder: Path, day: datetime.date, seconds: float) -> None:
-    """Begin with the work, and kill the process after so many seconds."""
+    """Start the work and kill the process after the given number of seconds."""
     with started(what, folder, day) as (process, _):
         process.join(seconds)  # it ends by itself only after all of the work
         process.kill()
 
 
 def state(office: Office) -> str:
-    """Everything in the register."""
+    """Return everything in the register."""
     with office.open() as place:
         return register.export(place)
 

@@ -1,4 +1,4 @@
-"""What a server can make of the register: no case, no day and no consent that nobody signed."""
+"""A lying server can add no case, date or consent that nobody signed to the register."""
 
 import datetime
 import json
@@ -15,7 +15,7 @@ STEP = {"event": "step", "date": "2027-01-05", "employer": "Voorbeeld BV"}
 
 
 def ask(office: Office, thread: str) -> str:
-    """Ask for consent; the digest of the question."""
+    """Ask for consent; return the digest of the question."""
     office.run("ask", thread, "--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")
     asked = office.case(thread).thread.entries[-1].message
     assert asked is not None

@@ -1,4 +1,4 @@
-"""One employer, one name: other spellings are refused, near names told, and two made one."""
+"""One employer, one name: variants are refused, similar names reported, and two merged."""
 
 import json
 import weakref

@@ -1,4 +1,4 @@
-"""Every command of the register and the annual report under a recorder of system calls."""
+"""Every command of the register and the annual report, under strace."""
 
 import json
 import os
@@ -37,6 +37,7 @@ LINES: list[dict[str, object]] = [
     {"event": "case", "date": "2025-03-01", "employer": "Zorg", "case": "L", "label": SECRET},
     {"event": "consent", "date": "2025-03-02", "employer": "Zorg", "case": "L", "consent": "a"},
     {"event": "case", "date": "2025-03-01", "employer": "Voorbeeld BV", "case": "M"},
+    {"event": "contact", "date": "2025-03-01", "employer": "Zorg", "notes": SECRET},
 ]  # fmt: skip
 
 
@@ -69,11 +70,13 @@ def test_no_command_opens_a_socket_or_writes_unrequested_plaintext(
 
 
 def commands(asked: Path, tmp_path: Path, thread: str) -> list[list[str]]:
-    """Every command of ``register`` and ``annual``."""
+    """Return every command of ``register`` and ``annual``."""
     card = str(tmp_path / "other.card")
     made = [
         ["register", "import", str(tmp_path / "lines")],
         ["register", "contact", "Zorg", "--minutes", "5", "--case", "L"],
+        ["register", "contacts"],
+        ["register", "into-case", str(len(LINES)), "L"],  # the last line
         ["register", "cases"],
         ["register", "consents", "L"],
         ["register", "agenda", "--ics", str(asked / "calendar.ics")],
@@ -98,7 +101,7 @@ def commands(asked: Path, tmp_path: Path, thread: str) -> list[list[str]]:
 
 
 def record(office: Office, tmp_path: Path, given: list[list[str]]) -> list[Call]:
-    """Run commands of this desk in one process, and return the system calls that they made."""
+    """Run commands of this desk in one process; return their system calls."""
     watch = Watch(tmp_path / "calls", SOCKETS)
     options = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
     arguments = json.dumps([[*options, *one] for one in given])

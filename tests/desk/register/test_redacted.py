@@ -1,4 +1,4 @@
-"""The redacted copy of a case: what is chosen is in it, and nothing else ever is."""
+"""The redacted copy of a case contains what was selected and nothing else."""
 
 import json
 from pathlib import Path

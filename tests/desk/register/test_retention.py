@@ -1,4 +1,4 @@
-"""Destroying a case: nothing of it stays but a coded row, and the figures stay as they were."""
+"""Destroying a case leaves only a coded row, and the figures stay the same."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ REFERENCES = "KLMN"
 
 
 def counted(events: list[Event]) -> int:
-    """How many situations are counted: those that the employer does not hold, and the rows."""
+    """Return how many situations are counted: those the employer does not have, and coded rows."""
     found = cases.standings(events)
     apart = cases.situations(found)
     open_ones = sum(not any(found[one].employer_holds for one in all_of) for all_of in apart)

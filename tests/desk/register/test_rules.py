@@ -1,4 +1,4 @@
-"""What an event may not say beside others: each bad file is refused, and says what to do."""
+"""Rules between events: each inconsistent file is refused with advice."""
 
 import datetime
 import json

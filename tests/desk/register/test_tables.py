@@ -1,4 +1,4 @@
-"""Tables of earlier years: what is read of them, what is refused, and the CSV of the register."""
+"""Tables of earlier years: what is read, what is refused, and the register as CSV."""
 
 import csv
 import datetime
@@ -163,7 +163,7 @@ ENTITIES = (
 
 
 def changed(part: str, before: str, after: str, packed: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """An xlsx file with something else in one of its parts."""
+    """Return an xlsx file with one of its parts replaced."""
     out = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(xlsx(["Dag"]))) as old,
@@ -187,7 +187,7 @@ STRINGS = (
 
 
 def with_entities() -> bytes:
-    """An xlsx file of which the sheet's only cell would grow to a billion letters."""
+    """Return an xlsx file whose only cell would expand to a billion letters."""
     return changed(SHEET, "<worksheet", f"{ENTITIES}<worksheet")
 
 

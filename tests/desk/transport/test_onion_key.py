@@ -1,4 +1,4 @@
-"""A key for Tor, for an address that only desks can reach."""
+"""A Tor key for an address that only desks can reach."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""The desk's way through a SOCKS5 proxy: what a proxy may say, and what is said of it."""
+"""The desk's connection through a SOCKS5 proxy: valid replies, and messages about failures."""
 
 import socket
 import time
@@ -19,7 +19,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def fetched(answers: list[bytes | None], pause: float = 0.0, seconds: float = 60) -> bytes:
-    """What comes through a proxy that says this, byte by byte, each time that it is asked."""
+    """Return what arrives through a proxy that sends these bytes one by one."""
 
     def serve(near: socket.socket) -> None:
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

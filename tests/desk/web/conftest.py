@@ -1,4 +1,4 @@
-"""The desk's page at a real port, over the desk of ``tests/desk``, and a window that reads it."""
+"""The desk's page on a real port, over the desk of ``tests/desk``, and a window that reads it."""
 
 import threading
 import urllib.parse
@@ -21,7 +21,7 @@ from tests.support.processes import until
 
 
 class Window(PlainBrowser):
-    """A browser's window, that says of each request what browsers say."""
+    """A browser window that sends the headers a browser sends."""
 
     def request(
         self,
@@ -39,15 +39,15 @@ class Window(PlainBrowser):
         return super().request(method, path, body, said | (headers or {}), follow)
 
     def press(self, page: Answer, part: str, **values: str) -> Answer:
-        """Send the form of a page that goes to an address with ``part`` in it, by its last button.
+        """Submit the form whose address contains ``part``, by its last button; return the response.
 
-        With ``insert`` by the one before: the button that puts a snippet into the text.
+        With ``insert``, by the first button, which inserts a snippet into the text.
         """
         return self.submit(page, page.form_to(part), 0 if "insert" in values else -1, **values)
 
 
 class Running:
-    """The page, served from a thread of the test until ``close``."""
+    """The page, served from a test thread until ``close``."""
 
     def __init__(self, office: Office, clock: "Seconds") -> None:
         self.office = office
@@ -69,7 +69,7 @@ class Running:
         return self.gate.prefix + "/"
 
     def close(self) -> None:
-        """End the program. A test may do it before its end."""
+        """End the program; a test may do so early."""
         if not self._thread.is_alive():
             return
         self.server.task_dispatcher.shutdown()  # what still works would pull a closed trigger
@@ -79,39 +79,39 @@ class Running:
         self.lock.end()
 
     def _close_sockets(self) -> None:
-        """End the server's loop from inside: it goes on while any socket is open."""
+        """Stop the server's loop from inside, because it continues while any socket is open."""
         self._pulled.wait(60)  # the trigger is closed here, so never before it was pulled
         for channel in [*self.server.active_channels.values()]:
             channel.handle_close()
         self.server.close()
 
     def window(self) -> Window:
-        """A window that came in by the link."""
+        """Return a window that was opened with the link."""
         made = Window(self.url)
         link = urllib.parse.urlsplit(self.gate.link.address(self.url)).path
         assert made.request("GET", link, headers={"Sec-Fetch-Site": "none"}).status == 200
         return made
 
     def at_work(self) -> Window:
-        """A window whose person has given the passphrase."""
+        """Return a window in which the passphrase was entered."""
         made = self.window()
         made.press(made.get(self.home), "unlock", passphrase=PASSPHRASE)
         assert self.lock.is_open
         return made
 
     def fetch(self, window: Window) -> Answer:
-        """Press the button, and wait for the end of the fetch."""
+        """Press the fetch button; return the page with the result."""
         window.press(window.get(self.home), "fetch")
         self.wait_for_fetch()
         return window.get(f"{self.home}fetch")
 
     def wait_for_fetch(self) -> None:
-        """Until no fetch is running."""
+        """Wait until no fetch is running."""
         until(lambda: not self.fetching.under_way, "the fetch did not end")
 
 
 class Seconds:
-    """A clock that goes on when a test says so."""
+    """A clock that advances when a test says so."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -121,7 +121,7 @@ class Seconds:
 
 
 class Compiled(BytecodeCache):
-    """What Jinja made of the templates, in memory."""
+    """Jinja's compiled templates, in memory."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
@@ -136,7 +136,7 @@ class Compiled(BytecodeCache):
 
 @pytest.fixture(scope="session", autouse=True)
 def _templates_are_compiled_once() -> Iterator[None]:
-    """Each test has an app of its own, which would else read and compile every template again."""
+    """Share compiled templates, which each test's app would otherwise compile again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "jinja_options", {"bytecode_cache": Compiled()})
         yield

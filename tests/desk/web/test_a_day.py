@@ -1,8 +1,8 @@
-"""One working day at the page, by keyboard alone and by mouse alone, in a real browser.
+"""One working day on the page in a real browser, by keyboard alone and by mouse alone.
 
-The day: a report of somebody who is not safe, a consent that was answered, an answer that is
-promised for tomorrow, a telephone call of which nothing may be kept, advice to a director, the step
-that was agreed on, a training, and the lid closed. No page shows an id.
+The day: a report by somebody who does not feel safe, an answered consent request, an answer
+promised for tomorrow, a telephone call of which nothing may be recorded, advice to a director, the
+step that was agreed on, a training, and finally the lid is closed. No page shows an id.
 """
 
 import datetime
@@ -29,19 +29,19 @@ STEP = {"step": "Praten met de directeur", "with": "De directeur", "scope": "Gee
 
 
 class Hands(Protocol):
-    """How a person reaches the things of a page."""
+    """How a person operates the elements of a page."""
 
     def press(self, what: Locator) -> None:
-        """Follow a link, press a button, unfold what is folded."""
+        """Follow a link, press a button, or unfold an element."""
 
     def tick(self, what: Locator) -> None:
-        """Tick a box, or choose one of several."""
+        """Tick a box or a radio button."""
 
     def write(self, where: Locator, text: str) -> None:
-        """Write into a field, over what is there."""
+        """Replace the contents of a field."""
 
     def choose(self, where: Locator, name: str) -> None:
-        """Choose one line of a list."""
+        """Choose an item of a list."""
 
 
 class Keyboard:
@@ -87,7 +87,7 @@ class Keyboard:
 
 
 class Mouse:
-    """The mouse; keys for words alone. Lists are the browser's own part, and taken as clicked."""
+    """The mouse, with keys only for text. A list is the browser's own and counts as clicked."""
 
     def __init__(self, page: Page) -> None:
         self._keys = page.keyboard
@@ -130,7 +130,7 @@ def morning(
 ) -> tuple[Running, Reporter, Reporter]:
     """A desk in the morning: a consent was answered, and two people have written.
 
-    One yesterday, one today: who is not safe.
+    One is from yesterday and one from today, by a reporter who does not feel safe.
     """
     office.run("ask", thread, *(part for key, said in STEP.items() for part in (f"--{key}", said)))
     office.run("label", thread, "Roosters")
@@ -199,7 +199,7 @@ def _way(page: Page, hands: Hands, name: str, to: str) -> None:
 
 
 def _answer(page: Page, hands: Hands, row: Locator) -> None:
-    """Begin with a text for it, change two sentences, send."""
+    """Insert a snippet, change two sentences, and send."""
     hands.press(row)
     _at(page, "thread")
     hands.choose(page.locator("#snippet"), "Eerste antwoord: luisteren")
@@ -232,7 +232,7 @@ def _call_of_which_nothing_is_kept(page: Page, hands: Hands) -> None:
 
 
 def _advice_and_training(page: Page, hands: Hands) -> None:
-    """Advice to a director, tied to no case; a training of 22 people and 3 hours."""
+    """Record advice to a director without a case, and a training of 22 people and 3 hours."""
     for kind, choice, fields in (
         ("advice", "", {"minutes": "30"}),
         ("activity", "training", {"minutes": "180", "people": "22", "title": "Training"}),
@@ -271,7 +271,7 @@ def _the_step(page: Page, hands: Hands) -> None:
 
 
 def _is_recorded(running: Running, first: Reporter) -> None:
-    """The register holds the day, and the reporter was told of the step."""
+    """Check that the register contains the day and that the reporter was told."""
     assert len(first.texts()) > 2
     running.lock.unlock(PASSPHRASE)
     with running.lock.use() as place:

@@ -1,4 +1,4 @@
-"""The annual report's pages: what is missing, own words, issuing, files, and counts of two."""
+"""The annual report's pages: missing items, own words, issuing, files, exchanged counts."""
 
 import json
 from pathlib import Path
@@ -201,7 +201,7 @@ def test_two_names_are_merged_on_the_employers_page(running: Running, window: Wi
 
 @pytest.fixture
 def colleague(tmp_path: Path, peer: Peer, clock: Clock) -> Office:
-    """Another counsellor of the same site, with nine talks in 2026 and a card."""
+    """Return another counsellor of the site, with nine talks in 2026 and a card."""
     made = Office(tmp_path / "colleague", peer, clock, "Sam")
     made.set_up()
     lines = [SHARED, *TALKS[:9]]

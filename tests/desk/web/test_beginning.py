@@ -1,4 +1,4 @@
-"""The first run: from the invitation to the card, and from a backup; alone with the page."""
+"""The first run on the page: from the invitation to the card, and from a backup."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ WHO = {"name": "Els de Vries", "kind": "internal", "scope": "both", "languages":
 
 @pytest.fixture
 def empty(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
-    """The page over a folder in which there is no desk."""
+    """Yield the page over a folder without a desk."""
     made = Running(Office(tmp_path / "desk", peer, clock), Seconds())
     try:
         yield made
@@ -26,7 +26,7 @@ def empty(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
 
 
 def begin(running: Running, window: Window) -> Answer:
-    """As far as the question for the passphrase."""
+    """Go through the first run up to the passphrase question; return that page."""
     asked = window.get(f"{running.home}first")
     you = window.press(asked, "first", invitation=running.office.peer.invitation().decode())
     assert 'data-page="first-you"' in you.html

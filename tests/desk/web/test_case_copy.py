@@ -1,4 +1,4 @@
-"""The page of the redacted copy: chosen, looked at, and only then written."""
+"""The page of the redacted copy: selected, previewed, and only then written."""
 
 import re
 from pathlib import Path
@@ -41,7 +41,7 @@ def asked(running: Running, window: Window) -> Answer:
 
 
 def pick(asked: Answer, name: str) -> str:
-    """The choice of a field of the contact."""
+    """Return the selection of a field of the contact."""
     number = picks(asked.form_to("/copy"))[1].partition(".")[0]
     return f"{number}.{name}"
 

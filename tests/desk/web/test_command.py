@@ -1,4 +1,4 @@
-"""``klankbord-desk open``: the program as people start it, in a process of its own."""
+"""``klankbord-desk open`` as users start it, in a separate process."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ main(sys.argv[1:], obj=Machine(log_n=vault.CHEAP_FOR_TESTS))
 
 
 class Started:
-    """The running program, and the one line that it printed."""
+    """The running program and the one line that it printed."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Started:
         self.link = address.path
 
     def window(self) -> tuple[Window, str]:
-        """A window that came in by the link, and the address to which that led."""
+        """Return a window opened with the link, and the address that it led to."""
         made = Window(self.url)
         page = made.request("GET", self.link, headers={"Sec-Fetch-Site": "none"})
         assert page.status == 200
@@ -80,7 +80,7 @@ class Started:
         return made, found[1]
 
     def end(self) -> tuple[int, str]:
-        """SIGTERM; the exit code, and what else was printed."""
+        """Send SIGTERM; return the exit code and the remaining output."""
         self.process.send_signal(signal.SIGTERM)
         rest, _ = self.process.communicate(timeout=60)
         return self.process.returncode, rest

@@ -1,4 +1,4 @@
-"""The way in: the link, the passphrase, the lock, the language."""
+"""Access to the page: the link, the passphrase, the lock, the language."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.support.fake_server import Reporter
 
 
 def ping(running: Running, window: Window, *, active: bool = False) -> bool:
-    """What the script of a page asks; returns whether it hears that the desk is locked."""
+    """Send the page script's ping; return whether it reports that the desk is locked."""
     body = b"active=1" if active else b"active="
     answer = window.request("POST", f"{running.home}ping", body)
     return bool(json.loads(answer.body)["locked"])

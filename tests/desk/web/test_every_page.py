@@ -1,6 +1,6 @@
-"""Every address that shows a page: used by keyboard alone, and it fits windows of all widths.
+"""Every address that shows a page: it works with keyboard only, and fits windows of all widths.
 
-What a form leads to is tried in test_look_of_a_day.py.
+Pages that follow a form are tested in test_look_of_a_day.py.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ FEWEST = 35  # pages that are looked at
 
 
 def pages(running: Running, window: Window) -> list[str]:
-    """Every address that answers GET with a page of its own, once; the desk is open."""
+    """Return every address that answers GET with a page of its own, with the desk unlocked."""
     found = []
     for paths in addresses(running).values():
         for path in paths:
@@ -42,7 +42,7 @@ def scheme() -> Literal["light", "dark"]:
 def page(
     chromium: Browser, running: Running, window: Window, scheme: Literal["light", "dark"]
 ) -> Iterator[Page]:
-    """A browser's page that goes on where that window was let in."""
+    """Yield a browser page with the cookies of that window."""
     context = chromium.new_context(color_scheme=scheme)
     context.set_default_timeout(60_000)
     for name, value in window.cookies.items():
@@ -75,7 +75,7 @@ def test_every_page_can_be_used_by_keyboard_alone(
 def test_every_page_fits_every_window_width(
     running: Running, window: Window, page: Page, language: str
 ) -> None:
-    """From 320 to 1280 pixels, with letters twice as large too, and all that folds open."""
+    """From 320 to 1280 pixels, also with letters twice as large, and with everything unfolded."""
     running.page.language = language
     wrong = {}
     for address in pages(running, window):

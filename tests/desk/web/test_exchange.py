@@ -1,4 +1,4 @@
-"""The page on which the register goes to a file, and earlier years come in from a table."""
+"""The page that exports the register to a file and imports earlier years from a table."""
 
 import io
 import os
@@ -110,7 +110,7 @@ def test_unsuitable_file_is_reported_in_the_page_language(
 
 
 def xlsx(size: int) -> bytes:
-    """An xlsx file of one row and this many bytes, with a picture that no compression shrinks."""
+    """Return a one-row xlsx of this size, padded with an incompressible picture."""
     book, out = Workbook(), io.BytesIO()
     book.active.append(["Dag", "Werkgever", "Minuten"])
     book.active.append(["6-1-2026", "Zorg", 20])

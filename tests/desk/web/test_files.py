@@ -1,4 +1,4 @@
-"""A file on the page: what it is, a look at it in the browser, a clean copy, and as it came."""
+"""A file on the page: its type, a view in the browser, a clean copy, and the original."""
 
 import json
 import os
@@ -13,13 +13,11 @@ from playwright.sync_api import Page
 from dropbox_app.desk.web import frame_page
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running, Window
-from tests.support.browsers import Start, browsers, here
+from tests.support.browsers import BOTH, Start, browsers
 from tests.support.fake_server import Reporter
 from tests.support.hostile_files import TAGS, jpeg, pdf, small_png
 from tests.support.net import Net
 from tests.support.processes import until
-
-BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +28,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture
 def window(running: Running, reporter: Reporter) -> Window:
-    """A counsellor's window; the report has been fetched."""
+    """Return a counsellor's window with the report fetched."""
     made = running.at_work()
     running.fetch(made)
     return made
@@ -44,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def path_of(running: Running, reporter: Reporter, name: str, kind: str, content: bytes) -> str:
-    """Have a file sent and fetched; the address of its page. The desk is open."""
+    """Send and fetch a file; return the address of its page. The desk is open."""
     (item,) = reporter.attach("Zie", (name, kind, content))
     running.fetching.start()
     until(lambda: not running.fetching.under_way, "the fetch did not end")
@@ -201,7 +199,7 @@ def test_conversation_is_saved_in_a_new_folder_and_skipped_files_are_named(
 
 @pytest.fixture(params=BOTH)
 def page(request: pytest.FixtureRequest, start: Start, running: Running) -> Iterator[Page]:
-    """A browser whose person has opened the desk by the link."""
+    """Yield a browser page in which the desk was opened with the link."""
     context = start(str(request.param), True).new_context()
     made = context.new_page()
     made.set_default_timeout(60_000)

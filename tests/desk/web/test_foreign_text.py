@@ -1,4 +1,4 @@
-"""Text of others in real browsers: markup that they wrote is shown as text, and none of it acts."""
+"""Foreign text in real browsers: markup is shown as text and never acts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ WRITERS = ("report", "answer", "file", "site", "name", "label", "note", "reply",
 
 
 def markup(writer: str) -> str:
-    """Text that leaves a mark in the window if a page takes it for markup, in whatever place."""
+    """Return text that sets a flag in the window if a page interprets it as markup."""
     return f"{writer}'\"></title><script>ran=1</script><img src=x onerror=ran=1>"
 
 
@@ -37,7 +37,7 @@ def page(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Page]:
 
 @pytest.fixture
 def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
-    """A desk of which others, and the counsellor, have written markup wherever a text goes."""
+    """Yield a desk in which every text field contains markup."""
     office = Office(tmp_path / "desk", peer, clock)
     colleague = Office(tmp_path / "colleague", peer, clock, markup("name"))
     desk = workplace.init(

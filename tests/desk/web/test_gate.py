@@ -1,4 +1,4 @@
-"""Who gets through to the page: every combination of what a request can say of itself."""
+"""Access to the page: every combination of request properties."""
 
 import itertools
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE")
 
 
 class Made:
-    """A gate in front of an app that says what it was asked for."""
+    """A gate in front of an app that records its requests."""
 
     def __init__(self) -> None:
         self.clock = Seconds()
@@ -37,7 +37,7 @@ class Made:
         return [environ["SCRIPT_NAME"].encode(), b" ", environ["PATH_INFO"].encode()]
 
     def ask(self, path: str, method: str = "GET", /, **said: str | None) -> int:
-        """The status of an answer; ``said``: headers, as WSGI names them."""
+        """Return the response's status; ``said``: headers by their WSGI names."""
         environ: WSGIEnvironment = {"REQUEST_METHOD": method, "PATH_INFO": path}
         environ |= {f"HTTP_{name}": value for name, value in said.items() if value is not None}
         status = 0

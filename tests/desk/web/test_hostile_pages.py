@@ -1,6 +1,6 @@
-"""Hostile web pages in real browsers, in which the desk's page is open too: none gets through.
+"""Hostile web pages in real browsers that also have the desk's page open: none gets through.
 
-They know the port and the run's secret path, which no real attacker does.
+They know the port and the run's secret path, unlike a real attacker.
 """
 
 import http.server
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Playwright
 from dropbox_app.desk.web.link import PATH, SECONDS, Link, handed_over
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
-from tests.support.browsers import CHROMIUM, ENGINES, driver, here
+from tests.support.browsers import BOTH, CHROMIUM, ENGINES, driver, here
 from tests.support.processes import until
 
 REBOUND = "rebound.example"
@@ -70,7 +70,7 @@ ATTACK = """<!doctype html><meta charset="utf-8"><title>Leuke foto's</title><bod
 
 @dataclass
 class Attacker:
-    """A web server on another port of this computer, and what came to it."""
+    """A web server on another port of this computer, and the requests it received."""
 
     base: str = ""
     cookies: list[str] = field(default_factory=list)
@@ -105,14 +105,14 @@ class Attacker:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that the library gives it
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 class Recorder:
-    """In front of the gate: every request, and how it was answered."""
+    """Middleware in front of the gate that records every request and its response."""
 
     def __init__(self, gate: Callable[..., Iterable[bytes]]) -> None:
         self.gate = gate
@@ -150,7 +150,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="module")
 def browser(request: pytest.FixtureRequest, playwright: Playwright) -> Iterator[Browser]:
-    """The browser of that name, started once for the tests here: each has contexts of its own."""
+    """Yield the browser of that name, started once for this module; each test has a context."""
     opened = launch(playwright, request.param)
     yield opened
     opened.close()
@@ -179,8 +179,8 @@ def attacker() -> Iterator[Attacker]:
     ("browser", "home"),
     [
         pytest.param("chromium", "127.0.0.1", marks=here("chromium")),
-        pytest.param("firefox", REBOUND, marks=here("firefox")),
-        pytest.param("chromium", REBOUND, marks=[here("chromium"), pytest.mark.long]),
+        pytest.param("chromium", REBOUND, marks=here("chromium")),
+        pytest.param("firefox", REBOUND, marks=[here("firefox"), pytest.mark.long]),
         pytest.param("firefox", "127.0.0.1", marks=[here("firefox"), pytest.mark.long]),
     ],
     indirect=["browser"],
@@ -215,11 +215,7 @@ def test_no_hostile_page_gets_through(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "browser",
-    [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")],
-    indirect=True,
-)
+@pytest.mark.parametrize("browser", BOTH, indirect=True)
 def test_link_opened_from_a_file_works_once(
     running: Running, browser: Browser, context: BrowserContext
 ) -> None:
@@ -238,15 +234,11 @@ def test_link_opened_from_a_file_works_once(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "browser",
-    [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")],
-    indirect=True,
-)
+@pytest.mark.parametrize("browser", BOTH, indirect=True)
 def test_port_guesses_and_used_links_open_nothing(
     running: Running, context: BrowserContext
 ) -> None:
-    """In the browser of another user of the computer, who sees which port is open."""
+    """This is the browser of another user of the computer, who can see the open port."""
     running.gate.link = Link(running.clock)
     page = context.new_page()
     guess = "0" * 64

@@ -1,4 +1,4 @@
-"""Vandaag, Gesprekken and the fetch: whose turn it is, what is found, what came in."""
+"""Vandaag, Gesprekken and the fetch: turns, search results and arrivals."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.support.plain_browser import Page
 
 
 def order(page: Page, *texts: str) -> list[str]:
-    """Those of the texts that a page has, in its order."""
+    """Return those of the texts that are on a page, in its order."""
     return sorted((text for text in texts if text in page.text), key=page.text.index)
 
 

@@ -1,8 +1,7 @@
-"""What the program still holds once the desk is locked.
+"""What the program still has in memory once the desk is locked.
 
-The program runs with allocators that overwrite what is freed. So what is found in its memory is
-what it still holds, and no trace of what it gave back. (Of a long text, a buffer that grew can
-leave a trace all the same.)
+The program runs with allocators that overwrite freed memory. So whatever is found is still in use.
+(A buffer that grew can still leave a trace of a long text.)
 """
 
 import contextlib
@@ -124,7 +123,7 @@ def test_only_the_newest_pending_forms_are_kept(running: Running) -> None:
 def test_form_result_page_can_be_reloaded_until_the_desk_locks(
     running: Running, thread: str
 ) -> None:
-    """It has an address of its own, so that no browser keeps it together with the form."""
+    """It has its own address, so that no browser stores it together with the form."""
     window = running.at_work()
     found = window.press(window.get(f"{running.home}threads"), "threads", words="chef")
     assert "/answer/" in found.path
@@ -136,7 +135,7 @@ def test_form_result_page_can_be_reloaded_until_the_desk_locks(
 
 
 def broken(_: Workplace) -> None:
-    """As on a full disk, where the database cannot be written a last time."""
+    """Raise the error of a full disk, in place of the last database write."""
     raise OSError(errno.ENOSPC, "No space left on device")
 
 

@@ -1,4 +1,4 @@
-"""The pages in a real browser: they fit, can be used by everybody, and by keyboard alone."""
+"""The pages in a real browser: layout, accessibility, and keyboard operation."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, Page
 from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running
 from tests.desk.web.test_look_of_managing import check
-from tests.support import axe
 from tests.support.browsers import chromium, here
 from tests.support.fake_server import Peer, Reporter
 from tests.support.hostile_files import small_png
@@ -21,7 +20,7 @@ __all__ = ["chromium"]
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A page of a counsellor whose browser was never here before."""
+    """Yield a page in a counsellor's new browser."""
     made = chromium.new_page()
     yield made
     made.close()  # and with it the context that was made for it
@@ -40,7 +39,7 @@ def unlock(page: Page) -> None:
 
 
 def look(page: Page) -> None:
-    """Hold one page to the rules of the look, with all that can be unfolded."""
+    """Check one page against the layout rules, with everything unfolded."""
     page.wait_for_load_state("load")  # an element can be there before the style sheet is
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     check(page)
@@ -59,7 +58,6 @@ def test_every_page_fits_and_passes_axe(
     reporter.attach("Kijk.", (f"{long}.pdf", "a/b", b"x"), (f"{long}.png", "a/b", small_png()))
     running.page.language = "en" if scheme == "dark" else "nl"
     context = chromium.new_context(color_scheme=scheme)
-    axe.bring(context)
     page = context.new_page()
     page.set_default_timeout(60_000)
     enter(running, page)
@@ -128,12 +126,14 @@ def reach(page: Page, selector: str) -> None:
 def test_idle_window_shows_the_passphrase_once_the_desk_is_locked(
     running: Running, page: Page, thread: str
 ) -> None:
+    page.clock.install()
     enter(running, page)
     unlock(page)
     page.click(".row a")
     page.wait_for_selector("body[data-page=thread]")
     running.lock.lock()
-    page.wait_for_selector("body[data-page=unlock]", timeout=60_000)
+    page.clock.run_for(15_000)
+    page.wait_for_selector("body[data-page=unlock]")
     assert "chef" not in page.content()
 
 
@@ -153,7 +153,7 @@ def test_no_other_host_is_contacted(running: Running, page: Page, thread: str) -
 def test_conversation_disappears_from_screen_when_the_program_ends(
     running: Running, page: Page, reporter: Reporter, thread: str
 ) -> None:
-    """But what was being typed: it was not kept anywhere."""
+    """Only text being typed stays; it was not stored anywhere."""
     page.clock.install()
     enter(running, page)
     unlock(page)

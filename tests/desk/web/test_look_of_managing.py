@@ -1,6 +1,6 @@
-"""Every page of the first run and of managing a desk, shown in Chromium: readable, whole, by keys.
+"""Every page of the first run and of desk management, in Chromium: readable and usable by keys.
 
-Both languages, by day and by night, from 320 to 1280 pixels, and with letters twice as large.
+In both languages, light and dark, from 320 to 1280 pixels wide, and with letters twice as large.
 """
 
 import os
@@ -35,7 +35,7 @@ summary, input:not([type=radio], [type=checkbox]), textarea')].filter(e => {
 
 @pytest.fixture
 def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
-    """The page over a folder in which there is no desk."""
+    """Yield the page over a folder without a desk."""
     made = Running(Office(tmp_path / "desk", peer, clock), Seconds())
     try:
         yield made
@@ -44,9 +44,8 @@ def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
 
 
 def enter(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Page:
-    """A window of the browser that came in by the link, as from a file."""
+    """Return a browser window opened with the link, as from a file."""
     context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two
-    axe.bring(context)
     page = context.new_page()
     link = tmp_path / "link.html"
     address = running.gate.link.address(running.url)
@@ -57,7 +56,7 @@ def enter(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Pa
 
 
 def check(page: Page) -> None:
-    """Hold one page to the rules of the look."""
+    """Check one page against the layout rules."""
     page.wait_for_load_state("load")  # an element can be there before the style sheet is
     name = page.get_attribute("body", "data-page")
     assert page.locator("h1").count() == 1, name

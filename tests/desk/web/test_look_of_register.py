@@ -1,6 +1,6 @@
-"""The register's pages in Chromium: how few clicks or keys a contact takes, and a whole week.
+"""The register's pages in Chromium: clicks or keys per contact, and a whole week.
 
-How each of them looks is tried in test_look_of_a_day.py.
+Their appearance is tested in test_look_of_a_day.py.
 """
 
 import json
@@ -40,7 +40,7 @@ def presses(
     request: pytest.FixtureRequest,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Presses]:
-    """Somebody at the page; with --long, what was counted is printed at the end."""
+    """Yield an unlocked page that counts presses; with --long it prints the counts at the end."""
     page = enter(running, chromium, "light", tmp_path)
     page.fill("#passphrase", PASSPHRASE)
     page.click("main button.button")
@@ -85,7 +85,7 @@ def test_call_takes_thirty_keystrokes_by_keyboard_alone(presses: Presses) -> Non
 
 @pytest.fixture
 def conversations(office: Office, peer: Peer) -> None:
-    """Five of them, fetched."""
+    """Fetch five conversations."""
     for _ in range(5):
         Reporter(peer, office.identity).report("Het gaat over mijn chef.")
     office.fetch()
@@ -96,7 +96,7 @@ def conversations(office: Office, peer: Peer) -> None:
 def test_week_of_25_employers_is_recorded_by_mouse_within_25_minutes(
     running: Running, presses: Presses
 ) -> None:
-    """20 calls, 5 conversations, 3 trainings and 4 talks with managers."""
+    """It has 20 calls, 5 conversations, 3 trainings and 4 talks with managers."""
     names = iter(employers(running) * 2)  # each call is about another one
     for number in range(20):
         call(presses, next(names), new=number % 4 == 0)
@@ -127,7 +127,7 @@ def test_week_of_25_employers_is_recorded_by_mouse_within_25_minutes(
 
 
 def employers(running: Running) -> list[str]:
-    """The names of 25 employers, all on the register."""
+    """Return the names of 25 employers in the register."""
     with running.lock.use() as place:
         fixed = {"event": "employer", "date": place.machine.today().isoformat()}
         lines = [json.dumps(fixed | {"employer": f"Werkgever {number}"}) for number in range(24)]
@@ -136,7 +136,7 @@ def employers(running: Running) -> list[str]:
 
 
 def call(presses: Presses, employer: str, *, new: bool) -> None:
-    """Keep a call of twenty minutes."""
+    """Record a call of twenty minutes."""
     presses.click(".ways a[href$=contact]")
     presses.until("[data-page=contact] form.contact")
     presses.choose("#employer", employer)
@@ -149,7 +149,7 @@ def call(presses: Presses, employer: str, *, new: bool) -> None:
 
 
 def work(presses: Presses, employer: str, kind: str, choice: str) -> None:
-    """Keep a training or advice of ninety minutes."""
+    """Record a training or advice of ninety minutes."""
     presses.click(".ways a[href$=all]")
     presses.until("[data-page=more]")
     presses.click("main a[href$=work]")

@@ -1,4 +1,4 @@
-"""A look at a page changes nothing of the desk: each address that answers GET, and what it does."""
+"""Viewing pages changes nothing at the desk: each address that answers GET."""
 
 import datetime
 import hashlib
@@ -28,10 +28,11 @@ ASKED_AS = {"files.content": "empty"}  # by a script
 
 @pytest.fixture
 def window(running: Running, reporter: Reporter) -> Window:
-    """A desk with a report that has a file, and with an employer whose site has no card yet.
+    """Return a desk with a report that has a file, and an employer whose site has no card yet.
 
-    That card was made two months ago, so another one is due as soon as somebody asks for it.
-    The conversation has its case: the first look at the register makes one of each conversation.
+    The card was made two months ago, so another one is due at the next request for it. The
+    conversation already has its case: the first visit to the register makes a case of each
+    conversation.
     """
     made = running.at_work()
     reporter.attach("Zie", ("foto.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(100)))
@@ -50,7 +51,7 @@ def window(running: Running, reporter: Reporter) -> Window:
 
 
 def addresses(running: Running) -> dict[str, list[str]]:
-    """Every address that answers GET, by endpoint, with handles of what is there."""
+    """Return every address that answers GET, by endpoint, with valid handles."""
     with running.lock.use() as place:
         sites = [running.page.handles.of(site, "") for site in place.names()]
         rows = place.database.run("SELECT site, mailbox FROM thread")
@@ -87,7 +88,7 @@ def addresses(running: Running) -> dict[str, list[str]]:
 
 
 def kept(running: Running) -> dict[str, Any]:
-    """All that the desk keeps: each column of its database, and its other files."""
+    """Return everything that the desk stores: all database columns and its other files."""
     found: dict[str, Any] = {}
     with running.lock.use() as place:
         run = place.database.run

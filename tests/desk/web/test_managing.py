@@ -1,4 +1,4 @@
-"""Cards, absence, posters, backup, settings and texts: each by its page."""
+"""Cards, absence, posters, backup, settings and texts, each on its page."""
 
 import io
 import threading
@@ -285,7 +285,7 @@ def test_recovery_sheet_can_be_downloaded(running: Running, window: Window) -> N
 def test_backup_and_passphrase_change_are_refused_during_a_fetch(
     running: Running, window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fetch writes the database and the vault without holding up the pages."""
+    """A fetch writes to the database and the vault while pages stay available."""
     monkeypatch.setattr(desk_lock, "PATIENCE", 0.2)
     begun, over = threading.Event(), threading.Event()
 

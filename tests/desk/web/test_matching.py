@@ -1,4 +1,4 @@
-"""Matching words for a caller: a first message that has them can be added to the existing case."""
+"""Matching words for a caller: a first message with them can be added to the existing case."""
 
 import json
 import secrets
@@ -24,7 +24,7 @@ def window(running: Running) -> Window:
 
 @pytest.fixture
 def words(running: Running, window: Window) -> str:
-    """The words of a case that a call began."""
+    """Return the matching words of a case that a call opened."""
     contact(running, window, employer="Voorbeeld BV", which="new", new_case="Belde over roosters")
     page = case_page(running, window, "Belde over roosters")
     given = window.press(page, "/word")
@@ -35,7 +35,7 @@ def words(running: Running, window: Window) -> str:
 
 
 def written(running: Running, window: Window, office: Office, text: str) -> Answer:
-    """The page of a new conversation."""
+    """Return the page of a new conversation."""
     with running.lock.use() as place:
         counsellor: VerifyKey = place.one().identity
     reporter = Reporter(office.peer, counsellor)
@@ -129,7 +129,7 @@ def test_single_or_separated_matching_words_propose_nothing(
 def test_matching_words_are_recognised_despite_keyboard_and_web_variants(
     running: Running, window: Window, office: Office
 ) -> None:
-    """With a dotless i, a soft hyphen, and a line below a word."""
+    """Examples are a dotless i, a soft hyphen, and a line break inside the words."""
     bring_in(running, event("case", employer=EMPLOYER, case="B", match_word="lila klimop"))
     page = written(running, window, office, "Ik belde: l\u0131la _kli\u00admop_")
     assert "herkenningswoorden van je zaak “B”" in page.text
@@ -167,13 +167,13 @@ def test_matching_words_are_issued_once_and_only_without_a_conversation(
 
 
 def brought_in(office: Office, **values: object) -> None:
-    """One more event in the register."""
+    """Import one more event into the register."""
     one = {"date": "2027-01-05", "employer": EMPLOYER} | values
     office.run("register", "import", "-", given=json.dumps(one))
 
 
 def kept(office: Office) -> str:
-    """The whole register, as it is exported."""
+    """Return the whole exported register."""
     return office.run("register", "export", "--json").stdout
 
 

@@ -60,7 +60,7 @@ def case_page(running: Running, window: Window, name: str) -> Answer:
 
 
 def box(page: Answer, what: str) -> Form:
-    """The form of a case's page that goes to what it records."""
+    """Return the case page's form that records the given kind."""
     return next(form for form in page.forms if form.action.split("#")[0].endswith(f"/{what}"))
 
 
@@ -115,7 +115,7 @@ def test_case_shows_the_main_group_given_by_a_later_contact(
 def test_case_button_opens_a_contact_form_for_that_case(
     running: Running, window: Window, employers: int
 ) -> None:
-    """As it opens, with nothing chosen by hand but the minutes."""
+    """The form is used as it opens; only the minutes are entered."""
     if employers == 2:
         bring_in(running, {"event": "employer", "date": "2027-01-05", "employer": "Bakkerij"})
     contact(running, window, employer=EMPLOYER, which="new", new_case="Rooster")
@@ -309,7 +309,7 @@ def test_case_sheet_can_be_filled_in_changed_and_cleared(running: Running, windo
 
 @pytest.fixture
 def agreed(running: Running, window: Window) -> Answer:
-    """The page of a case with a yes of today: talking with the director, without a name."""
+    """Return the page of a case with a consent of today, to talk with the director anonymously."""
     bring_in(running, event("case", case="K", label="Zaak"))
     page = case_page(running, window, "Zaak")
     return window.submit(
@@ -644,7 +644,7 @@ def test_advice_training_and_certificate_are_recorded_apart_from_cases(
     wrong = window.submit(page, box(page, "upkeep"), what="peer_supervision", minutes="1.441")
     assert "Minuten: vul een heel getal in" in wrong.text
     done = window.submit(page, box(page, "certificate"), until="2031-01-04")
-    assert "Vastgelegd: Je certificaat." in done.text
+    assert "Vastgelegd: Je certificaat · vandaag." in done.text
     kinds = [one["event"] for one in exported(running)]
     assert kinds == ["advice", "activity", "certificate"]
     assert "training · 180 minuten" in employer_page(running, window).text
@@ -725,7 +725,7 @@ SHORT = "Wat ik typte"
 
 
 def fill_the_disk(running: Running) -> None:
-    """Let the database grow no further, and fill what it has."""
+    """Limit the database's size and fill its free pages."""
     with running.lock.use() as place:
         place.database.run("PRAGMA max_page_count = 1")  # the least that it can be: as it is
         number = 0

@@ -1,4 +1,4 @@
-"""A site that does not answer holds up no page; nobody else writes to it meanwhile."""
+"""A site that does not respond delays no page, and nothing else writes to it meanwhile."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ from tests.support.processes import until
 
 
 class Hanging(PeerTransport):
-    """A way to the server on which nothing comes through until ``go`` is set."""
+    """A transport on which no response arrives until ``go`` is set."""
 
     go: threading.Event
 
@@ -263,7 +263,7 @@ def test_form_result_is_not_shown_once_the_desk_is_locked(
 
 
 class Sending:
-    """A desk that waits for its server until it is broken off, and then until ``go`` is set."""
+    """A desk that waits for its server until it is aborted, and then until ``go`` is set."""
 
     def __init__(self, office: Office) -> None:
         self.go, self.broken_off, self.now = threading.Event(), threading.Event(), Seconds()

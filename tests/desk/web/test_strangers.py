@@ -1,4 +1,4 @@
-"""What another program of the computer, which knows the port alone, can make the desk hold."""
+"""Limits on the memory that a program knowing only the port can make the desk use."""
 
 import os
 import socket
@@ -60,7 +60,7 @@ def started(office: Office, thread: str, tmp_path: Path) -> Iterator[Started]:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process has at the most had so far."""
+    """Return a process's peak resident memory in bytes."""
     line = Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]
     return int(line) * 1024
 

@@ -1,4 +1,4 @@
-"""Gesprek: what is shown of a conversation, and what is done with it."""
+"""Gesprek: what a conversation's page shows and does."""
 
 import re
 import threading
@@ -12,7 +12,7 @@ from tests.support.plain_browser import MULTIPART, Page, multipart
 
 
 def opened(running: Running, window: Window) -> Page:
-    """The page of the one conversation that is there."""
+    """Return the page of the only conversation."""
     found = re.search(r'href="([^"]+/t/[^"]+/)"', window.get(running.home).html)
     assert found, "no conversation is listed"
     return window.get(found[1])
@@ -31,7 +31,7 @@ def test_report_is_shown_with_its_answers_in_dutch(running: Running, thread: str
 def test_report_from_pages_in_another_language_is_marked_and_can_be_answered(
     running: Running, office: Office, peer: Peer
 ) -> None:
-    """Snippets and the answer are then in the counsellor's own first language."""
+    """Snippets and answer then use the counsellor's own first language."""
     reporter = Reporter(peer, office.identity)
     reporter.language = "pl"
     reporter.report("Chodzi o mojego szefa.")
@@ -76,7 +76,7 @@ def test_file_is_sent_with_an_answer(running: Running, reporter: Reporter, threa
 def test_redisplayed_answer_asks_to_choose_its_files_again(
     running: Running, peer: Peer, thread: str, why: str
 ) -> None:
-    """No page can put them back into the form: the answer would go without them."""
+    """No page can restore chosen files, so the answer would be sent without them."""
     window = running.at_work()
     page = opened(running, window)
     text = "" if why in ("a snippet", "no text") else "Zie het bestand."
@@ -163,7 +163,7 @@ def test_kept_message_is_shown_as_waiting_and_not_sent_twice(
 
 
 def test_second_click_sends_nothing_more(running: Running, reporter: Reporter, thread: str) -> None:
-    """Another text from the same page, as after the browser's own way back, is sent."""
+    """Another text from the same page, as after the browser's Back button, is sent."""
     window = running.at_work()
     page = opened(running, window)
     clicks = [

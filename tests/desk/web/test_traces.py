@@ -1,6 +1,6 @@
-"""What is left on the disks after a conversation, if browser and program are closed or killed.
+"""What is left on disks after a conversation, if browser and program are closed or killed.
 
-An ordinary profile, not the window of its own that the program opens: the worst case.
+This uses an ordinary profile instead of the program's own window: the worst case.
 """
 
 import contextlib
@@ -28,11 +28,10 @@ from dropbox_app.desk.sync import fetch as rounds
 from tests.desk.conftest import Office
 from tests.desk.web.test_command import PROGRAM
 from tests.support import left_on_disk
-from tests.support.browsers import CHROMIUM, PROGRAMS, driver, here
+from tests.support.browsers import BOTH, CHROMIUM, PROGRAMS, driver
 from tests.support.fake_server import Clock, Peer, Reporter
 from tests.support.processes import until
 
-BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
 READ, TYPED, SENT, SEARCHED, WRONG, LABEL, NOTE, NAME, SITE = (
     left_on_disk.word() for _ in range(9)
 )
@@ -42,21 +41,21 @@ SIZE = 512 * 1024 * 1024  # bytes of a disk
 
 
 class Disk:
-    """Where desk and browser write that go by HOME and TMPDIR."""
+    """The folder that HOME and TMPDIR of desk and browser point to."""
 
     def __init__(self, folder: Path, image: Path | None) -> None:
         self.folder = folder
         self.image = image  # of the whole disk, if it is one of its own
 
     def unmount(self) -> None:
-        """Have all on it that is to stay."""
+        """Unmount the disk, so that everything is written to it."""
         if self.image is not None:
             subprocess.run(["umount", self.folder], check=True)
 
 
 @pytest.fixture
 def stamp(tmp_path: Path) -> Path:
-    """A file that is older than all that the session writes."""
+    """Return a file older than everything that the session writes."""
     made = tmp_path / "stamp"
     made.touch()
     return made
@@ -64,9 +63,9 @@ def stamp(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(stamp: Path) -> Iterator[Disk]:
-    """A disk of its own, if this user may mount one: deleted files are looked for there too.
+    """Yield a separate disk if this user may mount one; on it, deleted files are searched too.
 
-    At a short path, which Chromium needs for its socket.
+    Its path is short, because Chromium needs that for its socket.
     """
     with tempfile.TemporaryDirectory(prefix="w-", dir="/tmp") as made:
         image, folder = stamp.with_name("disk"), Path(made)
@@ -85,7 +84,7 @@ def disk(stamp: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def office(disk: Disk, peer: Peer, clock: Clock) -> Office:
-    """A desk with a conversation, all of it fetched, and a label and a note on it."""
+    """Return a desk with a fully fetched conversation, a label and a note."""
     made = Office(disk.folder / "desk", peer, clock, NAME)
     desk = workplace.init(
         made.folder, PASSPHRASE, made.machine,
@@ -105,7 +104,7 @@ def office(disk: Disk, peer: Peer, clock: Clock) -> Office:
 
 @pytest.fixture
 def program(office: Office, disk: Disk) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The program over that desk, which asks for the passphrase on its page; and its link."""
+    """Yield the program over that desk, which asks for the passphrase, and its link."""
     home = disk.folder / "home"
     home.mkdir()
     made = subprocess.Popen(
@@ -127,7 +126,7 @@ def program(office: Office, disk: Disk) -> Iterator[tuple[subprocess.Popen[str],
 
 @contextlib.contextmanager
 def ordinary(name: str, profile: Path, temporary: Path) -> Iterator[BrowserContext]:
-    """A browser with a profile that it keeps, and folders of its own; it may be killed inside."""
+    """Run a browser with a persistent profile in its own folders; it may be killed."""
     home = str(profile.with_name("home"))
     own: dict[str, str | float | bool] = {**os.environ, "HOME": home, "TMPDIR": str(temporary)}
     with driver() as playwright:
@@ -147,7 +146,7 @@ def ordinary(name: str, profile: Path, temporary: Path) -> Iterator[BrowserConte
 
 
 def work(page: Page, link: str) -> None:
-    """Open the desk, search, read, send an answer that does not get through, and type another."""
+    """Open the desk, search, read, send an answer that fails, and type another."""
     page.goto(link)
     page.fill("[name=passphrase]", f"{WRONG} is de zin niet")
     page.click("main button[type=submit]")
@@ -180,7 +179,7 @@ def work(page: Page, link: str) -> None:
 
 
 def in_use(profile: Path) -> list[int]:
-    """The processes of a browser, by the profile on their command lines."""
+    """Return the processes of a browser, identified by the profile on their command lines."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -233,7 +232,7 @@ def _zip(text: bytes) -> bytes:
 
 
 def _mozilla(text: bytes) -> bytes:
-    """As Firefox packs its sessions; nothing of the text stands in it but in pieces of four."""
+    """Return the bytes as Firefox packs its sessions, with the text in pieces of four bytes."""
     pieces = [text[at : at + 4].ljust(4) for at in range(0, len(text), 4)]
     first = b"".join(reversed(pieces))
     block = bytes([0xF0, len(first) - 15]) + first

@@ -1,4 +1,4 @@
-"""The window of the page: the system's own browser, in a profile that is gone afterwards."""
+"""The page's window: the system's own browser, with a profile that is removed afterwards."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from tests.support.processes import children, until
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A system whose Chromium needs no screen and may be started by root; returns its TMPDIR."""
+    """Use a headless Chromium that root may start; return its TMPDIR."""
     programs = tmp_path / "bin"
     programs.mkdir()
     script = programs / "chromium"

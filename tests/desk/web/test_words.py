@@ -1,4 +1,4 @@
-"""The page's catalogues: alike in both languages, and every key that is used is there."""
+"""The page's catalogues: equal in both languages, with exactly the used keys."""
 
 import ast
 import functools
@@ -18,7 +18,7 @@ from dropbox_app.desk.register import categories, due
 from dropbox_app.desk.web import forms
 from dropbox_app.desk.web.errors import sentence
 from dropbox_app.desk.web.i18n import LANGUAGES, MissingWord, words
-from dropbox_app.desk.web.views import case, cases, contact, work
+from dropbox_app.desk.web.views import case, cases, contact, entry, work
 from dropbox_app.desk.web.views.threads import TURNS
 from dropbox_app.protocol.errors import TooLong
 from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, KINDS, NOTICE_STATUS
@@ -30,13 +30,13 @@ KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
 
 @functools.cache
 def calls() -> list[ast.Call]:
-    """Every call in the desk's modules."""
+    """Return every call in the desk's modules."""
     trees = (ast.parse(path.read_text()) for path in PAGE.parent.rglob("*.py"))
     return [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
 def news_keys() -> set[str]:
-    """The key of everything that a fetch can tell, from the calls in the desk's modules."""
+    """Return the keys of all fetch messages, from the calls in the desk's modules."""
     return {
         ast.literal_eval(call.args[1])
         for call in calls()
@@ -47,19 +47,19 @@ def news_keys() -> set[str]:
 
 
 def unfit_keys() -> set[str]:
-    """The key of everything that is refused in the page's own words."""
+    """Return the keys of all refusals that have their own sentence on the page."""
     refused = (call for call in calls() if ast.unparse(call.func) == "Unfit")
     return {ast.literal_eval(key) for call in refused for key in call.args[1:]}
 
 
 def refusal_keys() -> set[str]:
-    """The key of everything that the register refuses in the page's own words."""
+    """Return the keys of all register refusals that have their own sentence on the page."""
     keys = (call.args[1] for call in calls() if ast.unparse(call.func).endswith("Sentence"))
     return {ast.literal_eval(key) for key in keys if isinstance(key, ast.Constant)}
 
 
 def table_keys() -> set[str]:
-    """The key of everything that is refused of a table as a whole."""
+    """Return the keys of all refusals of a whole table."""
     source = (PAGE.parent / "register" / "tables.py").read_text()
     return set(re.findall(r'_refused\(\s*"([a-z_]+)"', source))
 
@@ -71,6 +71,7 @@ MADE = {
     *forms.keys(),
     "wrong.fixed", "wrong.fixed_until",
     *(f"contact.case_{which}" for which in contact.WHICH),
+    *(f"entry.into_{which}" for which in entry.INTO),
     *(f"cases.state_{state}" for state in cases.STATES),
     *(f"case.{mark}{end}" for mark in case.MARKS for end in ("", "_help")),
     *(f"case.answer_{answer}" for answer in (*categories.ANSWERS, "open")),
@@ -115,7 +116,7 @@ def catalogue(lang: str) -> Mapping[str, Message]:
 
 
 def used() -> set[str]:
-    """Every key that a template or a module names."""
+    """Return every key that a template or a module names."""
     prefixes = {key.split(".")[0] for key in catalogue("nl")}
     endpoints = {path.stem for path in (PAGE / "views").glob("*.py")}
     found = set(MADE)

@@ -1,4 +1,4 @@
-"""Real processes to break: gunicorn and its workers, a killing strace, disks of a few megabytes."""
+"""Real processes to break: gunicorn and its workers, a killing strace, small disks."""
 
 import contextlib
 import random
@@ -24,10 +24,10 @@ CALLS = "pwrite64,write,fdatasync,fsync,ftruncate,rename,unlink,openat,flock,uti
 
 @contextlib.contextmanager
 def watched(box: DropBox, *inject: str, calls: str = CALLS, out: Path) -> Iterator[None]:
-    """strace on all threads of the workers, from before the body to after it.
+    """Run strace on all threads of the workers for the duration of the block.
 
-    A worker that is killed while strace takes hold of it has come to its call; the body begins
-    without it. Not on the parent: what is injected would kill that too, and each new worker.
+    A worker that is killed while strace attaches has reached its call; the block starts without it.
+    The parent is not traced: the injected signal would kill it too, and each new worker.
     """
     pids = box.workers()
     given = [part for pid in pids for part in ("-p", str(pid))]
@@ -49,14 +49,14 @@ def watched(box: DropBox, *inject: str, calls: str = CALLS, out: Path) -> Iterat
 
 
 def _traced(pid: int) -> bool:
-    """Return True if no thread of a process runs without strace; one that is gone runs none."""
+    """Return whether every running thread of a process is traced."""
     return dead(pid) or all("TracerPid:\t0\n" not in status for _, status in threads(pid))
 
 
 def calls_in_order(out: Path) -> list[tuple[str, int]]:
-    """Each watched call of the busiest thread, by its name and how often that came before.
+    """Return the watched calls of the busiest thread, by name and number of earlier calls.
 
-    strace counts each kind of call for itself, so both are needed to be killed at one of them.
+    strace counts each system call separately, so both are needed to kill at one of them.
     """
     of: dict[str, list[str]] = {}
     for line in out.read_text(errors="replace").splitlines():
@@ -69,7 +69,7 @@ def calls_in_order(out: Path) -> list[tuple[str, int]]:
 
 
 def faults_of(folder: Path) -> list[str]:
-    """What is wrong with a site's folder, while no file is on its way into it."""
+    """Return the faults of a site's folder while no file is being received."""
     connection = sqlite3.connect(folder / "klankbord.db")
     try:
         found = [str(r) for r in connection.execute("PRAGMA integrity_check") if r[0] != "ok"]
@@ -94,7 +94,7 @@ def faults_of(folder: Path) -> list[str]:
 
 
 def restarted(box: DropBox) -> float:
-    """Start the server again; the seconds until it answered."""
+    """Restart the server; return the seconds until it responded."""
     began = time.monotonic()
     box.serve()
     return time.monotonic() - began
@@ -106,7 +106,7 @@ def everything_in(folder: Path) -> bytes:
 
 @pytest.fixture
 def chance() -> random.Random:
-    """Where to break."""
+    """Return a random generator for the points of failure."""
     return random.Random(seed())  # noqa: S311 - chooses where to break, keeps no secret
 
 
@@ -115,7 +115,7 @@ SmallDisk = Callable[[str], Path]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """A disk in memory with the given options; unmounted at the end."""
+    """Mount a disk in memory with the given options; unmount it at the end."""
     mounted: list[Path] = []
 
     def make(options: str) -> Path:
@@ -138,7 +138,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 def moved(box: DropBox, place: Path) -> DropBox:
-    """The same drop box, its folder on another disk; not serving yet."""
+    """Return the same drop box with its folder on another disk, not serving yet."""
     box.stop()
     shutil.copytree(box.folder, place / "server")
     return DropBox(place / "server", env=box.env, port=box.port)

@@ -1,4 +1,4 @@
-"""What a person did, saw confirmed, and must find again: the record that is held to the server."""
+"""What a person did, saw confirmed, and must find again: the record to check the server by."""
 
 import contextlib
 import http.client
@@ -15,14 +15,14 @@ CUT_OFF = (OSError, http.client.HTTPException)  # what a browser sees of a serve
 
 
 def text_of(chance: random.Random, what: str) -> str:
-    """A text whose beginning, length and end are known: a part of it would show."""
+    """Return a text with a known beginning, length and end, so that a part of it is detected."""
     number = chance.randrange(10**12)
     return f"{what}-{number}-begin " + "woord " * chance.randrange(3000) + f"end-{number}"
 
 
 @dataclass
 class Story:
-    """One reporter. ``sure``: texts seen confirmed. ``unsure``: sent, then the server was gone."""
+    """One reporter. ``sure``: confirmed texts; ``unsure``: sent when the server disappeared."""
 
     code: str
     sure: list[str] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Story:
     withdrawn: bool | None = False  # None: asked for, and the answer never came
 
     def holds(self, box: DropBox) -> None:
-        """The code opens it, every confirmed text is there whole, nothing is there in part."""
+        """Check that the code works and every confirmed text is there, complete."""
         page = come_back(box.browser(), "nl", self.code)
         if self.withdrawn or (self.withdrawn is None and page.path != "/nl/conversation"):
             assert page.path == "/nl/return", "a withdrawn report opened"
@@ -45,21 +45,21 @@ class Story:
 
 
 def attempt(act: Callable[[], Page]) -> Page | None:
-    """What the person saw; None if the connection broke."""
+    """Return what the person saw; None if the connection broke."""
     with contextlib.suppress(*CUT_OFF):
         return act()
     return None
 
 
 def code_on(page: Page | None) -> str:
-    """The code, if the whole page with it came."""
+    """Return the code, if the complete page with it arrived."""
     if page is None or page.status != 200 or not page.html.rstrip().endswith("</html>"):
         return ""
     return page.code if len((page.element("code") or "").split()) == 7 else ""
 
 
 def report_form(browser: PlainBrowser) -> Callable[[str], Page]:
-    """The report page, open in the browser; sending is the next step."""
+    """Open the report page in the browser; return the function that sends the report."""
     page = browser.get("/nl/report")
     form = page.form_with("text")
     chosen = {"counsellor": form.choices["counsellor"][0]} if "counsellor" in form.choices else {}
@@ -67,19 +67,19 @@ def report_form(browser: PlainBrowser) -> Callable[[str], Page]:
 
 
 def told(box: DropBox, text: str) -> Story:
-    """A report that nothing disturbed."""
+    """Send a report without any disturbance; return its record."""
     return Story(code_on(report_form(box.browser())(text)), [text])
 
 
 def write_form(box: DropBox, code: str) -> Callable[[str], Page]:
-    """The conversation, open in a browser; sending is the next step."""
+    """Open the conversation in a browser; return the function that sends a message."""
     browser = box.browser()
     page = come_back(browser, "nl", code)
     return lambda text: browser.submit(page, page.form_with("text"), text=text)
 
 
 def withdraw_form(box: DropBox, code: str) -> Callable[[], Page]:
-    """The page that takes everything back; pressing its button is the next step."""
+    """Open the page that deletes the conversation; return the function that presses its button."""
     browser = box.browser()
     come_back(browser, "nl", code)
     page = browser.get("/nl/withdraw")

@@ -1,4 +1,4 @@
-"""Backups of a real server in full swing, and a desk that meets the one made of them."""
+"""Backups of a busy real server, and a desk that meets the restored one."""
 
 import http.client
 import re
@@ -33,7 +33,7 @@ CALLS = "pwrite64,write,fsync,fdatasync,ftruncate,rename,unlink,flock,utimensat,
 
 
 class Backups:
-    """What the operator of a drop box types, with a key in a file of its own."""
+    """The operator's commands on a drop box, with a key in its own file."""
 
     def __init__(self, box: DropBox, folder: Path) -> None:
         self.box = box
@@ -45,7 +45,7 @@ class Backups:
         return directory.kept(self.box.folder / "backups")[-1].path
 
     def restored(self, file: Path, *more: str | Path) -> DropBox:
-        """The same address, another folder; not serving yet."""
+        """Return the restored server at the same address in another folder, not serving yet."""
         new = DropBox(self.box.folder.with_name("restored"), port=self.box.port)
         new.server("restore", file, "--key", self.key, *more)
         return new
@@ -57,7 +57,7 @@ def operator(box: DropBox, tmp_path: Path) -> Backups:
 
 
 class Crowd:
-    """Reports at a set rate; of each the code and the moment when it was confirmed."""
+    """Sends reports at a set rate, and records each code and its time of confirmation."""
 
     def __init__(self, box: DropBox, clients: int = 24) -> None:
         form = box.browser().get("/nl/report").form_with("text")
@@ -106,7 +106,7 @@ class Crowd:
         self.confirmed.append((time.monotonic(), code, text))
 
     def end(self) -> float:
-        """How many were confirmed a second."""
+        """Stop; return how many were confirmed a second."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -114,7 +114,7 @@ class Crowd:
 
 
 def _opens(store: SqliteStore, site: str, code: str, text: str) -> None:
-    """The code finds the mailbox, and its own key opens the report in it."""
+    """Check that the code finds the mailbox and that its key opens the report."""
     keys = reporter_keys(derive_root(code.split(" "), site))
     info = store.mailbox_of(keys.access)
     assert info is not None, "a confirmed report is lost"
@@ -164,7 +164,7 @@ def test_every_report_confirmed_before_a_backup_is_in_it(
 def test_desks_lose_nothing_on_a_restored_server(
     box: DropBox, operator: Backups, counsellor: Counsellor, tmp_path: Path
 ) -> None:
-    """Answers, files, a withdrawal that only the desk knows of, and a report the server lost."""
+    """This covers answers, files, a withdrawal known only to the desk, and a lost report."""
     stays, goes = told(box, "Dit blijft"), told(box, "Dit gaat weg")
     counsellor.desk("fetch")
     threads = {t["id"]: counsellor.read(t["id"])["messages"] for t in counsellor.threads()}
@@ -218,7 +218,7 @@ def test_desks_lose_nothing_on_a_restored_server(
 def test_withdrawal_survives_a_restore_for_a_desk_that_never_fetched(
     box: DropBox, operator: Backups
 ) -> None:
-    """By the list beside the backup, and by that of the old folder."""
+    """It survives by the list next to the backup, and by the old folder's list."""
     first, second = told(box, "Eerst"), told(box, "Dan")
     made = operator.make()
     kept = made.read_bytes()
@@ -245,7 +245,7 @@ def test_withdrawal_survives_a_restore_for_a_desk_that_never_fetched(
 def test_backup_and_restore_write_no_plaintext(
     box: DropBox, operator: Backups, tmp_path: Path
 ) -> None:
-    """No text, no code, no secret key, and no file but under the two folders."""
+    """No text, code or secret key is written, and no file outside the two folders."""
     story = told(box, TEXT.format("een"))
     box.stop()
     secrets = Secrets()
@@ -278,7 +278,7 @@ def test_backup_and_restore_write_no_plaintext(
 @pytest.mark.parametrize("command", ["backup", "restore"])
 @needs_strace
 def test_killed_backup_leaves_no_valid_file(command: str, tmp_path: Path, long_run: bool) -> None:
-    """And the next one is whole; nothing half is ever taken for a backup, or for a server."""
+    """The next backup is complete; no partial file is taken for a backup or a server."""
     server = AServer(tmp_path / "server")
     server.report("one")
     server.put_file("one", file(2, 1_500_000))
@@ -347,7 +347,7 @@ def _broken_off(folder: Path) -> bool:
 def test_backup_on_full_disk_is_refused_and_the_site_continues(
     box: DropBox, disk: SmallDisk, tmp_path: Path
 ) -> None:
-    """Nothing is left of it, and a report is taken after it as before."""
+    """It leaves no file, and the next report is stored as before."""
     place = disk("size=96m")
     box = moved(box, place)
     settings = box.folder / "site.toml"
@@ -374,7 +374,7 @@ def test_backup_on_full_disk_is_refused_and_the_site_continues(
 
 
 def test_memory_is_bounded_regardless_of_data_size(tmp_path: Path, long_run: bool) -> None:
-    """Peak memory with much against that with nothing, of a backup and of a restore."""
+    """The peak memory of a backup and of a restore is compared with that of an empty server."""
     peaks: dict[str, list[int]] = {"backup": [], "restore": []}
     for size in (0, 300 if long_run else 40):
         server = AServer(tmp_path / f"server{size}")
@@ -396,7 +396,7 @@ def test_memory_is_bounded_regardless_of_data_size(tmp_path: Path, long_run: boo
 
 
 def _peak(*arguments: str | Path) -> int:
-    """Kilobytes that a command of the server took at most."""
+    """Return the peak memory of a server command in kilobytes."""
     program = (
         "import resource, subprocess, sys\n"
         "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL,"

@@ -1,4 +1,4 @@
-"""A clock a year ahead or behind: nothing is purged wrongly, every code still opens."""
+"""A clock a year ahead or behind: nothing is purged wrongly, and every code still works."""
 
 import datetime
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ SLEEP = "import select, time\ntime.sleep = lambda seconds: select.select([], [],
 
 
 class Off:
-    """A drop box whose clock is so many days off; the one that nobody can set goes on truly."""
+    """A drop box whose wall clock is this many days off, while its monotonic clock is right."""
 
     def __init__(self, box: DropBox) -> None:
         self.box = box
@@ -46,7 +46,7 @@ class Off:
 @needs_faketime
 @pytest.mark.parametrize("days", [365, pytest.param(-365, marks=pytest.mark.long)])
 def test_clock_jump_of_a_year_between_starts_purges_nothing(box: DropBox, days: int) -> None:
-    """The log says it once, what was told opens meanwhile and after, and the upkeep goes on."""
+    """The log says so once, reports can be read meanwhile and after, and upkeep continues."""
     off = Off(box)
     story = told(box, "Dit blijft.")
     off.by(days)
@@ -63,7 +63,7 @@ def test_clock_jump_of_a_year_between_starts_purges_nothing(box: DropBox, days: 
 
 @needs_faketime
 def test_server_that_was_off_for_a_year_continues_after_confirmation(box: DropBox) -> None:
-    """Only with the true day, said by the operator, is what is over removed."""
+    """Expired data is removed only once the operator confirms the true day."""
     off = Off(box)
     story = told(box, "Dit gaat ten slotte weg.")
     off.by(365)
@@ -100,7 +100,7 @@ def server(tmp_path: Path) -> Iterator[AServer]:
 
 
 def test_dates_written_by_a_fast_clock_are_corrected(server: AServer) -> None:
-    """Else nothing would be purged for a year after the clock was mended."""
+    """Otherwise nothing would be purged for a year after the clock was corrected."""
     server.report("before")
     server.later(400)
     server.report("ahead")
@@ -119,7 +119,7 @@ def test_dates_written_by_a_fast_clock_are_corrected(server: AServer) -> None:
 
 
 def test_items_dated_by_a_slow_clock_do_not_expire_too_soon(server: AServer) -> None:
-    """A reply in that time keeps its mailbox as if the clock had been right."""
+    """A reply in that time keeps its mailbox as long as with a correct clock."""
     server.later(100)
     purge.confirm(server.store, server.day)
     server.report("one")

@@ -1,4 +1,4 @@
-"""Disks without room, without inodes, and read-only: calm pages, kept words, nothing lost."""
+"""Disks without space, without inodes, and read-only: texts are kept and nothing is lost."""
 
 import os
 import re
@@ -24,7 +24,7 @@ TEXT = "Ik wil dit kwijt: " + "het is niet goed. " * 50 + "einde"
 
 
 def keeps(page: Page, text: str) -> None:
-    """An honest page that keeps the words: no code, the text in a form to send again."""
+    """Check that the page shows no code and keeps the text in a form to send again."""
     assert page.status in (500, 503), page.text[:200]
     assert len((page.element("code") or "").split()) != 7
     kept = dict(page.form_with("text").fields)
@@ -43,7 +43,7 @@ def fill(place: Path) -> Path:
 
 
 def to_the_last_byte(box: DropBox, place: Path) -> DropBox:
-    """The drop box on this disk, and nothing of its own settings keeps it from filling up."""
+    """Return the drop box on this disk, without settings that stop it from filling up."""
     made = moved(box, place)
     settings = made.folder / "site.toml"
     text = settings.read_text()
@@ -54,7 +54,7 @@ def to_the_last_byte(box: DropBox, place: Path) -> DropBox:
 
 @needs_root
 def test_full_disk_keeps_the_text_and_allows_withdrawals(box: DropBox, disk: SmallDisk) -> None:
-    """Nothing is confirmed that is not stored; a withdrawal, a purge and a start still work."""
+    """Only stored data is confirmed; a withdrawal, a purge and a start still work."""
     place = disk("size=96m")
     box = to_the_last_byte(box, place)
     box.serve()
@@ -86,7 +86,7 @@ def test_full_disk_keeps_the_text_and_allows_withdrawals(box: DropBox, disk: Sma
 
 @needs_root
 def test_server_starts_on_a_full_disk(box: DropBox, disk: SmallDisk) -> None:
-    """With the room that was kept back it serves what it has."""
+    """It uses the reserved space to serve existing data."""
     place = disk("size=96m")
     box = to_the_last_byte(box, place)
     box.serve()
@@ -102,7 +102,7 @@ def test_server_starts_on_a_full_disk(box: DropBox, disk: SmallDisk) -> None:
 
 @needs_root
 def test_without_free_inodes_reports_are_stored_or_refused(box: DropBox, disk: SmallDisk) -> None:
-    """A report is taken or honestly not; a withdrawal is taken; nothing is lost."""
+    """A report is stored or refused, a withdrawal works, and nothing is lost."""
     place = disk("size=96m,nr_inodes=64")
     box = to_the_last_byte(box, place)
     box.serve()
@@ -128,7 +128,7 @@ def test_without_free_inodes_reports_are_stored_or_refused(box: DropBox, disk: S
 
 @needs_strace
 def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -> None:
-    """As a kernel does it after a fault of the disk: every write is refused, reading goes on."""
+    """As the kernel does after a disk error: every write is refused and reading continues."""
     story = told(box, TEXT)
     report, more = report_form(box.browser()), write_form(box, story.code)
     withdraw = withdraw_form(box, story.code)
@@ -150,7 +150,7 @@ def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -
 
 @needs_root
 def test_start_on_a_read_only_disk_still_reads(box: DropBox, disk: SmallDisk) -> None:
-    """What is there can be read; what cannot be kept is refused honestly."""
+    """Existing data can be read, and what cannot be stored is refused."""
     place = disk("size=32m")
     story = told(box, TEXT)
     box = moved(box, place)

@@ -1,4 +1,4 @@
-"""kill -9 at any call that writes, takes a turn or answers: what was confirmed stays, whole."""
+"""kill -9 at any call that writes, locks or responds: confirmed data stays complete."""
 
 import json
 import os
@@ -28,7 +28,7 @@ Act = Callable[[], None]
 
 
 class Journey:
-    """Reporters and a counsellor at a server that is killed under their hands."""
+    """Reporters and a counsellor who use a server that is killed meanwhile."""
 
     def __init__(
         self, box: DropBox, counsellor: Counsellor, chance: random.Random, out: Path
@@ -51,14 +51,14 @@ class Journey:
         self.calls = {name: self._measure(step) for name, step in self.steps.items()}
 
     def _measure(self, step: Callable[[], Act]) -> list[tuple[str, int]]:
-        """The calls to be killed at that this step has, on this machine."""
+        """Return the calls of this step at which to kill, as measured on this machine."""
         act = step()
         with watched(self.box, out=self.out):
             act()
         return calls_in_order(self.out)
 
     def desk(self, *arguments: str) -> tuple[int, str]:
-        """A command of the desk: exit code and words."""
+        """Run a desk command; return its exit code and output."""
         done = self.counsellor.desk(*arguments, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -121,9 +121,9 @@ class Journey:
     # killing
 
     def killed_at(self, name: str, point: tuple[str, int], everybody: bool) -> bool:
-        """Kill the worker that comes to this call of the step; then perhaps all the others.
+        """Kill the worker that reaches this call of the step; return whether a worker was killed.
 
-        Whether it came there: another thread may have had another part of the step.
+        Another thread may have run another part of the step.
         """
         act = self.steps[name]()
         before = self.box.workers()
@@ -144,7 +144,7 @@ class Journey:
         return bool(killed)
 
     def holds(self, some: int | None = None) -> None:
-        """Every reporter, or the newest and a few others, finds what was confirmed."""
+        """Check that every reporter, or the newest and a few others, finds the confirmed texts."""
         chosen = self.stories
         if some is not None:
             chosen = [self.stories[-1], *self.chance.sample(self.stories, some)]
@@ -152,7 +152,7 @@ class Journey:
             story.holds(self.box)
 
     def desk_holds(self) -> None:
-        """The counsellor's desk opens and verifies all there is, and its replies arrived."""
+        """Check that the counsellor's desk verifies everything and that its replies arrived."""
         code, said = self.desk("fetch")
         assert code == 0, said
         assert "could not be verified" not in said
@@ -179,7 +179,7 @@ def test_confirmed_data_survives_kills_of_workers_or_server(
     tmp_path: Path,
     long_run: bool,
 ) -> None:
-    """Submit, return, follow-up, withdrawal, reply; each time at a call chosen by chance."""
+    """Submit, return, follow up, withdraw, reply; each is killed at a random call."""
     journey = Journey(box, counsellor, chance, tmp_path / "calls")
     names = list(journey.steps)
     turns = 300 if long_run else 10
@@ -202,7 +202,7 @@ def test_confirmed_data_survives_kills_of_workers_or_server(
 
 @needs_strace
 def test_tracer_attaches_to_the_other_worker_if_one_dies(box: DropBox, tmp_path: Path) -> None:
-    """As when what is injected kills a worker before strace has hold of all its threads."""
+    """For example, an injected kill hits before strace is attached to all threads."""
     assert box.process is not None
     box.process.send_signal(signal.SIGSTOP)  # it replaces nobody meanwhile
     try:

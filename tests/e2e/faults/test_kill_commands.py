@@ -1,4 +1,4 @@
-"""kill -9 of a purge and of a migration, at any call: the old or the new, never between."""
+"""kill -9 of a purge and of a migration at any call: old or new, never in between."""
 
 import datetime
 import random
@@ -56,7 +56,7 @@ Point = tuple[str, int]
 
 
 def _run(program: str, folder: Path, *more: str, point: Point | None = None) -> list[Point]:
-    """Run it to its end or to the call at which it is killed; the calls that it made."""
+    """Run it to its end or to the call at which it is killed; return its calls."""
     out = folder.parent / "calls"
     kill = ("-e", "inject={}:signal=KILL:when={}".format(*point)) if point else ()
     assert STRACE is not None
@@ -80,7 +80,7 @@ def _run(program: str, folder: Path, *more: str, point: Point | None = None) -> 
 def _points(
     program: str, folder: Path, count: int, chance: random.Random, *more: str
 ) -> list[Point]:
-    """Calls by chance among those that a whole run makes."""
+    """Return random calls among those of a complete run."""
     trial = folder.parent / "trial"
     shutil.copytree(folder, trial)
     calls = _run(program, trial, *more)
@@ -89,7 +89,7 @@ def _points(
 
 
 def _made(folder: Path) -> AServer:
-    """Two reports that are over in half a year, one with a large file, and a withdrawal."""
+    """Make two reports that expire in half a year, one with a large file, and a withdrawal."""
     server = AServer(folder)
     for name in ("one", "two", "three"):
         server.report(name)
@@ -104,8 +104,7 @@ def _made(folder: Path) -> AServer:
 def test_killed_purge_is_completed_by_the_next(
     tmp_path: Path, chance: random.Random, long_run: bool
 ) -> None:
-    """What is not over stays whole; what is over is there or not, and after the next purge no
-    byte of it is left."""
+    """Unexpired data stays complete; no byte of expired data is left after the next purge."""
     folder = tmp_path / "server"
     server = _made(folder)
     server.day = later = DAY + datetime.timedelta(190)
@@ -137,7 +136,7 @@ def test_killed_purge_is_completed_by_the_next(
 
 
 def _schema(folder: Path) -> tuple[object, ...]:
-    """The tables, what they hold, and the list of migrations, as one thing to compare."""
+    """Return the tables, their contents and the list of migrations, for comparison."""
     connection = sqlite3.connect(folder / "klankbord.db")
     tables = connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
     rows = {
@@ -150,7 +149,7 @@ def _schema(folder: Path) -> tuple[object, ...]:
 
 
 def _first_schema(folder: Path) -> None:
-    """Take a filled store back to how the first version left it."""
+    """Convert a filled store back to the first version's schema."""
     connection = sqlite3.connect(folder / "klankbord.db", isolation_level=None)
     connection.execute("ALTER TABLE store DROP COLUMN served")
     connection.execute("ALTER TABLE store DROP COLUMN site")
@@ -163,7 +162,7 @@ def _first_schema(folder: Path) -> None:
 def test_killed_migration_leaves_old_or_new_schema(
     kind: str, tmp_path: Path, chance: random.Random, long_run: bool
 ) -> None:
-    """And the next start brings it to its end; nothing of what was stored changes."""
+    """The next start completes it, and no stored data changes."""
     folder = tmp_path / "server"
     _made(folder)
     if kind == "empty":
@@ -195,7 +194,7 @@ def test_killed_migration_leaves_old_or_new_schema(
 
 
 def test_every_date_column_is_known_to_redate(tmp_path: Path) -> None:
-    """What ``redate`` goes through is all there is."""
+    """``redate`` covers every such column."""
     server = _made(tmp_path / "server")
     connection = sqlite3.connect(server.folder / "klankbord.db")
     found = {

@@ -1,4 +1,4 @@
-"""A database that somebody else holds: a backup that reads for long, one that lets nobody write."""
+"""A locked database: a backup that reads for long, and one that blocks all writers."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ def _opened(box: DropBox) -> sqlite3.Connection:
 
 
 def test_long_read_blocks_nothing_and_the_log_is_emptied_after_it(box: DropBox) -> None:
-    """Reports and a withdrawal go on; the withdrawn bytes go once the reader lets go."""
+    """Reports and a withdrawal continue; the withdrawn bytes go when the reader finishes."""
     stays, goes = told(box, TEXT), told(box, TEXT)
     reader = _opened(box)
     reader.execute("BEGIN")
@@ -42,7 +42,7 @@ def test_long_read_blocks_nothing_and_the_log_is_emptied_after_it(box: DropBox) 
 def test_backup_during_traffic_disturbs_nobody_and_is_complete(
     box: DropBox, tmp_path: Path
 ) -> None:
-    """As ``sqlite3 .backup`` does it, page by page, while reports come in."""
+    """It copies page by page, like ``sqlite3 .backup``, while reports arrive."""
     first = told(box, TEXT)
     source, copy = _opened(box), sqlite3.connect(tmp_path / "copy.db")
     begun = threading.Event()
@@ -64,7 +64,7 @@ def test_backup_during_traffic_disturbs_nobody_and_is_complete(
 
 
 def test_lasting_lock_gives_an_error_page_and_restarts_no_worker(box: DropBox) -> None:
-    """The text is kept, reading goes on, a worker that is killed meanwhile is replaced."""
+    """The text is kept, reading works, and a worker that is killed meanwhile is replaced."""
     story = told(box, TEXT)
     holder = _opened(box)
     send = report_form(box.browser())

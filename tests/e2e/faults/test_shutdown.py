@@ -1,4 +1,4 @@
-"""SIGTERM: who is being served is served to the end. Uploads cut off by a kill leave nothing."""
+"""SIGTERM: running requests are completed. Uploads cut off by a kill leave nothing."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,7 @@ TEXT = "Bijna te laat. " * 300 + "einde"
 
 
 class Recorder(PlainBrowser):
-    """A browser that keeps the next post instead of sending it."""
+    """A browser that records the next post instead of sending it."""
 
     def request(
         self,
@@ -64,7 +64,7 @@ def _answer(connection: socket.socket) -> Page:
 
 
 def _taken(box: DropBox, connection: socket.socket) -> bool:
-    """Whether a worker has accepted it: until then the system has no inode for its other end."""
+    """Return whether a worker has accepted the connection: until then its peer has no inode."""
     own = f":{connection.getsockname()[1]:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     found = [r for r in rows if r[1].endswith(f":{box.port:04X}") and r[2].endswith(own)]
@@ -72,7 +72,7 @@ def _taken(box: DropBox, connection: socket.socket) -> bool:
 
 
 def test_sigterm_completes_a_report_still_being_received(box: DropBox) -> None:
-    """The rest arrives after the signal: the code page comes, it is true, and the exit is 0."""
+    """The rest arrives after the signal, a valid code page follows, and the server exits with 0."""
     posted = _posted(box, TEXT)
     connection = _connected(box)
     connection.sendall(posted[:-2000])
@@ -90,7 +90,7 @@ def test_sigterm_completes_a_report_still_being_received(box: DropBox) -> None:
 
 
 def test_sigterm_completes_requests_waiting_for_argon2id(box: DropBox) -> None:
-    """Eight whole reports in the hands of the workers: eight true code pages, exit 0."""
+    """Eight reports are in the workers: eight valid code pages follow, and it exits with 0."""
     texts = [f"Nummer {n}. {TEXT}" for n in range(8)]
     posts = [_posted(box, text) for text in texts]
     connections = [_connected(box) for _ in posts]
@@ -123,7 +123,7 @@ def test_sigterm_completes_requests_waiting_for_argon2id(box: DropBox) -> None:
 
 
 def test_interrupted_desk_upload_is_removed_at_the_next_start(tmp_path: Path) -> None:
-    """The part file is there while it comes, and gone after the next start; a new try works."""
+    """The part file exists during the upload and is gone after a start; a new upload works."""
     serving = Serving(tmp_path)
     try:
         sealed = file(2, 4_000_000)
@@ -149,7 +149,7 @@ def test_interrupted_desk_upload_is_removed_at_the_next_start(tmp_path: Path) ->
 
 
 def _upload_head(serving: Serving, sealed: bytes) -> bytes:
-    """The request line and headers of a desk that puts this file in a new conversation."""
+    """Return the request line and headers of a desk's upload to a new conversation."""
     browser = PlainBrowser(serving.url)
     page = browser.get("/nl/report")
     browser.submit(page, page.form_with("text"), text="Een verhaal.")

@@ -1,4 +1,4 @@
-"""One node process for all interop tests; without it they are skipped, and say why."""
+"""One node process for all interop tests; without node they are skipped with a reason."""
 
 import json
 import os
@@ -16,7 +16,7 @@ Ask = Callable[..., dict[str, Any]]
 
 
 def _missing() -> str | None:
-    """What keeps the tests of this folder from running, if anything does."""
+    """Return what is missing to run the tests of this folder, if anything."""
     if shutil.which("node") is None:
         return "node is not installed"
     if not (HERE / "node_modules" / "age-encryption").is_dir():
@@ -26,7 +26,7 @@ def _missing() -> str | None:
 
 @pytest.fixture(scope="session")
 def peer() -> Iterator[Ask]:
-    """``peer("open", …)`` asks peer.mjs and gives its answer; ``error`` in it is a refusal."""
+    """``peer("open", …)`` asks peer.mjs and returns its answer; ``error`` in it is a refusal."""
     if reason := _missing():
         pytest.skip(reason)
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

@@ -1,4 +1,4 @@
-"""Files made by npm's age-encryption open here, and ours open there (SPEC section 0)."""
+"""Files of npm's age-encryption open here, and ours open there (SPEC section 0)."""
 
 import os
 from pathlib import Path

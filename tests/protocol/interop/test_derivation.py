@@ -29,7 +29,7 @@ def test_generated_codes_derive_the_same_keys(peer: Ask, lang: str, long_run: bo
 
 
 def test_code_with_words_of_both_lists_derives_the_same_keys(peer: Ask) -> None:
-    """None is made like that, but one may be typed."""
+    """Such a code is never generated, but may be typed."""
     site = secrets.token_hex(16)
     same(peer, (*word_list("nl")[:4], *word_list("en")[-3:]), site)
 

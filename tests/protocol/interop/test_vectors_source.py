@@ -1,4 +1,4 @@
-"""What stands in tests/vectors/age is what was published, and the lock file names no host."""
+"""tests/vectors/age equals what was published, and the lock file names no host."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Every field, cookie, header, path, query, card and sealed file, one at a time, by Hypothesis.
+"""Every field, cookie, header, path, query, card and sealed file in turn, by Hypothesis.
 
-What the generated requests mix, each alone and without end: whatever a browser or a desk may put
-there is taken, or refused in one of the ways of the table; never a fault, never a trace.
+Unlike the generated requests, each value is tested alone. Whatever a browser or a desk sends is
+accepted, or refused in one of the ways of the table; it never causes a fault or leaves a trace.
 """
 
 import json
@@ -36,7 +36,7 @@ ELSEWHERE = st.one_of(st.sampled_from(strange(SENT)), ANY)
 
 
 class Room:
-    """A site with one conversation, whose app is asked directly."""
+    """A site with one conversation, whose app is called directly."""
 
     def __init__(self, house: House) -> None:
         self.house = house
@@ -72,7 +72,7 @@ EVERY_FIELD = [(form, name) for form in FORMS for name in (*fields_of(FORMS[form
 
 @pytest.mark.parametrize(("form", "name"), EVERY_FIELD)
 def test_every_field_accepts_or_refuses_any_value(room: Room, form: str, name: str) -> None:
-    """Each strange value alone, twice, and beside good ones, in and out of a session."""
+    """Each strange value alone, twice, and next to valid ones, inside and outside a session."""
     values = [*strange(TYPED), *(long_words(TYPED) if name == "code" else ())]
     if name not in ("text", "remark", "code"):  # where length matters
         values = [value for value in values if len(value) < 2_000]
@@ -187,7 +187,7 @@ SEALED = message(1)
 
 @given(st.data())
 def test_altered_sealed_file_is_read_or_refused(data: st.DataObject) -> None:
-    """Cut, doubled, or with bytes put in, anywhere in its header."""
+    """The header is cut, doubled, or has bytes inserted."""
     at = data.draw(st.integers(0, 3200))
     until = at + data.draw(st.integers(0, 200))
     put = data.draw(

@@ -1,8 +1,8 @@
-"""A hundred thousand requests that nobody sane would send: no fault, no trace, no word lost.
+"""A hundred thousand nonsensical requests: no fault, no trace, and no text lost.
 
-``KLANKBORD_LONG=1`` makes them a hundred thousand; the seed is in every failure, and
-``KLANKBORD_SEED`` makes the same ones again. Some go through the app itself, some as bytes through
-gunicorn's sockets.
+``KLANKBORD_LONG=1`` makes a hundred thousand. Every failure shows the seed, and ``KLANKBORD_SEED``
+repeats its requests. Some requests go through the app itself, some as bytes through gunicorn's
+sockets.
 """
 
 import collections
@@ -38,7 +38,7 @@ _TOKEN = re.compile(rb'name="csrf_token" value="([^"]+)"')
 
 
 class Plain(PlainBrowser):
-    """Over the socket what Browser does in process."""
+    """The equivalent of Browser over a socket."""
 
     def come_back(self, code: str) -> None:
         page = self.get("/nl/return")
@@ -46,7 +46,7 @@ class Plain(PlainBrowser):
 
 
 class World:
-    """A site in use: people with conversations, some over, one elsewhere; and a desk that signs."""
+    """A site in use: people with conversations, some closed, one elsewhere, and a signing desk."""
 
     def __init__(self, folder: Path, house: House, rng: random.Random, origin: str) -> None:
         self.rng = rng
@@ -65,7 +65,7 @@ class World:
         self.read = 0
 
     def renew(self, browser: Browser | Plain | None = None) -> None:
-        """Somebody new comes, writes and is asked something; somebody who was here has left."""
+        """Replace one person: a newcomer writes and gets a question, and another leaves."""
         browser = browser or self.house.browser(origin=self.origin)
         noor = self.house.counsellors[0]
         page = browser.get("/nl/report")
@@ -92,7 +92,7 @@ class World:
         self.token = json.loads(browser.get("/api/desk/challenge").text)["token"]
 
     def _newest(self, mailbox: str = "") -> tuple[str, Thread]:
-        """The conversation that was added last, or this one, as the desk reads it."""
+        """Return the newest conversation, or this one, as the desk reads it."""
         noor, boxes, rows = self.house.counsellors[0], self.house.mailboxes, []
         more = True
         while more:  # from the desk's last number on: the inbox grows and grows
@@ -122,7 +122,7 @@ class World:
             return desk_request.header(self.signing, target="/api/desk/mailboxes", **given)
 
     def check_nothing_stayed(self, logged: bytes) -> None:
-        """Neither in what was logged nor in any file: what was sent, in any writing, or a code."""
+        """Check that neither log nor files contain sent data, in any encoding, or a code."""
         places = {
             path: path.read_bytes() for path in self.house.folder.rglob("*") if path.is_file()
         }
@@ -139,7 +139,7 @@ class World:
 
 
 def check(call: Call, answer: Answer) -> None:
-    """What every answer owes everybody."""
+    """Check what every response must satisfy."""
     assert answer.status in STATUSES, answer.status
     names = {name.lower(): value for name, value in answer.headers}
     for name, value in WANTED.items():
@@ -164,8 +164,7 @@ def check(call: Call, answer: Answer) -> None:
 
 
 def _text_of(call: Call) -> bytes:
-    """What a form's text is by the bytes that were sent, as another parser reads them: where a
-    boundary was mangled, a file goes on in the field before it."""
+    """Return a form's text as another parser reads the bytes, even at damaged boundaries."""
     kind = next((value for name, value in call.headers if name == "Content-Type"), "")
     form = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + call.body)
     texts = [
@@ -177,7 +176,7 @@ def _text_of(call: Call) -> bytes:
 
 
 def check_kept(call: Call, answer: Answer) -> None:
-    """A form of the site's own that was not done has to hold what was typed in it."""
+    """Check that a refused form of the site returns with its text."""
     known = {200, 203, 303, 403, 409, 410, 422, 503}
     # A file can be too large; and a name that is not UTF-8, which no browser sends, is no form.
     known |= {400, 413} if call.form == "files" else set()
@@ -192,7 +191,7 @@ def check_kept(call: Call, answer: Answer) -> None:
 
 
 def note(visitor: Visitor, answer: Answer) -> None:
-    """What a browser keeps of an answer."""
+    """Update what a browser keeps of a response."""
     for name, value in answer.headers:
         if name == "Set-Cookie":
             visitor.cookie = value.partition(";")[0].partition("=")[2]
@@ -216,7 +215,7 @@ def test_no_request_causes_a_fault_or_leaves_a_trace(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """In this process. Cheaper than the real thing in one way: a code is hashed at no cost."""
+    """It runs in this process, and hashing a code costs almost nothing."""
     monkeypatch.setattr(logging.getLogger("klankbord"), "propagate", True)
     caplog.set_level(logging.DEBUG)
     seen: collections.Counter[int] = collections.Counter()

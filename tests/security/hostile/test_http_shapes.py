@@ -1,4 +1,4 @@
-"""Bytes at a real gunicorn: what two programs could read in two ways is read in none."""
+"""Bytes at a real gunicorn: an ambiguous request is processed in no way."""
 
 import random
 import re
@@ -117,7 +117,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 def exchange(serving: Serving, sent: bytes) -> bytes:
-    """All that comes back; a server may hang up before it has read all."""
+    """Return everything received; a server may close before it has read everything."""
     return serving.raw(sent)
 
 
@@ -126,7 +126,7 @@ def statuses(answer: bytes) -> list[int]:
 
 
 def check_log(serving: Serving, begun: int = 0) -> None:
-    """In the log are only lines of a kind and a place in the code, none of them ours."""
+    """Check that the log has only exception types and places in other people's code."""
     log = serving.log.read_bytes()[begun:]
     assert S not in log
     assert TYPED.encode() not in log
@@ -189,7 +189,7 @@ def test_each_valid_request_gets_one_response(
 
 @pytest.mark.parametrize("length", ["900", "0000000000000000000900", "600000"])
 def test_incomplete_report_is_not_stored(serving: Serving, length: str) -> None:
-    """A body that broke off is not kept as if it were whole: nobody would have its code."""
+    """An interrupted body is not stored, because nobody would have its code."""
     before = serving.house.stored()
     head = FORM + f"Content-Length: {length}\r\n\r\n".encode()
     answer = exchange(serving, head + b"text=Een half verha")
@@ -198,7 +198,7 @@ def test_incomplete_report_is_not_stored(serving: Serving, length: str) -> None:
 
 
 def test_no_header_changes_the_client_address(serving: Serving) -> None:
-    """gunicorn believes whoever comes over a socket file: a proxy, and all that it passes on."""
+    """gunicorn trusts every client of a socket file as a proxy, with all its headers."""
     for target, more, wanted in (
         (b"/nl/", b"", [200]),
         (b"/" + S + b"/nl/", b"SCRIPT_NAME: /" + S + b"\r\n", [404]),
@@ -221,14 +221,14 @@ def test_no_header_changes_the_client_address(serving: Serving) -> None:
 def test_generated_requests_over_a_socket_cause_no_fault(
     tmp_path: Path, long_run: bool, serving: Serving
 ) -> None:
-    """As bytes, one in three with some of them cut, doubled or turned over: no fault, no trace."""
+    """They are raw bytes, a third of them cut, doubled or altered; no fault and no trace."""
     rng = random.Random(SEED)  # noqa: S311 - to be made again
     world = World(tmp_path, serving.house, rng, serving.url)
     world.maker.host = urllib.parse.urlsplit(serving.url).netloc
     begun = serving.log.stat().st_size
     workers = serving.workers()
     seen = set()
-    for number in range(10_000 if long_run else 400):
+    for number in range(10_000 if long_run else 300):
         if number % 200 == 0:
             world.renew(Plain(serving.url))
         call, _ = world.maker.call()

@@ -1,4 +1,4 @@
-"""What was typed comes back after every end of a session, and one post with the code sends it."""
+"""Typed text returns after every end of a session, and one post with the code sends it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +38,7 @@ def _cookie_lost(house: House, browser: Browser) -> None:
 
 
 def _cookie_foreign(house: House, browser: Browser) -> None:
-    """Of another server with the same site id: another key."""
+    """Give the browser a cookie of another server with the same site id and another key."""
     before = house.app
     house.restart()
     stranger = house.browser()
@@ -52,7 +52,7 @@ def _cookie_of_an_ended_session(house: House, browser: Browser) -> None:
 
 
 def _cookie_of_somebody_else(house: House, browser: Browser) -> None:
-    """A session that is alive, but of another conversation: never that one gets the text."""
+    """Give the browser a live session of another conversation, which must never get the text."""
     other = house.browser()
     other.come_back(other.tell("Anders.", counsellor=house.counsellors[0].identity.hex).code)
     browser.cookies = dict(other.cookies)
@@ -66,7 +66,7 @@ PLACES = ("message", "other counsellor", "consent", "withdraw")
 
 
 def _begin(browser: Browser, house: House, lang: str, place: str) -> tuple[str, Page, Form]:
-    """A conversation, and a form of it that is being filled in."""
+    """Return a conversation and a form of it that is being filled in."""
     noor = house.counsellors[0]
     code = browser.tell("Begin.", lang, counsellor=noor.identity.hex).code
     browser.come_back(code, lang)
@@ -141,8 +141,7 @@ def test_first_report_needs_no_session_and_survives_every_refusal(
 
 
 def test_server_restart_while_writing_loses_no_word(box: DropBox, tmp_path: Path) -> None:
-    """Before each request that needs something of the last: processes, cookies and keys are new,
-    all but the browser's page."""
+    """Before each dependent request, processes, cookies and keys are replaced."""
     writer = PlainBrowser(box.url)
     page = writer.get("/nl/report")
     box.restart()

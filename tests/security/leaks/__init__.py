@@ -1,1 +1,1 @@
-"""Nothing readable leaves the server but to the person it belongs to; nothing of it stays."""
+"""No plaintext leaves the server except to its owner, and none of it stays."""

@@ -1,4 +1,4 @@
-"""One journey under strace for all the tests that look at it."""
+"""One journey under strace for all tests that examine it."""
 
 import datetime
 import json
@@ -25,7 +25,7 @@ def site_of(box: DropBox) -> str:
 
 
 def purge(box: DropBox, *under: str, days: int = 400) -> str:
-    """``klankbord-server purge``, so many days from now."""
+    """Run ``klankbord-server purge`` as of a number of days from now; return its output."""
     program = str(Path(sys.executable).parent / "klankbord-server")
     clock = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"+{days}d"}
     environment = {**os.environ, **box.env}
@@ -49,7 +49,7 @@ def purge(box: DropBox, *under: str, days: int = 400) -> str:
 
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -> Iterator[Journey]:
-    """The whole way of a report, and the end of its server; what strace saw is written down."""
+    """Run the whole journey of a report until its server stops, and record strace's output."""
     folder = tmp_path_factory.mktemp("journey")
     shutil.copytree(mould[0] / "server", folder / "server")
     shutil.copytree(mould[0] / "els", folder / "els")

@@ -1,4 +1,4 @@
-"""What was removed is gone: from the database, its log, its free pages, the folder, open files."""
+"""Removed data is gone from the database, its log, its free pages, the folder and open files."""
 
 import contextlib
 import json
@@ -14,8 +14,7 @@ from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.store import connections
-from dropbox_app.server.store.interface import ItemInfo
-from dropbox_app.server.store.sqlite import SqliteStore
+from dropbox_app.server.store.interface import ItemInfo, Store
 from tests.security.leaks.conftest import purge, site_of
 from tests.support.drop_box import DropBox
 from tests.support.hostile_pages import Hostile
@@ -31,7 +30,7 @@ MARK = b"<gone-and-gone->"
 
 
 def sealed_items(box: DropBox) -> dict[str, bytes]:
-    """Every sealed item that the server holds now: id, bytes."""
+    """Return every sealed item on the server: id and bytes."""
     with contextlib.closing(
         sqlite3.connect(f"file:{box.folder}/klankbord.db?mode=ro", uri=True)
     ) as db:
@@ -40,7 +39,7 @@ def sealed_items(box: DropBox) -> dict[str, bytes]:
 
 
 def names(box: DropBox) -> set[str]:
-    """The ids of every mailbox, its access and its items."""
+    """Return the ids of every mailbox, its access and its items."""
     with contextlib.closing(
         sqlite3.connect(f"file:{box.folder}/klankbord.db?mode=ro", uri=True)
     ) as db:
@@ -51,7 +50,7 @@ def names(box: DropBox) -> set[str]:
 
 
 def everything(box: DropBox) -> Iterator[tuple[str, bytes]]:
-    """All files below the folder, and all else that the server's processes hold open."""
+    """Yield all files in the folder and everything else that server processes have open."""
     for path in sorted(box.folder.rglob("*"), key=lambda path: not path.name.startswith("klank")):
         if path.is_file():  # the database first
             yield path.name, path.read_bytes()
@@ -60,17 +59,17 @@ def everything(box: DropBox) -> Iterator[tuple[str, bytes]]:
 
 
 def windows(sealed: bytes) -> set[bytes]:
-    """Pieces of a file; one is whole in any 2 x WINDOW bytes of it in a row, if it is small."""
+    """Return pieces of a file; any 2 x WINDOW consecutive bytes of a small one contain one."""
     start = sealed.index(b"\n", 60)  # what every sealed file begins with
     step = WINDOW if len(sealed) < 1 << 20 else 256 * WINDOW  # those are files of their own
     return {sealed[at : at + WINDOW] for at in range(start, len(sealed) - WINDOW, step)}
 
 
 def left_of(box: DropBox, items: dict[str, bytes]) -> Iterator[str]:
-    """Where a piece of these items still is. Of large ones fewer pieces are looked for.
+    """Yield where pieces of these items remain. Fewer pieces are searched for large ones.
 
-    Wherever a piece begins, one of the blocks of BLOCK bytes that follow one another in what is
-    searched lies wholly in it: so only those are looked up.
+    Of the consecutive blocks of BLOCK bytes in the searched data, at least one lies completely
+    inside any piece: so only these blocks are looked up.
     """
     pieces = {
         piece[at : at + BLOCK]: piece
@@ -85,7 +84,7 @@ def left_of(box: DropBox, items: dict[str, bytes]) -> Iterator[str]:
 
 
 def unclean_pages(database: Path) -> list[int]:
-    """The free pages of a database that hold anything but zeros (and, in lists, page numbers)."""
+    """Return the free database pages that contain anything but zeros (and list page numbers)."""
     raw = database.read_bytes()
     size = int.from_bytes(raw[16:18], "big")
     size = 65_536 if size == 1 else size
@@ -106,13 +105,13 @@ def unclean_pages(database: Path) -> list[int]:
 
 
 def tell_bas(box: DropBox, bas: Hostile, text: str) -> str:
-    """A report to the second counsellor; its code."""
+    """Report to the second counsellor; return the code."""
     fields = {"text": text, "counsellor": bas.signing.verify_key.hex}
     return post(box.browser(), "/nl/report", fields).code
 
 
 def put_file(box: DropBox, bas: Hostile, mailbox: str, size: int) -> bytes:
-    """A desk's file, sealed to two; what was sent."""
+    """Upload a desk's file sealed to two; return what was sent."""
     content = secrets.token_bytes(attachment_size(size))
     sealed = age.seal(content, [bas.seed.recipient()] * 2)
     target = f"/api/desk/mailboxes/{mailbox}/files/{sha256_hex(sealed)}"
@@ -127,8 +126,7 @@ def bas(box: DropBox, tmp_path: Path) -> Hostile:
 
 @pytest.mark.parametrize("how", ["withdrawn", "purged"])
 def test_no_64_bytes_of_removed_data_are_left(box: DropBox, bas: Hostile, how: str) -> None:
-    """Reports of all three sizes, an answer, and a file too large for the database, while the
-    server runs on with everything open; another mailbox stays whole."""
+    """Reports of all sizes, an answer and a large file are removed while the server runs."""
     if how == "purged" and FAKETIME is None:
         pytest.skip("Debian's faketime is not installed")
     codes = [tell_bas(box, bas, "Kort. " * many) for many in (1, 3000, 9000)]
@@ -171,10 +169,10 @@ def test_no_64_bytes_of_removed_data_are_left(box: DropBox, bas: Hostile, how: s
 def test_splitting_and_merging_pages_leaves_no_copy_of_a_sealed_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """300 mailboxes come and go in an order by chance: shared pages fill, part and join.
+    """300 mailboxes come and go in random order, so that shared pages fill, split and merge.
 
-    SQLite leaves copies of rows there that secure_delete does not reach: only the cover of a
-    sealed file, and its id, may be among them.
+    SQLite leaves copies of rows there that secure_delete does not reach: these may contain only the
+    cover of a sealed file, and its id.
     """
     _set(monkeypatch, "synchronous = OFF")
     store = _come_and_go(tmp_path, seed)
@@ -195,7 +193,7 @@ def test_without_secure_delete_removed_data_is_found(
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, *settings: str) -> None:
-    """Give every connection to a database these settings after its own."""
+    """Apply these settings to every database connection after its own."""
     connect = connections.connect
 
     def altered(path: Path) -> sqlite3.Connection:
@@ -207,7 +205,7 @@ def _set(monkeypatch: pytest.MonkeyPatch, *settings: str) -> None:
     monkeypatch.setattr(connections, "connect", altered)
 
 
-def _come_and_go(folder: Path, seed: int) -> SqliteStore:
+def _come_and_go(folder: Path, seed: int) -> Store:
     chance = random.Random(seed)  # noqa: S311 - the same again from its seed
     store = AServer(folder / "site").store
     going: list[str] = []
@@ -239,7 +237,7 @@ def _come_and_go(folder: Path, seed: int) -> SqliteStore:
 
 @needs_faketime
 def test_removed_desk_file_is_held_open_by_no_process(box: DropBox, bas: Hostile) -> None:
-    """Fetched halfway by a desk that then goes away: after the purge nobody holds it."""
+    """A desk fetches it halfway and disconnects; after the purge no process has it open."""
     tell_bas(box, bas, "Kort.")
     (item,) = bas.inbox()
     sealed = put_file(box, bas, item["mailbox"], 3_000_000)

@@ -1,4 +1,4 @@
-"""What a process could give away by dying, or to another process of the same account."""
+"""What a process could reveal by crashing, or to another process of the same account."""
 
 import os
 import re
@@ -27,7 +27,7 @@ OPEN_BOOK = "import sys; sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.s
 
 
 def as_the_account() -> tuple[str, ...]:
-    """Before a command: even root then only may what any account may with its own processes."""
+    """Return the prefix that restricts a command to what any account may do, even as root."""
     if os.geteuid() != 0:
         return ()
     if SETPRIV is None:
@@ -37,7 +37,7 @@ def as_the_account() -> tuple[str, ...]:
 
 @pytest.fixture
 def here(box: DropBox, tmp_path: Path) -> Iterator[Path]:
-    """The folder in which the server runs, and where a core would lie; cores are allowed."""
+    """Yield the folder in which the server runs and a core would appear; core dumps are allowed."""
     box.stop()
     folder = tmp_path / "here"
     folder.mkdir()
@@ -50,7 +50,7 @@ def here(box: DropBox, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_core_dumps_are_off_and_memory_is_private(box: DropBox, here: Path) -> None:
-    """In the parent and in each worker; the same question to a common process is answered."""
+    """This applies to the parent and each worker; an ordinary process can be read."""
     own = box.processes()
     assert len(own) == 3
     for pid in own:
@@ -95,7 +95,7 @@ def _reads_memory_of(pid: int) -> str:
 def test_worker_killed_during_a_report_leaves_nothing(
     box: DropBox, here: Path, how: signal.Signals
 ) -> None:
-    """No core, no text, no traceback with values; the site serves on, and nothing was stored."""
+    """There is no core, text or traceback with values; the site continues and stored nothing."""
     mark = secrets.token_hex(12)
     with stuck(box, lambda: tell(box.browser(), "nl", f"{STORY['nl']} {mark}")):
         before = box.processes()[1:]
@@ -117,13 +117,13 @@ def test_worker_killed_during_a_report_leaves_nothing(
 
 
 def test_core_dump_would_be_detected(tmp_path: Path, core_of: Callable[[Path], bytes]) -> None:
-    """The same death of a process without these limits leaves its text on the disk."""
+    """The same crash of a process without these limits leaves its text on disk."""
     assert b"a-text-in-memory" in core_of(tmp_path)
 
 
 @pytest.fixture
 def core_of() -> Callable[[Path], bytes]:
-    """Let a common process die in a folder; what its core holds."""
+    """Crash an ordinary process in a folder; return the contents of its core dump."""
     if "/" in CORE or CORE.startswith("|"):
         pytest.skip(f"cores go elsewhere here ({CORE.split()[0]})")
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]

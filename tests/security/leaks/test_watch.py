@@ -1,4 +1,4 @@
-"""The watcher itself: each way of leaking that a server could have is seen and named."""
+"""The watcher itself: it detects and names every way in which a server could leak."""
 
 import base64
 import html
@@ -25,8 +25,7 @@ LEAKY = ROOT / "tests" / "support" / "leaky.py"
 def test_every_leak_of_a_leaking_server_is_detected(
     tmp_path: Path, mould: tuple[Path, int]
 ) -> None:
-    """Into the log, a file that is gone again, a name, a deleted file, in pieces, through memory,
-    and into the answer to somebody else."""
+    """It leaks through the log, files, names, memory, in pieces, and to another client."""
     out = tmp_path / "out"
     out.mkdir()
     shutil.copytree(mould[0] / "server", tmp_path / "server")
@@ -87,7 +86,7 @@ def _sees(way: Journey, data: bytes) -> bool:
 
 @pytest.mark.parametrize("before", range(4))
 def test_secret_is_detected_in_every_encoding(before: int) -> None:
-    """Wherever in a longer text it stands, the usual encodings of the whole hold a form."""
+    """In a longer text at any offset, the usual encodings contain one of the searched forms."""
     secret = "zeer herkenbaar"
     whole = "x" * before + secret + " y" * before
     raw = whole.encode()

@@ -1,4 +1,4 @@
-"""No byte of what a reporter types or reads is written but to that reporter's own connection."""
+"""No byte that a reporter types or reads is written, except to that reporter's connection."""
 
 import base64
 import itertools
@@ -15,9 +15,9 @@ FAKETIMES = re.compile(r"(openat|link|mmap): /dev/shm/(sem\.|faketime_)")
 
 
 def test_server_writes_a_secret_only_to_its_own_reporter(journey: Journey) -> None:
-    """From the first request to the end by a purge: text, answers, codes, keys, replies, address.
+    """From the first request to the purge: text, answers, codes, keys, replies, address.
 
-    Nothing else is opened for writing, and nothing is written in a way that cannot be watched.
+    No other file is opened for writing, and nothing is written in a way that cannot be watched.
     """
     assert journey.watch.leaks(journey.secrets, journey.box.folder) == []
     journey.purging.wait()
@@ -27,7 +27,7 @@ def test_server_writes_a_secret_only_to_its_own_reporter(journey: Journey) -> No
 
 
 def test_watcher_sees_responses_to_reporters(journey: Journey) -> None:
-    """The watcher saw each text, code and reply go out: it would have seen it elsewhere too."""
+    """It saw each text, code and reply being sent, so it would have seen them elsewhere too."""
     seen = set()
     for one in journey.watch.calls():
         if one.name in ("write", "writev", "sendto", "sendmsg"):
@@ -39,7 +39,7 @@ def test_watcher_sees_responses_to_reporters(journey: Journey) -> None:
 
 
 def test_no_file_ever_contains_plaintext(journey: Journey) -> None:
-    """Open files, deleted ones too, command lines, environments; then all that is on the disk."""
+    """This covers open and deleted files, command lines, environments, and the whole disk."""
     assert len(journey.found) > 50
     held = {data: where for where, data in journey.found}
     assert [where for data, where in held.items() if journey.secrets.seen_in(data)] == []
@@ -56,7 +56,7 @@ def test_no_file_ever_contains_plaintext(journey: Journey) -> None:
 
 
 def test_log_contains_only_the_servers_own_events(journey: Journey) -> None:
-    """Of some sixty requests there is no line: what is there is of starts, kills and the purge."""
+    """About sixty requests leave no line; only starts, kills and the purge do."""
     lines = journey.box.log.read_text().splitlines()
     assert len(lines) < 30
     known = (
@@ -70,7 +70,7 @@ def test_log_contains_only_the_servers_own_events(journey: Journey) -> None:
 
 
 def test_cookie_contains_nothing_readable(journey: Journey) -> None:
-    """Sealed, of one length, and of two nothing alike: not the code, not a key, not a time."""
+    """It is sealed, has a fixed length, and never repeats; it shows no code, key or time."""
     values = [
         cookie.partition(";")[0].partition("=")[2]
         for person in (journey.ann, journey.bob)
@@ -90,7 +90,7 @@ def test_cookie_contains_nothing_readable(journey: Journey) -> None:
 
 
 def test_limits_are_set_before_serving_and_stay(journey: Journey) -> None:
-    """Each start of the journey closes its memory once; nothing opens it again."""
+    """Each start of the journey makes its memory private once, and nothing reverts that."""
     calls = journey.watch.calls()
     closed = [c for c in calls if c.name == "prctl" and "PR_SET_DUMPABLE" in c.rest]
     # Four starts of the server: the first, after SIGTERM, and after each of two kills.

@@ -1,4 +1,4 @@
-"""The other implementation of age, as the tests of the protocol have it."""
+"""The other implementation of age, as in the protocol tests."""
 
 from tests.protocol.interop.conftest import peer
 

@@ -1,4 +1,4 @@
-"""Backups and restores of a server, as the operator types them, with real bytes in it."""
+"""Backups and restores of a server as the operator types them, with real data."""
 
 import codecs
 import datetime
@@ -36,7 +36,7 @@ LARGE = 1_500_000
 
 
 class Machine:
-    """A server with data, its operator's key, and what the operator types, on a day to move."""
+    """A server with data, its operator's key and commands, and a day that can be changed."""
 
     def __init__(self, folder: Path, **more: Limits | Retention) -> None:
         self.folder = folder
@@ -97,7 +97,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder by its name."""
+    """Return every file of a folder by name."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
@@ -106,7 +106,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def _filled(server: AServer) -> dict[str, bytes]:
-    """All that a site can hold; what was sealed, by item."""
+    """Fill a site with every kind of data; return what was sealed, by item."""
     sealed = [server.report("one"), server.report("two"), server.report("three")]
     large = file(2, LARGE)
     server.put_file("one", large)
@@ -180,7 +180,7 @@ def test_backup_of_a_running_site_restores_everything(machine: Machine) -> None:
 
 
 def test_stock_tools_can_open_a_backup(machine: Machine) -> None:
-    """One age file for one key, a plain tar in it, and no time in that."""
+    """It is one age file for one key, containing a plain tar without times."""
     _filled(machine.server)
     machine.does("backup")
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])
@@ -259,7 +259,7 @@ def test_later_or_failed_backup_leaves_no_finer_time_either(
 
 
 def test_conversation_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
-    """By the list beside the backups, which each later backup brings up to date."""
+    """The list next to the backups, which each later backup updates, records it."""
     for name in ("one", "two"):
         machine.server.report(name)
     machine.does("backup")
@@ -302,7 +302,7 @@ def test_withdrawal_waiting_for_desks_keeps_waiting(machine: Machine) -> None:
 def test_conversation_withdrawn_during_the_backup_does_not_come_back(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the copy of the database, before what lies beside it."""
+    """It happens after the database is copied and before the other files are."""
     machine.server.report("one")
     machine.server.put_file("one", file(2, LARGE))
     machine.server.reply("one", 1)
@@ -568,7 +568,7 @@ BROKEN = {
 def test_site_with_invalid_settings_is_backed_up_and_restored_as_closed(
     machine: Machine, how: str
 ) -> None:
-    """Its database knows the id that the lists of withdrawn mailboxes go by."""
+    """Its database contains the id that the lists of withdrawn mailboxes use."""
     path, broken = machine.server.folder / "site.toml", BROKEN[how]
     with machine.server.store.writing():
         machine.server.store.set_site_id(settings.read(machine.server.folder).site)
@@ -693,7 +693,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_backup_is_refused_and_leaves_nothing(what: str, machine: Machine) -> None:
-    """Whoever has the server's folder can seal one to its key: that key is public."""
+    """Anyone with the server's folder can seal a backup to its key, because that key is public."""
     public = (machine.server.folder / "backup-key").read_text().strip()
     file = machine.folder / "klankbord-2026-03-10.age"
     file.write_bytes(age.seal(HOSTILE[what], [Recipient.parse(public)]))

@@ -1,6 +1,6 @@
-"""A backup that is sealed as it should be, around a database that no server wrote.
+"""A correctly sealed backup that contains a database no server wrote.
 
-Whoever has the server's folder can seal a backup to its key: that key is public.
+Anyone with the server's folder can seal a backup to its key, because that key is public.
 """
 
 import io
@@ -24,7 +24,7 @@ BACKUP = f"klankbord-{DAY}.age"
 
 
 class Attacker:
-    """Somebody with a server's folder, and the operator who restores a backup from it."""
+    """An attacker with a server's folder, and the operator who restores its backup."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,7 +50,7 @@ class Attacker:
             database.executescript(statements)
 
     def restore(self) -> Result:
-        """Seal the folder as it is now, and restore that."""
+        """Seal the folder as it is now, and restore that backup; return the result."""
         server, made = self.server.folder, io.BytesIO()
         with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for path in sorted(server.rglob("*")):
@@ -80,7 +80,7 @@ def attacker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attacker:
 
 
 def _again(table: str, before: str, after: str) -> str:
-    """SQL that writes a part of a table's definition anew, past SQLite's own care."""
+    """Return SQL that rewrites part of a table's definition despite SQLite's protection."""
     before, after = (one.replace("'", "''") for one in (before, after))
     change = f"sql = replace(sql, '{before}', '{after}') WHERE name = '{table}'"
     return f"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET {change};"  # noqa: S608 - our own names
@@ -198,7 +198,7 @@ def test_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> None:
 
 @pytest.mark.parametrize("absolute", [True, False])
 def test_path_traversal_name_removes_no_file_elsewhere(attacker: Attacker, absolute: bool) -> None:
-    """A restore removes large files that are not intact: only its own."""
+    """A restore removes damaged large files, but only its own."""
     victim = attacker.folder / "victim"
     victim.write_bytes(b"not the server's")
     name = str(victim) if absolute else "../../../victim"
@@ -214,7 +214,7 @@ def test_path_traversal_name_removes_no_file_elsewhere(attacker: Attacker, absol
 
 
 def test_doctor_and_backup_report_what_restore_would_refuse(attacker: Attacker) -> None:
-    """Else the operator would learn it on the day on which the backup is needed."""
+    """Otherwise the operator would find out only when the backup is needed."""
     attacker.alter(SCHEMAS["one more view"])
     found = attacker.types("doctor", "--site", ".")
     assert "it has tables, triggers, views or indexes that no server makes: v" in found.stdout
@@ -224,7 +224,7 @@ def test_doctor_and_backup_report_what_restore_would_refuse(attacker: Attacker) 
 
 
 def test_database_with_analyze_statistics_is_restored(attacker: Attacker) -> None:
-    """It holds the number of rows, and the names of tables; no more than the tables do."""
+    """They contain row counts and table names, which the tables reveal anyway."""
     attacker.alter("ANALYZE")
     assert "no server makes" not in attacker.types("doctor", "--site", ".").stdout
     assert attacker.types("backup").exit_code == 0
@@ -248,7 +248,7 @@ def test_statistics_with_samples_of_removed_rows_are_refused_with_advice(
 
 
 def test_unaltered_folder_is_restored(attacker: Attacker) -> None:
-    """What the other tests alter is the reason why they are refused."""
+    """This proves that the other tests fail because of their alterations."""
     attacker.alter("VACUUM")
     done = attacker.restore()
     assert done.exit_code == 0, done.output

@@ -21,7 +21,7 @@ SSHD, RRSYNC = shutil.which("sshd", path="/usr/sbin:/sbin"), shutil.which("rrsyn
 
 @dataclass
 class Elsewhere:
-    """The other machine: where copies come, and how to get in."""
+    """The other machine: where copies arrive, and how to log in."""
 
     folder: Path
     keys: Path
@@ -69,7 +69,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with one backup."""
+    """Return a folder with one backup."""
     server = AServer(tmp_path / "server")
     server.report("one")
     _, public = key.make()

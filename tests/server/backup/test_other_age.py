@@ -1,4 +1,4 @@
-"""A backup opens without Klankbord: with a stock age, the operator's key, and tar."""
+"""A backup opens without Klankbord: with stock age, the operator's key, and tar."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Opened = Callable[[Path, Path], None]
 
 
 def stock_age() -> str:
-    """Why the age that is installed cannot do it; nothing if it can."""
+    """Return why the installed age cannot do it; empty if it can."""
     program = shutil.which("age")
     if program is None:
         return "age is not installed"
@@ -36,7 +36,7 @@ def stock_age() -> str:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """What ``backup-key`` prints, in a file."""
+    """Return the output of ``backup-key``, in a file."""
     return tmp_path / "backup-key.txt"
 
 
@@ -44,7 +44,7 @@ def key(tmp_path: Path) -> Path:
 def backup(
     tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Path, dict[str, bytes]]]:
-    """A backup, and what was sealed in that server, by item."""
+    """Yield a backup, and what was sealed in that server, by item."""
     monkeypatch.setattr(common, "today", lambda: DAY)
     server = AServer(tmp_path / "server")
     sealed = [server.report("one"), file(2, 1_500_000)]
@@ -64,7 +64,7 @@ def backup(
 
 
 def _unpacked(plain: Path, folder: Path, sealed: dict[str, bytes]) -> None:
-    """By the system's own tar and SQLite."""
+    """Unpack with the system's own tar and SQLite."""
     folder.mkdir()
     subprocess.run(["tar", "-x", "-f", plain, "-C", folder], check=True)
     found = {path.name: path.read_bytes() for path in (folder / "files").iterdir()}

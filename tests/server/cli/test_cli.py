@@ -30,7 +30,7 @@ ORIGIN = "https://drop.example.org"
 
 
 class Operator:
-    """Types commands into one folder, on a day that can be moved."""
+    """Types commands for one folder, on a day that can be changed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""File systems that are in the way: fresh, full, read-only, or mounted over a part of a folder."""
+"""Unsuitable file systems: fresh, full, read-only, or mounted over part of a folder."""
 
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ pytestmark = needs_root
 
 
 class Operator:
-    """A server with a backup beside it, and what its operator types."""
+    """A server with a backup next to it, and its operator's commands."""
 
     def __init__(self, top: Path) -> None:
         self.folder = top / "server"
@@ -53,7 +53,7 @@ def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
 
 @contextmanager
 def closed(place: Path) -> Iterator[None]:
-    """The folder takes no writes inside the block."""
+    """Make the folder read-only inside the block."""
     for words in (("--bind", place, place), ("-o", "remount,ro,bind", place)):
         done = subprocess.run(("mount", *words), capture_output=True, text=True, check=False)
         if done.returncode:
@@ -138,7 +138,7 @@ def test_full_disk_leaves_no_partial_backup(operator: Operator, part: str, disk:
 def test_empty_disk_mounted_over_the_folder_is_not_taken_for_a_new_server(
     operator: Operator, disk: SmallDisk
 ) -> None:
-    """As after a restart, before the encrypted disk was mounted."""
+    """As after a reboot, before the encrypted disk is mounted."""
     empty = disk("size=16m")
     for words in (["backup"], ["doctor", "--site", "."], ["status"], ["serve"], ["purge"]):
         done = operator.types(*words, folder=empty)

@@ -1,4 +1,4 @@
-"""When a worker is to end: not while it works, and only once it had something to forget."""
+"""When a worker ends: not while it works, and only if it has something to forget."""
 
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -13,7 +13,7 @@ PAGE = {"REQUEST_METHOD": "GET"}
 
 
 class Worker:
-    """A worker whose clock a test moves."""
+    """A worker whose clock the test controls."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""Root types commands about folders of an account that was taken over."""
+"""Root runs commands on folders of an account that an attacker controls."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ SECRET = "known to root alone"
 
 
 class TakenOver:
-    """A server's folder whose account means harm, and what is root's beside it."""
+    """A server's folder whose account is hostile, and root's files next to it."""
 
     def __init__(self, top: Path) -> None:
         top.chmod(0o755)
@@ -53,7 +53,7 @@ class TakenOver:
         give_away(self.folder, self.key if self.key.exists() else self.card, self.card)
 
     def state(self) -> dict[str, tuple[int, int, int, bytes, int]]:
-        """Owner, mode, links, bytes and time of all that is root's."""
+        """Return owner, mode, links, bytes and times of root's files."""
         found = {}
         for path in (self.roots, *sorted(self.roots.rglob("*"))):
             seen = path.lstat()
@@ -146,7 +146,7 @@ def test_folder_linked_elsewhere_gives_no_rights_there(taken: TakenOver) -> None
 
 
 def test_hard_link_to_a_root_file_is_not_chowned(taken: TakenOver) -> None:
-    """Where the kernel lets an account make one (fs.protected_hardlinks=0)."""
+    """This applies where the kernel allows such links (fs.protected_hardlinks=0)."""
     os.link(taken.roots / "shadow", taken.folder / "sites")
     before = taken.state()
     for command in COMMANDS.values():
@@ -188,7 +188,7 @@ while True:
 
 @contextmanager
 def swapping(taken: TakenOver) -> Iterator[None]:
-    """The account puts links in the place of its folders, and away, without end."""
+    """Let the account replace its folders by links and back, endlessly."""
     words = [sys.executable, "-c", SWAP, str(taken.folder), str(taken.roots / "folder")]
     swaps = subprocess.Popen(words, cwd="/")
     try:
@@ -307,7 +307,7 @@ time.sleep(600)
 def test_account_holding_every_lock_blocks_root_for_seconds_only(
     taken: TakenOver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A card can be retired, or the command says why not."""
+    """A card can be retired, or the command explains why not."""
     monkeypatch.setattr(write_lock, "BUSY_SECONDS", 0.2)
     holds = [sys.executable, "-c", HOLD, str(taken.folder)]
     with subprocess.Popen(holds, stdout=subprocess.PIPE, cwd="/") as holder:

@@ -1,4 +1,4 @@
-"""``status``: what is so today, in calm words, and nothing about reporters."""
+"""``status``: the state of today in plain words, without anything about reporters."""
 
 import datetime
 import json

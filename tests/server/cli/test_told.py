@@ -1,4 +1,4 @@
-"""What ``klankbord-server`` prints: nothing that a terminal obeys, and nothing untrue."""
+"""The output of ``klankbord-server``: safe for a terminal, and true."""
 
 import datetime
 import os
@@ -43,7 +43,7 @@ def test_undecodable_name_is_escaped_too(ready: Operator) -> None:
 
 @pytest.mark.parametrize("name", EVIL)
 def test_refusal_escapes_every_name(ready: Operator, tmp_path: Path, name: str) -> None:
-    """Names that are typed, that a folder has, and that stand in the settings."""
+    """Names from the command line, from a folder, and from the settings."""
     settings = ready.folder / "site.toml"
     kept = settings.read_text()
     for words in (

@@ -1,4 +1,4 @@
-"""``klankbord-server`` as the operator types it: transcripts of commands, exit codes and output.
+"""``klankbord-server`` as the operator types it: commands, exit codes and output.
 
 In a transcript a line is
 
@@ -10,7 +10,8 @@ In a transcript a line is
   ``@ edit OLD => NEW``: the operator edits site.toml.
 - ``# ...``: a comment.
 
-``...`` in a line of output is any text. SITE, DIR and GROUPS are those of this server and of Anna.
+``...`` in a line of output matches any text. SITE, DIR and GROUPS are those of this server and of
+Anna.
 """
 
 import datetime
@@ -37,7 +38,7 @@ GROUPS = world.ANNA.verify_key.fingerprint()
 
 @dataclass
 class Step:
-    """A command, or what happens without one, and what is to be seen after it."""
+    """A command, or an event without one, and the expected output."""
 
     line: int
     typed: str
@@ -64,7 +65,7 @@ def steps(text: str) -> Iterator[Step]:
 
 
 class Desk:
-    """One server's folder, the day on which commands are typed, and who types them."""
+    """One server's folder, the day on which commands are typed, and the user who types them."""
 
     def __init__(self, home: Path) -> None:
         self.home = home

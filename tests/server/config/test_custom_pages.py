@@ -1,4 +1,4 @@
-"""Pages that a site writes itself: what is taken, and how a mistake is called."""
+"""Pages written by a site: what is accepted, and how mistakes are reported."""
 
 import contextlib
 import html.parser
@@ -32,7 +32,7 @@ class Seen(html.parser.HTMLParser):
 
 
 def harmless(made: str) -> bool:
-    """Whether HTML holds nothing but plain text structure and links that are taken."""
+    """Return whether HTML has only plain text structure and accepted links."""
     seen = Seen(made)
     for name, value in seen.attributes:
         if name == "href":

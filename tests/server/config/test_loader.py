@@ -1,4 +1,4 @@
-"""One server, many organisations: where sites lie, what a mistake costs, what the commands say."""
+"""One server, many organisations: site folders, the effect of mistakes, and messages."""
 
 import contextlib
 import datetime
@@ -29,7 +29,7 @@ DAY = world.DAY
 
 
 class Operator:
-    """Types commands into one server's folder."""
+    """Types commands for one server's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -198,7 +198,7 @@ def test_missing_database_is_reported(two: Operator) -> None:
 
 
 def test_host_name_claimed_by_two_sites_belongs_to_neither(two: Operator) -> None:
-    """Nobody can tell whose it is, and a reporter must never end at another organisation."""
+    """Nobody can tell whose it is, and a reporter must never reach another organisation."""
     two.adds("drie")
     edit(two.folder / "sites" / "een", "https://een.example.org", "https://twee.example.org:8443")
     read = two.read()
@@ -212,7 +212,7 @@ def test_host_name_claimed_by_two_sites_belongs_to_neither(two: Operator) -> Non
 
 
 def test_copied_site_is_served_under_neither_name(two: Operator) -> None:
-    """Its codes and cookies would be good at both."""
+    """Its codes and cookies would work at both."""
     copy = two.folder / "sites" / "drie"
     shutil.copytree(two.folder / "sites" / "een", copy)
     edit(copy, "https://een.example.org", "https://drie.example.org")

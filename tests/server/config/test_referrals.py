@@ -1,4 +1,4 @@
-"""Where people can turn: the list of the program, and one of a site's own."""
+"""Places to get help: the program's list, and a site's own."""
 
 import datetime
 import re

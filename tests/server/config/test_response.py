@@ -1,4 +1,4 @@
-"""The one clock: working days, and when a desk that does not fetch is asked, named and told of."""
+"""Working days, and when a desk that does not fetch is reminded, reported and mentioned."""
 
 import datetime
 

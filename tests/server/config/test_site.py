@@ -1,4 +1,4 @@
-"""A site's folder: settings that are named when wrong, cards that are read again each time."""
+"""A site's folder: invalid settings are reported, and cards are reloaded each time."""
 
 import dataclasses
 import datetime
@@ -81,7 +81,7 @@ def test_omitted_setting_has_its_default() -> None:
     ],
 )
 def test_settings_that_crash_the_toml_parser_are_reported(added: str, said: str) -> None:
-    """Else one site's file would end the server for all."""
+    """Otherwise one site's file would stop the server for all."""
     with pytest.raises(SettingsError, match=said):
         settings.parse(added, Path("site.toml"))
 
@@ -268,7 +268,7 @@ def test_unsuitable_card_is_not_put_in_use(server: AServer) -> None:
 
 
 def _named(counsellor: str, name: str, serial: int) -> bytes:
-    """A newer card of a counsellor who now goes by another name."""
+    """Return a newer card of a counsellor with another name."""
     signing = {"anna": world.ANNA, "bram": world.BRAM, "chris": world.CHRIS}[counsellor]
     fields = fields_of(world.issue_card(counsellor, serial=serial))
     return sign_card({**fields, "name": name}, signing)

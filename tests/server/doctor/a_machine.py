@@ -1,8 +1,8 @@
-"""A whole machine as a folder: a real server's folder in it, and programs that print what they say.
+"""A whole machine in a folder: a real server's folder, and programs with scripted output.
 
-What they print was recorded: of systemd 252, nginx 1.22, tor 0.4.9 and util-linux 2.38, on Debian
-12 with the project's units. Everything that ``doctor`` looks at is there and in order; a test then
-breaks one thing.
+The output was recorded on Debian 12 with the project's units: systemd 252, nginx 1.22, tor 0.4.9
+and util-linux 2.38. Everything that ``doctor`` checks is present and in order; a test then breaks
+one thing.
 """
 
 import dataclasses
@@ -78,7 +78,7 @@ PROGRAMS = ("systemctl", "systemd-analyze", "setpriv", "tor", "findmnt", "lsblk"
 
 
 class AMachine:
-    """One that is in a folder. ``day`` is what its clock says."""
+    """A machine in a folder. ``day`` is its clock's date."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -121,7 +121,7 @@ class AMachine:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """What is made in the server's folder is closed, and the account's, as the server does."""
+        """Give files made in the server's folder the server's modes and owner."""
         mask = os.umask(0o077)
         try:
             yield
@@ -136,7 +136,7 @@ class AMachine:
 
 
 def build(root: Path) -> None:
-    """Make the sound one."""
+    """Build the sound machine."""
     let_others_through(root)
     made = AMachine(root)
     for folder in ("proc/sys/kernel", "etc", "var/lib", "run/systemd/system", "var/lib/apt/lists"):
@@ -227,7 +227,7 @@ def _tor(made: AMachine) -> None:
 
 
 def with_desks(made: AMachine, let_in: str) -> None:
-    """The same machine, with one more address, for those who have a key."""
+    """Add one more address to the machine, for clients with a key."""
     made.add(TOR, made.path(f"{ANSWERS}/tor-desks").read_text())
     folder = "var/lib/tor/klankbord-desks"
     made.write(f"{folder}/hostname", "e" * 56 + ".onion\n", 0o600)
@@ -237,14 +237,14 @@ def with_desks(made: AMachine, let_in: str) -> None:
 
 
 def copied(source: Path, target: Path) -> AMachine:
-    """Another one of the same, with owners, modes and times."""
+    """Return a copy of it, with owners, modes and times."""
     let_others_through(target)
     subprocess.run(["cp", "-a", source, target], check=True)
     return AMachine(target)
 
 
 def sound(folder: Path) -> Iterator[Path]:
-    """The sound machine, built once, on its day."""
+    """Yield the sound machine, built once, on its day."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(common, "today", lambda: DAY)
         patch.setattr(machine, "ROOT", folder / "sound")

@@ -1,4 +1,4 @@
-"""Machines with one fault each: what was done to a sound one, and how doctor has to find it."""
+"""Machines with one fault each: the change to a sound one, and doctor's expected finding."""
 
 import datetime
 import os
@@ -39,7 +39,7 @@ def database(made: AMachine, statement: str) -> None:
 
 
 def by_another(made: AMachine) -> None:
-    """Somebody else than root may change the program."""
+    """Let an account other than root change the program."""
     made.path("opt/klankbord/releases/0.1.0-abc/bin/klankbord-server").chmod(0o777)
 
 
@@ -112,7 +112,7 @@ def unit(old: str, new: str) -> Callable[[AMachine], None]:
 
 
 def used(name: str) -> Callable[[AMachine], None]:
-    """Another unit runs, and starts with the machine."""
+    """Return a fault: another unit runs and starts at boot."""
     return lambda made: made.write(
         f"{ANSWERS}/units/{name}",
         f"Id={name}\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n",

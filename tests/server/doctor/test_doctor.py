@@ -1,4 +1,4 @@
-"""doctor: finds nothing on a sound machine, each fault on a broken one, and changes nothing."""
+"""doctor: no findings on a sound machine, each fault on a broken one, and no changes."""
 
 import base64
 import json
@@ -178,7 +178,7 @@ def test_matter_of_judgement_is_a_note_and_not_a_fault(machine: AMachine, what: 
 
 
 def test_check_with_nothing_to_inspect_is_not_called_fine(tmp_path: Path) -> None:
-    """Only what is in the server's own folder was looked at, and the few places of an operator."""
+    """Only the server's own folder and a few of the operator's paths were checked."""
     (tmp_path / "server").mkdir()
     (tmp_path / "machine").mkdir()
     looked = Machine(tmp_path / "machine", tmp_path / "server", DAY, (f"http://{ONION}",
@@ -243,7 +243,7 @@ def test_last_line_is_the_total(here: AMachine) -> None:
 
 @pytest.fixture
 def reachable(sound: Path) -> Iterator[AMachine]:
-    """A copy that other accounts can come to."""
+    """Yield a copy that other accounts can reach."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         yield a_machine.copied(sound, Path(folder) / "machine")
@@ -251,7 +251,7 @@ def reachable(sound: Path) -> Iterator[AMachine]:
 
 @contextmanager
 def as_the_servers_account(closed: Path) -> Iterator[None]:
-    """Of a machine whose ``closed`` folder is another account's."""
+    """Run the block as the server's account of a machine whose ``closed`` folder is another's."""
     if os.geteuid() == 0:
         os.seteuid(a_machine.OTHER)
         try:
@@ -285,7 +285,7 @@ def test_unreadable_path_is_reported_and_never_called_fine(reachable: AMachine) 
 
 @pytest.fixture
 def here(machine: AMachine, monkeypatch: pytest.MonkeyPatch) -> AMachine:
-    """The machine that the command itself looks at."""
+    """Return the machine that the command itself checks."""
     monkeypatch.setattr(around, "ROOT", machine.root)
     monkeypatch.setattr(common, "today", lambda: machine.day)
     return machine
@@ -355,7 +355,7 @@ def test_doctor_opens_no_socket_and_runs_only_host_programs(here: AMachine) -> N
 
 
 def everything(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    """Every path below a folder, and the folder: bytes, mode, moment of the last change."""
+    """Return every path in a folder: bytes, mode, time of the last change."""
     return {
         str(path): (
             path.read_bytes() if path.is_file() and not path.is_symlink() else b"",
@@ -367,7 +367,7 @@ def everything(folder: Path) -> dict[str, tuple[bytes, int, int]]:
 
 
 def to_the_first_schema(server: Path) -> None:
-    """As a database of the first version is, for who looks at its tables."""
+    """Convert a database to the first version's tables."""
     with closing(sqlite3.connect(server / "klankbord.db", isolation_level=None)) as opened:
         opened.execute("DELETE FROM _sqlite_migrations WHERE name <> 'm001_first'")
         opened.execute("ALTER TABLE store DROP COLUMN served")
@@ -391,7 +391,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @contextmanager
 def a_server_has_it_open(server: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process, with something in the log; killed at the end."""
+    """Run another process with data in the log; kill it at the end."""
     with subprocess.Popen(
         [sys.executable, "-c", HELD, str(server), SOMEBODY],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,

@@ -1,4 +1,4 @@
-"""doctor among files of others: it ends, says what it saw, and obeys nothing that it reads."""
+"""doctor among hostile files: it ends, reports what it saw, and executes nothing it reads."""
 
 import json
 import os
@@ -213,7 +213,7 @@ def test_too_many_files_to_check_are_reported(
 
 @contextmanager
 def answering(head: bytes, more: bytes = b"") -> Iterator[str]:
-    """One that says this, and goes on with ``more`` for as long as somebody reads."""
+    """Run a server that sends this, and then ``more`` for as long as somebody reads."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:

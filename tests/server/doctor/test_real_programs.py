@@ -1,4 +1,4 @@
-"""doctor with the programs of the machine that the tests run on, where they are there."""
+"""doctor with the real programs of this machine, where they are installed."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ http {{
 
 @pytest.fixture
 def made() -> Iterator[AMachine]:
-    """A machine with nothing but its programs, in a folder that every account can come to."""
+    """Yield a machine with only its programs, in a folder that every account can reach."""
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         made = AMachine(Path(folder))

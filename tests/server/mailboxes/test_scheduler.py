@@ -1,4 +1,4 @@
-"""What a serving site does by itself: the day's purge, a log that was held, a doubted day."""
+"""Automatic upkeep of a site: the daily purge, a held log, an unconfirmed day."""
 
 import contextlib
 import datetime
@@ -39,7 +39,7 @@ class Watched:
         self.server.day += datetime.timedelta(days)
 
     def runs_for(self, days: int) -> None:
-        """Day by day, as a server that is never off."""
+        """Run day by day, like a server that is always on."""
         for _ in range(days):
             self.later(1)
             self.caretaker.step()
@@ -164,7 +164,7 @@ def test_failure_is_logged_by_type_only_and_retried(watched: Watched) -> None:
 
 
 def test_log_in_use_is_emptied_when_released(watched: Watched) -> None:
-    """A withdrawal while somebody reads: the sealed bytes go with the next step after."""
+    """A withdrawal happens during a read; the sealed bytes go with the next step."""
     server = watched.server
     sealed = server.report("two")
     watched.caretaker.step()

@@ -36,16 +36,18 @@ from tests.support.server_folder import (
     DAY,
     RECIPIENTS,
     AServer,
+    attach,
     file,
     ids,
     message,
 )
+from tests.support.two_stores import Kind
 from tests.vectors import world
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[AServer]:
-    made = AServer(tmp_path / "server")
+def server(tmp_path: Path, on: Kind) -> Iterator[AServer]:
+    made = AServer(tmp_path / "server", on=on)
     yield made
     made.store.close()
 
@@ -104,7 +106,7 @@ def test_only_the_next_number_is_accepted_and_the_newest_is_reported(
 
 
 def test_counsellors_number_increases_and_may_skip(server: AServer) -> None:
-    """A restored server may lack what came before, and the desk be unable to give it back."""
+    """A restored server may lack earlier messages that the desk cannot send again."""
     server.report("one")
     server.reply("one", 3)
     for n in (0, 1, 2, 3):
@@ -237,7 +239,7 @@ def test_file_becomes_visible_with_the_message_that_follows(server: AServer) -> 
 
 
 def test_file_sealed_to_others_than_the_message_is_never_shown(server: AServer) -> None:
-    """A leftover of a message that was never sent: it goes when another one is."""
+    """The leftover of a message that was never sent is removed when another one is sent."""
     server.report("one", (ANNA, BRAM))
     stale = server.put_file("one", file(3))
     server.reply("one", 1, ANNA, (ANNA,))
@@ -248,15 +250,15 @@ def test_file_sealed_to_others_than_the_message_is_never_shown(server: AServer) 
 def test_reporters_file_must_be_sealed_to_the_counsellors_only(server: AServer) -> None:
     server.report("one")
     access = ids("one")[1]
-    item = server.mailboxes.attach(access=access, sealed=file(1))
-    stale = server.mailboxes.attach(access=access, sealed=file(2))
+    item = attach(server.mailboxes, access, file(1))
+    stale = attach(server.mailboxes, access, file(2))
     server.add("one", 2)
     assert server.mailboxes.item_for(ANNA, item) is not None
     assert server.mailboxes.item_for(ANNA, stale) is None
 
 
-def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path) -> None:
-    server = AServer(tmp_path / "server", limits=Limits(file=20_000))
+def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path, on: Kind) -> None:
+    server = AServer(tmp_path / "server", on=on, limits=Limits(file=20_000))
     server.report("one")
     for sealed in (b"x" * 20_000, message(1), file(7), file(1), file(2, 21_000)):
         with pytest.raises(BadShape):
@@ -274,9 +276,9 @@ def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path) -> None
 # room
 
 
-def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path) -> None:
+def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path, on: Kind) -> None:
     limits = Limits(mailbox_bytes=len(message(1)) * 2)
-    server = AServer(tmp_path / "server", limits=limits)
+    server = AServer(tmp_path / "server", on=on, limits=limits)
     server.report("one")
     server.add("one", 2)
     for act in (server.add, server.reply):
@@ -292,8 +294,8 @@ def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "limits", [Limits(messages=10), Limits(message_bytes=2 * (5 * len(message(1)) + 100))]
 )
-def test_neither_side_can_fill_the_others_half(tmp_path: Path, limits: Limits) -> None:
-    server = AServer(tmp_path / "server")
+def test_neither_side_can_fill_the_others_half(tmp_path: Path, on: Kind, limits: Limits) -> None:
+    server = AServer(tmp_path / "server", on=on)
     limits = dataclasses.replace(limits, free_bytes=1)
     server.site.settings = dataclasses.replace(server.site.settings, limits=limits)
     server.report("one")
@@ -311,8 +313,8 @@ def test_neither_side_can_fill_the_others_half(tmp_path: Path, limits: Limits) -
     server.store.close()
 
 
-def test_full_site_is_reported_and_still_accepts_a_withdrawal(tmp_path: Path) -> None:
-    server = AServer(tmp_path / "server", limits=Limits(site_bytes=300_000))
+def test_full_site_is_reported_and_still_accepts_a_withdrawal(tmp_path: Path, on: Kind) -> None:
+    server = AServer(tmp_path / "server", on=on, limits=Limits(site_bytes=300_000))
     told = 0
     for n in range(60):
         try:
@@ -346,7 +348,7 @@ def test_withdrawal_removes_everything_but_itself_at_once(server: AServer) -> No
     mailbox, access = ids("one")
     assert server.mailboxes.conversation(access) is None
     assert [item.id for item in server.store.items(mailbox)] == [sha256_hex(sealed)]
-    assert list((server.folder / "files").iterdir()) == []
+    assert server.long_files() == 0
     assert [r.item.id for r in server.mailboxes.inbox(ANNA, 0)[0]] == [sha256_hex(sealed)]
     assert server.mailboxes.listed(ANNA) == ()
     for act in (server.add, server.reply, server.withdraw):
@@ -423,7 +425,7 @@ def test_withdrawn_ids_are_kept_31_days(server: AServer) -> None:
 
 
 def _purge(server: AServer, days: int, *, awake: bool = True) -> upkeep.Purged:
-    """Purge on a later day; the desks have fetched nothing new, but are not silent."""
+    """Purge on a later day; desks have fetched nothing new, but are not silent."""
     server.later(days)
     if awake:
         with server.store.writing():
@@ -462,7 +464,7 @@ def test_counsellors_item_expires_after_90_days(server: AServer) -> None:
 
 
 def test_messages_expire_only_oldest_first(server: AServer) -> None:
-    """The first was not fetched by one of two: what comes after it stays too."""
+    """One of two addressees has not fetched the first, so the later ones stay too."""
     server.report("one", (ANNA, BRAM))
     server.add("one", 2, (ANNA,))
     server.add("one", 3, (ANNA,))
@@ -482,9 +484,9 @@ def test_attachments_expire_by_their_own_term_even_the_newest(server: AServer) -
     server.later(60)
     server.add("one", 2)
     server.fetch()
-    assert len(list((server.folder / "files").iterdir())) == 1
+    assert server.long_files() == 1
     assert _purge(server, 90).items == 2  # the report and the file
-    assert list((server.folder / "files").iterdir()) == []
+    assert server.long_files() == 0
     assert server.kept("one") == [(str(ANNA), 1), ("reporter", 2)]
 
 
@@ -516,7 +518,7 @@ def test_unfetched_item_is_kept_180_days_with_its_mailbox(server: AServer) -> No
 
 
 def test_report_fetched_late_can_still_be_answered(server: AServer) -> None:
-    """Back from a long leave on day 150: the conversation does not end the day after."""
+    """After a long absence until day 150, the conversation does not expire the next day."""
     server.report("one")
     server.later(150)
     server.fetch()
@@ -590,7 +592,7 @@ def test_file_without_its_message_expires_after_two_days(server: AServer) -> Non
     _purge(server, 1, awake=False)
     assert server.store.item(item) is not None
     assert _purge(server, 2, awake=False).items == 1
-    assert list((server.folder / "files").iterdir()) == []
+    assert server.long_files() == 0
     assert server.kept("one") == [("reporter", 1)]
 
 
@@ -601,11 +603,11 @@ def test_mailbox_without_a_message_expires_after_two_days(server: AServer) -> No
     assert _purge(server, 2).mailboxes == 1
 
 
-def test_every_lifetime_is_configurable(tmp_path: Path) -> None:
+def test_every_lifetime_is_configurable(tmp_path: Path, on: Kind) -> None:
     retention = Retention(
         reporter_items=3, counsellor_items=9, unfetched=18, idle=12, silent_desk=2
     )
-    server = AServer(tmp_path / "server", retention=retention)
+    server = AServer(tmp_path / "server", on=on, retention=retention)
     server.report("one")
     server.add("one", 2)
     server.fetch()
@@ -622,7 +624,7 @@ def test_purge_can_be_repeated_and_empties_the_log(server: AServer) -> None:
     server.fetch()
     first = _purge(server, 90)
     assert (first.mailboxes, first.log_emptied) == (1, True)
-    assert (server.folder / "klankbord.db-wal").stat().st_size == 0
+    assert server.store.log_size() == 0
     assert server.purge().mailboxes == 0
 
 
@@ -666,10 +668,10 @@ TO = st.sampled_from([(ANNA,), (BRAM,), (ANNA, BRAM)])
 
 
 class Life(RuleBasedStateMachine):
-    """Reporters and desks do anything in any order, also what is refused.
+    """Reporters and desks do anything in any order, including refused actions.
 
-    The model: per mailbox the numbers per author and the newest ``to``; per desk what was ever
-    put in its inbox. No day passes: the lifetimes have tests of their own.
+    The model stores, per mailbox, the newest number of each author and the newest ``to``; per desk,
+    everything that was ever put in its inbox. No day passes: lifetimes have their own tests.
     """
 
     @initialize()
@@ -761,7 +763,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def purge(self) -> None:
-        """On the same day it takes nothing but withdrawals that every desk has."""
+        """Purge; on the same day it removes only withdrawals that every desk has."""
         before = {i for inbox in self.inboxes.values() for _, i in inbox.values()}
         upkeep.purge(self.server.site, self.server.store, DAY)
         for inbox in self.inboxes.values():

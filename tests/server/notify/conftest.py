@@ -1,4 +1,4 @@
-"""A mailer with all that is its own, and a provider that it talks to over real TLS."""
+"""A mailer with its own files, and a provider that it reaches over real TLS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANNA, BRAM = "anna@home.example", "bram@work.example"
 
 
 class Mailer:
-    """Its settings, words and state in folders of its own."""
+    """A mailer's settings, statuses and state, in its own folders."""
 
     def __init__(self, folder: Path) -> None:
         self.words, self.state = folder / "words", folder / "state"
@@ -62,7 +62,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """The one that this machine trusts, as the system's own list would say."""
+    """Return the authority that this machine trusts, as in the system's own list."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     return authority

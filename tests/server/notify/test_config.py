@@ -1,4 +1,4 @@
-"""notify.toml: strict, closed to others, and never quoted where it holds an address."""
+"""notify.toml: strict, private, and never quoted where it contains an address."""
 
 import re
 from pathlib import Path

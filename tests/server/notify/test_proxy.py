@@ -1,4 +1,4 @@
-"""The daily mail through a SOCKS5 proxy such as Tor's, and what a proxy may do wrong."""
+"""The daily mail through a SOCKS5 proxy such as Tor's, and the faults of a proxy."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""The daily mail, as a provider gets it: over TLS or not at all, once a day, of one size."""
+"""The daily mail as a provider receives it: only over TLS, once a day, in one size."""
 
 import datetime
 import email
@@ -84,7 +84,7 @@ def test_sentences_of_a_language_have_equal_length(language: str) -> None:
 def test_both_statuses_have_one_size_on_disk_and_on_the_wire(
     mailer: Mailer, provider: MailServer
 ) -> None:
-    """Byte for byte as many, in as many pieces, for who sees the line or the provider's store."""
+    """Byte and record counts are equal, for anyone who sees the line or the provider's storage."""
     seen = []
     words: tuple[tuple[Word, Word], ...] = (("open", "open"), ("rest", "rest"), ("open", "rest"))
     with provider, Socks(provider.port) as proxy:
@@ -279,7 +279,7 @@ def test_test_mail_is_sent_at_once_and_does_not_replace_the_daily_mail(
 def test_no_log_or_state_contains_an_address_or_a_status(
     mailer: Mailer, provider: MailServer
 ) -> None:
-    """In the log, whatever goes wrong; and nothing of the word in the state."""
+    """This covers the log after any failure, and the state file."""
     said = ""
     with provider:
         settings = mailer.set_up(provider.port)
@@ -370,7 +370,7 @@ def test_kill_at_any_smtp_step_causes_no_second_mail(
 def test_kill_at_any_state_write_causes_no_second_mail(
     mailer: Mailer, provider: MailServer, nth: int
 ) -> None:
-    """A run renames three files to their place: begun, sent, and the last day."""
+    """A run renames three files into place: started, sent, and the last day."""
     with provider:
         settings = mailer.set_up(provider.port, counsellors=ONE)
         done = subprocess.run(

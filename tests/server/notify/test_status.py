@@ -1,4 +1,4 @@
-"""The word of the day: what it says, when, and what it lets be seen."""
+"""The daily status: its value, when it is written, and what it reveals."""
 
 import datetime
 import stat
@@ -19,7 +19,7 @@ QUIET = {"./anna": "rest", "./bram": "rest"}
 
 
 class Desk:
-    """A server whose two desks have fetched today, and the folder for the words."""
+    """A server whose two desks have fetched today, and the folder for the statuses."""
 
     def __init__(self, folder: Path) -> None:
         self.server = AServer(folder / "server")
@@ -81,7 +81,7 @@ def test_counsellors_own_messages_are_not_new(desk: Desk) -> None:
 
 
 def test_desk_must_be_opened_as_often_as_the_site_promises_an_answer(desk: Desk) -> None:
-    """Two working days; and so "open" need not mean that somebody wrote."""
+    """The period is two working days, so "open" need not mean that somebody wrote."""
     days = [DAY + datetime.timedelta(number) for number in range(1, 8)]
     (due, *_) = (day for day in days if response.working_days(DAY, day) == 2)
     desk.server.later((due - DAY).days - 1)
@@ -113,7 +113,7 @@ def test_status_file_has_one_size_and_is_valid_for_one_day(desk: Desk) -> None:
 
 
 def test_unreadable_database_sets_every_desk_to_open_and_is_reported(desk: Desk) -> None:
-    """A desk that is opened for nothing finds out what is wrong; one that is not does not."""
+    """A desk that is opened finds out what is wrong; one that is not opened does not."""
     desk.server.store.close()
     (desk.server.folder / "klankbord.db").unlink()
     done = desk.types()

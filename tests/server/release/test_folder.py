@@ -1,4 +1,4 @@
-"""A release folder: complete and signed, or refused in words with nothing taken from it."""
+"""A release folder: complete and signed, or refused with a reason and without effect."""
 
 import os
 import re
@@ -95,7 +95,7 @@ def test_nothing_is_written_before_the_signature_is_verified(
 
 
 def _by_hand(release: Path, key: Path) -> int:
-    """Run the command of the guide in a release's folder, with this key beside it."""
+    """Run the guide's command in a release's folder with this key; return the exit code."""
     guide = (ROOT / "deploy" / "guide" / "routine.md").read_text("utf-8")
     (command,) = re.findall(r"^minisign -Vm SHA256SUMS .*$", guide, re.MULTILINE)
     shutil.copy(key, release / "release.pub")

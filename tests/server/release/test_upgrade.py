@@ -1,10 +1,11 @@
-"""An upgrade: to a release that serves, or back to what served before, whatever breaks it off.
+"""An upgrade: to a release that serves, or back to the previous one, whatever interrupts it.
 
-The server is real, and so are its data and minisign. Shell scripts are in the place of systemctl
-and of ``deploy/install``, which tests of the installer try for themselves.
+The server, its data and minisign are real. Shell scripts replace systemctl and ``deploy/install``,
+which the installer's tests run.
 """
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -74,7 +75,7 @@ database.commit()
 
 
 class Installed:
-    """A server of version 0.1.0 that serves, and releases for it."""
+    """A running server of version 0.1.0, and releases for it."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -103,10 +104,12 @@ class Installed:
             top=self.top, name=name, python=sys.executable, server=server, before=before
         )
 
-    def release(self, version: str = "0.2.0", before: str = ":", link: str = "") -> Path:
+    def release(
+        self, version: str = "0.2.0", before: str = ":", link: str = "", installer: str = ""
+    ) -> Path:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            text = self.installer("new", before).encode()
+            text = (installer or self.installer("new", before)).encode()
             entry = tarfile.TarInfo(f"klankbord-{version}/deploy/install")
             entry.size, entry.mode = len(text), 0o755
             archive.addfile(entry, io.BytesIO(text))
@@ -125,7 +128,7 @@ class Installed:
         return Path(os.readlink(self.top / "program" / "current")).name
 
     def serves(self) -> bool:
-        """Whether the first page comes."""
+        """Return whether the first page is served."""
         asked = "GET / HTTP/1.0\r\nHost: box.example.org\r\nX-Klankbord-Way: domain\r\n\r\n"
         with socket.socket(socket.AF_UNIX) as end, contextlib.suppress(OSError):
             end.connect(str(self.machine.socket))
@@ -134,7 +137,7 @@ class Installed:
         return False
 
     def is_clean(self) -> bool:
-        """Neither a note, a work folder, nor a copy of the database is left."""
+        """Return whether no note, work folder or database copy is left."""
         left = {path.name for path in (self.top / "program").iterdir()} - {"current", "releases"}
         return not left and not list((self.top / "data").rglob(".before-upgrade*"))
 
@@ -181,6 +184,27 @@ def test_older_unsigned_or_malformed_release_changes_nothing(
     assert not (installed.top / "data" / "backups").exists()
 
 
+def test_advice_depends_on_exit_status_only(
+    installed: Installed,
+) -> None:
+    """The last words of an installer are written for people, and name folders and files."""
+    failing = "#!/bin/sh\necho '{}' >&2\nexit {}\n"
+    for number, (words, status, advice) in enumerate(
+        (
+            ("read-only.conf: no space left in the list, which is full", 1, "Repair that,"),
+            ("geen ruimte meer", errno.ENOSPC, "Make room on that disk,"),
+            ("over the quota", errno.EDQUOT, "Make room on that disk,"),
+            ("alleen-lezen", errno.EROFS, "Let that disk take writes,"),
+        )
+    ):
+        release = installed.release(f"0.{number + 2}.0", installer=failing.format(words, status))
+        with pytest.raises(UpgradeError) as refused:
+            installed.upgrade(release)
+        assert f"{words}. Nothing that serves was changed. {advice}" in str(refused.value)
+    assert installed.current == "old"
+    assert installed.is_clean()
+
+
 @pytest.mark.long
 def test_upgrade_that_fails_to_serve_is_rolled_back(installed: Installed) -> None:
     installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
@@ -191,7 +215,7 @@ def test_upgrade_that_fails_to_serve_is_rolled_back(installed: Installed) -> Non
 
 
 def test_database_is_restored_when_a_migrated_upgrade_fails(installed: Installed) -> None:
-    """The newer program brought the database up to date before it failed."""
+    """The newer program migrated the database before it failed."""
     installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
     database = installed.top / "data" / "klankbord.db"
     migrate = installed.top / "migrate.py"
@@ -276,7 +300,7 @@ COMMANDS = 6  # more than the switch runs: after the last one it is done
 def test_after_a_power_cut_during_the_switch_a_program_serves(
     installed: Installed, done: int
 ) -> None:
-    """The machine starts what is installed; the next call finishes, or goes back and says so."""
+    """The machine starts the installed program; the next call completes or rolls back."""
     release = installed.release()
     words = [sys.executable, "-c", CUT, str(installed.top), str(release), str(done)]
     ended = subprocess.run(words, check=False)

@@ -1,4 +1,4 @@
-"""An upgrade on a disk that is full or takes no writes: the version before goes on serving."""
+"""An upgrade on a full or read-only disk: the previous version keeps serving."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ KIB = 1024
 
 
 class OnADisk(Installed):
-    """A server and its program on a disk of their own, and what its operator types."""
+    """A server and its program on their own disk, and the operator's commands."""
 
     def types(self, release: Path) -> Result:
         done = CliRunner().invoke(main.main, ["upgrade", str(release)])
@@ -33,7 +33,7 @@ class OnADisk(Installed):
         return done
 
     def fill(self, left: int) -> None:
-        """Take all room but ``left`` bytes."""
+        """Fill the disk except for ``left`` bytes."""
         free = os.statvfs(self.top)
         with (self.top / "junk").open("wb") as junk:
             os.posix_fallocate(junk.fileno(), 0, free.f_bavail * free.f_frsize - left)
@@ -91,7 +91,7 @@ LEFT = [0, *(4 * KIB << n for n in range(0, 17, 2))]  # to 256 MiB, which a back
 def test_upgrade_on_a_full_disk_changes_nothing_and_asks_for_space(
     installed: OnADisk, left: int
 ) -> None:
-    """However much room is left, it is enough for all of it, or what serves stays."""
+    """With any free space, either it suffices for the whole upgrade or the old version stays."""
     release = installed.release()
     installed.fill(left)
     done = installed.types(release)
@@ -109,7 +109,7 @@ def test_upgrade_on_a_full_disk_changes_nothing_and_asks_for_space(
 def test_disk_filling_up_during_the_switch_rolls_the_upgrade_back(
     installed: OnADisk,
 ) -> None:
-    """Reports go on arriving until the server stops, and other programs write too."""
+    """Reports keep arriving until the server stops, and other programs write too."""
     release = installed.release()
 
     def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""From the first schema with data in it to this one, and back by a backup; nothing in between."""
+"""From the first schema with data to the current one, and back by a backup."""
 
 import copy
 import sqlite3
@@ -20,7 +20,7 @@ from tests.support.server_folder import ANNA, BRAM, DAY, AServer, faults_in, fil
 
 
 class Old:
-    """A server's folder as the first version left it, filled, and what was sealed in it."""
+    """A filled server folder of the first version, and what was sealed in it."""
 
     def __init__(self, folder: Path) -> None:
         server = AServer(folder)
@@ -37,7 +37,7 @@ class Old:
         self._take_back()
 
     def _take_back(self) -> None:
-        """Put all rows into tables that only the first migration made."""
+        """Copy all rows into tables that only the first migration made."""
         new, old = self.folder / "klankbord.db", self.folder / "first.db"
         with closing(sqlite3.connect(old, isolation_level=None)) as connection:
             database = Database(connection, execute_plugins=False)
@@ -66,7 +66,7 @@ def old(tmp_path: Path) -> Old:
 
 
 def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Everything that both versions hold, by table."""
+    """Return everything that both versions store, by table."""
     with closing(sqlite3.connect(path)) as connection:
         return {
             table: sorted(connection.execute(f"SELECT {what} FROM {table}"))  # noqa: S608 - our own names
@@ -164,7 +164,7 @@ def test_database_of_a_newer_program_is_refused_with_a_reason(old: Old) -> None:
 def test_backup_before_migration_can_be_restored_by_the_older_program(
     old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``backup`` brings nothing up to date: what it takes, the program before can restore."""
+    """``backup`` does not migrate, so the older program can restore its output."""
     monkeypatch.setattr(common, "today", lambda: DAY)
 
     def types(*words: str) -> str:

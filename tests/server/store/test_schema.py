@@ -1,4 +1,4 @@
-"""The tables that a server makes are known again, whichever SQLite wrote them."""
+"""The server's tables are recognised, whichever SQLite version wrote them."""
 
 import re
 import sqlite3

@@ -34,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[AServer]:
 
 
 def _tables(server: AServer) -> dict[str, list[dict[str, object]]]:
-    """Every row of every table, SQLite's and sqlite-utils' own included."""
+    """Return every row of every table, including those of SQLite and sqlite-utils."""
     connection = sqlite3.connect(server.folder / "klankbord.db")
     connection.row_factory = sqlite3.Row
     named = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
@@ -47,7 +47,7 @@ def _tables(server: AServer) -> dict[str, list[dict[str, object]]]:
 
 
 def _busy_life(server: AServer) -> None:
-    """A bit of everything, so that every table has rows."""
+    """Use every feature, so that every table has rows."""
     server.report("one", (ANNA, BRAM))
     server.report("two")
     server.report("three")
@@ -62,7 +62,7 @@ def _busy_life(server: AServer) -> None:
 
 
 def test_no_column_is_finer_than_a_day(server: AServer) -> None:
-    """The shapes of values are listed: an id, an identity, a day, a small number, a word."""
+    """Allowed values are listed: an id, an identity, a day, a small number, a word."""
     _busy_life(server)
     tables = _tables(server)
     assert all(tables.values()), "every table has rows, or this looks at nothing"
@@ -102,7 +102,7 @@ def test_tables_refuse_a_time_of_day(server: AServer) -> None:
 
 
 def test_no_table_has_a_hidden_row_number(server: AServer) -> None:
-    """A number that counts across mailboxes would tell one counsellor about another."""
+    """A number that counts across mailboxes would reveal other counsellors' activity."""
     connection = sqlite3.connect(server.folder / "klankbord.db")
     for name in _tables(server):
         if name != "_sqlite_migrations":
@@ -136,7 +136,7 @@ def test_database_files_are_dated_midnight(server: AServer) -> None:
 
 
 def test_removing_a_file_leaves_no_time_in_its_folder(server: AServer) -> None:
-    """A withdrawal, an upload that is broken off, a sweep after a crash."""
+    """Examples: a withdrawal, an interrupted upload, a sweep after a crash."""
     server.report("one")
     server.put_file("one", file(2, 2_000_000))
     server.reply("one", 1)
@@ -162,7 +162,7 @@ def test_reading_a_large_file_leaves_no_access_time(server: AServer) -> None:
 
 
 def test_withdrawn_data_is_nowhere_on_disk(server: AServer) -> None:
-    """Rows are overwritten, the log emptied, large files unlinked."""
+    """Rows are overwritten, the log is emptied, and large files are unlinked."""
     sealed = server.report("one")
     large = file(2, 2_000_000)
     server.put_file("one", large)
@@ -196,7 +196,7 @@ def test_every_thread_syncs_writes_and_overwrites_removed_data(
 
 @pytest.mark.slow
 def test_concurrent_reports_from_two_processes_all_arrive(tmp_path: Path) -> None:
-    """As the workers do: 16 threads in each of two processes, every report confirmed."""
+    """There are 16 threads in each of two processes, like the workers."""
     server = AServer(tmp_path / "server")
     program = f"""
 import datetime, threading
@@ -236,7 +236,7 @@ threads = [threading.Thread(target=submit, args=(f"{{sys.argv[1]}}-{{t}}",)) for
 
 @pytest.mark.slow
 def test_confirmed_data_survives_a_kill(tmp_path: Path, long_run: bool) -> None:
-    """A server killed at any moment: confirmed means there, and the database is whole."""
+    """A server is killed at random moments: confirmed data is there, and the database is intact."""
     server = AServer(tmp_path / "server")
     program = f"""
 import sys
@@ -244,7 +244,7 @@ from pathlib import Path
 from dropbox_app.server.config import site as sites
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.store.sqlite import SqliteStore
-from tests.support.server_folder import ANNA, DAY, file, ids, message
+from tests.support.server_folder import ANNA, DAY, attach, file, ids, message
 folder = Path({str(server.folder)!r})
 boxes = Mailboxes(sites.load(folder), SqliteStore(folder, lambda: DAY), lambda: DAY)
 large = file(1, 1_500_000)
@@ -254,7 +254,7 @@ while True:
     sealed = message(1)
     boxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
     print(f"{{sys.argv[1]}}-{{turn}}", flush=True)
-    boxes.attach(access=access, sealed=file(1, 1_200_000))
+    attach(boxes, access, file(1, 1_200_000))
     turn += 1
 """
     confirmed: list[str] = []
@@ -311,7 +311,7 @@ def test_large_file_of_a_failed_transaction_is_removed(server: AServer) -> None:
 
 
 def test_large_file_of_an_uncommitted_transaction_is_swept(server: AServer) -> None:
-    """As a crash between the file's name and the commit leaves it."""
+    """This is the state after a crash between the file's name and the commit."""
     (server.folder / "files" / ("a" * 64)).write_bytes(bytes(2 * 1024 * 1024))
     assert server.store.sweep() == 1
     assert list((server.folder / "files").iterdir()) == []
@@ -330,7 +330,7 @@ def test_failed_transaction_leaves_nothing(server: AServer) -> None:
 
 
 def _times_open(server: AServer) -> int:
-    """How many handles this process has on the database."""
+    """Return how many handles this process has on the database."""
     path = str(server.folder / "klankbord.db")
     handles = Path("/proc/self/fd").iterdir()
     return sum(os.path.realpath(handle) == path for handle in handles)
@@ -385,7 +385,7 @@ def test_messages_of_every_size_round_trip(server: AServer) -> None:
 
 
 def test_full_disk_is_reported_as_such_and_leaves_nothing(server: AServer) -> None:
-    """A limit on the size of files stands for a full disk: the system refuses to write on."""
+    """A file size limit simulates a full disk: the system refuses further writes."""
     program = f"""
 import resource, signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the upkeep takes for the leavings of a crash is nothing that somebody is just making."""
+"""The upkeep never mistakes a file in progress for a crash's leftover."""
 
 import fcntl
 import threading
@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServer]:
 
 
 def keep(server: AServer, data: bytes) -> str:
-    """Stage a large file and store it, as a message's; its item id."""
+    """Stage and store a large file like a message's; return its item id."""
     with server.store.stage(new_digest()) as staged:
         staged.write(data)
         info = ItemInfo(staged.digest(), "attachment", "reporter", 0, DAY, staged.size)
@@ -68,7 +68,7 @@ def test_sqlite_files_of_a_copy_in_progress_are_kept(server: AServer, end: str) 
 
 
 def before_the_lock(server: AServer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A sweep comes exactly between a file's name and its lock; what it removed, once it came."""
+    """Sweep exactly between a file's naming and locking; return what was removed."""
     real, swept = fcntl.flock, list[int]()
 
     def flock(handle: int, how: int) -> None:
@@ -81,7 +81,9 @@ def before_the_lock(server: AServer, monkeypatch: pytest.MonkeyPatch) -> list[in
     return swept
 
 
-def test_files_under_sweep_are_not_served(server: AServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_locks_a_file_while_deciding_on_it(
+    server: AServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = server.folder / "files" / "0123.part"
     left.write_bytes(b"left by a crash")
     locked = at_the_decision(monkeypatch, lambda: not free(left))
@@ -92,7 +94,7 @@ def test_files_under_sweep_are_not_served(server: AServer, monkeypatch: pytest.M
 def test_file_stored_again_during_a_sweep_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under the same name, once the sweep has seen that what lies there has no row."""
+    """It has the same name, and the sweep has already seen that the file has no row."""
     item = new_digest(LARGE).hexdigest()
     (server.folder / "files" / item).write_bytes(LARGE)
     again = threading.Thread(target=lambda: keep(server, LARGE))
@@ -110,7 +112,7 @@ def test_file_stored_again_during_a_sweep_is_kept(
 
 
 def free(path: Path) -> bool:
-    """Whether nobody holds the lock of this file."""
+    """Return whether nobody holds the lock of this file."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,7 +122,7 @@ def free(path: Path) -> bool:
 
 
 def at_the_decision(patch: pytest.MonkeyPatch, do: Callable[[], bool]) -> list[bool]:
-    """Do something once, just after the sweep has asked whether a file has a row."""
+    """Run a function once, just after the sweep asks whether a file has a row."""
     real, done = SqliteStore.item, list[bool]()
 
     def item(self: SqliteStore, name: str) -> object:

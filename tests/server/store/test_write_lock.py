@@ -1,4 +1,4 @@
-"""A writer's turn among threads and processes: at once when it comes, and a wait with an end."""
+"""The write lock among threads and processes: immediate if free, and waited for with a limit."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ sys.stdin.read()
 
 
 class Holder:
-    """Somebody else's command, stopped in the middle of its turn."""
+    """Another process, stopped while it holds the lock."""
 
     def __init__(self, folder: Path) -> None:
         self._process = subprocess.Popen(
@@ -56,7 +56,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def waiting() -> int:
-    """How many threads wait for a turn of this process."""
+    """Return how many threads of this process wait for the lock."""
     return sum(thread.name == write_lock.WAITING for thread in threading.enumerate())
 
 
@@ -97,7 +97,7 @@ def test_all_waiting_threads_time_out_together(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_abandoned_lock_requests_leave_one_waiter_that_keeps_no_lock(tmp_path: Path) -> None:
-    """What comes to a turn that nobody wants any more is let go at once."""
+    """A lock that is obtained for a cancelled request is released at once."""
     turn = Turns(tmp_path)
     with held(tmp_path):
         for _ in range(3):
@@ -145,7 +145,7 @@ def test_abandoned_lock_request_is_reused_by_the_next_writer(tmp_path: Path) -> 
 
 
 def test_lock_is_exclusive_and_every_writer_gets_it(tmp_path: Path) -> None:
-    """Two processes' worth of turns, four threads each, with givings-up in between."""
+    """Two processes with four threads each, some of which give up."""
     both = (Turns(tmp_path), Turns(tmp_path))
     at_work: list[int] = []
     done: list[int] = []

@@ -1,4 +1,4 @@
-"""A whole site in a folder, a clock to move, counsellors who hold real keys, plain browsers."""
+"""A whole site in a folder, a settable clock, counsellors with real keys, and plain browsers."""
 
 import datetime
 import urllib.parse
@@ -33,7 +33,7 @@ ONION = "http://" + "q" * 56 + ".onion"
 
 
 class Clock:
-    """What the server takes for the time. A server in a process of its own goes by the real one."""
+    """The server's clock. A server in a separate process uses the real one."""
 
     def __init__(self, day: datetime.date = START) -> None:
         moment = datetime.datetime(day.year, day.month, day.day, 12, tzinfo=datetime.UTC)
@@ -53,12 +53,12 @@ class Clock:
 
 
 def real_clock() -> Clock:
-    """One that stands on the real day."""
+    """Return a clock set to the real day."""
     return Clock(datetime.datetime.now(datetime.UTC).date())
 
 
 class Counsellor:
-    """A counsellor's desk in as few lines as one takes: an identity, and a key for each month."""
+    """A minimal counsellor's desk: an identity, and a key for each month."""
 
     def __init__(self, house: "House", name: str, kind: cards.Kind = "external") -> None:
         self.house = house
@@ -100,11 +100,11 @@ class Counsellor:
         )
 
     def renew(self) -> None:
-        """Send a new card, as a desk does after its counsellor changed what it says."""
+        """Send a new card, as a desk does after its profile changed."""
         self.house.site.update(self.identity, self.card(), self.house.clock.today())
 
     def threads(self) -> dict[str, Thread]:
-        """Fetch everything there is, and read it."""
+        """Fetch and read everything; return the threads by mailbox."""
         rows: list[InboxRow] = []
         more = True
         while more:
@@ -134,7 +134,7 @@ class Counsellor:
     def _add_passed_on(
         self, mailbox: str, arrived: list[Arrived], plain: Mapping[str, bytes]
     ) -> None:
-        """What the reporter passed on, in the place of the file that it came in."""
+        """Insert what the reporter forwarded in place of the file in which it arrived."""
         read = threads.read(
             arrived, site=self.house.site.settings.site, mailbox=mailbox, viewer=self.identity
         )
@@ -149,7 +149,7 @@ class Counsellor:
         return thread
 
     def texts(self) -> list[str]:
-        """What was written in the only thread, all of it verified."""
+        """Return the texts of the only thread, all of them verified."""
         thread = self.only_thread()
         assert all(entry.state == "verified" for entry in thread.entries)
         assert not thread.gaps
@@ -178,7 +178,7 @@ class Counsellor:
 
 
 class Browser(PlainBrowser):
-    """The browser of the journeys, straight into the app."""
+    """The browser of the journeys, connected directly to the app."""
 
     def __init__(self, house: "House", *, cookies: bool = True, origin: str = ORIGIN) -> None:
         super().__init__(origin, cookies=cookies)
@@ -194,7 +194,7 @@ class Browser(PlainBrowser):
     def post(
         self, path: str, headers: dict[str, str] | None = None, follow: int = 5, **fields: str
     ) -> Page:
-        """Post these fields and nothing else."""
+        """Post only these fields; return the response."""
         body = urllib.parse.urlencode(fields).encode()
         return self.request("POST", path, body, headers, follow)
 
@@ -215,7 +215,7 @@ class Browser(PlainBrowser):
 
 
 class House(OneSite):
-    """One site: its folder, its clock, its people, and the app that is serving it now."""
+    """One site: its folder, its clock, its people, and the app that serves it."""
 
     def __init__(
         self,
@@ -242,7 +242,7 @@ class House(OneSite):
         self.restart()
 
     def welcome(self, name: str, **card: object) -> Counsellor:
-        """The ceremony for one more counsellor, who then fetches once."""
+        """Confirm and return one more counsellor, who then fetches once."""
         made = Counsellor(self, name)
         raw = made.card(**card)  # type: ignore[arg-type]  # passed on as it came
         self.site.pin(name.split()[0].lower(), raw, self.clock.today())
@@ -251,7 +251,7 @@ class House(OneSite):
         return made
 
     def restart(self) -> None:
-        """A new process: a new cookie key, nothing remembered."""
+        """Start a new process with a new cookie key and no memory."""
         self.app = create_app(
             self.folder, today=self.clock.today, now=self.clock.now, cookie_key=new_key()
         )
@@ -260,7 +260,7 @@ class House(OneSite):
         return Browser(self, cookies=cookies, origin=origin)
 
     def stored(self) -> int:
-        """How many mailboxes there are."""
+        """Return the number of mailboxes."""
         return len(self.store.mailboxes())
 
     def close(self) -> None:
@@ -269,7 +269,7 @@ class House(OneSite):
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """A site with one counsellor."""
+    """Yield a site with one counsellor."""
     made = House(tmp_path / "site")
     yield made
     made.close()
@@ -277,7 +277,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[House]:
-    """A site with two counsellors."""
+    """Yield a site with two counsellors."""
     made = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"))
     yield made
     made.close()

@@ -1,7 +1,7 @@
-"""A card that is over, a counsellor who is away, a desk that is silent, a card that was ended.
+"""Expired cards, absent counsellors, silent desks, and retired cards.
 
-Each state is made for real, by the card or the clock. What the pages then say is true in both
-languages, somebody else is offered where there is somebody, and no word that was typed is lost.
+Each state is real, made by the card or the clock. The pages are then correct in both languages,
+another counsellor is offered if there is one, and no typed text is lost.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ CALL = {"nl": "Bel 030 123 45 67 (ma-vr 9-17).", "en": "Call 030 123 45 67 (ma-v
 
 
 def over(house: House) -> None:
-    """Her last window is over; the others made new cards and fetched."""
+    """Expire the first counsellor's last window; the others make new cards and fetch."""
     house.clock.pass_days(100)
     for other in house.counsellors[1:]:
         house.site.update(other.identity, other.card(), house.clock.today())
@@ -73,7 +73,7 @@ every = pytest.mark.parametrize("state", STATES)
 
 
 def begun(house: House, text: str = "Het begin.") -> str:
-    """A conversation with Noor, who has not fetched it; its code."""
+    """Return the code of a conversation with Noor, who has not fetched it."""
     return house.browser().tell(text, counsellor=house.counsellors[0].identity.hex).code
 
 
@@ -153,7 +153,7 @@ def test_code_page_promises_no_quick_answer_from_an_absent_counsellor(
 
 
 def test_stand_in_is_named_only_while_available(two: House) -> None:
-    """A stand-in who is away too, collects nothing or was retired is not recommended."""
+    """A stand-in who is also absent, silent or retired is not recommended."""
     noor, sam = two.counsellors
     stands_in = OTHERS["nl"][1]
     until = START.replace(day=28)
@@ -177,7 +177,7 @@ def test_stand_in_is_named_only_while_available(two: House) -> None:
 def test_site_whose_last_counsellor_left_is_not_called_not_yet_open(
     house: House, lang: str
 ) -> None:
-    """Whoever has a code still finds the way back in, and reads."""
+    """Anyone with a code can still return and read."""
     code = begun(house)
     retired(house)
     page = at(house, "", lang)
@@ -272,7 +272,7 @@ def test_retired_counsellor_is_not_said_to_fetch(two: House) -> None:
 def test_question_from_an_unreachable_counsellor_has_no_useless_buttons(
     two: House, lang: str
 ) -> None:
-    """And a remark that was on its way is kept."""
+    """A remark that was being sent is kept."""
     noor = two.counsellors[0]
     code = begun(two)
     noor.write("consent-request", ASKED)
@@ -306,7 +306,7 @@ ENDS = pytest.mark.parametrize("end", [over, retired])
 def test_report_to_an_unreachable_counsellor_is_not_redirected(
     two: House, end: Callable[[House], None], lang: str
 ) -> None:
-    """With one left the form still asks: whoever that is may be the one it is about."""
+    """With one counsellor left the form still asks, because the report may be about that one."""
     noor, sam = two.counsellors
     browser = two.browser()
     page = browser.get(f"/{lang}/report")
@@ -327,7 +327,7 @@ def test_report_to_an_unreachable_counsellor_is_not_redirected(
 
 
 def test_form_naming_one_counsellor_sends_to_no_other(house: House) -> None:
-    """It said that it is for Noor; by the time it is sent there is only Sam."""
+    """The form named Noor, but when it is sent there is only Sam."""
     browser = house.browser()
     page = browser.get("/nl/report")
     assert "Je schrijft aan Noor Visser." in page.text
@@ -344,7 +344,7 @@ def test_form_naming_one_counsellor_sends_to_no_other(house: House) -> None:
 
 
 def written(house: House, lang: str) -> tuple[Browser, Page]:
-    """A follow-up that was begun before, and sent after Noor's card was ended; the answer to it."""
+    """Start a follow-up, retire Noor's card, and send it; return the browser and the response."""
     browser = house.browser()
     page = browser.come_back(begun(house), lang)
     retired(house)

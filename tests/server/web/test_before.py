@@ -1,4 +1,4 @@
-"""The pages before a submission: the same for everybody, true of this site, and calm."""
+"""The pages before a report: the same for everybody, true for this site, and calm."""
 
 import html.parser
 import re
@@ -26,7 +26,7 @@ def test_no_placeholder_is_left_unfilled(house: House, address: str) -> None:
 
 
 class Outline(html.parser.HTMLParser):
-    """What matters of a page to somebody who does not see it."""
+    """The structure of a page as a screen reader uses it."""
 
     def __init__(self, page: Page) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Outline(html.parser.HTMLParser):
 
 
 def check_shape(page: Page) -> None:
-    """Labels, ids, references, the same frame: what every page owes every visitor."""
+    """Check labels, ids, references and the frame of a page."""
     outline = Outline(page)
     ids = outline.values("id")
     assert len(ids) == len(set(ids)), f"{page.path}: an id stands twice"
@@ -98,7 +98,7 @@ def check_shape(page: Page) -> None:
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_every_visitor_gets_the_same_bytes_and_no_cookie(house: House, address: str) -> None:
-    """Whoever asks, however, with or without a session, on any address of the site."""
+    """This holds with or without a session, at any address of the site."""
     plain = house.browser().get(address)
     # A page where one can type has a status that no browser keeps alive for a Back.
     assert plain.status == (203 if address.endswith(("/report", "/return")) else 200)
@@ -184,7 +184,7 @@ def test_employer_running_the_site_is_called_employer(tmp_path: Path) -> None:
 
 
 def test_unnamed_employer_is_still_called_the_employer(tmp_path: Path) -> None:
-    """As settings of an earlier version may say."""
+    """Settings of an earlier version may lack the name."""
     house = House(tmp_path / "site", run_by="", run_by_is_employer=True)
     assert "een computer van je werkgever" in house.browser().get("/nl/").text
     assert "your employer could read along" in house.browser().get("/en/").text
@@ -268,7 +268,7 @@ def test_new_card_is_shown_at_once(house: House) -> None:
 def test_page_rendered_with_old_cards_is_not_cached_for_new_ones(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another thread serves the new people while this one is making the pages of the old ones."""
+    """Another thread serves the new cards while this one renders pages with the old ones."""
     made = PageRenderer.render
 
     def meanwhile(*given: Any, **named: Any) -> str:  # noqa: ANN401 - as it is called
@@ -330,7 +330,7 @@ def test_counsellor_is_shown_with_kind_scope_and_languages(house: House) -> None
 
 
 def test_landing_page_has_two_buttons(house: House) -> None:
-    """To write, or to come back: the only two buttons."""
+    """They are to write and to come back."""
     html = house.browser().get("/nl/").html
     assert re.findall(r'<a class="button[^"]*" href="([^"]+)"', html) == [
         "/nl/safety",

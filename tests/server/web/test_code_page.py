@@ -1,4 +1,4 @@
-"""The code page: what was written down is compared there and then, and nothing is sent twice."""
+"""The code page: what was written down is checked on it, and nothing is sent twice."""
 
 import contextlib
 import sqlite3
@@ -21,7 +21,7 @@ both = pytest.mark.parametrize("lang", ["nl", "en"])
 
 
 def attempt(browser: Browser, page: Page, words: Sequence[str] | str) -> Page:
-    """Type these into "try it now" and press its button."""
+    """Type these into "try it now" and press its button; return the response."""
     typed = words if isinstance(words, str) else " ".join(words)
     return browser.submit(page, page.form_with("typed"), typed=typed)
 
@@ -31,7 +31,7 @@ def go_on(browser: Browser, page: Page, **ticked: str) -> Page:
 
 
 def others(code: str, lang: str) -> list[str]:
-    """List words that are not in the code."""
+    """Return list words that are not in the code."""
     return [word for word in word_list(lang) if word not in code.split()]
 
 
@@ -78,7 +78,7 @@ def test_code_page_says_how_to_come_back_and_the_slip_does_not(house: House, lan
 
 @both
 def test_conversation_links_to_a_separate_address_slip(house: House, lang: str) -> None:
-    """Not the code page: what leads away from there would cost the sight of the words."""
+    """It is not on the code page, because leaving that page would lose the words."""
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     assert f"/{lang}/address" not in page.links
@@ -110,7 +110,7 @@ def test_code_page_title_is_the_same_in_every_state(house: House) -> None:
 def test_each_wrong_word_is_reported_and_the_code_stays(
     house: House, places: tuple[int, ...], said: str
 ) -> None:
-    """Whether it is a word of the list or none; what was typed stays in its field."""
+    """It may be a list word or not; the typed text stays in its field."""
     browser = house.browser()
     page = browser.tell(TEXT)
     wrong = others(page.code, "nl")
@@ -170,7 +170,7 @@ def test_checking_the_words_hashes_nothing_and_does_not_wait(
 
 
 def test_reloading_any_response_shows_the_code_and_sends_nothing(house: House) -> None:
-    """Of the report, of a right and of a wrong check, of the page by its address."""
+    """This covers the report, a correct and a wrong check, and the page itself."""
     browser = house.browser()
     form_page = browser.get("/nl/report")
     form = form_page.form_with("text")
@@ -218,7 +218,7 @@ def test_words_are_not_shown_again_after_the_box_was_ticked(house: House) -> Non
 
 
 def test_code_page_outlives_the_idle_timeout(house: House) -> None:
-    """Somebody looks for a pen: the 20 minutes do not run here, the four hours do."""
+    """For somebody looking for a pen, the four-hour limit applies and the 20 minutes do not."""
     browser = house.browser()
     page = browser.tell(TEXT)
     house.clock.pass_minutes(3 * 60)
@@ -232,7 +232,7 @@ def test_code_page_outlives_the_idle_timeout(house: House) -> None:
 
 
 def test_code_page_shows_the_report_day_after_midnight(house: House) -> None:
-    """The clock of these tests begins at noon: nothing that lasts reaches midnight before."""
+    """The clock of these tests starts at noon, so that nothing else reaches midnight."""
     house.clock.pass_minutes(11 * 60)
     browser = house.browser()
     browser.tell(TEXT)
@@ -243,7 +243,7 @@ def test_code_page_shows_the_report_day_after_midnight(house: House) -> None:
 
 
 def test_without_cookies_typed_words_fill_the_code_field(house: House) -> None:
-    """No session, no words to compare with: what was typed stands in the field for the code."""
+    """Without a session there are no words to compare with."""
     browser = house.browser(cookies=False)
     page = browser.tell(TEXT)
     answer = attempt(browser, page, page.code)
@@ -265,7 +265,7 @@ def test_code_is_not_shown_without_its_session(house: House) -> None:
 
 
 def test_other_language_shows_the_same_words_and_keeps_typed_text(house: House) -> None:
-    """Only once the browser has shown that it keeps the cookie: else a link would lose the code."""
+    """The link appears only once the browser keeps the cookie; otherwise it would lose the code."""
     browser = house.browser()
     first = browser.tell(TEXT)
     assert "/en/code" not in first.html
@@ -320,7 +320,7 @@ def test_words_are_numbered_one_per_line_and_not_translated(house: House) -> Non
 def test_reporter_who_does_not_feel_safe_sees_help_first_on_a_page_of_equal_length(
     house: House,
 ) -> None:
-    """The same words as for anybody else, only before the code; nothing of it is kept."""
+    """The page has the same words in another order, and the answer is not stored."""
     pages = {}
     for safe in ("yes", "no"):
         browser = house.browser()
@@ -338,7 +338,7 @@ def test_reporter_who_does_not_feel_safe_sees_help_first_on_a_page_of_equal_leng
 def test_safety_answer_exists_only_in_the_sealed_report(
     house: House, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither in what is stored beside it, nor in a length, a header or a log."""
+    """It is not in other stored data, a length, a header or a log."""
     heads: dict[str, list[tuple[str, int]]] = {}
     rows: dict[str, list[tuple[object, ...]]] = {}
     known: set[str] = set()

@@ -1,4 +1,4 @@
-"""Telephones of counsellors' own: with their names, and wherever it says to call them."""
+"""Counsellors' own telephone numbers: shown with names wherever a page suggests calling."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ both = pytest.mark.parametrize("lang", ["nl", "en"])
 
 @pytest.fixture
 def three(tmp_path: Path) -> Iterator[House]:
-    """Two who have telephones of their own, and one for whom the site's is."""
+    """Yield a site with two counsellors who have their own number and one who uses the site's."""
     names = ("Noor Visser", "Sam Jansen", "Maria Fernández")
     made = House(tmp_path / "site", names, telephones=OWN)
     yield made
@@ -28,7 +28,7 @@ def three(tmp_path: Path) -> Iterator[House]:
 
 
 def inside(house: House, lang: str, which: int = 0) -> Browser:
-    """Somebody who wrote to one of them, and came back."""
+    """Return the browser of somebody who wrote to one of them and came back."""
     code = house.browser().tell("Iets.", counsellor=house.counsellors[which].identity.hex).code
     browser = house.browser()
     browser.come_back(code, lang)
@@ -86,7 +86,7 @@ def test_unreachable_or_silent_counsellor_can_be_called(
 
 
 def stands(house: House, lang: str, gone: Callable[[House], None]) -> str:
-    """What it says below a yes to one who is gone, to somebody who now writes to another."""
+    """Return the text below a consent to a former counsellor, after a change of counsellor."""
     first, other = house.counsellors[:2]
     code = house.browser().tell("Iets.", counsellor=first.identity.hex).code
     browser = house.browser()

@@ -1,4 +1,4 @@
-"""The conversation: what is shown, what may be done in it, and that nothing typed is lost."""
+"""The conversation: what it shows, what can be done, and that no typed text is lost."""
 
 import concurrent.futures
 import datetime
@@ -27,13 +27,13 @@ ASKED: dict[str, Json] = {
 
 @pytest.fixture
 def reporter(house: House) -> Browser:
-    """Somebody who has told something and come back."""
+    """Return a reporter who has reported and come back."""
     browser = house.browser()
     browser.come_back(browser.tell("Het begin.").code)
     return browser
 
 
-def test_new_conversation_page_shows_no_warning(reporter: Browser) -> None:
+def test_new_conversation_says_that_there_is_no_answer_yet(reporter: Browser) -> None:
     page = reporter.get("/nl/conversation")
     assert "Het begin." in page.text
     assert "Jij, 3 november" in page.text
@@ -124,7 +124,7 @@ def test_option_is_chosen_and_sent_as_a_message(reporter: Browser, noor: Counsel
 
 
 def test_question_is_folded_after_more_was_asked_for(reporter: Browser, noor: Counsellor) -> None:
-    """An answer was given: the page does not look as if nothing had been sent."""
+    """After an answer, the page must not look as if nothing had been sent."""
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
     assert "Noor Visser vraagt je iets" in page.text
@@ -177,7 +177,7 @@ def test_consent_can_be_withdrawn_and_given_again(reporter: Browser, noor: Couns
 
 
 def test_answer_form_appears_only_next_to_its_question(reporter: Browser, noor: Counsellor) -> None:
-    """Nobody is to say yes to a step, a person and a scope that do not stand on the page."""
+    """Nobody should consent to a step, person and scope that the page does not show."""
     noor.write("consent-request", ASKED | {"step": "Iets anders"})
     noor.write("consent-request", ASKED)
     digest = list(noor.only_thread().genuine())[-1].digest
@@ -226,7 +226,7 @@ def test_refused_answer_stays_in_its_form(
 
 
 def test_remark_on_a_vanished_question_is_not_lost(reporter: Browser, noor: Counsellor) -> None:
-    """It was answered in another window, or is no longer there at all."""
+    """It was answered in another window, or no longer exists."""
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
     form = page.form_to("consent", "request")
@@ -303,7 +303,7 @@ def test_reporter_can_change_counsellor_at_any_time(two: House) -> None:
 
 
 def _turned(two: House) -> tuple[Browser, str]:
-    """Somebody who told Noor something, and then went on with Sam before Noor fetched."""
+    """Return a reporter who told Noor something and changed to Sam before Noor fetched."""
     noor, sam = two.counsellors
     browser = two.browser()
     code = browser.tell("Het begin.", counsellor=noor.identity.hex).code
@@ -314,7 +314,7 @@ def _turned(two: House) -> tuple[Browser, str]:
 
 
 def test_effects_of_a_change_of_counsellor_are_explained(two: House) -> None:
-    """Whom one wrote to before can still fetch it; the new one sees that there was somebody."""
+    """The former counsellor can still fetch it; the new one sees that there was another."""
     noor, _ = two.counsellors
     browser, _ = _turned(two)
     page = browser.get("/nl/counsellor")
@@ -344,7 +344,7 @@ def test_everyone_who_may_hold_something_is_named_before_a_withdrawal(two: House
 
 
 def test_message_of_a_former_counsellor_is_marked(two: House) -> None:
-    """A desk that was stolen after the change cannot pass for a counsellor of today."""
+    """A desk that was stolen after the change cannot pose as a current counsellor."""
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
@@ -360,7 +360,7 @@ def test_message_of_a_former_counsellor_is_marked(two: House) -> None:
 
 
 def test_handover_back_to_a_former_counsellor_claims_nothing_untrue(two: House) -> None:
-    """Who was written to before did see that."""
+    """A former counsellor has seen the earlier messages."""
     noor, sam = two.counsellors
     browser, _ = _turned(two)
     sam.write("consent-request", ASKED | {"successor": str(noor.identity)})
@@ -381,7 +381,7 @@ def test_with_one_counsellor_no_change_is_offered(reporter: Browser) -> None:
 
 
 def test_chosen_counsellor_with_expired_card_is_named(two: House) -> None:
-    """A chosen counsellor whose card is over gets nothing, and the writer is told."""
+    """A chosen counsellor with an expired card gets nothing, and the writer is told."""
     noor, sam = two.counsellors
     browser = two.browser()
     code = browser.tell("Het begin.", counsellor=noor.identity.hex).code
@@ -494,7 +494,7 @@ def test_language_button_keeps_the_text_inside_and_outside_a_session(
 
 
 def test_text_of_one_conversation_is_never_sent_to_another(house: House) -> None:
-    """A page that was left open, then another code in the same browser: it asks which it is."""
+    """With an old page and another code in the same browser, the page asks which one is meant."""
     browser = house.browser()
     first = browser.tell("Het eerste.").code
     second = browser.tell("Het tweede.").code
@@ -618,7 +618,7 @@ def test_empty_or_overlong_follow_up_is_kept(reporter: Browser) -> None:
 
 
 def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one(house: House) -> None:
-    """By another session of the same code: a copy of this one would end with it."""
+    """Another session of the same code withdrew it; a copy of this text would end with it."""
     reporter, other = house.browser(), house.browser()
     code = reporter.tell("Het begin.").code
     reporter.come_back(code)
@@ -638,7 +638,7 @@ def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one(house: House) -
 def test_unverified_message_is_reported_and_never_shown(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
-    """Somebody seals a text to the reporter under the counsellor's name, with another key."""
+    """It is sealed to the reporter under the counsellor's name, but signed with another key."""
     thread = noor.only_thread()
     (own,) = thread.genuine()
     forger = SigningKey.generate()
@@ -689,7 +689,7 @@ def test_missing_message_in_between_is_reported(
 def test_missing_newest_message_is_reported_without_blame(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
-    """Only one author's word says that it was ever there."""
+    """Only one author's word says that it existed."""
     for text in ("een", "twee"):
         noor.write("reply", {"text": text})
     reporter.write_on("Dank je.")
@@ -727,7 +727,7 @@ def test_approaching_expiry_is_announced(house: House, noor: Counsellor) -> None
 def test_item_exists_until_its_deletion_day_ends_in_amsterdam(
     house: House, noor: Counsellor
 ) -> None:
-    """Days are those of UTC; midnight in Amsterdam comes an hour earlier, or two."""
+    """Days are in UTC, and midnight in Amsterdam is one or two hours earlier."""
     code = house.browser().tell("Begin").code
     noor.threads()
     house.clock.pass_days(80)
@@ -748,7 +748,7 @@ def test_item_exists_until_its_deletion_day_ends_in_amsterdam(
      ("2026-11-03T01:00+01:00", "3 november")],
 )  # fmt: skip
 def test_message_shows_the_signed_day_in_local_time(house: House, written: str, shown: str) -> None:
-    """Late in the evening it is the day in Amsterdam; just after midnight no finer time is kept."""
+    """Late in the evening it is the day in Amsterdam; after midnight no finer time is known."""
     house.clock.seconds = datetime.datetime.fromisoformat(written).timestamp()
     browser = house.browser()
     page = browser.tell("Begin")
@@ -759,7 +759,7 @@ def test_message_shows_the_signed_day_in_local_time(house: House, written: str, 
 
 
 def test_deletion_day_never_moves_back(house: House, noor: Counsellor) -> None:
-    """What nobody has fetched stays longer, but a fetch ends that: it is not promised."""
+    """Unfetched items stay longer, but a fetch ends that, so it is not promised."""
     browser = house.browser()
     first = browser.tell("Begin")
     assert "Dat doen we niet vóór 1 februari 2027." in first.text
@@ -776,7 +776,7 @@ def test_deletion_day_never_moves_back(house: House, noor: Counsellor) -> None:
 
 
 def test_deletion_day_is_never_in_the_past(house: House) -> None:
-    """Nobody fetches: it stays, for as long as that is so."""
+    """While nobody fetches, the item stays."""
     code = house.browser().tell("Begin").code
     house.clock.pass_days(100)
     page = house.browser().come_back(code)

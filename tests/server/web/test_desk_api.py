@@ -23,7 +23,7 @@ NOW = 1_773_144_000.0
 
 
 class Desk:
-    """A desk with its keys; every part of what it signs can be made wrong."""
+    """A desk with its keys; every part of its signature can be made invalid."""
 
     def __init__(self, server: AServer, signing: SigningKey = world.ANNA) -> None:
         self.server = server
@@ -185,7 +185,7 @@ def test_newer_card_is_accepted_and_served_byte_for_byte(server: AServer, desk: 
 
 
 def test_signed_request_is_valid_only_for_what_was_signed(server: AServer, desk: Desk) -> None:
-    """Another origin, site, method, target, body, or key: 401, all in the same words."""
+    """Another origin, site, method, target, body or key gets the same 401."""
     server.report("one")
     target = "/api/desk/inbox?after=0"
     good = desk.authorization("GET", target)
@@ -220,7 +220,7 @@ def test_signed_request_is_valid_only_for_what_was_signed(server: AServer, desk:
 
 
 def _foreign_token(server: AServer) -> str:
-    """A token of a server of ours with another key."""
+    """Return a token of another server, signed with another key."""
     app = create_app(server.folder, today=server.today, now=lambda: NOW)
     return str(app.test_client().get("/api/desk/challenge").get_json()["token"])
 
@@ -310,7 +310,7 @@ def test_ambiguous_target_is_400(desk: Desk, target: str) -> None:
 
 
 def _raw(target: str) -> dict[str, str]:
-    """What gunicorn makes of a request line, without the test client tidying it first."""
+    """Return gunicorn's reading of a request line, without the test client's normalisation."""
     path, _, query = target.partition("?")
     return {
         "RAW_URI": target,

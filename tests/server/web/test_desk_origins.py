@@ -1,4 +1,4 @@
-"""An address for desks alone: desks are answered nowhere else, and nobody else there."""
+"""A separate address for desks: desks are answered only there, and nobody else is."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def apart(tmp_path: Path) -> Iterator[House]:
 
 
 def _ask(house: House, target: str, *, at: str, signed_for: str) -> int:
-    """A desk's request: to which address, and for which it was signed."""
+    """Send a desk's request to one address, signed for another; return the status."""
     host = {"Host": at.partition("//")[2]}
     client = house.app.test_client()
     token = client.get("/api/desk/challenge", headers=host).get_json().get("token", "t.o.k")

@@ -1,4 +1,4 @@
-"""Help in two clicks from what happened; what the law says, whose text it is and who read it."""
+"""Help in two clicks; the texts on the law, with their author and reviewer."""
 
 import datetime
 import re
@@ -20,7 +20,7 @@ TODAY = datetime.date(2026, 11, 29)
 @both
 @pytest.mark.parametrize("topic", TOPICS)
 def test_help_is_two_clicks_from_the_first_page(house: House, lang: str, topic: str) -> None:
-    """The second is a link within a page or to its part: what was chosen reaches no server."""
+    """The second is a link within the page, so the server does not learn the choice."""
     first = house.browser().get(f"/{lang}/")
     assert f"/{lang}/what" in first.links
     what = house.browser().get(f"/{lang}/what")
@@ -114,7 +114,7 @@ def test_site_text_is_shown_with_author_reviewer_and_date(house: House) -> None:
     assert "read it again" in old
 
 
-def test_unreviewed_or_anonymous_text_is_marked(house: House) -> None:
+def test_unreviewed_or_anonymous_text_is_reported(house: House) -> None:
     own = house.folder / "content" / "nl" / "law-privacy.md"
     own.parent.mkdir(parents=True)
     own.write_text("Iets.")
@@ -156,7 +156,7 @@ def test_site_can_replace_the_list_and_an_invalid_one_affects_only_itself(house:
 
 @both
 def test_unchecked_entry_is_not_claimed_to_be_checked(house: House, lang: str) -> None:
-    """The page says that none was checked, then that some were not; the operator hears which."""
+    """The page says that none was checked, or that some were not; the operator is told which."""
     none, some = (words(lang).say(key) for key in ("help.unchecked_all", "help.unchecked"))
     assert all(entry.checked is None for entry in shipped().entries)
     text = house.browser().get(f"/{lang}/help").text
@@ -183,5 +183,5 @@ def notes(read: loader.Reading) -> list[str]:
 
 @both
 def test_safety_page_leads_to_the_same_help(house: House, lang: str) -> None:
-    """And from there the choice is a link within the page: two clicks as well."""
+    """From there the choice is a link within the page, so this also takes two clicks."""
     assert f"/{lang}/help" in house.browser().get(f"/{lang}/safety").links

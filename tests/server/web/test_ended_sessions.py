@@ -1,4 +1,4 @@
-"""A session that ended stays ended, also for who has copied its cookie."""
+"""A session that ended stays ended, even for somebody who copied its cookie."""
 
 import random
 
@@ -14,7 +14,7 @@ TEXT = "Een verhaal."
 
 
 def copy_of(browser: Browser) -> Browser:
-    """Another browser, with the cookie as it is now."""
+    """Return another browser with the current cookie."""
     made = browser.house.browser()
     made.cookies.update(browser.cookies)
     return made
@@ -76,7 +76,7 @@ def test_older_cookie_never_shows_the_words_again(
 
 
 def test_words_stay_until_the_response_to_the_tick_arrives(house: House) -> None:
-    """Contact is lost in the middle: the browser still has its older cookie, and nothing else."""
+    """The connection is lost, so the browser still has only its older cookie."""
     reporter = house.browser()
     first = reporter.tell(TEXT)
     before = dict(reporter.cookies)
@@ -110,7 +110,7 @@ def test_previous_session_ends_when_the_code_is_typed_again(house: House, moved_
 
 
 def test_displayed_code_is_not_lost_by_typing_another_one(house: House) -> None:
-    """If the answer is lost on its way, the browser has its older cookie and nothing else."""
+    """If the response is lost, the browser has only its older cookie."""
     code = house.browser().tell("Een ander verhaal.").code
     reporter = house.browser()
     shown = reporter.tell(TEXT).code
@@ -156,7 +156,7 @@ def test_oldest_session_displaces_no_newer_one() -> None:
 def test_ended_session_is_never_reopened(
     ends: list[tuple[int, int]],
 ) -> None:
-    """Each is a session's number and how many seconds pass before it ends."""
+    """Each example is a session's number and the seconds until it ends."""
     now = 1000
     known: dict[int, int] = {}
     ended = EndedSessions(lambda: float(now), buckets=2, slots=2)
@@ -169,7 +169,7 @@ def test_ended_session_is_never_reopened(
 
 
 def test_flood_of_ended_sessions_ends_no_recent_one() -> None:
-    """Ten times more than there is room for, one a second: the newest quarter of them stays."""
+    """Ten times more sessions than slots end, one a second: the newest quarter stays recorded."""
     now = 0.0
     ended = EndedSessions(lambda: now, buckets=16, slots=16)
     draw = random.Random(7)  # noqa: S311 - no secret

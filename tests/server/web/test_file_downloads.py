@@ -1,4 +1,4 @@
-"""Room for files, what the conversation says of them, and a counsellor's file as a download."""
+"""Free space for files, messages about files, and downloads of a counsellor's file."""
 
 import sqlite3
 from pathlib import Path
@@ -26,7 +26,7 @@ LARGE = bytes(range(256)) * 8_000  # 2 MB: not in the database
 
 @pytest.fixture
 def reporter(house: House) -> Browser:
-    """Somebody who has told something and come back."""
+    """Return a reporter who has reported and come back."""
     browser = house.browser()
     browser.come_back(browser.tell("Het begin.").code)
     return browser
@@ -41,7 +41,7 @@ def seal(content: bytes, recipients: list[Recipient]) -> bytes:
 
 
 def reply_with(noor: Counsellor, content: bytes, name: str = "brief.pdf") -> str:
-    """What a desk does to send a file back; gives its item id."""
+    """Send a file back as a desk does; return its item id."""
     thread = noor.only_thread()
     assert thread.reporter is not None
     day = noor.house.clock.today()
@@ -71,7 +71,7 @@ def reply_with(noor: Counsellor, content: bytes, name: str = "brief.pdf") -> str
 def test_running_upload_is_refused_below_the_free_disk_minimum(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page was made while there was room."""
+    """The page was rendered while there was space."""
     page = reporter.get("/nl/files")
     floor = house.site.settings.limits.free_bytes
     monkeypatch.setattr(SqliteStore, "free", lambda self: 2 * floor - 1)
@@ -85,7 +85,7 @@ def test_running_upload_is_refused_below_the_free_disk_minimum(
 def test_text_is_accepted_where_files_no_longer_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the disk, on the site and in the conversation: files stop first, words go on."""
+    """On disk, site and conversation level, files stop first and text continues."""
     for limits, free in (
         (Limits(free_bytes=2**30), 2**31 - 1),
         (Limits(free_bytes=1, site_bytes=400_000), 2**40),
@@ -304,7 +304,7 @@ def test_altered_file_is_not_sent_even_partly(
 def test_file_with_another_size_than_signed_is_not_sent(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its hash and its seal are right; what was signed of it is not."""
+    """Its hash and its seal are valid, but the signed size differs."""
     real = Attachment.__init__
 
     def smaller(self: Attachment, sha256: str, name: str, kind: str, size: int) -> None:

@@ -1,4 +1,4 @@
-"""The name that a download is given is only a name, whatever its sender called it."""
+"""A download's name is only a name, whatever its sender called it."""
 
 import re
 from urllib.parse import unquote

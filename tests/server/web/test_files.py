@@ -1,4 +1,4 @@
-"""Files in the conversation: taken sealed or not at all, and given out whole or not at all."""
+"""Files in the conversation: accepted sealed and served complete, or not at all."""
 
 import os
 import random
@@ -39,7 +39,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @pytest.fixture
 def reporter(house: House) -> Browser:
-    """Somebody who has told something and come back."""
+    """Return a reporter who has reported and come back."""
     browser = house.browser()
     browser.come_back(browser.tell("Het begin.").code)
     return browser
@@ -51,7 +51,7 @@ def send(browser: Browser, files: list[tuple[str, bytes]], text: str = "Zie dit.
 
 
 def received(noor: Counsellor) -> list[tuple[Attachment, bytes]]:
-    """What a counsellor opens: every file that a genuine message names, by its hash and its key."""
+    """Return every file that a genuine message names, opened by its hash and key."""
     found = []
     for message in noor.only_thread().genuine():
         for attachment in message.attachments:
@@ -66,7 +66,7 @@ def received(noor: Counsellor) -> list[tuple[Attachment, bytes]]:
 
 
 def nothing_kept(house: House, messages: int = 1) -> None:
-    """No file anywhere on disk, and no message or item more."""
+    """Check that no file was stored and no message or item added."""
     (mailbox,) = house.store.mailboxes()
     assert [item.what for item in house.store.items(mailbox)] == ["message"] * messages
     assert list((house.folder / "files").iterdir()) == []
@@ -170,7 +170,7 @@ def test_nonempty_file_without_a_name_is_accepted(reporter: Browser, noor: Couns
 
 
 def test_random_sizes_round_trip_and_are_stored_padded(tmp_path: Path, long_run: bool) -> None:
-    """The lengths on the server's disk are Padmé's, and say nothing else."""
+    """The stored lengths are Padmé's and reveal nothing else."""
     chance = random.Random(seed())  # noqa: S311 - chooses sizes, keeps no secret
     sizes = [int(2 ** chance.uniform(0, 21)) for _ in range(1000 if long_run else 60)]
     house = House(tmp_path / "site", limits=Limits(free_bytes=1))
@@ -192,7 +192,7 @@ def test_random_sizes_round_trip_and_are_stored_padded(tmp_path: Path, long_run:
 
 
 def test_file_can_be_opened_by_the_addressees_but_not_with_the_code(tmp_path: Path) -> None:
-    """Who finds the seven words does not get the files (SPEC section 4)."""
+    """Anyone who finds the seven words does not get the files (SPEC section 4)."""
     house = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), limits=Limits(free_bytes=1))
     noor, sam = house.counsellors
     browser = house.browser()
@@ -214,7 +214,7 @@ def test_file_can_be_opened_by_the_addressees_but_not_with_the_code(tmp_path: Pa
 
 @pytest.fixture
 def no_staging(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How often a place for a sealed file was made."""
+    """Return a list that records each time storage for a sealed file is opened."""
     made: list[int] = []
     stage = Mailboxes.stage
 
@@ -314,7 +314,7 @@ def test_overlong_text_is_refused_before_files_are_kept(
 
 
 def test_errors_link_only_to_existing_fields(tmp_path: Path) -> None:
-    """The room for messages ran out while files were chosen."""
+    """The message limit was reached while files were chosen."""
     house = House(tmp_path / "site", limits=Limits(free_bytes=1, messages=10))
     try:
         reporter = house.browser()
@@ -337,7 +337,7 @@ def test_errors_link_only_to_existing_fields(tmp_path: Path) -> None:
 def test_file_form_opens_no_temporary_file(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither where files are taken, nor at any other page, nor by the request's own ``files``."""
+    """This covers the files page, every other page, and the request's own ``files``."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a temporary file was opened")
@@ -355,7 +355,7 @@ def test_file_form_opens_no_temporary_file(
 @pytest.mark.parametrize("kind", [MULTIPART, "multipart/mixed; boundary=x", "Multipart/Form-Data"])
 @pytest.mark.parametrize("name", ["form", "files", "values"])
 def test_werkzeug_form_parser_is_disabled(kind: str, name: str) -> None:
-    """werkzeug's own reader would put each file on a disk, readable."""
+    """werkzeug's own parser would write each file to disk in plaintext."""
     body = multipart([("text", "Blijf.")], [("a.jpg", b"x" * 400_000)])
     given = EnvironBuilder(method="POST", data=body, content_type=kind).get_request(PlainRequest)
     with pytest.raises(UnsupportedMediaType):

@@ -1,4 +1,4 @@
-"""A site that reporters fill stops at its bound: what they read then, and what still goes on."""
+"""A site filled by reporters stops at its limit: what they read, and what continues."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def is_refused(page: Page, text: str) -> None:
 
 
 def filled(house: House, most: int) -> tuple[Browser, str, int]:
-    """Reports until one is refused: the first reporter, in a conversation, the code, how many."""
+    """Send reports until one is refused; return the first reporter, the code and the number."""
     first = house.browser()
     code = first.tell(TEXT).code
     first.come_back(code)
@@ -57,7 +57,7 @@ def test_reports_stop_at_a_limit_while_answers_continue(tmp_path: Path) -> None:
 def test_full_disk_stops_reporters_of_all_sites_before_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The floor is of the disk, which the sites of a server share."""
+    """The minimum applies to the disk, which all sites of a server share."""
     floor = 1_000_000
     houses = [House(tmp_path / name, limits=Limits(free_bytes=floor)) for name in ("a", "b")]
     reporters = [house.browser() for house in houses]

@@ -1,4 +1,4 @@
-"""The limit on codes that are hashed at once, and what a request that waits too long is told."""
+"""The limit on concurrent code hashing, and the response to a request that waits too long."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ def test_request_that_waits_too_long_is_told_that_the_server_is_busy() -> None:
 
 
 def test_waiting_time_is_counted_from_the_arrival_of_the_request() -> None:
-    """A free slot does not help a request that its reader has given up by now."""
+    """A free slot does not help a request whose reader has given up."""
     gate = Gate(1)
     assert PATIENCE == 10
     with arrived(seconds_ago=PATIENCE - 1):
@@ -75,7 +75,7 @@ def test_failure_releases_the_slot() -> None:
 def test_all_workers_together_hash_at_most_one_code_per_core(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where there are more workers than cores, each hashes one at a time."""
+    """If there are more workers than cores, each hashes one code at a time."""
     for cores in (1, 2, 3, 8):
         monkeypatch.setattr("os.sched_getaffinity", lambda _pid, n=cores: set(range(n)))
         for workers in (1, 2, 3, 8):

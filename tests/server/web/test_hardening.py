@@ -1,4 +1,4 @@
-"""Headers on every answer, only the site's own names, and nothing of a request in any log."""
+"""Headers of every response, host names of the site only, and no request data in a log."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ UNWANTED = ("Server", "Date", "Last-Modified", "ETag", "Expires", "X-Powered-By"
 
 
 def every_answer(house: House, origin: str = ORIGIN) -> Iterator[Page]:
-    """Each route of the app, whole and broken."""
+    """Yield a response of each route of the app, with valid and broken requests."""
     browser = house.browser(origin=origin)
     browser.come_back(browser.tell("Iets.").code)
     for rule in house.app.url_map.iter_rules():
@@ -77,7 +77,7 @@ def test_hsts_is_sent_over_https(house: House) -> None:
 
 @pytest.mark.parametrize("host", OTHER_PORTS)
 def test_port_in_the_host_header_does_not_affect_https(house: House, host: str) -> None:
-    """A proxy may pass the port on: the name has https only, so it is https."""
+    """A proxy may forward the port, but the name is served by https only."""
     browser = house.browser(origin=SECURE)
     page = browser.post("/nl/report", {"Host": host}, text="Iets.")
     assert len(page.code.split()) == 7
@@ -111,7 +111,7 @@ ODD = (
 
 @pytest.mark.parametrize("host", ODD)
 def test_malformed_host_belongs_to_no_site(house: House, host: str) -> None:
-    """As a proxy before the server, or a browser, might read another name in it."""
+    """A proxy or a browser could interpret such a name differently."""
     client = house.app.test_client()
     raw = host.encode().decode("latin-1")
     page = client.get("/nl/", environ_overrides={"HTTP_HOST": raw})
@@ -124,7 +124,7 @@ def test_host_name_ignores_case_and_port(house: House, host: str) -> None:
     assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == 200
 
 
-def test_ip_address_host_is_recognised(tmp_path: Path) -> None:
+def test_ipv6_host_is_recognised(tmp_path: Path) -> None:
     house = House(tmp_path / "site", origins=("http://[::1]:8000",))
     for host, status in (("[::1]:8000", 200), ("[::1]", 200), ("::1", 421), ("[::1]8000", 421)):
         assert house.browser().request("GET", "/nl/", headers={"Host": host}).status == status
@@ -144,7 +144,7 @@ def test_unknown_page_is_explained_in_both_languages(house: House, path: str, st
 
 
 def test_redirect_never_repeats_the_requested_url(house: House) -> None:
-    """Not even where only a slash is missing: no page of werkzeug's, no query, no host."""
+    """Even if only a slash is missing, there is no werkzeug page, query or host in it."""
     rules = {rule.rule for rule in house.app.url_map.iter_rules()}
     paths = {rule.replace(LANG, "/nl") for rule in rules}
     paths |= {path.rstrip("/") if path.endswith("/") else path + "/" for path in paths}

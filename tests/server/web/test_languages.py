@@ -1,4 +1,4 @@
-"""Further languages of the pages: off unless a site names them, and honest about what they are."""
+"""Additional page languages: off unless configured, and marked as drafts."""
 
 import re
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_message_records_the_language_of_its_page(wide: House, lang: str) -> Non
 def test_pages_have_one_length_in_all_languages_of_a_site(
     wide: House, headers: dict[str, str], length: int
 ) -> None:
-    """For a client that takes gzip, and for one that does not: other letters are two bytes."""
+    """This holds with and without gzip, although other letters take two bytes."""
     found = {
         f"/{lang}/{path}": len(
             wide.browser().request("GET", f"/{lang}/{path}", headers=headers).body
@@ -94,7 +94,7 @@ def test_pages_have_one_length_in_all_languages_of_a_site(
 
 @pytest.mark.parametrize("lang", DRAFTS)
 def test_code_and_error_pages_have_equal_length_in_each_language(wide: House, lang: str) -> None:
-    """Whoever says that they are not safe gets as much as others."""
+    """Somebody who does not feel safe gets as many bytes as others."""
     pages = [wide.browser().tell("Coś.", lang, safe=safe) for safe in ("", "yes", "no")]
     pages.append(wide.browser().post(f"/{lang}/report", text=""))
     pages.append(wide.browser().post(f"/{lang}/return", code="een twee"))

@@ -1,4 +1,4 @@
-"""The lengths of answers, few and hanging on nothing in them; and what a first visit weighs."""
+"""Response lengths are few and independent of contents, and a first visit is small."""
 
 import gzip
 import re
@@ -57,7 +57,7 @@ STATES: dict[str, Callable[[House], None]] = {
 
 @pytest.mark.parametrize("state", STATES)
 def test_all_pages_before_a_session_have_one_length(two: House, state: str) -> None:
-    """In each of the two forms, whatever state the site is in."""
+    """This holds in both encodings and in any state of the site."""
     STATES[state](two)
     plain, small = set(), set()
     for address in ADDRESSES:
@@ -84,7 +84,7 @@ def test_client_without_gzip_gets_uncompressed_pages(house: House, value: str) -
 @pytest.mark.parametrize("path", ["", "safety", "report", "return"])
 @pytest.mark.parametrize("lang", ["nl", "en"])
 def test_first_visit_is_small_and_takes_two_requests(two: House, lang: str, path: str) -> None:
-    """Heads included. The icon and the script stand in the page; nothing else is asked for."""
+    """Headers are included. Icon and script are inline, so nothing else is requested."""
     page = two.browser().request("GET", f"/{lang}/{path}", headers=GZIP)
     html = gzip.decompress(page.body).decode()
     assert '<link rel="icon" href="data:,">' in html
@@ -99,7 +99,7 @@ def test_first_visit_is_small_and_takes_two_requests(two: House, lang: str, path
 
 
 def test_personal_pages_are_never_compressed(house: House) -> None:
-    """A compressed length would tell of what is secret beside what was typed."""
+    """A compressed length could reveal secrets next to typed text."""
     for page in answers(house, GZIP):
         assert page.header("Content-Encoding") is None, page.path
     browser = house.browser()
@@ -111,7 +111,7 @@ def test_personal_pages_are_never_compressed(house: House) -> None:
 
 
 def answers(house: House, headers: dict[str, str] | None = None) -> Iterator[Page]:
-    """Every way to get a page that is no page of a session: codes, errors, forms come back."""
+    """Yield all responses that are not session pages: codes, errors, returned forms."""
     (*six, last) = generate("nl")
     more = headers or {}
     for lang in ("nl", "en"):
@@ -139,7 +139,7 @@ def test_code_and_error_responses_have_one_length_too(house: House) -> None:
 
 
 def test_session_page_length_does_not_reveal_text_length(house: House) -> None:
-    """Short texts show on pages of the one length, longer ones on its doubles."""
+    """Pages with short texts have the one length, and longer ones a multiple of it."""
     seen = []
     for size in (1, 500, 5_000, 9_999, 20_000, 60_000):
         browser = house.browser()

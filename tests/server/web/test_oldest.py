@@ -1,7 +1,7 @@
-"""The server serves with the oldest gunicorn and werkzeug that pyproject.toml allows.
+"""The server works with the oldest gunicorn and werkzeug that pyproject.toml allows.
 
-The other tests run with the newest. These are the same tests of serving, in processes that find the
-oldest versions first: with --long, and in a step of its own in .ci/run.
+The other tests use the newest. These run the same tests of serving, in processes that import the
+oldest versions: with --long, and in a separate step of .ci/run.
 """
 
 import os

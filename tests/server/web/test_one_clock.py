@@ -1,4 +1,4 @@
-"""What is said of desks that fetch more seldom than the site promises an answer."""
+"""Messages about desks that fetch less often than the site promises an answer."""
 
 from dropbox_app.protocol import card as cards
 from dropbox_app.server.config import check
@@ -6,7 +6,7 @@ from tests.server.web.conftest import START, House
 
 
 def said(house: House) -> list[tuple[str, bool]]:
-    """What is said of the desks of a site, and whether it is but a note."""
+    """Return the messages about a site's desks, and whether each is only a note."""
     fetches = {
         str(one.identity): day
         for one in house.counsellors
@@ -39,7 +39,7 @@ def test_absent_counsellor_is_not_late(house: House) -> None:
 
 
 def test_pages_follow_the_response_days_setting(house: House) -> None:
-    """Nine working days promised: after eleven without a fetch, and not before."""
+    """With nine working days promised, they mention it after eleven without a fetch."""
     slow = House(house.folder.parent / "slow", response_days=9)
     slow.clock.pass_days(15)
     assert "niet gekeken" not in slow.browser().get("/nl/").text

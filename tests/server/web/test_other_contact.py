@@ -1,4 +1,4 @@
-"""If it is about a counsellor: whom to turn to; and people who are accused themselves."""
+"""Concerns about a counsellor: whom to contact; and people who are accused themselves."""
 
 from pathlib import Path
 

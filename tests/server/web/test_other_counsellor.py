@@ -1,4 +1,4 @@
-"""Going on with another counsellor, with what was written so far or without it."""
+"""Continuing with another counsellor, with or without the earlier messages."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def sam(two: House) -> Counsellor:
 
 @pytest.fixture
 def running(two: House, noor: Counsellor) -> Browser:
-    """Somebody whom Noor has answered."""
+    """Return a reporter whom Noor has answered."""
     browser = two.browser()
     browser.come_back(browser.tell("Het begin.", counsellor=noor.identity.hex).code)
     noor.write("reply", {"text": "Dag, hier Noor."})
@@ -38,7 +38,7 @@ def turn(browser: Browser, sam: Counsellor, **more: str) -> Page:
 def test_thread_is_forwarded_if_the_reporter_ticks_it(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
-    """All of it, the other counsellor's words too, each checked by the new one as passed on."""
+    """The new counsellor verifies all of it, including the other counsellor's messages."""
     page = turn(running, sam, along="y")
     assert page.status == 200
     assert "Je liet Sam Jansen ook lezen wat er toen al in dit gesprek stond." in page.text
@@ -74,7 +74,7 @@ def test_double_click_sends_once(running: Browser, sam: Counsellor) -> None:
 def test_thread_is_forwarded_once_to_the_same_counsellor(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
-    """A form made by hand asks for it with each message: whoever has the thread gets it no more."""
+    """A forged form requests it with each message; whoever has the thread does not get it again."""
     turn(running, sam, along="y")
     page = running.get("/nl/counsellor")
     form = page.form_with("along")
@@ -89,7 +89,7 @@ def test_thread_is_forwarded_once_to_the_same_counsellor(
 def test_message_sent_meanwhile_is_forwarded_too(
     running: Browser, noor: Counsellor, sam: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another page of the same person was quicker: what is passed on is read anew."""
+    """The same person sent it from another page, so the thread is read again."""
     real = Mailboxes.add
     first = iter([True])
 
@@ -123,7 +123,7 @@ def test_tick_survives_an_error_a_language_change_and_the_end_of_a_session(
 
 
 def language(page: Page) -> int:
-    """Which button of the form is that of the other language: it stands outside the form."""
+    """Return the form's button for the other language, which is outside the form."""
     form: Form = page.form_with("along")
     form.buttons.append(("switch", "1", "/en/counsellor"))
     return len(form.buttons) - 1
@@ -132,7 +132,7 @@ def language(page: Page) -> int:
 def test_thread_can_be_forwarded_to_a_successor(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
-    """After a yes to a handover the thread can still be passed on, with the next message."""
+    """After consent to a handover, the next message can still forward the thread."""
     noor.write("consent-request", ASKED | {"successor": str(sam.identity)})
     page = running.get("/nl/conversation")
     page = running.submit(page, page.form_to("consent", "request"), answer="yes")
@@ -163,7 +163,7 @@ def test_closed_conversation_says_so_first(running: Browser, noor: Counsellor) -
 def test_consent_to_the_previous_counsellor_can_still_be_withdrawn(
     running: Browser, noor: Counsellor, sam: Counsellor, lang: str
 ) -> None:
-    """The page says what to do, and its button brings one there; then the answer has its own."""
+    """The page explains how; its button leads there, and the answer then has its own form."""
     said = {"nl": "schrijf het aan Noor Visser", "en": "write to Noor Visser. Your"}[lang]
     noor.write("consent-request", ASKED)
     page = running.get("/nl/conversation")

@@ -1,4 +1,4 @@
-"""What a counsellor says of themselves on the card: shown as their own words, and as text only."""
+"""A counsellor's own words on the card: quoted, and shown only as text."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the pages promise, sentence by sentence, with the test that makes it true; and the law."""
+"""The promises on the pages with their tests, and the statements about the law."""
 
 import functools
 import re
@@ -28,6 +28,11 @@ PROMISES = {
         "test_no_column_is_finer_than_a_day",
     ),
     "info.promise_cookie": (
+        "test_every_visitor_gets_the_same_bytes_and_no_cookie",
+        "test_twenty_idle_minutes_end_a_session_and_use_extends_it",
+        "test_only_the_four_hour_limit_applies_on_the_code_page",
+    ),
+    "info.promise_cookie_browser": (
         "test_every_visitor_gets_the_same_bytes_and_no_cookie",
         "test_twenty_idle_minutes_end_a_session_and_use_extends_it",
         "test_only_the_four_hour_limit_applies_on_the_code_page",
@@ -73,6 +78,11 @@ PROMISES = {
         "test_no_file_ever_contains_plaintext",
         "test_server_writes_a_secret_only_to_its_own_reporter",
     ),
+    "technical.how1_browser": (
+        "test_no_request_of_a_whole_conversation_reveals_code_or_text",
+        "test_unsealed_message_is_refused",
+        "test_server_writes_a_secret_only_to_its_own_reporter",
+    ),
     "technical.how2": ("test_server_writes_a_secret_only_to_its_own_reporter",),
     "technical.how3": ("test_javascript_opens_files_sealed_by_python",),
     "technical.how4": ("test_unfetched_january_messages_cannot_be_opened_in_september",),
@@ -85,6 +95,13 @@ PROMISES = {
         "test_every_page_has_its_frame_labels_and_neutral_title",
         "test_leaving_loses_nothing_by_accident_and_hides_everything",
     ),
+    "technical.how7_browser": (
+        "test_only_the_two_empty_forms_include_the_client",
+        "test_policy_allows_only_scripts_of_this_site",
+    ),
+    "sealed.files": ("test_pages_and_sealing_browser_share_a_conversation",),
+    "sealed.unsent": ("test_unsent_report_is_announced_and_can_be_sent_again",),
+    "sealed.on": ("test_no_request_of_a_whole_conversation_reveals_code_or_text",),
     "landing.run_by_employer": (
         "test_page_names_who_runs_the_site_and_that_they_could_read_along",
     ),
@@ -196,6 +213,7 @@ PROMISING = re.compile(
 )
 # What only sounds like it: what others may do or have, headings, a doubt that is said.
 NO_PROMISE = {
+    "sealed.switch",
     *("safety.private", "wrong.body", "errors.code_wrong", "conversation.removed"),
     *("withdraw.cannot3", "privacy.not_title", "privacy.kept_title", "privacy.kept_counsellor"),
     *(
@@ -234,7 +252,7 @@ NOT_OF_IT = {"code.sexual_violence", "crisis.suicide", "role.lead", "technical.h
 
 @functools.cache
 def every_test() -> set[str]:
-    """The names of all tests there are."""
+    """Return the names of all tests."""
     files = [path for path in TESTS.rglob("test_*.py") if "node_modules" not in path.parts]
     named = (re.findall(r"^def (\w+)", path.read_text("utf-8"), re.M) for path in files)
     return {name for each in named for name in each}

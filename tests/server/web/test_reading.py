@@ -1,4 +1,4 @@
-"""Every page before a session reads as level B1 asks: short sentences of short words, no jargon."""
+"""Pages before a session meet level B1: short sentences, short words and no jargon."""
 
 import html.parser
 import re
@@ -37,7 +37,7 @@ BLOCKS = ("p", "li", "h1", "h2", "label", "legend", "summary", "dt", "dd", "a")
 
 
 class Sentences(html.parser.HTMLParser):
-    """The sentences of a page's main part; names and numbers that are not translated left out."""
+    """The sentences of a page's main part, without names and numbers that are not translated."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Sentences(html.parser.HTMLParser):
             self._left_out += 1
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Holds no words."""
+        """Ignore elements without text."""
 
     def handle_endtag(self, tag: str) -> None:
         self._inside &= tag != "main"
@@ -93,7 +93,7 @@ def test_page_has_short_sentences_of_short_words(two: House, lang: str, path: st
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_no_sentence_of_any_page_is_too_long(lang: str) -> None:
-    """Those of a session and the errors too; a value that is filled in counts as one word."""
+    """This includes session pages and errors; a placeholder counts as one word."""
     long = {}
     for key, message in catalogue(lang).items():
         for text in texts(message):
@@ -105,7 +105,7 @@ def test_no_sentence_of_any_page_is_too_long(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_no_text_uses_jargon(lang: str) -> None:
-    """But for the technical page, which is for who wants to check."""
+    """The technical page is exempt, because it is for people who want to verify the site."""
     found = {}
     for key, message in catalogue(lang).items():
         for text in texts(message):

@@ -1,7 +1,7 @@
-"""Every refusal: one table in the code, the same in the operator's guide, and the server does so.
+"""Every refusal: one table in the code, the same in the reference and in responses.
 
-After a change of the table, ``python -m tests.server.web.test_refusals`` in the checkout's folder
-writes the guide's table again.
+After a change of the table, run ``python -m tests.server.web.test_refusals`` in the checkout's
+folder to update the guide's table.
 """
 
 import importlib
@@ -17,7 +17,7 @@ import dropbox_app.server
 from dropbox_app.protocol.errors import KlankbordError, TooLong
 from dropbox_app.server.config.languages import ALWAYS as LANGUAGES
 from dropbox_app.server.config.site import Site
-from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy, StoreError
+from dropbox_app.server.errors import Gone, OutOfStep, StoreBusy, StoreError, StoreUnsure
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.reporter.agent import ReporterAgent
 from dropbox_app.server.reporter.kdf_limiter import ARRIVED, PATIENCE
@@ -76,7 +76,7 @@ ABOUT_FILES = {
 }  # fmt: skip
 # Those that no request can meet, or that become one of the others before anybody sees them.
 INSIDE = {
-    "BackupError", "BadRelease", "UpgradeError",
+    "BackupError", "BackupFull", "BadRelease", "UpgradeError",
     "TooSlow",
     "AgeError", "CodeError", "ContentError", "FormatError", "HeaderFailure", "HmacFailure",
     "KeyFormatError",
@@ -100,9 +100,9 @@ def made(row: Refusal) -> KlankbordError:
 
 
 def table() -> str:
-    """The table of the reference: from REFUSALS, PAGES, PROBLEMS and the catalogues."""
+    """Return the reference's table, from REFUSALS, PAGES, PROBLEMS and the catalogues."""
     said = {lang: words(lang).catalogue.gettext for lang in LANGUAGES}
-    lines = ["| what | page | Dutch | English | desk API |", "|---|---|---|---|---|"]
+    lines = ["| what | page | Dutch | English | API |", "|---|---|---|---|---|"]
 
     def add(what: str, page: object, key: str, api: object) -> None:
         texts = [said[lang](key).replace("|", "\\|") if key else "" for lang in ("nl", "en")]
@@ -124,7 +124,7 @@ def table() -> str:
 
 
 def exceptions() -> set[str]:
-    """The names of every exception class of the server and of what it shares with the desk."""
+    """Return the names of all exception classes of the server and the shared protocol."""
     for module in pkgutil.walk_packages(dropbox_app.server.__path__, "dropbox_app.server."):
         importlib.import_module(module.name)
     found, left = set(), [Exception]
@@ -190,7 +190,7 @@ def test_page_shows_the_tables_sentence_and_keeps_the_text(
 def test_files_page_keeps_the_text_and_no_file(
     house: House, monkeypatch: pytest.MonkeyPatch, row: Refusal, lang: str
 ) -> None:
-    """Whether it is refused before the first byte, or when all of them are there."""
+    """It may be refused before the first byte, or after all of them arrived."""
 
     def write(*_: object, **__: object) -> None:
         raise made(row)
@@ -236,7 +236,7 @@ def test_desk_gets_the_status_in_the_table(
 def test_every_other_api_failure_is_json(
     house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A wrong method, a wrong host, and a fault of ours, which is one line in the log."""
+    """Examples: a wrong method, a wrong host, and an internal fault, which logs one line."""
 
     def fail(*_: object, **__: object) -> None:
         raise StoreError("herkenbaar")
@@ -268,7 +268,7 @@ def test_cross_site_post_without_a_form_is_an_ordinary_refusal(house: House, pat
 
 
 def test_incomplete_post_is_refused(house: House) -> None:
-    """A connection that breaks off in the middle of a text leaves no half report."""
+    """A connection that breaks inside a text leaves no partial report."""
     body = b"text=Een+half+verha"
     client = house.app.test_client()
     form = {"Host": "127.0.0.1:8000", "Content-Type": "application/x-www-form-urlencoded"}
@@ -282,7 +282,7 @@ def test_incomplete_post_is_refused(house: House) -> None:
 
 
 def test_form_with_too_many_fields_is_refused(house: House) -> None:
-    """Ten megabytes of hidden fields once came back, after seconds of work."""
+    """Ten megabytes of hidden fields were once returned after seconds of work."""
     for path in ("report", "conversation", "return", "consent", "counsellor", "withdraw"):
         page = house.browser().request("POST", f"/nl/{path}", b"text=x" + b"&a=b" * 100_000)
         assert page.status == 400
@@ -301,7 +301,7 @@ def test_only_known_fields_come_back_and_only_the_first_of_a_duplicate(house: Ho
 
 
 def test_url_without_a_path_is_never_repeated(house: House) -> None:
-    """As in ``GET http://host?query``: werkzeug would redirect to both."""
+    """For ``GET http://host?query``, werkzeug would redirect to a URL with both."""
     client = house.app.test_client()
     environ = {"PATH_INFO": "", "RAW_URI": "http://127.0.0.1:8000?herkenbaar"}
     answer = client.get(
@@ -339,6 +339,30 @@ def test_busy_store_while_reading_is_reported_and_typed_text_kept(
     assert "Niet kwijt." in sent.text
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_unsure_store_never_says_that_nothing_was_sent(
+    house: House, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    """The report or message may be stored, so no page may say that it was not sent."""
+    browser = house.browser()
+    browser.come_back(browser.tell("Begin.").code)
+    page = browser.get(f"/{lang}/conversation")
+    real = Mailboxes.add
+
+    def unsure(self: Mailboxes, **given: object) -> None:
+        real(self, **given)  # type: ignore[arg-type] # passed on as they came
+        raise StoreUnsure("the connection was lost while it was being stored")
+
+    told = words(lang)
+    with monkeypatch.context() as broken:
+        broken.setattr(Mailboxes, "add", unsure)
+        written = browser.submit(page, page.form_with("text"), text="Misschien bewaard.")
+    assert (written.status, kept(written)) == (503, "Misschien bewaard.")
+    assert told.say("errors.busy_read") in written.text
+    assert told.say("errors.busy") not in written.text
+    assert "Misschien bewaard." in browser.get(f"/{lang}/conversation").text
+
+
 WRITTEN = {
     "conversation": {"text": "Niet kwijt."},
     "counsellor": {"text": "Niet kwijt."},
@@ -351,7 +375,7 @@ WRITTEN = {
 def test_post_that_waited_too_long_can_be_repeated_in_the_same_session(
     two: House, place: str
 ) -> None:
-    """Once more the same button: nothing is typed anew, the code neither."""
+    """Pressing the same button again suffices, without typing text or code again."""
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(browser.tell("Begin.", counsellor=noor.identity.hex).code)

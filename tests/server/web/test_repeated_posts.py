@@ -1,4 +1,4 @@
-"""A report that an impatient click sends twice: one report, and its code on both answers."""
+"""A report that an impatient click sends twice gives one report, and its code both times."""
 
 import contextvars
 import threading
@@ -24,7 +24,7 @@ CIRCUIT, OTHER = "fc00:dead:beef:4dad::0:9e", "fc00:dead:beef:4dad::0:9f"
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """A site as nginx reaches it, with two counsellors."""
+    """Yield a site as nginx reaches it, with two counsellors."""
     with closing(House(tmp_path / "site", ("Noor Visser", "Sam Jansen"))) as made:
         now = made.clock.now
         made.app = create_app(
@@ -39,7 +39,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 class Click(Browser):
-    """A browser that presses the same button again and again, before any answer has come."""
+    """A browser that presses the same button repeatedly before any response arrives."""
 
     def __init__(self, house: House, visitor: str = CIRCUIT) -> None:
         super().__init__(house, cookies=False)
@@ -66,7 +66,7 @@ class Click(Browser):
         return self.post(f"/{lang}/report", headers, 5, **fields)
 
     def arrives(self, page: Page) -> "Click":
-        """A browser at which this answer did arrive: it has its cookie from now on."""
+        """Return a browser that received this response and has its cookie."""
         made = Click(self.house)
         made.keeps_cookies = True
         name, _, rest = (page.header("Set-Cookie") or "").partition("=")
@@ -88,7 +88,7 @@ def test_second_click_shows_the_same_code_and_stores_nothing(house: House) -> No
 def test_click_while_the_first_is_being_stored_waits_for_its_code(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten equal posts at once, the first of which takes long to store."""
+    """Ten equal posts arrive at once, and the first takes long to store."""
     begun, go_on, submit = threading.Event(), threading.Event(), Mailboxes.submit
 
     def slowly(self: Mailboxes, **named: object) -> None:
@@ -132,7 +132,7 @@ def test_post_differing_in_anything_is_a_separate_report(
 
 @pytest.mark.parametrize("visitor", [OTHER, ""])
 def test_knowing_the_text_gives_no_code(house: House, visitor: str) -> None:
-    """Whichever of the two posts first, and also where the circuit is not known."""
+    """This holds whichever of the two posts first, and without a known circuit."""
     mine, theirs = Click(house), Click(house, visitor)
     codes = {theirs.send().code, mine.send().code, theirs.send().code if visitor else "none"}
     assert len(codes) == (2 if visitor else 3)
@@ -154,7 +154,7 @@ def test_repeat_after_three_minutes_is_a_new_report(house: House) -> None:
 
 @pytest.mark.parametrize("path", ["code", "conversation", "leave", "stop", "", "report", "safety"])
 def test_repeat_after_the_code_page_arrived_is_a_new_report(house: House, path: str) -> None:
-    """Moved on from, left, returned to: any request of that browser says that it arrived."""
+    """Any request of that browser confirms it: continuing, leaving or returning."""
     first = Click(house).send()
     Click(house).arrives(first).request("GET", f"/nl/{path}", follow=0)
     assert Click(house).send().code != first.code
@@ -198,7 +198,7 @@ def test_form_with_errors_is_not_remembered(house: House) -> None:
 
 
 def test_report_page_is_identical_for_everybody(house: House) -> None:
-    """Nothing in the form tells one visitor from another, before and after a report."""
+    """Nothing in the form identifies a visitor, before or after a report."""
     before = Click(house).get("/nl/report")
     Click(house).send()
     after = Click(house, OTHER).get("/nl/report")

@@ -1,4 +1,4 @@
-"""A report is stored fully and its code shown, or it is not stored, said so, and the text kept."""
+"""A report is stored and its code shown, or it is refused and its text kept."""
 
 import urllib.parse
 from pathlib import Path
@@ -17,7 +17,7 @@ TEXT = "Mijn verhaal:\n  <b>“ê ☂ 🙁”</b> & meer\n\nEinde"
 
 
 def kept(page: Page, name: str = "text") -> str:
-    """What stands in the page's field."""
+    """Return the contents of the page's field."""
     for form in page.forms:
         for field, value in form.fields:
             if field == name:
@@ -148,14 +148,14 @@ def test_language_button_keeps_every_word_and_tick(two: House) -> None:
 
 
 def test_enter_in_a_tick_box_sends_nothing(house: House) -> None:
-    """The first button of the form is the one that Enter presses: here it is a dead one."""
+    """Enter presses the form's first button, which does nothing here."""
     html = house.browser().get("/nl/report").html
     first = html.index('form="main-form"')
     assert "disabled" in html[first : first + 40]
 
 
 def test_report_repeated_from_an_open_code_page_is_stored_once(house: House) -> None:
-    """A reload, a second press: the same code again, and nothing new is stored."""
+    """A reload or a second press shows the same code again and stores nothing."""
     browser = house.browser()
     first = browser.tell(TEXT, needs=["be_heard"])
     again = browser.tell(TEXT, needs=["be_heard"])
@@ -170,7 +170,7 @@ def test_report_repeated_from_an_open_code_page_is_stored_once(house: House) -> 
 
 
 def test_redisplayed_code_page_names_the_counsellor_chosen_then(two: House) -> None:
-    """Whoever else can be written to by then: they cannot open it."""
+    """Counsellors who became available later cannot open it."""
     noor, _ = two.counsellors
     browser = two.browser()
     first = browser.tell(TEXT, counsellor=noor.identity.hex)
@@ -262,7 +262,7 @@ def test_unexpected_fault_before_storing_keeps_the_text(
 def test_code_page_is_shown_despite_any_fault_after_storing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the store has it, every other part of the house may fail."""
+    """Once the report is stored, every other part may fail."""
     submit = Mailboxes.submit
 
     def submit_and_break(self: Mailboxes, **report: object) -> None:
@@ -320,7 +320,7 @@ def test_post_from_another_page_is_refused_and_its_text_kept(
 
 @pytest.mark.parametrize("path", ["report", "return", "conversation", "consent", "counsellor"])
 def test_foreign_page_cannot_prefill_a_code_or_counsellor(house: House, path: str) -> None:
-    """Else one press on our own page would log a person in to the mailbox of a stranger."""
+    """Otherwise one press on our own page would log somebody in to a stranger's mailbox."""
     stranger = house.browser().tell("De val.").code
     person = house.browser()
     page = person.post(

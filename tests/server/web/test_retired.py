@@ -1,4 +1,4 @@
-"""A site that was retired: nobody begins there; what runs goes on until it ends by its terms."""
+"""A retired site: no new conversations; existing ones continue until they expire."""
 
 import datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What nginx says of a request is believed at its socket alone, and transfers keep a pace."""
+"""nginx's statements are trusted only at its socket; transfers have a minimum rate."""
 
 import contextvars
 import io
@@ -28,7 +28,7 @@ from dropbox_app.server.web.security_headers import HEADERS
 
 @pytest.fixture(autouse=True)
 def own_context() -> Iterator[None]:
-    """Leave nothing that was said of a request to the tests that run after this one."""
+    """Remove request state, so that later tests do not see it."""
     arrived, at_desks = ARRIVED.set(None), AT_DESKS.set(None)
     yield
     ARRIVED.reset(arrived)
@@ -36,7 +36,7 @@ def own_context() -> Iterator[None]:
 
 
 class Seen:
-    """An app that notes what it is told."""
+    """An app that records what it is told."""
 
     def __init__(self) -> None:
         self.way: bool | None = None
@@ -97,7 +97,7 @@ def test_time_queued_in_nginx_counts_up_to_one_minute(
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that advances when a test says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -119,7 +119,7 @@ class Dripping(io.RawIOBase):
 
 @pytest.mark.parametrize(("rate", "ends"), [(1000, 130), (SLOWEST - 100, 1300), (20, 61)])
 def test_body_below_the_minimum_rate_ends_at_its_deadline(rate: int, ends: float) -> None:
-    """However large the pieces that the app asks for."""
+    """The size of the pieces that the app requests does not matter."""
     clock = Clock()
     body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type] # has read alone
     with pytest.raises(TooSlow):  # noqa: PT012 - until it is too slow
@@ -150,7 +150,7 @@ def test_response_read_too_slowly_is_ended_and_closed() -> None:
     clock, closed = Clock(), []
 
     class Pieces:
-        """An answer whose reader takes a minute and a half for each piece of 64 KiB."""
+        """A response whose reader takes a minute and a half for each piece of 64 KiB."""
 
         def __iter__(self) -> Iterator[bytes]:
             while True:
@@ -187,7 +187,7 @@ def test_response_without_a_close_method_is_passed_on() -> None:
 def test_received_body_is_drained_even_if_the_app_did_not_read_it(
     path: str, content_type: str, left: int
 ) -> None:
-    """Else gunicorn would close the connection that nginx is about to use for somebody else."""
+    """Otherwise gunicorn would close the connection that nginx is about to reuse."""
     environ = create_environ(path, method="POST", data=b"x" * 100_000, content_type=content_type)
     body = environ["wsgi.input"]
     run_wsgi_app(ReverseProxy(Seen(), behind_nginx=False), environ)

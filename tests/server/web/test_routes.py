@@ -1,4 +1,4 @@
-"""The addresses of the site: each leads to one plain view function, and "flask routes" lists it."""
+"""The site's routes: each leads to one plain view function, and "flask routes" lists it."""
 
 import inspect
 
@@ -7,7 +7,11 @@ from flask.cli import FlaskGroup, ScriptInfo
 
 from tests.server.web.conftest import House
 
-VIEWS = ("dropbox_app.server.web.views.", "dropbox_app.server.web.desk_api")
+VIEWS = (
+    "dropbox_app.server.web.views.",
+    "dropbox_app.server.web.desk_api",
+    "dropbox_app.server.web.reporter_api",
+)
 
 
 def test_every_rule_leads_to_a_plain_view_function(house: House) -> None:

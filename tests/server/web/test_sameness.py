@@ -1,4 +1,4 @@
-"""What everybody gets alike: the length of pages, the answer to a code, the headers of answers."""
+"""What is equal for everybody: page lengths, responses to codes, and header order."""
 
 import re
 import sqlite3
@@ -30,7 +30,7 @@ TEXT = "Er is iets gebeurd."
 
 @pytest.fixture
 def made(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The templates of all pages that are made from now on."""
+    """Return the templates of all pages that are rendered from now on."""
     templates: list[str] = []
     real = PageRenderer.render
 
@@ -65,7 +65,7 @@ def test_static_page_is_rendered_once_per_day_and_set_of_counsellors(
 
 
 def test_page_cache_is_bounded_and_keeps_the_newest() -> None:
-    """Days, people and sites come and go: a page takes one place, and all have one bound."""
+    """Days, cards and sites change; each page takes one entry, and all share one limit."""
     kept = PageCache(3 * PACKED)
     made: list[str] = []
 
@@ -92,7 +92,7 @@ def test_page_cache_is_bounded_and_keeps_the_newest() -> None:
 
 
 def codes_of_nothing(house: House) -> dict[str, str]:
-    """A code of each kind that opens nothing."""
+    """Return one code of each kind that opens nothing."""
     noor = house.counsellors[0]
     codes = {"unknown": " ".join(generate("nl")), "purged": house.browser().tell("Eerst.").code}
     noor.threads()
@@ -115,7 +115,7 @@ def codes_of_nothing(house: House) -> dict[str, str]:
 
 
 class Work:
-    """What a new process does for one code, in order: hashing, and each database statement."""
+    """The steps of a new process for one code, in order: hashing and database statements."""
 
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
@@ -141,7 +141,7 @@ class Work:
         self.done.append(re.sub("'[^']*'", "?", text))
 
     def before_the_answer_differs(self) -> list[str]:
-        """Up to the look-up and with it; empties the list."""
+        """Return the steps up to and including the look-up, and clear the list."""
         done, self.done = self.done, []
         looked_up = next(n for n, what in enumerate(done) if "access = ?" in what)
         assert done.count("hash") == done[:looked_up].count("hash") == 1
@@ -153,7 +153,7 @@ def by_return_form(browser: Browser, lang: str, code: str) -> Page:
 
 
 def by_form_of_a_session_that_is_over(browser: Browser, lang: str, code: str) -> Page:
-    """The text is there, the cookie is an old one: the code is asked for in the same form."""
+    """Post a text with an expired cookie; return the form that asks for the code."""
     page = browser.post(f"/{lang}/conversation", text=TEXT)
     return browser.submit(page, page.form_with("code", "text"), code=code)
 
@@ -174,7 +174,7 @@ def test_every_unusable_code_gets_the_same_response_after_the_same_work(
     way: Callable[[Browser, str, str], Page],
     lang: str,
 ) -> None:
-    """Never given, purged, over but still stored, taken back."""
+    """Codes that were never issued, purged, expired but stored, or withdrawn."""
     old = house.browser()
     codes = codes_of_nothing(house)
     old.tell("Iets anders.")
@@ -221,7 +221,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 def ask(serving: Serving, method: str, path: str, body: bytes = b"", *more: str) -> bytes:
-    """The whole answer, as it was received."""
+    """Return the whole response as received."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{serving.port}", "Connection: close"]
     if body:
         lines += ["Content-Type: application/x-www-form-urlencoded"]
@@ -239,7 +239,7 @@ def head(answer: bytes) -> list[tuple[str, str]]:
 def test_every_page_before_a_session_has_equal_length_on_the_wire(
     serving: Serving, takes: tuple[str, ...]
 ) -> None:
-    """Whole answers, of both workers, whoever asks: one length, and the same bytes each time."""
+    """Complete responses of both workers have one length, and are always identical."""
     other = "Accept-Language: en", "User-Agent: x", "Cookie: s=x"
     seen = {
         a: {ask(serving, "GET", a, b"", *takes, *other[:n]) for n in range(4)} for a in ADDRESSES
@@ -258,7 +258,7 @@ def test_head_request_has_the_headers_of_get(serving: Serving) -> None:
 
 
 def test_redirect_length_depends_on_nothing_that_was_sent(serving: Serving) -> None:
-    """Not on the code, nor on the text: a redirect has no body, and its cookie one length."""
+    """A redirect has no body, and its cookie has a fixed length."""
     seen = set()
     for text in ("Kort.", "Een lang verhaal. " * 900):
         told = ask(serving, "POST", "/nl/report", urllib.parse.urlencode({"text": text}).encode())
@@ -294,7 +294,7 @@ TYPES = {
 
 
 def all_kinds(serving: Serving) -> Iterator[tuple[str, bytes]]:
-    """An answer of each kind there is, named by what was asked, as received."""
+    """Yield a response of each kind, by request, as received."""
     style = read_style().name
     told = ask(serving, "POST", "/nl/report", b"text=Iets.")
     cookie = "Cookie: " + dict(head(told))["Set-Cookie"].partition(";")[0]
@@ -328,7 +328,7 @@ def all_kinds(serving: Serving) -> Iterator[tuple[str, bytes]]:
 
 
 def test_every_response_has_the_same_headers_in_the_same_order(serving: Serving) -> None:
-    """As bytes on the wire, of gunicorn's own refusals too, but for what the tables name."""
+    """Compared as bytes, including gunicorn's own refusals, with the exceptions in the tables."""
     statuses, extra, types = set(), set(), set()
     for kind, answer in all_kinds(serving):
         fields = head(answer)
@@ -349,7 +349,7 @@ def test_every_response_has_the_same_headers_in_the_same_order(serving: Serving)
 
 
 def test_https_adds_one_header_in_a_fixed_position(tmp_path: Path) -> None:
-    """On every answer to a name with https; gunicorn's own refusal knows no name."""
+    """Every response to a name with https has it; gunicorn's own refusal knows no name."""
     house = House(tmp_path / "site")
     for method in ("GET", "OPTIONS", "PUT"):
         for address in (*ADDRESSES, "/nowhere", "/nl/leave", "/api/site", "/api/desk/inbox"):
@@ -361,7 +361,7 @@ def test_https_adds_one_header_in_a_fixed_position(tmp_path: Path) -> None:
 
 
 def test_style_sheet_does_not_reveal_which_page_uses_it(serving: Serving) -> None:
-    """Every page asks for it, once, at one address; it is the same for whoever asks."""
+    """Every page requests it once, at one address, and it is the same for everybody."""
     addresses = set()
     for address in (*ADDRESSES, "/nowhere"):
         addresses.add(

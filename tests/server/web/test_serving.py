@@ -1,4 +1,4 @@
-"""The server as it really serves, behind nginx: what it keeps quiet about, and how it stops."""
+"""The server in production form, behind nginx: what it does not reveal, and how it stops."""
 
 import contextlib
 import datetime
@@ -74,7 +74,7 @@ def test_interrupted_request_has_no_effect(serving: Serving) -> None:
 
 
 def test_workers_share_one_cookie_key(serving: Serving) -> None:
-    """A session goes on whichever worker answers."""
+    """A session continues at any worker."""
     browser = PlainBrowser(serving.url)
     page = browser.get("/nl/report")
     page = browser.submit(page, page.form_with("text"), text="Een herkenbaar verhaal.")
@@ -121,7 +121,7 @@ def test_core_dumps_are_off_and_files_are_private(serving: Serving) -> None:
 
 
 def test_idle_worker_uses_little_memory(serving: Serving) -> None:
-    """After a hundred reports no worker holds more than 60 MB."""
+    """After a hundred reports no worker uses more than 60 MB."""
     browser = PlainBrowser(serving.url, cookies=False)
     page = browser.get("/nl/report")
     for number in range(100):
@@ -135,7 +135,7 @@ def test_idle_worker_uses_little_memory(serving: Serving) -> None:
 
 
 def test_long_text_in_pieces_is_received_completely(serving: Serving) -> None:
-    """What was too much to be a message comes back to the last letter."""
+    """A text too long for a message is returned completely."""
     text = b"text=" + b"%0D%0A%C3%A9" * 20_000 + b"herkenbaar"
     head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n"
     head += (
@@ -155,7 +155,7 @@ def test_long_text_in_pieces_is_received_completely(serving: Serving) -> None:
 
 
 def _signed_file(serving: Serving, sealed: bytes, signing: SigningKey) -> tuple[str, str]:
-    """Where a desk puts a file of a new conversation, and how it says who it is."""
+    """Return the address and headers of a desk's file upload to a new conversation."""
     browser = PlainBrowser(serving.url)
     page = browser.get("/nl/report")
     browser.submit(page, page.form_with("text"), text="Een verhaal.")
@@ -191,7 +191,7 @@ def test_large_file_is_accepted_from_a_desk_and_rejected_early_from_others(
 
 
 def test_refusal_arrives_while_the_body_is_still_being_sent(serving: Serving) -> None:
-    """To the app itself: what nginx meets when it writes and has not yet read the answer."""
+    """Directly at the app, as when nginx writes before it has read the response."""
     sealed = file(2, 600_000)
     target, signed = _signed_file(serving, sealed, SigningKey(bytes(32)))
     head = f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nAuthorization: {signed}\r\n"
@@ -207,7 +207,7 @@ def test_refusal_arrives_while_the_body_is_still_being_sent(serving: Serving) ->
 def test_slow_client_after_a_refusal_holds_the_app_only_briefly(
     serving: Serving,
 ) -> None:
-    """To the app itself, one byte at a time: each one arrives in good time."""
+    """Directly at the app, one byte at a time, each within its time limit."""
     head = f"PUT /api/desk/mailboxes/{'0' * 64}/files/{'0' * 64} HTTP/1.1\r\n"
     head += f"Host: 127.0.0.1:{serving.port}\r\nX-Klankbord-Way: domain\r\n"
     head += "Content-Length: 600000\r\n\r\n"
@@ -230,7 +230,7 @@ def test_body_without_a_length_is_refused(serving: Serving) -> None:
 
 
 def test_running_server_purges_even_with_two_workers(tmp_path: Path) -> None:
-    """What is over goes without anybody running the command."""
+    """Expired data is removed without a command."""
     made = Serving(tmp_path, upkeep=0.2)
     store = made.house.store
     with store.writing():
@@ -251,7 +251,7 @@ def test_server_stops_on_sigterm(tmp_path: Path, how: signal.Signals) -> None:
 
 
 def test_without_nginx_no_request_data_is_on_disk_or_in_a_log(serving: Serving) -> None:
-    """``scripts/run`` has gunicorn alone, on loopback. There no header of nginx's is believed."""
+    """``scripts/run`` has only gunicorn, on loopback, and trusts no header of nginx there."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     read, write = serving.house.folder, serving.home

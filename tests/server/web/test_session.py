@@ -1,4 +1,4 @@
-"""The one cookie: fixed size, one site, its times, and nothing in it that can be read."""
+"""The one cookie: fixed size, one site, its time limits, and nothing readable in it."""
 
 import base64
 import re
@@ -9,7 +9,7 @@ from tests.server.web.conftest import ONION, ORIGIN, SECURE, House
 
 
 def cookie_of(house: House, **options: str) -> tuple[str, str]:
-    """The cookie that a report sets: its value and its attributes."""
+    """Return the value and attributes of the cookie that a report sets."""
     browser = house.browser(**options)  # type: ignore[arg-type]  # only origin is given
     browser.tell("Iets.")
     name_and_value, _, attributes = browser.seen_cookies[-1].partition("; ")
@@ -33,7 +33,7 @@ def test_cookie_is_secure_under_https(house: House, origin: str, name: str, secu
 
 
 def test_cookie_always_has_the_same_size(house: House) -> None:
-    """Whatever the words are, on the code page, in the conversation and later."""
+    """It does not depend on the words or the page."""
     sizes = set()
     for lang in ("nl", "en", "nl", "en"):
         browser = house.browser()
@@ -47,7 +47,7 @@ def test_cookie_always_has_the_same_size(house: House) -> None:
 
 
 def test_nothing_in_the_cookie_is_readable(house: House) -> None:
-    """Neither the code nor a time stands in it, in any simple writing."""
+    """It contains neither the code nor a time in any simple encoding."""
     browser = house.browser()
     code = browser.tell("Iets.").code
     raw = base64.urlsafe_b64decode(browser.cookies["s"])
@@ -121,7 +121,7 @@ def test_only_the_four_hour_limit_applies_on_the_code_page(house: House) -> None
 
 
 def test_words_leave_the_cookie_after_the_code_page(house: House) -> None:
-    """Who moved on, and whose browser posts the report again, gets its conversation."""
+    """A browser that continued and posts the report again gets its conversation."""
     browser = house.browser()
     page = browser.tell("Iets.")
     browser.submit(page, page.form_with("kept"), kept="y")
@@ -136,7 +136,7 @@ def test_words_leave_the_cookie_after_the_code_page(house: House) -> None:
 
 
 def test_withdrawn_report_can_be_sent_again(house: House) -> None:
-    """Taken back here, or in another window while the mark is still in this cookie."""
+    """It was withdrawn here, or in another window while this cookie still has the mark."""
     browser, other = house.browser(), house.browser()
     other.come_back(browser.tell("Iets.").code)
     browser.get("/nl/conversation")
@@ -173,7 +173,7 @@ def test_leaving_ends_the_session_first_and_then_redirects(house: House) -> None
 
 
 def test_report_posted_again_after_leaving_is_a_new_one(house: House) -> None:
-    """SECURITY.md says so: who sends again because no code came must get one."""
+    """SECURITY.md says so: a reporter who resends because no code arrived must get one."""
     browser = house.browser()
     page = browser.get("/nl/report")
     first = browser.submit(page, page.form_with("text"), text="Iets.")

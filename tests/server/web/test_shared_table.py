@@ -1,4 +1,4 @@
-"""Memory that workers share: all read what one writes, and a killed worker holds up none."""
+"""Shared memory of workers: all read what one writes, and a killed worker blocks none."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ KEY = bytes(range(16))
 
 
 def in_a_worker(work: Callable[[], object]) -> int:
-    """Do it in a process of its own, as a fork of this one."""
+    """Run it in a separate process, forked from this one; return the process id."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -70,7 +70,7 @@ def test_worker_killed_while_holding_the_lock_blocks_no_other() -> None:
 
 
 def test_partially_written_entry_is_ignored() -> None:
-    """The time of an entry is written last, and is none before that."""
+    """The time of an entry is written last, so the entry does not exist before."""
     table = SharedTable(1, 1, 4)
     table.write(table.places()[0], KEY, 10.0, b"four")
     table.write(table.places()[0], KEY, 0.0, b"othe")

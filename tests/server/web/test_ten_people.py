@@ -1,6 +1,6 @@
-"""Ten people in need: each finds a right door from the first page in two clicks, no script.
+"""Ten personas: each finds suitable help from the first page in two clicks, without a script.
 
-With --long a real browser walks the same ways on a small phone: tests/e2e/test_ten_people.py.
+With --long a real browser does the same on a small phone: tests/e2e/test_ten_people.py.
 """
 
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_each_persona_finds_help_in_two_clicks(tmp_path: Path, who: str, lang: s
 
 
 def check(page: Page, person: Person, lang: str) -> None:
-    """What this person came for is on the page."""
+    """Check that the page has what this person needs."""
     text = page.text.replace("\u2060", "").replace("\u00a0", " ").replace("\u00ad", "")
     assert person.said(lang) in text
     for number in person.numbers:

@@ -1,4 +1,4 @@
-"""Two organisations on one server: neither learns anything of the other."""
+"""Two organisations on one server: neither learns anything about the other."""
 
 import os
 import re
@@ -32,7 +32,7 @@ SECRETS = ("Bakkerij De Korenaar", "Noor Visser", "030 123 45 67", "Onze klachte
 
 
 class Server:
-    """A server with two sites that one app serves, each with one counsellor."""
+    """A server with two sites in one app, each with one counsellor."""
 
     def __init__(self, folder: Path, *, others: int = 0) -> None:
         self.folder = folder
@@ -82,12 +82,12 @@ def of(house: House) -> str:
 
 
 def told(page: Page) -> list[str]:
-    """What a page says that is the baker's alone."""
+    """Return the texts of a page that belong only to the bakery."""
     return [secret for secret in SECRETS if secret in page.html.replace("\u00a0", " ")]
 
 
 def alike(*pages: Page) -> None:
-    """The same answer in every byte."""
+    """Check that the responses are identical."""
     answers = {(page.status, page.body, tuple(page.headers)) for page in pages}
     assert len(answers) == 1
 
@@ -161,7 +161,7 @@ def test_session_token_is_invalid_in_a_session_of_the_other_site(server: Server)
 
 
 def ask(server: Server, house: House, by: Counsellor, *, origin: str, site: str) -> Page:
-    """A desk request at a house, signed by somebody for some origin and site."""
+    """Send a signed desk request for an origin and a site; return the response."""
     browser = house.browser(origin=of(house))
     challenge = browser.get("/api/desk/challenge").text
     token = challenge.rpartition('"token":"')[2].partition('"')[0]
@@ -320,7 +320,7 @@ def test_sites_keep_their_own_terms_and_limits(tmp_path: Path) -> None:
 
 
 def test_many_sites_keep_few_databases_and_pages_open(tmp_path: Path) -> None:
-    """In small what scripts/bench --sites measures with three hundred."""
+    """A small version of what scripts/bench --sites measures with three hundred."""
     server = Server(tmp_path / "server", others=10)
     lengths = set()
     for _ in range(2):
@@ -405,7 +405,7 @@ def test_all_forms_and_pages_work_on_one_of_several_sites(server: Server) -> Non
 def test_slow_opening_of_one_site_delays_no_other(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its database may keep whoever opens it waiting for long; the threads are those of all."""
+    """Opening a database may take long, and all sites share the threads."""
     monkeypatch.setattr(sites, "OPENING_WAIT", 0.1)
     begun, on = threading.Event(), threading.Event()
     opened = sites.OpenSite.open
@@ -434,7 +434,7 @@ def test_slow_opening_of_one_site_delays_no_other(
 
 
 def test_fault_while_rendering_the_error_page_still_gives_a_response(server: Server) -> None:
-    """The cards cannot be read, so no page that names the people can be made."""
+    """The cards cannot be read, so no page that names the counsellors can be rendered."""
     cards = server.bank.folder / "cards"
     cards.rename(cards.with_name("moved"))
     cards.write_text("no folder")

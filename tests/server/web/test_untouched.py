@@ -1,7 +1,7 @@
-"""The words of a code and what the reporter wrote: no browser translates or corrects them.
+"""Code words and the reporter's texts: no browser translates or corrects them.
 
-A translated code is a lost conversation, and a checker of spelling may send a text elsewhere. What
-a counsellor wrote may be translated: a reader who knows neither language has no other way.
+A translated code is a lost conversation, and a spelling checker may send text elsewhere. A
+counsellor's text may be translated: a reader who knows neither language has no other way.
 """
 
 import html.parser
@@ -30,7 +30,7 @@ THEIRS = {
 
 
 class Marks(html.parser.HTMLParser):
-    """What may be translated of a page, and the fields to type in."""
+    """The translatable parts of a page, and its text fields."""
 
     def __init__(self, page: Page) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Marks(html.parser.HTMLParser):
             self._open.append(said.get(values.get("translate", ""), inherited))
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """The parts of the mark hold nothing."""
+        """Ignore the parts of the logo."""
 
     def handle_endtag(self, tag: str) -> None:
         self._open.pop()
@@ -60,7 +60,7 @@ class Marks(html.parser.HTMLParser):
 
 
 def states(house: House) -> Iterator[Page]:
-    """Pages that show words of a code, or what somebody wrote, in every way there is."""
+    """Yield pages that show code words, or text that somebody wrote, in every form."""
     noor = house.counsellors[0]
     browser = house.browser()
     yield browser.post("/en/report", switch="1", text=f"{MARK}verhaal")
@@ -117,7 +117,7 @@ def test_counsellors_text_is_translatable_and_the_privacy_cost_is_stated(house: 
 
 
 def test_code_words_are_never_translatable(house: House) -> None:
-    """Also where a sentence asks whether that was meant."""
+    """This includes a sentence that suggests a word."""
     browser = house.browser()
     page = browser.tell("Iets.")
     # Words that no page holds by itself.

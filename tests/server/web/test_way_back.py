@@ -1,4 +1,4 @@
-"""The way back to a conversation, and what stands there: nothing lost or untrue, new first."""
+"""Returning to a conversation: nothing is lost or untrue, and the newest comes first."""
 
 import urllib.parse
 
@@ -32,7 +32,7 @@ def test_visiting_any_page_keeps_the_code_available(house: House, lang: str) -> 
 
 
 @both
-def test_code_page_has_only_the_leave_and_continue_links(house: House, lang: str) -> None:
+def test_code_page_links_only_to_leave_and_the_other_language(house: House, lang: str) -> None:
     browser = house.browser()
     first = browser.tell("Iets.", lang)
     for page in (first, browser.get(f"/{lang}/code")):
@@ -82,7 +82,7 @@ def test_idle_session_is_reported_as_ended(house: House, lang: str) -> None:
 
 
 def long_conversation(house: House) -> str:
-    """Seven messages; its code."""
+    """Return the code of a conversation with seven messages."""
     code = house.browser().tell("Het begin.").code
     browser = house.browser()
     browser.come_back(code)
@@ -123,7 +123,7 @@ def test_short_conversation_is_not_folded(house: House) -> None:
 
 @both
 def test_every_single_choice_question_can_be_cleared(house: House, lang: str) -> None:
-    """A radio that is chosen stays chosen: another one means that nothing is answered."""
+    """A selected radio button cannot be cleared, so another one means "no answer"."""
     browser = house.browser()
     form = browser.get(f"/{lang}/report").form_with("text")
     alone = [name for name, (several, _) in ANSWERS.items() if not several]
@@ -134,7 +134,7 @@ def test_every_single_choice_question_can_be_cleared(house: House, lang: str) ->
 
 
 def test_message_has_its_language_marked(house: House) -> None:
-    """The counsellor of these tests writes Dutch: an English page marks that for who hears it."""
+    """The counsellor writes Dutch here, and an English page marks that for screen readers."""
     code = house.browser().tell("Something.", "en").code
     house.counsellors[0].write("reply", {"text": "Dank je."})
     page = house.browser().come_back(code, "en")
@@ -145,7 +145,7 @@ def test_message_has_its_language_marked(house: House) -> None:
 
 @both
 def test_after_sending_the_page_opens_right_above_the_message(house: House, lang: str) -> None:
-    """At the note that it was sent, which is followed by the message: no scrolling to find it."""
+    """It opens at the confirmation, which the message follows, without scrolling."""
     browser = house.browser()
     asked = browser.come_back(browser.tell("Het begin.", lang).code, lang)
     fields = dict(asked.form_with("text").fields) | {"text": "Nog iets."}

@@ -1,4 +1,4 @@
-"""A conversation is taken back in one session while another session of it is being answered."""
+"""A conversation is withdrawn in one session while another session of it is served."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,9 @@ FILES = [("a.jpg", b"x" * 1_000)]
 
 
 def take_back_at(patch: pytest.MonkeyPatch, step: str, other: Browser) -> list[str]:
-    """Once, between two steps of an answer to somebody else. Where that led is put in the list.
+    """Withdraw once, between two steps of another response; return the list for the result.
 
-    A message goes just before it is read, a file just after it was opened.
+    A message is withdrawn just before it is read, a file just after it was opened.
     """
     real: Callable[..., object] = getattr(Mailboxes, step)
     page = other.get("/nl/withdraw")
@@ -78,7 +78,7 @@ ASKED: dict[str, Callable[[Browser, dict[str, Page]], Page]] = {
 def test_conversation_withdrawn_meanwhile_is_reported_as_unknown(
     two: House, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """Where it goes between the list of its messages and the messages themselves."""
+    """It is withdrawn between listing its messages and reading them."""
     early, late, other = two.browser(), two.browser(), two.browser()
     page = early.get("/nl/report")
     form = page.form_with("text")
@@ -119,7 +119,7 @@ def test_code_of_a_conversation_that_ends_during_login_opens_nothing(
 def test_verified_file_is_served_completely_even_if_removed_meanwhile(
     house: House, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    """What goes out is the very file that was checked, not whatever has its name by then."""
+    """The verified file itself is sent, not another one that has its name by then."""
     reader, other = house.browser(), house.browser()
     code = reader.tell("Het begin.").code
     reader.come_back(code)

@@ -1,4 +1,4 @@
-"""How much a frightened person has to read: the words on the way from the first page to "sent"."""
+"""How much a frightened person must read from the first page to "sent"."""
 
 import html.parser
 import re
@@ -57,7 +57,7 @@ OPEN = {
 
 
 class Visible(html.parser.HTMLParser):
-    """The text of a page's main part that is seen: not folded, hidden, typed or of the code."""
+    """The visible text of a page's main part: not folded, hidden, typed, or of the code."""
 
     def __init__(self, page: Page) -> None:
         super().__init__()
@@ -94,17 +94,17 @@ class Visible(html.parser.HTMLParser):
 
 
 def opened(page: Page) -> str:
-    """The text that stands open on a page, in one line and without soft hyphens."""
+    """Return the visible text of a page, in one line and without soft hyphens."""
     return " ".join(" ".join(Visible(page).text).replace("\u00ad", "").split())
 
 
 def count(page: Page) -> int:
-    """The words that stand open on a page."""
+    """Return the number of visible words on a page."""
     return len(re.findall(r"\w[\w'\u2019-]*", opened(page)))
 
 
 def walked(house: House, lang: str, **answers: str) -> dict[str, Page]:
-    """The pages from the first to the one that says that it was sent."""
+    """Return the pages from the first to the confirmation."""
     way = {page: house.browser().get(f"/{lang}/{page}") for page in WAY}
     return way | {"code": house.browser().tell("Iets.", lang, **answers)}
 
@@ -126,7 +126,7 @@ def test_most_important_facts_are_visible_on_that_path(house: House, lang: str) 
 
 @pytest.mark.parametrize("lang", MOST_OF_TWO)
 def test_path_with_two_counsellors_also_has_few_words(tmp_path: Path, lang: str) -> None:
-    """Each with words and a register number of their own; somebody else to call about them."""
+    """Each has a sentence and a register number; there is a contact for complaints about them."""
     other = OtherContact("Kim Bos", "030 765 43 21")
     two = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), other_contact=other)
     own = ({"nl": "Iets vragen mag ook.", "en": "Just a question is fine."},

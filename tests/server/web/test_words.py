@@ -1,4 +1,4 @@
-"""The catalogues: whole, alike in all languages, and every key that is used is there."""
+"""The catalogues: complete, consistent in all languages, with exactly the used keys."""
 
 import datetime
 import re
@@ -37,7 +37,7 @@ def catalogue(lang: str) -> Mapping[str, Message]:
 
 
 def used() -> set[str]:
-    """Every key that a template or a module names."""
+    """Return every key that a template or a module names."""
     known = set(catalogue("nl"))
     found = set(MADE)
     for path in [*(SERVER / "templates").glob("*.html"), *SERVER.rglob("*.py")]:
@@ -70,7 +70,7 @@ def test_placeholders_match_in_all_languages_and_plural_forms(lang: str) -> None
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
 def test_telephone_numbers_and_figures_match_in_all_languages(lang: str) -> None:
-    """What a template turns into a link is there, and no term or number was changed."""
+    """Templates turn them into links, and no term or number may differ."""
     nl, other = catalogue("nl"), catalogue(lang)
     for key in nl:
         wanted = set(re.findall(r"[0-9][0-9.,\u00a0 -]*[0-9]|[0-9]", texts(nl[key])[0]))
@@ -95,7 +95,7 @@ def test_missing_key_is_a_fault_and_never_shown() -> None:
 
 
 def test_no_text_shouts_or_makes_a_forbidden_claim() -> None:
-    """No exclamation mark; no official report; no right that a counsellor has not (domain.md)."""
+    """No exclamation mark, no official report, and no right that a counsellor lacks."""
     for lang in PAGE_LANGUAGES:
         for key, message in catalogue(lang).items():
             for text in texts(message):

@@ -1,8 +1,8 @@
-// The page of one file: shows it when asked, ten pages at a time, and has a clean copy kept.
+// The page of one file: shows it on request, ten pages at a time, and makes a clean copy.
 import { Fault, canvasOf, draw, encoded } from "./viewer.js";
 
-const AT_ONCE = 10; // pages that are shown before a button asks for more
-const MOST_PAGES = 50; // of a copy
+const AT_ONCE = 10; // pages that are shown before a button offers more
+const MOST_PAGES = 50; // in a copy
 
 const viewer = document.getElementById("viewer");
 const words = viewer.dataset;
@@ -16,7 +16,7 @@ const copySaid = document.getElementById("copy-said");
 
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-/** Why a file is not shown, in the person's language. What is no Fault is a fault of ours. */
+/** The reason why a file is not shown, in the person's language. Any error except Fault is our own. */
 function reason(error) {
   const name = error instanceof Fault && error.name in words ? error.name : "ours";
   return filled(words[name], error);

@@ -1,9 +1,9 @@
-// Says every 15 seconds that this window is open, and whether the person is at work in it; leads
-// to the passphrase when the desk has locked itself, so that nothing stays on the screen.
+// Reports every 15 seconds that this window is open, and whether the person is active in it. If the
+// desk has locked automatically, redirects to the passphrase page, so that nothing stays visible.
 "use strict";
 (() => {
   const { ping, unlock, ended } = document.currentScript.dataset;
-  const locked = !document.querySelector(".ways");  // the ways stand on pages of an open desk
+  const locked = !document.querySelector(".ways");  // only pages of an open desk have this
   let active = false, missed = 0;
   for (const kind of ["keydown", "pointerdown", "wheel", "input"]) {
     addEventListener(kind, () => { active = true; }, { passive: true });
@@ -20,7 +20,7 @@
       if (missed === 2 && !locked) close();
     }
   };
-  // Leaves only what the person was typing, so that it can be copied.
+  // Leaves only the text that the person was typing, so that it can be copied.
   const close = () => {
     const typed = [...document.querySelectorAll("main textarea")].filter((one) => one.value);
     const told = document.createElement("p");

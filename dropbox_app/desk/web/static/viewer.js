@@ -1,17 +1,16 @@
-// Asks for a stranger's file to be drawn, and takes back pixels of bounded size and nothing else.
+// Has a reporter's file drawn, and accepts only pixels of limited size in return.
 //
-// The file is drawn in a fresh hidden frame that has no origin, in a worker (see viewer/). This
-// script never reads the file's bytes: it fetches them and hands them over. The worker may have
-// been taken over by the file, so what it answers is checked for its form, and is never text
-// that is shown.
+// The file is drawn in a new hidden frame without an origin, in a worker (see viewer/). This script
+// never parses the file: it fetches the bytes and passes them on. The file may have taken over the
+// worker, so the form of each response is checked, and no response is shown as text.
 
-const MOST_PIXELS = 16_000_000; // of an answer
-const MOST_PAGES = 10_000; // that a document may claim to have
-const START_SECONDS = 60; // until the frame is ready; it takes one on a quiet laptop
-const ANSWER_SECONDS = 60; // for each answer: a large picture on a slow laptop takes 10
+const MOST_PIXELS = 16_000_000; // in one response
+const MOST_PAGES = 10_000; // the maximum that a document may state
+const START_SECONDS = 60; // until the frame is ready; a quiet laptop takes one second
+const ANSWER_SECONDS = 60; // for each response: a large picture on a slow laptop takes 10
 const FAULTS = new Set(["locked", "damaged", "too_large", "unknown_kind", "ours"]);
 
-/** Why a file is not shown. `name` is one of FAULTS, "too_slow", "not_received" or "altered". */
+/** The reason why a file is not shown: `name` is in FAULTS, or "too_slow", "not_received", "altered". */
 export class Fault extends Error {
   constructor(name, { width = 0, height = 0 } = {}) {
     super(name);
@@ -53,7 +52,7 @@ async function received(address) {
     const answer = await fetch(address, { cache: "no-store", redirect: "error" });
     if (answer.ok) return await answer.arrayBuffer();
   } catch {
-    // told below: the desk has ended, or found the file unsound while it was sending it
+    // reported below: the desk has ended, or found a fault in the file while sending it
   }
   throw new Fault("not_received");
 }
@@ -72,7 +71,7 @@ function imageOf({ width, height, pixels }) {
   return new ImageData(new Uint8ClampedArray(pixels), width, height);
 }
 
-/** One hidden frame, for one file. Removing it ends its worker, whatever that is doing. */
+/** One hidden frame, for one file. Removing it ends its worker, whatever the worker is doing. */
 class Frame {
   static async open(address) {
     const frame = new Frame();
@@ -99,7 +98,7 @@ class Frame {
     return frame;
   }
 
-  /** Send a message and return the answer to it. Throws Fault if it is one, or comes too late. */
+  /** Send a message and return the response. Throws Fault if it is one, or arrives too late. */
   async ask(message, transfer, seconds) {
     const answered = new Promise((resolve) => {
       this.resolve = resolve;
@@ -110,7 +109,7 @@ class Frame {
       const { port1, port2 } = new MessageChannel();
       this.port = port1;
       port1.onmessage = ({ data }) => this.resolve(data);
-      // The frame has no origin that could be named; its page is the desk's own.
+      // The frame has no origin to name; its page is the desk's own.
       this.element.contentWindow.postMessage(message, "*", [port2, ...transfer]);
     }
     const answer = await within(seconds, answered, "too_slow");
@@ -138,12 +137,12 @@ function within(seconds, promise, fault) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-// Some browsers alter every picture that a page reads back, so that it cannot be recognised by
-// them. What they would show of a file, or keep as a copy, would be noise.
+// Some browsers alter every picture that a page reads back, as a protection against fingerprinting.
+// The display or copy of a file would then be noise.
 
 let tested;
 
-/** Throw Fault "altered" unless known colours come back as they were. Once it has passed, it did. */
+/** Throw Fault "altered" unless known colours are returned unchanged. A passed check is not repeated. */
 export function selfTest(frameAddress) {
   tested ??= compareColours(frameAddress).catch((error) => {
     tested = undefined;
@@ -167,7 +166,7 @@ async function compareColours(frameAddress) {
   await drawBytes(frameAddress, "image/bmp", bitmap, compare, once);
 }
 
-/** The bytes of a square BMP picture, 24 bits a pixel; rows of `side` pixels fill whole words. */
+/** Return the bytes of a square BMP picture, 24 bits a pixel; rows of `side` pixels fill whole words. */
 function bitmapFile(side, rgba) {
   const head = 54;
   const view = new DataView(new ArrayBuffer(head + 3 * side * side));
@@ -185,7 +184,7 @@ function bitmapFile(side, rgba) {
   return view.buffer;
 }
 
-/** A canvas with these pixels. */
+/** Return a canvas with these pixels. */
 export function canvasOf(image) {
   const canvas = document.createElement("canvas");
   canvas.width = image.width;
@@ -194,7 +193,7 @@ export function canvasOf(image) {
   return canvas;
 }
 
-/** The canvas as a file of this media type, with nothing in it but its pixels. Throws Fault. */
+/** Return the canvas as a file of this media type that contains only its pixels. Throws Fault. */
 export async function encoded(canvas, type) {
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, type, 0.9));
   if (!blob || blob.type !== type) throw new Fault("ours");

@@ -1,6 +1,6 @@
-// Makes built/frame.js from the sources and the packages of package-lock.json: one script that
-// holds the worker as a string, so that the frame's policy needs to allow one hash and no address.
-// scripts/dev/build_viewer installs the packages and calls this.
+// Builds built/frame.js from the sources and the packages of package-lock.json: one script that
+// contains the worker as a string, so that the frame's policy allows one hash and no address.
+// scripts/dev/build_viewer installs the packages and runs this.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -19,14 +19,14 @@ const worker = await build({
   ...shared,
   entryPoints: ["worker.mjs"],
   loader: { ".pfb": "binary", ".ttf": "binary", ".wasm": "binary" },
-  logOverride: { "empty-import-meta": "silent" }, // pdf.js asks where it is only under Node
+  logOverride: { "empty-import-meta": "silent" }, // pdf.js uses its own address only under Node
 });
-// No "<" inside: what ends a script's element, or begins a comment, cannot stand in it.
+// The script must not contain "<", which could end its element or begin a comment.
 const source = JSON.stringify(worker.outputFiles[0].text).replaceAll("<", "\\x3c");
 const frame = await build({
   ...shared,
   entryPoints: ["frame.mjs"],
-  minifyIdentifiers: false, // WORKER_SOURCE is put in below
+  minifyIdentifiers: false, // WORKER_SOURCE is inserted below
 });
 const [before, after] = frame.outputFiles[0].text.split("WORKER_SOURCE");
 

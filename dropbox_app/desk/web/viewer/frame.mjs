@@ -1,5 +1,5 @@
-// The only script of the frame. Everything that reads a file's bytes runs in the worker: in a
-// frame's own page WebRTC and <link rel=preconnect> reach the network past every policy.
+// The only script of the frame. All code that reads a file's bytes runs in the worker, because in a
+// frame's own page WebRTC and <link rel=preconnect> can reach the network despite every policy.
 delete globalThis.RTCPeerConnection;
 delete globalThis.webkitRTCPeerConnection;
 
@@ -10,7 +10,7 @@ addEventListener("message", (event) => {
   started = true;
   const worker = new Worker(URL.createObjectURL(new Blob([WORKER_SOURCE])));
   worker.onmessage = ({ data }) => {
-    if (data?.sourceName) return; // pdf.js greets whoever made the worker
+    if (data?.sourceName) return; // pdf.js sends a greeting to the creator of the worker
     port.postMessage(data, data?.pixels instanceof ArrayBuffer ? [data.pixels] : []);
   };
   worker.onerror = () => port.postMessage({ fault: "ours", said: "the worker did not start" });

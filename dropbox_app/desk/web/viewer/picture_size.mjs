@@ -1,4 +1,4 @@
-// The width and height that a picture's header states, read before anything is decoded: a small
+// The width and height in a picture's header, read before the picture is decoded, because a small
 // file can unpack to gigabytes. Each function takes a DataView and returns [width, height], or
 // undefined if there is no such header.
 
@@ -10,7 +10,7 @@ const text = (view, at, length) => {
   return made;
 };
 
-// Reading past the end of a file that was cut off is a RangeError.
+// Reading past the end of a truncated file throws a RangeError.
 const within = (read) => (view) => {
   try {
     return read(view);
@@ -25,13 +25,13 @@ function png(view) {
   return [view.getUint32(16), view.getUint32(20)];
 }
 
-// The markers SOF0 to SOF15 hold the size; DHT, JPG and DAC have numbers among them.
+// The markers SOF0 to SOF15 contain the size. DHT, JPG and DAC have numbers in that range.
 const NO_FRAME = new Set([0xc4, 0xc8, 0xcc]);
 
 function jpeg(view) {
   let at = 2;
   for (;;) {
-    while (view.getUint8(at) !== 0xff) at++; // as decoders do, pass over what is no marker
+    while (view.getUint8(at) !== 0xff) at++; // like decoders, skip bytes that are no marker
     while (view.getUint8(at) === 0xff) at++;
     const marker = view.getUint8(at++);
     if (marker >= 0xc0 && marker <= 0xcf && !NO_FRAME.has(marker)) {
@@ -43,7 +43,7 @@ function jpeg(view) {
   }
 }
 
-// The first picture can be larger than the screen that the header states; browsers then enlarge.
+// The first picture can be larger than the screen size in the header; browsers then enlarge it.
 function gif(view) {
   let [width, height] = [view.getUint16(6, true), view.getUint16(8, true)];
   const table = (flags) => (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
@@ -79,8 +79,8 @@ function bmp(view) {
   return [Math.abs(view.getInt32(18, true)), Math.abs(view.getInt32(22, true))];
 }
 
-// The largest of all sizes that stand in the boxes: a grid of tiles states its own and the tiles'.
-const AVIF_HEAD = 1024 * 1024; // bytes; the boxes before the pictures are a few kilobytes
+// The largest of all sizes in the boxes: a grid of tiles states its own size and that of its tiles.
+const AVIF_HEAD = 1024 * 1024; // bytes; the boxes before the pictures take a few kilobytes
 
 function avif(view) {
   let found;

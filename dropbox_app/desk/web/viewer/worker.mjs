@@ -1,10 +1,10 @@
-// Draws a stranger's file and answers with pixels. It runs in a worker inside a frame without an
-// origin: there is no document here, no network, no cookie, and no WebRTC.
+// Draws a reporter's file and returns pixels. It runs in a worker inside a frame without an origin,
+// where there is no document, network, cookie or WebRTC.
 //
-// In:  {kind, bytes} once, then {page} for each page that is wanted, from 1.
+// In:  {kind, bytes} once, then {page} for each requested page, from 1.
 // Out: {pages}, then for each page {page, width, height, pixels, reduced}; or {fault, ...} and the
 //      end. Faults: "locked", "damaged", "too_large" (with the width and height that the file
-//      states), "unknown_kind", and "ours" for whatever is not the file's fault.
+//      states), "unknown_kind", and "ours" for errors that are not the file's fault.
 import * as pdfjs from "pdfjs-dist/legacy/build/pdf.mjs";
 import * as pdfWorker from "pdfjs-dist/legacy/build/pdf.worker.mjs";
 import dingbats from "pdfjs-dist/standard_fonts/FoxitDingbats.pfb";
@@ -23,11 +23,11 @@ import qcms from "pdfjs-dist/wasm/qcms_bg.wasm";
 import { READ_SIZE } from "./picture_size.mjs";
 
 const MOST_DECODED = 60_000_000; // pixels that a picture may have
-const MOST_RETURNED = 16_000_000; // pixels of an answer, and so 64 MB
-const LONGEST_SIDE = 16_384; // pixels; what every browser's canvas can have
+const MOST_RETURNED = 16_000_000; // pixels in a response, which take 64 MB
+const LONGEST_SIDE = 16_384; // pixels; every browser's canvas supports this size
 const DOTS = 150 / 72; // pixels for each point of a PDF page
 
-// The styles that are left out are drawn with the nearest one that is here.
+// Styles that are missing here are drawn with the nearest available one.
 const BUILT_IN = {
   "FoxitDingbats.pfb": dingbats,
   "FoxitSymbol.pfb": symbol,
@@ -94,11 +94,11 @@ class BinaryDataFactory {
   async fetch({ filename }) {
     const found = BUILT_IN[filename];
     if (!found) throw new Error(`${filename} is not built in`);
-    return found.slice(); // pdf.js may hand it on for good
+    return found.slice(); // pdf.js may transfer the original
   }
 }
 
-/** The factor that brings a size within what is answered; at most `wanted`. */
+/** Return the factor that reduces a size to the response's limit; at most `wanted`. */
 function scaleFor(width, height, wanted) {
   const byArea = Math.sqrt(MOST_RETURNED / (width * height));
   return Math.min(wanted, byArea, LONGEST_SIDE / Math.max(width, height));
@@ -144,7 +144,7 @@ async function openPicture(kind, bytes) {
   };
 }
 
-// What pdf.js calls a file that is locked, or no whole PDF; any other error is ours.
+// pdf.js's errors for a locked or damaged PDF. Any other error is our own.
 const OF_THE_FILE = {
   PasswordException: "locked",
   InvalidPDFException: "damaged",
@@ -189,10 +189,10 @@ async function openPdf(bytes) {
       const scale = scaleFor(Math.max(1, right - left), Math.max(1, top - bottom), DOTS);
       const viewport = page.getViewport({ scale });
       const context = canvasOf(viewport.width, viewport.height, 1);
-      // Filled-in fields and notes are part of what a page shows, so they are drawn.
+      // Filled-in fields and notes are part of the visible page, so they are drawn.
       const annotationMode = pdfjs.AnnotationMode.ENABLE;
       await page.render({ canvas: null, canvasContext: context, viewport, annotationMode,
-        intent: "print" }).promise; // print: all in one go, without a screen's clock
+        intent: "print" }).promise; // print: without interruptions and without a screen's timing
       page.cleanup();
       return { ...pixelsOf(context), reduced: scale < DOTS };
     },

@@ -277,7 +277,7 @@ def keep_sheet(handle: str) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/destroy")
 def last_look(handle: str) -> ResponseReturnValue:
-    """Show a last time what will be destroyed."""
+    """Show what will be destroyed, and ask for a final confirmation."""
     found = register.case(here.place(), here.registered("case", handle))
     entries = register.of_case(here.place(), found)
     return render_template(

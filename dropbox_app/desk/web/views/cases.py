@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dropbox_app.desk.actions import register
+from dropbox_app.desk.actions import register, threads
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.i18n import Words
@@ -30,8 +30,10 @@ def cases() -> ResponseReturnValue:
         and (not words or _has(one, words, told))
     ]
     found.sort(key=lambda one: one.closed is not None)  # keeps the newest first within each group
+    threads_shown = [one.sheet.thread for one in found[:count] if one.sheet.thread]
     return render_template(
         "cases.html",
+        first_words=threads.first_words(place, threads_shown),
         found=[(here.register_handle("case", one.reference), one) for one in found[:count]],
         all=len(found),
         more=count + AT_ONCE if len(found) > count else 0,

@@ -38,6 +38,8 @@ def new() -> ResponseReturnValue:
     names = register.employers(place)
     if len(names) == 1:
         start["employer"] = names[0]
+    for name, value in here.page().take_offered("contact")[1].items():
+        start[name] = value
     handle = request.args.get("case", "")
     if handle:
         found = register.case(place, here.registered("case", handle))
@@ -100,10 +102,8 @@ def call_sheet(language: str) -> Printed:
 def _contact(of: Standing | None) -> Contact:
     """Return the contact in the form. In a case, it gets the case's employer. Raises Refused."""
     employer = request.form.get("employer", "") or (of.employer if of else "")
-    typed_minutes = request.form.get("other_minutes", "").strip()
     values = forms.given("contact", employer=employer or None)
-    if typed_minutes:
-        values["minutes"] = forms.number(typed_minutes)
+    values |= forms.other_minutes()
     if consent := request.form.get("consent", ""):
         values["consent"] = consent
     read = form.parse(values, here.place().machine.today())
@@ -126,6 +126,7 @@ def _done(added: Added, made: Contact, handle: str) -> ResponseReturnValue:
         handle = here.register_handle("case", added.case)
     if request.form.get("back") and handle:
         return redirect(url_for("case.show", handle=handle), 303)
+    page.offer("contact", employer=made.employer, date=made.date.isoformat())
     return redirect(url_for("contact.new", done=handle or None, _anchor="main"), 303)
 
 

@@ -1,21 +1,27 @@
 """The page of one register entry, on which the counsellor corrects or removes it."""
 
 import datetime
+from collections.abc import Sequence
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from dropbox_app.desk.actions import corrections, register
 from dropbox_app.desk.actions.corrections import OF_SIGNED
 from dropbox_app.desk.register import cases, form, rules
-from dropbox_app.desk.register.events import Event, OfCase, OfEmployer
+from dropbox_app.desk.register.cases import Standing
+from dropbox_app.desk.register.events import Contact, Event, OfCase, OfEmployer
 from dropbox_app.desk.register.fields import Sentence
+from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
 from dropbox_app.desk.web.i18n import Words
 from dropbox_app.protocol.encoding import Json
 
 blueprint = Blueprint("entry", __name__, url_prefix="/entry/<handle>")
+MOST_CASES = 200  # that a contact can be put into from here
+INTO = ("old", "new")  # the case that it is put into
 
 
 @blueprint.get("")
@@ -56,10 +62,36 @@ def remove(handle: str) -> ResponseReturnValue:
     return _done(event, "entry.removed")
 
 
-def _refused(handle: str, event: Event, typed: Typed, error: Exception) -> ResponseReturnValue:
+@blueprint.post("/case")
+def into_case(handle: str) -> ResponseReturnValue:
+    """Put a contact without a case into an existing or a new case."""
+    place, event = here.place(), _entry(handle)
+    which, chosen = request.form.get("which", ""), request.form.get("case", "")
+    try:
+        reference = here.registered("case", chosen) if which == "old" and chosen else ""
+        if which != "new" and not reference:
+            raise Refused((Fault(0, "case", Sentence("is missing; choose one", "choose_case")),))
+        label = request.form.get("new_case", "").strip() if which == "new" else None
+        added = corrections.into_case(place, _number(handle), reference, label)
+        place.change_key_if_due()
+    except forms.NOT_KEPT as error:
+        return _refused(handle, event, request.form, error, "case")
+    here.page().say(here.told().say("entry.into_done"))
+    found = here.register_handle("case", added.case)
+    return redirect(url_for("case.show", handle=found, _anchor="main"), 303)
+
+
+def _refused(
+    handle: str, event: Event, typed: Typed, error: Exception, part: str = ""
+) -> ResponseReturnValue:
+    """Show the entry again; ``part``: ``case`` if it is about the case of a contact."""
     today = here.place().machine.today()
     problems = forms.problems(here.told(), today, error, event.kind)
-    return _page(handle, event, typed, problems), forms.status(error)
+    if part:
+        page = _page(handle, event, forms.typed(event), [], typed, problems)
+    else:
+        page = _page(handle, event, typed, problems)
+    return page, forms.status(error)
 
 
 def _done(event: Event, key: str) -> ResponseReturnValue:
@@ -67,7 +99,10 @@ def _done(event: Event, key: str) -> ResponseReturnValue:
     return redirect(_back(event), 303)
 
 
-def _page(handle: str, event: Event, typed: Typed, problems: list[str]) -> str:
+def _page(
+    handle: str, event: Event, typed: Typed, problems: list[str],
+    case_typed: Typed | None = None, case_problems: Sequence[str] = (),
+) -> str:  # fmt: skip
     place, told = here.place(), here.told()
     closed = rules.closed_years(register.every(place), [event])
     case = event.case if isinstance(event, OfCase) else ""
@@ -77,7 +112,19 @@ def _page(handle: str, event: Event, typed: Typed, problems: list[str]) -> str:
         asked=_asked(event), signed=_signed(event), back=_back(event), case=case,
         about=" · ".join([*about, told.day(event.date, place.machine.today())]),
         closed=[_closed(told, one.sentence, place.machine.today()) for one in closed],
+        alone=isinstance(event, Contact) and not event.case,
+        nothing=isinstance(event, Contact) and bool(event.record_nothing),
+        cases=_cases(event), case_typed=case_typed or MultiDict({"which": "old"}),
+        case_problems=case_problems, into=INTO,
     )  # fmt: skip
+
+
+def _cases(event: Event) -> list[tuple[str, Standing]]:
+    """Return the cases that a contact without a case may be put into, newest first."""
+    if not isinstance(event, Contact) or event.case or event.record_nothing:
+        return []
+    found = register.all_cases(here.place(), event.employer)
+    return [(here.register_handle("case", one.reference), one) for one in found[:MOST_CASES]]
 
 
 def _closed(told: Words, said: str, today: datetime.date) -> str:

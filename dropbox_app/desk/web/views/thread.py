@@ -181,7 +181,7 @@ def _keep_own(site: str, mailbox: str) -> None:
 
 @blueprint.get("/forget")
 def last_look(handle: str) -> ResponseReturnValue:
-    """Show a last time what will be permanently deleted."""
+    """Show what will be permanently deleted, and ask for a final confirmation."""
     site, mailbox = here.thread_of(handle)
     opened = threads.read(here.place(), mailbox, site)
     return render_template(

@@ -8,13 +8,14 @@ from werkzeug.datastructures import MultiDict
 
 from dropbox_app.desk.actions import register
 from dropbox_app.desk.register import form
-from dropbox_app.desk.register.events import KINDS, OfEmployer
+from dropbox_app.desk.register.events import KINDS, Event, OfEmployer
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
 
 blueprint = Blueprint("work", __name__, url_prefix="/work")
 
 WORK = ("advice", "activity", "hours", "upkeep", "certificate", "absence")
+MINUTES = ("15", "30", "45", "60", "90", "120", "180", "240")  # to choose from by mouse
 MOST_SHOWN = 20  # entries without an employer
 
 
@@ -23,7 +24,8 @@ def work() -> ResponseReturnValue:
     """Ask for work that is not a contact with a reporter."""
     kept = here.page().take_typed()
     if kept is None:
-        return _page("", MultiDict(), [])
+        last, fields = here.page().take_offered(*WORK)
+        return _page(last, MultiDict(fields), [])
     return _page(kept["form"], kept, [here.told().say("unlock.kept")])
 
 
@@ -40,8 +42,10 @@ def keep(kind: str) -> ResponseReturnValue:
     values = forms.given(kind)
     if issubclass(KINDS[kind], OfEmployer):
         values["employer"] = request.form.get("employer", "")
+    values |= forms.other_minutes()
     try:
-        register.record(place, form.parse(values, today))
+        made = form.parse(values, today)
+        register.record(place, made)
     except forms.NOT_KEPT as error:
         page.press_again(pressed)
         problems = forms.problems(told, today, error, kind)
@@ -49,8 +53,26 @@ def keep(kind: str) -> ResponseReturnValue:
     except BaseException:
         page.press_again(pressed)
         raise
-    page.say(told.say("work.done", what=told.say(f"entry.kind_{kind}")))
+    page.say(told.say("work.done", what=_told(made)))
+    employer = {"employer": made.employer} if isinstance(made, OfEmployer) else {}
+    page.offer(kind, date=made.date.isoformat(), **employer)
     return redirect(url_for("work.work", _anchor="main"), 303)
+
+
+def _told(made: Event) -> str:
+    """Return what was recorded, in words: what, where, when, and how much."""
+    told, today = here.told(), here.place().machine.today()
+    parts = [told.say(f"entry.kind_{made.kind}")]
+    parts += [made.employer] if isinstance(made, OfEmployer) else []
+    parts.append(told.day(made.date, today))
+    for name in ("what", "work", "topic"):
+        if value := getattr(made, name, ""):
+            parts.append(told.say(f"choice.{name}.{value}"))
+    parts += [title] if (title := getattr(made, "title", "")) else []
+    for name, key in (("minutes", "contact.minutes"), ("people", "work.people")):
+        if (number := getattr(made, name, None)) is not None:
+            parts.append(told.count(key, number))
+    return " · ".join(parts)
 
 
 def _page(refused: str, typed: Typed, problems: list[str]) -> str:
@@ -69,6 +91,7 @@ def _page(refused: str, typed: Typed, problems: list[str]) -> str:
         kinds={kind: forms.asked(told, kind) for kind in WORK},
         at_employers=[kind for kind in WORK if issubclass(KINDS[kind], OfEmployer)],
         typed={kind: typed if kind == refused else start for kind in WORK},
+        minutes=MINUTES,
         refused=refused,
         problems=problems,
         employers=names,

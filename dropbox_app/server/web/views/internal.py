@@ -2,7 +2,10 @@
 
 from flask import Blueprint
 
+from dropbox_app.server.errors import Unauthorised
+from dropbox_app.server.web.reporter_api import given_access
 from dropbox_app.server.web.session import current_session
+from dropbox_app.server.web.sites import current_site
 
 blueprint = Blueprint("internal", __name__)
 
@@ -15,3 +18,16 @@ def session_opens() -> tuple[str, int]:
     slots.
     """
     return "", 403 if current_session().root is None else 204
+
+
+@blueprint.get("/internal/conversation")
+def token_opens() -> tuple[str, int]:
+    """Tell nginx whether the access token of a request opens a conversation: 204, else 403."""
+    site = current_site()
+    if not site.settings.reporter.seal_in_browser:
+        return "", 403
+    try:
+        found = site.mailboxes.conversation(given_access())
+    except Unauthorised:
+        return "", 403
+    return "", 403 if found is None else 204

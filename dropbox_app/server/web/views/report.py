@@ -56,6 +56,7 @@ class Question:
 @blueprint.get(f"{LANG}/report")
 def empty_form(lang: str) -> Response:
     """Show the empty report form."""
+    site = current_site()
 
     def context(people: People) -> dict[str, Any]:
         return {
@@ -67,9 +68,9 @@ def empty_form(lang: str) -> Response:
             "questions": _questions(lang),
         }
 
-    return current_site().pages.shared_page(
+    return site.pages.shared_page(
         "report.html", lang, path="report", title="title.message", context=context,
-        has_text_field=True,
+        has_text_field=True, seals=bool(site.pages.people().to_report.open),
     )  # fmt: skip
 
 
@@ -155,7 +156,7 @@ def empty_code_form(lang: str) -> Response:
         return ask_code(lang)
     return current_site().pages.shared_page(
         "return.html", lang, path="return", title="title.read", context=lambda _: context,
-        has_text_field=True,
+        has_text_field=True, seals=True,
     )  # fmt: skip
 
 

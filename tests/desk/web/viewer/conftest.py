@@ -1,4 +1,4 @@
-"""The viewer in Debian's own Chromium and Firefox, as a counsellor's browser holds it."""
+"""The viewer in Debian's Chromium, and with --long in its Firefox, as a counsellor uses it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,9 @@ import pytest
 from playwright.sync_api import Page
 
 from dropbox_app.desk.web import frame_page
-from tests.support.browsers import Start, browsers, here
+from tests.support.browsers import BOTH, Start, browsers
 from tests.support.net import Net
 from tests.support.viewer_site import ViewerSite
-
-BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def one_site() -> Iterator[ViewerSite]:
 
 @pytest.fixture
 def site(one_site: ViewerSite) -> ViewerSite:
-    """The site as it is before anything was changed."""
+    """Return the unmodified site."""
     one_site.frame = frame_page.built()
     for kept in (one_site.files, one_site.kept, one_site.broken, one_site.asked):
         kept.clear()
@@ -38,7 +36,7 @@ def site(one_site: ViewerSite) -> ViewerSite:
 
 @pytest.fixture(scope="module", params=BOTH)
 def page(request: pytest.FixtureRequest, start: Start, one_site: ViewerSite) -> Iterator[Page]:
-    """The desk's page, open in a browser that was never here before; each file has a frame."""
+    """Open the desk's page in a new browser; each file has a frame."""
     context = start(str(request.param), True).new_context()
     made = context.new_page()
     one_site.frame = frame_page.built()  # this is made before what a test asks for itself

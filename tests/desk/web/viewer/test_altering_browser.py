@@ -1,4 +1,4 @@
-"""A browser that alters what a page reads back of pictures, as Tor Browser does."""
+"""A browser that alters the pixels that a page reads back, like Tor Browser."""
 
 from tests.support.browsers import PROGRAMS, driver, here
 from tests.support.hostile_files import small_png

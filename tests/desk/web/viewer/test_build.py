@@ -1,4 +1,4 @@
-"""The viewer that is committed is the one that its sources make."""
+"""The committed viewer is the one that its sources produce."""
 
 import base64
 import hashlib

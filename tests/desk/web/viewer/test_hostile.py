@@ -1,4 +1,4 @@
-"""Files, and whole scripts, that want out of the frame: nothing of them is heard outside."""
+"""Hostile files and scripts that try to escape from the frame: nothing reaches the outside."""
 
 import contextlib
 import os
@@ -85,7 +85,7 @@ def aimed(script: str, ears: Ears, site: ViewerSite) -> str:
 
 
 def test_attack_succeeds_from_an_ordinary_page(page: Page, site: ViewerSite, ears: Ears) -> None:
-    """So the silence below is not that of an attack that does nothing."""
+    """This proves that the attack works, so that the tests below mean something."""
     script = aimed(ATTACK, ears, site) + "all.then(() => document.body.dataset.done = 'yes');"
     site.files["loose.html"] = f"<body><script>{script}</script>".encode()
     other = page.context.new_page()
@@ -97,7 +97,7 @@ def test_attack_succeeds_from_an_ordinary_page(page: Page, site: ViewerSite, ear
 
 
 def test_compromised_worker_reaches_nothing(page: Page, site: ViewerSite, ears: Ears) -> None:
-    """No network, no cookie, no outer page, nothing kept; what it says are pixels."""
+    """It has no network, cookie, outer page or storage, and can output only pixels."""
     site.frame = worker_of(aimed(IN_WORKER, ears, site))
     told = site.look(page, "image/png", small_png(), text=True)
     assert [one["text"] for one in told["seen"]] == ["[]"], told
@@ -109,7 +109,7 @@ def test_compromised_worker_reaches_nothing(page: Page, site: ViewerSite, ears: 
 def test_injected_script_in_the_frame_does_not_run(
     page: Page, site: ViewerSite, ears: Ears
 ) -> None:
-    """The policy names one script by its hash; the page goes on as it should without the other."""
+    """The policy allows one script by its hash; the page works without the other."""
     script = aimed(ATTACK, ears, site).encode()
     added = b"<script>" + script + b"</script><img src=x onerror='" + script[:200] + b"'>"
     site.frame = FramePage(site.frame.html + added, site.frame.policy)
@@ -118,7 +118,7 @@ def test_injected_script_in_the_frame_does_not_run(
 
 
 def acting(address: str) -> dict[str, tuple[str, bytes]]:
-    """Files that call somebody, or run a script, where a viewer lets them."""
+    """Return files that contact a host or run a script if a viewer lets them."""
     script = f"fetch('{address}'); new Image().src='{address}'"
     act = b"<< /S /JavaScript /JS (app.launchURL\\('%s'\\); this.submitForm\\('%s'\\)) >>"
     act = act.replace(b"%s", address.encode())
@@ -155,7 +155,7 @@ def test_hostile_files_contact_no_host(page: Page, site: ViewerSite, ears: Ears)
 
 
 def test_foreign_bytes_are_served_to_no_page_image_or_script(page: Page, site: ViewerSite) -> None:
-    """At the desk's own address a web page of theirs would be the desk."""
+    """At the desk's own address, a foreign web page would have the desk's rights."""
     site.files["one"] = b"<html><body data-ran=1><script>document.cookie='x=y'</script>"
     other = page.context.new_page()
     answer = other.goto(f"{site.url}/files/one")
@@ -186,7 +186,7 @@ def test_foreign_bytes_are_served_to_no_page_image_or_script(page: Page, site: V
 
 
 def test_image_of_400_megapixels_is_refused_by_its_header(page: Page, site: ViewerSite) -> None:
-    """Half a megabyte that would take the browser to two gigabytes."""
+    """This half-megabyte file would make the browser use two gigabytes."""
     told = site.look(page, "image/png", huge_png(20_000))
     assert (told["fault"], told["width"], told["height"]) == ("too_large", 20_000, 20_000)
 
@@ -201,7 +201,7 @@ def test_document_page_is_never_drawn_larger_than_its_limit(page: Page, site: Vi
 def test_endless_loop_is_ended_while_the_page_stays_responsive(
     page: Page, site: ViewerSite
 ) -> None:
-    """The outer page's clock never stops, and no process is busy after the end."""
+    """The outer page's clock keeps running, and no process is busy afterwards."""
     site.frame = worker_of("onmessage = () => { for (;;); };")
     page.evaluate(
         "() => { globalThis.ticks = 0; globalThis.clock = setInterval(() => ticks++, 50); }"
@@ -216,7 +216,7 @@ def test_endless_loop_is_ended_while_the_page_stays_responsive(
 
 
 def _busiest() -> float:
-    """The largest share of a core that a process below this one takes, over half a second."""
+    """Return the largest share of a core used by a process below this one in half a second."""
     before = _processor_seconds()
     time.sleep(0.5)
     after = _processor_seconds()
@@ -224,7 +224,7 @@ def _busiest() -> float:
 
 
 def _processor_seconds() -> dict[int, float]:
-    """What each process below this one has used so far."""
+    """Return the CPU time of each process below this one."""
     parents, used = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

@@ -1,0 +1,365 @@
+// The conversation: what was read, what is written, and what becomes of it on the way.
+
+import * as api from "./api.mjs";
+import { add, clear, fill, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
+import { dayIn, lineElement, names, noteText } from "./lines.mjs";
+import { problem, unsent } from "./problems.mjs";
+
+/** @typedef {import("../client.mjs").Client} Client */
+/** @typedef {import("./api.mjs").Fate} Fate */
+
+const AT_ONCE = 4; // items
+const TRIES = 5; // each failure means that another message of this reporter was stored
+
+export class Conversation {
+  /** @param {Client} client */
+  constructor(client) {
+    this.client = client;
+    this.token = "";
+    /** @type {Map<string, Uint8Array>} Sealed messages, by their id. */
+    this.items = new Map();
+    /** @type {any} What the worker says may be shown. */
+    this.view = null;
+    /** @type {any} A message of which nobody knows whether it arrived. */
+    this.pending = null;
+    this.draft = "";
+    this.busy = false;
+  }
+
+  /** @param {string} token */
+  begin(token) {
+    this.token = token;
+  }
+
+  /** Open the conversation of a code; false if there is none. @param {string} token */
+  async enter(token) {
+    if (token !== this.token) {
+      // What was typed before belongs to the other code; it is kept until this one is right.
+      if (!(await api.conversation(token))) return false;
+      this.forget();
+    }
+    this.token = token;
+    return this.load(() => this.showPage());
+  }
+
+  /** Show the conversation whose keys are here already. */
+  async open() {
+    try {
+      await this.client.takeSite();
+      if (!(await this.load(() => this.showPage()))) this.gone();
+    } catch (error) {
+      tell(problem(error, "sealed.network")); // what is shown here was sent: only reading failed
+    }
+  }
+
+  /** Fetch, open and check everything; false if there is no such conversation. @param {() => void} then */
+  async load(then) {
+    for (let attempt = 0; ; attempt++) {
+      const list = await api.conversation(this.token);
+      if (!list) return false;
+      const ids = list.items.filter(({ what }) => what === "message").map(({ id }) => id);
+      // What is listed and not there may have been removed meanwhile; twice, it is missing.
+      if (!(await this.fetchAll(ids)) && !attempt) continue;
+      const items = ids.flatMap((id) => (this.items.has(id) ? [[id, this.items.get(id)]] : []));
+      this.view = await this.client.ask("read", { items });
+      this.view.ends = endOf(list, this.client.given);
+      if (this.pending && ids.includes(this.pending.item)) await this.settle();
+      then();
+      return true;
+    }
+  }
+
+  /** @param {string[]} ids */
+  async fetchAll(ids) {
+    const missing = ids.filter((id) => !this.items.has(id));
+    let whole = true;
+    const fetchSome = async () => {
+      for (let id = missing.pop(); id; id = missing.pop()) {
+        const sealed = await api.item(this.token, id);
+        if (sealed) this.items.set(id, sealed);
+        else whole = false;
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, fetchSome));
+    return whole;
+  }
+
+  showPage(said = "") {
+    const { view } = this;
+    show("sealed-conversation");
+    const answer = (/** @type {string} */ kind, /** @type {any} */ body, /** @type {HTMLFormElement} */ form) =>
+      this.send({ kind, body }, form);
+    slot("messages")?.append(...view.lines.map((/** @type {any} */ line) => lineElement(line, view, answer)));
+    for (const sentence of this.notes()) add(slot("notes"), "p", sentence, "note");
+    fill(document, "expiry", say(view.ends.key, { date: dayIn(view.ends.day) }));
+    this.prepareForm();
+    onPress("other", () => this.chooseOther());
+    onPress("withdraw", () => this.askWithdrawal());
+    onPress("stop", () => this.stop());
+    if (said) tell(said);
+  }
+
+  /** What there is to know before reading. */
+  notes() {
+    const { view } = this;
+    const notes = view.notes.map((/** @type {any} */ note) => noteText(note, view));
+    const told = (/** @type {string} */ key, /** @type {string[]} */ who) => {
+      if (who.length) notes.push(say(key, { counsellor: names(who, view), successor: names(who, view) }));
+    };
+    told("sealed.changed_card", view.changed);
+    told("conversation.left_out_now", view.closed);
+    told("handover.now", view.agreed);
+    if (view.refused === "withheld") notes.push(say("sealed.withheld"));
+    if (view.refused === "nobody") notes.push(say("conversation.nobody_now"));
+    if (view.waiting) notes.push(say("conversation.empty"));
+    return notes;
+  }
+
+  prepareForm() {
+    const form = part("message");
+    if (!form) return;
+    const { to, refused } = this.view;
+    form.hidden = Boolean(refused);
+    fill(form, "to", to.length ? say("conversation.write_help", { counsellor: names(to, this.view) }) : "");
+    form.elements.text.value = this.draft;
+    form.elements.text.addEventListener("input", () => {
+      this.draft = form.elements.text.value;
+    });
+    onSubmit(form, () => {
+      const text = form.elements.text.value;
+      if (!text.trim()) return tell(say("errors.text_missing"));
+      return this.send({ kind: "message", body: { text } }, form);
+    });
+    onPress("retry", () => this.again());
+    if (this.pending) this.waitFor(form);
+  }
+
+  /** Seal and send a message, with the form locked. @param {{kind: string, body: any, wanted?: string[]}} given @param {HTMLFormElement} form */
+  async send(given, form) {
+    if (this.pending) return this.waitFor(form);
+    const shownTo = this.view.to.join();
+    lock(form, true);
+    tell(say("sealed.sending"));
+    this.busy = true;
+    try {
+      for (let attempt = 0; attempt < TRIES; attempt++) {
+        const message = await this.client.ask("write", { lang: this.client.lang, ...given });
+        this.pending = { ...message, kind: given.kind };
+        if (!(await this.decide(await api.deliver(this.token, message), form))) return undefined;
+        // Another message came first. It is read, and this one signed again, for the same people.
+        if (!(await this.load(() => {}))) return this.gone();
+        if (this.view.to.join() !== shownTo) return this.showPage(say("sealed.unsent"));
+      }
+      tell(say("errors.busy"));
+    } catch (error) {
+      // Whatever failed after it was on its way: it may have arrived.
+      if (this.pending) return this.waitFor(form);
+      tell(problem(error));
+    } finally {
+      this.busy = false;
+    }
+    lock(form, false);
+    return undefined;
+  }
+
+  /** Act on what became of the pending message; true if it has to be signed again. @param {Fate} fate @param {HTMLFormElement} form */
+  async decide({ fate, status }, form) {
+    if (fate === "unknown") {
+      this.waitFor(form);
+      return false;
+    }
+    if (fate === "taken") {
+      await this.settle();
+      await this.arrived();
+      return false;
+    }
+    this.pending = null;
+    if (fate === "behind") return true;
+    if (fate === "gone") {
+      this.gone();
+      return false;
+    }
+    tell(unsent(status));
+    lock(form, false);
+    return false;
+  }
+
+  /** Nobody knows whether it arrived: what was sent cannot be changed until that is known. @param {HTMLFormElement} form */
+  waitFor(form) {
+    lock(form, true);
+    const retry = slot("retry");
+    if (retry) retry.hidden = false;
+    const button = part("retry");
+    if (button) button.disabled = false;
+    tell(say("sealed.perhaps_message"));
+  }
+
+  /** Send the pending message again, byte for byte: to the server it is the same. */
+  async again() {
+    if (!this.pending) return;
+    tell(say("sealed.sending"));
+    const form = part("message");
+    this.busy = true;
+    const behind = await this.decide(await api.deliver(this.token, this.pending), form);
+    this.busy = false;
+    if (!behind) return;
+    // Another took its number, so it is not there: it can be sent as a new one.
+    const retry = slot("retry");
+    if (retry) retry.hidden = true;
+    tell(say("sealed.unsent"));
+    lock(form, false);
+  }
+
+  /** The pending message has arrived. */
+  async settle() {
+    const { kind, sealed, item } = this.pending;
+    await this.client.ask("sent", this.pending);
+    this.items.set(item, sealed);
+    this.pending = null;
+    if (kind === "message") this.draft = "";
+  }
+
+  async arrived() {
+    try {
+      if (await this.load(() => this.showPage(say("conversation.sent")))) return;
+      this.gone();
+    } catch {
+      // It was sent; only what is there now could not be fetched.
+      this.showPage(say("conversation.sent"));
+    }
+  }
+
+  /** Let the reporter go on with somebody else. */
+  chooseOther() {
+    show("sealed-other");
+    const form = part("other");
+    form.elements.text.value = this.draft;
+    form.elements.text.addEventListener("input", () => {
+      this.draft = form.elements.text.value;
+    });
+    onPress("back", () => this.showPage());
+    onSubmit(form, () => {
+      const wanted = String(new FormData(form).get("counsellor") ?? "");
+      const text = form.elements.text.value;
+      if (!wanted) return tell(say("errors.wanted_missing"));
+      if (!text.trim()) return tell(say("errors.text_missing"));
+      return this.send({ kind: "message", body: { text }, wanted: [wanted] }, form);
+    });
+  }
+
+  askWithdrawal() {
+    const { view } = this;
+    show("sealed-withdraw");
+    const tellOf = (/** @type {string} */ name, /** @type {string} */ key, /** @type {string[]} */ who) =>
+      fill(document, name, who.length ? say(key, { counsellor: names(who, view) }, who.length) : "");
+    const untold = [...view.closed, ...view.changed];
+    tellOf("told", "withdraw.can3", view.to);
+    tellOf("untold", "withdraw.can3_untold", untold);
+    tellOf("holders", "withdraw.cannot2", [...view.to, ...untold]);
+    tellOf("backup", "withdraw.cannot4", [...view.to, ...untold]);
+    const form = part("withdraw-sure");
+    onSubmit(form, () => {
+      const sure = form.elements.sure.checked;
+      fill(document, "problem", sure ? "" : say("errors.confirm_missing"));
+      return sure ? this.withdraw(form) : undefined;
+    });
+    onPress("back", () => this.showPage());
+  }
+
+  /** Take everything back; if nobody can be told today, too. @param {HTMLFormElement} form */
+  async withdraw(form) {
+    lock(form, true);
+    tell(say("sealed.sending"));
+    this.busy = true;
+    let fate;
+    try {
+      fate = await this.withdrawn();
+    } catch (error) {
+      tell(problem(error));
+      lock(form, false);
+      return;
+    } finally {
+      this.busy = false;
+    }
+    // What is gone was taken back: by this, or before.
+    if (fate.fate === "taken" || fate.fate === "gone") {
+      this.client.helper?.end();
+      this.forget();
+      show("sealed-withdrawn");
+      return;
+    }
+    tell(say(fate.fate === "unknown" ? "sealed.network" : "errors.unsent"));
+    lock(form, false);
+  }
+
+  /** @returns {Promise<Fate>} */
+  async withdrawn() {
+    for (let attempt = 0; ; attempt++) {
+      let message;
+      try {
+        message = await this.client.ask("write", { lang: this.client.lang, kind: "withdrawal", body: {} });
+      } catch (error) {
+        if (!["nobody", "withheld"].includes(/** @type {Error} */ (error).message)) throw error;
+        return api.remove(this.token);
+      }
+      const fate = await api.deliver(this.token, message, "withdrawal");
+      if (fate.fate !== "behind" || attempt === TRIES) return fate;
+      if (!(await this.load(() => {}))) return { fate: "gone", status: 404 };
+    }
+  }
+
+  /** Ask for the code again, and take the keys and all that was opened off the page. */
+  lock() {
+    if (!this.view || this.busy) return;
+    this.client.ask("wipe");
+    this.view = null;
+    show("sealed-again");
+    const form = part("return");
+    if (form) this.client.again(form);
+  }
+
+  /** Close the conversation: the way back needs the code. */
+  stop() {
+    const { lang } = this.client;
+    this.client.leave();
+    window.location.replace(`/${lang}/return`);
+  }
+
+  gone() {
+    this.client.ask("wipe");
+    const text = this.draft;
+    this.forget();
+    clear();
+    tell(say(text ? "again.gone" : "again.gone_title"));
+    if (!text) return;
+    // What was typed is the person's; only the conversation is gone.
+    const kept = document.createElement("textarea");
+    kept.value = text;
+    kept.readOnly = true;
+    document.querySelector("main")?.append(kept);
+  }
+
+  forget() {
+    this.token = "";
+    this.items.clear();
+    this.view = null;
+    this.pending = null;
+    this.draft = "";
+  }
+}
+
+/**
+ * Return when the conversation goes, and the key of the sentence that says so. A fetch by a desk may
+ * end what `expires` still counts on: from afar only the earliest day is promised.
+ * @param {{expires: string, last_added: string, day: string}} list @param {DOMStringMap} given
+ */
+function endOf({ expires, last_added: last, day }, given) {
+  // The sentence names the last whole day.
+  if (daysLater(day, Number(given.notice)) >= expires) return { key: "conversation.expires_soon", day: daysLater(expires, -1) };
+  const promised = daysLater(last, Number(given.idle));
+  const [earliest] = [expires, promised < day ? day : promised].sort();
+  return { key: "conversation.expires", day: earliest };
+}
+
+/** @param {string} day @param {number} days */
+const daysLater = (day, days) => new Date(Date.parse(`${day}T00:00:00Z`) + days * 86_400_000).toISOString().slice(0, 10);

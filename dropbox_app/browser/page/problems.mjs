@@ -1,0 +1,39 @@
+// What went wrong, as a sentence of the page. What nobody foresaw is said as such.
+
+import { Lost } from "./api.mjs";
+import { language, listed, say } from "./dom.mjs";
+import { Refused } from "./helper.mjs";
+
+/** @type {{[name: string]: string}} */
+const KEYS = {
+  clock: "sealed.clock",
+  nobody: "errors.nobody",
+  counsellor: "errors.wanted_missing",
+  withheld: "sealed.withheld",
+  text_is_code: "errors.text_is_code",
+  unknown_word: "errors.code_word",
+  unknown_letter: "errors.code_letter",
+  word_count: "errors.code_count",
+  too_long: "errors.text_long",
+};
+
+/** `otherwise`: the key for what nobody foresaw. @param {unknown} error @param {string} [otherwise] */
+export function problem(error, otherwise = "errors.unsent") {
+  if (error instanceof Lost) return say("sealed.network");
+  if (!(error instanceof Refused) || !KEYS[error.name]) return say(otherwise);
+  const { size, limit, suggestions = [], ...details } = error.details;
+  const key = suggestions.length ? "errors.code_word_near" : KEYS[error.name];
+  const over = size - limit;
+  const values = {
+    ...details,
+    suggestions: listed(suggestions, "word.or"),
+    over: new Intl.NumberFormat(language()).format(over || 0),
+  };
+  return say(key, values, error.name === "too_long" ? over : details.count);
+}
+
+/** Say that nothing was sent, for certain, and why. @param {number} status */
+export function unsent(status) {
+  const why = { 503: "errors.busy", 507: "errors.full" }[status];
+  return say(why ?? "sealed.unsent");
+}

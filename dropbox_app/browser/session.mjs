@@ -1,0 +1,308 @@
+// One reporter's session: the keys, what was read, what is written. It runs in the worker, computes
+// only and asks nobody for anything: what the server said is handed in, what it is to get is handed
+// out sealed. The keys leave it as the access token alone.
+
+import { parseCard, sealingKey } from "./protocol/card.mjs";
+import * as code from "./protocol/code.mjs";
+import { checkHex, cleanText, dayNumber, dayText, hex, sha256Hex, unb64, utf8 } from "./protocol/encoding.mjs";
+import { CardError, CodeError, FormatError, NobodyToWriteTo } from "./protocol/errors.mjs";
+import { nextWanted } from "./protocol/handover.mjs";
+import { identityText } from "./protocol/keys.mjs";
+import { REPORTER } from "./protocol/messages.mjs";
+import { openItem, pinsOf, readThread } from "./protocol/thread.mjs";
+import { fromReporter } from "./protocol/writing.mjs";
+import { lineOf, notesOf } from "./shown.mjs";
+
+const CLOCK_TOLERANCE = 2; // days
+
+/** @typedef {import("./protocol/card.mjs").Card} Card */
+/** @typedef {import("./protocol/code.mjs").ReporterKeys} ReporterKeys */
+/** @typedef {import("./protocol/encoding.mjs").Fields} Fields */
+/** @typedef {import("./protocol/thread.mjs").Thread} Thread */
+/** @typedef {import("./protocol/thread.mjs").Pins} Pins */
+/** @typedef {import("./protocol/writing.mjs").Sealed} Sealed */
+
+/**
+ * The person can do something about it, or be told: `name` is one of clock, site, words, counsellor,
+ * locked, too_long, text_is_code, withheld, changed, nobody, word_count, unknown_letter, unknown_word; `details` go with it.
+ */
+export class Refused extends Error {
+  /** @param {string} name @param {Fields} [details] */
+  constructor(name, details = {}) {
+    super(name);
+    this.name = name;
+    this.details = details;
+  }
+}
+
+export class Session {
+  /** @param {{[name: string]: string}} lists The SHA-256 of each file of words. @param {() => number} now Milliseconds since 1970. */
+  constructor(lists, now) {
+    this.lists = lists;
+    this.now = now;
+    /** @type {{[name: string]: string[]}} */
+    this.words = {};
+    /** @type {string[]} */
+    this.drawn = [];
+    this.site = "";
+    /** @type {Card[]} */
+    this.cards = [];
+    this.today = 0;
+    this.textLimit = 0;
+    /** @type {ReporterKeys | null} */
+    this.keys = null;
+    /** @type {Thread | null} */
+    this.thread = null;
+    /** @type {Pins | null} */
+    this.pins = null;
+  }
+
+  /** Take in a file of words: only the very one that this client was built with. @param {{name: string, text: string}} file */
+  takeWords({ name, text }) {
+    if (sha256Hex(utf8(text)) !== this.lists[name]) throw new Refused("words");
+    this.words[name] = text.split("\n").filter(Boolean);
+  }
+
+  /**
+   * Take in what GET /api/site says. A card that is not right, or another site's, is no card.
+   * @param {Fields} said
+   */
+  takeSite(said) {
+    try {
+      const site = checkHex(said.site, 16);
+      if (this.site && this.site !== site) throw new Refused("site");
+      this.site = site;
+      this.today = dayNumber(dayText(Math.floor(this.now() / 86_400_000)));
+      if (Math.abs(this.today - dayNumber(said.day)) > CLOCK_TOLERANCE) throw new Refused("clock");
+      this.cards = this.newestCards(said.cards.flatMap(cardIn));
+      this.textLimit = Number(said.limits.text);
+    } catch (error) {
+      throw error instanceof Refused ? error : new Refused("site");
+    }
+  }
+
+  /** @param {Card[]} cards */
+  newestCards(cards) {
+    const newest = new Map();
+    for (const card of cards.sort((a, b) => a.serial - b.serial)) {
+      if (card.site === this.site) newest.set(card.identity, card);
+    }
+    return [...newest.values()];
+  }
+
+  /**
+   * Draw a code and seal a report. Nothing of it has been sent.
+   * @param {{lang: string, words: string, text: string, answers: Fields, wanted: string[]}} report
+   * `words`: the list to draw from; `wanted`: identities, in base64 or hex.
+   */
+  async report({ lang, words, text, answers, wanted }) {
+    this.checkText(text);
+    if (this.looksLikeCode(text)) throw new Refused("text_is_code");
+    this.wipe();
+    const notDealt = new Set(this.words[`not_dealt_${words}`]);
+    this.drawn = code.drawCode(this.words[words].filter((word) => !notDealt.has(word)));
+    this.keys = this.derive(this.drawn);
+    const body = { text, answers };
+    const sealed = await this.seal({ lang, kind: "report", body }, wanted.map(identityOf));
+    const { mailbox, access } = this.keys;
+    return { ...sealed, words: this.drawn, mailbox, access, token: code.bearer(this.keys) };
+  }
+
+  /** Derive the keys of a code that was typed; return what is shown to the server. @param {{typed: string}} entry */
+  enter({ typed }) {
+    const words = this.readTyped(typed);
+    this.wipe();
+    this.keys = this.derive(words);
+    return { token: code.bearer(this.keys), mailbox: this.keys.mailbox };
+  }
+
+  /**
+   * Compare what was typed with the words that were drawn. `wrong`: the positions, from 1, of those
+   * that the code does not have there; none if all are right but in another order.
+   * @param {{typed: string}} entry
+   */
+  compare({ typed }) {
+    const words = this.readTyped(typed);
+    const right = words.join(" ") === this.drawn.join(" ");
+    const moved = [...words].sort().join(" ") === [...this.drawn].sort().join(" ");
+    const wrong = words.flatMap((word, at) => (word === this.drawn[at] ? [] : [at + 1]));
+    return { right, wrong: moved ? [] : wrong };
+  }
+
+  /** Forget the words: the keys are enough from here on. */
+  moveOn() {
+    this.drawn = [];
+  }
+
+  /**
+   * Open, check and order the conversation; return it as it may be shown.
+   * @param {{items: [string, Uint8Array][]}} mailbox The messages, each with its id.
+   */
+  async read({ items }) {
+    const keys = this.known();
+    const identity = identityText(keys.reply);
+    const arrived = [];
+    for (const [item, sealed] of items) arrived.push(await openItem(item, sealed, identity));
+    const reporter = { recipient: keys.recipient, verify: keys.verify };
+    const reader = { site: this.site, mailbox: keys.mailbox, viewer: null, reporter, pins: this.pins };
+    this.thread = readThread(arrived, reader);
+    if (!this.thread.withheld.has(REPORTER)) this.pins = pinsOf(this.thread);
+    return this.view(this.thread);
+  }
+
+  /** @param {Thread} thread */
+  view(thread) {
+    const wanted = nextWanted(thread, (identity) => this.isOpen(identity));
+    const open = wanted.filter((identity) => this.isOpen(identity));
+    return {
+      lines: thread.entries.map((entry) => lineOf(entry, thread, (identity) => this.isOpen(identity))),
+      notes: notesOf(thread),
+      names: Object.fromEntries(this.cards.map(({ identity, name }) => [identity, name])),
+      to: open,
+      closed: wanted.filter((identity) => this.cardOf(identity) && !open.includes(identity)),
+      changed: wanted.filter((identity) => !this.cardOf(identity)),
+      waiting: [...thread.newest.keys()].every((by) => by === REPORTER),
+      agreed: wanted.filter((identity) => !thread.newest.get(REPORTER)?.wanted.includes(identity)),
+      refused: this.refusal(thread, wanted),
+      n: thread.newest.get(REPORTER)?.n ?? 0,
+    };
+  }
+
+  /** Return why the reporter cannot write to these now; "" if nothing prevents it. @param {Thread} thread @param {string[]} wanted */
+  refusal(thread, wanted) {
+    // Whom to write to stands in the reporter's newest message. If that is left out, an older one
+    // would choose: whoever left it out would.
+    if (thread.withheld.has(REPORTER) || !thread.newest.has(REPORTER)) return "withheld";
+    // Another card may have been put in the place of this one.
+    if (!wanted.every((identity) => this.cardOf(identity))) return "changed";
+    return wanted.some((identity) => this.isOpen(identity)) ? "" : "nobody";
+  }
+
+  /**
+   * Sign and seal the next message. Nothing of it has been sent. `wanted`: whom the reporter has just
+   * chosen, if anybody.
+   * @param {{lang: string, kind: string, body: Fields, wanted?: string[]}} message
+   */
+  async write(message) {
+    this.checkText(message.body.text ?? "");
+    const { thread } = this;
+    if (!thread) throw new Refused("locked");
+    const last = thread.newest.get(REPORTER)?.wanted ?? [];
+    const next = message.kind === "message" ? nextWanted(thread, (identity) => this.isOpen(identity)) : last;
+    const wanted = message.wanted?.map(identityOf) ?? next;
+    const refused = this.refusal(thread, wanted);
+    // What is taken back concerns nobody's card: whoever can be told is told.
+    if (refused && !(refused === "changed" && message.kind === "withdrawal")) throw new Refused(refused);
+    return this.seal(message, wanted);
+  }
+
+  /** Keep in mind that the server has this message: it cannot leave it out unseen any more. @param {{n: number, digest: string}} sent */
+  sent({ n, digest }) {
+    if (!this.keys) return;
+    const { recipient, verify } = this.keys;
+    /** @type {Pins["newest"]} */
+    const newest = { ...this.pins?.newest, [REPORTER]: [n, digest] };
+    this.pins = { recipient, verify, newest };
+  }
+
+  /** Overwrite the keys and forget all that was opened. */
+  wipe() {
+    if (this.keys) code.wipe(this.keys);
+    this.keys = null;
+    this.thread = null;
+    this.pins = null;
+    this.drawn = [];
+  }
+
+  /**
+   * @param {{lang: string, kind: string, body: Fields}} message @param {string[] | null} wanted
+   * @returns {Promise<Sealed & {addressed: string[], query: string}>} `addressed`: identities in hex;
+   * `query`: for the address that it is sent to.
+   */
+  async seal({ lang, kind, body }, wanted) {
+    const { site, today: day, thread, cards } = this;
+    try {
+      const draft = { site, day, lang, kind, body, thread, wanted, cards };
+      const sealed = await fromReporter(this.known(), draft);
+      const addressed = sealed.to.map((identity) => hex(unb64(identity, 32)));
+      return { ...sealed, addressed, query: `n=${sealed.n}&to=${addressed.join(".")}` };
+    } catch (error) {
+      throw error instanceof NobodyToWriteTo ? new Refused("nobody") : error;
+    }
+  }
+
+  /** @param {readonly string[]} words */
+  derive(words) {
+    const root = code.deriveRoot(words, this.site);
+    const keys = code.reporterKeys(root);
+    root.fill(0);
+    return keys;
+  }
+
+  known() {
+    if (!this.keys) throw new Refused("locked");
+    return this.keys;
+  }
+
+  /** @param {string} identity */
+  cardOf(identity) {
+    return this.cards.find((one) => one.identity === identity);
+  }
+
+  /** Return whether somebody can be written to today. @param {string} identity */
+  isOpen(identity) {
+    const card = this.cardOf(identity);
+    return card !== undefined && sealingKey(card, this.today) !== null;
+  }
+
+  /** @param {string} text */
+  checkText(text) {
+    const size = utf8(cleanText(text)).length;
+    if (size > this.textLimit) throw new Refused("too_long", { size, limit: this.textLimit });
+  }
+
+  /** @param {string} text */
+  looksLikeCode(text) {
+    try {
+      return this.readTyped(text).length > 0;
+    } catch (error) {
+      if (error instanceof Refused) return false;
+      throw error;
+    }
+  }
+
+  /** @param {string} typed */
+  readTyped(typed) {
+    try {
+      return code.readTyped(typed, new Set([...this.words.nl, ...this.words.en]));
+    } catch (error) {
+      if (!(error instanceof CodeError)) throw error;
+      const { refused, count, letter, position, suggestions } = error;
+      throw new Refused(refused, { count, letter, position, suggestions });
+    }
+  }
+}
+
+/** Return the card in a list, or nothing. @param {unknown} text @returns {Card[]} */
+function cardIn(text) {
+  try {
+    return [parseCard(utf8(String(text)))];
+  } catch (error) {
+    if (error instanceof CardError) return [];
+    throw error;
+  }
+}
+
+/** Return an identity in base64, of one in base64 or hex. @param {string} text */
+function identityOf(text) {
+  if (/^[0-9a-f]{64}$/.test(text)) {
+    const raw = Uint8Array.from(text.match(/../g) ?? [], (two) => Number.parseInt(two, 16));
+    return btoa(String.fromCharCode(...raw));
+  }
+  try {
+    unb64(text, 32);
+  } catch (error) {
+    throw error instanceof FormatError ? new Refused("counsellor") : error;
+  }
+  return text;
+}

@@ -1,0 +1,80 @@
+// A thread as the page shows it: plain data, without a sentence. The page has the words.
+
+import { dayText } from "./protocol/encoding.mjs";
+import { REPORTER, isKnown } from "./protocol/messages.mjs";
+import { genuine, isGenuine } from "./protocol/thread.mjs";
+
+/** @typedef {import("./protocol/thread.mjs").Entry} Entry */
+/** @typedef {import("./protocol/thread.mjs").Thread} Thread */
+/** @typedef {import("./protocol/messages.mjs").Message} Message */
+
+/**
+ * Return one message for the page. What is not genuine has no author and no words.
+ * @param {Entry} entry @param {Thread} thread @param {(identity: string) => boolean} isOpen
+ */
+export function lineOf(entry, thread, isOpen) {
+  const message = entry.message;
+  if (!message || !isGenuine(entry)) return { believed: false, reason: entry.reason };
+  const wanted = thread.newest.get(REPORTER)?.wanted ?? [];
+  const mine = message.by === REPORTER;
+  return {
+    believed: true,
+    reason: entry.reason,
+    mine,
+    by: message.by,
+    day: dayText(message.day),
+    lang: message.lang,
+    kind: message.kind,
+    known: isKnown(message.kind),
+    text: message.body.text ?? "",
+    status: message.body.status ?? "",
+    answer: message.body.answer ?? "",
+    asker: askerOf(message, thread),
+    options: message.body.options ?? [],
+    answers: message.body.answers ?? {},
+    files: message.attachments.map(({ name }) => name),
+    request: message.kind === "consent-request" ? requestOf(message, thread, isOpen) : null,
+    passedOn: message.thread !== null,
+    former: !mine && !wanted.includes(message.by),
+    to: mine ? message.to : [],
+    leftOut: message.wanted.filter((one) => !message.to.includes(one)),
+  };
+}
+
+/** Return what is missing: a key for the words, and whose it is. @param {Thread} thread */
+export function notesOf(thread) {
+  const note = (/** @type {string} */ key) => (/** @type {[string, unknown]} */ [by, missing]) => {
+    const count = Array.isArray(missing) ? missing.length : 1;
+    return { key: by === REPORTER ? `${key}_mine` : key, by, count };
+  };
+  return [
+    ...[...thread.missingBeginning].map(([by]) => ({ key: "removed", by, count: 1 })),
+    ...[...thread.gaps].map(note("gap")),
+    ...[...thread.withheld].map(note("withheld")),
+  ];
+}
+
+/** Return who asked what a consent answer answers; "" if that is not here. @param {Message} message @param {Thread} thread */
+function askerOf(message, thread) {
+  if (message.kind !== "consent-answer") return "";
+  return genuine(thread).find(({ digest }) => digest === message.body.request)?.by ?? "";
+}
+
+/** @param {Message} message @param {Thread} thread @param {(identity: string) => boolean} isOpen */
+function requestOf(message, thread, isOpen) {
+  const said = genuine(thread).filter(
+    ({ by, kind, body }) => by === REPORTER && kind === "consent-answer" && body.request === message.digest,
+  );
+  const wanted = thread.newest.get(REPORTER)?.wanted ?? [];
+  const { step, scope, successor } = message.body;
+  return {
+    digest: message.digest,
+    step,
+    with: message.body.with,
+    scope,
+    handover: successor !== undefined,
+    successor: successor !== undefined && isOpen(successor) ? successor : "",
+    said: said.at(-1)?.body.answer ?? "",
+    answerable: wanted.includes(message.by) && isOpen(message.by),
+  };
+}

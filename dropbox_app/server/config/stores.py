@@ -1,0 +1,132 @@
+"""The store of a site: SQLite in its folder, or the PostgreSQL schema that its settings name.
+
+psycopg is loaded only for a site that needs it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from dropbox_app.protocol import second_seal
+from dropbox_app.server.config import database_url
+from dropbox_app.server.config.paths import Place
+from dropbox_app.server.config.settings import Settings
+from dropbox_app.server.errors import StoreError
+from dropbox_app.server.store import inspect
+from dropbox_app.server.store.copying import Copyable
+from dropbox_app.server.store.inspect import Look
+from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
+from dropbox_app.server.store.sqlite_copy import SqliteCopy
+
+if TYPE_CHECKING:
+    from dropbox_app.server.store.postgres_copy import PostgresCopy
+    from dropbox_app.server.store.postgres_inspect import Schema
+
+Today = Callable[[], datetime.date]
+
+_MISSING = (
+    "PostgreSQL needs a package that is not installed; requirements/postgres.txt has it beside "
+    "those of the server"
+)
+
+
+class SiteStore(Copyable, Protocol):
+    """A store that can be moved."""
+
+    def remove_tables(self) -> None:
+        """Remove all tables, inside ``writing``: nothing more can be stored there."""
+
+
+def opened(place: Place, settings: Settings, today: Today) -> SiteStore:
+    """Open the store of a site. Raises StoreError, StoreBusy, SiteFull, OSError."""
+    if not settings.store:
+        return SqliteCopy(place.folder, today, place.reserve)
+    store = _postgres(settings, today)
+    known = store.site_id()
+    if known != settings.site:
+        store.close()
+        raise StoreError(
+            f"the conversations there belong to the site {known}, and site in the settings is "
+            f"{settings.site}: with another id every code is lost"
+        )
+    return store
+
+
+def create(folder: Path, settings: Settings, today: Today) -> SiteStore:
+    """Make the store of a new site. Raises StoreError, StoreBusy, FileExistsError."""
+    if not settings.store:
+        return SqliteCopy.create(folder, today)
+    return _postgres(settings, today, create=True)
+
+
+def discard(settings: Settings) -> None:
+    """Remove the tables that ``create`` has just made in PostgreSQL. Raises StoreError."""
+    if settings.store:
+        _schema(settings).discard()
+
+
+def site_of(place: Place, settings: Settings) -> str | None:
+    """Return the id of the site whose conversations are there; None if there is no complete one.
+
+    Raises StoreError, StoreBusy.
+    """
+    if settings.store:
+        return _schema(settings).site_id()
+    return inspect.site_of(place.folder / DATABASE)
+
+
+def look(place: Place, settings: Settings) -> Look:
+    """Check a store without changing it. Raises StoreError, StoreBusy, OSError."""
+    if settings.store:
+        return _schema(settings).look()
+    folder = place.folder
+    return inspect.look(folder / DATABASE, folder / FILES, folder / WITHDRAWN)
+
+
+def remarks(settings: Settings) -> tuple[str, ...]:
+    """Return what a PostgreSQL server keeps or tells that it need not. Raises StoreError."""
+    return _schema(settings).remarks() if settings.store else ()
+
+
+def old(place: Place, settings: Settings) -> bool:
+    """Return whether the next start brings it up to date. Raises StoreError, StoreBusy."""
+    if settings.store:
+        return _schema(settings).look().old
+    return inspect.old(place.folder / DATABASE)
+
+
+def fetches(place: Place, settings: Settings) -> Mapping[str, datetime.date]:
+    """Return the last day on which each desk fetched. Raises StoreError, StoreBusy."""
+    if settings.store:
+        return _schema(settings).fetches()
+    return inspect.fetches(place.folder / DATABASE)
+
+
+def days(place: Place, settings: Settings) -> tuple[datetime.date | None, datetime.date | None]:
+    """Return the newest day stored and the day of the last purge. Raises StoreError, StoreBusy."""
+    if settings.store:
+        return _schema(settings).days()
+    return inspect.days(place.folder / DATABASE)
+
+
+def _address(settings: Settings) -> Mapping[str, str]:
+    return database_url.read(settings.store)
+
+
+def _postgres(settings: Settings, today: Today, *, create: bool = False) -> PostgresCopy:
+    try:
+        from dropbox_app.server.store.postgres_copy import PostgresCopy
+    except ImportError:
+        raise StoreError(_MISSING) from None
+    return PostgresCopy(_address(settings), second_seal, today, create=create)
+
+
+def _schema(settings: Settings) -> Schema:
+    try:
+        from dropbox_app.server.store.postgres_inspect import Schema
+    except ImportError:
+        raise StoreError(_MISSING) from None
+    return Schema(_address(settings))

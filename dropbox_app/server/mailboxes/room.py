@@ -1,0 +1,41 @@
+"""How much a site and a mailbox may hold, for files, reporters' words and counsellors' answers."""
+
+from dropbox_app.server.config.site import Site
+from dropbox_app.server.errors import MailboxFull, SiteFull
+from dropbox_app.server.store.interface import REPORTER, Store
+
+Share = tuple[float, float]  # of ``site_bytes``, and how many times ``free_bytes`` stay free
+
+FILES: Share = (0.85, 2.0)
+WORDS: Share = (0.95, 1.0)
+ANSWERS: Share = (1.0, 0.5)
+
+
+class Room:
+    """The limits of one site. Each check raises MailboxFull or SiteFull."""
+
+    def __init__(self, site: Site, store: Store) -> None:
+        self._site = site
+        self._store = store
+
+    def check(self, size: int, mailbox: str = "", kind: Share = WORDS) -> None:
+        """Check that this many bytes may be added, to this mailbox if one is given."""
+        limits = self._site.settings.limits
+        kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if kind == FILES else 0
+        if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
+            raise MailboxFull("the mailbox has no room left")
+        if self._store.used() + size > limits.site_bytes * kind[0]:
+            raise SiteFull("the site has no room left")
+        if self._store.free() - size < limits.free_bytes * kind[1]:
+            raise SiteFull("the disk has no room left")
+
+    def check_messages(self, mailbox: str, by: str, size: int) -> None:
+        """Check the limit on messages: half of it is the reporter's, half the counsellors'."""
+        limits = self._site.settings.limits
+        sizes = [
+            item.size
+            for item in self._store.items(mailbox)
+            if item.what == "message" and (item.author == REPORTER) == (by == REPORTER)
+        ]
+        if len(sizes) >= limits.messages // 2 or sum(sizes) + size > limits.message_bytes // 2:
+            raise MailboxFull("the mailbox has no room left for messages of this side")

@@ -1,0 +1,101 @@
+"""What the two APIs share: JSON responses, arguments of a query, bodies that are read in pieces.
+
+A response is JSON or a sealed file; an error is ``{"error": sentence}``, a 409 ``{"n": newest}``.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, request
+
+from dropbox_app.protocol.encoding import MAX_INTEGER, check_hex
+from dropbox_app.protocol.errors import FormatError, KlankbordError
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.server.errors import BadRequest, Gone, OutOfStep, TooLarge
+from dropbox_app.server.mailboxes.service import OpenFile
+from dropbox_app.server.web.error_pages import api_status
+
+CHUNK = 64 * 1024
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
+
+
+def answer(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return a response in JSON."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return Response(text, status, mimetype="application/json")
+
+
+def nothing_here() -> Response:
+    """Return the response at an address of no call."""
+    return answer({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
+
+
+def refusal(error: KlankbordError) -> Response:
+    """Return an error of a view as JSON with its status."""
+    if isinstance(error, OutOfStep):
+        return answer({"n": error.newest}, HTTPStatus.CONFLICT)
+    status = api_status(error)
+    if status is None:
+        raise error  # a fault of ours: it is logged, and answered by error_pages
+    return answer({"error": str(error)}, HTTPStatus(status))
+
+
+def sealed_file(opened: OpenFile) -> Response:
+    """Return a sealed file, read in pieces and closed even if it was not read to its end."""
+    response = Response(_pieces(opened), mimetype="application/octet-stream")
+    response.content_length = opened.size
+    response.call_on_close(opened.file.close)
+    return response
+
+
+def _pieces(opened: OpenFile) -> Iterator[bytes]:
+    with opened.file:
+        while piece := opened.file.read(CHUNK):
+            yield piece
+
+
+def body_pieces(limit: int) -> Iterator[bytes]:
+    """Yield the body in pieces. Raises TooLarge once it is longer than ``limit`` bytes."""
+    if (request.content_length or 0) > limit:
+        raise TooLarge(f"the body may be {limit} bytes")
+    request.max_content_length = limit + 1  # instead of the pages' own limit
+    size = 0
+    while piece := request.stream.read(CHUNK):
+        size += len(piece)
+        if size > limit:
+            raise TooLarge(f"the body may be {limit} bytes")
+        yield piece
+
+
+def arguments(*names: str) -> dict[str, str]:
+    """Return the query's arguments. Raises BadRequest unless they are exactly these, each once."""
+    if sorted(key for key, _ in request.args.items(multi=True)) != sorted(names):
+        raise BadRequest(f"the query wants {' and '.join(names)}, each once")
+    return {name: request.args[name] for name in names}
+
+
+def number(text: str) -> int:
+    """Return a whole number from 0, as a query has it. Raises BadRequest."""
+    if not _NUMBER.fullmatch(text) or int(text) > MAX_INTEGER:
+        raise BadRequest("not a number")
+    return int(text)
+
+
+def item_id(text: str) -> str:
+    """Return an id. Raises Gone for other text, as for an item that does not exist."""
+    try:
+        return check_hex(text, 32)
+    except FormatError:
+        raise Gone("no such item") from None
+
+
+def identities(text: str) -> tuple[VerifyKey, ...]:
+    """Return the identities of ``HEX.HEX``. Raises BadRequest."""
+    try:
+        return tuple(VerifyKey.from_hex(part) for part in text.split("."))
+    except FormatError:
+        raise BadRequest("to is no list of identities in hex") from None

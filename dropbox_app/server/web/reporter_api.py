@@ -1,0 +1,198 @@
+"""The reporter API, for a browser that seals its messages itself (SPEC section 6).
+
+It exists only on a site whose settings say so. All calls but the first carry the access token,
+which opens nothing: the server hashes it and looks the hash up. Unknown, expired and withdrawn
+conversations get the same response.
+"""
+
+import re
+from http import HTTPStatus
+
+from flask import Blueprint, Response, request
+
+from dropbox_app.protocol.age import sealed_length
+from dropbox_app.protocol.encoding import check_hex, from_line
+from dropbox_app.protocol.errors import FormatError, KlankbordError
+from dropbox_app.protocol.fields import text_of, texts_of
+from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.padding import attachment_size
+from dropbox_app.protocol.retrieval_code import access_id
+from dropbox_app.server.errors import BadRequest, Gone, Unauthorised
+from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE, Conversation
+from dropbox_app.server.mailboxes.validation import MAX_TO
+from dropbox_app.server.store.interface import What
+from dropbox_app.server.web.json_api import (
+    answer,
+    arguments,
+    body_pieces,
+    identities,
+    item_id,
+    nothing_here,
+    number,
+    refusal,
+    sealed_file,
+)
+from dropbox_app.server.web.sites import current_site
+
+OPENING = 1024  # bytes of the longest opening of a mailbox
+LOOK = 16 * 1024 * 1024  # bytes of a file after which the room is checked again
+BEARER = re.compile("Bearer ([0-9a-f]{64})")
+JSON = "application/json"
+
+blueprint = Blueprint("reporter_api", __name__)
+blueprint.register_error_handler(KlankbordError, refusal)
+
+
+@blueprint.before_request
+def check_site() -> Response | None:
+    """Answer as if there were nothing here, on a site that leaves sealing to the server."""
+    site = current_site()
+    if not site.settings.reporter.seal_in_browser:
+        return nothing_here()
+    if not site.hosts.is_own_post(request):
+        return answer({"error": "this came from another site"}, HTTPStatus.FORBIDDEN)
+    return None
+
+
+@blueprint.post("/api/reports", provide_automatic_options=False)
+def open_mailbox() -> Response:
+    """POST reports: make a mailbox that no desk sees until its report arrives."""
+    if request.mimetype != JSON:
+        raise BadRequest(f"the body must be {JSON}")
+    try:
+        given = from_line(_body(OPENING))
+        mailbox, access = (check_hex(text_of(given, key), 32) for key in ("mailbox", "access"))
+        to = tuple(VerifyKey.from_hex(one) for one in texts_of(given, "to", MAX_TO, 1))
+    except FormatError as error:
+        raise BadRequest(str(error)) from None
+    current_site().mailboxes.open_mailbox(mailbox=mailbox, access=access, to=to)
+    return answer({})
+
+
+@blueprint.put("/api/files/<item>", provide_automatic_options=False)
+def put_file(item: str) -> Response:
+    """PUT files/ID: a sealed file, which no desk sees before the message that names it."""
+    site = current_site()
+    access, item = given_access(), item_id(item)
+    _check_length()
+    site.mailboxes.room_for_files(access, request.content_length or 0)
+    limit = sealed_length(attachment_size(site.settings.limits.file), MAX_TO)
+    looked = 0
+    with site.mailboxes.stage() as staged:
+        for piece in body_pieces(limit):
+            staged.write(piece)
+            if staged.size - looked >= LOOK:
+                looked = staged.size
+                site.mailboxes.room_for_files(access, 0)
+        site.mailboxes.attach(access=access, item=item, staged=staged)
+    return answer({})
+
+
+@blueprint.post("/api/conversation/messages", provide_automatic_options=False)
+def post_message() -> Response:
+    """POST conversation/messages?n=N&to=HEX.HEX: the sealed report or message."""
+    access = given_access()
+    given = arguments("n", "to")
+    current_site().mailboxes.add(
+        access=access,
+        n=number(given["n"]),
+        to=identities(given["to"]),
+        sealed=_body(MAX_SEALED_MESSAGE),
+    )
+    return answer({})
+
+
+@blueprint.get("/api/conversation", provide_automatic_options=False)
+def conversation() -> Response:
+    """GET conversation: the items that the server holds, and when they go."""
+    site = current_site()
+    found = _conversation(given_access())
+    return answer(
+        {
+            "mailbox": found.mailbox,
+            "day": site.mailboxes.today().isoformat(),
+            "last_added": found.last_added.isoformat(),
+            "expires": found.expires.isoformat(),
+            "items": [
+                {
+                    "id": item.id,
+                    "what": item.what,
+                    "author": item.author,
+                    "n": item.n,
+                    "day": item.day.isoformat(),
+                    "size": item.size,
+                }
+                for item in found.items
+            ],
+        }
+    )
+
+
+@blueprint.get("/api/items/<item>", provide_automatic_options=False)
+def item(item: str) -> Response:
+    """GET items/ID: a sealed message of this conversation."""
+    return _sealed(item, "message")
+
+
+@blueprint.get("/api/files/<item>", provide_automatic_options=False)
+def file(item: str) -> Response:
+    """GET files/ID: a sealed attachment; apart from messages, since it can take long."""
+    return _sealed(item, "attachment")
+
+
+@blueprint.post("/api/conversation/withdrawal", provide_automatic_options=False)
+def post_withdrawal() -> Response:
+    """POST conversation/withdrawal?n=N&to=HEX.HEX: the sealed withdrawal; all else goes."""
+    access = given_access()
+    given = arguments("n", "to")
+    current_site().mailboxes.withdraw(
+        access=access,
+        n=number(given["n"]),
+        to=identities(given["to"]),
+        sealed=_body(MAX_SEALED_MESSAGE),
+    )
+    return answer({})
+
+
+@blueprint.delete("/api/conversation", provide_automatic_options=False)
+def withdraw_unseen() -> Response:
+    """DELETE conversation: remove everything, where no counsellor could be told."""
+    current_site().mailboxes.withdraw(access=given_access(), n=0, to=(), sealed=None)
+    return answer({})
+
+
+def given_access() -> str:
+    """Return the access id of the token. Raises Unauthorised if there is no token."""
+    found = BEARER.fullmatch(request.headers.get("Authorization", ""))
+    if found is None:
+        raise Unauthorised("the access token is missing")
+    return access_id(bytes.fromhex(found[1]))
+
+
+def _conversation(access: str) -> Conversation:
+    found = current_site().mailboxes.conversation(access)
+    if found is None:
+        raise Gone("no such conversation")
+    return found
+
+
+def _sealed(item: str, what: What) -> Response:
+    """Return a sealed file of this conversation. Raises Gone if it has none of that kind."""
+    found = _conversation(given_access())
+    if (item, what) not in {(known.id, known.what) for known in found.items}:
+        raise Gone("no such item")
+    opened = current_site().mailboxes.opened(found.mailbox, item)
+    if opened is None:
+        raise Gone("no such item")
+    return sealed_file(opened)
+
+
+def _check_length() -> None:
+    if request.content_length is None:
+        raise BadRequest("a request must give the length of its body")
+
+
+def _body(limit: int) -> bytes:
+    """Return the whole body of at most ``limit`` bytes. Raises BadRequest or TooLarge."""
+    _check_length()
+    return b"".join(body_pieces(limit))

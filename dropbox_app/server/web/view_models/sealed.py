@@ -1,0 +1,110 @@
+"""What a page holds for a browser that seals by itself: the sentences that its script may say.
+
+The script fills in the values; it makes up no sentence of its own.
+"""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import babel
+
+from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, NOTICE_STATUS
+from dropbox_app.server.config.settings import Settings
+from dropbox_app.server.web.assets import SealingAssets, sealing_assets
+from dropbox_app.server.web.i18n import Words
+from dropbox_app.server.web.view_models.counsellors import People, Person
+
+# Sentences that are the same for any number.
+KEYS = (
+    "sealed.on", "sealed.plain", "sealed.checking", "sealed.sending", "sealed.hashing",
+    "sealed.unsent", "sealed.perhaps", "sealed.perhaps_title", "sealed.perhaps_message",
+    "sealed.arrived", "sealed.clock", "sealed.withheld", "sealed.changed_card", "sealed.network",
+    "sealed.switch", "sealed.files",
+    "errors.busy", "errors.busy_read", "errors.full", "errors.mailbox_full", "errors.nobody",
+    "errors.text_missing", "errors.text_is_code", "errors.wanted_missing", "errors.wanted_closed",
+    "errors.code_missing", "errors.code_letter", "errors.code_word", "errors.code_word_near",
+    "errors.code_wrong", "errors.confirm_code", "errors.confirm_missing", "errors.answer_missing",
+    "errors.typed_missing", "errors.typed_order", "errors.unsent",
+    "again.gone_title", "again.gone", "code.right", "code.confirm_help", "code.again",
+    "conversation.by_you", "conversation.from_you", "conversation.line", "conversation.line_former",
+    "conversation.to", "conversation.left_out", "conversation.left_out_now",
+    "conversation.left_out_then", "conversation.write_help", "conversation.nobody_now",
+    "conversation.others_now", "conversation.sent", "conversation.asked", "conversation.removed",
+    "conversation.withheld", "conversation.withheld_mine", "conversation.unverified",
+    "conversation.conflict", "conversation.conflict_mine", "conversation.newer",
+    "conversation.passed_on", "conversation.closed", "conversation.expires",
+    "conversation.expires_soon", "handover.now", "files.unnamed", "files.unnamed_here",
+    "files.lost", "options.pro", "options.con",
+    "consent.title", "consent.step", "consent.scope", "consent.successor",
+    "consent.successor_unknown", "consent.unreachable", "consent.said", "consent.said_unknown",
+    "word.former", "word.and", "word.or", "word.counsellor",
+)  # fmt: skip
+# Sentences that depend on a number, once for each form of the language.
+COUNTED = (
+    "errors.text_long", "errors.code_count", "errors.typed_wrong", "conversation.gap",
+    "conversation.gap_mine", "withdraw.can3", "withdraw.can3_untold", "withdraw.cannot2",
+    "withdraw.cannot4",
+)  # fmt: skip
+_ENOUGH = 200  # the numbers to this one take every form of every language
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence with its ``{names}``. ``plural``: the form of a number, as browsers name it."""
+
+    key: str
+    text: str
+    plural: str = ""
+
+
+@dataclass(frozen=True)
+class SealedPage:
+    """The values of ``_sealed.html``. ``person``: the only counsellor who can be written to."""
+
+    assets: SealingAssets
+    sentences: tuple[Sentence, ...]
+    answers: tuple[tuple[str, str], ...]  # to a consent request
+    others: tuple[Person, ...]  # everyone who can be written to in a conversation
+    person: Person | None
+    holders: str
+    earliest: datetime.date
+
+    @classmethod
+    def of(
+        cls, settings: Settings, people: People, told: Words, today: datetime.date
+    ) -> "SealedPage":
+        """Return the values for a page in one language."""
+        only = people.open[0] if len(people.open) == 1 else None
+        return cls(
+            assets=sealing_assets(),
+            sentences=tuple(_sentences(told, settings)),
+            answers=tuple((answer, told.say(f"consent.{answer}")) for answer in CONSENT_ANSWERS),
+            others=tuple(person for person in people.everybody if person.open),
+            person=only,
+            holders=only.name if only else told.say("word.counsellor"),
+            earliest=today + datetime.timedelta(days=settings.retention.idle),
+        )
+
+
+def _sentences(told: Words, settings: Settings) -> Iterator[Sentence]:
+    named = [f"notice.{status}" for status in NOTICE_STATUS]
+    named += [f"consent.{answer}" for answer in CONSENT_ANSWERS]
+    named += [f"report.{name}" for name in ANSWERS]
+    named += [f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values]
+    for key in (*KEYS, *named):
+        yield Sentence(key, told.catalogue.gettext(key))
+    for key in COUNTED:
+        for form, number in _forms(told.lang).items():
+            yield Sentence(key, told.catalogue.ngettext(key, f"{key}.many", number), form)
+    days = settings.response_days
+    yield Sentence("conversation.empty", told.count("conversation.empty", days, days=days))
+
+
+def _forms(lang: str) -> dict[str, int]:
+    """Return the forms of a number in a language, each with the least number that takes it."""
+    form_of = babel.Locale(lang).plural_form
+    forms: dict[str, int] = {}
+    for number in range(_ENOUGH):
+        forms.setdefault(form_of(number), number)
+    return forms

@@ -1,0 +1,128 @@
+"""What a report costs the server if the browser seals it, beside one that the server seals."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import http.client
+import json
+import secrets
+import time
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.benchmarks.machine import TEXT, lean_report, say, server_cpu
+
+MOST_CPU = 0.004  # seconds of the server, for a report
+LEAST_RATE = 3.0  # times that of the form
+CLIENTS = 32
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A report that is sealed: what goes into its two requests."""
+
+    opening: bytes
+    token: str
+    target: str
+    sealed: bytes
+
+
+def prepare(url: str, count: int) -> list[Prepared]:
+    """Seal reports before anything is measured, as that many browsers would."""
+    from dropbox_app.protocol import card as cards
+    from dropbox_app.protocol import writing
+    from dropbox_app.protocol.encoding import check_day, to_line
+    from dropbox_app.protocol.retrieval_code import reporter_keys
+    from tests.support.plain_browser import PlainBrowser
+
+    about = json.loads(PlainBrowser(url).get("/api/site").body)
+    card = cards.parse(about["cards"][0].encode())
+    made = []
+    for _ in range(count):
+        keys = reporter_keys(secrets.token_bytes(32))
+        draft = writing.from_reporter(
+            keys, site=about["site"], day=check_day(about["day"]), lang="en", kind="report",
+            body={"text": TEXT, "answers": {}}, thread=None, wanted=(card.identity,), cards=(card,),
+        )  # fmt: skip
+        to = card.identity.hex
+        opening = to_line({"access": keys.access, "mailbox": keys.mailbox, "to": [to]})
+        target = f"/api/conversation/messages?n=1&to={to}"
+        made.append(Prepared(opening, keys.access_token.hex(), target, draft.seal()))
+    return made
+
+
+def send(port: int, report: Prepared) -> None:
+    """Both requests of a report over one connection; each must be taken."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Origin": f"http://127.0.0.1:{port}"}
+    calls = (
+        ("/api/reports", report.opening, {"Content-Type": "application/json"}),
+        (report.target, report.sealed, {"Authorization": f"Bearer {report.token}"}),
+    )
+    for target, body, more in calls:
+        connection.request("POST", target, body, headers | more)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise RuntimeError(f"a sealed report was not taken: {answer.status}")
+        answer.read()
+    connection.close()
+
+
+def measure(folder: Path, rounds: int, reports: int) -> bool:
+    """Compare the two in turns, first by CPU, then by how many are taken with 32 clients."""
+    from dropbox_app.server.config import settings
+    from tests.support.drop_box import Counsellor, DropBox
+    from tests.support.plain_browser import PlainBrowser
+
+    counsellor = Counsellor(folder / "desk")
+    box = DropBox(folder / "server")
+    box.add(counsellor, box.init(), "Bench")
+    file = box.folder / settings.FILE_NAME
+    file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
+    box.serve()
+    assert box.process is not None  # noqa: S101 - serve has just started it
+    served = box.process.pid
+    try:
+        counsellor.desk("fetch")
+        form = PlainBrowser(box.url).get("/en/report").form_with("text")
+        fields = {name: value for name, value in form.fields if name != "text"}
+        body = urllib.parse.urlencode(fields | {"text": TEXT}).encode()
+
+        def plain(number: int) -> None:
+            # Another text each time: a form that is equal to the last one is stored once.
+            lean_report(box.port, body + f"+{number}".encode())
+
+        sealed = prepare(box.url, 4 * rounds + reports + 8)
+        numbers = iter(range(10_000_000))
+        for _ in range(4):
+            plain(next(numbers))
+            send(box.port, sealed.pop())
+        cost = {"form": 0.0, "sealed": 0.0}
+        for _ in range(rounds):
+            cost["form"] += server_cpu(served, lambda: plain(next(numbers)), 4)
+            cost["sealed"] += server_cpu(served, lambda: send(box.port, sealed.pop()), 4)
+        each = {name: spent / (4 * rounds) for name, spent in cost.items()}
+        for name, spent in each.items():
+            say(f"{name:<8}{1000 * spent:>7.2f} ms of the server for a report")
+        form_rate = _rate(lambda: plain(next(numbers)), reports // 2)
+        sealed_rate = _rate(lambda: send(box.port, sealed.pop()), reports // 2)
+        say(f"{CLIENTS} clients: {form_rate:.0f} a second by the form, {sealed_rate:.0f} sealed")
+        good = each["sealed"] <= MOST_CPU and sealed_rate >= LEAST_RATE * form_rate
+        say(
+            f"{'held' if good else 'NOT HELD'}: at most {1000 * MOST_CPU:.0f} ms, and "
+            f"{LEAST_RATE:.0f} times the form's rate; here {sealed_rate / form_rate:.1f}"
+        )
+        return good
+    finally:
+        box.stop()
+
+
+def _rate(work: Callable[[], object], count: int) -> float:
+    """How many are done in a second with CLIENTS at once. Raises what any of them raises."""
+    started = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        for done in [pool.submit(work) for _ in range(count)]:
+            done.result()
+    return count / (time.monotonic() - started)

@@ -1,0 +1,114 @@
+// What the tests ask of the client's library, in Node and in browsers alike.
+
+import { openSealed, seal } from "../../dropbox_app/browser/protocol/age.mjs";
+import { parseCard } from "../../dropbox_app/browser/protocol/card.mjs";
+import * as code from "../../dropbox_app/browser/protocol/code.mjs";
+import { dayNumber, dayText, hex, utf8 } from "../../dropbox_app/browser/protocol/encoding.mjs";
+import { OpenError } from "../../dropbox_app/browser/protocol/errors.mjs";
+import { fingerprint, identityText } from "../../dropbox_app/browser/protocol/keys.mjs";
+import { openItem, pinsOf, readThread } from "../../dropbox_app/browser/protocol/thread.mjs";
+import { fromReporter } from "../../dropbox_app/browser/protocol/writing.mjs";
+import { Refused, Session } from "../../dropbox_app/browser/session.mjs";
+import { selfTest } from "../../dropbox_app/browser/selftest.mjs";
+import { bytesOf, check } from "./vectors.mjs";
+
+const base64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+async function threadOf({ root, site, items }) {
+  const keys = code.reporterKeys(bytesOf(root));
+  const identity = identityText(keys.reply);
+  const arrived = [];
+  for (const [item, sealed] of items) arrived.push(await openItem(item, fromBase64(sealed), identity));
+  const reporter = { recipient: keys.recipient, verify: keys.verify };
+  const reader = { site, mailbox: keys.mailbox, viewer: null, reporter, pins: null };
+  return { keys, thread: readThread(arrived, reader) };
+}
+
+// One session, kept between requests.
+let session;
+
+const plain = (value) =>
+  JSON.parse(JSON.stringify(value ?? null, (_, member) => (member instanceof Uint8Array ? base64(member) : member)));
+
+export const requests = {
+  // A new session, on a clock that stands still at noon of a day.
+  session: ({ lists, day }) => {
+    session = new Session(lists, () => Date.parse(`${day}T12:00:00Z`));
+  },
+
+  // Let it do something: its answer, or the name of its refusal.
+  ask: async ({ what, given }) => {
+    if (what === "read") given.items = given.items.map(([item, sealed]) => [item, fromBase64(sealed)]);
+    try {
+      return { answer: plain(await session[what](given)) };
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return { refused: error.name, details: plain(error.details) };
+    }
+  },
+
+  selfTest: () => selfTest(() => performance.now()),
+
+  vectors: ({ name, vectors, extra }) => check(name, vectors, extra),
+
+  // How often each of so many words came, of codes that were drawn.
+  draws: ({ words, codes }) => {
+    const counts = Object.fromEntries(words.map((word) => [word, 0]));
+    for (let at = 0; at < codes; at++) for (const word of code.drawCode(words)) counts[word]++;
+    return counts;
+  },
+
+  fingerprint: ({ identity }) => fingerprint(identity),
+
+  seal: async ({ text, recipients }) => base64(await seal(utf8(text), recipients)),
+
+  open: async ({ sealed, seed }) => {
+    const { plaintext, recipients } = await openSealed(fromBase64(sealed), identityText(bytesOf(seed)));
+    return { plaintext: base64(plaintext), recipients };
+  },
+
+  // The name of the fault with which a file does not open; "" if it does.
+  fault: async ({ sealed, seed }) => {
+    try {
+      await openSealed(fromBase64(sealed), identityText(bytesOf(seed)));
+      return "";
+    } catch (error) {
+      if (!(error instanceof OpenError)) throw error;
+      return error.fault;
+    }
+  },
+
+  write: async ({ root, site, items, cards, day, wanted, kind, body, lang }) => {
+    const { keys, thread } = await threadOf({ root, site, items });
+    const draft = {
+      site,
+      day: dayNumber(day),
+      lang,
+      kind,
+      body,
+      thread: items.length ? thread : null,
+      wanted,
+      cards: cards.map((card) => parseCard(utf8(card))),
+    };
+    const { n, to, sealed, leftOut } = await fromReporter(keys, draft);
+    return { n, to, leftOut, sealed: base64(sealed), mailbox: keys.mailbox };
+  },
+
+  read: async ({ root, site, items }) => {
+    const { keys, thread } = await threadOf({ root, site, items });
+    return {
+      entries: thread.entries.map(({ item, state, reason, message }) => ({
+        item,
+        state,
+        reason,
+        by: message?.by,
+        n: message?.n,
+        text: message?.body.text,
+        day: message && dayText(message.day),
+      })),
+      pins: pinsOf(thread),
+      token: hex(keys.token),
+    };
+  },
+};

@@ -1,0 +1,372 @@
+"""A reporter's session in the browser, against a lying server (SPEC sections 2 to 4)."""
+
+import base64
+import datetime
+import hashlib
+import itertools
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from dropbox_app.protocol import thread, writing
+from dropbox_app.protocol.card import parse
+from dropbox_app.protocol.encoding import Json, sha256_hex
+from dropbox_app.protocol.keys import SigningKey
+from dropbox_app.protocol.retrieval_code import (
+    LANGUAGES,
+    ReporterKeys,
+    dealt_words,
+    derive_root,
+    read_typed,
+    reporter_keys,
+)
+from tests.browser.conftest import Answer, Ask
+from tests.vectors.world import ANNA, BRAM, DAY, SITE, issue_card, sealing_seed
+
+WORDS = resources.files("dropbox_app.protocol") / "words"
+LISTS = {
+    name: (WORDS / f"{name}.txt").read_text("ascii")
+    for name in ("nl", "en", "not_dealt_nl", "not_dealt_en")
+}
+BOTH = (issue_card("anna"), issue_card("bram"))
+
+
+class Browser:
+    """A session in Node, and what a server would send it."""
+
+    def __init__(self, peer: Ask) -> None:
+        self._peer = peer
+
+    def starts(self, day: datetime.date = DAY, lists: dict[str, str] = LISTS) -> None:
+        digests = {name: hashlib.sha256(t.encode()).hexdigest() for name, t in LISTS.items()}
+        self._peer("session", lists=digests, day=day.isoformat())
+        for name, text in lists.items():
+            self.does("takeWords", name=name, text=text)
+
+    def asks(self, what: str, **given: object) -> Answer:
+        """Return its answer, or ``refused`` and ``details``."""
+        return self._peer("ask", what=what, given=given)
+
+    def does(self, what: str, **given: object) -> Answer:
+        answer = self.asks(what, **given)
+        assert "refused" not in answer, answer
+        return answer["answer"]
+
+    def told(
+        self,
+        cards: Sequence[bytes] = BOTH,
+        day: datetime.date = DAY,
+        instead: dict[str, Json] | None = None,
+    ) -> Answer:
+        texts = [card.decode() for card in cards]
+        said = {"site": SITE, "day": day.isoformat(), "limits": {"text": 20_000}, "cards": texts}
+        return self._peer("ask", what="takeSite", given=said | (instead or {}))
+
+    def reports(self, text: str = "Het begon in maart.", **more: object) -> Answer:
+        wanted = more.pop("wanted", [str(ANNA.verify_key)])
+        return self.does(
+            "report", lang="nl", words="nl", text=text, answers={}, wanted=wanted, **more
+        )
+
+    def reads(self, sealed: Sequence[bytes]) -> Answer:
+        items = [[sha256_hex(one), base64.b64encode(one).decode()] for one in sealed]
+        return self.does("read", items=items)
+
+
+@pytest.fixture
+def browser(peer: Ask) -> Browser:
+    made = Browser(peer)
+    made.starts()
+    assert made.told() == {"answer": None}
+    return made
+
+
+def file_of(made: Answer) -> bytes:
+    return base64.b64decode(made["sealed"])
+
+
+def keys_of(made: Answer) -> ReporterKeys:
+    return reporter_keys(derive_root(read_typed(" ".join(made["words"])), SITE))
+
+
+def answer_of(
+    sealed: Sequence[bytes],
+    keys: ReporterKeys,
+    body: dict[str, Json],
+    kind: str = "reply",
+    by: SigningKey = ANNA,
+) -> bytes:
+    """Return the next message of a counsellor who has these files."""
+    name = "anna" if by is ANNA else "bram"
+    seed = sealing_seed(name, DAY.replace(day=1))
+    arrived = [thread.open_item(sha256_hex(one), one, [seed]) for one in sealed]
+    seen = thread.read(arrived, site=SITE, mailbox=keys.mailbox, viewer=by.verify_key)
+    return writing.from_counsellor(
+        by, site=SITE, day=DAY, lang="nl", kind=kind, body=body, thread=seen,
+        cards=[parse(card) for card in BOTH],
+    ).seal()  # fmt: skip
+
+
+def test_report_code_derives_the_same_keys(browser: Browser) -> None:
+    made = browser.reports()
+    keys = keys_of(made)
+    assert set(made["words"]) <= set(dealt_words("nl"))
+    assert (made["mailbox"], made["access"]) == (keys.mailbox, keys.access)
+    assert made["token"] == keys.access_token.hex()
+    assert made["query"] == f"n=1&to={ANNA.verify_key.hex}"
+    entered = browser.does("enter", typed=f"Code: {' '.join(made['words']).upper()}")
+    assert entered == {"token": keys.access_token.hex(), "mailbox": keys.mailbox}
+
+
+def test_retyped_code_is_compared_until_user_moves_on(browser: Browser) -> None:
+    made = browser.reports()
+    words = made["words"]
+    assert browser.does("compare", typed="\n".join(words)) == {"right": True, "wrong": []}
+    others = [*words[:6], "appel" if words[6] != "appel" else "boom"]
+    assert browser.does("compare", typed=" ".join(others)) == {"right": False, "wrong": [7]}
+    turned = browser.does("compare", typed=" ".join(sorted(words, reverse=True)))
+    assert turned["wrong"] == []
+    browser.does("moveOn")
+    assert browser.does("compare", typed=" ".join(words))["right"] is False
+
+
+def test_wrong_code_words_are_pointed_out(browser: Browser) -> None:
+    asked = browser.asks("enter", typed="fles vlieg boom water koffie appel")
+    assert (asked["refused"], asked["details"]["count"]) == ("word_count", 6)
+    asked = browser.asks("enter", typed="fles vlieg boom water koffie appel tafell")
+    assert (asked["refused"], asked["details"]["position"]) == ("unknown_word", 7)
+    assert "tafel" in asked["details"]["suggestions"]
+
+
+def test_code_typed_as_report_text_is_refused(browser: Browser) -> None:
+    typed = "fles vlieg boom water koffie appel tafel"
+    asked = browser.asks(
+        "report", lang="nl", words="nl", text=typed, answers={}, wanted=[str(ANNA.verify_key)]
+    )
+    assert asked["refused"] == "text_is_code"
+
+
+def test_altered_word_list_is_refused(peer: Ask) -> None:
+    browser = Browser(peer)
+    browser.starts(lists={})
+    for name, text in LISTS.items():
+        changed = text.replace("\n", "\nevil\n", 1)
+        assert browser.asks("takeWords", name=name, text=changed)["refused"] == "words"
+        browser.does("takeWords", name=name, text=text)
+    assert len(LANGUAGES) * 2 == len(LISTS)
+
+
+@pytest.mark.parametrize(
+    ("days", "refused"), [(0, None), (2, None), (-2, None), (3, "clock"), (-3, "clock")]
+)
+def test_wrong_clock_is_refused(browser: Browser, days: int, refused: str | None) -> None:
+    assert browser.told(day=DAY + datetime.timedelta(days=days)).get("refused") == refused
+
+
+@pytest.mark.parametrize("said", [
+    {"site": "00"}, {"day": "today"}, {"cards": 3}, {"cards": None}, {"limits": None},
+])  # fmt: skip
+def test_malformed_site_answer_is_refused(browser: Browser, said: dict[str, Json]) -> None:
+    assert browser.told(instead=said).get("refused") == "site"
+
+
+def test_changed_site_id_is_refused(browser: Browser) -> None:
+    assert browser.told(instead={"site": "ff" * 16}).get("refused") == "site"
+
+
+def test_too_long_text_is_refused_with_size_and_limit(browser: Browser) -> None:
+    asked = browser.asks(
+        "report", lang="nl", words="nl", text="é" * 10_001, answers={},
+        wanted=[str(ANNA.verify_key)],
+    )  # fmt: skip
+    assert asked["refused"] == "too_long"
+    assert asked["details"] == {"size": 20_002, "limit": 20_000}
+
+
+def forged(card: bytes) -> bytes:
+    return card.replace(b'"name":"Anna"', b'"name":"Anne"')
+
+
+@pytest.mark.parametrize("cards", [
+    (), (BOTH[1],), (forged(BOTH[0]),), (issue_card("anna", site="ff" * 16),), (b"x\ny\n",),
+])  # fmt: skip
+def test_nothing_is_sealed_without_a_valid_card_of_chosen_counsellor(
+    browser: Browser, cards: tuple[bytes, ...]
+) -> None:
+    """Somebody else's card, an altered one or another site's does not replace the chosen one."""
+    assert browser.told(cards) == {"answer": None}
+    asked = browser.asks(
+        "report", lang="nl", words="nl", text="x", answers={}, wanted=[str(ANNA.verify_key)]
+    )
+    assert asked["refused"] == "nobody"
+
+
+def test_newer_card_of_a_counsellor_replaces_older_one(browser: Browser) -> None:
+    later = DAY + datetime.timedelta(days=80)
+    newer = issue_card("anna", day=later, serial=2)
+    for cards in itertools.permutations((BOTH[0], newer)):
+        assert browser.told(cards) == {"answer": None}
+        # The newer one has no key for this day: the older one does not come back by that.
+        asked = browser.asks(
+            "report", lang="nl", words="nl", text="x", answers={}, wanted=[str(ANNA.verify_key)]
+        )
+        assert asked["refused"] == "nobody"
+
+
+def test_conversation_is_shown_and_continued(browser: Browser) -> None:
+    made = browser.reports()
+    keys, first = keys_of(made), file_of(made)
+    browser.does("sent", n=1, digest=made["digest"])
+    second = answer_of([first], keys, {"text": "Dank je."})
+    view = browser.reads([first, second])
+    assert [(line["mine"], line["text"]) for line in view["lines"]] == [
+        (True, "Het begon in maart."), (False, "Dank je."),
+    ]  # fmt: skip
+    assert view["names"][str(ANNA.verify_key)] == "Anna"
+    assert (view["to"], view["closed"], view["refused"]) == ([str(ANNA.verify_key)], [], "")
+    written = browser.does("write", lang="nl", kind="message", body={"text": "Nog iets."})
+    assert written["query"] == f"n=2&to={ANNA.verify_key.hex}"
+    seed = sealing_seed("anna", DAY.replace(day=1))
+    arrived = [thread.open_item(sha256_hex(one), one, [seed])
+               for one in (first, second, file_of(written))]  # fmt: skip
+    desk = thread.read(arrived, site=SITE, mailbox=keys.mailbox, viewer=ANNA.verify_key)
+    assert [entry.state for entry in desk.entries] == ["verified"] * 3
+    assert (desk.gaps, desk.withheld) == ({}, {})
+
+
+Files = tuple[bytes, bytes, bytes, bytes]
+
+
+def four(browser: Browser) -> tuple[ReporterKeys, Files]:
+    """Return four files: a report to Anna and Bram, and by turns Anna's replies and a message."""
+    both = [str(ANNA.verify_key), str(BRAM.verify_key)]
+    made = browser.reports(wanted=both)
+    keys, first = keys_of(made), file_of(made)
+    reply = answer_of([first], keys, {"text": "Dank je."})
+    browser.reads([first, reply])
+    third = file_of(browser.does("write", lang="nl", kind="message", body={"text": "Meer."}))
+    last = answer_of([first, reply, third], keys, {"text": "Ik lees het."})
+    browser.does("enter", typed=" ".join(made["words"]))  # from here on it remembers nothing
+    return keys, (first, reply, third, last)
+
+
+Lie = Callable[[Files], Sequence[bytes]]
+WITHOUT_THE_NEWEST: dict[str, Lie] = {
+    "the newest of the reporter": lambda files: (files[0], files[1], files[3]),
+    "all of the reporter but the report": lambda files: (files[0], files[3]),
+    "all of the reporter": lambda files: (files[1], files[3]),
+    "everything": lambda files: (),
+}
+
+
+@pytest.mark.parametrize("lie", WITHOUT_THE_NEWEST.values(), ids=WITHOUT_THE_NEWEST)
+def test_writing_is_refused_if_newest_own_message_is_withheld(browser: Browser, lie: Lie) -> None:
+    """That message names the recipients: with an older one, the server would choose them."""
+    _, files = four(browser)
+    view = browser.reads(lie(files))
+    assert view["refused"] == "withheld"
+    asked = browser.asks("write", lang="nl", kind="message", body={"text": "x"})
+    assert asked["refused"] == "withheld"
+
+
+def test_session_notices_that_its_sent_message_is_withheld(browser: Browser) -> None:
+    """Even if no counsellor has seen it: the session knows the message, so it is missed."""
+    made = browser.reports()
+    first = file_of(made)
+    browser.reads([first])
+    second = browser.does("write", lang="nl", kind="message", body={"text": "Meer."})
+    browser.does("sent", n=2, digest=second["digest"])
+    view = browser.reads([first])
+    assert view["refused"] == "withheld"
+    assert view["notes"] == [{"key": "withheld_mine", "by": "reporter", "count": 1}]
+    view = browser.reads([first, file_of(second)])
+    assert (view["refused"], view["notes"]) == ("", [])
+
+
+def test_replaced_card_of_recipient_is_noticed(browser: Browser) -> None:
+    """Nothing can be sent until the reporter chooses again, except a withdrawal."""
+    _, files = four(browser)
+    assert browser.told([BOTH[1]]) == {"answer": None}
+    view = browser.reads(files)
+    assert (view["refused"], view["changed"]) == ("changed", [str(ANNA.verify_key)])
+    asked = browser.asks("write", lang="nl", kind="message", body={"text": "x"})
+    assert asked["refused"] == "changed"
+    wanted = [BRAM.verify_key.hex]
+    chosen = browser.does("write", lang="nl", kind="message", body={"text": "x"}, wanted=wanted)
+    assert chosen["query"] == f"n=3&to={BRAM.verify_key.hex}"
+    withdrawn = browser.does("write", lang="nl", kind="withdrawal", body={})
+    assert withdrawn["query"] == f"n=3&to={BRAM.verify_key.hex}"
+
+
+def test_counsellor_without_current_key_is_left_out_and_named(browser: Browser) -> None:
+    _, files = four(browser)
+    later = DAY + datetime.timedelta(days=80)
+    assert browser.told([issue_card("anna", day=later, serial=2), BOTH[1]]) == {"answer": None}
+    view = browser.reads(files)
+    assert (view["refused"], view["changed"]) == ("", [])
+    assert (view["to"], view["closed"]) == ([str(BRAM.verify_key)], [str(ANNA.verify_key)])
+    written = browser.does("write", lang="nl", kind="message", body={"text": "x"})
+    assert written["leftOut"] == [str(ANNA.verify_key)]
+
+
+def test_message_of_unchosen_counsellor_is_not_believed(browser: Browser) -> None:
+    """Neither a reply by a counsellor who was not chosen nor one of another conversation counts."""
+    made = browser.reports()
+    keys, first = keys_of(made), file_of(made)
+    browser.starts()
+    browser.told()
+    other = browser.reports(wanted=[str(BRAM.verify_key)])
+    foreign = answer_of([file_of(other)], keys_of(other), {"text": "Ik ben Bram."}, by=BRAM)
+    browser.does("enter", typed=" ".join(made["words"]))
+    view = browser.reads([first, foreign, b"age-encryption.org/v1\n", b""])
+    assert [line["believed"] for line in view["lines"]] == [True, False, False, False]
+    assert all("text" not in line for line in view["lines"][1:])
+    assert keys.mailbox != keys_of(other).mailbox
+
+
+def consent(browser: Browser, answers: Sequence[str]) -> Answer:
+    """Return a conversation in which Anna asked for a handover to Bram, and the answers given."""
+    made = browser.reports()
+    keys, files = keys_of(made), [file_of(made)]
+    body: dict[str, Json] = {"step": "Ik geef het door.", "with": "Bram", "scope": "Alles."}
+    asking = {**body, "successor": str(BRAM.verify_key)}
+    asked = answer_of(files, keys, asking, "consent-request")
+    files.append(asked)
+    view = browser.reads(files)
+    for said in answers:
+        request = view["lines"][1]["request"]["digest"]
+        body = {"request": request, "answer": said}
+        written = browser.does("write", lang="nl", kind="consent-answer", body=body)
+        assert written["to"] == [str(ANNA.verify_key)]
+        files.append(file_of(written))
+        view = browser.reads(files)
+    return view
+
+
+@pytest.mark.parametrize(("answers", "to"), [
+    ([], ANNA), (["no"], ANNA), (["tell-me-more"], ANNA), (["yes"], BRAM),
+    (["yes", "withdrawn"], ANNA), (["no", "yes"], BRAM),
+])  # fmt: skip
+def test_next_message_follows_the_answer_to_a_handover(
+    browser: Browser, answers: list[str], to: SigningKey
+) -> None:
+    view = consent(browser, answers)
+    assert view["to"] == [str(to.verify_key)]
+    assert view["lines"][1]["request"]["said"] == (answers[-1] if answers else "")
+
+
+def test_wiped_session_neither_reads_nor_writes(browser: Browser) -> None:
+    made = browser.reports()
+    browser.reads([file_of(made)])
+    browser.does("wipe")
+    assert browser.asks("read", items=[])["refused"] == "locked"
+    asked = browser.asks("write", lang="nl", kind="message", body={"text": "x"})
+    assert asked["refused"] == "locked"
+    assert browser.asks("compare", typed=" ".join(made["words"]))["answer"]["right"] is False
+
+
+def test_self_test_passes_and_returns_its_duration(client: Ask) -> None:
+    told: dict[str, Any] = client("selfTest")
+    assert 0 < told["seconds"] < 60

@@ -1,0 +1,567 @@
+"""The journey in browsers that seal: all their requests are recorded and checked.
+
+Server and desk are real. A relay between the server and the browser records each request, and can
+drop a response.
+"""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Dialog, Page
+
+from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
+from dropbox_app.server.config import settings
+from tests.support.browsers import Start, browsers, here
+from tests.support.drop_box import Counsellor, DropBox
+from tests.support.net import Net
+from tests.support.ports import free_port
+from tests.support.recorder import Passed
+from tests.support.relay import Fault, Relay
+from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, the_only_thread, write_on
+
+LANG = "nl"
+SEALING = "html[data-sealed=on]"
+BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
+SITE = re.compile('^site = "([0-9a-f]{32})"', re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    with Net(tmp_path_factory.mktemp("net"), {}).running() as net, browsers(net) as starting:
+        yield starting
+
+
+@pytest.fixture
+def relay(box: DropBox) -> Iterator[Relay]:
+    """Yield a relay in front of the box, whose settings let browsers seal."""
+    box.stop()
+    file = box.folder / settings.FILE_NAME
+    file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
+    behind = free_port()
+    box.bind = f"127.0.0.1:{behind}"
+    with Relay(behind, own=box.port).running() as between:
+        box.serve()
+        yield between
+
+
+class Reporter:
+    """A reporter with a sealing browser that has not visited the site before."""
+
+    def __init__(self, start: Start, name: str, relay: Relay) -> None:
+        self.relay = relay
+        self.context = start(name, True).new_context(base_url=relay.url)
+        self.context.set_default_timeout(30_000)
+        self.page: Page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._hears)
+
+    def _hears(self, message: ConsoleMessage) -> None:
+        """Record violations of the page's policy, which the browser reports on its console."""
+        if re.search("Content.Security.Policy|Trusted", message.text):
+            self.complaints.append(message.text)
+
+    def begins(self, path: str) -> None:
+        self.page.goto(f"/{LANG}/{path}")
+        self.page.wait_for_selector(SEALING)
+
+    def writes(self, text: str) -> None:
+        self.page.fill("[name=text]", text)
+        self.page.click("#main-form button.button")
+
+    def tells(self, text: str) -> str:
+        """Write a report; return the code shown for it."""
+        self.begins("report")
+        self.writes(text)
+        return self.code()
+
+    def code(self) -> str:
+        self.page.wait_for_selector("ol.code li")
+        words = self.page.locator("ol.code li").all_inner_texts()
+        assert len(words) == 7
+        return " ".join(words)
+
+    def goes_on(self) -> None:
+        self.page.check("[data-seal=kept] [name=kept]")
+        self.page.click("[data-seal=kept] button")
+        self.page.wait_for_selector("[data-seal=message]")
+
+    def returns(self, code: str) -> None:
+        self.begins("return")
+        self.page.fill("[name=code]", code)
+        self.page.click("[data-seal=return] button.button")
+        self.page.wait_for_selector("[data-seal=message]")
+
+    def says(self, text: str, then: str) -> None:
+        """Write a message, and wait until the page shows ``then``."""
+        self.page.fill("[data-seal=message] [name=text]", text)
+        self.page.click("[data-seal=message] button[type=submit]")
+        self.reads(then)
+
+    def withdraws(self) -> None:
+        self.page.click("[data-seal=withdraw]")
+        self.page.check("[name=sure]")
+        self.page.click("[data-seal=withdraw-sure] button[type=submit]")
+        self.reads("Je gesprek is gewist")
+
+    def reads(self, sentence: str) -> None:
+        """Read it on the page itself: not in a message, whose words are somebody's."""
+        self.page.locator(f"main :text({json.dumps(sentence)}):not(article *)").first.wait_for()
+
+    @property
+    def goes_to(self) -> str:
+        """Whom the page names beside the field for the next message."""
+        return self.page.locator("[data-seal=message] [data-slot=to]").inner_text()
+
+    @property
+    def shown(self) -> str:
+        return self.page.locator("main").inner_text()
+
+    @property
+    def messages(self) -> list[str]:
+        return self.page.locator("article [data-slot=text]").all_inner_texts()
+
+
+Meet = Callable[[], Reporter]
+# What goes wrong is looked at in one browser, with --long in both.
+LONG = os.environ.get("KLANKBORD_LONG") == "1"
+in_one_browser = pytest.mark.parametrize("meet", BOTH if LONG else BOTH[:1], indirect=True)
+
+
+@pytest.fixture(params=BOTH)
+def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator[Meet]:
+    """Yield a function that makes reporters with new browsers; no page may report an error."""
+    met: list[Reporter] = []
+
+    def one_more() -> Reporter:
+        met.append(Reporter(start, str(request.param), relay))
+        return met[-1]
+
+    yield one_more
+    for reporter in met:
+        reporter.context.close()
+    assert [complaint for reporter in met for complaint in reporter.complaints] == []
+
+
+def site_of(box: DropBox) -> str:
+    found = SITE.search((box.folder / settings.FILE_NAME).read_text())
+    assert found is not None
+    return found[1]
+
+
+def secrets_of(code: str, site: str) -> dict[str, bytes]:
+    """Return the secrets of a code that no request may contain."""
+    root = derive_root(read_typed(code), site)
+    keys = reporter_keys(root)
+    return {"root": root, "reply": keys.reply.raw, "signing": keys.signing.seed}
+
+
+def leaked(seen: list[Passed], code: str, site: str, texts: list[str]) -> list[str]:
+    """Return the requests that contain a word of the code, a key or a line of a text."""
+    found = []
+    patterns = [rb"(?<![a-zA-Z])" + word.encode() + rb"(?![a-zA-Z])" for word in code.split()]
+    patterns += [re.escape(line.encode()) for text in texts for line in text.splitlines()]
+    for raw in secrets_of(code, site).values():
+        patterns += [re.escape(raw), raw.hex().encode()]
+    for one in seen:
+        head = "\n".join((one.target, *(f"{name}: {value}" for name, value in one.headers)))
+        for part in (head.encode(), one.body):
+            found += [f"{one.method} {one.target}" for p in patterns if re.search(p, part)]
+    return found
+
+
+def test_no_request_of_a_whole_conversation_reveals_code_or_text(
+    meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
+) -> None:
+    """Report, code, answer, another message, withdrawal; the desk opens what was sealed."""
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    writer.page.fill("[name=typed]", code.upper())
+    writer.page.click("[data-seal=try] button")
+    writer.reads("Alle zeven woorden kloppen")
+    writer.goes_on()
+    assert writer.messages == [STORY[LANG]]
+    assert writer.goes_to == "Dit gaat naar Els de Vries."
+    assert writer.page.locator("nav.ways [lang=en], footer a").count() == 0
+    counsellor.desk("fetch")
+    thread = the_only_thread(counsellor)
+    counsellor.reply(thread, ANSWER[LANG])
+
+    later = meet()
+    later.returns(code)
+    assert ANSWER[LANG] in later.messages
+    later.says(FOLLOW_UP[LANG], "Je bericht is verstuurd")
+    assert later.messages[-1] == FOLLOW_UP[LANG]
+    counsellor.desk("fetch")
+    said = [message["text"] for message in counsellor.read(thread)["messages"]]
+    assert said == [STORY[LANG], ANSWER[LANG], FOLLOW_UP[LANG]]
+
+    later.withdraws()
+    counsellor.desk("fetch")
+    later.begins("return")
+    later.page.fill("[name=code]", code)
+    later.page.click("[data-seal=return] button.button")
+    later.reads("Bij deze code hoort geen gesprek")
+
+    texts = [STORY[LANG], ANSWER[LANG], FOLLOW_UP[LANG]]
+    assert relay.sent("POST", "/api/conversation/messages")
+    assert relay.sent("POST", f"/{LANG}/") == []
+    assert leaked(relay.seen, code, site_of(box), texts) == []
+
+
+def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
+    """Return a rule with this fault for the first such request; all others pass."""
+    left = [fault]
+
+    def of(passed: Passed) -> Fault:
+        if left and passed.method == method and part in passed.target:
+            return left.pop()
+        return ""
+
+    return of
+
+
+def always(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
+    """Return a rule with this fault for every such request."""
+    return lambda passed: fault if passed.method == method and part in passed.target else ""
+
+
+REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
+
+
+@in_one_browser
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+@pytest.mark.parametrize("part", ["/api/site", REPORTS, MESSAGES])
+def test_report_arrives_once_if_a_request_fails(
+    meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
+) -> None:
+    """A repeated request has the same bytes; otherwise nothing was sent, and the text stays."""
+    writer = meet()
+    writer.begins("report")
+    relay.fault = once(fault, "GET" if part == "/api/site" else "POST", part)
+    writer.writes(STORY[LANG])
+    if part == "/api/site":
+        writer.reads("geen verbinding")
+        assert writer.page.input_value("[name=text]") == STORY[LANG]
+        writer.page.click("#main-form button.button")
+    writer.code()
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+    bodies = {one.body for one in relay.sent("POST", MESSAGES)}
+    assert len(bodies) == 1
+
+
+@in_one_browser
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_report_with_unknown_outcome_keeps_its_code(
+    meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
+) -> None:
+    writer = meet()
+    writer.begins("report")
+    silent = always(fault, "POST", MESSAGES)
+    relay.fault = lambda one: silent(one) or always("lose", "GET", "/api/conversation")(one)
+    writer.writes(STORY[LANG])
+    code = writer.code()
+    writer.reads("niet zeker of je bericht is aangekomen")
+    assert "Schrijf deze code op" in writer.page.locator("h1").inner_text()
+    relay.fault = always("", "", "")
+    writer.page.click("button[data-seal=retry]")
+    writer.reads("Je bericht is aangekomen")
+    assert writer.code() == code
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+    later = meet()
+    later.returns(code)
+    assert later.messages == [STORY[LANG]]
+
+
+@in_one_browser
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_unsent_report_is_announced_and_can_be_sent_again(
+    meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
+) -> None:
+    """Both attempts to open a mailbox fail: nothing can have arrived, so no code is shown."""
+    writer = meet()
+    writer.begins("report")
+    relay.fault = always(fault, "POST", REPORTS)
+    writer.writes(STORY[LANG])
+    writer.reads("Er is niets verstuurd")
+    assert writer.page.locator("ol.code").count() == 0
+    assert writer.page.input_value("[name=text]") == STORY[LANG]
+    relay.fault = always("", "", "")
+    writer.writes("Iets anders.")
+    code = writer.code()
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+    later = meet()
+    later.returns(code)
+    assert later.messages == ["Iets anders."]
+
+
+@in_one_browser
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_message_with_unknown_outcome_cannot_be_changed_and_arrives_once(
+    meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
+) -> None:
+    writer = meet()
+    writer.tells(STORY[LANG])
+    writer.goes_on()
+    silent = always(fault, "POST", MESSAGES)
+    relay.fault = lambda one: silent(one) or always("lose", "GET", "/api/conversation")(one)
+    writer.says(FOLLOW_UP[LANG], "Tot dan kun je je tekst niet veranderen")
+    field = writer.page.locator("[data-seal=message] [name=text]")
+    assert field.get_attribute("readonly") is not None
+    assert writer.page.locator("[data-seal=message] button[type=submit]").is_disabled()
+    relay.fault = always("", "", "")
+    writer.page.click("button[data-seal=retry]")
+    writer.reads("Je bericht is verstuurd")
+    assert writer.messages == [STORY[LANG], FOLLOW_UP[LANG]]
+    counsellor.desk("fetch")
+    read = counsellor.read(the_only_thread(counsellor))
+    assert [message["text"] for message in read["messages"]] == [STORY[LANG], FOLLOW_UP[LANG]]
+
+
+@in_one_browser
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_withdrawal_succeeds_if_a_request_fails(
+    meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
+) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    relay.fault = once(fault, "POST", "/api/conversation/withdrawal")
+    writer.withdraws()
+    later = meet()
+    later.begins("return")
+    later.page.fill("[name=code]", code)
+    later.page.click("[data-seal=return] button.button")
+    later.reads("Bij deze code hoort geen gesprek")
+
+
+@in_one_browser
+def test_two_tabs_can_write_in_one_conversation(
+    meet: Meet, relay: Relay, counsellor: Counsellor
+) -> None:
+    """The second tab has read less: it reads again, signs again, and sends once."""
+    one, other = meet(), meet()
+    code = one.tells(STORY[LANG])
+    one.goes_on()
+    other.returns(code)
+    one.says("Van de een.", "Je bericht is verstuurd")
+    other.says("Van de ander.", "Je bericht is verstuurd")
+    assert other.messages == [STORY[LANG], "Van de een.", "Van de ander."]
+    counsellor.desk("fetch")
+    read = counsellor.read(the_only_thread(counsellor))
+    assert [message["text"] for message in read["messages"]] == other.messages
+
+
+@in_one_browser
+def test_browsers_with_and_without_scripts_share_a_conversation(
+    meet: Meet, box: DropBox, counsellor: Counsellor
+) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    plain = box.browser()
+    page = come_back(plain, LANG, code)
+    assert STORY[LANG].splitlines()[0] in page.text
+    write_on(plain, page, "Zonder script.")
+    writer.says("Met script.", "Je bericht is verstuurd")
+    assert writer.messages == [STORY[LANG], "Zonder script.", "Met script."]
+    counsellor.desk("fetch")
+    read = counsellor.read(the_only_thread(counsellor))
+    assert [message["text"] for message in read["messages"]] == writer.messages
+
+
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script> {name} "&amp;'
+
+
+@pytest.fixture
+def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
+    """Return a second counsellor, on the site from the start."""
+    second = Counsellor(tmp_path / "bas")
+    box.add(second, box.server("move").stdout, "Bas Jansen")
+    box.restart()
+    return second
+
+
+@in_one_browser
+def test_consent_answer_and_message_to_another_counsellor(
+    meet: Meet, counsellor: Counsellor, bas: Counsellor
+) -> None:
+    """Each goes to the counsellor whom the page names; hostile text is shown as text."""
+    writer = meet()
+    writer.begins("report")
+    writer.page.fill("[name=text]", STORY[LANG])
+    writer.page.get_by_label("Els de Vries").check()
+    writer.page.get_by_text("Zeven korte vragen").click()
+    writer.page.check("[name=topics][value=bullying]")
+    writer.page.check("[name=safe][value=no]")
+    writer.page.click("#main-form button.button")
+    code = writer.code()
+    assert writer.page.locator("[data-slot=unsafe]").is_visible()
+    writer.goes_on()
+    counsellor.desk("fetch")
+    thread = the_only_thread(counsellor)
+    counsellor.reply(thread, HOSTILE)
+    counsellor.desk("ask", thread, *("--step", HOSTILE, "--with", "W", "--scope", "Alleen dit"))
+
+    later = meet()
+    later.returns(code)
+    assert later.messages[1] == HOSTILE
+    assert later.page.locator("article img, article script").count() == 0
+    later.page.locator("[data-seal=consent] [value=yes]").check()
+    later.page.fill("[data-seal=consent] [name=remark]", "Wel rustig aan.")
+    later.page.click("[data-seal=consent] button")
+    later.reads("Je bericht is verstuurd")
+    assert "Ja, dat is goed" in later.shown
+    later.page.click("[data-seal=other]")
+    later.page.get_by_label("Bas Jansen").check()
+    later.page.fill("[data-seal=other] [name=text]", "Ik ga met jou verder.")
+    later.page.click("[data-seal=other] button[type=submit]")
+    later.reads("Je bericht is verstuurd")
+    assert later.goes_to == "Dit gaat naar Bas Jansen."
+    counsellor.desk("fetch")
+    assert counsellor.read(thread)["messages"][-1]["text"] != "Ik ga met jou verder."
+    bas.desk("fetch")
+    assert bas.read(the_only_thread(bas))["messages"][-1]["text"] == "Ik ga met jou verder."
+
+
+@in_one_browser
+@pytest.mark.parametrize("part", ["/api/conversation", "/api/items/", "/api/site"])
+def test_endless_response_is_aborted(meet: Meet, relay: Relay, part: str) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    later = meet()
+    later.begins("return")
+    relay.fault = always("flood", "GET", part)
+    later.page.fill("[name=code]", code)
+    later.page.click("[data-seal=return] button.button")
+    later.reads("geen verbinding")
+    assert later.page.input_value("[name=code]") == code
+    relay.fault = always("", "", "")
+    later.page.click("[data-seal=return] button.button")
+    later.page.wait_for_selector("[data-seal=message]")
+    assert later.messages == [STORY[LANG]]
+
+
+@in_one_browser
+def test_idle_page_asks_for_code_and_keeps_text(meet: Meet, relay: Relay) -> None:
+    writer = meet()
+    writer.page.clock.install()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    writer.page.fill("[data-seal=message] [name=text]", "Nog niet af")
+    writer.page.clock.fast_forward(20 * 60_000 + 6_000)
+    writer.reads("Vul je code opnieuw in")
+    assert STORY[LANG].splitlines()[0] not in writer.page.content()
+    writer.page.fill("[name=code]", code)
+    writer.page.click("[data-seal=return] button.button")
+    writer.page.wait_for_selector("[data-seal=message]")
+    assert writer.page.input_value("[data-seal=message] [name=text]") == "Nog niet af"
+    assert len(relay.sent("POST", MESSAGES)) == 1
+
+
+@in_one_browser
+def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
+    writer = meet()
+    writer.tells(STORY[LANG])
+    writer.goes_on()
+    writer.page.click("[data-seal=stop]")
+    writer.page.wait_for_url(f"**/{LANG}/return")
+    writer.page.go_back()
+    writer.page.wait_for_load_state()
+    assert STORY[LANG].splitlines()[0] not in writer.page.content()
+    kept = "[localStorage.length, sessionStorage.length, document.cookie]"
+    assert writer.page.evaluate(kept) == [0, 0, ""]
+
+
+@in_one_browser
+def test_leaving_the_code_page_asks_first_except_with_leave_quickly(meet: Meet) -> None:
+    """Back and a reload keep the words on the page; "Leave quickly" does not ask."""
+    writer = meet()
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    writer.page.on("dialog", stay)
+    code = writer.tells(STORY[LANG])
+    writer.page.evaluate("history.back()")
+    assert writer.code() == code
+    writer.page.evaluate("location.reload()")
+    writer.page.wait_for_function("() => document.querySelectorAll('ol.code li').length === 7")
+    assert asked == ["beforeunload"]
+    assert writer.code() == code
+    with writer.page.expect_request("https://www.wikipedia.org/"):
+        writer.page.click("a.leave")
+    assert asked == ["beforeunload"]
+
+
+@in_one_browser
+def test_unsent_report_is_kept_when_the_page_is_left_and_returned_to(meet: Meet) -> None:
+    """As on the plain page: unsealed text needs no more protection here than there."""
+    writer = meet()
+    writer.begins("report")
+    writer.page.fill("[name=text]", STORY[LANG])
+    writer.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    writer.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    assert writer.page.input_value("[name=text]") == STORY[LANG]
+    writer.page.click("#main-form button.button")
+    writer.code()
+
+
+@in_one_browser
+def test_switching_language_sends_no_text(meet: Meet, relay: Relay) -> None:
+    """The plain form sends the text to the server and back; here nothing may be sent unsealed."""
+    writer = meet()
+    writer.begins("report")
+    writer.page.fill("[name=text]", STORY[LANG])
+    button = writer.page.locator("nav.ways button[name=switch]").first
+    button.click()
+    writer.reads("gaat niet mee naar de andere taal")
+    button.click()
+    writer.page.wait_for_url("**/report")
+    assert [one for one in relay.seen if one.method == "POST"] == []
+
+
+@in_one_browser
+def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Relay) -> None:
+    writer = meet()
+    relay.fault = always("refuse", "GET", "/static/worker-")
+    writer.page.goto(f"/{LANG}/report")
+    writer.reads("Je browser kan je bericht niet zelf op slot doen")
+    assert writer.page.locator(SEALING).count() == 0
+    writer.writes(STORY[LANG])
+    writer.page.wait_for_selector("ol.code li")
+    assert relay.sent("POST", "/api/") == []
+    assert len(relay.sent("POST", f"/{LANG}/report")) == 1
+
+
+@in_one_browser
+def test_sending_waits_for_the_self_test(meet: Meet, relay: Relay) -> None:
+    """If the browser then cannot seal, nothing is posted before the reporter has read this."""
+    writer = meet()
+    pressed = threading.Event()
+
+    def held(passed: Passed) -> Fault:
+        if "/static/worker-" not in passed.target:
+            return ""
+        assert pressed.wait(30)
+        return "refuse"
+
+    relay.fault = held
+    writer.page.goto(f"/{LANG}/report")
+    writer.writes(STORY[LANG])
+    writer.reads("We kijken")
+    pressed.set()
+    writer.reads("Je browser kan je bericht niet zelf op slot doen")
+    assert [one for one in relay.seen if one.method == "POST"] == []
+    assert writer.page.input_value("[name=text]") == STORY[LANG]

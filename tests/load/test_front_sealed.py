@@ -1,0 +1,128 @@
+"""Sealing browsers behind nginx, with the limits of a real server."""
+
+import os
+import select
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.retrieval_code import derive_root
+from tests.load.test_front_crowds import MIB, enter, held, upload
+from tests.support.memory import memory_of
+from tests.support.sealing_browser import Answer, SealingBrowser
+from tests.support.serving import Serving, wait_until
+
+PLACES, EACH = 12, 2  # sealed files under way: in all, and of one circuit
+
+
+def sealing_browser(serving: Serving, circuit: int) -> SealingBrowser:
+    """Return a sealing browser; all its connections use one circuit."""
+
+    def exchange(method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        page = serving.browser(circuit, cookies=False).exchange(method, target, body, headers)
+        return Answer(page.status, page.body)
+
+    return SealingBrowser(exchange)
+
+
+def answered(connections: list[socket.socket]) -> list[socket.socket]:
+    """Return the connections that have received a response."""
+    return select.select(connections, [], [], 0)[0]
+
+
+def test_sealed_conversation_with_large_file_is_within_the_limits(
+    serve: Callable[..., Serving],
+) -> None:
+    serving = serve(changes={}, seal_in_browser=True)
+    noor = serving.house.counsellors[0]
+    browser = sealing_browser(serving, 1)
+    browser.report("Er is iets gebeurd.", noor.identity)
+    attachment = browser.put_file("film.mp4", bytes(3 * MIB))
+    browser.write("Zie de film.", (attachment,))
+    said = [message.text for message in noor.only_thread().genuine()]
+    assert said == ["Er is iets gebeurd.", "Zie de film."]
+    got = browser.ask("GET", f"/api/files/{attachment.sha256}")
+    assert (got.status, sha256_hex(got.body)) == (200, attachment.sha256)
+    assert browser.withdraw().status == 200
+    assert browser.ask("GET", "/api/conversation").status == 404
+
+
+def test_app_refuses_sealed_file_without_a_conversation(
+    serve: Callable[..., Serving],
+) -> None:
+    serving = serve(changes={}, seal_in_browser=True)
+    browser = sealing_browser(serving, 1)
+    got = browser.ask("PUT", f"/api/files/{'0' * 64}", bytes(3 * MIB))
+    assert (got.status, got.json) == (404, {"error": "no such conversation"})
+    got = browser.ask("PUT", f"/api/files/{'0' * 64}", bytes(3 * MIB), token=None)
+    assert (got.status, got.json) == (401, {"error": "the access token is missing"})
+
+
+def test_slow_sealed_files_use_separate_slots(
+    serve: Callable[..., Serving],
+) -> None:
+    """Whoever finds no free slot is told so; messages and the plain pages still work."""
+    serving = serve(changes={}, seal_in_browser=True)
+    noor = serving.house.counsellors[0]
+    slow = sealing_browser(serving, 1)
+    slow.report("Ik stuur veel.", noor.identity)
+    head = (
+        f"PUT /api/files/{'0' * 64} HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\n"
+        f"Authorization: Bearer {slow.token}\r\nContent-Length: {90 * MIB}\r\n\r\n"
+    ).encode()
+    # One more of one circuit, and one more in all: which of them come too late is nginx's to say.
+    circuits = [10 + n // EACH for n in range(PLACES)] + [10, 99]
+    crowd = [serving.connect(circuit, head + bytes(10_000)) for circuit in circuits]
+    with held(*crowd):
+        wait_until(lambda: len(answered(crowd)) == len(crowd) - PLACES)
+        for refused in answered(crowd):
+            assert refused.recv(100).startswith(b"HTTP/1.1 503 ")
+        slow.write("En ik schrijf verder.")
+        browser = serving.browser(50)
+        enter(browser)
+        assert upload(browser, MIB).path == "/nl/conversation?sent=1"
+    threads = noor.threads().values()
+    arrived = [
+        file.size for thread in threads for one in thread.genuine() for file in one.attachments
+    ]
+    assert arrived == [MIB]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
+def test_no_memory_of_the_server_ever_holds_what_a_browser_sealed(
+    serve: Callable[..., Serving],
+) -> None:
+    """Right after it was sent and read, of all that serves; what did travel is found there."""
+    serving = serve(seal_in_browser=True)
+    noor = serving.house.counsellors[0]
+    browser = sealing_browser(serving, 1)
+    told, said, file = "vlinderslag in de kelder", "regenboog boven de haven", "krekels bij nacht"
+    browser.report(told, noor.identity)
+    noor.write("reply", {"text": said, "attachments": []})
+    attachment = browser.put_file(f"{file}.txt", file.encode() * 40_000)
+    browser.write(told, (attachment,))
+    assert said in browser.texts()
+    words = browser.words
+    keys = browser.keys
+    secrets = {
+        "text": told.encode(),
+        "reply": said.encode(),
+        "file": file.encode(),
+        "code": " ".join(words).encode(),
+        "code in a form": "+".join(words).encode(),
+        "root": derive_root(words, browser.site),
+        "reply seed": keys.reply.raw,
+        "signing seed": keys.signing.seed,
+    }
+    processes = [serving.process.pid, *serving.workers(), *serving.front.processes()]
+    memories = {process: memory_of(process) for process in processes}
+    found = {
+        (name, process)
+        for process, memory in memories.items()
+        for name, secret in secrets.items()
+        if secret in memory or secret.hex().encode() in memory
+    }
+    assert found == set()
+    assert any(keys.access_token.hex().encode() in memory for memory in memories.values())

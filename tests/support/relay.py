@@ -1,0 +1,97 @@
+"""A relay between browser and server that records every request and can drop responses."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tests.support.ports import free_port
+from tests.support.recorder import Passed
+
+Fault = Literal["refuse", "lose", "flood", ""]
+FLOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", b" " * 65_536
+
+
+@dataclass
+class Relay:
+    """Listens on loopback and forwards to the server at ``port``, one request per connection.
+
+    ``fault``: decides about each request: "refuse" ends the connection before the server receives
+    it, "lose" afterwards, without passing on the response, and "flood" sends an endless response.
+    """
+
+    port: int
+    seen: list[Passed] = field(default_factory=list)
+    fault: Callable[[Passed], Fault] = field(default=lambda _: "")
+    own: int = field(default_factory=free_port)
+
+    @property
+    def url(self) -> str:
+        """The site's address for browsers."""
+        return f"http://127.0.0.1:{self.own}"
+
+    def sent(self, method: str, part: str) -> list[Passed]:
+        """Return the requests with this method whose target contains ``part``."""
+        return [one for one in self.seen if one.method == method and part in one.target]
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Relay"]:
+        with socket.create_server(("127.0.0.1", self.own), backlog=128) as listener:
+            thread = threading.Thread(target=self._accept, args=(listener,), daemon=True)
+            thread.start()
+            try:
+                yield self
+            finally:
+                listener.shutdown(socket.SHUT_RDWR)
+                thread.join(60)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the listener is closed: that ends it
+            while True:
+                browser, _ = listener.accept()
+                threading.Thread(target=self._serve, args=(browser,), daemon=True).start()
+
+    def _serve(self, browser: socket.socket) -> None:
+        # A browser that has gone ends its connection in the middle; the test sees what it kept.
+        with contextlib.suppress(OSError), browser, browser.makefile("rb") as stream:
+            passed = _request(stream.readline, stream.read)
+            if passed is None:
+                return
+            self.seen.append(passed)
+            fault = self.fault(passed)
+            if fault == "refuse":
+                return
+            if fault == "flood":
+                browser.sendall(FLOOD[0])
+                while True:  # until the browser has had enough
+                    browser.sendall(FLOOD[1])
+            with socket.create_connection(("127.0.0.1", self.port)) as server:
+                server.sendall(_written(passed))
+                while data := server.recv(65_536):
+                    if fault != "lose":
+                        browser.sendall(data)
+
+
+def _request(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Passed | None:
+    first = line()
+    if not first:
+        return None  # a connection that a browser opened in advance
+    method, target, _ = first.decode("latin-1").split(" ")
+    headers = []
+    while (text := line().decode("latin-1").rstrip("\r\n")) != "":
+        name, _, value = text.partition(":")
+        headers.append((name, value.strip()))
+    passed = Passed(method, target, headers, b"")
+    length = passed.header("Content-Length")
+    passed.body = read(int(length[0])) if length else b""
+    return passed
+
+
+def _written(passed: Passed) -> bytes:
+    """Return the request as it came, but with ``Connection: close``."""
+    kept = [(name, value) for name, value in passed.headers if name.lower() != "connection"]
+    lines = [f"{passed.method} {passed.target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in (*kept, ("Connection", "close"))]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + passed.body
