@@ -312,9 +312,11 @@ def test_whole_journey_works_over_tor(journey: Journey) -> None:
     assert journey.nginx_log.read_text() == ""
     told = [line for line in journey.network.warnings.read_text().splitlines() if "[warn]" in line]
     # Its own network and its account are the test's, and so are its folders.
-    of_the_test = ("TestingTorNetwork", "DirAuthority", "as root", "Fixing permissions")
-    # A network of so few relays has none to choose for a moment, if the machine is very busy.
-    of_the_test += ("No available nodes when trying to choose node",)
+    of_the_test = [
+        *("TestingTorNetwork", "DirAuthority", "as root", "Fixing permissions"),
+        # A network of so few relays has none to choose for a moment, if the machine is very busy.
+        "No available nodes when trying to choose node",
+    ]
     assert [line for line in told if not any(words in line for words in of_the_test)] == []
 
 
