@@ -71,7 +71,7 @@ READERS: Story = {
     "technical.not1": (ALONG,),
     # A browser that seals keeps it from them, but for altered code; one that does not says so.
     "sealed.on": (
-        {"nl": "kan zo niet meelezen. Behalve als", "en": "cannot read along that way. Unless"},
+        {"nl": "kan zo niet meelezen. Behalve als", "en": "cannot read along that way, unless"},
     ),
     "sealed.plain": (ALONG, {"nl": "zodra je het verstuurt", "en": "as soon as you send it"}),
     "conversation.translating": ({"nl": "meelezen", "en": "read along"},),
