@@ -71,7 +71,7 @@ READERS: Story = {
     "technical.not1": (ALONG,),
     # A browser that seals keeps it from them, but for altered code; one that does not says so.
     "sealed.on": (
-        {"nl": "kan zo niet meelezen. Behalve als", "en": "cannot read along that way. Unless"},
+        {"nl": "kan zo niet meelezen. Behalve als", "en": "cannot read along that way, unless"},
     ),
     "sealed.plain": (ALONG, {"nl": "zodra je het verstuurt", "en": "as soon as you send it"}),
     "conversation.translating": ({"nl": "meelezen", "en": "read along"},),
@@ -128,7 +128,7 @@ SUBJECTS = {
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_sentence_on_a_subject_is_in_the_table_and_matches_it(
+def test_every_sentence_about_a_subject_is_in_the_table_and_matches_it(
     subject: str, lang: str
 ) -> None:
     story, looks = SUBJECTS[subject]
@@ -222,7 +222,7 @@ LOOKS_IN_DRAFTS = {
 
 
 @pytest.mark.parametrize("lang", DRAFTS)
-def test_drafts_tell_the_same_story(lang: str) -> None:
+def test_drafts_agree_with_the_pages(lang: str) -> None:
     """Each draft has every key of the table, and no other key is on one of its subjects."""
     number = DRAFTS.index(lang)
     known = {key: texts(message) for key, message in catalogue(lang).items()}
@@ -303,7 +303,7 @@ def desk_texts(lang: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("subject", DESK)
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_desk_and_its_printed_texts_tell_the_same_story(subject: str, lang: str) -> None:
+def test_desk_and_its_printed_texts_agree_with_the_pages(subject: str, lang: str) -> None:
     looks, story = DESK[subject]
     known = desk_texts(lang)
     found = {one for one, each in known.items() if any(re.search(looks[lang], t) for t in each)}

@@ -113,7 +113,7 @@ def test_counsellor_without_current_key_is_left_out(client: Ask) -> None:
     assert (made["to"], made["leftOut"]) == (wanted[:1], wanted[1:])
 
 
-def test_card_of_another_site_is_refused(client: Ask) -> None:
+def test_card_from_another_site_is_refused(client: Ask) -> None:
     foreign = issue_card("anna", site="ff" * 16).decode()
     with pytest.raises(Exception, match="valid sealing key"):
         written(client, [], "report", {"text": "x", "answers": {}}, cards=[foreign])
@@ -130,7 +130,7 @@ def test_sealed_files_open_in_client_and_in_python(client: Ask, length: int) -> 
     assert opened == {"plaintext": b64(content.encode()), "recipients": 1}
 
 
-def test_truncated_file_is_reported_at_the_right_part(peer: Ask) -> None:
+def test_error_of_truncated_file_names_the_part_where_it_ends(peer: Ask) -> None:
     """Up to the end of the nonce the fault is in the header, after it in the payload."""
     seed = Seed.generate()
     sealed = age.seal(b"x" * 100, [seed.recipient()])
@@ -153,7 +153,7 @@ def test_code_words_are_drawn_uniformly(client: Ask) -> None:
     assert all(abs(count - 7_000 / 3) < 200 for count in drawn.values())
 
 
-def test_message_is_unverified_under_another_root(client: Ask) -> None:
+def test_message_is_not_verified_with_the_key_of_another_conversation(client: Ask) -> None:
     first = base64.b64decode(written(client, [], "report", {"text": "x", "answers": {}})["sealed"])
     items = [[sha256_hex(first), b64(first)]]
     read = client("read", root="11" * 32, site=SITE, items=items)

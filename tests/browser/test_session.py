@@ -132,7 +132,7 @@ def test_retyped_code_is_compared_until_user_moves_on(browser: Browser) -> None:
     assert browser.does("compare", typed=" ".join(words))["right"] is False
 
 
-def test_wrong_code_words_are_pointed_out(browser: Browser) -> None:
+def test_wrong_code_words_are_reported(browser: Browser) -> None:
     asked = browser.asks("enter", typed="fles vlieg boom water koffie appel")
     assert (asked["refused"], asked["details"]["count"]) == ("word_count", 6)
     asked = browser.asks("enter", typed="fles vlieg boom water koffie appel tafell")
@@ -176,7 +176,7 @@ def test_changed_site_id_is_refused(browser: Browser) -> None:
     assert browser.told(instead={"site": "ff" * 16}).get("refused") == "site"
 
 
-def test_too_long_text_is_refused_with_size_and_limit(browser: Browser) -> None:
+def test_overlong_text_is_refused_with_size_and_limit(browser: Browser) -> None:
     asked = browser.asks(
         "report", lang="nl", words="nl", text="é" * 10_001, answers={},
         wanted=[str(ANNA.verify_key)],
@@ -203,7 +203,7 @@ def test_nothing_is_sealed_without_a_valid_card_of_chosen_counsellor(
     assert asked["refused"] == "nobody"
 
 
-def test_newer_card_of_a_counsellor_replaces_older_one(browser: Browser) -> None:
+def test_newer_card_of_a_counsellor_replaces_the_older_one(browser: Browser) -> None:
     later = DAY + datetime.timedelta(days=80)
     newer = issue_card("anna", day=later, serial=2)
     for cards in itertools.permutations((BOTH[0], newer)):
@@ -311,7 +311,7 @@ def test_counsellor_without_current_key_is_left_out_and_named(browser: Browser) 
     assert written["leftOut"] == [str(ANNA.verify_key)]
 
 
-def test_message_of_unchosen_counsellor_is_not_believed(browser: Browser) -> None:
+def test_message_from_unchosen_counsellor_is_not_trusted(browser: Browser) -> None:
     """Neither a reply by a counsellor who was not chosen nor one of another conversation counts."""
     made = browser.reports()
     keys, first = keys_of(made), file_of(made)
@@ -349,7 +349,7 @@ def consent(browser: Browser, answers: Sequence[str]) -> Answer:
     ([], ANNA), (["no"], ANNA), (["tell-me-more"], ANNA), (["yes"], BRAM),
     (["yes", "withdrawn"], ANNA), (["no", "yes"], BRAM),
 ])  # fmt: skip
-def test_next_message_follows_the_answer_to_a_handover(
+def test_next_message_goes_to_the_successor_only_if_the_reporter_agreed(
     browser: Browser, answers: list[str], to: SigningKey
 ) -> None:
     view = consent(browser, answers)

@@ -58,7 +58,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return {**told, "logs": [path for path in (folder / "var/log").rglob("*") if path.is_file()]}
 
 
-def test_domain_without_certificate_is_closed_again(seen: dict[str, object]) -> None:
+def test_domain_is_closed_again_if_it_gets_no_certificate(seen: dict[str, object]) -> None:
     fault = seen["fault"]
     assert isinstance(fault, str)
     assert f"certbot got no certificate for {NAME}" in fault
@@ -96,7 +96,7 @@ def test_existing_domain_is_recognised_and_removed_with_its_key(seen: dict[str, 
     assert (seen["away"], seen["kept"]) == (True, [])
 
 
-def test_only_certbot_keeps_a_log_and_it_names_no_visitor(seen: dict[str, object]) -> None:
+def test_only_certbot_keeps_a_log_and_it_identifies_no_visitor(seen: dict[str, object]) -> None:
     logs = seen["logs"]
     assert isinstance(logs, list)
     assert {path.parent.name for path in logs} <= {"letsencrypt"}
@@ -145,7 +145,7 @@ def test_caddy_certificate_is_used_only_if_it_matches_the_domain(
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("openssl"), reason="needs root")
-def test_link_in_caddy_folder_does_not_make_root_read_its_target(
+def test_root_does_not_follow_a_link_in_the_caddy_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     """The account links to a valid certificate that only root can read."""

@@ -224,7 +224,7 @@ def test_domain_is_kept_until_removed_explicitly(
         installer.questions.ask(asked, there=True)
 
 
-def test_release_name_depends_on_its_contents(installer: ModuleType) -> None:
+def test_release_name_is_derived_from_its_contents(installer: ModuleType) -> None:
     assert re.fullmatch(r"0\.\d+\.\d+-[0-9a-f]{12}", installer.program.release())
     assert installer.program.release() == installer.program.release()
 

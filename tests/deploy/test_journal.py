@@ -80,7 +80,7 @@ def where_a_line_stays(folder: Path, *, settings: bool) -> set[str]:
 
 
 @real
-def test_fault_time_reaches_no_disk_and_no_other_program(tmp_path: Path) -> None:
+def test_time_of_a_fault_is_not_written_to_disk_or_sent_to_another_program(tmp_path: Path) -> None:
     """The journal adds a time to each line, and Debian's default writes it to disk."""
     as_debian = where_a_line_stays(tmp_path / "debian", settings=False)
     assert as_debian == {"disk", "another program"}

@@ -24,7 +24,7 @@ needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 @needs_systemd
 @pytest.mark.parametrize(("unit", "most"), [(WORD, 5), (NOTIFY, 15)])  # of a hundred
-def test_each_unit_has_the_designed_sandbox(unit: Path, most: int) -> None:
+def test_each_unit_has_the_specified_sandbox(unit: Path, most: int) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", unit],
         capture_output=True, text=True, check=False,

@@ -84,7 +84,7 @@ def test_each_address_has_its_own_file_and_key(
     assert "/klankbord-site-bakery\n" in file.read_text()
 
 
-def test_folder_with_unknown_name_or_link_is_not_an_address(
+def test_folder_that_is_a_link_or_has_an_unknown_name_is_not_treated_as_an_address(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,

@@ -92,7 +92,7 @@ def test_both_languages_have_the_same_parts_blanks_numbers_and_names(name: str) 
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_all_blanks_have_one_form(paper: str) -> None:
+def test_all_blanks_have_the_same_form(paper: str) -> None:
     assert "[ ... ]" in text(paper)
     assert re.findall(r"\[(?! \.\.\. \])[^\]]*\]", text(paper)) == []
     assert not re.search(r"_{3,}|\.{4,}|TODO|XXX|\{", text(paper))
@@ -114,7 +114,7 @@ def test_number_next_to_a_setting_is_its_default(paper: str) -> None:
 @pytest.mark.parametrize(
     "paper", [p for p in BOTH if p.endswith(("sheet.md", "dpia.md", "ing.md"))]
 )
-def test_paper_states_backup_retention_of_server_and_of_copies(paper: str) -> None:
+def test_paper_states_retention_of_backups_on_the_server_and_of_all_copies(paper: str) -> None:
     (line,) = (line for line in text(paper).splitlines() if "`retention.backup`" in line)
     assert re.findall(r"(\d+) (?:dagen|days)", line) == [
         str(BACKUPS_KEPT), str(Retention.backup),
@@ -153,7 +153,7 @@ def test_every_code_span_is_a_setting_or_a_command(paper: str) -> None:
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_no_law_is_stated_as_fact(paper: str) -> None:
+def test_no_legal_claim_is_stated_as_fact(paper: str) -> None:
     """Only a lawyer can say which article applies, so no paper names one or its deadlines."""
     assert not re.search(
         r"\b(art(ikel|icle|\.)|GDPR|AVG|UAVG|Wbk|Arbo|72)\b", text(paper), re.IGNORECASE

@@ -114,7 +114,7 @@ def _own_group() -> Path | None:
     return None
 
 
-def test_whole_journey_passes_with_512_mb(
+def test_complete_journey_succeeds_with_512_mb(
     mould: tuple[Path, int],
     counsellor: Counsellor,
     tmp_path: Path,

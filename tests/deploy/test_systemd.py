@@ -87,7 +87,7 @@ def both(
 
 @needs_systemd
 @pytest.mark.parametrize("name", AT_MOST)
-def test_each_unit_has_the_designed_sandbox(name: str, tmp_path: Path) -> None:
+def test_each_unit_has_the_specified_sandbox(name: str, tmp_path: Path) -> None:
     shutil.copy(UNITS / name, tmp_path)  # without what is added to it elsewhere
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={AT_MOST[name]}",
@@ -229,7 +229,7 @@ def test_backup_runs_daily_at_a_fixed_hour_if_there_is_a_key() -> None:
         ("import os; os.chroot('/')", ""),
     ],
 )
-def test_nginx_has_no_network_and_cannot_write_files(
+def test_nginx_has_no_network_access_and_cannot_write_files(
     tmp_path: Path, attempt: str, wanted: str
 ) -> None:
     for name in ("server", "front"):

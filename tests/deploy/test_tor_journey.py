@@ -304,7 +304,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
     return way
 
 
-def test_whole_journey_works_over_tor(journey: Journey) -> None:
+def test_complete_journey_works_over_tor(journey: Journey) -> None:
     """Each step checks its own result, and none of it is logged."""
     said = journey.log.read_text().splitlines()
     assert said == ["Serving on unix:/run/klankbord/app.sock; Ctrl-C ends it."] * 2  # two starts
@@ -320,7 +320,7 @@ def test_whole_journey_works_over_tor(journey: Journey) -> None:
     assert [line for line in told if not any(words in line for words in of_the_test)] == []
 
 
-def test_no_program_file_contains_a_visitor_or_a_text(journey: Journey) -> None:
+def test_no_program_file_contains_visitor_data_or_message_text(journey: Journey) -> None:
     three = journey.code.split()[:3]
     secrets = set().union(*(forms(one.encode()) for one in (VISITOR, NOBODY, MARK, STORY, MORE)))
     secrets |= {between.join(three).encode() for between in (" ", "+", ", ")}

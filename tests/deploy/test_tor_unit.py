@@ -41,7 +41,7 @@ def folder() -> Iterator[Path]:
 
 @needs_systemd
 @needs_tor
-def test_tor_has_a_sandbox(tmp_path: Path) -> None:
+def test_tor_runs_in_a_sandbox(tmp_path: Path) -> None:
     """Without our drop-in, Debian's unit scores 6.8."""
     assert_closed(DEBIANS_OWN, tmp_path)
 

@@ -62,7 +62,7 @@ def test_reading_does_not_mark_as_seen_and_marking_does(office: Office, thread: 
         assert threads.mark_seen(threads.read(place, thread)) == 0
 
 
-def test_label_stays_at_the_desk_and_is_deleted_with_its_thread(
+def test_label_stays_on_the_desk_and_is_deleted_with_its_thread(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     office.run("label", thread, "  Rooster\n zorgteam ")
@@ -271,7 +271,9 @@ def offices(tmp_path: Path, clock: Clock) -> Offices:
     return Offices(tmp_path / "many", clock, 4)
 
 
-def test_sites_are_fetched_in_parallel_and_a_failing_one_delays_no_other(offices: Offices) -> None:
+def test_sites_are_fetched_in_parallel_and_a_failing_one_does_not_delay_the_others(
+    offices: Offices,
+) -> None:
     """All requests start before any response; one connection is then dropped."""
     offices.meet = threading.Barrier(4, timeout=60).wait
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
@@ -291,7 +293,9 @@ def test_sites_are_fetched_in_parallel_and_a_failing_one_delays_no_other(offices
         assert len(threads.list_threads(place)) == 3
 
 
-def test_exact_site_name_wins_over_partial_match(tmp_path: Path, clock: Clock) -> None:
+def test_exact_site_name_takes_precedence_over_a_partial_match(
+    tmp_path: Path, clock: Clock
+) -> None:
     offices = Offices(tmp_path / "many", clock, 2)
     offices.join(Peer(clock), "Bedrijf 10")
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
@@ -329,7 +333,7 @@ def test_command_writes_all_cards_into_a_new_folder(office: Office, tmp_path: Pa
     office.run("cards", "--out", str(tmp_path / "cards"), code=1)
 
 
-def test_stand_in_is_named_at_each_site_that_knows_them(
+def test_stand_in_is_named_at_each_site_where_they_are_known(
     offices: Offices, clock: Clock, tmp_path: Path
 ) -> None:
     first, second, *others = offices.peers

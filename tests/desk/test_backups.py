@@ -42,7 +42,7 @@ def test_incomplete_file_never_gets_its_final_name(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_unfinished_file_of_a_crash_is_replaced(tmp_path: Path) -> None:
+def test_unfinished_file_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "desk.age.unfinished").write_bytes(b"half of an earlier one")
     with writing_outside(tmp_path / "desk.age") as write:
         write(b"all of it")

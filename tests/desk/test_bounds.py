@@ -98,7 +98,7 @@ def test_list_opens_no_unchanged_thread(
     assert office.json("list") == []
 
 
-def test_messages_beyond_the_limit_are_reported_as_unread(
+def test_messages_beyond_the_limit_are_reported_as_not_read(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.fetch_quietly()
@@ -128,9 +128,7 @@ def test_data_without_sealed_header_is_not_kept(
     assert "Ik schrijf verder." in office.run("read", thread).stdout
 
 
-def test_unsealed_file_is_not_downloaded_to_its_end(
-    office: Office, peer: Peer, thread: str
-) -> None:
+def test_download_of_an_unsealed_file_is_aborted(office: Office, peer: Peer, thread: str) -> None:
     peer.keep(thread, "attachment", "reporter", 2, bytes(40_000_000), [str(office.identity)])
     options = ["--dir", str(office.folder), "--passphrase-file", str(office.passphrase_file)]
     done = CliRunner().invoke(main, [*options, "fetch"], obj=office.machine)

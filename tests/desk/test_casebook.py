@@ -68,7 +68,7 @@ def test_undecryptable_file_is_shown(office: Office, reporter: Reporter, peer: P
     assert "COULD NOT BE VERIFIED: none of your keys opens it" in text
 
 
-def test_missing_message_is_shown(office: Office, reporter: Reporter, peer: Peer) -> None:
+def test_missing_message_is_reported(office: Office, reporter: Reporter, peer: Peer) -> None:
     lost = reporter.write("Twee")
     reporter.write("Drie")
     peer.purge(lost)
@@ -78,7 +78,7 @@ def test_missing_message_is_shown(office: Office, reporter: Reporter, peer: Peer
     assert told in shown
 
 
-def test_beginning_addressed_to_another_counsellor_is_not_called_removed(
+def test_beginning_addressed_to_another_counsellor_is_not_reported_as_removed(
     office: Office, peer: Peer
 ) -> None:
     """The reporter first wrote only to Bas, so it was never meant for this desk."""
@@ -102,7 +102,7 @@ def test_beginning_addressed_to_another_counsellor_is_not_called_removed(
     assert "removed:" not in shown[1]
 
 
-def test_missing_message_of_a_colleague_is_shown(office: Office, peer: Peer) -> None:
+def test_missing_message_from_a_colleague_is_reported(office: Office, peer: Peer) -> None:
     """The reporter had chosen both, so it was meant for this desk too."""
     bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     identity = bas.set_up()
@@ -223,7 +223,7 @@ def test_altered_database_page_is_detected(office: Office, reporter: Reporter) -
     assert refused > 5
 
 
-def test_resealed_copy_keeps_its_number_of_recipients(
+def test_resealed_copy_has_the_same_number_of_recipients(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """A copy sealed to one more recipient is refused, before and after the key is gone."""

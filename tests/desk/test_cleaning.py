@@ -70,7 +70,7 @@ def test_cleaned_document_is_checked_again(tmp_path: Path) -> None:
     assert "the name of a person or company" not in metadata.look(types.PDF, [copy], 1).words
 
 
-def test_copy_that_still_holds_metadata_is_not_released(
+def test_copy_that_still_contains_metadata_is_not_released(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     photo = jpeg(tmp_path, *TAGS)

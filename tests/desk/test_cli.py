@@ -29,7 +29,9 @@ def thread(office: Office, reporter: Reporter) -> str:
     return reporter.mailbox
 
 
-def test_whole_job_from_invitation_to_answer(tmp_path: Path, peer: Peer, clock: Clock) -> None:
+def test_commands_cover_the_whole_workflow_from_invitation_to_answer(
+    tmp_path: Path, peer: Peer, clock: Clock
+) -> None:
     """The output that a person reads on the way is checked too."""
     office = Office(tmp_path / "desk", peer, clock)
     (tmp_path / "invitation.json").write_bytes(peer.invitation())
@@ -352,7 +354,7 @@ def test_invalid_invitation_is_refused(
     ],
     ids=["Notepad", "PowerShell", "broken by a mail program", "pasted"],
 )
-def test_invitation_is_read_in_any_text_encoding(
+def test_invitation_can_be_read_in_any_text_encoding(
     tmp_path: Path, peer: Peer, clock: Clock, saved: Callable[[bytes], bytes]
 ) -> None:
     office = Office(tmp_path / "desk", peer, clock)
@@ -407,7 +409,7 @@ def test_existing_passphrase_is_asked_once_and_new_one_twice(
     assert done.exit_code == 0
 
 
-def test_folder_comes_from_option_environment_or_home(
+def test_folder_is_set_by_option_environment_or_home_folder(
     office: Office, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The option may come before or after the command; the later one counts."""

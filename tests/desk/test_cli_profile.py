@@ -74,7 +74,9 @@ def test_unpublished_card_changes_at_once(tmp_path: Path, peer: Peer, clock: Clo
     assert cards.parse(raw).kind == "internal"
 
 
-def test_offline_says_whether_anything_was_kept(office: Office, peer: Peer, thread: str) -> None:
+def test_offline_error_says_whether_anything_was_kept(
+    office: Office, peer: Peer, thread: str
+) -> None:
     peer.drop_after = 0
     said = office.run("reply", thread, "--text-file", "-", given="Hoi", code=1).stderr
     assert "was not sent and not kept" in said

@@ -49,7 +49,7 @@ def test_name_shows_the_fingerprint_and_asks_for_confirmation(
     office.run("away", "--until", "2027-02-01", "--stand-in", "Bas de Wit", given="y\n")
 
 
-def test_card_named_after_anothers_fingerprint_is_not_matched(
+def test_card_whose_name_is_another_persons_fingerprint_is_not_matched(
     office: Office, peer: Peer, clock: Clock, bas: VerifyKey, thread: str
 ) -> None:
     """The server shows its own card named after another's fingerprint, and hides the real one."""
@@ -60,7 +60,7 @@ def test_card_named_after_anothers_fingerprint_is_not_matched(
         assert office.run(*_ask(thread, who), given="y\n", code=1).stderr.startswith("No counsel")
 
 
-def test_card_of_another_site_is_not_a_colleagues(
+def test_card_from_another_site_does_not_identify_a_colleague(
     office: Office, peer: Peer, clock: Clock, thread: str
 ) -> None:
     other = Peer(clock)

@@ -327,7 +327,7 @@ def test_each_refusal_has_its_own_error(
      b'{"mailboxes":[{"id":"%s","newest":[{"by":"reporter","n":-1}]}]}' % (b"ab" * 32),
      b'{"mailboxes":[{"id":"../x","newest":[]}]}', b'{"mailboxes":{}}', b'{"mailboxes":[1]}'],
 )  # fmt: skip
-def test_malformed_data_does_not_reach_the_state(dial: Dial, body: bytes) -> None:
+def test_malformed_data_is_not_stored(dial: Dial, body: bytes) -> None:
     def hostile(handler: http.server.BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
         return _answers(handler) if "challenge" in handler.path else (200, {}, body)
 
@@ -335,7 +335,7 @@ def test_malformed_data_does_not_reach_the_state(dial: Dial, body: bytes) -> Non
         dial(f"http://127.0.0.1:{port}").mailboxes()
 
 
-def test_next_address_is_tried(dial: Dial) -> None:
+def test_next_address_is_tried_if_the_first_fails(dial: Dial) -> None:
     with serving(_answers) as (port, _):
         origins = ["http://127.0.0.1:1", f"http://127.0.0.1:{port}"]
         courier = dial(*origins)

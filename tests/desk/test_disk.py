@@ -110,7 +110,7 @@ def test_grouped_writes_are_each_atomic_at_every_step(tmp_path: Path, clock: Clo
         assert not list(plain.root.rglob("*.new"))
 
 
-def test_later_write_of_a_file_in_a_group_wins(disk: Disk) -> None:
+def test_last_write_to_a_file_in_a_group_takes_effect(disk: Disk) -> None:
     """The earlier file is closed before it is replaced; otherwise there is a ResourceWarning."""
     with disk.together() as group:
         for data in (b"first", b"second"):
@@ -148,7 +148,9 @@ def test_write_once_never_overwrites(disk: Disk) -> None:
     assert disk.names("") == ["vault.age"]
 
 
-def test_files_are_private_and_their_times_show_no_hour(office: Office, reporter: Reporter) -> None:
+def test_files_are_private_and_their_dates_reveal_no_time_of_day(
+    office: Office, reporter: Reporter
+) -> None:
     office.fetch_quietly()
     midnight = datetime.datetime(2027, 1, 5, tzinfo=datetime.UTC).timestamp()
     paths = [office.folder, *office.folder.rglob("*")]
@@ -180,7 +182,7 @@ def _hold(
         done.wait(60)
 
 
-def test_second_desk_on_the_folder_is_told_to_wait(office: Office) -> None:
+def test_second_desk_in_the_same_folder_is_told_to_wait(office: Office) -> None:
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(office.folder, ready, done))
@@ -195,7 +197,7 @@ def test_second_desk_on_the_folder_is_told_to_wait(office: Office) -> None:
     office.fetch_quietly()
 
 
-def test_lock_ends_with_the_process_that_held_it(office: Office) -> None:
+def test_lock_is_released_when_its_process_ends(office: Office) -> None:
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(office.folder, ready, done))
@@ -228,7 +230,7 @@ def test_missing_desk_is_reported(tmp_path: Path, clock: Clock) -> None:
 
 
 @pytest.mark.slow
-def test_default_scrypt_cost_is_the_protocols(disk: Disk) -> None:
+def test_default_scrypt_cost_is_that_of_the_protocol(disk: Disk) -> None:
     """log N is 18, and no environment variable makes it cheaper."""
     made = Vault.create(disk, PASSPHRASE)
     made.save(once=True)

@@ -157,7 +157,7 @@ def test_unlisted_file_is_shown_as_missing(
     assert shown["state"] == "missing"
 
 
-def test_file_named_by_no_message_is_shown_as_added_and_not_opened(
+def test_file_that_no_message_names_is_shown_as_added_and_not_opened(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"a"))
@@ -173,7 +173,7 @@ def test_file_named_by_no_message_is_shown_as_added_and_not_opened(
     assert not (tmp_path / "x").exists()
 
 
-def test_file_without_its_message_yet_raises_no_alarm(
+def test_file_that_arrives_before_its_message_raises_no_alarm(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"a"))
@@ -256,7 +256,7 @@ def test_file_can_be_read_after_its_sealing_key_was_destroyed(
 # where it is written
 
 
-def test_saved_file_is_private_and_its_time_shows_no_hour(
+def test_saved_file_is_private_and_its_date_reveals_no_time_of_day(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     (item,) = reporter.attach("Een", ("../../x.txt", "text/plain", PATTERN))
@@ -279,7 +279,7 @@ def test_saved_file_is_private_and_its_time_shows_no_hour(
     assert saved.read_bytes() == b"mine"
 
 
-def test_second_file_of_the_same_name_gets_a_number(
+def test_second_file_with_the_same_name_gets_a_number(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     one, two = reporter.attach(

@@ -75,7 +75,7 @@ def test_key_is_destroyed_on_the_announced_day(
         assert len(stolen(office.folder).opens(january)) == left
 
 
-def test_incompletely_read_inbox_keeps_the_key_until_day_210(
+def test_key_is_kept_until_day_210_if_the_inbox_was_not_read_completely(
     office: Office, january: list[bytes], peer: Peer, clock: Clock
 ) -> None:
     """The server delivers another file than listed, so the key may still be needed."""
@@ -91,7 +91,7 @@ def test_incompletely_read_inbox_keeps_the_key_until_day_210(
         assert bool(stolen(office.folder).opens(january)) is left
 
 
-def test_kept_messages_are_never_readable_on_disk(
+def test_stored_messages_are_never_readable_on_disk(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     clock.to("2027-04-04")
@@ -104,7 +104,7 @@ def test_kept_messages_are_never_readable_on_disk(
         assert not data.startswith(b"SQLite format 3")
 
 
-def test_kill_during_key_destruction_loses_no_kept_message(
+def test_kill_during_key_destruction_loses_no_stored_message(
     office: Office,
     january: list[bytes],
     peer: Peer,
@@ -179,7 +179,7 @@ def test_absence_loses_nothing(office: Office, peer: Peer, clock: Clock, back: s
 
 
 @pytest.mark.parametrize("wrong", ["2028-01-12", "2026-01-12"], ids=["a year on", "a year back"])
-def test_clock_one_year_wrong_destroys_nothing(
+def test_clock_wrong_by_one_year_destroys_no_key(
     office: Office, january: list[bytes], peer: Peer, clock: Clock, wrong: str
 ) -> None:
     clock.to("2027-01-12")
@@ -261,7 +261,7 @@ def test_older_database_copies_stay_closed_after_each_key_destruction(
     assert _kept_texts(office) == ["Dit blijft bewaard.", "Ook dit blijft."]
 
 
-def test_kill_during_forget_leaves_a_desk_that_opens_and_no_old_key(
+def test_kill_during_forget_leaves_a_usable_desk_and_no_old_key(
     office: Office, reporter: Reporter, yesterday: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kill happens while rows are deleted, while the new file is written, and at the switch."""

@@ -152,7 +152,7 @@ def test_five_hanging_sites_are_named_and_the_other_twenty_fetched(
     assert re.search(r"\d( and \d+ more)?\.$", first)  # more while others are still at work
 
 
-def test_page_shows_pending_sites_and_the_others_results(
+def test_page_shows_pending_sites_and_the_results_of_the_others(
     many: tuple[Offices, Machine], hung: list[Hung]
 ) -> None:
     offices, machine = many

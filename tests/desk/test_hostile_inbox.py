@@ -94,7 +94,7 @@ def _row(number: int, item: str, mailbox: str, size: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("bytes_that_come", [None, 3000])
-def test_one_damaged_item_blocks_no_other(
+def test_damaged_item_does_not_block_the_others(
     office: Office, reporter: Reporter, peer: Peer, bytes_that_come: int | None
 ) -> None:
     """The server cannot read it, or its response always ends at the same point."""

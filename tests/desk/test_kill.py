@@ -299,7 +299,7 @@ def test_killed_takeover_can_be_repeated(
         assert {thread: office.texts(thread) for thread in threads} == texts
 
 
-def test_killed_desk_is_not_in_use_afterwards(office: Office, killer: Killer) -> None:
+def test_killed_desk_is_not_reported_as_in_use(office: Office, killer: Killer) -> None:
     killer.run("fetch", office.folder, kill=False)
     killer.run("fetch", office.folder)
     with contextlib.suppress(DeskError):

@@ -84,7 +84,7 @@ def assert_taken_over(office: Office, expected: Expected) -> None:
     assert len([name for name in names if name.endswith(".db")]) == 1
 
 
-def test_first_format_desk_is_migrated_completely(old: Office, expected: Expected) -> None:
+def test_desk_in_the_first_format_is_migrated_completely(old: Office, expected: Expected) -> None:
     assert_taken_over(old, expected)
     for name in ("foto.jpg", "notitie.txt", "folder.pdf"):
         assert any(name in old.run("files", one["id"]).stdout for one in expected["list"])
@@ -105,7 +105,7 @@ def test_waiting_messages_keep_their_sealed_form(old: Office, expected: Expected
         assert sha256_hex(desk.store.original(waiting) or b"") == waiting
 
 
-def test_first_format_backup_is_restored(
+def test_backup_in_the_first_format_is_restored(
     old: Office,
     tmp_path: Path,
     expected: Expected,

@@ -14,7 +14,7 @@ from tests.support.fake_server import Peer, Reporter
 # notes
 
 
-def test_note_stays_at_the_desk_and_is_never_sent(
+def test_note_stays_on_the_desk_and_is_never_sent(
     office: Office, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     with office.open() as place:
@@ -54,7 +54,7 @@ def test_note_can_be_shown_replaced_and_removed_by_command(office: Office, threa
     office.run("note", thread, "--clear", "--text-file", "-", code=2)
 
 
-def test_overlong_note_leaves_the_earlier_one(office: Office, thread: str) -> None:
+def test_overlong_note_is_refused_and_the_earlier_one_kept(office: Office, thread: str) -> None:
     with office.open() as place:
         notes.write_note(place, thread, "Kort")
         with pytest.raises(Unfit, match="at most 20,000"):
@@ -132,7 +132,7 @@ def test_custom_snippet_replaces_the_default_until_removed(office: Office) -> No
 
 
 @pytest.mark.parametrize("text", [" \n\t ", "x" * 10_001])
-def test_refused_snippet_leaves_the_earlier_one(office: Office, text: str) -> None:
+def test_refused_snippet_leaves_the_earlier_one_unchanged(office: Office, text: str) -> None:
     with office.open() as place:
         before = snippets.snippet(place, "doubt", "nl")
         with pytest.raises(Unfit, match="as it was"):
@@ -140,7 +140,7 @@ def test_refused_snippet_leaves_the_earlier_one(office: Office, text: str) -> No
         assert snippets.snippet(place, "doubt", "nl") == before
 
 
-def test_unknown_snippet_or_language_is_reported_with_the_existing_ones(office: Office) -> None:
+def test_error_for_unknown_snippet_or_language_lists_the_existing_ones(office: Office) -> None:
     assert "listening" in office.run("snippet", "nothing", code=1).stderr
     with office.open() as place, pytest.raises(NotFound, match="nl, en"):
         snippets.snippets(place, "fr")

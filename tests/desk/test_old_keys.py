@@ -47,7 +47,7 @@ def test_failed_fetch_still_destroys_old_keys(
     assert office.texts(thread) == [TEXT]
 
 
-def test_failed_fetch_destroys_a_key_that_was_due(
+def test_failed_fetch_destroys_a_key_that_is_due(
     office: Office, thread: str, peer: Peer, clock: Clock
 ) -> None:
     """Thirty days suffice if the inbox was read after the month, and otherwise not."""
@@ -65,7 +65,7 @@ def test_failed_fetch_destroys_a_key_that_was_due(
     assert "2027-02" in months(office)
 
 
-def test_unconfirmed_day_destroys_nothing(
+def test_unconfirmed_day_destroys_no_key(
     office: Office, thread: str, peer: Peer, clock: Clock
 ) -> None:
     clock.to("2027-09-01")
@@ -107,7 +107,7 @@ def test_owed_item_survives_a_fetch_interrupted_while_requesting_it(
     assert office.texts(reporter.mailbox) == [TEXT]
 
 
-def test_failed_fetch_does_not_claim_that_there_is_nothing_new(
+def test_failed_fetch_does_not_report_that_there_is_nothing_new(
     office: Office, thread: str, peer: Peer
 ) -> None:
     peer.cards.clear()
@@ -141,7 +141,9 @@ def test_destroying_keys_asks_for_confirmation(office: Office) -> None:
     office.run("keys", "--destroy-old", "--reveal", code=2)
 
 
-def test_keys_shows_when_each_key_is_destroyed(office: Office, thread: str, clock: Clock) -> None:
+def test_keys_command_shows_when_each_key_is_destroyed(
+    office: Office, thread: str, clock: Clock
+) -> None:
     """The displayed days are accurate: not before, then, and the latest day."""
     said = office.run("keys").stdout
     assert (
@@ -216,7 +218,7 @@ def test_unlisted_mailbox_explains_a_missing_item(
     assert any("no longer asked for" in note for note in report.notes)
 
 
-def test_key_destruction_rule() -> None:
+def test_key_is_destroyed_210_days_after_its_window_at_the_latest() -> None:
     seeds, _ = schedule.fill([], schedule.months(datetime.date(2027, 1, 5), None))
     late = datetime.date(2027, 8, 29)
     assert schedule.overdue(seeds, late - datetime.timedelta(1)) == []

@@ -91,7 +91,7 @@ def test_former_counsellor_cannot_mark_a_reporter_as_answered(
 def test_former_counsellors_message_is_marked_as_such(
     office: Office, peer: Peer, shared: Reporter
 ) -> None:
-    remark = "[the reporter no longer writes with this counsellor]"
+    remark = "[the reporter no longer writes to this counsellor]"
     write(peer, office, shared.mailbox, "reply", saw=1)
     assert remark not in office.run("read", shared.mailbox).stdout
     shared.wanted = (office.identity,)

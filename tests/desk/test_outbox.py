@@ -65,7 +65,7 @@ def test_waiting_message_is_shown_as_such(office: Office, peer: Peer, thread: st
     assert "[waiting" in office.run("read", thread).stdout
 
 
-def test_message_is_renumbered_after_another_copy_of_the_desk_wrote_first(
+def test_message_is_renumbered_if_another_copy_of_the_desk_wrote_first(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     """After a 409: read, sign with the next number, and send; both messages are in the chain."""
@@ -120,7 +120,7 @@ def test_message_refused_by_the_server_is_kept_and_shown(
     assert reporter.texts()[1:] == ["Op tijd"]
 
 
-def test_message_for_a_busy_server_is_sent_later(
+def test_message_to_a_busy_server_is_sent_later(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     peer.busy = True
@@ -133,7 +133,7 @@ def test_message_for_a_busy_server_is_sent_later(
     assert reporter.texts()[1:] == ["Straks"]
 
 
-def test_nothing_is_sent_to_a_closed_thread(
+def test_nothing_is_sent_in_a_closed_thread(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     reporter.withdraw()
@@ -181,7 +181,7 @@ def test_message_is_sealed_to_the_colleagues_that_the_reporter_chose(
     assert all(str(cor) not in kept.to for kept in peer.items.values())
 
 
-def test_pasted_line_separator_becomes_a_line_end(
+def test_pasted_line_separator_becomes_a_line_break(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_bytes(b"pagina 1\x0cpagina 2\x0bregel 2")

@@ -150,7 +150,7 @@ def test_unsupported_language_is_refused(office: Office) -> None:
 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_call_sheet_asks_the_forms_questions_and_contains_no_desk_data(
+def test_call_sheet_has_the_questions_of_the_form_and_no_desk_data(
     office: Office, tmp_path: Path, language: str
 ) -> None:
     out = tmp_path / "call.pdf"

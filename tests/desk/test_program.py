@@ -83,7 +83,7 @@ def test_installed_program_reports_an_unreachable_server(
     assert done.stderr.count("\n") == 1
 
 
-def test_program_clock_is_utc() -> None:
+def test_program_uses_utc() -> None:
     assert folder.utc_today().isoformat() >= "2026-01-01"
 
 
@@ -97,7 +97,7 @@ def test_without_terminal_program_says_which_options_to_give(program: Path) -> N
     assert done.stderr == "There is no terminal to ask on. Give --passphrase-file.\n"
 
 
-def test_closed_pipe_ends_the_program_quietly(program: Path) -> None:
+def test_closed_pipe_ends_the_program_silently(program: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

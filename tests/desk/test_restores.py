@@ -204,7 +204,7 @@ def test_items_are_sent_again_after_their_key_was_destroyed(
     assert peer.items[lost].sealed == sealed
 
 
-def test_forgotten_messages_do_not_come_back(
+def test_forgotten_messages_are_not_restored(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     office.fetch_quietly()
@@ -267,7 +267,7 @@ def _restore(office: Office, file: Path, name: str = "again") -> Office:
     return again
 
 
-def test_restored_desk_continues_where_the_lost_one_stopped(
+def test_restored_desk_continues_where_the_lost_one_left_off(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
     """It learns n and prev, uses its own higher serial, and answers with the next number."""

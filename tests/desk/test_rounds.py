@@ -19,7 +19,7 @@ def test_report_is_fetched_and_verified(office: Office, reporter: Reporter) -> N
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_second_fetch_brings_nothing_twice(office: Office, reporter: Reporter) -> None:
+def test_second_fetch_delivers_no_item_again(office: Office, reporter: Reporter) -> None:
     office.fetch_quietly()
     office.peer.log.clear()
     report = office.fetch()
@@ -134,7 +134,9 @@ def test_unlisted_mailbox_is_shown_as_gone(office: Office, reporter: Reporter, p
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_withdrawal_is_reported_and_the_contents_stay(office: Office, reporter: Reporter) -> None:
+def test_withdrawal_is_reported_and_the_fetched_messages_are_kept(
+    office: Office, reporter: Reporter
+) -> None:
     office.fetch_quietly()
     reporter.withdraw()
     report = office.fetch()
@@ -149,7 +151,7 @@ def test_withdrawal_is_reported_and_the_contents_stay(office: Office, reporter: 
 # keys and card
 
 
-def test_keys_are_made_three_months_ahead_and_once(
+def test_keys_are_made_once_and_three_months_ahead(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
     first = cards.parse(next(iter(peer.cards.values())))

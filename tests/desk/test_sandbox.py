@@ -230,7 +230,9 @@ def test_malformed_result_is_rejected(
     assert not (tmp_path / "x").exists()
 
 
-def test_other_systems_are_told_that_it_is_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_on_other_systems_says_that_the_sandbox_requires_linux(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("dropbox_app.desk.untrusted_files.sandbox.sys.platform", "darwin")
     with pytest.raises(NoSandbox, match="Linux only"):
         metadata.look(types.PNG, [small_png()], 100)

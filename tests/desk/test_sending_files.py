@@ -78,7 +78,7 @@ def test_reply_with_lost_confirmation_is_not_sent_again(
     assert sum(k.what == "attachment" for k in peer.items.values()) == 1
 
 
-def test_full_server_gets_the_files_later(
+def test_files_refused_by_a_full_server_are_sent_later(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
 ) -> None:
     peer.takes_files_up_to = 1
@@ -93,7 +93,7 @@ def test_full_server_gets_the_files_later(
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same addressees", "others by now"])
-def test_files_are_kept_when_another_copy_of_the_desk_wrote_first(
+def test_files_are_kept_if_another_copy_of_the_desk_wrote_first(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, *, same: bool
 ) -> None:
     """After a 409 it is signed again, and sealed again only if the recipients changed."""
@@ -133,7 +133,7 @@ def test_files_are_kept_when_another_copy_of_the_desk_wrote_first(
         assert "here" in states(other, thread).values()
 
 
-def test_restored_server_gets_the_files_again(
+def test_files_are_sent_again_to_a_restored_server(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
 ) -> None:
     before = dict(peer.items)

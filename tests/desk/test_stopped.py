@@ -185,7 +185,7 @@ def test_interrupted_backup_leaves_no_file_and_an_unchanged_desk(
     assert office.texts(thread) == ["Het gaat over mijn chef."]
 
 
-def test_interrupted_passphrase_change_leaves_the_old_or_the_new(
+def test_interrupted_passphrase_change_leaves_the_old_or_the_new_passphrase(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = tmp_path / "new"

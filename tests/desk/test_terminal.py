@@ -32,7 +32,7 @@ def test_control_and_invisible_characters_are_escaped(hostile: str) -> None:
 
 
 @given(ANY)
-def test_line_stays_one_visible_line(text: str) -> None:
+def test_line_of_text_stays_one_line_of_visible_characters(text: str) -> None:
     shown = visible(text)
     assert all(_seen(character) for character in shown)
     assert "\n" not in shown
@@ -64,7 +64,7 @@ def test_plain_words_are_unchanged(text: str) -> None:
     assert "".join(line[len(MARGIN) :] for line in block(text, 40)) == text.replace("\n", "")
 
 
-def test_text_cannot_imitate_the_desk() -> None:
+def test_text_cannot_imitate_output_of_the_desk() -> None:
     """This covers all line endings, and spaces up to the terminal's edge."""
     faked = "2027-01-05  you  (reply, number 1)"
     for way in (
@@ -111,7 +111,7 @@ def test_json_is_ascii(text: str) -> None:
         "1\ufe0f\u20e3",  # a keycap, as telephones number lists
     ],
 )
-def test_joiners_are_kept_where_they_belong(text: str) -> None:
+def test_joiners_are_kept_where_they_are_needed(text: str) -> None:
     assert block(text) == [MARGIN + text]
     assert visible(text) == text
 
@@ -135,7 +135,7 @@ def test_soft_hyphen_in_a_word_is_dropped_and_page_break_ends_a_line() -> None:
     assert block("pagina 1\x0cpagina 2") == [MARGIN + "pagina 1", MARGIN + "pagina 2"]
 
 
-def test_word_processor_line_break_ends_a_line() -> None:
+def test_word_processor_line_break_is_a_line_break() -> None:
     assert block("regel 1\x0bregel 2") == [MARGIN + "regel 1", MARGIN + "regel 2"]
     assert visible("regel 1\x0bregel 2") == "regel 1<U+000B>regel 2"
 

@@ -32,7 +32,7 @@ def one(office: Office) -> dict[str, Any]:
     return dict(listed)
 
 
-def test_first_words_come_from_the_newest_reporter_text_and_end_with_a_word(
+def test_excerpt_is_from_the_newest_reporter_text_and_ends_with_a_whole_word(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     office.reply(thread, "Dank je. Wat vind je het moeilijkst?")
@@ -58,7 +58,7 @@ def test_first_words_come_from_the_newest_reporter_text_and_end_with_a_word(
         ("", ""),
     ],
 )
-def test_text_is_cut_after_a_word(text: str, begins: str) -> None:
+def test_text_is_truncated_after_a_whole_word(text: str, begins: str) -> None:
     assert turn.first_words(text) == begins
     assert len(turn.first_words(text)) <= turn.FIRST_WORDS
 
@@ -79,7 +79,7 @@ def test_report_marked_unsafe_is_flagged_and_listed_first(
     assert "does not feel safe" in shown.splitlines()[1]
 
 
-def test_answered_consent_comes_before_older_reports(
+def test_answered_consent_request_is_listed_before_older_reports(
     office: Office, clock: Clock, reporter: Reporter, thread: str, report: Callable[..., Reporter]
 ) -> None:
     office.run("ask", thread, "--step", "Bellen", "--with", "HR", "--scope", "Geen naam")
@@ -100,7 +100,7 @@ def test_answered_consent_comes_before_older_reports(
     assert (told.mailbox, told.summary.consent) == (thread, "")
 
 
-def test_due_day_follows_the_promised_working_days(
+def test_due_day_is_based_on_the_promised_working_days(
     office: Office, peer: Peer, clock: Clock, reporter: Reporter, thread: str
 ) -> None:
     """A report on Tuesday is due on Thursday, and one on Thursday is due on Monday."""
@@ -118,7 +118,7 @@ def test_due_day_follows_the_promised_working_days(
 
 
 @pytest.mark.parametrize("said", [0, -1, 61, 10**9, "2", 2.0, None, True])
-def test_unreadable_promise_gives_no_due_day(
+def test_unreadable_promise_sets_no_due_day(
     office: Office, peer: Peer, thread: str, said: object
 ) -> None:
     peer.response_days = said
@@ -234,7 +234,7 @@ def test_due_day_during_an_absence_is_marked(office: Office, thread: str) -> Non
     assert "(you are away until 2027-01-07)" in office.run("today").stdout
 
 
-def test_many_unsafe_reports_hide_no_other_one(
+def test_many_unsafe_reports_do_not_hide_the_others(
     office: Office, report: Callable[..., Reporter], clock: Clock
 ) -> None:
     for number in range(3):

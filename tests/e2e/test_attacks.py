@@ -62,7 +62,7 @@ def test_form_preselects_no_counsellor(box: DropBox, bas: Hostile, counsellor: C
     assert bas.inbox() == []
 
 
-def test_co_recipients_forgery_is_never_shown_as_genuine(
+def test_forgery_by_a_co_recipient_is_never_shown_as_genuine(
     box: DropBox, bas: Hostile, counsellor: Counsellor
 ) -> None:
     """A different text under the reporter's header, sent as an answer, is marked as false."""
@@ -104,7 +104,7 @@ def test_message_forwarded_by_a_colleague_is_marked_as_such(
     assert counsellor.threads() == []
 
 
-def test_small_order_key_gets_no_card_and_no_answer(
+def test_small_order_key_is_refused_for_a_card_and_for_a_desk_request(
     box: DropBox, bas: Hostile, tmp_path: Path
 ) -> None:
     """A key under which anybody can sign is refused for a card and for a desk."""
@@ -126,7 +126,7 @@ def test_small_order_key_gets_no_card_and_no_answer(
     assert (weak_status, weak_body) == (bad_status, bad_body) == (401, bad_body)
 
 
-def test_desk_request_is_invalid_elsewhere(box: DropBox, bas: Hostile) -> None:
+def test_desk_request_is_valid_only_for_what_was_signed(box: DropBox, bas: Hostile) -> None:
     """It gets 401 for another origin, site, target, method or body, or with an old token."""
     good = bas.authorization("GET", "/api/desk/inbox?after=0")
     assert call(box, "GET", "/api/desk/inbox?after=0", b"", good)[0] == 200
@@ -193,7 +193,9 @@ def the_only_card_is_absent(box: DropBox) -> bool:
     return not list((box.folder / "cards").glob("*.card"))
 
 
-def test_addressed_desk_can_still_read(box: DropBox, bas: Hostile, counsellor: Counsellor) -> None:
+def test_addressed_desk_can_still_read_an_honest_report(
+    box: DropBox, bas: Hostile, counsellor: Counsellor
+) -> None:
     """After all attacks, an honest report still reaches the honest desk."""
     browser = box.browser()
     page = browser.get("/nl/report")

@@ -115,7 +115,7 @@ def left_box(
         for journey in JOURNEYS
     ],
 )
-def test_whole_journey(
+def test_complete_journey_works_in_each_browser(
     start: Start,
     elsewhere: Strangers,
     box: DropBox,
@@ -307,7 +307,7 @@ def _leave(person: Person, elsewhere: Strangers, lang: str) -> None:
 
 
 @in_browsers
-def test_leaving_loses_nothing_by_accident_and_hides_everything(
+def test_leaving_hides_everything_and_loses_nothing_by_accident(
     start: Start, left_box: DropBox, name: str, scripts: bool
 ) -> None:
     """Before sending and from the code page, by the link, and by Escape with scripts.
@@ -372,7 +372,7 @@ REACHED = [
 
 
 @pytest.mark.parametrize(("name", "scripts", "reach"), REACHED)
-def test_back_after_leaving_shows_no_conversation(
+def test_back_button_after_leaving_shows_no_conversation(
     start: Start,
     left_box: DropBox,
     name: str,

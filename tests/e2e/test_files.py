@@ -141,7 +141,7 @@ def noor(serving: Serving) -> Counsellor:
     return serving.house.counsellors[0]
 
 
-def test_search_finds_plaintext(serving: Serving) -> None:
+def test_disk_search_finds_plaintext(serving: Serving) -> None:
     """Without this, the tests below could never fail."""
     secret = serving.home / "spool"
     secret.write_bytes(b"x" * 70_000 + PATTERN)
@@ -214,7 +214,7 @@ def test_slow_upload_with_progress_is_not_cut_off(serving: Serving) -> None:
     assert received(noor(serving))[0][0].size == size
 
 
-def test_large_file_needs_no_extra_memory_in_either_direction(
+def test_large_file_uses_no_extra_memory_in_either_direction(
     serving: Serving, long_run: bool
 ) -> None:
     """It uses at most 64 MB above idle, whatever the size."""

@@ -176,7 +176,7 @@ def test_next_step_is_on_the_first_screen_of_a_small_phone(
 
 @here("chromium")
 @pytest.mark.parametrize(("scheme", "lang"), LOOKS)
-def test_axe_finds_nothing_on_any_page_in_any_state(
+def test_axe_finds_no_violations_on_any_page_in_any_state(
     chromium: Browser, pages: dict[str, Page], scheme: str, lang: str
 ) -> None:
     context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two

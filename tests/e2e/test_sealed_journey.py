@@ -258,7 +258,7 @@ def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
 
 
 @in_one_browser
-def test_consent_answer_and_message_to_another_counsellor(
+def test_consent_can_be_given_and_a_message_sent_to_another_counsellor(
     meet: Meet, counsellor: Counsellor, bas: Counsellor
 ) -> None:
     """Each goes to the counsellor whom the page names; hostile text is shown as text."""
@@ -424,7 +424,7 @@ def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Rela
 
 
 @in_one_browser
-def test_sending_waits_for_the_self_test(meet: Meet, relay: Relay) -> None:
+def test_message_is_not_sent_before_the_self_test_ends(meet: Meet, relay: Relay) -> None:
     """If the browser then cannot seal, nothing is posted before the reporter has read this."""
     writer = meet()
     pressed = threading.Event()

@@ -23,7 +23,7 @@ def slow() -> Iterator[Browser]:
 
 
 @here("chromium")
-def test_slow_browser_keeps_the_plain_form_and_says_so(
+def test_slow_browser_keeps_the_plain_form_and_the_page_says_so(
     slow: Browser, box: DropBox, counsellor: Counsellor
 ) -> None:
     """The browser finds out within a second; the report is sent unsealed, as the page says."""

@@ -98,7 +98,7 @@ def test_desk_gets_nothing_at_another_site(two: Two) -> None:
     assert two.urls["twee"] in there
 
 
-def test_valid_edit_is_loaded_invalid_one_is_not_and_sessions_stay(two: Two) -> None:
+def test_valid_edit_is_loaded_invalid_one_is_not_and_sessions_continue(two: Two) -> None:
     browser = two.browser("twee")
     code = tell(browser, "en", "Before the edit.").code
     assert "Before the edit." in come_back(browser, "en", code).text

@@ -159,7 +159,7 @@ def test_alterations_in_transit_are_reported(served: Served, altered: Altered, s
     assert any(said in one.fault for one in found), found
 
 
-def test_server_on_a_port_without_nginx_is_not_called_fine(
+def test_server_on_a_port_without_nginx_is_not_reported_as_fine(
     mould: tuple[Path, int], tmp_path: Path
 ) -> None:
     shutil.copytree(mould[0] / "server", tmp_path / "server")

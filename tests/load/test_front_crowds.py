@@ -169,7 +169,7 @@ def test_thousands_of_half_sent_requests_do_not_block_reading(
         assert not cut_off.poll(0)
 
 
-def test_one_endless_circuit_blocks_nobody(serve: Callable[..., Serving]) -> None:
+def test_endless_requests_on_one_circuit_block_nobody(serve: Callable[..., Serving]) -> None:
     serving = serve(changes={})
     fields = f"code={'+'.join(generate('nl'))}".encode()
     whole = post(serving, "/nl/return", FORM, len(fields)) + fields
@@ -192,7 +192,7 @@ def _there(connection: socket.socket) -> bytes:
     return b""
 
 
-def test_slow_clients_take_no_slot_from_a_reporters_files(
+def test_slow_clients_do_not_use_the_slots_for_reporters_files(
     serve: Callable[..., Serving],
 ) -> None:
     """Twenty clients, half with a false cookie, send 2.5 kB/s; there are six slots in all."""

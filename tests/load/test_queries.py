@@ -215,7 +215,9 @@ def test_report_does_not_scan_the_list_of_withdrawn_mailboxes(
     assert read(Withdrawn(server.folder / WITHDRAWN)) == known | {ids("one")[0]: DAY}
 
 
-def test_list_stays_sorted_in_any_order_and_a_day_can_be_replaced(tmp_path: Path) -> None:
+def test_list_stays_sorted_regardless_of_insertion_order_and_a_day_can_be_replaced(
+    tmp_path: Path,
+) -> None:
     later = DAY + datetime.timedelta(days=1)
     store = SqliteStore.create(tmp_path, lambda: DAY)
     names = [ids(str(number))[0] for number in range(50)]

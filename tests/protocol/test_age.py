@@ -39,19 +39,19 @@ def in_pieces(data: bytes, size: int) -> Callable[[int], bytes]:
 
 
 @pytest.mark.parametrize("length", EDGES)
-def test_round_trip(length: int) -> None:
+def test_sealed_file_round_trips(length: int) -> None:
     sealed = age.seal(pattern(length), RECIPIENTS[:2])
     for seed in SEEDS[:2]:
         assert age.open_sealed(sealed, [seed]) == pattern(length)
 
 
-def test_each_of_six_recipients_opens_it_among_other_keys() -> None:
+def test_each_of_six_recipients_can_open_the_file_among_other_keys() -> None:
     sealed = age.seal(b"text", RECIPIENTS)
     for seed in SEEDS:
         assert age.open_sealed(sealed, [Seed.generate(), seed]) == b"text"
 
 
-def test_other_keys_do_not_open_it() -> None:
+def test_other_keys_do_not_open_the_file() -> None:
     sealed = age.seal(b"text", RECIPIENTS[:2])
     for seeds in ([], SEEDS[2:]):
         with pytest.raises(NoMatch):

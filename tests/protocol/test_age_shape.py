@@ -57,7 +57,7 @@ def test_only_padded_file_sizes_are_accepted(length: int, count: int) -> None:
 
 
 @given(st.integers(0, 400_000))
-def test_length_is_accepted_exactly_if_the_formula_gives_it(total: int) -> None:
+def test_length_is_accepted_if_and_only_if_the_formula_gives_it(total: int) -> None:
     totals = {age.sealed_length(size, 1) for size in MESSAGE_SIZES}
     assert accepted(total, 1, "messages") == (total in totals)
 

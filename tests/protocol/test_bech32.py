@@ -47,7 +47,7 @@ def test_invalid_strings_are_refused(hrp: str, text: str) -> None:
 
 
 @given(st.binary(max_size=1400))
-def test_round_trip(raw: bytes) -> None:
+def test_encoded_bytes_round_trip(raw: bytes) -> None:
     text = bech32.encode("age1pq", raw)
     assert text == text.lower()
     assert bech32.decode("age1pq", text) == raw

@@ -66,7 +66,7 @@ def test_noncanonical_encoding_is_refused(value: dict[str, Json], data: st.DataO
 @given(
     st.binary(max_size=200) | st.text(alphabet='{}[]":,\\ua10ef-.\n', max_size=60).map(str.encode)
 )
-def test_arbitrary_bytes_are_read_as_themselves_or_refused(line: bytes) -> None:
+def test_arbitrary_bytes_are_read_unchanged_or_refused(line: bytes) -> None:
     try:
         value = from_line(line)
     except FormatError:
@@ -75,7 +75,7 @@ def test_arbitrary_bytes_are_read_as_themselves_or_refused(line: bytes) -> None:
 
 
 @given(OBJECTS, st.data())
-def test_changed_byte_never_reads_as_the_same_value(
+def test_changed_byte_is_never_read_as_the_same_value(
     value: dict[str, Json], data: st.DataObject
 ) -> None:
     line = bytearray(to_line(value))

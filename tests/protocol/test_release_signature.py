@@ -23,7 +23,7 @@ def test_minisign_signature_is_accepted_with_its_comment(signer: Signer, signed:
     assert key.check(signed, signer.sign(signed, "klankbord 1.2.3")) == "klankbord 1.2.3"
 
 
-def test_any_changed_byte_is_refused(signer: Signer) -> None:
+def test_any_changed_byte_is_detected(signer: Signer) -> None:
     """This covers the file and the significant parts of the signature, not the first comment."""
     key, signed = ReleaseKey.read(signer.public.read_text()), b"0123  klankbord.tar.gz\n"
     signature = signer.sign(signed, "klankbord 1.2.3")
@@ -61,7 +61,7 @@ def test_invalid_key_is_refused_with_a_sentence(text: str) -> None:
         ReleaseKey.read(text)
 
 
-def test_minisign_gives_the_same_verdicts(signer: Signer, tmp_path: Path) -> None:
+def test_minisign_accepts_and_refuses_the_same_signatures(signer: Signer, tmp_path: Path) -> None:
     """The guide's command is run on the same file."""
     file = tmp_path / "SHA256SUMS"
     file.write_bytes(b"x")

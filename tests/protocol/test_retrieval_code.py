@@ -144,7 +144,7 @@ def test_every_drawable_word_has_the_same_probability(lang: str) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_excluded_words_are_still_read_and_derived(lang: str) -> None:
+def test_excluded_words_are_still_accepted_and_derive_keys(lang: str) -> None:
     """Existing codes with such words keep working."""
     left_out = sorted(set(word_list(lang)) - set(dealt_words(lang)))
     assert len(left_out) > 150
@@ -386,7 +386,7 @@ def test_code_copied_from_a_pdf_with_ligatures_is_read() -> None:
         ("Code: fles v\u0142ieg boom water koffie appel tafel", "\u0142"),
     ],
 )
-def test_letter_foreign_to_every_code_is_reported(typed: str, letter: str) -> None:
+def test_letter_that_no_code_contains_is_reported(typed: str, letter: str) -> None:
     with pytest.raises(UnknownLetter) as unknown:
         read_typed(typed)
     assert unknown.value.letter == letter
@@ -417,7 +417,7 @@ def test_no_label_is_a_list_word(label: str) -> None:
 
 @settings(max_examples=5)
 @given(CODES)
-def test_code_derives_the_same_keys_per_site(words: list[str]) -> None:
+def test_code_always_derives_the_same_keys_and_different_ones_per_site(words: list[str]) -> None:
     first, again = derive_root(words, SITE), derive_root(tuple(words), SITE)
     assert first == again
     elsewhere = derive_root(words, OTHER_SITE)

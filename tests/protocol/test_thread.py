@@ -88,7 +88,9 @@ def test_message_with_any_byte_of_line_1_changed_is_never_shown_as_genuine(
 
 
 @given(st.lists(st.binary(max_size=300) | st.none() | st.sampled_from(WHOLE), max_size=8))
-def test_every_file_is_shown_once_whatever_it_contains(plaintexts: list[bytes | None]) -> None:
+def test_every_file_is_shown_once_regardless_of_its_contents(
+    plaintexts: list[bytes | None],
+) -> None:
     shown = read(plaintexts)
     genuine = [entry for entry in shown.entries if entry.genuine]
     assert len({e.message.line for e in genuine if e.message}) == len(genuine)
@@ -130,7 +132,7 @@ def test_hostile_author_crashes_no_reader(by_reporter: bool, data: st.DataObject
         read([*WHOLE, hostile], viewer=viewer, pins=shown.pins())
 
 
-def test_co_recipients_forgery_opens_and_is_not_trusted() -> None:
+def test_forgery_by_a_co_recipient_opens_but_is_not_trusted() -> None:
     """Bram reuses the header of a report to both, and seals another text under it."""
     recipients = [REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()]
     genuine = age.seal(WHOLE[0], recipients)
@@ -190,7 +192,7 @@ def test_newest_reporter_message_is_independent_of_arrival_order() -> None:
     assert there.newest == back.newest
 
 
-def test_accepted_recipient_stays_in_any_arrival_order() -> None:
+def test_accepted_recipient_is_kept_regardless_of_arrival_order() -> None:
     """A second recipient neither redirects answers nor invalidates earlier messages."""
     other: Json = {"recipient": str(BRAM_SEED.recipient()), "verify": str(REPORTER_KEYS.verify)}
     redirected = from_reporter({**R2, "reporter": other})
@@ -369,7 +371,7 @@ def _work_of(plaintexts: Sequence[bytes]) -> float:
     return count[0] / len(plaintexts)
 
 
-def test_highest_possible_numbers_make_no_long_lists() -> None:
+def test_highest_possible_numbers_do_not_create_long_lists() -> None:
     high = 2**53 - 1
     seen: list[Json] = [{"by": by, "n": high} for by in identities(*BOTH)]
     fields = reporter_fields(high, to=BOTH, prev=digest(R1), seen=seen)

@@ -69,7 +69,7 @@ def server(tmp_path: Path) -> AServer:
     return AServer(tmp_path / "server")
 
 
-def test_withdrawal_by_a_desk_closes_the_mailbox_and_waits_for_the_others(
+def test_withdrawal_sent_by_a_desk_closes_the_mailbox_and_waits_for_the_other_desks(
     server: AServer,
 ) -> None:
     reporter = Reporter(server)
@@ -87,7 +87,7 @@ def test_withdrawal_by_a_desk_closes_the_mailbox_and_waits_for_the_others(
     assert desk.get("/api/desk/mailboxes")["mailboxes"] == []
 
 
-def test_desk_not_addressed_may_also_send_a_withdrawal(server: AServer) -> None:
+def test_desk_that_was_not_addressed_may_also_send_a_withdrawal(server: AServer) -> None:
     """The backup may be from before the reporter changed counsellor."""
     reporter = Reporter(server)
     server.mailboxes.given_back(BRAM, reporter.mailbox, reporter.given)

@@ -200,7 +200,7 @@ def test_only_reporter_and_addressees_can_open_a_sealed_message() -> None:
         assert thread.open_item(item, sealed, [seed]).fault == "no_key"
 
 
-def test_colleague_is_addressed_only_if_the_reporter_chose_her() -> None:
+def test_colleague_is_addressed_only_if_the_reporter_chose_them() -> None:
     """The server also offers the cards of others."""
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
@@ -209,7 +209,7 @@ def test_colleague_is_addressed_only_if_the_reporter_chose_her() -> None:
         box.answer("chris")
 
 
-def test_counsellor_omitted_from_the_newest_message_is_omitted_from_the_answer() -> None:
+def test_counsellor_not_addressed_by_the_newest_message_is_not_addressed_by_the_answer() -> None:
     """With her new card the reporter can write to her again; the server takes no answer yet."""
     box = Mailbox(day=datetime.date(2026, 2, 20))
     box.drafts.append(box.report(["anna", "chris"]))
@@ -337,7 +337,7 @@ def test_only_the_last_twenty_former_counsellors_are_kept() -> None:
     assert past == tuple(one.identity for one in chosen[:-1][-MAX_FORMER:])
 
 
-def test_if_seen_is_full_active_authors_are_preferred() -> None:
+def test_active_authors_are_preferred_if_the_list_of_seen_messages_is_full() -> None:
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
     box.drafts.append(box.answer("anna"))

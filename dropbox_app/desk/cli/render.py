@@ -331,7 +331,7 @@ def one(case: Case, entry: Entry, me: str = "you") -> Iterator[str]:
     if entry.passed_on:
         yield "[passed on by the reporter from the thread with an earlier counsellor]"
     if case.former(entry):
-        yield "[the reporter no longer writes with this counsellor]"
+        yield "[the reporter no longer writes to this counsellor]"
     if case.unsent.get(entry.item) == "waiting":
         yield "[waiting: the server has not confirmed it yet; 'fetch' sends it]"
     yield from contents(case, message)

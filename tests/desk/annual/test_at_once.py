@@ -60,7 +60,7 @@ def at_once(place: Workplace, work: Callable[[Workplace], object]) -> list[Excep
     return refused
 
 
-def test_case_recorded_while_its_year_is_issued_waits_and_is_refused(
+def test_case_recorded_while_its_report_is_issued_waits_and_is_refused(
     filled: Office,
 ) -> None:
     with filled.open() as place:
@@ -69,7 +69,7 @@ def test_case_recorded_while_its_year_is_issued_waits_and_is_refused(
         assert CASE not in register.every(place)
 
 
-def test_concurrent_issue_of_a_year_from_two_windows_happens_once(filled: Office) -> None:
+def test_report_issued_from_two_windows_at_once_is_issued_only_once(filled: Office) -> None:
     with filled.open() as place:
         (told,) = at_once(place, lambda place: annual.freeze(place, "Zorg", "2025"))
         assert "issued already" in str(told)

@@ -103,7 +103,7 @@ def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Co
 
 
 @given(WORLDS, st.data())
-def test_count_can_be_anything_in_its_band_and_nothing_else(
+def test_count_can_have_any_value_in_its_band_and_no_other(
     counts: Counts, data: st.DataObject
 ) -> None:
     slot = data.draw(st.sampled_from(sorted(printed(counts))))

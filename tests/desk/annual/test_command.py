@@ -54,7 +54,7 @@ def test_preview_tells_counsellor_what_the_report_omits(kept: Office) -> None:
     assert "geen programma bewijst dat ze veilig zijn" in shown
 
 
-def test_exact_employer_name_wins_over_partial_match_despite_case_and_spaces(
+def test_exact_employer_name_takes_precedence_regardless_of_case_and_spaces(
     kept: Office,
 ) -> None:
     expected = kept.run(*ASK, "--format", "html").stdout

@@ -22,7 +22,7 @@ def test_linked_people_count_as_one_situation_in_the_year_of_the_first() -> None
     assert counts(cases, range(2026, 2027)) == {OTHER: 1}
 
 
-def test_situation_known_to_employer_is_left_out() -> None:
+def test_situation_known_to_the_employer_is_not_counted() -> None:
     cases = [
         Case("a", DAY(2026, 1, 5), OTHER, "x"),
         Case("b", DAY(2026, 3, 5), OTHER, "x", held_since=DAY(2026, 12, 31)),
@@ -30,7 +30,7 @@ def test_situation_known_to_employer_is_left_out() -> None:
     assert not counts(cases, range(2026, 2027))
 
 
-def test_complaint_made_after_the_year_still_counts_in_it() -> None:
+def test_complaint_made_after_the_year_is_still_counted_in_that_year() -> None:
     cases = [Case("a", DAY(2026, 1, 5), OTHER, held_since=DAY(2027, 1, 1))]
     assert counts(cases, range(2026, 2027)) == {OTHER: 1}
 
@@ -56,7 +56,7 @@ def test_case_order_does_not_change_counts(cases: list[Case], chance: random.Ran
 
 
 @given(CASES)
-def test_yearly_counts_sum_to_multi_year_count_unless_employer_knows_cases(
+def test_yearly_counts_add_up_to_the_multi_year_count_unless_the_employer_knows_of_cases(
     cases: list[Case],
 ) -> None:
     free = [Case(one.key, one.opened, one.group, one.together) for one in cases]

@@ -247,7 +247,7 @@ def test_counts_of_second_colleague_do_not_replace_those_of_the_first(
 
 
 @pytest.mark.parametrize("first", ["Extern", "Intern"])
-def test_colleagues_with_the_same_name_are_told_apart_by_fingerprint(
+def test_colleagues_with_the_same_name_are_distinguished_by_fingerprint(
     two: Named, export: Callable[..., Path], tmp_path: Path, peer: Peer, clock: Clock, first: str
 ) -> None:
     two["namesake"] = second = Office(tmp_path / "namesake", peer, clock, first)

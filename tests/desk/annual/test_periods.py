@@ -73,7 +73,7 @@ def test_stricter_form_than_headcount_requires_is_allowed_and_wider_is_not() -> 
 
 
 @pytest.mark.parametrize("other", ["the group", "a member"])
-def test_group_and_its_member_never_both_have_a_report(other: str) -> None:
+def test_group_and_its_member_never_both_get_a_report(other: str) -> None:
     if other == "the group":
         terms = [replace(TERM, family=frozenset({"Holding"})), replace(TERM, employer="Holding")]
         refused("nested", terms=terms, issued=(Issued("Holding", 2025, Form.B),))
@@ -82,13 +82,13 @@ def test_group_and_its_member_never_both_have_a_report(other: str) -> None:
         refused("nested", terms=terms, issued=(Issued("Winkel", 2025, Form.B),))
 
 
-def test_two_group_members_each_have_their_own_report() -> None:
+def test_two_group_members_each_get_their_own_report() -> None:
     group = frozenset({"Holding"})
     terms = [replace(TERM, family=group), replace(TERM, employer="Winkel", family=group)]
     check(terms, [Issued("Winkel", 2026, Form.B)], "Jansen", 2026, TODAY)
 
 
-def test_year_with_two_terms_belongs_to_the_first_only() -> None:
+def test_year_with_two_terms_belongs_only_to_the_first() -> None:
     first = replace(TERM, first_year=2023, last_year=2025)
     second = Term("Jansen", 2025, 2028, 120, term_band=True)
     assert term_of([second, first], "Jansen", 2025) == first

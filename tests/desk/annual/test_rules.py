@@ -31,7 +31,7 @@ def betrayed(numbers: Iterable[int]) -> bool:
     return min(found) >= 1 and max(found) <= 9
 
 
-def test_rule_1_form_that_follows_the_count_reveals_that_nobody_else_came() -> None:
+def test_rule_1_form_chosen_by_the_count_reveals_that_nobody_else_reported() -> None:
     def without(count: int) -> Hashable:
         return "too few for a figure" if count < 3 else band(count)
 
@@ -44,7 +44,7 @@ def test_rule_1_form_that_follows_the_count_reveals_that_nobody_else_came() -> N
     assert {n - known for n in possible(range(TOP), with_it, 2) if n >= known} == set(range(8))
 
 
-def test_rule_2_band_starting_at_one_reveals_that_a_few_came() -> None:
+def test_rule_2_band_starting_at_one_reveals_that_a_few_people_reported() -> None:
     narrow = ((0, 0), (1, 9), (10, 19), (20, TOP))
 
     def without(count: int) -> Hashable:
@@ -54,7 +54,7 @@ def test_rule_2_band_starting_at_one_reveals_that_a_few_came() -> None:
     assert not betrayed(possible(range(TOP), band, 3))
 
 
-def test_rule_2_total_next_to_groups_reveals_the_groups() -> None:
+def test_rule_2_total_printed_with_the_groups_reveals_their_counts() -> None:
     worlds = list(itertools.product(range(13), range(13)))
     true = (10, 2)
 
@@ -89,7 +89,7 @@ def test_rule_3_count_including_formal_complaints_reveals_another_person() -> No
     assert min(possible(range(TOP), with_it, 1)) == 0
 
 
-def test_rule_4_overlapping_years_reveal_in_which_year_somebody_came() -> None:
+def test_rule_4_overlapping_years_reveal_in_which_year_somebody_reported() -> None:
     worlds = list(itertools.product(range(7), repeat=4))
     true = (3, 3, 3, 4)
 
@@ -141,7 +141,7 @@ def test_rule_5_advice_based_on_cases_reveals_a_case() -> None:
     assert possible(range(TOP), with_it, 1) == list(range(TOP))
 
 
-def test_rule_6_hourly_bill_reveals_that_somebody_came() -> None:
+def test_rule_6_hourly_bill_reveals_that_somebody_reported() -> None:
     trained = 5  # hours of training, which the employer saw
 
     def without(talks: int) -> Hashable:
@@ -160,7 +160,7 @@ def test_rule_6_hourly_bill_reveals_that_somebody_came() -> None:
     assert possible(range(TOP), with_it, 5) == list(range(TOP))
 
 
-def test_rule_7_separate_report_next_to_joint_one_reveals_a_few() -> None:
+def test_rule_7_separate_report_in_addition_to_a_joint_one_reveals_small_counts() -> None:
     internal = 5  # the internal counsellor knows their own
 
     def without(external: int) -> Hashable:
@@ -178,7 +178,7 @@ def test_rule_7_separate_report_next_to_joint_one_reveals_a_few() -> None:
     assert not betrayed(possible(range(TOP), with_it, 7))
 
 
-def test_rule_8_sector_figure_lets_five_directors_compute_the_sixth() -> None:
+def test_rule_8_sector_figure_lets_five_directors_compute_the_sixth_figure() -> None:
     five = (1, 0, 2, 0, 1)
 
     def without(sixth: int) -> Hashable:

@@ -51,7 +51,7 @@ def test_subtracting_a_known_number_never_leaves_a_range_within_one_to_nine(
 
 
 @given(COUNTS, st.data())
-def test_zero_others_is_provable_only_by_knowing_the_full_upper_bound(
+def test_known_count_proves_that_there_are_no_others_only_if_it_is_the_upper_bound(
     count: int, data: st.DataObject
 ) -> None:
     known = data.draw(st.integers(0, count))

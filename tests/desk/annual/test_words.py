@@ -34,7 +34,7 @@ from dropbox_app.desk.register.categories import CHECKED, CHECKLIST, REPEATED_AD
         ("Na de lente werd het stil.", Found("date", "lente")),
     ],
 )  # fmt: skip
-def test_recognisable_details_are_found(text: str, found: Found) -> None:
+def test_identifying_details_are_found(text: str, found: Found) -> None:
     assert found in check(text, departments=["Magazijn"])
 
 
@@ -60,7 +60,7 @@ def test_department_ending_in_punctuation_is_found() -> None:
     assert found == [Found("department", "lab (noord)")]
 
 
-def test_text_too_long_for_its_slot_is_refused() -> None:
+def test_text_too_long_for_its_field_is_refused() -> None:
     check("a" * MAX_WORDS)
     with pytest.raises(Unfit, match="1200"):
         check("a" * (MAX_WORDS + 1))
@@ -88,7 +88,7 @@ def test_missing_items_are_advised_before_unknown_ones() -> None:
     )  # fmt: skip
 
 
-def test_last_years_advice_is_evaluated_by_this_years_answers() -> None:
+def test_last_years_advice_is_evaluated_using_this_years_answers() -> None:
     said = followed(("poster", "room", "onboarding", "intranet"),
                     {"poster": "yes", "room": "partly", "onboarding": "no"})  # fmt: skip
     assert [one.state for one in said] == [

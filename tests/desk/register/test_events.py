@@ -78,7 +78,9 @@ def test_only_date_and_employer_are_required(kind: type[Event]) -> None:
         ({"gender": "x"}, "'gender'", "is no field of case"),
     ],
 )
-def test_fault_names_line_field_and_remedy(change: dict[str, Any], field: str, said: str) -> None:
+def test_error_message_names_line_field_and_remedy(
+    change: dict[str, Any], field: str, said: str
+) -> None:
     case = {"event": "case", "date": "2026-05-06", "employer": "Voorbeeld BV", "case": "K"}
     case |= {"main_group": "unwanted_behaviour"}
     found = faults(case | change)

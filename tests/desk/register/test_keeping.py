@@ -102,7 +102,7 @@ def test_contact_is_recorded_with_one_command_in_new_or_existing_case(office: Of
     office.run("register", "contact", "Voorbeeld BV", "--case", "a", "--new-case", "b", code=2)
 
 
-def test_thread_gets_its_case_once(office: Office, thread: str, clock: Clock) -> None:
+def test_thread_gets_only_one_case(office: Office, thread: str, clock: Clock) -> None:
     for _ in range(2):
         (found,) = office.json("register", "cases")
         assert (found["thread"], found["opened"]) == (thread, "2027-01-05")
@@ -191,7 +191,7 @@ def test_signed_answer_fetched_after_the_years_report_keeps_its_date(
     assert office.json("register", "cases")[0]["opened"] == adopted
 
 
-def test_register_appears_in_no_unsealed_file_and_no_request(
+def test_register_data_appears_in_no_unsealed_file_and_no_request(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     given = jsonl(SHEET | {"recording": "full"}, CONTACT)
@@ -221,7 +221,7 @@ def test_database_without_register_is_upgraded_on_opening(office: Office) -> Non
         assert len(kept(place)) == 1
 
 
-def test_refused_change_keeps_nothing(office: Office) -> None:
+def test_refused_change_stores_nothing(office: Office) -> None:
     with office.open() as place:
         with pytest.raises(Refused):
             register.bring_in(place, jsonl(CONTACT, CONTACT | {"case": "none"}).encode())

@@ -49,7 +49,7 @@ def test_case_date_is_the_signed_one_not_the_servers(
 
 @pytest.mark.parametrize("first", ["yes", "no", "tell-me-more"])
 @pytest.mark.parametrize("later", ["yes", "no", "withdrawn"])
-def test_most_recently_signed_answer_counts_in_any_order_of_arrival(
+def test_most_recently_signed_answer_counts_regardless_of_arrival_order(
     office: Office, peer: Peer, reporter: Reporter, thread: str, first: str, later: str
 ) -> None:
     question = ask(office, thread)

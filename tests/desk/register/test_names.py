@@ -26,7 +26,7 @@ YEAR = 2025
     ("one", "other"),
     [("Voorbeeld BV", "voorbeeld b.v."), ("Café Zorg", "Cafe  Zorg"), ("A-B", "AB"), ("Z&Z", "zz")],
 )
-def test_names_differing_in_case_accents_spaces_or_punctuation_are_equal(
+def test_names_differing_only_in_case_accents_spaces_or_punctuation_are_equal(
     one: str, other: str
 ) -> None:
     assert names.same([one], other) == [one]
@@ -37,7 +37,7 @@ def test_names_differing_in_case_accents_spaces_or_punctuation_are_equal(
     ("one", "other"),
     [("Voorbeeld BV", "Voorbeeld"), ("Voorbeeld BV", "Voorbeeldt BV"), ("Stichting Zorg", "Zorg")],
 )
-def test_legal_form_or_one_letter_makes_a_similar_name(one: str, other: str) -> None:
+def test_names_differing_in_legal_form_or_one_letter_are_similar(one: str, other: str) -> None:
     assert names.near([one], other) == [one]
     assert names.same([one], other) == []
 

@@ -152,7 +152,7 @@ def test_names_not_found_are_reported() -> None:
 
 
 @pytest.mark.parametrize(("name", "left"), [("De chef", "De jas"), ("Jan", "januari"), ("", "Jan")])
-def test_words_other_than_the_name_are_kept(name: str, left: str) -> None:
+def test_words_other_than_the_name_are_not_redacted(name: str, left: str) -> None:
     assert blacked_out(left, name).parts[0].fields["goal"] == left
 
 
@@ -198,7 +198,7 @@ def test_selected_field_stays_the_same_when_an_earlier_entry_arrives(office: Off
     assert text(made) == '[["complaint", {"body": "Raad"}]]'
 
 
-def test_newly_fetched_answer_is_offered_at_once(
+def test_newly_fetched_answer_is_offered_immediately(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     asked = ("--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")

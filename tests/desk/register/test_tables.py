@@ -205,7 +205,7 @@ def test_table_that_would_expand_to_too_many_objects_is_refused_unread(
     assert "too much" in refused(changed(part, before, tag * most + before))
 
 
-def test_file_naming_one_sheet_many_times_is_refused(
+def test_file_that_lists_one_sheet_many_times_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tables, "MAX_SECONDS", 0)

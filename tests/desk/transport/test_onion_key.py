@@ -20,7 +20,7 @@ def _bytes(text: str) -> bytes:
 
 
 @pytest.mark.parametrize("said", [ADDRESS, f"{ADDRESS}.onion", f"http://{ADDRESS}.onion/"])
-def test_both_halves_are_one_key_in_tor_formats(said: str) -> None:
+def test_public_and_secret_half_belong_to_one_key_and_have_tors_format(said: str) -> None:
     made = onion_key.make(said)
     public = re.fullmatch(r"descriptor:x25519:([A-Z2-7]{52})", made.public)
     secret = re.fullmatch(rf"{ADDRESS}:descriptor:x25519:([A-Z2-7]{{52}})\n", made.secret)
@@ -32,7 +32,7 @@ def test_both_halves_are_one_key_in_tor_formats(said: str) -> None:
 
 
 @pytest.mark.parametrize("said", ["", "x", "https://box.example", f"https://{ADDRESS}.onion", "a1"])
-def test_key_is_refused_for_anything_but_an_onion_address(said: str) -> None:
+def test_key_is_made_only_for_an_onion_address(said: str) -> None:
     with pytest.raises(Unfit):
         onion_key.make(said)
 

@@ -93,7 +93,7 @@ def test_details_filled_in_for_the_report_appear_in_it(running: Running, window:
     assert [one["items"] for one in kept if "items" in one] == [{"poster": "no"}]
 
 
-def test_own_words_are_kept_checked_and_restored_after_locking(
+def test_counsellors_text_is_kept_checked_and_restored_after_locking(
     running: Running, window: Window
 ) -> None:
     bring_in(running, AGREED, event("employer", "2026-01-01", avoid=["Magazijn"]))
@@ -111,7 +111,7 @@ def test_own_words_are_kept_checked_and_restored_after_locking(
     assert "In het magazijn zeiden" in window.get(linked(done, "/issue")).text
 
 
-def test_form_a_has_no_field_for_own_words(running: Running, window: Window) -> None:
+def test_form_a_has_no_field_for_the_counsellors_text(running: Running, window: Window) -> None:
     bring_in(running, AGREED | {"headcount": 12}, *TALKS)
     page = report_page(running, window)
     assert "textarea" not in page.html
@@ -121,7 +121,7 @@ def test_form_a_has_no_field_for_own_words(running: Running, window: Window) -> 
     assert "Toch iets" not in window.get(linked(page, "/issue")).text
 
 
-def test_form_without_own_words_field_leaves_them_unchanged(
+def test_form_without_the_text_field_leaves_the_text_unchanged(
     running: Running, window: Window
 ) -> None:
     bring_in(running, AGREED | {"until": "2026-12-31"})
@@ -262,7 +262,7 @@ def test_page_names_all_three_years_that_a_three_year_band_closes(
     assert len(window.press(again, "/give/file").body) == len(given.body)
 
 
-def test_colleagues_counts_are_imported_and_the_preview_says_what_both_learn(
+def test_colleagues_counts_are_imported_and_the_preview_states_what_each_learns(
     running: Running, window: Window, colleague: Office, tmp_path: Path
 ) -> None:
     bring_in(running, SHARED, *TALKS[:1])
@@ -284,7 +284,7 @@ def test_colleagues_counts_are_imported_and_the_preview_says_what_both_learn(
     assert "De aantallen van Sam tellen mee" in done.text
 
 
-def test_kept_words_move_to_the_merged_name(running: Running, window: Window) -> None:
+def test_saved_text_moves_to_the_merged_name(running: Running, window: Window) -> None:
     bring_in(running, AGREED)
     window.press(report_page(running, window), "/words", signals="Roosters komen laat.")
     with running.lock.use() as place:

@@ -60,7 +60,7 @@ def test_invitation_and_passphrase_create_a_desk_with_a_card_to_read_out(
     assert "Er is niets nieuws" in window.get(f"{empty.home}fetch").text
 
 
-def test_failed_fetch_is_not_reported_as_no_news(empty: Running) -> None:
+def test_failed_fetch_is_not_reported_as_nothing_new(empty: Running) -> None:
     window = empty.window()
     window.press(begin(empty, window), "passphrase", passphrase=PASSPHRASE, again=PASSPHRASE)
     empty.fetch(window)  # the site has no card of this desk yet

@@ -89,7 +89,7 @@ def test_written_copy_equals_the_preview_without_names_and_notes(
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_copy_is_not_worded_for_the_counsellor(
+def test_copy_does_not_address_the_counsellor(
     running: Running, window: Window, tmp_path: Path, lang: str
 ) -> None:
     bring_in(

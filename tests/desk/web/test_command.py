@@ -141,7 +141,9 @@ def test_page_options_before_another_command_are_refused(
     assert "are for the page" in refused.stderr
 
 
-def test_desk_is_free_and_port_closed_after_the_end(started: Started, office: Office) -> None:
+def test_desk_can_be_opened_again_and_port_is_closed_after_the_program_ends(
+    started: Started, office: Office
+) -> None:
     office.run("list", code=1)
     assert started.end()[0] == 0
     office.run("list")

@@ -16,14 +16,14 @@ def ping(running: Running, window: Window, *, active: bool = False) -> bool:
     return bool(json.loads(answer.body)["locked"])
 
 
-def test_link_leads_to_the_passphrase_and_that_to_today(running: Running) -> None:
+def test_link_leads_to_the_passphrase_page_and_that_page_to_today(running: Running) -> None:
     window = running.window()
     asked = window.get(running.home)
     assert 'data-page="unlock"' in asked.html
     assert 'data-page="today"' in window.press(asked, "unlock", passphrase=PASSPHRASE).html
 
 
-def test_wrong_passphrase_opens_nothing_and_is_reported_in_dutch(running: Running) -> None:
+def test_wrong_passphrase_is_refused_with_a_dutch_message(running: Running) -> None:
     window = running.window()
     answer = window.press(window.get(running.home), "unlock", passphrase="een andere lange zin")
     assert answer.status == 403

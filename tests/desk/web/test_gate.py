@@ -93,7 +93,7 @@ def test_only_the_pages_own_header_combinations_are_accepted(made: Made) -> None
     assert through == own_posts | own_gets | typed
 
 
-def test_link_accepts_only_navigation_from_no_origin_or_from_a_file() -> None:
+def test_link_accepts_only_navigation_without_an_origin_or_from_a_file() -> None:
     allowed = set()
     for method, host, site, (mode, dest) in itertools.product(METHODS, HOSTS, SITES, ASKING):
         made = Made()
@@ -125,7 +125,9 @@ def test_guessed_link_opens_nothing_and_the_right_one_stays_valid(made: Made) ->
     assert made.link() == 200
 
 
-def test_link_responds_with_a_refresh_and_a_cookie_for_the_runs_path(made: Made) -> None:
+def test_response_to_the_link_has_a_refresh_and_a_cookie_for_the_path_of_this_run(
+    made: Made,
+) -> None:
     assert made.link() == 200
     parts = made.headers["Set-Cookie"].split("; ")
     assert set(parts[1:]) == {f"Path={made.gate.prefix}/", "HttpOnly", "SameSite=Strict"}
@@ -134,7 +136,7 @@ def test_link_responds_with_a_refresh_and_a_cookie_for_the_runs_path(made: Made)
 
 
 @pytest.mark.parametrize("stranger", ["weird", "page=evil", "page-1=x; ;;=", '"', "a=b=c"])
-def test_cookies_set_by_another_port_lock_nobody_out(made: Made, stranger: str) -> None:
+def test_cookies_set_by_another_port_do_not_lock_the_user_out(made: Made, stranger: str) -> None:
     own = made.cookie()
     for cookies in (f"{stranger}; {own}", f"{own}; {stranger}"):
         said = {"HOST": HERE, "SEC_FETCH_SITE": "same-origin", "COOKIE": cookies}

@@ -185,7 +185,7 @@ def attacker() -> Iterator[Attacker]:
     ],
     indirect=["browser"],
 )
-def test_no_hostile_page_gets_through(
+def test_no_request_from_a_hostile_page_is_accepted(
     running: Running, attacker: Attacker, context: BrowserContext, home: str
 ) -> None:
     recorder = Recorder(running.gate)

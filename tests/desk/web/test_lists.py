@@ -59,7 +59,9 @@ def test_answered_consent_request_is_shown_in_words(
     assert "Op je vraag praten" in opened(running, window).text
 
 
-def test_fetch_button_reports_what_came_from_whom(running: Running, reporter: Reporter) -> None:
+def test_fetch_button_reports_new_messages_by_employer(
+    running: Running, reporter: Reporter
+) -> None:
     window = running.at_work()
     page = running.fetch(window)
     assert 'data-page="fetch"' in page.html

@@ -139,7 +139,7 @@ def broken(_: Workplace) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_failed_database_write_at_lock_still_hides_everything(
+def test_failed_database_write_during_locking_still_hides_everything(
     running: Running, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = running.at_work()
@@ -165,7 +165,7 @@ def test_idle_lock_still_works_after_a_failed_lock(
         until(lambda: not running.lock.is_open, "it did not lock", 10)
 
 
-def test_proposed_passphrase_is_dropped_at_lock(running: Running) -> None:
+def test_proposed_passphrase_is_discarded_on_locking(running: Running) -> None:
     running.at_work()
     proposed = running.page.proposed_passphrase(again=False)
     assert running.page.proposed_passphrase(again=True) == proposed

@@ -21,7 +21,7 @@ __all__ = ["chromium"]
 @pytest.mark.parametrize(
     ("language", "scheme"), [LOOKS[0], pytest.param(*LOOKS[1], marks=pytest.mark.long)]
 )
-def test_every_page_is_readable_and_every_guide_picture_shows_one(
+def test_every_page_is_readable_and_every_guide_picture_shows_a_page(
     chromium: Browser, tmp_path: Path, language: str, scheme: str, long_run: bool
 ) -> None:
     context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type] # one of two

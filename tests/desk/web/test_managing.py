@@ -35,7 +35,7 @@ PAGES = ("settings/all", "cards", "cards/new", "away", "posters", "backups", "se
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_locked_desk_shows_none_of_these_pages(running: Running, path: str) -> None:
+def test_locked_desk_shows_no_page_for_managing_it(running: Running, path: str) -> None:
     window = running.window()
     assert 'data-page="unlock"' in window.get(running.home + path).html
 
@@ -116,7 +116,7 @@ def test_overlong_card_text_is_refused_and_stays_in_its_field(
         assert place.one().state.profile.name == "Els de Vries"
 
 
-def test_page_keeps_a_language_it_has_no_field_for(running: Running, window: Window) -> None:
+def test_language_without_a_field_on_the_page_is_kept(running: Running, window: Window) -> None:
     said = {"pl": "Mo\u017cesz zapyta\u0107."}
     with running.lock.use() as place:
         sites.card(place, change=lambda old: replace(old, languages=("nl", "pl"), sentence=said))
@@ -216,7 +216,7 @@ def test_common_date_formats_are_accepted(running: Running, window: Window) -> N
     assert away.until.isoformat() == "2027-02-14"
 
 
-def test_unreachable_site_is_reported_with_what_is_kept(
+def test_failure_to_reach_a_site_is_reported_on_the_page(
     running: Running, window: Window, peer: Peer
 ) -> None:
     peer.drop_after = 0
@@ -316,7 +316,9 @@ def test_backup_and_passphrase_change_are_refused_during_a_fetch(
 # settings
 
 
-def test_settings_apply_at_once_and_after_the_next_unlock(running: Running, window: Window) -> None:
+def test_settings_apply_immediately_and_after_the_next_unlock(
+    running: Running, window: Window
+) -> None:
     page = window.get(f"{running.home}settings")
     done = window.submit(
         page, page.form_with("lock_minutes"), language="en", lock_minutes="3", fetch_minutes="0"
@@ -337,7 +339,7 @@ def test_out_of_range_setting_is_refused(running: Running, window: Window, minut
     assert running.lock.idle_minutes == 10
 
 
-def test_passphrase_changes_only_with_the_current_one(
+def test_passphrase_can_be_changed_only_with_the_current_one(
     running: Running, window: Window, office: Office
 ) -> None:
     page = window.get(f"{running.home}settings")

@@ -95,7 +95,7 @@ def test_case_keeps_the_first_of_two_matching_conversations(
     assert "herkenningswoorden" not in window.get(pages[1].path).text
 
 
-def test_pressing_the_match_button_twice_changes_nothing_more(
+def test_pressing_the_match_button_twice_has_no_further_effect(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     page = written(running, window, office, words)
@@ -105,7 +105,7 @@ def test_pressing_the_match_button_twice_changes_nothing_more(
     assert exported(running) == once
 
 
-def test_matching_words_propose_their_case_again_after_its_conversation_was_forgotten(
+def test_matching_words_propose_their_case_again_once_its_conversation_is_forgotten(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     window.press(written(running, window, office, words), "/match/")

@@ -68,7 +68,7 @@ PAGES = ("contact", "cases", "employers", "agenda", "work")
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_locked_desk_shows_none_of_these_pages(running: Running, path: str) -> None:
+def test_locked_desk_shows_no_page_of_the_register(running: Running, path: str) -> None:
     assert 'data-page="unlock"' in running.window().get(running.home + path).html
 
 
@@ -260,7 +260,7 @@ def test_open_cases_come_first_and_can_be_searched(running: Running, window: Win
     assert "Pesten" not in window.press(page, "cases", state="open").text
 
 
-def test_conversation_leads_to_its_case_with_employer_and_date(
+def test_conversation_links_to_its_case_with_employer_and_date(
     running: Running, thread: str, window: Window
 ) -> None:
     page = opened(running, window)
@@ -343,7 +343,7 @@ def test_oral_consent_shows_its_validity_and_allows_a_step(
         ({"date": "2027-01-04"}, "De toestemming is van"),
     ],
 )
-def test_step_wider_than_its_consent_is_refused_with_advice(
+def test_step_that_exceeds_its_consent_is_refused_with_advice(
     window: Window, agreed: Answer, values: dict[str, str], said: str
 ) -> None:
     done = step(window, agreed, **values)
@@ -510,7 +510,7 @@ def test_removed_entries_are_in_no_page_of_the_file(running: Running, window: Wi
     assert not thief.knows("Verkeerdwoord")
 
 
-def test_entry_of_a_reported_year_is_read_only(running: Running, window: Window) -> None:
+def test_entry_from_a_reported_year_is_read_only(running: Running, window: Window) -> None:
     bring_in(
         running, event("case", "2026-03-01", case="K", label="Zaak"),
         event("contact", "2026-03-01", case="K", minutes=10),
@@ -569,7 +569,9 @@ def test_employer_sheet_decides_what_is_recorded(running: Running, window: Windo
     assert "Hoofd personeelszaken" not in emptied.text
 
 
-def test_form_price_and_headcount_are_fixed_for_the_term(running: Running, window: Window) -> None:
+def test_form_price_and_headcount_are_fixed_for_the_whole_term(
+    running: Running, window: Window
+) -> None:
     page = employer_page(running, window)
     term = {"date": "2027-01-01", "until": "2028-12-31", "form": "B", "headcount": "320",
             "price": "4.800", "hours": "60"}  # fmt: skip

@@ -68,7 +68,7 @@ def test_pages_stay_readable_during_a_fetch_and_progress_names_sites(
     assert "Er is niets nieuws." in window.get(f"{running.home}fetch").text
 
 
-def test_answer_to_a_hanging_site_is_refused_with_its_text(
+def test_answer_for_a_hanging_site_is_refused_and_its_text_kept(
     hanging: tuple[Running, threading.Event], reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, go = hanging
@@ -128,7 +128,7 @@ def test_site_stays_reserved_for_a_message_when_an_earlier_fetch_ends(
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_reopened_desk_refuses_requests_that_waited_through_the_lock(
+def test_reopened_desk_refuses_requests_that_were_waiting_when_it_was_locked(
     office: Office, every: bool
 ) -> None:
     lock = DeskLock(office.folder, office.machine, Seconds())
@@ -180,7 +180,7 @@ def test_form_sent_to_a_locked_desk_waits_for_the_passphrase(
     assert reporter.texts() == ["Het gaat over mijn chef."]
 
 
-def test_text_of_a_hanging_message_is_kept_if_sending_fails_after_a_lock(
+def test_text_of_a_pending_message_is_kept_if_sending_fails_after_a_lock(
     hanging: tuple[Running, threading.Event],
 ) -> None:
     running, go = hanging
@@ -300,7 +300,7 @@ def sending(office: Office) -> Iterator[Sending]:
         made.close()
 
 
-def test_concurrent_unlock_finds_the_desk_open(
+def test_concurrent_unlock_uses_the_desk_that_is_already_open(
     sending: Sending,
 ) -> None:
     sending.lock.lock()
@@ -322,7 +322,7 @@ def test_concurrent_unlock_finds_the_desk_open(
     assert sending.lock.is_open
 
 
-def test_computer_sleep_during_lock_grace_aborts_running_work(
+def test_computer_sleep_while_the_desk_is_locking_aborts_running_work(
     sending: Sending,
 ) -> None:
     def pass_by(seconds: float) -> bool:

@@ -88,7 +88,7 @@ def test_program_knowing_only_the_port_cannot_fill_memory(
     assert resident(started.process.pid) - before < 24 * MIB
 
 
-def test_body_without_the_cookie_is_not_read(running: Running) -> None:
+def test_body_of_a_request_without_the_cookie_is_not_read(running: Running) -> None:
     with socket.create_connection(("127.0.0.1", running.gate.port)) as stranger:
         stranger.settimeout(20)
         stranger.sendall(
@@ -99,7 +99,7 @@ def test_body_without_the_cookie_is_not_read(running: Running) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="select() there has no such bound")
-def test_window_is_answered_with_more_than_a_thousand_open_files(running: Running) -> None:
+def test_window_gets_a_response_with_more_than_a_thousand_open_files(running: Running) -> None:
     assert sys.platform != "win32"
     import resource  # Windows has none
 

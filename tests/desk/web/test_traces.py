@@ -191,7 +191,7 @@ def in_use(profile: Path) -> list[int]:
 @pytest.mark.long
 @pytest.mark.parametrize("end", ["killed", "closed"])
 @pytest.mark.parametrize("name", BOTH)
-def test_no_word_of_a_conversation_is_left_on_disk(
+def test_no_word_of_a_conversation_remains_on_disk(
     stamp: Path, name: str, end: str, program: tuple[subprocess.Popen[str], str], disk: Disk
 ) -> None:
     process, link = program
@@ -268,7 +268,7 @@ def test_word_in_a_file_name_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_changed_files_are_found_whatever_their_folder_and_mtime(stamp: Path) -> None:
+def test_changed_files_are_found_regardless_of_folder_and_mtime(stamp: Path) -> None:
     older = [Path(sys.executable), stamp]
     newer = []
     for folder in ("/dev/shm", "/var/tmp", stamp.parent):  # noqa: S108 - looked through

@@ -42,7 +42,9 @@ def shown(page: Answer, *names: str) -> dict[str, str]:
 # the next contact
 
 
-def test_next_contact_form_repeats_date_and_employer(running: Running, window: Window) -> None:
+def test_next_contact_form_is_prefilled_with_date_and_employer(
+    running: Running, window: Window
+) -> None:
     page = contact(running, window, employer=EMPLOYER, date="2027-01-02", minutes="20", notes="Een")
     given = ("employer", "date", "minutes", "notes")
     wanted = {"employer": EMPLOYER, "date": "2027-01-02", "minutes": "", "notes": ""}
@@ -51,7 +53,9 @@ def test_next_contact_form_repeats_date_and_employer(running: Running, window: W
     assert [one["date"] for one in contacts(running)] == ["2027-01-02"] * 2
 
 
-def test_repeated_values_appear_once_and_never_in_address(running: Running, window: Window) -> None:
+def test_prefilled_values_appear_once_and_never_in_the_url(
+    running: Running, window: Window
+) -> None:
     page = contact(running, window, employer=EMPLOYER, date="2027-01-02")
     assert "2027" not in page.path
     assert "Voorbeeld" not in page.path
@@ -59,7 +63,7 @@ def test_repeated_values_appear_once_and_never_in_address(running: Running, wind
     assert shown(window.get(f"{running.home}contact"), *fresh) == fresh
 
 
-def test_lock_clears_repeated_values(running: Running, window: Window) -> None:
+def test_locking_clears_prefilled_values(running: Running, window: Window) -> None:
     running.page.offer("contact", employer=EMPLOYER, date="2027-01-02")
     running.lock.lock()
     running.lock.unlock(PASSPHRASE)
@@ -67,7 +71,7 @@ def test_lock_clears_repeated_values(running: Running, window: Window) -> None:
     assert shown(window.get(f"{running.home}contact"), *fresh) == fresh
 
 
-def test_contact_added_from_a_case_repeats_nothing(running: Running, window: Window) -> None:
+def test_contact_added_from_a_case_prefills_nothing(running: Running, window: Window) -> None:
     bring_in(running, event("case", case="K", label="Zaak"))
     page = case_page(running, window, "Zaak")
     asked = window.get(next(link for link in page.links if "/contact?case=" in link))
@@ -78,7 +82,7 @@ def test_contact_added_from_a_case_repeats_nothing(running: Running, window: Win
 # the questions
 
 
-def test_how_and_channel_share_no_choice(running: Running, window: Window) -> None:
+def test_how_and_channel_fields_have_no_choice_in_common(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}contact")
     for told in (words("nl"), words("en")):
         form = page.form_with("which")
@@ -98,7 +102,7 @@ def test_channel_is_hidden_for_existing_case(running: Running, window: Window) -
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_contact_form_explains_anonymous_callers(
+def test_contact_form_explains_how_to_record_anonymous_callers(
     running: Running, window: Window, lang: str
 ) -> None:
     running.page.language = lang
@@ -121,7 +125,7 @@ def test_employer_page_describes_what_is_recorded(
 
 
 @pytest.mark.usefixtures("thread")
-def test_case_list_shows_start_of_the_report(running: Running, window: Window) -> None:
+def test_case_list_shows_the_beginning_of_the_report(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}cases")
     assert "Het gaat over mijn chef." in page.text
     bring_in(running, event("case", case="2027-1", label="Chef"))
@@ -196,7 +200,7 @@ def test_invalid_choice_of_case_changes_nothing(
     assert contacts(running) == before
 
 
-def test_contact_of_a_reported_year_cannot_be_moved(
+def test_contact_from_a_reported_year_cannot_be_moved(
     running: Running, window: Window, alone: Answer
 ) -> None:
     running.office.clock.to("2028-01-05")

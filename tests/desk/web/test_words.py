@@ -177,7 +177,7 @@ def test_every_fetch_message_has_a_translation() -> None:
     assert {f"news.{key}" for key in news_keys()} <= catalogue("nl").keys()
 
 
-def test_titles_do_not_reveal_what_the_page_is_for() -> None:
+def test_titles_do_not_reveal_the_purpose_of_the_page() -> None:
     assert texts(catalogue("nl")["title.page"]) == ["Bericht"]
     assert texts(catalogue("en")["title.page"]) == ["Message"]
 

@@ -62,7 +62,7 @@ def test_clock_jump_of_a_year_between_starts_purges_nothing(box: DropBox, days: 
 
 
 @needs_faketime
-def test_server_that_was_off_for_a_year_continues_after_confirmation(box: DropBox) -> None:
+def test_server_that_was_off_for_a_year_resumes_after_confirmation(box: DropBox) -> None:
     """Expired data is removed only once the operator confirms the true day."""
     off = Off(box)
     story = told(box, "Dit gaat ten slotte weg.")

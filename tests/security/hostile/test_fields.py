@@ -173,7 +173,7 @@ OBJECTS: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(OBJECTS)
-def test_arbitrary_json_is_read_as_itself_or_refused(value: Json) -> None:
+def test_arbitrary_json_is_read_unchanged_or_refused(value: Json) -> None:
     line = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     try:
         read = from_line(line.encode("utf-8", "surrogatepass"))

@@ -125,7 +125,7 @@ def bas(box: DropBox, tmp_path: Path) -> Hostile:
 
 
 @pytest.mark.parametrize("how", ["withdrawn", "purged"])
-def test_no_64_bytes_of_removed_data_are_left(box: DropBox, bas: Hostile, how: str) -> None:
+def test_no_64_bytes_of_removed_data_remain(box: DropBox, bas: Hostile, how: str) -> None:
     """Reports of all sizes, an answer and a large file are removed while the server runs."""
     if how == "purged" and FAKETIME is None:
         pytest.skip("Debian's faketime is not installed")

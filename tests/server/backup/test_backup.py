@@ -216,7 +216,7 @@ def test_each_restored_site_gets_a_new_store_id(machine: Machine) -> None:
     assert "bakery: Bakker: 0 conversations" in said.stdout
 
 
-def test_names_and_times_are_no_finer_than_a_day(machine: Machine) -> None:
+def test_file_names_and_times_are_no_finer_than_a_day(machine: Machine) -> None:
     _filled(machine.server)
     machine.does("backup")
     assert machine.restore().exit_code == 0
@@ -234,7 +234,7 @@ def test_names_and_times_are_no_finer_than_a_day(machine: Machine) -> None:
     ]
 
 
-def test_later_or_failed_backup_leaves_no_finer_time_either(
+def test_later_or_failed_backup_also_leaves_no_time_finer_than_a_day(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _filled(machine.server)
@@ -276,7 +276,9 @@ def test_conversation_withdrawn_after_the_backup_stays_withdrawn(machine: Machin
     new.close()
 
 
-def test_list_of_the_old_folder_removes_later_withdrawals(machine: Machine) -> None:
+def test_withdrawal_list_of_the_old_folder_removes_conversations_withdrawn_later(
+    machine: Machine,
+) -> None:
     for name in ("one", "two"):
         machine.server.report(name)
     machine.does("backup")
@@ -289,7 +291,7 @@ def test_list_of_the_old_folder_removes_later_withdrawals(machine: Machine) -> N
     again.close()
 
 
-def test_withdrawal_waiting_for_desks_keeps_waiting(machine: Machine) -> None:
+def test_withdrawal_waiting_for_desks_is_still_waiting_after_a_restore(machine: Machine) -> None:
     machine.server.report("one")
     sealed = machine.server.withdraw("one", 2)
     machine.does("backup")
@@ -299,7 +301,7 @@ def test_withdrawal_waiting_for_desks_keeps_waiting(machine: Machine) -> None:
     new.close()
 
 
-def test_conversation_withdrawn_during_the_backup_does_not_come_back(
+def test_conversation_withdrawn_during_the_backup_is_not_restored(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It happens after the database is copied and before the other files are."""
@@ -389,7 +391,7 @@ def test_backups_expire_on_time_even_without_a_new_one(
     assert machine.kept == []
 
 
-def test_list_in_place_of_a_backup_is_reported(machine: Machine) -> None:
+def test_withdrawal_list_given_instead_of_a_backup_is_reported(machine: Machine) -> None:
     machine.does("backup")
     (listed,) = directory.kept(machine.place, "withdrawn")
     refused = machine.restore(file=listed.path)
@@ -518,7 +520,7 @@ def test_killed_restore_is_reported_and_started_again(machine: Machine) -> None:
     assert not (target / ".restoring").exists()
 
 
-def test_leftovers_of_a_kill_are_removed_by_the_next_backup(machine: Machine) -> None:
+def test_files_left_by_a_killed_backup_are_removed_by_the_next(machine: Machine) -> None:
     machine.does("backup")
     for name in (f".klankbord-{DAY}-2.age.new", "klankbord-2026-01-01.age.sha256"):
         (machine.place / name).write_text("half")
@@ -774,7 +776,7 @@ def test_invalid_list_is_refused(machine: Machine) -> None:
     assert machine.restore("--withdrawn", wrong).exit_code == 0
 
 
-def test_duplicate_name_is_refused_by_name(machine: Machine) -> None:
+def test_duplicate_name_is_refused_and_named(machine: Machine) -> None:
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])
     plain = machine.folder / "made.tar"
     with tarfile.open(plain, "w") as archive:

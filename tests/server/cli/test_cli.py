@@ -220,7 +220,7 @@ def test_invalid_card_among_several_is_reported_before_confirmation(ready: Opera
         (zipped, "unpack it"),
     ],
 )
-def test_card_altered_or_packed_by_a_mail_program_is_refused_with_advice(
+def test_card_altered_or_compressed_by_a_mail_program_is_refused_with_advice(
     ready: Operator, changed: Callable[[bytes], bytes], said: str
 ) -> None:
     file = ready.card("anna")

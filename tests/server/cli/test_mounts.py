@@ -135,7 +135,7 @@ def test_full_disk_leaves_no_partial_backup(operator: Operator, part: str, disk:
     assert left == []
 
 
-def test_empty_disk_mounted_over_the_folder_is_not_taken_for_a_new_server(
+def test_empty_disk_mounted_over_the_folder_is_not_mistaken_for_a_new_server(
     operator: Operator, disk: SmallDisk
 ) -> None:
     """As after a reboot, before the encrypted disk is mounted."""

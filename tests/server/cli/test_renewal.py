@@ -59,7 +59,7 @@ def test_worker_ends_some_minutes_after_the_last_form_or_cookie(
     assert worker.ended_after(1)
 
 
-def test_static_pages_neither_end_a_worker_nor_keep_it(worker: Worker) -> None:
+def test_static_pages_neither_end_a_worker_nor_keep_it_running(worker: Worker) -> None:
     worker.serve(PAGE)
     assert not worker.ended_after(10 * LONGEST)
     worker.serve(FORM)
@@ -82,7 +82,7 @@ def test_worker_waits_for_running_requests_until_its_time_limit(
     assert worker.ended_after(QUIET)
 
 
-def test_consecutive_slow_requests_keep_no_worker_for_more_than_two_hours(
+def test_consecutive_slow_requests_keep_no_worker_running_for_more_than_two_hours(
     worker: Worker,
 ) -> None:
     worker.serve(FORM)

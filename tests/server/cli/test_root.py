@@ -100,7 +100,7 @@ LINKED = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_root_command_follows_a_link_of_the_account(command: str, taken: TakenOver) -> None:
+def test_no_root_command_follows_a_link_made_by_the_account(command: str, taken: TakenOver) -> None:
     for place, target in LINKED.items():
         path = taken.folder / place
         aside = taken.top / "aside"
@@ -136,7 +136,7 @@ def test_doctor_of_the_whole_machine_follows_no_link_and_creates_nothing(taken: 
     assert taken.state() == taken.before
 
 
-def test_folder_linked_elsewhere_gives_no_rights_there(taken: TakenOver) -> None:
+def test_folder_that_links_elsewhere_grants_no_access_to_its_target(taken: TakenOver) -> None:
     taken.folder.rename(taken.folder.with_name("aside"))
     taken.folder.symlink_to(taken.roots / "folder")
     os.lchown(taken.folder, NOBODY, NOBODY)
@@ -199,7 +199,7 @@ def swapping(taken: TakenOver) -> Iterator[None]:
         swaps.wait()
 
 
-def test_folders_swapped_during_a_command_do_not_mislead_root(taken: TakenOver) -> None:
+def test_folders_swapped_during_a_command_do_not_deceive_root(taken: TakenOver) -> None:
     with swapping(taken):
         for _ in range(3):
             for command in ("site add", "card list", "backup", "doctor"):
@@ -207,7 +207,7 @@ def test_folders_swapped_during_a_command_do_not_mislead_root(taken: TakenOver) 
                 assert taken.state() == taken.before, command
 
 
-def test_restore_by_root_gives_away_no_root_file(taken: TakenOver) -> None:
+def test_restore_by_root_changes_ownership_of_no_root_file(taken: TakenOver) -> None:
     taken.key.write_text(taken.types("backup-key").stdout)
     taken.give()
     done = taken.types("backup")
@@ -240,7 +240,7 @@ def test_file_readable_only_by_root_is_refused_with_advice(
     assert "install -m 600 -o nobody" in refused.stderr
 
 
-def test_folder_part_owned_by_another_account_is_refused(taken: TakenOver) -> None:
+def test_folder_with_a_part_owned_by_another_account_is_refused(taken: TakenOver) -> None:
     os.chown(taken.folder, 0, 0)
     refused = taken.types("card", "list")
     assert refused.exit_code == 1
@@ -304,7 +304,7 @@ time.sleep(600)
 """
 
 
-def test_account_holding_every_lock_blocks_root_for_seconds_only(
+def test_account_holding_every_lock_blocks_root_for_only_a_few_seconds(
     taken: TakenOver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A card can be retired, or the command explains why not."""

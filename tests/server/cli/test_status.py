@@ -62,7 +62,9 @@ def test_folder_without_a_server_is_refused(operator: Operator) -> None:
     assert "is not a server's folder" in done.stderr
 
 
-def test_status_is_independent_of_the_number_of_reports(tmp_path: Path, operator: Operator) -> None:
+def test_status_does_not_depend_on_the_number_of_reports(
+    tmp_path: Path, operator: Operator
+) -> None:
     server = AServer(tmp_path / "filled")
 
     def said() -> dict[str, object]:

@@ -87,7 +87,7 @@ def moved(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -
     return Moved(tmp_path / "server", postgres)
 
 
-def test_move_there_and_back_keeps_everything_and_removes_the_original(moved: Moved) -> None:
+def test_moving_back_and_forth_keeps_everything_and_removes_the_original(moved: Moved) -> None:
     before = moved.everything()
     text = (moved.folder / "site.toml").read_text()
     done = moved.moves(moved.url)
@@ -155,7 +155,7 @@ def test_killed_move_changes_nothing_and_can_be_repeated(
     assert moved.everything() == before
 
 
-def test_move_refuses_running_server_occupied_target_and_invalid_address(
+def test_move_is_refused_for_running_server_occupied_target_or_invalid_address(
     moved: Moved, tmp_path: Path
 ) -> None:
     handle = os.open(moved.folder, os.O_RDONLY)
@@ -202,7 +202,7 @@ def test_doctor_reports_original_left_by_a_killed_move(
 
 
 @pytest.mark.parametrize("to", ["postgres", "sqlite"])
-def test_move_beside_a_running_writer_loses_no_confirmed_report(moved: Moved, to: str) -> None:
+def test_move_during_concurrent_writes_loses_no_confirmed_report(moved: Moved, to: str) -> None:
     if to == "sqlite":
         assert moved.moves(moved.url).exit_code == 0
     place, before = own(moved.folder), settings.read(moved.folder)

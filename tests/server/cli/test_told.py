@@ -33,7 +33,7 @@ def test_card_file_name_is_escaped_wherever_it_is_printed(ready: Operator, name:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes there")
-def test_undecodable_name_is_escaped_too(ready: Operator) -> None:
+def test_undecodable_name_is_also_escaped(ready: Operator) -> None:
     path = os.fsencode(ready.folder / "cards") + b"/a\xff.card"
     with open(path, "wb") as file:
         file.write(b"no card")
@@ -90,7 +90,7 @@ def test_run_by_employer_is_refused_without_a_name(
     assert not operator.folder.exists()
 
 
-def test_unanswered_question_changes_nothing_and_says_so(ready: Operator) -> None:
+def test_unanswered_question_ends_with_a_message_and_changes_nothing(ready: Operator) -> None:
     done = ready.types("card", "add", ready.card("anna"), given="")
     assert done.exit_code == 1
     assert done.stderr.endswith("The question was not answered; nothing was changed.\n")

@@ -91,7 +91,7 @@ def test_mistake_is_reported_with_its_line(text: str, line: int, said: str) -> N
 
 
 @pytest.mark.parametrize("text", ["", " \n\t\n"])
-def test_empty_page_is_a_mistake(text: str) -> None:
+def test_empty_page_is_reported_as_a_mistake(text: str) -> None:
     with pytest.raises(ContentError, match="it is empty"):
         custom_pages.render(text, "what.md")
 

@@ -104,7 +104,7 @@ def test_malformed_name_is_refused(operator: Operator, name: str) -> None:
     assert not operator.folder.exists()
 
 
-def test_folder_with_an_invalid_site_name_is_a_fault(two: Operator) -> None:
+def test_folder_with_an_invalid_site_name_is_reported_as_a_fault(two: Operator) -> None:
     (two.folder / "sites" / "Drie").mkdir()
     read = two.read()
     assert names(read) == ["een", "twee"]
@@ -129,7 +129,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_site_with_invalid_edit_is_closed_and_named_and_others_are_served(
+def test_site_with_invalid_settings_is_closed_and_named_and_others_are_served(
     two: Operator, mistake: str
 ) -> None:
     before = two.read()
@@ -289,7 +289,7 @@ def test_invalid_custom_page_falls_back_to_its_default_text(two: Operator) -> No
     assert two.types("site", "check", "twee").exit_code == 0
 
 
-def test_page_in_only_one_language_is_noted(two: Operator) -> None:
+def test_page_in_only_one_language_is_reported(two: Operator) -> None:
     folder = two.folder / "sites" / "een" / "content" / "nl"
     folder.mkdir(parents=True)
     (folder / "what.md").write_text("Tekst.\n")
@@ -331,7 +331,7 @@ def test_no_setting_value_causes_a_traceback(key: str, value: object) -> None:
 # commands
 
 
-def test_commands_ask_which_site_or_take_its_name(two: Operator) -> None:
+def test_commands_ask_which_site_or_accept_its_name(two: Operator) -> None:
     for command in (("card", "list"), ("purge",), ("move",)):
         done = two.types(*command)
         assert done.exit_code == 1

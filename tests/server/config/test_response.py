@@ -21,7 +21,7 @@ def test_working_days_are_monday_to_friday(after: datetime.date, more: int) -> N
 
 
 @given(days, st.integers(1, 30), st.integers(0, 60))
-def test_desk_is_reminded_before_it_is_late_and_late_before_pages_say_so(
+def test_desk_is_reminded_before_the_deadline_and_is_late_before_the_pages_say_so(
     last: datetime.date, promised: int, more: int
 ) -> None:
     today = last + datetime.timedelta(more)

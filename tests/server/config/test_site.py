@@ -244,7 +244,7 @@ def test_only_cards_with_a_key_for_today_are_open(server: AServer) -> None:
     assert len(server.site.cards()) == 2
 
 
-def test_unsuitable_card_is_not_put_in_use(server: AServer) -> None:
+def test_unsuitable_card_is_not_put_into_use(server: AServer) -> None:
     good = world.issue_card("chris")
     over = datetime.date(2027, 1, 1)
     for name, raw, day, said in (

@@ -166,7 +166,9 @@ NOTES: dict[str, tuple[str, Callable[[AMachine], object], str]] = {
 
 
 @pytest.mark.parametrize("what", NOTES)
-def test_matter_of_judgement_is_a_note_and_not_a_fault(machine: AMachine, what: str) -> None:
+def test_matter_of_judgement_is_reported_as_a_note_and_not_as_a_fault(
+    machine: AMachine, what: str
+) -> None:
     check, changed, said = NOTES[what]
     with machine.changing():
         changed(machine)
@@ -177,7 +179,7 @@ def test_matter_of_judgement_is_a_note_and_not_a_fault(machine: AMachine, what: 
     assert all(said in one.fault and one.repair for one in notes)
 
 
-def test_check_with_nothing_to_inspect_is_not_called_fine(tmp_path: Path) -> None:
+def test_check_with_nothing_to_inspect_is_not_reported_as_fine(tmp_path: Path) -> None:
     """Only the server's own folder and a few of the operator's paths were checked."""
     (tmp_path / "server").mkdir()
     (tmp_path / "machine").mkdir()
@@ -212,7 +214,7 @@ ANSWERED_BADLY = {
 @pytest.mark.slow
 @pytest.mark.parametrize("program", UNANSWERED)
 @pytest.mark.parametrize("how", ANSWERED_BADLY)
-def test_program_without_a_result_is_reported_and_never_called_fine(
+def test_program_without_a_result_is_reported_as_such_and_never_as_fine(
     machine: AMachine, program: str, how: str
 ) -> None:
     said = ANSWERED_BADLY[how]
@@ -267,7 +269,7 @@ def as_the_servers_account(closed: Path) -> Iterator[None]:
         closed.chmod(mode)
 
 
-def test_unreadable_path_is_reported_and_never_called_fine(reachable: AMachine) -> None:
+def test_unreadable_path_is_reported_as_such_and_never_as_fine(reachable: AMachine) -> None:
     tor = reachable.path("var/lib/tor")
     tor.chmod(0o700)
     with as_the_servers_account(tor):
@@ -291,7 +293,7 @@ def here(machine: AMachine, monkeypatch: pytest.MonkeyPatch) -> AMachine:
     return machine
 
 
-def test_json_has_one_shape_and_exit_code_tells_if_something_is_wrong(
+def test_json_has_one_format_and_exit_code_shows_whether_something_is_wrong(
     here: AMachine,
 ) -> None:
     bare_disk(here)
@@ -313,7 +315,7 @@ def test_json_has_one_shape_and_exit_code_tells_if_something_is_wrong(
         assert here.types("doctor", *words).exit_code == 2
 
 
-def test_text_output_contains_the_same(here: AMachine) -> None:
+def test_text_output_contains_the_same_findings_as_json(here: AMachine) -> None:
     here.replace(UNIT, "PrivateNetwork=yes", "PrivateNetwork=no")
     done = here.types("doctor")
     assert done.exit_code == 1

@@ -50,7 +50,7 @@ def looked(made: AMachine) -> Machine:
     return Machine(made.root, made.path("var/lib/klankbord"), DAY, (f"http://{ONION}",))
 
 
-def test_system_tools_give_the_output_that_doctor_expects() -> None:
+def test_system_tools_produce_the_output_that_doctor_expects() -> None:
     found: list[Finding] = []
     here = Machine(Path("/"), Path("/"), DAY)
     for check in (memory.swap, memory.disk_encryption):

@@ -163,7 +163,7 @@ def test_failure_is_logged_by_type_only_and_retried(watched: Watched) -> None:
     assert watched.server.store.served() == watched.server.day
 
 
-def test_log_in_use_is_emptied_when_released(watched: Watched) -> None:
+def test_log_in_use_is_emptied_once_released(watched: Watched) -> None:
     """A withdrawal happens during a read; the sealed bytes go with the next step."""
     server = watched.server
     sealed = server.report("two")

@@ -87,7 +87,7 @@ def test_repeating_the_same_bytes_succeeds_and_stores_one_item(server: AServer) 
     assert [row.number for row in server.mailboxes.inbox(ANNA, 0)[0]] == [1, 2, 3, 4]
 
 
-def test_second_report_in_one_mailbox_is_out_of_step(server: AServer) -> None:
+def test_second_report_in_one_mailbox_is_refused_as_out_of_step(server: AServer) -> None:
     server.report("one")
     with pytest.raises(OutOfStep) as refused:
         server.report("one")
@@ -105,7 +105,7 @@ def test_only_the_next_number_is_accepted_and_the_newest_is_reported(
     assert server.kept("one") == [("reporter", 1)]
 
 
-def test_counsellors_number_increases_and_may_skip(server: AServer) -> None:
+def test_counsellors_message_numbers_increase_and_may_have_gaps(server: AServer) -> None:
     """A restored server may lack earlier messages that the desk cannot send again."""
     server.report("one")
     server.reply("one", 3)
@@ -117,7 +117,7 @@ def test_counsellors_number_increases_and_may_skip(server: AServer) -> None:
     assert server.kept("one") == [(str(ANNA), 3), (str(ANNA), 4), ("reporter", 1)]
 
 
-def test_item_of_one_mailbox_is_refused_in_another(server: AServer) -> None:
+def test_item_from_one_mailbox_is_refused_in_another(server: AServer) -> None:
     sealed = server.report("one")
     server.report("two")
     with pytest.raises(BadShape):
@@ -219,7 +219,7 @@ def test_inbox_has_pages_of_a_hundred(server: AServer) -> None:
 # attachments
 
 
-def test_file_becomes_visible_with_the_message_that_follows(server: AServer) -> None:
+def test_file_becomes_visible_with_the_message_that_follows_it(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     small, large = file(3), file(3, 3_000_000)
     items = {server.put_file("one", small), server.put_file("one", large)}
@@ -238,7 +238,9 @@ def test_file_becomes_visible_with_the_message_that_follows(server: AServer) -> 
             assert opened.file.read() == sealed
 
 
-def test_file_sealed_to_others_than_the_message_is_never_shown(server: AServer) -> None:
+def test_file_sealed_to_recipients_other_than_those_of_its_message_is_never_shown(
+    server: AServer,
+) -> None:
     """The leftover of a message that was never sent is removed when another one is sent."""
     server.report("one", (ANNA, BRAM))
     stale = server.put_file("one", file(3))
@@ -294,7 +296,9 @@ def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path, on: Kind) -> N
 @pytest.mark.parametrize(
     "limits", [Limits(messages=10), Limits(message_bytes=2 * (5 * len(message(1)) + 100))]
 )
-def test_neither_side_can_fill_the_others_half(tmp_path: Path, on: Kind, limits: Limits) -> None:
+def test_neither_side_can_fill_the_other_sides_half(
+    tmp_path: Path, on: Kind, limits: Limits
+) -> None:
     server = AServer(tmp_path / "server", on=on)
     limits = dataclasses.replace(limits, free_bytes=1)
     server.site.settings = dataclasses.replace(server.site.settings, limits=limits)
@@ -340,7 +344,7 @@ def test_nothing_new_is_accepted_below_the_free_disk_minimum(tmp_path: Path) -> 
 # withdrawal
 
 
-def test_withdrawal_removes_everything_but_itself_at_once(server: AServer) -> None:
+def test_withdrawal_immediately_removes_everything_but_itself(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     server.put_file("one", file(3, 2_000_000))
     server.reply("one", 1, ANNA, (ANNA, BRAM))
@@ -463,7 +467,7 @@ def test_counsellors_item_expires_after_90_days(server: AServer) -> None:
     assert server.kept("one") == [(str(ANNA), 2), ("reporter", 2)]
 
 
-def test_messages_expire_only_oldest_first(server: AServer) -> None:
+def test_messages_expire_strictly_from_the_oldest(server: AServer) -> None:
     """One of two addressees has not fetched the first, so the later ones stay too."""
     server.report("one", (ANNA, BRAM))
     server.add("one", 2, (ANNA,))
@@ -476,7 +480,9 @@ def test_messages_expire_only_oldest_first(server: AServer) -> None:
     assert server.kept("one") == [("reporter", 3)]
 
 
-def test_attachments_expire_by_their_own_term_even_the_newest(server: AServer) -> None:
+def test_every_attachment_even_the_newest_expires_after_its_own_retention_period(
+    server: AServer,
+) -> None:
     server.report("one")
     server.fetch()
     server.put_file("one", file(2, 2_000_000))
@@ -569,7 +575,7 @@ def test_reporter_items_do_not_expire_while_all_desks_are_silent(server: AServer
     assert server.kept("one") == [("reporter", 2)], "one of them is back"
 
 
-def test_silence_does_not_keep_anything_forever(server: AServer) -> None:
+def test_silence_of_desks_does_not_keep_anything_forever(server: AServer) -> None:
     server.report("one")
     server.fetch()
     assert _purge(server, 179, awake=False).mailboxes == 0

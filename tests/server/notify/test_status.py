@@ -112,7 +112,9 @@ def test_status_file_has_one_size_and_is_valid_for_one_day(desk: Desk) -> None:
     assert path.read_text() == f"{desk.server.day}\n./anna open\n./bram rest\n"
 
 
-def test_unreadable_database_sets_every_desk_to_open_and_is_reported(desk: Desk) -> None:
+def test_unreadable_database_is_reported_and_every_counsellor_told_to_open_the_desk(
+    desk: Desk,
+) -> None:
     """A desk that is opened finds out what is wrong; one that is not opened does not."""
     desk.server.store.close()
     (desk.server.folder / "klankbord.db").unlink()
@@ -122,7 +124,9 @@ def test_unreadable_database_sets_every_desk_to_open_and_is_reported(desk: Desk)
     assert status_file.read(desk.place, DAY) == {"./anna": "open", "./bram": "open"}
 
 
-def test_site_with_invalid_settings_sets_every_desk_to_open_and_is_named(desk: Desk) -> None:
+def test_site_with_invalid_settings_is_named_and_its_counsellors_told_to_open_the_desk(
+    desk: Desk,
+) -> None:
     path = desk.server.folder / "site.toml"
     path.write_text(path.read_text().replace("idle = 90", "idle = 0"))
     (desk.server.folder / "cards" / "Not a name.card").write_bytes(b"")

@@ -184,7 +184,7 @@ def test_older_unsigned_or_malformed_release_changes_nothing(
     assert not (installed.top / "data" / "backups").exists()
 
 
-def test_advice_depends_on_exit_status_only(
+def test_advice_depends_only_on_the_exit_status(
     installed: Installed,
 ) -> None:
     """The last words of an installer are written for people, and name folders and files."""

@@ -89,7 +89,7 @@ def test_migration_from_the_first_schema_loses_nothing(old: Old) -> None:
     assert not list((old.folder / "files").glob("*.part*"))
 
 
-def test_migration_is_tried_on_a_copy_first(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migration_is_first_tried_on_a_copy(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
     whole = snapshot.check
 

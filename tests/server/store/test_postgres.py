@@ -356,7 +356,7 @@ def test_newer_schema_is_refused(server: Here) -> None:
     assert "newer version of this program (m123_later)" in _said(server.address)
 
 
-def test_long_wait_and_full_pool_raise_busy(server: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_wait_or_full_pool_raises_busy(server: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(postgres_connections.OPTIONS, "lock_timeout", "200ms")
     monkeypatch.setattr(postgres_connections, "BUSY_SECONDS", 0.2)
     store = open_store(server.address, lambda: DAY)

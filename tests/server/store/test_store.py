@@ -61,7 +61,7 @@ def _busy_life(server: AServer) -> None:
     server.withdraw("three", 2)
 
 
-def test_no_column_is_finer_than_a_day(server: AServer) -> None:
+def test_no_column_stores_a_time_finer_than_a_day(server: AServer) -> None:
     """Allowed values are listed: an id, an identity, a day, a small number, a word."""
     _busy_life(server)
     tables = _tables(server)
@@ -358,7 +358,9 @@ def test_withdrawn_list_has_lines_of_id_and_day(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["withdrawn"]
 
 
-def test_missing_or_damaged_database_is_reported_in_words(server: AServer, tmp_path: Path) -> None:
+def test_missing_or_damaged_database_is_reported_in_plain_words(
+    server: AServer, tmp_path: Path
+) -> None:
     with pytest.raises(StoreError, match="restore"):
         SqliteStore(tmp_path, lambda: DAY)
     (tmp_path / "files").mkdir()

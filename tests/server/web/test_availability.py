@@ -174,7 +174,7 @@ def test_stand_in_is_named_only_while_available(two: House) -> None:
 
 
 @both
-def test_site_whose_last_counsellor_left_is_not_called_not_yet_open(
+def test_site_whose_last_counsellor_left_is_not_described_as_not_yet_open(
     house: House, lang: str
 ) -> None:
     """Anyone with a code can still return and read."""
@@ -186,14 +186,14 @@ def test_site_whose_last_counsellor_left_is_not_called_not_yet_open(
     assert "Het begin." in house.browser().come_back(code, lang).text
 
 
-def test_site_whose_only_card_broke_is_not_called_not_yet_open(house: House) -> None:
+def test_site_whose_only_card_is_broken_is_not_described_as_not_yet_open(house: House) -> None:
     (house.folder / CARDS / "noor.card").write_bytes(b"broken\n")
     page = at(house, "", "nl")
     assert "nog niet open" not in page.text
     assert "Je kunt hier nu niet schrijven" in page.text
 
 
-def test_remaining_counsellor_is_not_called_the_only_one(two: House) -> None:
+def test_remaining_counsellor_is_not_described_as_the_only_one(two: House) -> None:
     over(two)
     text = at(two, "", "nl").text
     assert "Schrijf dan niet hier." in text
@@ -269,7 +269,7 @@ def test_retired_counsellor_is_not_said_to_fetch(two: House) -> None:
 
 
 @both
-def test_question_from_an_unreachable_counsellor_has_no_useless_buttons(
+def test_question_from_an_unreachable_counsellor_has_no_answer_buttons(
     two: House, lang: str
 ) -> None:
     """A remark that was being sent is kept."""
@@ -303,7 +303,7 @@ ENDS = pytest.mark.parametrize("end", [over, retired])
 
 @both
 @ENDS
-def test_report_to_an_unreachable_counsellor_is_not_redirected(
+def test_report_to_an_unreachable_counsellor_is_not_sent_to_another(
     two: House, end: Callable[[House], None], lang: str
 ) -> None:
     """With one counsellor left the form still asks, because the report may be about that one."""
@@ -392,7 +392,7 @@ def test_follow_up_without_any_counsellor_stays_in_its_form(house: House, lang: 
 
 
 @both
-def test_late_change_of_counsellor_keeps_the_text(two: House, lang: str) -> None:
+def test_text_is_kept_if_the_chosen_counsellor_has_just_retired(two: House, lang: str) -> None:
     noor, sam = two.counsellors
     browser = two.browser()
     browser.come_back(begun(two), lang)
@@ -410,7 +410,7 @@ def test_late_change_of_counsellor_keeps_the_text(two: House, lang: str) -> None
     assert noor.texts() == ["Het begin.", TEXT]
 
 
-def test_expired_session_and_expired_card_together_lose_nothing(two: House) -> None:
+def test_expired_session_with_expired_card_loses_no_text(two: House) -> None:
     code = begun(two)
     browser = two.browser()
     page = browser.come_back(code)

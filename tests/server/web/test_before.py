@@ -282,7 +282,7 @@ def test_page_rendered_with_old_cards_is_not_cached_for_new_ones(
     assert "Sam Jansen" in house.browser().get("/nl/about").text
 
 
-def test_onion_address_is_shown_where_there_is_one(house: House, tmp_path: Path) -> None:
+def test_onion_address_is_shown_if_there_is_one(house: House, tmp_path: Path) -> None:
     assert ONION in house.browser().get("/nl/safety").text
     without = House(tmp_path / "without", origins=(ORIGIN,))
     assert "Tor" not in without.browser().get("/nl/safety").text

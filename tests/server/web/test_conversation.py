@@ -65,7 +65,7 @@ def test_html_in_a_message_is_shown_as_text(reporter: Browser, noor: Counsellor)
     check_shape(page)
 
 
-def test_follow_up_arrives_and_a_reload_repeats_nothing(
+def test_follow_up_arrives_and_reloading_does_not_send_it_again(
     reporter: Browser, noor: Counsellor
 ) -> None:
     page = reporter.write_on("En nog iets.")
@@ -123,7 +123,9 @@ def test_option_is_chosen_and_sent_as_a_message(reporter: Browser, noor: Counsel
     check_shape(sent)
 
 
-def test_question_is_folded_after_more_was_asked_for(reporter: Browser, noor: Counsellor) -> None:
+def test_question_is_collapsed_after_the_reporter_asked_for_more(
+    reporter: Browser, noor: Counsellor
+) -> None:
     """After an answer, the page must not look as if nothing had been sent."""
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
@@ -225,7 +227,9 @@ def test_refused_answer_stays_in_its_form(
         assert str(ASKED["step"]) in answer.text
 
 
-def test_remark_on_a_vanished_question_is_not_lost(reporter: Browser, noor: Counsellor) -> None:
+def test_remark_on_a_question_that_no_longer_exists_is_not_lost(
+    reporter: Browser, noor: Counsellor
+) -> None:
     """It was answered in another window, or no longer exists."""
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
@@ -326,7 +330,7 @@ def test_effects_of_a_change_of_counsellor_are_explained(two: House) -> None:
     assert noor.texts() == ["Het begin."]  # it is as the page says
 
 
-def test_everyone_who_may_hold_something_is_named_before_a_withdrawal(two: House) -> None:
+def test_everyone_who_may_still_have_messages_is_named_before_a_withdrawal(two: House) -> None:
     browser, _ = _turned(two)
     page = browser.get("/nl/withdraw")
     for said in (
@@ -359,7 +363,9 @@ def test_message_of_a_former_counsellor_is_marked(two: House) -> None:
     assert "Sam Jansen, 3 november Welkom." in text
 
 
-def test_handover_back_to_a_former_counsellor_claims_nothing_untrue(two: House) -> None:
+def test_page_after_a_handover_back_to_a_former_counsellor_states_nothing_untrue(
+    two: House,
+) -> None:
     """A former counsellor has seen the earlier messages."""
     noor, sam = two.counsellors
     browser, _ = _turned(two)
@@ -511,7 +517,7 @@ def test_text_of_one_conversation_is_never_sent_to_another(house: House) -> None
 
 
 @pytest.mark.parametrize("path", ["conversation", "consent", "counsellor", "withdraw"])
-def test_without_the_token_nothing_is_done(
+def test_request_without_the_token_has_no_effect(
     house: House, reporter: Browser, noor: Counsellor, path: str
 ) -> None:
     noor.write("consent-request", ASKED)
@@ -702,7 +708,7 @@ def test_missing_newest_message_is_reported_without_blame(
     assert "Er is een nieuwer bericht" not in text
 
 
-def test_purged_message_is_called_removed(
+def test_purged_message_is_described_as_removed(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     noor.write("reply", {"text": "een"})
@@ -806,7 +812,7 @@ def test_no_session_page_has_a_code_in_a_url(reporter: Browser) -> None:
 
 
 @pytest.mark.parametrize("sign", "\f\v", ids=["page break of a PDF", "line break of Word"])
-def test_pasted_line_separator_becomes_a_line_end(
+def test_pasted_line_separator_becomes_a_line_break(
     house: House, noor: Counsellor, sign: str
 ) -> None:
     browser = house.browser()

@@ -301,7 +301,7 @@ def test_signer_is_checked_before_the_body_is_read(server: AServer, desk: Desk) 
         "/api/desk/mailboxes/~x",
     ],
 )
-def test_ambiguous_target_is_400(desk: Desk, target: str) -> None:
+def test_ambiguous_target_gets_status_400(desk: Desk, target: str) -> None:
     answer = desk.client.get(
         "/", environ_overrides=_raw(target), headers={"Authorization": "Klankbord"}
     )
@@ -336,7 +336,9 @@ def test_query_must_have_exactly_its_arguments(desk: Desk, target: str) -> None:
     assert desk.ask("GET", target).status_code == 400
 
 
-def test_foreign_item_gets_the_same_response_as_a_missing_one(server: AServer, desk: Desk) -> None:
+def test_item_of_another_counsellor_gets_the_same_response_as_a_missing_one(
+    server: AServer, desk: Desk
+) -> None:
     sealed = server.report("one", (BRAM,))
     there, nowhere = sha256_hex(sealed), hashlib.sha256(b"").hexdigest()
     mailbox = ids("one")[0]
@@ -391,13 +393,13 @@ def test_every_response_is_json_without_cookie_or_redirect(server: AServer, desk
         assert json.loads(answer.data)
 
 
-def test_site_endpoint_gives_everybody_the_same_bytes(desk: Desk) -> None:
+def test_site_endpoint_returns_the_same_bytes_to_everybody(desk: Desk) -> None:
     plain = desk.client.get("/api/site")
     other = desk.client.get("/api/site", headers={"Accept-Language": "nl", "Cookie": "a=b"})
     assert plain.data == other.data
 
 
-def test_reading_the_inbox_sets_the_day_of_the_last_fetch(server: AServer, desk: Desk) -> None:
+def test_reading_the_inbox_updates_the_day_of_the_last_fetch(server: AServer, desk: Desk) -> None:
     assert server.mailboxes.last_fetch(ANNA) is None
     desk.get("/api/desk/inbox?after=0")
     assert server.mailboxes.last_fetch(ANNA) == DAY

@@ -138,7 +138,7 @@ def test_privacy_page_states_controller_purpose_recipients_retention_and_rights(
     assert f"/{lang}/privacy" in house.browser().get(f"/{lang}/report").links
 
 
-def test_site_can_replace_the_list_and_an_invalid_one_affects_only_itself(house: House) -> None:
+def test_site_can_replace_the_list_and_an_invalid_list_affects_only_itself(house: House) -> None:
     path = house.folder / "content" / referrals.FILE_NAME
     path.parent.mkdir()
     path.write_text(OWN)
@@ -155,7 +155,7 @@ def test_site_can_replace_the_list_and_an_invalid_one_affects_only_itself(house:
 
 
 @both
-def test_unchecked_entry_is_not_claimed_to_be_checked(house: House, lang: str) -> None:
+def test_unchecked_entry_is_not_described_as_checked(house: House, lang: str) -> None:
     """The page says that none was checked, or that some were not; the operator is told which."""
     none, some = (words(lang).say(key) for key in ("help.unchecked_all", "help.unchecked"))
     assert all(entry.checked is None for entry in shipped().entries)

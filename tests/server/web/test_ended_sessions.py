@@ -75,7 +75,7 @@ def test_older_cookie_never_shows_the_words_again(
     assert is_open(shown)  # the conversation: the session goes on
 
 
-def test_words_stay_until_the_response_to_the_tick_arrives(house: House) -> None:
+def test_words_stay_available_until_the_response_to_the_tick_arrives(house: House) -> None:
     """The connection is lost, so the browser still has only its older cookie."""
     reporter = house.browser()
     first = reporter.tell(TEXT)
@@ -168,7 +168,7 @@ def test_ended_session_is_never_reopened(
     assert not ended.has(name(99), now + 1)
 
 
-def test_flood_of_ended_sessions_ends_no_recent_one() -> None:
+def test_flood_of_ended_sessions_does_not_end_a_recent_one() -> None:
     """Ten times more sessions than slots end, one a second: the newest quarter stays recorded."""
     now = 0.0
     ended = EndedSessions(lambda: now, buckets=16, slots=16)

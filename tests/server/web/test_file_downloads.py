@@ -82,7 +82,7 @@ def test_running_upload_is_refused_below_the_free_disk_minimum(
     nothing_kept(house)
 
 
-def test_text_is_accepted_where_files_no_longer_are(
+def test_text_is_accepted_when_files_no_longer_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On disk, site and conversation level, files stop first and text continues."""
@@ -124,7 +124,7 @@ def test_page_offers_no_files_if_none_can_be_accepted(
 
 
 @pytest.mark.parametrize("after", [1, 3_000_000])
-def test_disk_filling_up_halfway_keeps_nothing(
+def test_upload_that_fills_the_disk_leaves_nothing(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     write = StagedFile.write
@@ -227,7 +227,7 @@ def alter(house: House, item: str) -> None:
     database.close()
 
 
-def test_file_named_by_no_message_is_reported_and_not_sent(
+def test_file_that_no_message_names_is_reported_and_not_sent(
     reporter: Browser, house: House, noor: Counsellor
 ) -> None:
     send(reporter, SMALL)

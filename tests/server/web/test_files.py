@@ -294,7 +294,7 @@ def test_cross_site_post_is_not_read(
     nothing_kept(house)
 
 
-def test_files_are_accepted_nowhere_else(reporter: Browser, house: House) -> None:
+def test_files_are_accepted_on_no_other_page(reporter: Browser, house: House) -> None:
     for path in ("report", "conversation", "return", "consent", "counsellor", "withdraw"):
         body = multipart([("text", "x")], FILES)
         page = reporter.request("POST", f"/nl/{path}", body, {"Content-Type": MULTIPART})

@@ -35,7 +35,7 @@ def test_only_counsellor_without_another_contact_is_not_a_dead_end(house: House,
     assert {"nl": "bijvoorbeeld je huisarts", "en": "such as your doctor"}[lang] in text
 
 
-def test_single_counsellor_without_another_contact_is_a_fault(tmp_path: Path) -> None:
+def test_single_counsellor_without_another_contact_is_reported_as_a_fault(tmp_path: Path) -> None:
     house = House(tmp_path / "one")
     (said,) = check.no_other_contact(house.site, house.clock.today())
     assert "there is one counsellor" in said

@@ -55,7 +55,7 @@ def test_thread_is_forwarded_if_the_reporter_ticks_it(
     check_shape(page)
 
 
-def test_unticked_thread_is_not_forwarded(running: Browser, sam: Counsellor) -> None:
+def test_thread_is_not_forwarded_without_a_tick(running: Browser, sam: Counsellor) -> None:
     page = running.get("/nl/counsellor")
     assert "along" not in [name for name, _ in page.form_with("along").fields]
     assert "Je liet" not in turn(running, sam).text
@@ -144,7 +144,9 @@ def test_thread_can_be_forwarded_to_a_successor(
     assert kinds == ["report", "reply", "consent-request", "consent-answer", "message"]
 
 
-def test_closed_conversation_says_so_first(running: Browser, noor: Counsellor) -> None:
+def test_closed_conversation_first_states_that_it_is_closed(
+    running: Browser, noor: Counsellor
+) -> None:
     said = "Dit gesprek is gesloten op 3 november."
     noor.write("notice", {"status": "closed"})
     page = running.get("/nl/conversation")

@@ -16,7 +16,7 @@ TESTS = Path(__file__).resolve().parents[2]
 PROMISES = {
     "landing.sealed_one": (
         "test_report_is_available_only_to_its_reporter_and_addressees",
-        "test_addressed_desk_can_still_read",
+        "test_addressed_desk_can_still_read_an_honest_report",
     ),
     "landing.sealed_many": ("test_only_the_chosen_counsellor_gets_the_report",),
     "landing.run_by": (
@@ -25,16 +25,16 @@ PROMISES = {
     ),
     "info.promise_name": (
         "test_log_contains_only_the_servers_own_events",
-        "test_no_column_is_finer_than_a_day",
+        "test_no_column_stores_a_time_finer_than_a_day",
     ),
     "info.promise_cookie": (
         "test_every_visitor_gets_the_same_bytes_and_no_cookie",
-        "test_twenty_idle_minutes_end_a_session_and_use_extends_it",
+        "test_session_ends_after_twenty_idle_minutes_and_activity_extends_it",
         "test_only_the_four_hour_limit_applies_on_the_code_page",
     ),
     "info.promise_cookie_browser": (
         "test_every_visitor_gets_the_same_bytes_and_no_cookie",
-        "test_twenty_idle_minutes_end_a_session_and_use_extends_it",
+        "test_session_ends_after_twenty_idle_minutes_and_activity_extends_it",
         "test_only_the_four_hour_limit_applies_on_the_code_page",
     ),
     "info.promise_kept": (
@@ -50,7 +50,7 @@ PROMISES = {
     "conversation.idle": ("test_post_after_the_session_keeps_the_text_and_one_post_sends",),
     "privacy.not_address": ("test_log_contains_only_the_servers_own_events",),
     "privacy.not_time": (
-        "test_no_column_is_finer_than_a_day",
+        "test_no_column_stores_a_time_finer_than_a_day",
         "test_database_files_are_dated_midnight",
     ),
     "privacy.kept_files": ("test_reporters_file_must_be_sealed_to_the_counsellors_only",),
@@ -93,7 +93,7 @@ PROMISES = {
     ),
     "technical.how7": (
         "test_every_page_has_its_frame_labels_and_neutral_title",
-        "test_leaving_loses_nothing_by_accident_and_hides_everything",
+        "test_leaving_hides_everything_and_loses_nothing_by_accident",
     ),
     "technical.how7_browser": (
         "test_only_the_two_empty_forms_include_the_client",
@@ -107,13 +107,13 @@ PROMISES = {
     ),
     "landing.run_by_some_employer": ("test_unnamed_employer_is_still_called_the_employer",),
     "landing.run_by_unknown": ("test_page_names_who_runs_the_site_and_that_they_could_read_along",),
-    "frame.leave": ("test_whole_journey",),
+    "frame.leave": ("test_complete_journey_works_in_each_browser",),
     "frame.leave_help": (
-        "test_whole_journey",
-        "test_leaving_loses_nothing_by_accident_and_hides_everything",
+        "test_complete_journey_works_in_each_browser",
+        "test_leaving_hides_everything_and_loses_nothing_by_accident",
     ),
-    "frame.leave_escape": ("test_leaving_loses_nothing_by_accident_and_hides_everything",),
-    "frame.leave_escape_here": ("test_leaving_loses_nothing_by_accident_and_hides_everything",),
+    "frame.leave_escape": ("test_leaving_hides_everything_and_loses_nothing_by_accident",),
+    "frame.leave_escape_here": ("test_leaving_hides_everything_and_loses_nothing_by_accident",),
     "person.stand_in": ("test_only_the_chosen_counsellor_gets_the_report",),
     "person.gone": ("test_counsellor_without_a_card_has_no_name",),
     "report.wanted_help": ("test_only_the_chosen_counsellor_gets_the_report",),
@@ -121,7 +121,7 @@ PROMISES = {
     "closed.nobody": ("test_expired_key_is_never_used_for_sealing",),
     "code.holders": ("test_only_the_chosen_counsellor_gets_the_report",),
     "code.again": ("test_report_repeated_from_an_open_code_page_is_stored_once",),
-    "return.again": ("test_twenty_idle_minutes_end_a_session_and_use_extends_it",),
+    "return.again": ("test_session_ends_after_twenty_idle_minutes_and_activity_extends_it",),
     "return.no_cookie": ("test_browser_without_cookies_sees_its_code_and_may_send_twice",),
     "errors.unsent_yet": ("test_without_a_story_nothing_is_sent",),
     "errors.kept": (
@@ -141,7 +141,7 @@ PROMISES = {
     "conversation.passed_on": ("test_thread_is_forwarded_if_the_reporter_ticks_it",),
     "conversation.nobody_now": ("test_expired_key_is_never_used_for_sealing",),
     "conversation.others_now": ("test_chosen_counsellor_with_expired_card_is_named",),
-    "conversation.closed": ("test_closed_conversation_says_so_first",),
+    "conversation.closed": ("test_closed_conversation_first_states_that_it_is_closed",),
     "conversation.expires": ("test_deletion_day_never_moves_back",),
     "conversation.expires_soon": (
         "test_approaching_expiry_is_announced",
@@ -159,7 +159,7 @@ PROMISES = {
     ),
     "other.what": (
         "test_reporter_can_change_counsellor_at_any_time",
-        "test_unticked_thread_is_not_forwarded",
+        "test_thread_is_not_forwarded_without_a_tick",
     ),
     "other.along_help": (
         "test_thread_is_forwarded_if_the_reporter_ticks_it",
@@ -184,19 +184,21 @@ PROMISES = {
     "conversation.withdraw": ("test_reporter_withdraws_everything",),
     "withdraw.title": ("test_reporter_withdraws_everything",),
     "withdraw.lead": ("test_reporter_withdraws_everything",),
-    "withdraw.can1": ("test_no_64_bytes_of_removed_data_are_left",),
+    "withdraw.can1": ("test_no_64_bytes_of_removed_data_remain",),
     "withdraw.can2": ("test_reporter_withdraws_everything",),
-    "withdraw.can3": ("test_everyone_who_may_hold_something_is_named_before_a_withdrawal",),
-    "withdraw.can3_untold": ("test_everyone_who_may_hold_something_is_named_before_a_withdrawal",),
+    "withdraw.can3": ("test_everyone_who_may_still_have_messages_is_named_before_a_withdrawal",),
+    "withdraw.can3_untold": (
+        "test_everyone_who_may_still_have_messages_is_named_before_a_withdrawal",
+    ),
     "withdraw.cannot1": ("test_reporter_withdraws_everything",),
     "withdraw.cannot4": ("test_file_can_be_opened_by_the_addressees_but_not_with_the_code",),
     "withdraw.done_title": ("test_reporter_withdraws_everything",),
-    "withdraw.done": ("test_no_64_bytes_of_removed_data_are_left",),
+    "withdraw.done": ("test_no_64_bytes_of_removed_data_remain",),
     "error.400.body": ("test_no_request_causes_a_fault_or_leaves_a_trace",),
     "error.403.body": ("test_cross_site_post_is_refused_and_changes_nothing",),
     "error.403.title": ("test_cross_site_post_is_refused_and_changes_nothing",),
     "error.413.body": ("test_no_request_causes_a_fault_or_leaves_a_trace",),
-    "error.415.body": ("test_files_are_accepted_nowhere_else",),
+    "error.415.body": ("test_files_are_accepted_on_no_other_page",),
     "error.500.body": ("test_confirmed_data_survives_kills_of_workers_or_server",),
     "again.withdraw": ("test_withdrawal_and_consent_answer_survive_the_end_of_a_session",),
     "again.gone": ("test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one",),

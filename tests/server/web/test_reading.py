@@ -80,7 +80,7 @@ class Sentences(html.parser.HTMLParser):
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("path", PAGES)
-def test_page_has_short_sentences_of_short_words(two: House, lang: str, path: str) -> None:
+def test_page_has_short_sentences_and_short_words(two: House, lang: str, path: str) -> None:
     found = Sentences(two.browser().get(f"/{lang}/{path}").html).sentences()
     words = [word for sentence in found for word in sentence]
     sentence = len(words) / len(found)

@@ -340,7 +340,7 @@ def test_busy_store_while_reading_is_reported_and_typed_text_kept(
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_unsure_store_never_says_that_nothing_was_sent(
+def test_page_never_says_that_nothing_was_sent_if_storing_is_uncertain(
     house: House, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     """The report or message may be stored, so no page may say that it was not sent."""

@@ -131,7 +131,7 @@ def test_post_differing_in_anything_is_a_separate_report(
 
 
 @pytest.mark.parametrize("visitor", [OTHER, ""])
-def test_knowing_the_text_gives_no_code(house: House, visitor: str) -> None:
+def test_knowing_the_text_is_not_enough_to_get_the_code(house: House, visitor: str) -> None:
     """This holds whichever of the two posts first, and without a known circuit."""
     mine, theirs = Click(house), Click(house, visitor)
     codes = {theirs.send().code, mine.send().code, theirs.send().code if visitor else "none"}

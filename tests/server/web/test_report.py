@@ -147,7 +147,7 @@ def test_language_button_keeps_every_word_and_tick(two: House) -> None:
     check_shape(page)
 
 
-def test_enter_in_a_tick_box_sends_nothing(house: House) -> None:
+def test_pressing_enter_in_a_tick_box_sends_nothing(house: House) -> None:
     """Enter presses the form's first button, which does nothing here."""
     html = house.browser().get("/nl/report").html
     first = html.index('form="main-form"')
@@ -358,7 +358,7 @@ def test_old_browser_without_fetch_metadata_may_write(house: House) -> None:
     assert house.stored() == 1
 
 
-def test_files_are_refused_and_none_of_them_reaches_a_disk(
+def test_files_are_refused_and_never_written_to_disk(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tempfile

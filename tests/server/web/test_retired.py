@@ -75,7 +75,7 @@ def test_existing_conversations_continue_until_they_end(
     assert "may be removed" in again
 
 
-def test_retirement_date_is_that_of_the_first_call(
+def test_retirement_date_is_that_of_the_first_retire_command(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _retire(house, monkeypatch)

@@ -84,7 +84,7 @@ def test_workers_share_one_cookie_key(serving: Serving) -> None:
     assert len(serving.workers()) == 2
 
 
-def test_nothing_is_left_in_home_temporary_folder_or_log(serving: Serving) -> None:
+def test_nothing_remains_in_home_folder_temporary_folder_or_log(serving: Serving) -> None:
     browser = PlainBrowser(serving.url)
     for _ in range(3):
         page = browser.get("/nl/report")
@@ -204,7 +204,7 @@ def test_refusal_arrives_while_the_body_is_still_being_sent(serving: Serving) ->
         connection.sendall(sealed)  # no broken pipe
 
 
-def test_slow_client_after_a_refusal_holds_the_app_only_briefly(
+def test_slow_client_after_a_refusal_blocks_the_app_only_briefly(
     serving: Serving,
 ) -> None:
     """Directly at the app, one byte at a time, each within its time limit."""

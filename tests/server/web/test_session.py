@@ -88,7 +88,7 @@ def test_cookie_of_another_site_altered_or_invented_is_not_a_session(
     other.close()
 
 
-def test_twenty_idle_minutes_end_a_session_and_use_extends_it(house: House) -> None:
+def test_session_ends_after_twenty_idle_minutes_and_activity_extends_it(house: House) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.").code)
     for _ in range(5):
@@ -100,7 +100,7 @@ def test_twenty_idle_minutes_end_a_session_and_use_extends_it(house: House) -> N
     assert page.form_with("code")
 
 
-def test_session_ends_after_four_hours_in_any_case(house: House) -> None:
+def test_session_always_ends_after_four_hours(house: House) -> None:
     browser = house.browser()
     browser.come_back(browser.tell("Iets.").code)
     for _ in range(23):
@@ -120,7 +120,7 @@ def test_only_the_four_hour_limit_applies_on_the_code_page(house: House) -> None
     assert slower.get("/nl/conversation").form_with("code")
 
 
-def test_words_leave_the_cookie_after_the_code_page(house: House) -> None:
+def test_words_are_removed_from_the_cookie_after_the_code_page(house: House) -> None:
     """A browser that continued and posts the report again gets its conversation."""
     browser = house.browser()
     page = browser.tell("Iets.")
@@ -160,7 +160,7 @@ def test_restart_ends_a_session_and_loses_nothing(house: House) -> None:
     assert browser.submit(page, page.form_with("code"), code=code).path == "/nl/conversation"
 
 
-def test_leaving_ends_the_session_first_and_then_redirects(house: House) -> None:
+def test_leaving_first_ends_the_session_and_then_redirects(house: House) -> None:
     for way, target in (("leave", "https://www.wikipedia.org/"), ("stop", "/nl/")):
         browser = house.browser()
         browser.come_back(browser.tell("Iets.").code)

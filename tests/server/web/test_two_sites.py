@@ -185,7 +185,7 @@ def test_desk_of_one_site_is_unknown_at_the_other(server: Server) -> None:
     )
 
 
-def test_challenge_of_one_site_is_not_spent_at_the_other(server: Server) -> None:
+def test_challenge_of_one_site_is_not_consumed_by_the_other(server: Server) -> None:
     noor = server.baker.counsellors[0]
     challenge = server.bank.browser(origin=BANK).get("/api/desk/challenge").text
     token = challenge.rpartition('"token":"')[2].partition('"')[0]
@@ -362,7 +362,7 @@ def test_custom_page_replaces_the_default(house: House, page: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["about", "exceptions", "privacy"])
-def test_promises_stay_above_the_sites_own_text(house: House, page: str) -> None:
+def test_promises_are_shown_above_the_sites_own_text(house: House, page: str) -> None:
     before = house.browser().get(f"/en/{page}")
     write(house, "en", page, "## Who we are\n\nA bakery.\n")
     house.restart()

@@ -43,7 +43,7 @@ def test_code_page_links_only_to_leave_and_the_other_language(house: House, lang
 
 @both
 @pytest.mark.parametrize("way", ["stop", "leave"])
-def test_back_after_closing_says_that_it_is_closed_and_mentions_cookies_conditionally(
+def test_page_after_closing_and_going_back_says_so_and_mentions_cookies_conditionally(
     house: House, lang: str, way: str
 ) -> None:
     browser = house.browser()
@@ -92,7 +92,7 @@ def long_conversation(house: House) -> str:
     return code
 
 
-def test_older_messages_are_folded_and_the_newest_are_open(house: House) -> None:
+def test_older_messages_are_collapsed_and_the_newest_are_open(house: House) -> None:
     page = house.browser().come_back(long_conversation(house))
     check_shape(page)
     _, _, rest = page.html.partition('<details class="older">')
@@ -104,7 +104,7 @@ def test_older_messages_are_folded_and_the_newest_are_open(house: House) -> None
     assert "Verder 2." in new
 
 
-def test_pending_question_is_never_folded(house: House) -> None:
+def test_pending_question_is_never_collapsed(house: House) -> None:
     code = house.browser().tell("Het begin.").code
     browser = house.browser()
     browser.come_back(code)
@@ -116,7 +116,7 @@ def test_pending_question_is_never_folded(house: House) -> None:
     assert page.form_to("consent", "request")
 
 
-def test_short_conversation_is_not_folded(house: House) -> None:
+def test_short_conversation_is_not_collapsed(house: House) -> None:
     page = house.browser().come_back(house.browser().tell("Het begin.").code)
     assert 'class="older"' not in page.html
 

@@ -110,7 +110,7 @@ def walked(house: House, lang: str, **answers: str) -> dict[str, Page]:
 
 
 @pytest.mark.parametrize("lang", MOST)
-def test_path_from_first_page_to_sent_has_few_words(house: House, lang: str) -> None:
+def test_path_from_first_page_to_sent_report_has_few_words(house: House, lang: str) -> None:
     each = {name: count(page) for name, page in walked(house, lang).items()}
     assert sum(each.values()) <= MOST[lang], each
 

@@ -94,7 +94,7 @@ def test_missing_key_is_a_fault_and_never_shown() -> None:
             words(lang).count("landing.nothing", 2)
 
 
-def test_no_text_shouts_or_makes_a_forbidden_claim() -> None:
+def test_no_text_has_an_exclamation_mark_or_a_forbidden_claim() -> None:
     """No exclamation mark, no official report, and no right that a counsellor lacks."""
     for lang in PAGE_LANGUAGES:
         for key, message in catalogue(lang).items():
@@ -108,7 +108,7 @@ def test_no_text_shouts_or_makes_a_forbidden_claim() -> None:
                 assert not re.search("versleuteld|encrypt|szyfr|шифр|تشفير|مشفر", text, re.I), key
 
 
-def test_numbers_have_their_plural() -> None:
+def test_texts_with_numbers_have_the_right_plural() -> None:
     assert "1 werkdag." in words("nl").count("code.when", 1, days=1)
     assert "2 werkdagen." in words("nl").count("code.when", 2, days=2)
     assert "1 working day." in words("en").count("code.when", 1, days=1)
@@ -122,7 +122,7 @@ def test_names_are_joined_by_the_rules_of_the_language() -> None:
     assert words("ar").listed(["A"]) == "A"
 
 
-def test_arabic_dual_is_one_word_and_its_figure_follows() -> None:
+def test_arabic_dual_is_one_word_followed_by_its_figure() -> None:
     assert "يومي عمل (2)" in words("ar").count("landing.time", 2, days=2)
     assert "3 أيام عمل" in words("ar").count("landing.time", 3, days=3)
 

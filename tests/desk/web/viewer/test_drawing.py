@@ -175,7 +175,9 @@ def test_image_declaring_too_many_pixels_is_not_decoded(
     assert site.look(page, kind, content).get("fault", "damaged") == "damaged"
 
 
-def test_image_over_16_megapixels_is_reduced_and_this_is_said(page: Page, site: ViewerSite) -> None:
+def test_image_over_16_megapixels_is_reduced_and_the_page_says_so(
+    page: Page, site: ViewerSite
+) -> None:
     large = png(8_000, 6_000, zlib.compress(bytes((1 + 24_000) * 6_000)))
     (seen,) = site.look(page, "image/png", large)["seen"]
     assert seen["reduced"]
@@ -317,7 +319,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_exact_reason_is_given_if_a_file_is_not_shown(
+def test_exact_reason_is_given_if_a_file_cannot_be_shown(
     page: Page, site: ViewerSite, case: str
 ) -> None:
     kind, content, fault = REFUSED[case]

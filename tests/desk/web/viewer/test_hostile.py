@@ -154,7 +154,7 @@ def test_hostile_files_contact_no_host(page: Page, site: ViewerSite, ears: Ears)
     assert ears.heard == []
 
 
-def test_foreign_bytes_are_served_to_no_page_image_or_script(page: Page, site: ViewerSite) -> None:
+def test_file_bytes_are_not_served_to_a_page_image_or_script(page: Page, site: ViewerSite) -> None:
     """At the desk's own address, a foreign web page would have the desk's rights."""
     site.files["one"] = b"<html><body data-ran=1><script>document.cookie='x=y'</script>"
     other = page.context.new_page()
@@ -198,7 +198,7 @@ def test_document_page_is_never_drawn_larger_than_its_limit(page: Page, site: Vi
     assert seen["width"] * seen["height"] <= 16_000_000
 
 
-def test_endless_loop_is_ended_while_the_page_stays_responsive(
+def test_endless_loop_is_stopped_while_the_page_stays_responsive(
     page: Page, site: ViewerSite
 ) -> None:
     """The outer page's clock keeps running, and no process is busy afterwards."""
