@@ -33,7 +33,11 @@ export class Client {
     // was opened. A report that is still being written is kept, as on any page.
     window.addEventListener("pagehide", () => this.holdsKeys() && this.leave());
     window.addEventListener("pageshow", () => this.left && window.location.reload());
-    whenIdle(() => this.conversation.lock());
+    whenIdle(() => {
+      if (this.mode === "sealing" && this.entrance instanceof ReturnForm) this.entrance.idle();
+      this.conversation.lock();
+    });
+    tell(say("sealed.checking"));
     this.tried = this.tryOut();
   }
 
@@ -73,7 +77,6 @@ export class Client {
     }
     if (this.busy) return;
     this.busy = true;
-    if (this.mode === "trying") tell(say("sealed.checking"));
     await this.tried;
     // If it cannot be sealed after all, the person was told, and decides whether to send it anyway.
     try {

@@ -147,7 +147,7 @@ export class Session {
     const reporter = { recipient: keys.recipient, verify: keys.verify };
     const reader = { site: this.site, mailbox: keys.mailbox, viewer: null, reporter, pins: this.pins };
     this.thread = readThread(arrived, reader);
-    if (!this.thread.withheld.has(REPORTER)) this.pins = pinsOf(this.thread);
+    this.pins = risen(this.pins, pinsOf(this.thread));
     return this.view(this.thread);
   }
 
@@ -165,7 +165,7 @@ export class Session {
       waiting: [...thread.newest.keys()].every((by) => by === REPORTER),
       agreed: wanted.filter((identity) => !thread.newest.get(REPORTER)?.wanted.includes(identity)),
       refused: this.refusal(thread, wanted),
-      n: thread.newest.get(REPORTER)?.n ?? 0,
+      mine: this.pins?.newest[REPORTER] ?? null,
     };
   }
 
@@ -173,7 +173,11 @@ export class Session {
   refusal(thread, wanted) {
     // The addressees are in the reporter's newest message. If the server withholds that message, an
     // older one would determine them, so the server could choose them.
-    if (thread.withheld.has(REPORTER) || !thread.newest.has(REPORTER)) return "withheld";
+    const newest = thread.newest.get(REPORTER);
+    if (thread.withheld.has(REPORTER) || !newest) return "withheld";
+    // A message may have been sent since this thread was read.
+    const [n, digest] = this.pins?.newest[REPORTER] ?? [0, ""];
+    if (newest.n < n || (newest.n === n && newest.digest !== digest)) return "withheld";
     // This card may have been replaced by another one.
     if (!wanted.every((identity) => this.cardOf(identity))) return "changed";
     return wanted.some((identity) => this.isOpen(identity)) ? "" : "nobody";
@@ -202,8 +206,8 @@ export class Session {
     if (!this.keys) return;
     const { recipient, verify } = this.keys;
     /** @type {Pins["newest"]} */
-    const newest = { ...this.pins?.newest, [REPORTER]: [n, digest] };
-    this.pins = { recipient, verify, newest };
+    const newest = { [REPORTER]: [n, digest] };
+    this.pins = risen(this.pins, { recipient, verify, newest });
   }
 
   /** Overwrite the keys and forget everything that was opened. */
@@ -282,6 +286,17 @@ export class Session {
       throw new Refused(refused, { count, letter, position, suggestions });
     }
   }
+}
+
+/**
+ * Return the pins with the higher number for each author, so that a message that was once seen
+ * stays missed. @param {Pins | null} before @param {Pins | null} now @returns {Pins | null}
+ */
+function risen(before, now) {
+  if (!before || !now) return now ?? before;
+  const newest = { ...before.newest };
+  for (const [by, pin] of Object.entries(now.newest)) if (!(newest[by]?.[0] >= pin[0])) newest[by] = pin;
+  return { ...now, newest };
 }
 
 /** Return a list with the card, or an empty list if it is invalid. @param {unknown} text @returns {Card[]} */

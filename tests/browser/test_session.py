@@ -285,6 +285,40 @@ def test_session_notices_that_its_sent_message_is_withheld(browser: Browser) -> 
     assert (view["refused"], view["notes"]) == ("", [])
 
 
+def test_nothing_is_written_before_a_sent_message_is_read(browser: Browser) -> None:
+    """Otherwise the next message would take its number, and go to the counsellors before it."""
+    browser.reads([file_of(browser.reports())])
+    second = browser.does("write", lang="nl", kind="message", body={"text": "Meer."})
+    browser.does("sent", n=2, digest=second["digest"])
+    asked = browser.asks("write", lang="nl", kind="message", body={"text": "x"})
+    assert asked["refused"] == "withheld"
+
+
+def test_newest_message_is_missed_after_the_keys_were_forgotten(browser: Browser) -> None:
+    """The page keeps its number and digest, and hands them back with the same code."""
+    made = browser.reports()
+    first = file_of(made)
+    browser.reads([first])
+    second = browser.does("write", lang="nl", kind="message", body={"text": "Meer."})
+    view = browser.reads([first, file_of(second)])
+    assert view["mine"] == [2, second["digest"]]
+    browser.does("wipe")
+    browser.does("enter", typed=" ".join(made["words"]))
+    browser.does("sent", n=2, digest=second["digest"])
+    view = browser.reads([first])
+    assert (view["refused"], view["mine"]) == ("withheld", [2, second["digest"]])
+
+
+def test_withheld_message_of_a_counsellor_is_missed_every_time(browser: Browser) -> None:
+    made = browser.reports()
+    files = [file_of(made)]
+    files.append(answer_of(files, keys_of(made), {"text": "Dank."}))
+    browser.reads(files)
+    for _ in range(2):
+        notes = browser.reads(files[:1])["notes"]
+        assert notes == [{"key": "withheld", "by": str(ANNA.verify_key), "count": 1}]
+
+
 def test_replaced_card_of_recipient_is_noticed(browser: Browser) -> None:
     """Nothing can be sent until the reporter chooses again, except a withdrawal."""
     _, files = four(browser)

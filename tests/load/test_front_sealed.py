@@ -14,6 +14,8 @@ from tests.support.memory import memory_of
 from tests.support.sealing_browser import Answer, SealingBrowser
 from tests.support.serving import Serving, wait_until
 
+GONE = {"error": "no such conversation", "refused": "gone"}
+NO_TOKEN = {"error": "the access token is missing", "refused": "other"}
 PLACES, EACH = 12, 2  # sealed files under way: in all, and of one circuit
 
 
@@ -55,9 +57,9 @@ def test_app_refuses_sealed_file_without_a_conversation(
     serving = serve(changes={}, seal_in_browser=True)
     browser = sealing_browser(serving, 1)
     got = browser.ask("PUT", f"/api/files/{'0' * 64}", bytes(3 * MIB))
-    assert (got.status, got.json) == (404, {"error": "no such conversation"})
+    assert (got.status, got.json) == (404, GONE)
     got = browser.ask("PUT", f"/api/files/{'0' * 64}", bytes(3 * MIB), token=None)
-    assert (got.status, got.json) == (401, {"error": "the access token is missing"})
+    assert (got.status, got.json) == (401, NO_TOKEN)
 
 
 def test_slow_sealed_files_use_separate_slots(

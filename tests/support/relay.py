@@ -1,6 +1,7 @@
 """A relay between browser and server that records every request and can drop responses."""
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,23 @@ from typing import Literal
 from tests.support.ports import free_port
 from tests.support.recorder import Passed
 
-Fault = Literal["refuse", "lose", "flood", ""]
+
+@dataclass(frozen=True)
+class Lie:
+    """A response in JSON in place of the server's. ``passed_on``: the server gets the request."""
+
+    status: int
+    said: dict[str, object]
+    passed_on: bool = True
+
+    @property
+    def written(self) -> bytes:
+        body = json.dumps(self.said).encode()
+        head = f"HTTP/1.1 {self.status} Lie\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+
+
+Fault = Literal["refuse", "lose", "flood", ""] | Lie
 FLOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", b" " * 65_536
 
 
@@ -19,7 +36,8 @@ class Relay:
     """Listens on loopback and forwards to the server at ``port``, one request per connection.
 
     ``fault``: decides about each request: "refuse" ends the connection before the server receives
-    it, "lose" afterwards, without passing on the response, and "flood" sends an endless response.
+    it, "lose" afterwards, without passing on the response, and "flood" sends an endless response. A
+    ``Lie`` is sent in place of the response.
     """
 
     port: int
@@ -67,11 +85,18 @@ class Relay:
                 browser.sendall(FLOOD[0])
                 while True:  # until the browser has had enough
                     browser.sendall(FLOOD[1])
-            with socket.create_connection(("127.0.0.1", self.port)) as server:
-                server.sendall(_written(passed))
-                while data := server.recv(65_536):
-                    if fault != "lose":
-                        browser.sendall(data)
+            if not (isinstance(fault, Lie) and not fault.passed_on):
+                self._pass_on(passed, None if fault else browser)
+            if isinstance(fault, Lie):
+                browser.sendall(fault.written)
+
+    def _pass_on(self, passed: Passed, browser: socket.socket | None) -> None:
+        """Send a request to the server, and its response to the browser, if it is to get it."""
+        with socket.create_connection(("127.0.0.1", self.port)) as server:
+            server.sendall(_written(passed))
+            while data := server.recv(65_536):
+                if browser is not None:
+                    browser.sendall(data)
 
 
 def _request(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Passed | None:

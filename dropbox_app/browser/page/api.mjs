@@ -36,21 +36,39 @@ export async function openMailbox({ mailbox, access, to }) {
   return fateOf(await once(send, send));
 }
 
+/** @typedef {{sealed: Uint8Array, item: string, query: string}} Sealed */
+
 /**
- * Send a sealed message or a withdrawal. If the answer is lost, ask once what arrived, and send the
- * same bytes once more. The server then treats them as the same message.
- * @param {string} token @param {{sealed: Uint8Array, item: string, query: string}} message
- * @param {"messages" | "withdrawal"} where @returns {Promise<Fate>}
+ * Send a sealed message or a withdrawal. If the answer is lost, find out what arrived.
+ * @param {string} token @param {Sealed} message @param {"messages" | "withdrawal"} where
+ * @returns {Promise<Fate>}
  */
-export async function deliver(token, { sealed, item, query }, where = "messages") {
+export async function deliver(token, message, where = "messages") {
+  const fate = fateOf(await once(() => send(token, message, where)));
+  return fate.fate === "unknown" ? arrived(token, message, where) : fate;
+}
+
+/**
+ * Find out whether a message arrived that was sent before. If it is not listed, send the same bytes
+ * once more; the server treats them as the same message. A refusal does not count here, because the
+ * message may arrive later or may have arrived: the result is then still unknown.
+ * @param {string} token @param {Sealed} message @param {"messages" | "withdrawal"} where
+ * @returns {Promise<Fate>}
+ */
+export async function arrived(token, message, where = "messages") {
+  const list = await once(() => ask("GET", "/api/conversation", { token }));
+  if (isGone(list)) return { fate: "gone", status: 404 };
+  if (listed(list).some(({ id }) => id === message.item)) return { fate: "taken", status: 200 };
+  const unknown = /** @type {Fate} */ ({ fate: "unknown", status: list?.status ?? 0 });
+  if (list?.status !== 200) return unknown;
+  const fate = fateOf(await once(() => send(token, message, where)));
+  return fate.fate === "refused" ? unknown : fate;
+}
+
+/** @param {string} token @param {Sealed} message @param {"messages" | "withdrawal"} where */
+function send(token, { sealed, query }, where) {
   const path = `/api/conversation/${where}?${query}`;
-  const send = () => ask("POST", path, { token, body: sealed, type: "application/octet-stream" });
-  const fate = fateOf(await once(send));
-  if (fate.fate !== "unknown") return fate;
-  const arrived = await once(() => ask("GET", "/api/conversation", { token }));
-  if (arrived?.status === 404) return { fate: "gone", status: 404 };
-  if (listed(arrived).some(({ id }) => id === item)) return { fate: "taken", status: 200 };
-  return arrived?.status === 200 ? fateOf(await once(send)) : fate;
+  return ask("POST", path, { token, body: sealed, type: "application/octet-stream" });
 }
 
 /** Remove everything, if no counsellor can be told. @param {string} token @returns {Promise<Fate>} */
@@ -65,7 +83,7 @@ export async function remove(token) {
  */
 export async function conversation(token) {
   const answer = await ask("GET", "/api/conversation", { token });
-  if (answer.status === 404) return null;
+  if (isGone(answer)) return null;
   if (answer.status !== 200 || !isList(answer.json)) throw new Lost();
   return answer.json;
 }
@@ -82,7 +100,7 @@ const isItem = (one) => typeof one?.what === "string" && ID.test(one.id);
 /** Return a sealed item; null if the server does not have it. @param {string} token @param {string} id */
 export async function item(token, id) {
   const answer = await ask("GET", `/api/items/${id}`, { token, most: MAX_ITEM });
-  if (answer.status === 404) return null;
+  if (isGone(answer)) return null;
   if (answer.status !== 200) throw new Lost();
   return answer.bytes;
 }
@@ -99,14 +117,16 @@ const listed = (answer) => (answer?.status === 200 && Array.isArray(answer.json?
 
 /** @param {Answer | null} answer @returns {Fate} */
 function fateOf(answer) {
-  // Any other answer came from a proxy in front of the program, so it proves nothing.
-  if (!answer?.json) return { fate: "unknown", status: answer?.status ?? 0 };
-  const { status } = answer;
-  if (status === 200) return { fate: "taken", status };
-  if (status === 409) return { fate: "behind", status };
-  if (status === 404) return { fate: "gone", status };
-  return { fate: (status >= 400 && status < 500) || [503, 507].includes(status) ? "refused" : "unknown", status };
+  // Any other answer may come from a proxy in front of the program, so it proves nothing.
+  const { status = 0, json = null } = answer ?? {};
+  if (status === 200 && json) return { fate: "taken", status };
+  if (status === 409 && Number.isInteger(json?.n)) return { fate: "behind", status };
+  if (isGone(answer)) return { fate: "gone", status };
+  return { fate: status >= 400 && json?.refused === "other" ? "refused" : "unknown", status };
 }
+
+/** Return whether the program itself says that there is no such conversation or item. @param {Answer | null} answer */
+const isGone = (answer) => answer?.status === 404 && answer.json?.refused === "gone";
 
 /** Try these in turn until one is answered; null if none is. @param {...(() => Promise<Answer>)} tries */
 async function once(...tries) {

@@ -24,27 +24,40 @@ export class Conversation {
     /** @type {any} A message of which nobody knows whether it arrived. */
     this.pending = null;
     this.draft = "";
+    /** @type {Map<string, string>} What was typed with the answers to requests, by the request's digest. */
+    this.remarks = new Map();
+    /** @type {[number, string] | null} The number and digest of the reporter's newest message. */
+    this.mine = null;
     this.busy = false;
+    // The page with the code is not locked. After it, the keys are forgotten when nobody is there.
+    this.opened = false;
   }
 
   /** @param {string} token */
   begin(token) {
     this.token = token;
+    this.opened = false;
   }
 
   /** Open the conversation of a code; return false if there is none. @param {string} token */
   async enter(token) {
-    if (token !== this.token) {
+    const same = token === this.token;
+    if (!same) {
       // What was typed before belongs to the other code. It is kept until this code proves right.
       if (!(await api.conversation(token))) return false;
       this.forget();
     }
     this.token = token;
-    return this.load(() => this.showPage());
+    // The worker forgot it when the page was locked. Without it the server could omit that message.
+    if (this.mine) await this.client.ask("sent", { n: this.mine[0], digest: this.mine[1] });
+    const found = await this.load(() => this.showPage());
+    if (!found && same) this.gone(); // with the text that was typed here
+    return found || same;
   }
 
   /** Show the conversation. Its keys are already known. */
   async open() {
+    this.opened = true;
     try {
       await this.client.takeSite();
       if (!(await this.load(() => this.showPage()))) this.gone();
@@ -64,6 +77,9 @@ export class Conversation {
       if (!(await this.fetchAll(ids)) && !attempt) continue;
       const items = ids.flatMap((id) => (this.items.has(id) ? [[id, this.items.get(id)]] : []));
       this.view = await this.client.ask("read", { items });
+      this.view.remarks = this.remarks;
+      this.mine = this.view.mine;
+      this.opened = true;
       this.view.ends = endOf(list, this.client.given);
       if (this.pending && ids.includes(this.pending.item)) await this.settle();
       then();
@@ -96,7 +112,7 @@ export class Conversation {
     fill(document, "expiry", say(view.ends.key, { date: dayIn(view.ends.day) }));
     this.prepareForm();
     onPress("other", () => this.chooseOther());
-    onPress("withdraw", () => this.askWithdrawal());
+    onPress("withdraw", () => this.beforeWithdrawal());
     onPress("stop", () => this.stop());
     if (said) tell(said);
   }
@@ -122,6 +138,10 @@ export class Conversation {
     if (!form) return;
     const { to, refused } = this.view;
     form.hidden = Boolean(refused);
+    const stale = refused === "stale";
+    const retry = slot("retry");
+    if (retry) retry.hidden = !stale;
+    if (stale) part("other")?.closest("li")?.remove();
     fill(form, "to", to.length ? say("conversation.write_help", { counsellor: names(to, this.view) }) : "");
     form.elements.text.value = this.draft;
     form.elements.text.addEventListener("input", () => {
@@ -138,6 +158,7 @@ export class Conversation {
 
   /** Seal and send a message, with the form locked. @param {{kind: string, body: any, wanted?: string[]}} given @param {HTMLFormElement} form */
   async send(given, form) {
+    if (this.busy) return undefined;
     if (this.pending) return this.waitFor(form);
     const shownTo = this.view.to.join();
     lock(form, true);
@@ -146,7 +167,7 @@ export class Conversation {
     try {
       for (let attempt = 0; attempt < TRIES; attempt++) {
         const message = await this.client.ask("write", { lang: this.client.lang, ...given });
-        this.pending = { ...message, kind: given.kind };
+        this.pending = { ...message, kind: given.kind, request: given.body.request };
         if (!(await this.decide(await api.deliver(this.token, message), form))) return undefined;
         // Another message was stored first. Read it, and sign this one again for the same
         // addressees.
@@ -189,37 +210,56 @@ export class Conversation {
 
   /** It is unknown whether the message arrived. It cannot be changed until that is known. @param {HTMLFormElement} form */
   waitFor(form) {
-    lock(form, true);
     const retry = slot("retry");
-    if (retry) retry.hidden = false;
+    if (!retry) return this.showPage(); // which waits in its turn, with the button
+    lock(form, true);
+    retry.hidden = false;
     const button = part("retry");
     if (button) button.disabled = false;
     tell(say("sealed.perhaps_message"));
+    return undefined;
   }
 
   /** Send the same bytes of the pending message again. The server treats it as the same message. */
   async again() {
-    if (!this.pending) return;
+    if (this.busy) return;
+    const button = part("retry");
+    button.disabled = true;
+    if (!this.pending) {
+      await this.open();
+      button.disabled = false;
+      return;
+    }
     tell(say("sealed.sending"));
-    const form = part("message");
     this.busy = true;
-    const behind = await this.decide(await api.deliver(this.token, this.pending), form);
-    this.busy = false;
-    if (!behind) return;
+    try {
+      if (!(await this.decide(await api.arrived(this.token, this.pending), part("message")))) return;
+    } finally {
+      this.busy = false;
+    }
     // Another message took its number, so it is not stored and can be sent as a new one.
-    const retry = slot("retry");
-    if (retry) retry.hidden = true;
-    tell(say("sealed.unsent"));
-    lock(form, false);
+    try {
+      if (!(await this.load(() => this.showPage(say("sealed.unsent"))))) this.gone();
+    } catch {
+      this.showStale(say("sealed.unsent"));
+    }
+  }
+
+  /** Show the page without its forms, because the conversation may have changed. @param {string} said */
+  showStale(said) {
+    this.view = { ...this.view, refused: "stale" };
+    this.showPage(`${said} ${say("sealed.network")}`);
   }
 
   /** The pending message has arrived. */
   async settle() {
-    const { kind, sealed, item } = this.pending;
+    const { kind, request, sealed, item, n, digest } = this.pending;
     await this.client.ask("sent", this.pending);
+    this.mine = [n, digest];
     this.items.set(item, sealed);
     this.pending = null;
     if (kind === "message") this.draft = "";
+    this.remarks.delete(request);
   }
 
   async arrived() {
@@ -228,7 +268,7 @@ export class Conversation {
       this.gone();
     } catch {
       // It was sent; only the current conversation could not be fetched.
-      this.showPage(say("conversation.sent"));
+      this.showStale(say("conversation.sent"));
     }
   }
 
@@ -250,16 +290,29 @@ export class Conversation {
     });
   }
 
+  /** Show who would be told of a withdrawal, according to the current conversation. */
+  async beforeWithdrawal() {
+    if (this.view.refused !== "stale") return this.askWithdrawal();
+    try {
+      if (!(await this.load(() => this.askWithdrawal()))) this.gone();
+    } catch (error) {
+      tell(problem(error, "sealed.network"));
+    }
+    return undefined;
+  }
+
   askWithdrawal() {
     const { view } = this;
     show("sealed-withdraw");
     const tellOf = (/** @type {string} */ name, /** @type {string} */ key, /** @type {string[]} */ who) =>
       fill(document, name, who.length ? say(key, { counsellor: names(who, view) }, who.length) : "");
-    const untold = [...view.closed, ...view.changed];
-    tellOf("told", "withdraw.can3", view.to);
-    tellOf("untold", "withdraw.can3_untold", untold);
-    tellOf("holders", "withdraw.cannot2", [...view.to, ...untold]);
-    tellOf("backup", "withdraw.cannot4", [...view.to, ...untold]);
+    // No withdrawal can be signed after a message that is not here.
+    const told = view.refused === "withheld" ? [] : view.to;
+    const everybody = [...view.to, ...view.closed, ...view.changed];
+    tellOf("told", "withdraw.can3", told);
+    tellOf("untold", "withdraw.can3_untold", everybody.filter((one) => !told.includes(one)));
+    tellOf("holders", "withdraw.cannot2", everybody);
+    tellOf("backup", "withdraw.cannot4", everybody);
     const form = part("withdraw-sure");
     onSubmit(form, () => {
       const sure = form.elements.sure.checked;
@@ -313,8 +366,9 @@ export class Conversation {
 
   /** Ask for the code again, and remove the keys and all opened messages from the page. */
   lock() {
-    if (!this.view || this.busy) return;
+    if (!this.opened || this.busy) return;
     this.client.ask("wipe");
+    this.opened = false;
     this.view = null;
     show("sealed-again");
     const form = part("return");
@@ -330,7 +384,7 @@ export class Conversation {
 
   gone() {
     this.client.ask("wipe");
-    const text = this.draft;
+    const text = [this.draft, ...this.remarks.values()].filter(Boolean).join("\n\n");
     this.forget();
     clear();
     tell(say(text ? "again.gone" : "again.gone_title"));
@@ -344,10 +398,13 @@ export class Conversation {
 
   forget() {
     this.token = "";
+    this.opened = false;
     this.items.clear();
     this.view = null;
     this.pending = null;
     this.draft = "";
+    this.remarks.clear();
+    this.mine = null;
   }
 }
 

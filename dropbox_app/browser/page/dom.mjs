@@ -104,9 +104,21 @@ export function onSubmit(form, then) {
 /** Call this function whenever the button with this name is pressed. @param {string} name @param {() => void} then */
 export const onPress = (name, then) => part(name)?.addEventListener("click", then);
 
-/** Hide the links to other pages, because leaving would lose data that exists only here. */
-function closeWaysOut() {
-  document.querySelector("a.mark")?.removeAttribute("href");
-  const ways = document.querySelectorAll("nav.ways [hreflang], nav.ways button, footer a");
-  for (const way of ways) way.remove();
+/**
+ * Remove the links to other pages, because leaving would lose data that exists only here. Return a
+ * function that puts them back.
+ */
+export function closeWaysOut() {
+  const mark = document.querySelector("a.mark");
+  const home = mark?.getAttribute("href");
+  mark?.removeAttribute("href");
+  const places = [...document.querySelectorAll("nav.ways [hreflang], nav.ways button, footer a")].map((way) => {
+    const place = document.createComment("");
+    way.replaceWith(place);
+    return { way, place };
+  });
+  return () => {
+    if (home) mark?.setAttribute("href", home);
+    for (const { way, place } of places) place.replaceWith(way);
+  };
 }

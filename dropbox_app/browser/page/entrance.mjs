@@ -1,7 +1,7 @@
 // The two ways in: writing a report, and typing a code.
 
 import * as api from "./api.mjs";
-import { listed, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
+import { closeWaysOut, listed, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
 import { problem, unsent } from "./problems.mjs";
 
 /** @typedef {import("../client.mjs").Client} Client */
@@ -68,9 +68,14 @@ export class ReportForm extends Entrance {
       // sent.
       if (opened.fate !== "taken") return this.unsent(opened);
       this.underWay = true;
+      // The report may arrive from now on, and only this page has its code.
+      this.openWaysOut = closeWaysOut();
+      this.letGo = keepPage(() => this.client.conversation.stop());
       const fate = await api.deliver(report.token, report);
-      if (fate.fate !== "taken" && fate.fate !== "unknown") return this.unsent(fate);
-      new CodePage(this.client, report, answers.safe === "no").show(fate);
+      // Any other result leaves it possible that the report arrived. Then only its code opens it.
+      if (fate.fate === "refused") return this.unsent(fate);
+      this.form.reset();
+      await new CodePage(this.client, report, answers.safe === "no", this.letGo).show(fate);
     });
     return undefined;
   }
@@ -78,6 +83,8 @@ export class ReportForm extends Entrance {
   /** It is certain that nothing was sent. The code is useless, and the text is kept. @param {Fate} fate */
   async unsent({ status }) {
     this.underWay = false;
+    this.letGo?.();
+    this.openWaysOut?.();
     await this.client.ask("wipe");
     lock(this.form, false);
     tell(unsent(status));
@@ -86,9 +93,10 @@ export class ReportForm extends Entrance {
 
 /** The page with the words of the code, until they have been written down. */
 class CodePage {
-  /** @param {Client} client @param {any} report @param {boolean} unsafe Whether the person does not feel safe. */
-  constructor(client, report, unsafe) {
+  /** @param {Client} client @param {any} report @param {boolean} unsafe Whether the person does not feel safe. @param {() => void} letGo Ends keepPage. */
+  constructor(client, report, unsafe, letGo) {
     this.client = client;
+    this.letGo = letGo;
     this.report = report;
     this.unsafe = unsafe;
   }
@@ -104,18 +112,18 @@ class CodePage {
     if (unsafe && this.unsafe) unsafe.hidden = false;
     if (this.unsafe) safe?.remove();
     this.title = document.querySelector("main h1")?.textContent ?? "";
-    this.letGo = keepPage(() => client.conversation.stop());
     onSubmit(part("try"), () => this.compare());
     onSubmit(part("kept"), () => this.goOn());
     onPress("retry", () => this.again());
-    this.told(fate);
+    return this.told(fate);
   }
 
   /** Show whether the report has arrived. Until that is known, it can be sent again. @param {Fate} fate */
   async told({ fate }) {
-    this.perhaps = fate === "unknown";
+    this.perhaps = fate !== "taken";
     const retry = slot("retry");
     if (retry) retry.hidden = !this.perhaps;
+    part("retry").disabled = false;
     const title = document.querySelector("main h1");
     if (title) title.textContent = this.perhaps ? say("sealed.perhaps_title") : String(this.title);
     const known = this.asked ? say("sealed.arrived") : "";
@@ -127,14 +135,9 @@ class CodePage {
 
   async again() {
     tell(say("sealed.sending"));
+    part("retry").disabled = true;
     this.asked = true;
-    const fate = await api.deliver(this.report.token, this.report);
-    if (fate.fate === "taken" || fate.fate === "unknown") return this.told(fate);
-    // Refused or gone: the report had not arrived, and does not arrive now.
-    const retry = slot("retry");
-    if (retry) retry.hidden = true;
-    tell(say("errors.unsent"));
-    return undefined;
+    await this.told(await api.arrived(this.report.token, this.report));
   }
 
   async compare() {
@@ -154,7 +157,8 @@ class CodePage {
   async goOn() {
     if (!part("kept").elements.kept.checked) return tell(say("errors.confirm_code"));
     if (this.perhaps) return tell(say("sealed.perhaps"));
-    this.letGo?.();
+    this.letGo();
+    part("try").reset();
     await this.client.ask("moveOn");
     return this.client.conversation.open();
   }
@@ -202,11 +206,29 @@ export class ReturnForm extends Entrance {
     await this.locked("sealed.hashing", async () => {
       await this.client.takeSite();
       const { token } = await this.client.ask("enter", { typed: typed.value });
-      const found = await this.client.conversation.enter(token);
-      if (found) return;
+      if (await this.found(token)) {
+        this.form.reset(); // the form is no longer shown, but the script still holds it
+        return;
+      }
       lock(this.form, false);
       tell(say("errors.code_wrong"));
     });
+  }
+
+  /** Open the conversation of a code; return false if there is none. Keys that open nothing are forgotten. @param {string} token */
+  async found(token) {
+    let found = false;
+    try {
+      found = await this.client.conversation.enter(token);
+    } finally {
+      if (!found) await this.client.ask("wipe");
+    }
+    return found;
+  }
+
+  /** Nobody is there: remove the code that was typed. */
+  idle() {
+    if (!this.client.busy) this.form.reset();
   }
 }
 

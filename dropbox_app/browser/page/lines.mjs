@@ -109,13 +109,16 @@ function requestElement(line, view, answer) {
   const key = successor ? "consent.successor" : "consent.successor_unknown";
   fill(copy, "successor", request.handover ? say(key, { successor, counsellor }) : "");
   const form = /** @type {HTMLFormElement | null} */ (copy.querySelector("form"));
-  if (form) prepareAnswer(form, request, answer);
+  if (form) prepareAnswer(form, request, answer, view.remarks);
   return copy;
 }
 
-/** @param {HTMLFormElement} form @param {any} request @param {Answer} answer */
-function prepareAnswer(form, request, answer) {
+/** @param {HTMLFormElement} form @param {any} request @param {Answer} answer @param {Map<string, string>} remarks */
+function prepareAnswer(form, request, answer, remarks) {
   if (!request.answerable) return form.remove();
+  const field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("remark"));
+  field.value = remarks.get(request.digest) ?? "";
+  field.addEventListener("input", () => remarks.set(request.digest, field.value));
   // Otherwise the ids of the template would occur once for each request.
   for (const one of form.querySelectorAll("[id], [for], [aria-describedby]")) {
     for (const name of ["id", "for", "aria-describedby"]) {

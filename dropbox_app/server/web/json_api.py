@@ -35,14 +35,15 @@ def nothing_here() -> Response:
     return answer({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
 
 
-def refusal(error: KlankbordError) -> Response:
-    """Return an exception of a view as JSON with its status."""
+def refusal(error: KlankbordError, refused: str = "") -> Response:
+    """Return an exception of a view as JSON with its status, and ``refused`` if it is given."""
     if isinstance(error, OutOfStep):
         return answer({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)
     if status is None:
         raise error  # a fault of the server, which error_pages logs and answers
-    return answer({"error": str(error)}, HTTPStatus(status))
+    more = {"refused": refused} if refused else {}
+    return answer({"error": str(error), **more}, HTTPStatus(status))
 
 
 def sealed_file(opened: OpenFile) -> Response:

@@ -3,6 +3,10 @@
 It exists only on a site whose settings allow it. Every call except the first needs the access
 token. The token cannot open messages; the server looks up its hash. Unknown, expired and withdrawn
 conversations get the same response.
+
+An error has ``refused`` only if it is certain that nothing was stored: "gone" if there is no such
+conversation or item, otherwise "other". A browser trusts no error without it, because a proxy may
+have sent it after the message was stored.
 """
 
 import re
@@ -17,7 +21,7 @@ from dropbox_app.protocol.fields import text_of, texts_of
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.protocol.retrieval_code import access_id
-from dropbox_app.server.errors import BadRequest, Gone, Unauthorised
+from dropbox_app.server.errors import BadRequest, Gone, StoreUnsure, Unauthorised
 from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE, Conversation
 from dropbox_app.server.mailboxes.validation import MAX_TO
 from dropbox_app.server.store.interface import What
@@ -40,7 +44,14 @@ BEARER = re.compile("Bearer ([0-9a-f]{64})")
 JSON = "application/json"
 
 blueprint = Blueprint("reporter_api", __name__)
-blueprint.register_error_handler(KlankbordError, refusal)
+
+
+@blueprint.errorhandler(KlankbordError)
+def refuse(error: KlankbordError) -> Response:
+    """Return an exception as JSON that says whether it is certain that nothing was stored."""
+    if isinstance(error, StoreUnsure):
+        return refusal(error)
+    return refusal(error, "gone" if isinstance(error, Gone) else "other")
 
 
 @blueprint.before_request
@@ -50,7 +61,8 @@ def check_site() -> Response | None:
     if not site.settings.reporter.seal_in_browser:
         return nothing_here()
     if not site.hosts.is_own_post(request):
-        return answer({"error": "this came from another site"}, HTTPStatus.FORBIDDEN)
+        said = {"error": "this came from another site", "refused": "other"}
+        return answer(said, HTTPStatus.FORBIDDEN)
     return None
 
 

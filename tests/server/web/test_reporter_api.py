@@ -11,7 +11,9 @@ from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.keys import Recipient, Seed
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.config.settings import Limits, Reporter
+from dropbox_app.server.errors import StoreBusy, StoreUnsure
 from dropbox_app.server.mailboxes.purge import purge
+from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.web.reporter_api import LOOK, OPENING
 from tests.server.web.conftest import ORIGIN, Counsellor, House
 from tests.support.sealing_browser import Answer, SealingBrowser
@@ -254,8 +256,26 @@ def test_unknown_expired_and_withdrawn_conversations_look_alike(
             asking.pop()  # whose conversation is still stored: this would remove it
         got = [browser.ask(method, to, bodies.get(method)) for browser in asking]
         assert {(one.status, one.body) for one in got} == {
-            (404, b'{"error":"no such conversation"}')
+            (404, b'{"error":"no such conversation","refused":"gone"}')
         }, (method, target)
+
+
+@pytest.mark.parametrize(("error", "refused"), [(StoreBusy, True), (StoreUnsure, False)])
+def test_error_counts_as_a_refusal_only_if_nothing_was_stored(
+    noor: Counsellor,
+    browser: SealingBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[StoreBusy],
+    refused: bool,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error("of a test")
+
+    draft = browser.draft("report", {"text": "Van mij.", "answers": {}}, (noor.identity,))
+    browser.open_mailbox(*draft.to)
+    monkeypatch.setattr(Mailboxes, "add", fail)
+    got = browser.post(draft, draft.seal())
+    assert (got.status, got.json.get("refused") == "other") == (503, refused)
 
 
 def test_missing_or_malformed_token_is_refused(noor: Counsellor, browser: SealingBrowser) -> None:
@@ -264,7 +284,8 @@ def test_missing_or_malformed_token_is_refused(noor: Counsellor, browser: Sealin
     for method, target in CALLS[1:]:
         for token in forms:
             got = browser.ask(method, target, b"" if method != "GET" else None, token)
-            assert (got.status, got.json) == (401, {"error": "the access token is missing"})
+            said = {"error": "the access token is missing", "refused": "other"}
+            assert (got.status, got.json) == (401, said)
     for header in ("Basic eDp5", browser.token, f"bearer {browser.token}"):
         headers = {"Authorization": header}
         assert browser.ask("GET", "/api/conversation", None, None, headers).status == 401

@@ -1,0 +1,281 @@
+"""Sealing browsers and responses that are not true: nothing is lost, doubled or sent to others."""
+
+import threading
+from collections.abc import Callable
+
+from dropbox_app.server.config import settings
+from tests.e2e.test_sealed_journey import MESSAGES, Meet, bas, in_one_browser, meet, relay, start
+from tests.support.drop_box import Counsellor, DropBox
+from tests.support.recorder import Passed
+from tests.support.relay import Fault, Lie, Relay
+from tests.support.sealing_person import LANG, Reporter, always
+from tests.support.steps import STORY, come_back, the_only_thread
+
+__all__ = ["bas", "meet", "relay", "start"]  # fixtures
+
+CONVERSATION = "/api/conversation"
+BUSY = Lie(503, {"error": "busy"})  # as a proxy says it: perhaps the message was stored before
+REFUSED = Lie(503, {"error": "busy", "refused": "other"}, passed_on=False)
+TWO_WORDS = "Tekst een."
+
+
+def nothing_known(fault: Fault = "refuse") -> Callable[[Passed], Fault]:
+    """Return a rule for messages that fail, while the browser cannot ask what arrived."""
+    silent, deaf = always(fault, "POST", MESSAGES), always("lose", "GET", CONVERSATION)
+    return lambda one: silent(one) or deaf(one)
+
+
+def retries(reporter: Reporter) -> None:
+    """Press "Check now", and wait until it has been done."""
+    reporter.page.click("button[data-seal=retry]")
+    reporter.page.locator("button[data-seal=retry]:enabled").wait_for()
+
+
+@in_one_browser
+def test_report_stored_before_an_error_keeps_its_code_and_arrives_once(
+    meet: Meet, relay: Relay, counsellor: Counsellor
+) -> None:
+    writer = meet()
+    writer.begins("report")
+    relay.fault = always(BUSY, "POST", MESSAGES)
+    writer.writes(STORY[LANG])
+    writer.code()
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+
+
+@in_one_browser
+def test_refusal_after_unknown_outcome_keeps_the_code_and_the_button(
+    meet: Meet, relay: Relay, counsellor: Counsellor
+) -> None:
+    """The first attempt may still arrive, so the refusal of the second one proves nothing."""
+    writer = meet()
+    writer.begins("report")
+    relay.fault = nothing_known()
+    writer.writes(STORY[LANG])
+    code = writer.code()
+    writer.reads("niet zeker of je bericht is aangekomen")
+    relay.fault = always(REFUSED, "POST", MESSAGES)
+    retries(writer)
+    writer.reads("niet zeker of je bericht is aangekomen")
+    assert writer.code() == code
+    relay.fault = always("", "", "")
+    writer.page.click("button[data-seal=retry]")
+    writer.reads("Je bericht is aangekomen")
+    writer.goes_on()
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+
+
+@in_one_browser
+def test_refusal_after_unknown_outcome_keeps_the_message_locked(
+    meet: Meet, relay: Relay, counsellor: Counsellor
+) -> None:
+    writer = meet()
+    writer.tells(STORY[LANG])
+    writer.goes_on()
+    relay.fault = nothing_known("lose")
+    writer.says(TWO_WORDS, "Tot dan kun je je tekst niet veranderen")
+    deaf = always("lose", "GET", CONVERSATION)
+    relay.fault = lambda one: always(REFUSED, "POST", MESSAGES)(one) or deaf(one)
+    retries(writer)
+    field = writer.page.locator("[data-seal=message] [name=text]")
+    assert field.get_attribute("readonly") is not None
+    relay.fault = always("", "", "")
+    writer.page.click("button[data-seal=retry]")
+    writer.reads("Je bericht is verstuurd")
+    counsellor.desk("fetch")
+    read = counsellor.read(the_only_thread(counsellor))
+    assert [message["text"] for message in read["messages"]] == [STORY[LANG], TWO_WORDS]
+
+
+@in_one_browser
+def test_refused_report_can_be_changed_and_sent_again(
+    meet: Meet, relay: Relay, counsellor: Counsellor
+) -> None:
+    """The server itself refuses the first attempt: nothing arrived, and the page is as before."""
+    writer = meet()
+    writer.begins("report")
+    ways = writer.page.locator("footer a").count()
+    relay.fault = always(REFUSED, "POST", MESSAGES)
+    writer.writes(STORY[LANG])
+    writer.reads("erg druk")
+    assert writer.page.input_value("[name=text]") == STORY[LANG]
+    assert writer.page.locator("footer a").count() == ways > 0
+    relay.fault = always("", "", "")
+    writer.writes(TWO_WORDS)
+    writer.code()
+    counsellor.desk("fetch")
+    read = counsellor.read(the_only_thread(counsellor))
+    assert [message["text"] for message in read["messages"]] == [TWO_WORDS]
+
+
+@in_one_browser
+def test_page_never_says_erased_if_the_site_stopped_sealing(
+    meet: Meet, relay: Relay, box: DropBox
+) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    box.stop()
+    file = box.folder / settings.FILE_NAME
+    file.write_text(file.read_text().replace("seal_in_browser = true", "seal_in_browser = false"))
+    box.serve()
+    writer.page.click("[data-seal=withdraw]")
+    writer.page.check("[name=sure]")
+    writer.page.click("[data-seal=withdraw-sure] button[type=submit]")
+    writer.reads("geen verbinding")
+    assert STORY[LANG].splitlines()[0] in come_back(box.browser(), LANG, code).text
+
+
+@in_one_browser
+def test_server_cannot_undo_a_change_of_counsellor(
+    meet: Meet, relay: Relay, counsellor: Counsellor, bas: Counsellor
+) -> None:
+    """It confirms the message to Bas but drops it: nothing more can be sent, also not to Els."""
+    writer = meet()
+    writer.begins("report")
+    writer.page.get_by_label("Els de Vries").check()
+    writer.writes(STORY[LANG])
+    writer.code()
+    writer.goes_on()
+    dropped = always(Lie(200, {}, passed_on=False), "POST", MESSAGES)
+    deaf = always("refuse", "GET", CONVERSATION)
+    relay.fault = lambda one: (
+        dropped(one) or (deaf(one) if relay.sent("POST", f"{MESSAGES}?n=2") else "")
+    )
+    writer.page.click("[data-seal=other]")
+    writer.page.get_by_label("Bas Jansen").check()
+    writer.page.fill("[data-seal=other] [name=text]", "Ik ga met Bas verder.")
+    writer.page.click("[data-seal=other] button[type=submit]")
+    writer.reads("Je bericht is verstuurd")
+    assert writer.page.locator("[data-seal=message]").is_hidden()
+    assert writer.page.locator("[data-seal=other]").count() == 0
+    relay.fault = always("", "", "")
+    writer.page.click("button[data-seal=retry]")
+    writer.reads("Een eerder bericht van jou ontbreekt hier")
+    assert writer.page.locator("[data-seal=message]").is_hidden()
+    # A withdrawal reaches nobody either, and the page says so.
+    writer.page.click("[data-seal=withdraw]")
+    assert writer.page.locator("[data-slot=told]").is_hidden()
+    assert "Els de Vries" in writer.page.locator("[data-slot=untold]").inner_text()
+
+
+@in_one_browser
+def test_newest_message_is_still_missed_after_an_idle_lock(meet: Meet, relay: Relay) -> None:
+    """The code is typed again on the same page, and the server omits the message sent from it."""
+    writer = meet()
+    writer.page.clock.install()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    writer.says(TWO_WORDS, "Je bericht is verstuurd")
+    listed = writer.page.request.get(  # what the server lists: only the report is passed on below
+        f"{relay.url}{CONVERSATION}",
+        headers={"Authorization": relay.sent("GET", CONVERSATION)[-1].header("Authorization")[0]},
+    ).json()
+    listed["items"] = [one for one in listed["items"] if one["n"] == 1]
+    writer.page.clock.fast_forward(20 * 60_000 + 6_000)
+    writer.reads("Vul je code opnieuw in")
+    relay.fault = always(Lie(200, listed), "GET", CONVERSATION)
+    writer.enters(code)
+    writer.reads("Een eerder bericht van jou ontbreekt hier")
+
+
+@in_one_browser
+def test_code_and_text_are_removed_from_forms_that_are_no_longer_shown(meet: Meet) -> None:
+    writer = meet()
+    writer.begins("report")
+    form = writer.page.evaluate_handle("document.querySelector('#main-form')")
+    writer.writes(STORY[LANG])
+    code = writer.code()
+    text = "form => [...form.querySelectorAll('textarea')].map(field => field.value).join('')"
+    assert form.evaluate(text) == ""
+    later = meet()
+    later.begins("return")
+    form = later.page.evaluate_handle("document.querySelector('#main-form')")
+    later.enters(code)
+    later.page.wait_for_selector("[data-seal=message]")
+    assert form.evaluate(text) == ""
+
+
+@in_one_browser
+def test_page_asks_before_it_is_left_while_a_report_is_being_sent(meet: Meet, relay: Relay) -> None:
+    writer = meet()
+    seen: list[object] = []
+    held = threading.Event()
+
+    def look(passed: Passed) -> Fault:
+        if MESSAGES in passed.target:
+            held.wait(30)
+        return ""
+
+    writer.begins("report")
+    relay.fault = look
+    with writer.page.expect_request(f"**{MESSAGES}*"):
+        writer.writes(STORY[LANG])
+    seen.append(writer.page.locator("footer a, a.mark[href]").count())
+    asks = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    seen.append(writer.page.evaluate(asks))
+    held.set()
+    writer.code()
+    assert seen == [0, True]
+
+
+@in_one_browser
+def test_two_forms_are_not_sent_at_once(meet: Meet, relay: Relay, counsellor: Counsellor) -> None:
+    writer = meet()
+    writer.tells(STORY[LANG])
+    writer.goes_on()
+    writer.page.fill("[data-seal=message] [name=text]", TWO_WORDS)
+    twice = "form => { for (const _ of [1, 2]) form.dispatchEvent(new SubmitEvent('submit')) }"
+    writer.page.locator("[data-seal=message]").evaluate(twice)
+    writer.reads("Je bericht is verstuurd")
+    assert len(relay.sent("POST", f"{MESSAGES}?n=2")) == 1
+    assert writer.messages == [STORY[LANG], TWO_WORDS]
+
+
+@in_one_browser
+def test_page_says_that_it_does_not_seal_if_its_script_does_not_arrive(
+    meet: Meet, relay: Relay
+) -> None:
+    writer = meet()
+    relay.fault = always("refuse", "GET", "/static/client-")
+    for place in ("report", "return"):
+        writer.page.goto(f"/{LANG}/{place}")
+        writer.reads("Je browser kan je bericht niet zelf op slot doen")
+
+
+@in_one_browser
+def test_typed_text_is_kept_if_the_conversation_ended_during_an_idle_lock(
+    meet: Meet, box: DropBox, relay: Relay
+) -> None:
+    writer, other = meet(), meet()
+    writer.page.clock.install()
+    code = writer.tells(STORY[LANG])
+    writer.goes_on()
+    writer.page.fill("[data-seal=message] [name=text]", TWO_WORDS)
+    writer.page.clock.fast_forward(20 * 60_000 + 6_000)
+    writer.reads("Vul je code opnieuw in")
+    other.returns(code)
+    other.withdraws()
+    writer.enters(code)
+    writer.page.wait_for_selector("main > textarea")
+    assert writer.page.input_value("main > textarea") == TWO_WORDS
+
+
+@in_one_browser
+def test_remark_on_a_request_is_kept_over_an_idle_lock(meet: Meet, counsellor: Counsellor) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    counsellor.desk("fetch")
+    thread = the_only_thread(counsellor)
+    counsellor.desk("ask", thread, *("--step", "S", "--with", "W", "--scope", "Alles"))
+    later = meet()
+    later.page.clock.install()
+    later.returns(code)
+    later.page.fill("[data-seal=consent] [name=remark]", TWO_WORDS)
+    later.page.clock.fast_forward(20 * 60_000 + 6_000)
+    later.reads("Vul je code opnieuw in")
+    later.enters(code)
+    later.page.wait_for_selector("[data-seal=message]")
+    assert later.page.input_value("[data-seal=consent] [name=remark]") == TWO_WORDS
