@@ -279,3 +279,29 @@ def test_remark_on_a_request_is_kept_over_an_idle_lock(meet: Meet, counsellor: C
     later.enters(code)
     later.page.wait_for_selector("[data-seal=message]")
     assert later.page.input_value("[data-seal=consent] [name=remark]") == TWO_WORDS
+
+
+@in_one_browser
+def test_message_to_another_counsellor_with_unknown_outcome_can_be_checked(
+    meet: Meet, relay: Relay, bas: Counsellor, counsellor: Counsellor
+) -> None:
+    """The button is on the conversation's page, which is shown then; it works once at a time."""
+    writer = meet()
+    writer.begins("report")
+    writer.page.get_by_label("Els de Vries").check()
+    writer.writes(STORY[LANG])
+    writer.code()
+    writer.goes_on()
+    relay.fault = nothing_known()
+    writer.page.click("[data-seal=other]")
+    writer.page.get_by_label("Bas Jansen").check()
+    writer.page.fill("[data-seal=other] [name=text]", TWO_WORDS)
+    writer.page.click("[data-seal=other] button[type=submit]")
+    writer.reads("Tot dan kun je je tekst niet veranderen")
+    relay.fault = always("", "", "")
+    retry = "button => { for (const _ of [1, 2, 3]) button.click() }"
+    before = len(relay.sent("POST", MESSAGES))
+    writer.page.locator("button[data-seal=retry]").evaluate(retry)
+    writer.reads("Je bericht is verstuurd")
+    assert len(relay.sent("POST", MESSAGES)) == before + 1
+    assert writer.goes_to == "Dit gaat naar Bas Jansen."
