@@ -330,7 +330,7 @@ def test_counsellors_guide_states_the_sites_response_time(lang: str) -> None:
     assert sentences
     for one in sentences:
         assert {"nl": "zo vaak als de site een antwoord belooft",
-                "en": "as often as the site promises an answer"}[lang] in one  # fmt: skip
+                "en": "often enough to answer within the time that the site promises"}[lang] in one  # fmt: skip
 
 
 # What a document may not say of how often a desk fetches or a counsellor reads, since it is
