@@ -176,7 +176,7 @@ def test_unsent_messages_form_their_own_group(office: Office, peer: Peer, thread
     assert [t["id"] for t in office.json("today")["theirs"]] == [thread]
 
 
-def test_second_list_opens_no_thread(
+def test_listing_again_opens_no_thread(
     office: Office, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = office.json("today")

@@ -238,7 +238,7 @@ def test_unexpected_response_to_quit_has_no_effect(mailer: Mailer, provider: Mai
     assert len(provider.taken) == 2
 
 
-def test_counsellor_of_several_sites_gets_one_mail_that_names_none(
+def test_counsellor_of_several_sites_gets_one_mail_that_names_no_site(
     mailer: Mailer, provider: MailServer
 ) -> None:
     row = f'[[counsellor]]\ncards = ["bakery/bram", "anna"]\naddress = "{ANNA}"\nlanguage = "en"\n'

@@ -475,7 +475,7 @@ def test_post_after_the_session_keeps_the_text_and_one_post_sends(
     assert sorted(len(t.entries) for t in noor.threads().values()) == [2, 2]
 
 
-def test_without_cookies_the_code_in_the_same_form_still_sends(
+def test_without_cookies_a_form_that_includes_the_code_is_still_sent(
     house: House, noor: Counsellor
 ) -> None:
     browser = house.browser(cookies=False)
