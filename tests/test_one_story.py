@@ -355,7 +355,7 @@ def test_no_document_states_another_response_time(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_document_promises_what_the_pages_deny(document: str) -> None:
+def test_no_document_promises_anything_that_the_pages_deny(document: str) -> None:
     """For example that nobody can read it, leaving clears the history, or a code is recoverable."""
     text = (ROOT / document).read_text("utf-8")
     for lie in (
