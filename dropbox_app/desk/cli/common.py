@@ -1,4 +1,4 @@
-"""Code for all commands of the desk: options, passphrase, files, error messages."""
+"""Code shared by all commands of the desk: options, passphrase, files, error messages."""
 
 import contextlib
 import datetime
@@ -252,7 +252,7 @@ def read_file(path: str, limit: int = MAX_TEXT_FILE) -> bytes:
 
 
 def read_text(path: str) -> str:
-    """Return a UTF-8 text without byte order mark and last line end. Raises Unfit."""
+    """Return a UTF-8 text without its byte order mark and final line break. Raises Unfit."""
     try:
         text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -272,7 +272,7 @@ def read_day(text: str) -> datetime.date:
 
 
 def write_once(path: Path, data: bytes) -> None:
-    """Write a file for another person. An existing file with the same contents is no error."""
+    """Write a file for another person. An existing file with the same contents is fine."""
     try:
         write_outside(path, data)
     except AlreadyThere:

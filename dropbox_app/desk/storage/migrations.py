@@ -146,7 +146,7 @@ class _OldStore:
 
 
 def _copy(old: _OldStore, store: LocalStore, made: list[str]) -> State:
-    """Write the state, all messages that open and all attachments; add new files to ``made``."""
+    """Write the state, all readable messages and all attachments; add new files to ``made``."""
     state = old.state()
     store.save(state)
     for item in state.items.values():

@@ -1,4 +1,4 @@
-"""Transmit sealed bytes between the desk and the server (SPEC section 7). Opens nothing.
+"""Transmit sealed bytes between the desk and the server without opening them (SPEC section 7).
 
 One connection at a time is used, without redirects, cookies or a cache. Every response has a limit
 of size and time. Only the form of the server's statements about itself is checked.
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SealedFile:
-    """A sealed file to send, which is never completely in memory. Each iteration starts again."""
+    """A sealed file to send, which is never completely in memory. Each iteration starts over."""
 
     id: str
     size: int
