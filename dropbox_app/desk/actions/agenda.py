@@ -1,4 +1,4 @@
-"""The agenda: items due according to the register, and answers due by a site's promise."""
+"""The agenda: items due according to the register, and answers that sites have promised."""
 
 import datetime
 from collections.abc import Iterable

@@ -372,7 +372,7 @@ def _consent(found: Standing, question: Message, said: Message, day: datetime.da
 
 
 def _held_back(place: Workplace, given: Sequence[Numbered]) -> list[Fault]:
-    """Return faults for steps on a consent if a later message from the reporter is missing."""
+    """Return faults for steps based on a consent after which a reporter's message is missing."""
     faults = []
     for line, one in ((each.line, each.event) for each in given):
         if not isinstance(one, Step | Contact) or not one.consent or not one.case:
@@ -413,7 +413,7 @@ def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
 
 
 def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
-    """Return the existing events to check new ones against: those of the cases they refer to."""
+    """Return the existing events against which to check new ones: those of the cases they name."""
     named: dict[str, None] = {}
     for one in given:
         if isinstance(one.event, OfCase):

@@ -142,7 +142,7 @@ def cards_of_all(place: Workplace) -> list[tuple[str, CardShown]]:
 
 
 def overdue(place: Workplace, site: str = "") -> list[tuple[Desk, list[HeldSeed]]]:
-    """Return each site's keys that should have been destroyed, by this computer's date."""
+    """Return each site's keys that should be gone already, according to this computer's date."""
     return [(desk, own_card.overdue(desk)) for desk in place.desks(site)]
 
 

@@ -1,4 +1,4 @@
-"""Count situations: cases that belong together count once, in the year of the first.
+"""Count situations: cases that belong together count once, in the year of the first case.
 
 A situation is left out if the employer has a formal complaint or legal report about it.
 """

@@ -40,7 +40,7 @@ class _Calm(click.ClickException):
 
 
 class _Kept(_Calm):
-    """The error for a message that was not sent and is stored."""
+    """The error for a message that was not sent but is stored."""
 
     exit_code = 3
 
@@ -272,7 +272,7 @@ def read_day(text: str) -> datetime.date:
 
 
 def write_once(path: Path, data: bytes) -> None:
-    """Write a file for another person. An existing file with the same contents is fine."""
+    """Write a file for another person. An existing file with the same contents is accepted."""
     try:
         write_outside(path, data)
     except AlreadyThere:

@@ -266,7 +266,7 @@ class Checklist(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Statistic(OfEmployer):
-    """The remains of a destroyed case or contact: one coded row, linked to nobody.
+    """What is kept of a destroyed case or contact: one coded row that is linked to nobody.
 
     ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 if it counts with
     another case, or if the employer received a complaint or report about it in that year. ``held``:

@@ -1,4 +1,4 @@
-"""The remains of a destroyed case: coded rows, linked to nobody. Pure functions."""
+"""What is kept of a destroyed case: coded rows that are linked to nobody. Pure functions."""
 
 import dataclasses
 import datetime

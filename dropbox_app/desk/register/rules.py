@@ -400,7 +400,7 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
 
 
 def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
-    """Reject a second report beside a joint one: two for the same years could be subtracted.
+    """Reject a second report next to a joint one: two for the same years could be subtracted.
 
     An issued report without figures does not conflict with a joint one: in a term of three years
     with one band, each counsellor makes the first two reports. A file may contain counts from two

@@ -161,7 +161,7 @@ def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
 
 
 class _Timed(io.BytesIO):
-    """A packed file that can be read only for ``MAX_SECONDS``, because a part may be used often."""
+    """A packed file that can be read for only ``MAX_SECONDS``: a part may be read many times."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)

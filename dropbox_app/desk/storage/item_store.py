@@ -322,7 +322,7 @@ class LocalStore:
             raise WrongFile("another file than was kept") from None
 
     def original(self, item: str) -> bytes | None:
-        """Return a message's bytes as on the server; None if only the contents remain."""
+        """Return a message's bytes as the server has them; None if only the contents remain."""
         row = self._row(item)
         if row is not None and row.sealed is not None:
             return row.sealed

@@ -121,7 +121,7 @@ class _OldStore:
         return self.disk.path(f"{self.folder}/items/{item}.age")
 
     def original(self, item: str) -> bytes | None:
-        """Return a message's bytes as received, if they are still here."""
+        """Return a message's bytes as received, if the desk still has them."""
         for folder in ("items", "kept"):
             path = self.disk.path(f"{self.folder}/{folder}/{item}.age")
             if path.is_file() and sha256_hex(sealed := path.read_bytes()) == item:

@@ -241,7 +241,7 @@ class Courier:
         return responses.day(fields, "day")
 
     def inbox(self, after: int) -> Page:
-        """Return one page of the inbox, after the desk's own running number."""
+        """Return one page of the inbox, starting after the desk's own running number."""
         fields = self._call("GET", f"/api/desk/inbox?after={after}")
         rows = tuple(_row(entry) for entry in responses.objects(fields, "items", MAX_PAGE))
         numbers = [after, *(row.number for row in rows)]
@@ -253,7 +253,7 @@ class Courier:
         return Page(responses.hex_id(fields, "store", 16), responses.day(fields, "day"), rows, more)
 
     def mailboxes(self) -> dict[str, dict[str, int]]:
-        """Return the mailboxes that now address this identity, each as author -> newest number."""
+        """Return the mailboxes that now address this identity, with each author's newest number."""
         listed: dict[str, dict[str, int]] = {}
         target, last, left = "/api/desk/mailboxes", "", MOST_NEWEST
         end = time.monotonic() + LIST_SECONDS
