@@ -328,9 +328,12 @@ def test_counsellors_guide_states_the_sites_response_time(lang: str) -> None:
     text = " ".join((ROOT / f"deploy/guide/counsellor.{lang}.md").read_text("utf-8").split())
     sentences = re.findall(r"[^.]*(?:werkdag|working day)[^.]*\.", text)
     assert sentences
+    said = {
+        "nl": "zo vaak als de site een antwoord belooft",
+        "en": "often enough to answer within the time that the site promises",
+    }
     for one in sentences:
-        assert {"nl": "zo vaak als de site een antwoord belooft",
-                "en": "often enough to answer within the time that the site promises"}[lang] in one  # fmt: skip
+        assert said[lang] in one
 
 
 # What a document may not say of how often a desk fetches or a counsellor reads, since it is
