@@ -24,6 +24,7 @@ from dropbox_app.server.store import postgres_server
 from dropbox_app.server.store.postgres_copy import PostgresCopy
 from tests.support.processes import children, until
 
+NOWHERE = "/nonexistent/postgresql"  # a folder of sockets in which no server listens
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 NO_POSTGRES = (
     "" if BINARIES and (BINARIES / "initdb").exists() else "Debian's postgresql is not installed"

@@ -165,7 +165,7 @@ def _kind(message: Message | None, told: Words) -> str:
 
 def _parts(case: Case, message: Message, told: Words) -> Iterator[Part]:
     body = message.body
-    if message.text:
+    if message.text and "answer" not in body:
         yield Part("", message.text)
     answers = body.get("answers")
     if isinstance(answers, dict):
@@ -188,6 +188,8 @@ def _parts(case: Case, message: Message, told: Words) -> Iterator[Part]:
     if "answer" in body:
         answer = _text(body["answer"])
         yield Part(told.say("consent.answer"), _word(told, f"consent.{answer}", answer))
+        if message.text:
+            yield Part(told.say("consent.added"), message.text)
     if "successor" in body:
         yield Part(told.say("consent.successor"), _named(case, _text(body["successor"]), told))
 

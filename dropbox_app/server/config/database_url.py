@@ -23,7 +23,7 @@ def read(value: object) -> Mapping[str, str]:
 
     Raises Wrong for a password, an unknown parameter, or a network connection without verified TLS.
     """
-    text = one_line(value, "store")
+    text = one_line(value, "store", most=1_000)  # two hosts and four paths are long
     if not text:
         return {}
     try:

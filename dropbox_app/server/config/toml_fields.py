@@ -42,13 +42,16 @@ def yes_or_no(value: object, key: str) -> bool:
     return value
 
 
-def one_line(value: object, key: str, called: str = "") -> str:
-    """Return ``value`` if it is one line of visible text. Raises Wrong, naming it ``called``."""
+def one_line(value: object, key: str, called: str = "", most: int = 200) -> str:
+    """Return ``value`` if it is one line of visible text. Raises Wrong, naming it ``called``.
+
+    ``most``: the maximum number of characters.
+    """
     called = called or key
     if not isinstance(value, str):
         raise Wrong(key, f"{called} must be text in quotes")
-    if value != clean_text(value).strip() or "\n" in value or len(value) > 200:
-        raise Wrong(key, f"{called} must be one line of at most 200 characters")
+    if value != clean_text(value).strip() or "\n" in value or len(value) > most:
+        raise Wrong(key, f"{called} must be one line of at most {most} characters")
     if unseen(value):
         raise Wrong(key, f"{called} contains an invisible character")
     return value

@@ -60,14 +60,19 @@ def test_invitation_and_passphrase_create_a_desk_with_a_card_to_read_out(
     assert "Er is niets nieuws" in window.get(f"{empty.home}fetch").text
 
 
-def test_failed_fetch_is_not_reported_as_nothing_new(empty: Running) -> None:
+def test_failed_fetch_names_the_reason_and_can_be_tried_again(empty: Running) -> None:
     window = empty.window()
     window.press(begin(empty, window), "passphrase", passphrase=PASSPHRASE, again=PASSPHRASE)
     empty.fetch(window)  # the site has no card of this desk yet
-    told = window.get(f"{empty.home}fetch").text
-    assert "Niet overal is het gelukt." in told
+    page = window.get(f"{empty.home}fetch")
+    told = page.text
+    assert "<h1>Ophalen is niet gelukt</h1>" in page.html
+    assert "Er is niets opgehaald." in told
     assert "De server kent deze werkplek nog niet" in told
     assert "niets nieuws" not in told
+    window.press(page, "fetch")
+    empty.wait_for_fetch()
+    assert "De server kent deze werkplek nog niet" in window.get(f"{empty.home}fetch").text
 
 
 def test_nothing_is_written_before_the_passphrase_is_accepted(empty: Running) -> None:

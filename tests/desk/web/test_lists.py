@@ -53,10 +53,11 @@ def test_answered_consent_request_is_shown_in_words(
     window.press(opened(running, window), "consent", **fields)
     asked = reporter.thread().entries[-1].message
     assert asked is not None
-    reporter.send("consent-answer", {"request": asked.digest, "answer": "yes", "text": ""})
+    reporter.send("consent-answer", {"request": asked.digest, "answer": "yes", "text": "Graag."})
     running.fetch(window)
     assert "Antwoord op je vraag: ja, dat is goed" in window.get(running.home).text
-    assert "Op je vraag praten" in opened(running, window).text
+    said = "Op je vraag praten Antwoord ja, dat is goed De melder schreef erbij Graag."
+    assert said in opened(running, window).text
 
 
 def test_fetch_button_reports_new_messages_by_employer(
@@ -183,11 +184,11 @@ def test_today_names_the_employer_not_fetched_recently(
     running: Running, thread: str, clock: Clock
 ) -> None:
     window = running.at_work()
-    assert "1 werkgever is op tijd opgehaald" in window.get(running.home).text
+    assert "Laatst opgehaald Voorbeeld BV: vandaag" in window.get(running.home).text
     clock.to("2027-01-08")
     late = window.get(running.home).text
-    assert "Hier is binnen 2 werkdagen antwoord beloofd: haal op." in late
-    assert "op tijd opgehaald" not in late
+    assert "Hier is binnen 2 werkdagen antwoord beloofd: haal nieuwe berichten op." in late
+    assert "Voorbeeld BV: vandaag" not in late
 
 
 def test_search_shows_own_notes_apart_from_messages(running: Running, thread: str) -> None:

