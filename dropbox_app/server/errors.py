@@ -29,7 +29,7 @@ class StoreBusy(StoreError):
 
 
 class StoreUnsure(StoreBusy):
-    """The database broke off. It may or may not have been stored: send it once more."""
+    """The database connection was lost. This may or may not have been stored: send it again."""
 
 
 class BackupError(ServerError):

@@ -2,7 +2,7 @@
 
 Columns that contain a day have the type ``date``, so they cannot contain a time. Each item has its
 own key in one of PARTS small tables. PostgreSQL keeps the bytes of removed rows (SPEC section 5),
-so the table of a removed key is rewritten.
+so the table that contained a removed key is rewritten.
 """
 
 import datetime

@@ -84,7 +84,7 @@ class Option:
 
 @dataclass(frozen=True)
 class ShownFile:
-    """A file of a message. ``here``: whether the server has it; a read shows if it is intact."""
+    """A file of a message. ``here``: whether the server has it, intact or not."""
 
     id: str
     name: str
@@ -281,7 +281,7 @@ class Teller:
         )
 
     def _answers(self, message: Message) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the answers to a report's optional questions, without answers unknown here."""
+        """Yield the answers to a report's optional questions, omitting unknown ones."""
         given = message.body.get("answers")
         if not isinstance(given, dict):
             return
