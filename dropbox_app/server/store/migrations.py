@@ -86,7 +86,7 @@ def m002_served(db: Database) -> None:
 
 @migrations()
 def m003_cover(db: Database) -> None:
-    """Add zeros before each sealed file, to fill the part of the row in a shared page.
+    """Add zeros before each sealed file, to fill the part of its row that is in a shared page.
 
     The bytes after them are in separate pages, which are overwritten when they are freed. When
     SQLite splits or merges shared pages, it leaves copies of rows in the unused space.

@@ -109,7 +109,7 @@ def refuse_newer(connection: Connection) -> None:
 
 
 def bring_up_to_date(connection: Connection, today: datetime.date, *, create: bool) -> None:
-    """Run the missing steps, all or none. Raises StoreError.
+    """Run all of the missing steps, or none of them. Raises StoreError.
 
     ``create``: create the tables in an empty schema, and reject a schema with tables.
     """

@@ -24,7 +24,7 @@ def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
     """Yield the copy, and remove it at the end. Raises SiteFull, StoreBusy, StoreError.
 
     It is a locked file among those being received, so after a kill the next sweep removes it.
-    Reports are accepted meanwhile.
+    Reports are still accepted during the copy.
     """
     path, handle = locked_part(files)
     try:

@@ -1,8 +1,7 @@
 """Measure whether a large desk's pages are fast: 10,000 threads, 60,000 messages, 25 sites.
 
-The desk is in the state in which fetches would leave it: every message is really signed and stored
-as opened. The page runs in this process and is requested over its port, with the headers of a
-browser window.
+The desk looks as it would after fetches: every message is really signed and stored as opened. The
+page runs in this process and is requested over its port, with the headers of a browser window.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Request:
         """Return whether a yes remains that no answer can now withdraw.
 
         This happens after an agreed handover. A yes to the handover itself does not count, because
-        leaving that counsellor is what it agreed to.
+        its purpose was to leave that counsellor.
         """
         return self.turned_away and not self.handover and self.said == "yes"
 
@@ -94,7 +94,7 @@ class ShownFile:
 
 @dataclass(frozen=True)
 class Line:
-    """One message in the form in which it is shown."""
+    """One message, as it is shown."""
 
     believed: bool
     mine: bool = False
