@@ -330,7 +330,7 @@ def test_counsellors_guide_states_the_sites_response_time(lang: str) -> None:
     assert sentences
     for one in sentences:
         assert {"nl": "zo vaak als de site een antwoord belooft",
-                "en": "as often as the site promises an answer"}[lang] in one  # fmt: skip
+                "en": "often enough to answer within the time that the site promises"}[lang] in one  # fmt: skip
 
 
 # What a document may not say of how often a desk fetches or a counsellor reads, since it is
@@ -355,7 +355,7 @@ def test_no_document_states_another_response_time(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_document_promises_what_the_pages_deny(document: str) -> None:
+def test_no_document_promises_anything_that_the_pages_deny(document: str) -> None:
     """For example that nobody can read it, leaving clears the history, or a code is recoverable."""
     text = (ROOT / document).read_text("utf-8")
     for lie in (
