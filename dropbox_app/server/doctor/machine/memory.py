@@ -1,4 +1,4 @@
-"""Checks whether memory can reach a disk (swap, core dumps), and of disk encryption."""
+"""Checks for memory that can reach a disk (swap, core dumps), and for disk encryption."""
 
 import json
 import re
