@@ -1,4 +1,4 @@
-"""Build the files of a release from one commit, with the same bytes on each machine."""
+"""Build the files of a release from one commit, with the same bytes on every machine."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ LARGEST = 65_536  # maximum bytes of a file with certificates
 
 
 def there() -> str | None:
-    """Return the current domain of this machine, from the settings of nginx or Caddy."""
+    """Return this machine's current domain, from the settings of nginx or Caddy."""
     if WAY.is_file():
         found = re.search(r"https://([a-z0-9.-]+)\$request_uri", WAY.read_text("utf-8"))
         return found[1] if found else None
@@ -52,8 +52,8 @@ def caddy_is_ours() -> bool:
 def prepare(machine: Machine, name: str, onion: str) -> bool:
     """Write nginx's settings for a domain. Returns whether they changed.
 
-    nginx does not start without a certificate. Until certbot has one, nginx gets Caddy's or a
-    self-signed one, which is removed if certbot gets none.
+    nginx does not start without a certificate. Until certbot has one, nginx uses Caddy's or a
+    self-signed one, which is removed if certbot fails to obtain one.
     """
     say(f"HTTPS for https://{name}")
     machine.run("install", "-d", "-m", "755", ANSWERS)
@@ -89,7 +89,7 @@ def made_here(machine: Machine, name: str) -> str:
 
 
 def of_caddy(machine: Machine, name: str) -> str | None:
-    """Return Caddy's key and certificate for a name, if valid for two more days."""
+    """Return Caddy's key and certificate for a name, if both are valid for two more days."""
     if machine.dry or not account_is_there("caddy"):
         return None
     for kind in ("*/", ""):  # folders by issuer
@@ -128,7 +128,7 @@ def fits(pem: str, name: str) -> bool:
 
 
 def caddy_ends(machine: Machine) -> None:
-    """Remove the Caddy settings of an earlier version, and restore the settings before those."""
+    """Remove an earlier version's Caddy settings, and restore those that it replaced."""
     if not caddy_is_ours():
         return
     say("Caddy is not used any more")
@@ -142,7 +142,7 @@ def caddy_ends(machine: Machine) -> None:
 
 
 def certify(machine: Machine, name: str) -> str:
-    """Get a certificate, or keep the one that certbot has. Returns the fault if it got none.
+    """Get a certificate, or keep the one that certbot has. Returns the reason if there is none.
 
     nginx is already running, and responds to the certificate authority's challenges.
     """

@@ -1,4 +1,4 @@
-"""The installer's changes to a machine. Every program that runs and every file is shown."""
+"""Change a machine, and show every program that is run and every file that is written."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Machine:
         source: Path | None = None,
         names: Mapping[str, str] = MappingProxyType({}),
     ) -> subprocess.CompletedProcess[str] | None:
-        """Run a program, and show its last lines if it failed. Returns None if it is only shown."""
+        """Run a program, and show its last lines if it failed. Returns None if ``dry``."""
         say("  $ " + shlex.join(str(part) for part in command))
         if self.dry:
             return None
@@ -141,7 +141,7 @@ class Machine:
         return self.write(path, shipped(path), mode)
 
     def mask(self, unit: str) -> None:
-        """Mask one of Debian's units, so that nothing starts it, even where no systemd runs."""
+        """Mask one of Debian's units, so that nothing starts it, even without a running systemd."""
         path = UNITS / unit
         if path.is_symlink() or path.exists():
             return
@@ -172,7 +172,7 @@ class Machine:
                     shutil.rmtree(path) if whole else path.unlink()
 
     def remove_empty(self, folder: Path) -> None:
-        """Remove a folder if it is empty now."""
+        """Remove a folder if it is now empty."""
         if folder.is_dir() and not any(folder.iterdir()):
             self.remove(folder)
 
@@ -185,7 +185,7 @@ class Machine:
 
 
 def make_account(machine: Machine, name: str, home: Path | str = "/nonexistent") -> None:
-    """Create an account with its own group, to which nobody can log in."""
+    """Create an account with its own group. Nobody can log in to it."""
     if not account_is_there(name):
         machine.run(
             *("useradd", "--system", "--user-group", "--no-create-home"),
@@ -238,11 +238,11 @@ def settings(file: str, **filled: str) -> str:
 
 
 def packages(machine: Machine, wanted: Iterable[str]) -> None:
-    """Install the missing ones of these packages, without starting their services.
+    """Install any of these packages that are missing, without starting their services.
 
     Debian starts the services that it installs. With Debian's settings, nginx would open port 80
     and write logs, so its unit is masked permanently. policy-rc.d keeps packages from starting
-    services during their installation, even where no systemd runs.
+    services during their installation, even where systemd does not run.
     """
     say("Debian packages")
     query = ("dpkg-query", "--show", "--showformat=${db:Status-Status}")

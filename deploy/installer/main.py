@@ -1,6 +1,6 @@
-"""Make this machine a drop box: Debian 12 or newer, used for nothing else. Run it as root.
+"""Turn a dedicated machine (Debian 12 or newer) into a drop box. Run it as root.
 
-    deploy/install                asks questions, then installs; another run repairs and updates
+    deploy/install                asks questions, then installs; run it again to repair or update
     deploy/install --dry-run      shows every step and changes nothing; also works without root
     deploy/install --mail         with a daily mail to counsellors; --no-mail removes it again
     deploy/install --site NAME    a separate onion address for another site
@@ -9,7 +9,7 @@
     deploy/install --restore BACKUP --key KEY --onion-key FILE
                                   on a new machine: installs and restores a backup
     deploy/install --prepare      installs the program beside the one in use, without switching
-    deploy/install --uninstall    removes its installation; reports and the onion key stay
+    deploy/install --uninstall    removes the installation; reports and the onion key stay
 
 It creates a separate account, the program with its pinned packages, one site and a systemd service
 without network access. nginx and an onion address are set up in front of it, and HTTPS for a domain
@@ -133,14 +133,14 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     made.add_argument("--name", help="the organisation, as reporters see it")
-    made.add_argument("--run-by", help="who runs this server; the pages show it")
+    made.add_argument("--run-by", help="the operator's name, as the pages show it")
     made.add_argument("--run-by-employer", action="store_true", help="the employer runs the server")
     made.add_argument("--domain", help="a domain of your own with HTTPS; '' for onion only")
     made.add_argument("--phone", help="the counsellor's telephone number; '' for none")
-    made.add_argument("--hours", help="the hours when it is answered; '' for none")
+    made.add_argument("--hours", help="the hours when calls are answered; '' for none")
     made.add_argument(
         "--controller",
-        help="who is responsible for the personal data, and how to reach them; '' for none",
+        help="the controller of the personal data, with contact details; '' for none",
     )
     made.add_argument(
         "--other-contact", nargs=2, metavar=("NAME", "PHONE"),
@@ -148,14 +148,14 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument(
         "--mail", action=argparse.BooleanOptionalAction,
-        help="a daily mail that tells each counsellor whether to look",
+        help="a daily mail that tells each counsellor whether to open the desk",
     )  # fmt: skip
     made.add_argument("--site", metavar="NAME", help="an onion address for another site")
     made.add_argument("--desks", action="store_true", help="an onion address for desks only")
     made.add_argument(
-        "--desk", nargs=2, metavar=("NAME", "KEY"), help="give a desk access there, by its key"
+        "--desk", nargs=2, metavar=("NAME", "KEY"), help="give a desk access by its key"
     )
-    made.add_argument("--no-desk", metavar="NAME", help="revoke a desk's access there")
+    made.add_argument("--no-desk", metavar="NAME", help="revoke a desk's access")
     made.add_argument(
         "--restore",
         metavar="BACKUP",
@@ -173,7 +173,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--prepare", action="store_true", help="only install the program; for upgrade"
     )
-    made.add_argument("--uninstall", action="store_true", help="remove what this made")
+    made.add_argument("--uninstall", action="store_true", help="remove the installation")
     return made
 
 

@@ -3,9 +3,9 @@
 Each has a file in Tor's torrc.d, made from a template here, and a folder with its key. Tor
 generates the key if there is none. Part of ``deploy/install``.
 
-The folders are in a folder of Tor's: an attacker who controls Tor may put anything there. Root
-therefore neither writes nor reads files in it. Tor's account does, and its output is checked for
-its form.
+The folders are inside Tor's own folder, where an attacker who controls Tor can put anything. Root
+therefore neither writes nor reads files there. Tor's account does, and the form of its output is
+checked.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ WRITE = 'umask 077 && rm -f "$1.new" && cat > "$1.new" && mv -T "$1.new" "$1"'
 
 
 def of_site(site: str | None) -> str:
-    """Return the name of a site's address here.
+    """Return the name that the installer uses for a site's address.
 
-    None stands for the site in the server's own folder.
+    None means the site in the server's own folder.
     """
     return f"site-{site}" if site else OWN
 
 
 def of_desks(site: str | None) -> str:
-    """Return the name of the address for a site's desks only."""
+    """Return the name that the installer uses for the address of a site's desks."""
     return f"{DESKS}-{site}" if site else DESKS
 
 
@@ -54,7 +54,7 @@ def folder(name: str) -> Path:
 
 
 def there() -> list[str]:
-    """Return the addresses of this machine, by their files or by the key in their folder."""
+    """Return this machine's addresses, found by their settings files or by their keys."""
     found = {path.stem for path in TOR_FILES.glob("klankbord-*.conf")}
     found |= {path.name for path in kept() if (path / "hs_ed25519_secret_key").is_file()}
     return sorted(name.removeprefix("klankbord-") for name in found)
@@ -122,7 +122,7 @@ def address(machine: Machine, name: str) -> str:
 
 
 def _close(machine: Machine, name: str) -> None:
-    """Put a key into the folder of a desks' address. Without a key, everybody could reach it."""
+    """Put a key into a desk address's folder. Without a key, everybody could reach it."""
     clients = _clients(name)
     machine.run(*AS_TOR, "install", "-d", "-m", "700", clients.parent, clients)
     if not os.access(clients / f"{NOBODY}.auth", os.F_OK):
@@ -145,7 +145,7 @@ def _let_in(machine: Machine, file: Path, key: str) -> None:
 
 
 def admit(machine: Machine, site: str | None, desk: str, key: str) -> str:
-    """Give a desk access to the address for the desks of a site; return that address."""
+    """Give a desk access to its site's desk address; return that address."""
     name = of_desks(site)
     if name not in there():
         stop("there is no address for desks yet; make it with --desks")

@@ -1,4 +1,4 @@
-"""Ask for everything that no option states, and check each answer before the next question.
+"""Ask for everything that no option specifies, and check each answer before the next question.
 
 Part of ``deploy/install``.
 """

@@ -1,7 +1,7 @@
 """Restore a drop box from a backup on a new machine: its data and its addresses.
 
-Root neither writes nor reads files in the service account's folder; the account does. The key of
-the backup is only in memory (/run), and is removed immediately afterwards.
+Root neither writes nor reads files in the service account's folder; the account does. The backup
+key is kept only in memory (/run), and is removed immediately afterwards.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def check(asked: argparse.Namespace) -> None:
 
 
 def _check_backup(path: Path, old: bool) -> None:
-    """Stop with an error for a file that is clearly no backup. ``restore`` checks it completely."""
+    """Stop with an error for a file that is clearly not a backup; ``restore`` checks the rest."""
     named = BACKUP.fullmatch(path.name)
     if named and named[1] == "withdrawn":
         stop(f"{path} is a list of withdrawn conversations; give the klankbord-... beside it")
@@ -75,7 +75,7 @@ def _is_day(text: str) -> bool:
 
 
 def _check_key(path: Path) -> None:
-    """Stop with an error if no line can be the key. ``restore`` shows whether it fits."""
+    """Stop with an error if no line can be the key. ``restore`` finds out if it fits."""
     with path.open("rb") as file:
         data = file.read(_KEY_FILE)
     _refuse_encrypted(path, data)
@@ -134,7 +134,7 @@ def data(machine: Machine, asked: argparse.Namespace) -> list[str]:
 
 
 def _hand_over(machine: Machine, path: Path, target: Path) -> None:
-    """Open a file of root's, so that the account can read it."""
+    """Open a file that belongs to root, so that the account can read it."""
     machine.run(*_AS_ACCOUNT, "sh", "-c", _WRITE, "sh", target, source=path)
 
 

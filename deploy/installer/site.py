@@ -74,12 +74,12 @@ def ending(invitation: str, moved: bool) -> None:
 
 
 def take_up(machine: Machine) -> None:
-    """Make a running server reload its settings. Visits continue."""
+    """Make a running server reload its settings without interrupting visits."""
     machine.service("try-reload-or-restart", "klankbord")
 
 
 def site_address(machine: Machine, name: str) -> None:
-    """Create an onion address for a site in DIR/sites, and set it if the site exists."""
+    """Create an onion address for a site in DIR/sites, and add it if the site exists."""
     (address,) = tor.onion(machine, onions.of_site(name))
     if machine.dry:
         return

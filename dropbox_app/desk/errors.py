@@ -48,7 +48,7 @@ class Unfit(DeskError):
 
 
 class NotWritable(DeskError):
-    """Messages cannot be written to this thread, or no longer."""
+    """Messages cannot, or can no longer, be written to this thread."""
 
 
 class AlreadyWaiting(DeskError):
@@ -56,7 +56,7 @@ class AlreadyWaiting(DeskError):
 
 
 class ClocksDiffer(DeskError):
-    """This computer's day and the server's are more than two days apart."""
+    """This computer's date and the server's are more than two days apart."""
 
 
 class CannotReach(DeskError):

@@ -45,7 +45,7 @@ def utc_today() -> datetime.date:
 
 @dataclass(frozen=True)
 class Machine:
-    """The environment of a desk. Tests use another day, transport and scrypt cost."""
+    """The environment of a desk. Tests use a different day, transport and scrypt cost."""
 
     today: Callable[[], datetime.date] = utc_today
     transport: Callable[[Proxy | None], Transport] = HttpTransport
@@ -234,7 +234,7 @@ class Workplace:
             courier.close()
 
     def break_off(self) -> None:
-        """Abort all work with servers within a minute. It raises CannotReach, and loses no data.
+        """Abort all work with servers within a minute. It raises CannotReach; no data is lost.
 
         This is called from another thread. Afterwards no connection can be made.
         """
@@ -395,7 +395,7 @@ def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> 
 
 
 def forget(desk: Desk, mailbox: str) -> int:
-    """Permanently delete a thread from this computer, without opening it; return how many items.
+    """Permanently delete a thread from this computer without opening it; return its item count.
 
     The ids of its items remain, so that they are not fetched again. If the counsellor wrote in it,
     the number and hash of the counsellor's last message also remain, so that the chain can

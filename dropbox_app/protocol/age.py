@@ -1,7 +1,7 @@
 """Sealed files: age version 1 with post-quantum recipients, or with a passphrase (SPEC section 1).
 
-All sealed data in Klankbord is in such files. Files that stock age tools make for the same
-recipients can be opened here. age hides the contents, but does not prove who wrote them (SPEC
+All sealed data in Klankbord is stored in such files. This module can also open files that stock age
+tools make for the same recipients. age hides the contents, but does not prove who wrote them (SPEC
 section 0).
 """
 
@@ -100,7 +100,7 @@ class _Sealer:
 
 
 class Sealer(_Sealer):
-    """Seals for ``recipients``. Raises ValueError for none or for more than MAX_RECIPIENTS."""
+    """Seals for ``recipients``. Raises ValueError for none or more than MAX_RECIPIENTS."""
 
     def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
         if not 1 <= len(recipients) <= MAX_RECIPIENTS:
@@ -111,8 +111,8 @@ class Sealer(_Sealer):
 class PassphraseSealer(_Sealer):
     """Seals for a passphrase. ``log_n`` (1 to MAX_LOG_N) is scrypt's cost; 18 takes 256 MiB.
 
-    Raises ValueError for an empty passphrase or another cost. The passphrase is used exactly as
-    given, encoded in UTF-8, without normalisation.
+    Raises ValueError for an empty passphrase or a cost outside that range. The passphrase is used
+    exactly as given, encoded in UTF-8, without normalisation.
     """
 
     def __init__(self, write: Callable[[bytes], object], passphrase: str, log_n: int = 18) -> None:
@@ -262,7 +262,7 @@ def _chunks(read: Callable[[int], bytes], unwrap: Callable[[Header], bytes]) -> 
 
 
 def _read_head(read: Callable[[int], bytes]) -> bytes:
-    """Read until the header must have ended: no line of a stanza can begin with the MAC's mark."""
+    """Read up to the MAC line, which ends the header: no stanza line begins with its mark."""
     head = bytearray()
     mark = -1
     while len(head) < MAX_HEADER:

@@ -15,7 +15,7 @@ class AttachmentSealer:
     """Seals a file as it arrives: call ``update`` any number of times, then ``finish`` once.
 
     ``write`` receives the sealed bytes; the caller computes their hash. Only a few chunks are in
-    memory. Raises ValueError like ``age.Sealer``.
+    memory at a time. Raises ValueError like ``age.Sealer``.
     """
 
     def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:

@@ -47,8 +47,8 @@ def encode(hrp: str, raw: bytes) -> str:
 def decode(hrp: str, text: str) -> bytes:
     """Decode a lower-case Bech32 string with exactly the lower-case prefix ``hrp``.
 
-    Raises KeyFormatError for another prefix, an upper-case letter, an invalid character, a wrong
-    checksum, or padding that is not the shortest run of zero bits.
+    Raises KeyFormatError for a different prefix, an upper-case letter, an invalid character, a
+    wrong checksum, or padding that is not the shortest run of zero bits.
     """
     head = f"{hrp}1"
     if not text.startswith(head) or len(text) < len(head) + _CHECKSUM:

@@ -61,7 +61,7 @@ class Away:
 
 @dataclass(frozen=True)
 class Card:
-    """A card with a valid signature and contents. Only pinning proves to whom it belongs.
+    """A card whose signature and contents are valid. Only pinning proves whose card it is.
 
     ``register_number`` is the counsellor's number in the register of a professional body, as stated
     by the counsellor, or "". ``sentence`` is the counsellor's own text for reporters, by language
@@ -174,7 +174,7 @@ def issue(
 
 
 def parse(raw: bytes) -> Card:
-    """Parse a card file and check everything that needs only the card. Raises CardError."""
+    """Parse a card file and run every check that needs only the card. Raises CardError."""
     if len(raw) > MAX_BYTES:
         raise CardError(f"the card is {len(raw)} bytes; the limit is {MAX_BYTES}")
     lines = raw.split(b"\n")
@@ -195,7 +195,8 @@ def parse(raw: bytes) -> Card:
 def accept(raw: bytes, *, site: str, pinned: VerifyKey, current: Card | None) -> Card:
     """Apply the server's rule for a card from the API (SPEC section 3). Raises CardError.
 
-    The same bytes again are accepted. ``pinned`` is the identity that the operator confirmed.
+    The current card is accepted again if its bytes are the same. ``pinned`` is the identity that
+    the operator confirmed.
     """
     card = parse(raw)
     if card.site != site:
@@ -229,7 +230,7 @@ def _read(fields: dict[str, Json], raw: bytes) -> Card:
 
 
 def _check_windows(card: Card) -> None:
-    """Check the rules between windows, and between them and the other days of the card."""
+    """Check that the windows are consistent with each other and the other dates on the card."""
     for window in card.sealing:
         if not 1 <= (window.until - window.first).days + 1 <= MAX_WINDOW_DAYS:
             raise CardError(f"a sealing key must be for 1 to {MAX_WINDOW_DAYS} days")
@@ -258,7 +259,7 @@ def _months_later(day: datetime.date, months: int) -> datetime.date:
 
 
 def _line(fields: Mapping[str, Json], key: str, most: int) -> str:
-    """Return a text of one line: 1 to ``most`` characters, none of them invisible."""
+    """Return a one-line text of 1 to ``most`` characters, none of them invisible."""
     text = text_of(fields, key)
     if not 1 <= len(text) <= most or text != clean_text(text).strip() or "\n" in text:
         raise CardError(f"{key} is no line of 1 to {most} characters")

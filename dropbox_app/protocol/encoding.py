@@ -86,7 +86,7 @@ def check_hex(text: str, length: int) -> str:
 
 
 def check_day(text: str) -> datetime.date:
-    """Parse a UTC day, ``YYYY-MM-DD``, from 2000 to 2999, so that sums of days are valid."""
+    """Parse a UTC day, ``YYYY-MM-DD``, from 2000 to 2999, so that adding days cannot overflow."""
     if not _DAY.fullmatch(text):
         raise FormatError("not a day (YYYY-MM-DD)")
     try:

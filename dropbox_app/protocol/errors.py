@@ -69,7 +69,7 @@ class UnknownLetter(CodeError):
 
 
 class UnknownWord(CodeError):
-    """A word of the code is in no list."""
+    """A word of the code is not in the lists."""
 
     def __init__(self, position: int, suggestions: tuple[str, ...]) -> None:
         # The word itself is left out of the message, because an exception may end up in a log.

@@ -256,7 +256,7 @@ class SigningKey(_Secret):
 def x25519_pair() -> tuple[bytes, bytes]:
     """Return a new secret and public key for use by another program.
 
-    Nothing here is sealed to it.
+    This package seals nothing to it.
     """
     made = X25519PrivateKey.generate()
     return made.private_bytes_raw(), made.public_key().public_bytes_raw()

@@ -89,7 +89,7 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
 
 @dataclass(frozen=True)
 class ReporterPublic:
-    """The reporter's public keys, which every message of the reporter contains."""
+    """The reporter's public keys, which every message from the reporter contains."""
 
     recipient_text: str
     verify: VerifyKey
@@ -103,7 +103,7 @@ class ReporterPublic:
     def can_be_sealed_to(self) -> bool:
         """Return whether ``recipient_text`` is a recipient.
 
-        Each recipient has only one such text.
+        Each recipient has only one valid text form.
         """
         try:
             Recipient.parse(self.recipient_text)
@@ -235,7 +235,7 @@ def pad_lines(line: bytes, signature: bytes) -> bytes:
 
 
 def free_text_size(fields: Mapping[str, Json]) -> int:
-    """Return the bytes of free text in the fields of a message, file names included."""
+    """Return how many bytes of free text a message's fields contain, including file names."""
     total = 0
     for key in ("text", "step", "with", "scope"):
         value = fields.get(key)

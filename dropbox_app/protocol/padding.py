@@ -5,7 +5,7 @@ SMALLEST_ATTACHMENT = 16_384  # bytes
 
 
 def padme(length: int) -> int:
-    """Round ``length`` up so that at most log2 log2 of its bits remain; leave 2 or less unchanged.
+    """Round ``length`` up so that at most log2 log2 of its bits remain; keep lengths up to 2.
 
     With E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the last E - S bits become zero. This adds at most 12 %,
     and less than 6 % from 64 KiB on.

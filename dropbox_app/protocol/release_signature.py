@@ -52,7 +52,8 @@ class ReleaseKey:
             signed: the bytes of the file.
             signature: the text of its ``.minisig`` file.
 
-        Raises BadRelease for another key, another file, another comment, or an invalid signature.
+        Raises BadRelease if the key, the file or the comment is a different one, or if the
+        signature is invalid.
         """
         lines = signature.splitlines()
         if (

@@ -46,8 +46,8 @@ def dealt_words(lang: str) -> tuple[str, ...]:
     """Return the words of ``word_list(lang)`` that a new code may contain, in the same order.
 
     Some words are omitted because they could hurt the recipient, or reveal the purpose of the paper
-    to a finder (``words/not_dealt_{lang}.txt``; see the README there). They remain in the list, so
-    every code that was ever dealt still works.
+    to anyone who finds it (``words/not_dealt_{lang}.txt``; see the README there). They remain in
+    the list, so every code that was ever dealt still works.
     """
     folder = importlib.resources.files("dropbox_app.protocol") / "words"
     left_out = set((folder / f"not_dealt_{lang}.txt").read_text("ascii").split())
@@ -86,7 +86,7 @@ def split_typed(text: str) -> tuple[str, ...]:
 def read_typed(text: str) -> tuple[str, ...]:
     """Return the seven words of typed text as they are in the lists.
 
-    Raises WrongWordCount, UnknownLetter, or UnknownWord with the nearest words of the lists. Keys
+    Raises WrongWordCount, UnknownLetter, or UnknownWord with the closest words in the lists. Keys
     are derived only from words of the lists, so Unicode tables cannot change a key.
     """
     words = split_typed(text)

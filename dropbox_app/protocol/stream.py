@@ -1,6 +1,7 @@
 """The payload of an age file: a nonce, then chunks of 64 KiB, each sealed separately.
 
-See C2SP ``age.md``, section "Payload". Only a few chunks are in memory, whatever the length.
+See C2SP ``age.md``, section "Payload". Only a few chunks are in memory at a time, whatever the
+length.
 """
 
 from collections.abc import Callable, Iterator

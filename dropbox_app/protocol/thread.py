@@ -86,9 +86,9 @@ class Pins:
 
 @dataclass(frozen=True)
 class Thread:
-    """A mailbox as one reader may trust it, in the order of writing.
+    """A mailbox as checked for one reader, in the order of writing.
 
-    ``gaps``: author -> numbers missing between others. ``missing_beginning``: author -> how many of
+    ``gaps``: author -> missing numbers between others. ``missing_beginning``: author -> how many of
     the oldest messages are gone (a purge removes only those). ``withheld``: author -> the newest
     number that somebody has seen, if it has not arrived here.
     """
@@ -104,7 +104,7 @@ class Thread:
 
     @property
     def wanted(self) -> tuple[VerifyKey, ...]:
-        """Return the counsellors whom the reporter has chosen, by the newest message."""
+        """Return the counsellors whom the reporter has chosen, according to the newest message."""
         return self.newest[REPORTER].wanted if REPORTER in self.newest else ()
 
     @property
@@ -137,7 +137,7 @@ class Thread:
         )
 
     def pins(self) -> Pins | None:
-        """Return the state of this thread to store; None before the reporter's keys are known."""
+        """Return this thread's state, to be stored; None before the reporter's keys are known."""
         if self.reporter is None:
             return None
         newest = {by: (message.n, message.digest) for by, message in self.newest.items()}
@@ -333,7 +333,7 @@ def _by(entry: Entry) -> str:
 
 
 def _once(entries: Sequence[Entry]) -> list[Entry]:
-    """Drop duplicates of a genuine message. One that arrived directly precedes a passed-on one."""
+    """Drop duplicates of genuine messages. Keep a direct copy rather than a passed-on one."""
     kept: dict[tuple[str, bytes], Entry] = {}
     rest = []
     for entry in sorted(entries, key=lambda e: e.passed_on):
@@ -345,7 +345,7 @@ def _once(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _chain(entries: Sequence[Entry], pins: Pins | None) -> list[Entry]:
-    """Mark conflicts: two messages with one number, or a ``prev`` with another digest."""
+    """Mark conflicts: two messages with the same number, or a ``prev`` that does not match."""
     digests: dict[tuple[str, int], set[str]] = {}
     for message in (e.message for e in entries if e.message and e.genuine):
         digests.setdefault((message.by, message.n), set()).add(message.digest)
@@ -365,7 +365,7 @@ def _chain(entries: Sequence[Entry], pins: Pins | None) -> list[Entry]:
 
 
 def _holes(genuine: Sequence[Message]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """Find, for each author, the missing numbers in between and how many precede the first."""
+    """Find each author's missing numbers, and how many messages before the first are missing."""
     numbers: dict[str, set[int]] = {}
     for message in genuine:
         numbers.setdefault(message.by, set()).add(message.n)

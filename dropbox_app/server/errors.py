@@ -9,7 +9,7 @@ from dropbox_app.protocol.errors import KlankbordError
 
 
 class ServerError(KlankbordError):
-    """The server could not do what it was asked for."""
+    """The server could not do what was asked."""
 
 
 class SettingsError(ServerError):
@@ -29,7 +29,7 @@ class StoreBusy(StoreError):
 
 
 class StoreUnsure(StoreBusy):
-    """The database broke off. It may or may not have been stored: send it once more."""
+    """The database connection was lost. This may or may not have been stored: send it again."""
 
 
 class BackupError(ServerError):
@@ -49,7 +49,7 @@ class MailUnsure(MailError):
 
 
 class WrongClock(ServerError):
-    """The clock of this machine is wrong. Nothing was removed."""
+    """This machine's clock is wrong. Nothing was removed."""
 
 
 class Refused(ServerError):
@@ -77,11 +77,11 @@ class SiteFull(Refused):
 
 
 class Moved(Refused):
-    """The addressees of the message are no longer those for whom its files are sealed."""
+    """The addressees of the message are no longer those for whom its files were sealed."""
 
 
 class BadShape(Refused):
-    """This is not a sealed file of the form that is accepted here."""
+    """This is not a sealed file in an accepted form."""
 
 
 class NotYours(Refused):
@@ -97,7 +97,7 @@ class Unauthorised(Refused):
 
 
 class BadRequest(Refused):
-    """The request has a form that is not accepted here."""
+    """The request does not have an accepted form."""
 
 
 class TooLarge(Refused):

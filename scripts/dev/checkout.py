@@ -1,8 +1,8 @@
 """Code for all scripts: a virtual environment in the checkout, created on first use.
 
-This uses only the standard library, and syntax that an old Python can parse, so that it can print
-one plain sentence there. All messages go to stderr, because stdout belongs to the command that is
-started.
+This uses only the standard library, and syntax that an old Python can parse, so that even there it
+can print one plain sentence. All messages go to stderr, because stdout belongs to the command that
+is started.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def prepare(packages: str) -> None:
     """Make ``.venv`` contain the packages in ``requirements/PACKAGES.txt``, and this checkout.
 
     ``packages`` is ``run`` or ``test`` (which includes all of ``run``). Does nothing if ``.venv``
-    is already up to date. Ends the program with one sentence if it cannot be done.
+    is already up to date. Ends the program with one sentence if that fails.
     """
     if sys.version_info < (3, 11):  # noqa: UP036 - this message is for an older Python
         name = os.path.basename(sys.argv[0])

@@ -271,7 +271,7 @@ def test_writing_is_refused_if_newest_own_message_is_withheld(browser: Browser, 
     assert asked["refused"] == "withheld"
 
 
-def test_session_notices_that_its_sent_message_is_withheld(browser: Browser) -> None:
+def test_session_detects_that_its_sent_message_is_withheld(browser: Browser) -> None:
     """Even if no counsellor has seen it: the session knows the message, so it is missed."""
     made = browser.reports()
     first = file_of(made)

@@ -232,7 +232,7 @@ def test_release_name_is_derived_from_its_contents(installer: ModuleType) -> Non
 INVITATION = '{"origins":["http://one.onion"]}\n'
 
 
-def test_next_steps_are_shown_until_done(
+def test_next_steps_are_shown_until_they_are_done(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,

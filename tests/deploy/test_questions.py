@@ -45,7 +45,7 @@ def unasked(**given: str) -> argparse.Namespace:
     [(["yes"], True), (["Ja"], True), (["no"], False), (["nee"], False), (["N"], False),
      (["", "it is", "yes"], True), (["klopt", "yeah", "nee"], False)],
 )  # fmt: skip
-def test_employer_hosting_question_repeats_until_answer_is_clear(
+def test_question_whether_the_employer_hosts_is_repeated_until_the_answer_is_clear(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: list[str], employer: bool
 ) -> None:
     """A wrong "no" would hide from reporters that the employer could read along."""

@@ -31,7 +31,7 @@ from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
 # list, read, label, search
 
 
-def test_list_shows_whose_turn_it_is_and_the_first_words(
+def test_list_shows_whose_turn_it_is_and_how_the_message_begins(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     with office.open() as place:
@@ -53,7 +53,9 @@ def test_list_shows_whose_turn_it_is_and_the_first_words(
     assert (one.summary.turn, one.summary.closed) == ("nobody", True)
 
 
-def test_reading_does_not_mark_as_seen_and_marking_does(office: Office, thread: str) -> None:
+def test_reading_does_not_mark_a_message_as_seen_but_marking_does(
+    office: Office, thread: str
+) -> None:
     with office.open() as place:
         opened = threads.read(place, thread)
         assert threads.list_threads(place)[0].summary.unread == 1
@@ -96,7 +98,7 @@ def test_search_treats_query_as_plain_words(office: Office, thread: str, words: 
     assert len(office.json("search", *words.split())) == expected
 
 
-def test_search_finds_own_answers_and_nothing_forgotten(office: Office, thread: str) -> None:
+def test_search_finds_own_answers_and_no_forgotten_messages(office: Office, thread: str) -> None:
     office.reply(thread, "Zullen we bellen?")
     with office.open() as place:
         assert [one.message.kind for one in threads.search(place, "bellen").newest] == ["reply"]
@@ -371,7 +373,9 @@ def test_absence_result_is_reported_per_site(offices: Offices, clock: Clock) -> 
 # the passphrase
 
 
-def test_new_passphrase_opens_and_old_one_does_not(office: Office, thread: str) -> None:
+def test_new_passphrase_opens_the_desk_and_the_old_one_does_not(
+    office: Office, thread: str
+) -> None:
     with office.open() as place:
         before = place.vault.database.key
         whole.change_passphrase(place, "heel andere woorden 2028")
@@ -414,7 +418,7 @@ def test_invisible_characters_in_backup_passphrase_are_ignored(
     assert again.texts(thread) == ["Het gaat over mijn chef."]
 
 
-def test_composed_and_decomposed_accents_are_the_same_passphrase(
+def test_passphrases_with_composed_and_decomposed_accents_are_equal(
     tmp_path: Path, clock: Clock
 ) -> None:
     composed, parted = "één café te vroeg 1729", "e\u0301e\u0301n cafe\u0301 te vroeg 1729"

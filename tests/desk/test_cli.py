@@ -85,7 +85,7 @@ def test_commands_cover_the_whole_workflow_from_invitation_to_answer(
     assert "you  (reply, number 1)\n  | Dank je wel.\n" in office.run("read", thread).stdout
 
 
-def test_list_and_read_give_json_for_programs(office: Office, thread: str) -> None:
+def test_list_and_read_can_print_json(office: Office, thread: str) -> None:
     """Other programs depend on this JSON."""
     (listed,) = office.json("list")
     assert listed["id"] == thread
@@ -213,7 +213,7 @@ def test_export_is_readable_private_and_never_overwrites(
     office.run("export", thread, "--out", str(out), code=1)
 
 
-def test_keys_lists_days_and_reveals_secrets_only_on_request(
+def test_keys_command_lists_days_and_reveals_secrets_only_on_request(
     office: Office, peer: Peer, thread: str
 ) -> None:
     said = office.run("keys")

@@ -27,7 +27,7 @@ def _successor(reporter: Reporter) -> object:
     return [*reporter.thread().genuine()][-1].body.get("successor")
 
 
-def test_identity_hex_and_fingerprint_need_no_confirmation(
+def test_colleague_given_by_identity_or_fingerprint_needs_no_confirmation(
     office: Office, reporter: Reporter, bas: VerifyKey, thread: str
 ) -> None:
     for who in (str(bas), bas.hex, bas.fingerprint(), bas.fingerprint().upper().replace(" ", "")):
@@ -35,7 +35,7 @@ def test_identity_hex_and_fingerprint_need_no_confirmation(
         assert _successor(reporter) == str(bas)
 
 
-def test_name_shows_the_fingerprint_and_asks_for_confirmation(
+def test_colleague_given_by_name_is_shown_with_fingerprint_for_confirmation(
     office: Office, reporter: Reporter, bas: VerifyKey, thread: str
 ) -> None:
     for given in ("n\n", ""):

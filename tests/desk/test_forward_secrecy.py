@@ -160,7 +160,7 @@ def _killed(
 
 
 @pytest.mark.parametrize("back", ["2027-03-08", "2027-05-02"], ids=["five weeks", "three months"])
-def test_absence_loses_nothing(office: Office, peer: Peer, clock: Clock, back: str) -> None:
+def test_absence_loses_no_message(office: Office, peer: Peer, clock: Clock, back: str) -> None:
     """Messages written during the whole absence can be opened on the day of return."""
     clock.to("2027-01-30")
     office.fetch_quietly()

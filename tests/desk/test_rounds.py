@@ -27,7 +27,7 @@ def test_second_fetch_delivers_no_item_again(office: Office, reporter: Reporter)
     assert not [target for _, target in office.peer.log if "/items/" in target]
 
 
-def test_inbox_is_read_to_its_end(office: Office, peer: Peer) -> None:
+def test_inbox_is_read_completely(office: Office, peer: Peer) -> None:
     """The inbox has several pages and several mailboxes."""
     reporter = Reporter(peer, office.identity)
     reporter.report("1")

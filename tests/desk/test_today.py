@@ -176,7 +176,7 @@ def test_unsent_messages_form_their_own_group(office: Office, peer: Peer, thread
     assert [t["id"] for t in office.json("today")["theirs"]] == [thread]
 
 
-def test_second_list_opens_no_thread(
+def test_listing_again_opens_no_thread(
     office: Office, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = office.json("today")
@@ -210,7 +210,7 @@ def test_weekends_are_not_working_days(since: str, days: int, last: str) -> None
     assert turn.answer_by(day(since), days) == day(last)
 
 
-def test_site_not_read_within_its_promised_time_is_named(
+def test_site_not_fetched_within_its_promised_time_is_named(
     office: Office, peer: Peer, clock: Clock, thread: str
 ) -> None:
     """Last read on a Tuesday with two working days promised, it is late from Friday on."""

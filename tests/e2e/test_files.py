@@ -183,7 +183,7 @@ def test_interrupted_upload_leaves_nothing(serving: Serving) -> None:
     assert "Traceback" not in serving.log.read_text()
 
 
-def test_kill_9_leaves_no_plaintext_and_a_start_cleans_up(serving: Serving) -> None:
+def test_kill_9_leaves_no_plaintext_and_the_next_start_cleans_up(serving: Serving) -> None:
     sender = Sender(serving)
     sender.begin(30 * MIB)
     sender.send(PATTERN * (8 * MIB // len(PATTERN)))

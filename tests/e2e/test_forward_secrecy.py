@@ -191,7 +191,7 @@ def test_january_messages_cannot_be_opened_in_september(calendar: Calendar) -> N
 
 @pytest.mark.long
 @pytest.mark.parametrize("back", ["2026-03-08", "2026-05-02"], ids=["five weeks", "three months"])
-def test_long_absence_loses_nothing(calendar: Calendar, back: str) -> None:
+def test_long_absence_loses_no_message(calendar: Calendar, back: str) -> None:
     """Messages written during the absence can be opened on the day of return."""
     calendar.fetch_on("2026-01-30")
     calendar.turn_to("2026-02-12")
@@ -208,7 +208,7 @@ def test_long_absence_loses_nothing(calendar: Calendar, back: str) -> None:
         pytest.param("2025-01-12", id="a year back", marks=pytest.mark.long),
     ],
 )
-def test_wrong_clock_destroys_nothing(calendar: Calendar, wrong: str) -> None:
+def test_wrong_clock_destroys_no_key(calendar: Calendar, wrong: str) -> None:
     """A desk whose clock is a year off says so, keeps every key, and works once it is corrected."""
     thread = calendar.told_on("2026-01-10", "Klok")
     calendar.turn_to("2026-01-12")

@@ -152,7 +152,7 @@ def test_report_with_unknown_outcome_keeps_its_code(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_unsent_report_is_announced_and_can_be_sent_again(
+def test_unsent_report_is_reported_as_such_and_can_be_sent_again(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     """Both attempts to open a mailbox fail: nothing can have arrived, so no code is shown."""
@@ -361,7 +361,7 @@ def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
 
 
 @in_one_browser
-def test_leaving_the_code_page_asks_first_except_with_leave_quickly(meet: Meet) -> None:
+def test_leaving_the_code_page_asks_for_confirmation_except_with_leave_quickly(meet: Meet) -> None:
     """Back and a reload keep the words on the page; "Leave quickly" does not ask."""
     writer = meet()
     asked: list[str] = []

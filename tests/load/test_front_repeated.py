@@ -53,7 +53,7 @@ def storing(serving: Serving) -> list[int]:
     return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
-def test_repeated_posts_of_one_circuit_at_both_workers_are_one_report(
+def test_repeated_posts_of_one_circuit_at_both_workers_count_as_one_report(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve()
@@ -106,7 +106,9 @@ def test_repeated_post_gets_its_code_after_the_storing_worker_is_killed(
     assert TEXT in reader.submit(asked, asked.form_with("code"), code=page.code).text
 
 
-def test_leaving_at_one_worker_ends_the_session_at_all(serve: Callable[..., Serving]) -> None:
+def test_leaving_at_one_worker_ends_the_session_at_every_worker(
+    serve: Callable[..., Serving],
+) -> None:
     serving = serve()
     reporter, thief = serving.browser(7), serving.browser(8)
     page = reporter.get("/nl/report")

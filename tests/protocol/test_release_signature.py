@@ -56,7 +56,7 @@ def test_legacy_signature_format_is_refused(signer: Signer) -> None:
 @pytest.mark.parametrize(
     "text", ["", "x", "untrusted comment: a\n", "untrusted comment: a\nRWQ=\n"]
 )
-def test_invalid_key_is_refused_with_a_sentence(text: str) -> None:
+def test_invalid_key_is_refused_with_an_explanation(text: str) -> None:
     with pytest.raises(BadRelease, match="public key"):
         ReleaseKey.read(text)
 

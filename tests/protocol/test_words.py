@@ -66,7 +66,7 @@ def test_dutch_words_differ_by_at_least_two_letters() -> None:
     assert near(words("nl.txt")) == []
 
 
-def test_search_for_similar_words_finds_each_kind_of_slip() -> None:
+def test_search_for_similar_words_finds_each_kind_of_typing_error() -> None:
     """The test above would also pass if its search never found anything."""
     assert near(["appel", "apel"]) == [("appel", "apel")]
     assert near(["lopen", "lopend"]) == [("lopen", "lopend")]

@@ -1,4 +1,4 @@
-"""The agenda: items that are due according to the register, and answers that sites promise."""
+"""The agenda: items due according to the register, and answers that sites have promised."""
 
 import datetime
 from collections.abc import Iterable
@@ -12,10 +12,11 @@ from dropbox_app.desk.storage import rows
 
 
 def agenda(place: Workplace, days: int | None = None) -> list[Due]:
-    """Return the items that are due within ``days``, or all if it is None; overdue ones come first.
+    """Return the items due within ``days`` days, or all if it is None; overdue items come first.
 
-    An answer is due on the last of the working days that the site promises. Here the counsellor's
-    days off do not count as working days, although the site does not know them.
+    An answer is due on the last working day of the response time that the site promises. The
+    counsellor's days off are not counted as working days here, although the site does not know
+    about them.
     """
     register.adopt(place)
     today = place.machine.today()
@@ -26,7 +27,7 @@ def agenda(place: Workplace, days: int | None = None) -> list[Due]:
 
 
 def dated(place: Workplace, days: int) -> list[Due]:
-    """Return items of the register that are due within ``days``; overdue ones come first.
+    """Return the register's items that are due within ``days`` days; overdue items come first.
 
     Answers to reporters are not included; ``today.today`` returns them.
     """
@@ -38,7 +39,7 @@ def dated(place: Workplace, days: int) -> list[Due]:
 def calendar(found: Iterable[Due], today: datetime.date) -> bytes:
     """Return an iCalendar file that marks the days on which something is due, without details.
 
-    Overdue items are marked on ``today``.
+    Overdue items are marked on the day ``today``.
     """
     return due.icalendar({max(one.day, today) for one in found}).encode("ascii")
 

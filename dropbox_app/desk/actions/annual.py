@@ -26,7 +26,7 @@ FACTS = ("counsellor_kind", "scope", "reachable", "stand_in", "discussed_with")
 
 @dataclass(frozen=True)
 class Written:
-    """A file for the employer. ``name`` is its suggested name, which names no employer."""
+    """A file for the employer. ``name`` is the suggested name, without the employer's name."""
 
     name: str
     data: bytes
@@ -34,10 +34,10 @@ class Written:
 
 @dataclass(frozen=True)
 class Shown:
-    """A report for the counsellor's own eyes.
+    """A report as shown to the counsellor only.
 
     ``preview`` explains it, and is empty once the report is issued and cannot change. ``seal``
-    identifies exactly this report, for ``freeze``.
+    identifies exactly this report and is passed to ``freeze``.
     """
 
     report: Report
@@ -50,8 +50,9 @@ class Shown:
 class State:
     """The status of the report for one employer and year.
 
-    ``issued`` is the day of issue, ``given_to`` the counsellor who makes the report, and
-    ``waits_for`` the reason why it cannot be made yet. If it can be made, none of them is set.
+    ``issued`` is the day of issue. ``given_to`` is the other counsellor, if that one makes the
+    report. ``waits_for`` is the reason why it cannot be made yet. If the report can be made now,
+    none of them is set.
     """
 
     employer: str
@@ -110,7 +111,7 @@ def freeze(
     place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None,
     seal: str = "",
 ) -> None:  # fmt: skip
-    """Issue a report. From then on, neither the report nor its year can change.
+    """Issue a report. From then on, neither the report nor the entries of its year can change.
 
     ``seal`` is the seal of the report that the counsellor viewed. If it is empty, it is not
     checked. Raises Unfit if the report may not be issued, was already issued, or has changed since.
@@ -158,7 +159,8 @@ def bill(place: Workplace, employer: str, year: str, kind: str, language: str = 
 def states(place: Workplace) -> list[State]:
     """Return the status of the reports for all employers and years, newest year first.
 
-    An employer without an agreement gets the last complete year, if the register has entries.
+    An employer without an agreement is listed with the last complete year, if the register has
+    entries for that employer.
     """
     events, today = place.book().terms, place.machine.today()
     found = [
@@ -180,7 +182,7 @@ def empty(place: Workplace, employer: str, year: int) -> tuple[Gap, ...]:
 
 
 def agreed(place: Workplace, employer: str, year: int) -> Term | None:
-    """Return the term to which a year belongs and the form that applies, or None without a term."""
+    """Return the term to which a year belongs and the form that applies; None if none."""
     try:
         term = periods.term_of(gather.terms(place.book().terms, employer), employer, year)
         return replace(term, form=periods.form(term))
@@ -245,7 +247,7 @@ def _state(events: Sequence[Event], employer: str, year: int, today: datetime.da
 
 
 def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
-    """Return whether a year's report has figures: of three years with one band, only the last."""
+    """Return whether a year's report has figures. If three share a band, only the last does."""
     try:
         term = periods.term_of(gather.terms(events, employer), employer, year)
         return bool(periods.figure_years(term, periods.form(term), year))
@@ -292,7 +294,7 @@ def _seal(made: Report) -> str:
 
 
 def _counsellor(place: Workplace) -> str:
-    """Return the counsellor's name as it is on the cards."""
+    """Return the counsellor's name as it appears on the cards."""
     return next((desk.state.profile.name for desk in place.desks()), "")
 
 

@@ -138,7 +138,7 @@ def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Itera
 
 
 def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
-    """Unpack with the form of the passphrase that works. Older versions used it as typed."""
+    """Unpack with whichever form of the passphrase works. Older versions used it as typed."""
     *others, last = vault.forms(passphrase)
     for form in (*others, last):
         try:
@@ -180,14 +180,14 @@ class _Sink(io.BufferedIOBase):
 
 
 class _Source(io.BufferedIOBase):
-    """A file object from which tarfile reads an archive, made of pieces of any length."""
+    """A file object through which tarfile reads an archive that arrives in pieces of any length."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._left = b""
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return at most ``size`` bytes, or the rest of one piece; b"" only at the end."""
+        """Return up to ``size`` bytes of the current piece; b"" only at the end."""
         while not self._left:
             piece = next(self._pieces, None)
             if piece is None:

@@ -1,4 +1,4 @@
-"""Save the pictures that the browser drew of a reporter's file, as a copy without other data."""
+"""Save a copy of a reporter's file that contains only the pictures rendered by the browser."""
 
 import base64
 from collections.abc import Sequence
@@ -40,11 +40,11 @@ def keep(
     pages: Sequence[Drawn],
     site: str = "",
 ) -> Path:
-    """Write the pages that the browser drew of a file to ``out``; return the path.
+    """Write the pages of a file, as rendered by the browser, to ``out``; return the path.
 
-    The copy is one picture as ``png`` or ``jpeg``, or up to 50 JPEG pictures as ``pdf``. In a
-    folder, it is named after the file, with a number if that name is taken. Raises NotFound, Unfit,
-    AlreadyThere.
+    The copy is one picture as ``png`` or ``jpeg``, or up to 50 JPEG pictures as ``pdf``. If ``out``
+    is a folder, the copy is named after the file, with a number if that name is taken. Raises
+    NotFound, Unfit, AlreadyThere.
     """
     opened = threads.read(place, thread, site)
     found = attachments.find(opened.case, file)

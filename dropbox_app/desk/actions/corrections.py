@@ -1,8 +1,8 @@
 """Corrections in the register: change or remove an entry, or clear a field.
 
-The wrong text is replaced, not kept beside the correction, so that nobody can demand it later. The
-database gets a new key before ``Workplace`` is closed, so that the vault no longer opens a copy of
-today's file. Older backups still contain the text.
+The wrong text is replaced, not kept next to the correction, so that nobody can demand it later. The
+database gets a new key before ``Workplace`` is closed, so that the vault no longer opens earlier
+copies of its file. Older backups still contain the text.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -99,7 +99,7 @@ def into_case(
 
     ``reference`` is an existing case's reference or label; ``new_case`` is the label of a new case,
     and may be empty. The contact keeps its day, and is no longer counted separately. Raises
-    NotFound, Refused; nothing is changed then.
+    NotFound or Refused, and then changes nothing.
     """
     old = entry(place, number)
     if not isinstance(old, Contact) or old.case:
@@ -117,7 +117,7 @@ def into_case(
 def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Event) -> None:
     """Replace or remove entries by their numbers, all or none. Raises Refused.
 
-    The years of ``year_of`` and of their replacements must be open.
+    If ``year_of`` lists entries, neither their years nor those of the replacements may be closed.
     """
     with place.database.transaction():  # the data that the rules check must not change meanwhile
         book = place.book()
@@ -139,7 +139,7 @@ def change(place: Workplace, changes: Mapping[int, Event | None], *year_of: Even
 def set_sheet(
     place: Workplace, reference: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Change those fields of a case's sheet that were shown to ``values``.
+    """Set the fields of a case's sheet that are in ``shown`` to their new ``values``.
 
     New values become an entry dated today. A field that is now empty is removed from every entry of
     the case. Raises Refused, NotFound.
@@ -152,7 +152,7 @@ def set_sheet(
 def set_employer(
     place: Workplace, employer: str, values: Mapping[str, Json], shown: Collection[str]
 ) -> Added:
-    """Change those fields of an employer's sheet that were shown to ``values``.
+    """Set the fields of an employer's sheet that are in ``shown`` to their new ``values``.
 
     Works like ``set_sheet``. Raises Refused.
     """
@@ -184,7 +184,7 @@ def _set(
 
 
 def unmark(place: Workplace, reference: str, other: str, mark: str) -> None:
-    """Remove a private mark between two cases, whichever case has it. Raises Refused."""
+    """Remove a private mark between two cases, whichever of the two has it. Raises Refused."""
     changes: dict[int, Event | None] = {}
     touched = []
     for number, event in register.numbered(place):

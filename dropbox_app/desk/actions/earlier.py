@@ -36,7 +36,7 @@ class Table:
 def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
     """Return what an import of a CSV or xlsx file would add. Nothing is stored.
 
-    Raises Refused if the file cannot be read, or its header does not fit.
+    Raises Refused if the file cannot be read, or its header is not recognised.
     """
     rows = earlier.read(tables.read(raw), words, place.machine.today())
     looked = register.look(place, _given(place, rows))
@@ -91,7 +91,7 @@ def _is_there(number: int, one: Standing) -> Fault:
 
 
 def _given(place: Workplace, rows: list[Read]) -> list[Numbered]:
-    """Return the events of the rows. If no event opens a case, the first event for it does."""
+    """Return the events of the rows, after adding one that opens each case not opened by a row."""
     given = [one.event for one in rows if one.event is not None]
     opened = {*place.book().references}
     opened |= {one.event.case for one in given if isinstance(one.event, Case)}

@@ -73,7 +73,7 @@ class ToDraw:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that was not saved with the others, and why. ``asks``: it can be saved on request."""
+    """A file that was not saved with the others, and why. ``asks``: the user may still save it."""
 
     file: CaseFile
     why: str
@@ -90,7 +90,7 @@ class SavedAll:
 
 
 def list_files(place: Workplace, thread: str, site: str = "") -> Listing:
-    """Return the files of a thread, each read to its end. Raises NotFound."""
+    """Return the files of a thread, after reading each one to its end. Raises NotFound."""
     opened = threads.read(place, thread, site)
     found = [attachments.check(opened.desk, file) for file in attachments.of_case(opened.case)]
     looked = [Looked(file, finds, _holds(opened.desk, file, finds)) for file, finds in found]
@@ -109,8 +109,8 @@ def save(
 ) -> Saved:
     """Save a file of a thread unencrypted to ``out``, which is a new file or a folder.
 
-    In a folder, a name that is taken gets a number. With ``look``, mat2 lists its hidden contents.
-    Raises NotFound, Unfit, AlreadyThere.
+    In a folder, a number is added to a name that is taken. With ``look``, mat2 lists the file's
+    hidden contents. Raises NotFound, Unfit, AlreadyThere.
     """
     opened = threads.read(place, thread, site)
     desk = opened.desk
@@ -137,7 +137,7 @@ def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
 
 
 def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
-    """Return a file of a thread for the browser to draw in its sandbox. Raises NotFound, Unfit.
+    """Return a file of a thread for the browser to render in its sandbox. Raises NotFound, Unfit.
 
     The file has already been read to its authenticated end. If it has changed since, reading
     ``pieces`` raises an error.

@@ -85,9 +85,9 @@ def years(place: Workplace, employer: str, year: int) -> range:
 
 
 def colleague(place: Workplace, card: bytes) -> Card:
-    """Return a colleague's card: for a site of this desk, not its own, and with a key for today.
+    """Return a colleague's card, which must be for a site of this desk and have a key for today.
 
-    Raises Unfit.
+    The desk's own card is not accepted. Raises Unfit.
     """
     try:
         read = cards.parse(card)

@@ -1,6 +1,6 @@
 """Matching words for a caller, with which a later report can be joined to the existing case.
 
-They prove nothing, because anyone who has them can write them. Therefore only the counsellor can
+They prove nothing, because anyone who knows them can use them. Therefore only the counsellor can
 join cases.
 """
 
@@ -24,7 +24,7 @@ WORDS = 2  # from lists of more than 7,000 words each
 
 
 def give(place: Workplace, reference: str, language: str) -> str:
-    """Return the matching words of a case; if it has none, draw them from a language's list.
+    """Return the matching words of a case; if it has none, draw them from a language's word list.
 
     Raises NotFound, or Unfit if the case already has a thread.
     """
@@ -66,11 +66,11 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
 
 
 def join(place: Workplace, mailbox: str, reference: str) -> Standing:
-    """Join a thread to a case, and return the case. In the report they count once.
+    """Join a thread to a case, and return the case. The annual report counts them once.
 
-    The case that was created for the thread is removed. It is instead marked as the same situation
-    if the counsellor recorded anything in it, if its year is closed, or if the other case has a
-    thread. Nothing changes if the two are already joined. Raises NotFound, Refused, Unfit.
+    The case that was created for the thread is removed. It is instead kept and marked as the same
+    situation if the counsellor recorded anything in it, if its year is closed, or if the other case
+    has a thread. Nothing changes if the two are already joined. Raises NotFound, Refused, Unfit.
     """
     day = place.machine.today()
     with place.database.transaction():

@@ -180,7 +180,7 @@ def rename(place: Workplace, old: str, new: str) -> int:
 
 
 def _keep_site(place: Workplace, old: str, new: str) -> None:
-    """Record that the site of the old name belongs to the employer with the new name."""
+    """Record that the site with the old name belongs to the employer with the new name."""
     site = next((one for one, name in place.names().items() if names.same_name(name, old)), "")
     had = sheet(place, new)
     if site and not names.same_name(place.names()[site], new) and not (had and had.site):
@@ -223,7 +223,7 @@ def bring_in(place: Workplace, raw: bytes) -> Added:
 
 
 def all_cases(place: Workplace, employer: str = "") -> list[Standing]:
-    """Return all cases, newest first, after creating missing ones for threads. Raises NotFound."""
+    """Create missing cases for threads, then return all cases, newest first. Raises NotFound."""
     adopt(place)
     return [one for one in place.book().newest if employer in ("", one.employer)]
 
@@ -315,7 +315,8 @@ def take_consents(place: Workplace, found: Standing) -> int:
     """Enter the reporter's signed answers from a case's thread; return how many were new.
 
     They count in the order in which they were signed, regardless of the order of arrival. An answer
-    is skipped if the register has a later answer to the same question whose day is not later.
+    is skipped if the register has an answer to the same question that was signed later and has the
+    same or an earlier day.
     """
     opened = _thread(place, found)
     if opened is None:
@@ -371,7 +372,7 @@ def _consent(found: Standing, question: Message, said: Message, day: datetime.da
 
 
 def _held_back(place: Workplace, given: Sequence[Numbered]) -> list[Fault]:
-    """Return faults for steps on a consent after which a message of the reporter is missing."""
+    """Return faults for steps based on a consent after which a reporter's message is missing."""
     faults = []
     for line, one in ((each.line, each.event) for each in given):
         if not isinstance(one, Step | Contact) or not one.consent or not one.case:
@@ -412,7 +413,7 @@ def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
 
 
 def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
-    """Return the existing events to check new ones against: those of the cases they refer to."""
+    """Return the existing events against which to check new ones: those of the cases they name."""
     named: dict[str, None] = {}
     for one in given:
         if isinstance(one.event, OfCase):
@@ -423,7 +424,7 @@ def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
 
 
 def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
-    """Give every case without a reference its year and the year's next number."""
+    """Give each case without a reference a new one: its year and the next number of that year."""
     used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:

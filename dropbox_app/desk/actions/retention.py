@@ -23,9 +23,9 @@ class Destroyed:
 def destroy(place: Workplace, found: Standing) -> Destroyed:
     """Destroy a case and its thread. Raises DeskError if a message in it waits to be sent.
 
-    The thread goes first. If interrupted, the case still exists, and the next attempt destroys it.
-    The database gets a new key before ``Workplace`` is closed, so that the vault no longer opens a
-    copy of today's file. Older backups still contain the data.
+    The thread is destroyed first. If the work is interrupted, the case still exists, and the next
+    attempt destroys it. The database gets a new key before ``Workplace`` is closed, so that the
+    vault no longer opens earlier copies of its file. Older backups still contain the data.
     """
     conversation = _forget(place, found.sheet.thread)
     with place.database.transaction():

@@ -99,7 +99,7 @@ def move(place: Workplace, invitation: bytes, proxy: str | None = None) -> Moved
 
 
 def make_onion_key(address: str, out: Path) -> str:
-    """Write a key for this machine's Tor to the new file ``out``; return the operator's line.
+    """Write a key for Tor on this computer to a new file ``out``; return the operator's line.
 
     The line is not secret, but the file is. Raises Unfit, AlreadyThere.
     """

@@ -135,14 +135,14 @@ def card(
 def cards_of_all(place: Workplace) -> list[tuple[str, CardShown]]:
     """Return the desk's own card for each site with the employer's name, sorted by name.
 
-    One phone call can then confirm all of them, by reading out the list of groups.
+    All of them can then be confirmed in one phone call, in which the groups are read out.
     """
     employers = sorted(place.names().items(), key=lambda one: (one[1].casefold(), one[0]))
     return [(employer, card(place, site)) for site, employer in employers]
 
 
 def overdue(place: Workplace, site: str = "") -> list[tuple[Desk, list[HeldSeed]]]:
-    """Return each site's keys that should have been destroyed, by this computer's date."""
+    """Return each site's keys that should be gone already, according to this computer's date."""
     return [(desk, own_card.overdue(desk)) for desk in place.desks(site)]
 
 
@@ -175,9 +175,9 @@ def away(
     """Announce an absence on the cards of one site, the sites in ``at``, or all; None ends it.
 
     Each line of ``stand_in`` contains the ten groups of a colleague, which differ from site to
-    site. At each site, the colleague who is found there stands in. For one site, errors are raised.
-    Several sites are updated at the same time, each over its own connection, and errors are
-    returned for each.
+    site. The stand-in at each site is the colleague who is found there. If there is only one site,
+    errors are raised. Several sites are updated at the same time, each over its own connection, and
+    the errors of each are returned in its result.
     """
     if until is not None and until < place.machine.today():
         raise Unfit(f"{until} is past; an absence is announced ahead.", "past")

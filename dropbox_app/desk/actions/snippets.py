@@ -1,6 +1,7 @@
 """Snippets: opening texts for answers in Dutch and English, and the counsellor's own versions.
 
-The default texts are in ``desk/snippets``. Own versions are in the desk's database and backups.
+The default texts are in ``desk/snippets``. The counsellor's versions are in the desk's database and
+backups.
 """
 
 import functools
@@ -52,9 +53,9 @@ def snippet(place: Workplace, name: str, language: str) -> Snippet:
 
 
 def edit(place: Workplace, name: str, language: str, text: str) -> Snippet:
-    """Store the counsellor's own version of a snippet. Stores nothing if it raises NotFound, Unfit.
+    """Store the counsellor's own version of a snippet, or raise NotFound or Unfit.
 
-    If the text equals the default, the own version is removed.
+    If the text equals the default, that version is removed instead.
     """
     was = snippet(place, name, language)
     kept = clean_text(text).strip()
@@ -72,7 +73,7 @@ def edit(place: Workplace, name: str, language: str, text: str) -> Snippet:
 
 
 def go_back(place: Workplace, name: str, language: str) -> Snippet:
-    """Remove the own version of a snippet; return the default one. Raises NotFound."""
+    """Remove the counsellor's version of a snippet; return the default one. Raises NotFound."""
     was = snippet(place, name, language)
     notebook.keep_snippet(place.database, was.name, language, "")
     return snippet(place, name, language)

@@ -115,7 +115,7 @@ def choose(
 
 
 def first_words(place: Workplace, mailboxes: Collection[str]) -> dict[str, str]:
-    """Return the first words that the reporter of each of these threads wrote, by mailbox."""
+    """Return the beginning of the reporter's newest text in each of these threads, by mailbox."""
     with summarised(place):
         found = lists.some(place.database, [*mailboxes])
         return {row.mailbox: summary.read(row.summary).first_words for row in found}
@@ -256,7 +256,7 @@ def forget(place: Workplace, name: str, site: str = "") -> int:
 
 
 def _lines(place: Workplace, there: Iterable[ThreadRow], names: Mapping[str, str]) -> list[Listed]:
-    """Return the rows for threads, with the days on which answers are promised."""
+    """Return the rows for threads, with the days by which answers are promised."""
     promised = rows.promises(place.database)
     found = []
     for row in there:

@@ -1,4 +1,4 @@
-"""The day's work at all sites: threads that wait for someone, and messages to be sent."""
+"""The day's work at all sites: threads that wait for someone, and messages still to be sent."""
 
 import datetime
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _GROUPS: Mapping[Which, Order] = {"mine": "urgent", "to_send": "oldest", "theirs
 class Read:
     """The day on which a site's inbox was last read to its end, or None.
 
-    ``late``: that was longer ago than the working days within which the site promises an answer.
+    ``late``: since then, more working days have passed than the site's promised response time.
     """
 
     site: str
@@ -54,8 +54,8 @@ class Today:
 def today(place: Workplace, site: str = "", most: int | None = None) -> Today:
     """Return the day's work for all sites, or for the one that ``site`` names. Raises NotFound.
 
-    ``most`` limits the threads in each group. Up to 500 further threads are returned whose reporter
-    does not feel safe, so that a flood of such reports cannot hide a real one.
+    ``most`` limits the threads in each group. Up to 500 further threads whose reporter does not
+    feel safe are also returned, so that a flood of such reports cannot hide a real one.
     """
     at = place.names(site)
     unsafe = threads.choose(place, at, "unsafe", most=0).all

@@ -155,7 +155,7 @@ def language(desk: Desk, mailbox: str) -> str:
 
 
 def pages_language(desk: Desk, mailbox: str) -> str:
-    """Return the language of the pages that the reporter last wrote on; "" without messages.
+    """Return the language of the pages that the reporter last wrote on; "" if there are none.
 
     It may be a language in which the desk has no texts, such as Polish.
     """

@@ -1,6 +1,6 @@
-"""Advice that depends only on what the employer itself has, saw or ordered.
+"""Advice based only on what the employer itself has, saw or ordered.
 
-It reveals nothing about cases: the same answers give the same advice, regardless of the reports.
+It reveals nothing about cases: the same answers give the same advice, whatever was reported.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Count situations: cases that belong together count once, in the year of the first.
+"""Count situations: cases that belong together count once, in the year of the first case.
 
 A situation is left out if the employer has a formal complaint or legal report about it.
 """
@@ -47,13 +47,13 @@ def counts(cases: Iterable[Case], years: range) -> Mapping[str, int]:
     """Return the number of situations of each group that began in these calendar years.
 
     A situation is left out if the employer had a complaint about it on the last day of the last
-    year, because the employer can count it itself.
+    year, because the employer can count such situations itself.
     """
     return counted(situations(cases), years)
 
 
 def counted(every: Iterable[Situation], years: range) -> Mapping[str, int]:
-    """Like ``counts``, but for situations."""
+    """Like ``counts``, but take situations instead of cases."""
     last = datetime.date(years[-1], 12, 31)
     return Counter(
         one.group

@@ -55,11 +55,11 @@ def draft(
     """Return the report of one calendar year.
 
     ``counsellor`` is the counsellor's name, and ``own`` their words for forms B and C. ``joint``
-    contains the situations of the same employer's other counsellor, for the years of
-    ``counted_years``; if None, the imported ones are used. Only the sum is turned into bands.
-    ``reader`` is the language of the preview, if it differs from the report's. ``situations`` are
-    those of the employer, if already derived; ``events`` then need no cases. Raises Unfit with what
-    to do.
+    contains the situations of the employer's other counsellor, for the years of ``counted_years``;
+    if None, the imported ones are used. Only the sum is turned into bands. ``reader`` is the
+    language of the preview, if it differs from the report's. ``situations`` are those of the
+    employer, if already derived; ``events`` then need not contain cases. Raises Unfit, which says
+    what to do.
     """
     term = term_for(events, employer, year, today)
     form = periods.form(term)
@@ -89,9 +89,9 @@ def draft(
 def term_for(
     events: Sequence[Event], employer: str, year: int, today: datetime.date
 ) -> periods.Term:
-    """Return the term under which a report may be made now. Raises Unfit with what to do.
+    """Return the term under which a report may be made now. Raises Unfit, which says what to do.
 
-    ``events`` may be only those against which later ones are checked (``Book.terms``).
+    ``events`` may be limited to those against which later ones are checked (``Book.terms``).
     """
     if twice := names.same(names.employers(events), employer):
         raise Unfit(
@@ -108,8 +108,8 @@ def waits_for(
 ) -> Unfit | None:
     """Return why no report of a year can be made now; None if it can.
 
-    ``events`` as for ``term_for``. Faults in the counsellor's words or in a field of the report are
-    found only by ``draft``.
+    ``events`` is as for ``term_for``. Faults in the counsellor's words or in a field of the report
+    are found only by ``draft``.
     """
     try:
         term = term_for(events, employer, year, today)
@@ -135,7 +135,7 @@ def counted_years(term: periods.Term, year: int) -> range:
 def joint_years(events: Sequence[Event], employer: str, year: int, today: datetime.date) -> range:
     """Return the calendar years whose counts another counsellor needs for a joint report.
 
-    ``events`` as for ``term_for``. Raises Unfit if that report has no figures, or if no other
+    ``events`` is as for ``term_for``. Raises Unfit if that report has no figures, or if no other
     counsellor was agreed.
     """
     term = term_for(events, employer, year, today)

@@ -199,8 +199,8 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
     """Return all cases and similar entries that count at an employer, even if destroyed.
 
     Cases at the members of a group, at any level, count for the group. A contact with a reporter
-    without a case counts as a case, unless it continues an earlier contact. A case and all cases to
-    which its marks lead have the same mark ``together``.
+    that belongs to no case counts as a case, unless it continues an earlier contact. A case and all
+    cases to which its marks lead have the same mark ``together``.
     """
     known = list(events)
     names = {employer} | groups.members(groups.standing(known), employer)
@@ -223,7 +223,7 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
 
 
 def _alone(event: e.Event, number: int) -> Case | None:
-    """Return a case without a reference: from a contact, a case, or a destroyed case's row."""
+    """Return a case without a reference, made from a contact, a case, or a destroyed case's row."""
     if isinstance(event, e.OfCase) and event.case:
         return None
     key = f"\0{number}"  # no reference contains this character

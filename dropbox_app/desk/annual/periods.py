@@ -41,7 +41,7 @@ class Term:
 class Issued:
     """An issued report, which can no longer change.
 
-    ``figures``: the calendar years for whose situations it printed a band.
+    ``figures``: the calendar years whose situations are in the band or bands that it printed.
     """
 
     employer: str
@@ -130,7 +130,7 @@ def check(
     wanted: int,
     today: datetime.date,
 ) -> Term:
-    """Return the term under which a report may be issued now. Raises Unfit with what to do."""
+    """Return the term for a report to be issued now. Raises Unfit, which says what to do."""
     term = term_of(terms, employer, wanted)
     chosen = form(term)
     if today <= datetime.date(wanted, 12, 31):
@@ -170,7 +170,7 @@ def _refuse_nested(issued: Sequence[Issued], term: Term) -> None:
 
 
 def _refuse_overlap(issued: Sequence[Issued], term: Term, chosen: Form, wanted: int) -> None:
-    """Reject a year that is in another band, because a later agreement can shift the periods."""
+    """Reject a year that another band covers, because a later agreement can shift the periods."""
     years = figure_years(term, chosen, wanted)
     other = next(
         (i for i in issued if i.employer == term.employer and _meet(i.figures, years)), None

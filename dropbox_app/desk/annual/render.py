@@ -1,6 +1,7 @@
-"""Write a report or a bill as Markdown, HTML, PDF, CSV or JSON: same report, same bytes.
+"""Write a report or a bill as Markdown, HTML, PDF, CSV or JSON.
 
-No file contains an author, a time, a program version or the reason for a figure.
+The same report always gives the same bytes. No file contains an author, a time, a program version
+or the reason for a figure.
 """
 
 import csv
@@ -118,7 +119,7 @@ def _json(made: Report) -> str:
 def _csv(made: Report) -> str:
     """Return rows of section, kind, text.
 
-    An apostrophe keeps a spreadsheet from running a formula.
+    An apostrophe before a text keeps a spreadsheet from running it as a formula.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")

@@ -125,7 +125,7 @@ def build(
     """Return the report of one calendar year, dated on the last day of that year.
 
     The date does not depend on when it is made. Raises Unfit if the counsellor wrote words for a
-    form without any, or if a field is too long for its slot.
+    form that has no place for them, or if a field is too long for its slot.
     """
     if seen.form is Form.A and (words.signals.strip() or words.bottlenecks.strip()):
         raise Unfit(

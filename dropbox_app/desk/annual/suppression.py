@@ -51,7 +51,7 @@ class Figure:
 
 
 def form_for(headcount: int) -> Form:
-    """Return the form for an employer with the given number of people. Raises Unfit below one."""
+    """Return the form for an employer with this many people. Raises Unfit if it is below one."""
     if headcount < 1:
         raise Unfit("The headcount is a whole number of people, one or more.", "headcount")
     if headcount < _B_FROM:

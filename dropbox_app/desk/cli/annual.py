@@ -119,8 +119,8 @@ def report(
 def counts() -> None:
     """Exchange counts for a joint report by two counsellors at the same employer.
 
-    One of you exports the counts, and the other imports them and makes the report. It gives only
-    the range of the sum.
+    One of you exports the counts, and the other imports them and makes the report. That report
+    shows only the range of the total.
 
     \b
     Example:
@@ -140,7 +140,7 @@ def give(employer: str, year: str, card: str, out: Path) -> None:
     """Seal your counts of YEAR at EMPLOYER for a colleague, who then makes the report.
 
     FILE is the card that your colleague wrote with 'klankbord-desk card --out FILE'. Only your
-    colleague can open the counts. Every such file has the same size. The year is then closed in
+    colleague can open the counts. All such files have the same size. The year is then closed in
     your register, or all three years if one range over three years was agreed. If you export again,
     the counts are the same.
 
@@ -163,7 +163,7 @@ def give(employer: str, year: str, card: str, out: Path) -> None:
 @click.argument("file")
 @click.option("--employer", metavar="NAME", default="", help="Your name for the employer.")
 def take(file: str, employer: str) -> None:
-    """Add a colleague's counts. The report is then about both of you.
+    """Add a colleague's counts. The report then covers both of you.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Code for all commands of the desk: options, passphrase, files, error messages."""
+"""Code shared by all commands of the desk: options, passphrase, files, error messages."""
 
 import contextlib
 import datetime
@@ -40,7 +40,7 @@ class _Calm(click.ClickException):
 
 
 class _Kept(_Calm):
-    """The error for a message that was not sent and is stored."""
+    """The error for a message that was not sent but is stored."""
 
     exit_code = 3
 
@@ -252,7 +252,7 @@ def read_file(path: str, limit: int = MAX_TEXT_FILE) -> bytes:
 
 
 def read_text(path: str) -> str:
-    """Return a UTF-8 text without byte order mark and last line end. Raises Unfit."""
+    """Return a UTF-8 text without its byte order mark and final line break. Raises Unfit."""
     try:
         text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -272,7 +272,7 @@ def read_day(text: str) -> datetime.date:
 
 
 def write_once(path: Path, data: bytes) -> None:
-    """Write a file for another person. An existing file with the same contents is no error."""
+    """Write a file for another person. An existing file with the same contents is accepted."""
     try:
         write_outside(path, data)
     except AlreadyThere:

@@ -145,7 +145,7 @@ def codes(languages: str) -> tuple[str, ...]:
 @shared
 @click.option("--reveal", is_flag=True, help="Print the secret age identities too.")
 @click.option(
-    "--destroy-old", is_flag=True, help="Destroy keys whose 210 days have passed, without a site."
+    "--destroy-old", is_flag=True, help="Destroy keys past their 210 days, without asking the site."
 )
 @click.option("--yes", is_flag=True, help="With --destroy-old: do not ask whether you are sure.")
 def keys(reveal: bool, destroy_old: bool, yes: bool) -> None:
@@ -250,9 +250,9 @@ def list_sites(as_json: bool) -> None:
     help="Your stand-in: ten groups, identity, or name; with --all, one for each site.",
 )  # fmt: skip
 @click.option("--back", is_flag=True, help="You are back; remove the announcement.")
-@click.option("--all", "everywhere", is_flag=True, help="At all this desk's sites.")
+@click.option("--all", "everywhere", is_flag=True, help="At all sites of this desk.")
 def away(until: str | None, stand_in: tuple[str, ...], back: bool, everywhere: bool) -> None:
-    """Announce an absence on your card, with keys that outlast it, or end the absence.
+    """Announce an absence on your card and make keys that outlast it, or end the absence.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Commands about texts that stay at this desk: notes on threads, snippets, settings."""
+"""Commands for texts that never leave this desk: notes on threads, snippets, settings."""
 
 import click
 
@@ -105,7 +105,7 @@ def _as_json(one: Snippet) -> dict[str, object]:
 @click.option("--language", type=_LANGUAGES, help="The language of the page.")
 @click.option("--lock-minutes", type=int, help="Lock after this many minutes without use.")
 @click.option("--fetch-minutes", type=int, help="Fetch automatically this often; 0 for never.")
-@click.option("--proxy", help="Tor or another proxy for all sites, as of init; '' for none.")
+@click.option("--proxy", help="Tor or another proxy for all sites, as for init; '' for none.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def change_settings(
     language: str | None,

@@ -24,7 +24,7 @@ def options(command: F) -> F:
         "--no-browser", is_flag=True, help="Print the address instead of opening a window."
     )
     lang = click.option(
-        "--lang", type=click.Choice(LANGUAGES), help="The page's language; kept for the next time."
+        "--lang", type=click.Choice(LANGUAGES), help="The page's language, kept for the next time."
     )
     return no_browser(port(lang(command)))
 
@@ -36,7 +36,7 @@ def open_page(no_browser: bool, port: int, lang: str | None) -> None:
     """Open the desk's page in its own window; this is the default command.
 
     The page is available only on this computer. The address that --no-browser prints works once,
-    within a minute. The program ends when the window has been closed for a minute, and on Ctrl-C.
+    within a minute. The program ends when the window has been closed for a minute, or on Ctrl-C.
 
     \b
     Example:

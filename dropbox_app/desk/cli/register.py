@@ -36,12 +36,12 @@ def register() -> None:
 @click.argument("file", metavar="FILE")
 @click.option("--into", multiple=True, metavar="CASE", help="Add rows to this existing case.")
 def bring_in(file: str, into: tuple[str, ...]) -> None:
-    """Import events, one JSON object per line, or none of them if anything is wrong.
+    """Import events, one JSON object per line. If anything is wrong, none are imported.
 
     FILE is text in UTF-8; - is standard input. It may also be a table of earlier years as CSV or
-    xlsx. Its first row names the columns, by their names in EVENTS.md or on the page. Each row is a
-    contact, or the event named in its column "event". Events that are already in the register are
-    not imported again. Rows of a table are added to an existing case only if you name it with
+    xlsx. Its first row contains the names of the columns, as in EVENTS.md or on the page. Each row
+    is a contact, or the event named in its column "event". Events that are already in the register
+    are not imported again. Rows of a table are added to an existing case only if you name it with
     --into. An error names the line and the field.
 
     \b
@@ -64,7 +64,7 @@ def bring_in(file: str, into: tuple[str, ...]) -> None:
 
 @register.command()
 @shared
-@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object per line.")
 @click.option("--csv", "as_csv", is_flag=True, help="For spreadsheets: a table.")
 def export(as_json: bool, as_csv: bool) -> None:
     """Print everything in the register. Without options, it prints only the total.
@@ -228,7 +228,7 @@ def show_agenda(days: int | None, ics: str | None, as_json: bool) -> None:
 def destroy(reference: str, yes: bool) -> None:
     """Destroy a case and its thread for good, after showing it once more.
 
-    A row without a name stays, so that the figures for its year do not change. Earlier backups
+    A row without a name remains, so that the figures for its year do not change. Earlier backups
     still contain the case: replace them.
 
     \b

@@ -26,7 +26,7 @@ SIGN = "[removed]"
     "--for", "reader", type=click.Choice(READERS), default="reporter", help="The recipient."
 )
 @click.option("--field", "fields", multiple=True, metavar="N.NAME", help="Include this field.")
-@click.option("--without", multiple=True, metavar="N.NAME", help="Leave out this day.")
+@click.option("--without", multiple=True, metavar="N.NAME", help="Leave out the day of this entry.")
 @click.option("--name", "names", multiple=True, help="A name to remove from all texts.")
 @click.option("--out", metavar="FILE", help="Write the copy, instead of only showing it.")
 def copy(
@@ -35,10 +35,10 @@ def copy(
 ) -> None:  # fmt: skip
     """Make a copy of a case to pass on. By default it shows only types and days.
 
-    It lists the fields that you could also choose. It never contains notes, your name for the case,
-    marks, or the other person in a step. A copy for the employer needs the reporter's consent to a
-    step, not older than 14 days, or an exception recorded today; check yourself whether that covers
-    this copy. The file is not sealed.
+    The output lists the other fields that you can choose. The copy never contains notes, your name
+    for the case, marks, or the other person in a step. A copy for the employer needs the reporter's
+    consent to a step, not older than 14 days, or an exception recorded today; check yourself
+    whether that covers this copy. The file is not sealed.
 
     \b
     Example:
@@ -79,7 +79,7 @@ def taken(place: Workplace, raw: bytes, into: tuple[str, ...]) -> Added:
 
 
 def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:
-    """Return the given fields. An unknown one is reported as a wrong argument."""
+    """Return the given fields. An unknown one is reported as a usage error."""
     known = {f"{number}.{name}": (number, name) for number, name in there}
     for one in given:
         if one not in known:
@@ -88,7 +88,7 @@ def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:
 
 
 def _choices(one: Part, chosen: set[Field]) -> str:
-    """Return the fields of a part that were not chosen. Its kind and day identify the entry."""
+    """Return the fields of a part that were not chosen. Kind and day identify the part."""
     left = [f"{one.number}.{name}" for name in one.fields if (one.number, name) not in chosen]
     return f"Not chosen of {_words(one.kind)} {one.fields['date']}: {', '.join(left) or 'nothing'}."
 

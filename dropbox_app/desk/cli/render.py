@@ -283,7 +283,7 @@ def reading(case: Case) -> Iterator[str]:
 
 
 def _withheld(case: Case) -> Iterator[str]:
-    """Yield the missing messages that an author claims to have seen, or this desk once had."""
+    """Yield the missing messages that an author claims to have seen, or that this desk once had."""
     for by, n in case.thread.withheld.items():
         claim = {message.by for message in case.thread.genuine() if (by, n) in message.seen}
         if not claim:
@@ -301,7 +301,7 @@ def _withheld(case: Case) -> Iterator[str]:
 
 
 def _apart(case: Case, by: str) -> bool:
-    """Return whether the reporter never wrote to this counsellor and this desk together."""
+    """Return whether the reporter never wrote to both this counsellor and this desk at once."""
     if by in (REPORTER, case.own):
         return False
     chosen = [{str(i) for i in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]
@@ -353,7 +353,7 @@ def contents(case: Case, message: Message) -> Iterator[str]:
 
 
 def named(one: attachments.CaseFile) -> str:
-    """Return a file by its short id and, if a message names it, the name for saving it."""
+    """Return a file's short id and, if a message names the file, the name for saving it."""
     return one.short + (f"  {visible(safe_name(one.attachment.name))}" if one.attachment else "")
 
 

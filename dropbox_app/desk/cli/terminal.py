@@ -125,7 +125,7 @@ def _cut(line: str, width: int) -> Iterator[str]:
 
 
 def _columns(character: str) -> int:
-    """Return the greatest width with which a terminal may draw a character."""
+    """Return the greatest width, in columns, that a terminal may give to a character."""
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     if ord(character) < 0x300:

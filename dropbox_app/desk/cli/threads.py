@@ -28,8 +28,8 @@ _LANGUAGE = click.option(
 def fetch() -> None:
     """Fetch new messages, renew your keys and card, and check the site.
 
-    Run it at least as often as the site promises an answer: every second working day, unless the
-    site has another promise. The exit code is 1 if there is a problem.
+    Run it often enough to meet the site's promised response time: at least every second working
+    day, unless the site promises something else. The exit code is 1 if there is a problem.
 
     \b
     Example:
@@ -102,7 +102,7 @@ def list_threads(as_json: bool) -> None:
 @shared
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def show_today(as_json: bool) -> None:
-    """Show the threads that wait for you or a reporter, and messages to be sent.
+    """Show the threads that wait for you or a reporter, and messages still to be sent.
 
     The items for you are in this order: people who do not feel safe, answers about consent, and the
     rest, the oldest first. A message waits until you answer it or close the conversation, or until
@@ -316,7 +316,7 @@ def extend(thread: str) -> None:
     """Keep a thread on the server for longer; a sealed notice informs the reporter.
 
     The server deletes a thread in which nobody has written for some time: 90 days, unless the
-    operator set another number. The notice counts as writing, so that period starts again.
+    operator set a different number. The notice counts as writing, so that period starts again.
 
     \b
     Example:
@@ -363,10 +363,11 @@ def _items(count: int) -> str:
 @click.argument("thread")
 @click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
 def forget(thread: str, yes: bool) -> None:
-    """Delete a thread from this computer for good: its messages, files and notes on keys.
+    """Delete a thread from this computer for good: its messages, files and recorded keys.
 
-    The server keeps its copies until they expire there, and this desk's backups keep theirs. The
-    fetched messages do not come back; a new message from the reporter does arrive.
+    The server keeps its copies until they expire there, and this desk's backups keep theirs.
+    Messages that were fetched before are not fetched again; a new message from the reporter still
+    arrives.
 
     \b
     Example:

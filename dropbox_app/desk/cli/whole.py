@@ -1,4 +1,4 @@
-"""Commands on the whole desk: passphrase, backup, rehearsal, restore."""
+"""Commands for the desk as a whole: passphrase, backup, rehearsal, restore."""
 
 from pathlib import Path
 
@@ -88,8 +88,8 @@ def restore(file: Path) -> None:
     """Restore the desk from a backup, into a new or empty folder.
 
     Do not use the old desk any more. The next 'fetch' asks the server what has happened since the
-    backup and, if the site has a different card from the backup, issues a new one. Items that were
-    sealed to keys that are not in the backup cannot be opened.
+    backup and, if the site's card differs from the one in the backup, issues a new one. Items that
+    were sealed to keys that are not in the backup cannot be opened.
 
     \b
     Example:

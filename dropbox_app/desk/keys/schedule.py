@@ -56,7 +56,7 @@ def months(day: datetime.date, away: Away | None) -> list[tuple[datetime.date, d
 def fill(
     held: Sequence[HeldSeed], wanted: Sequence[tuple[datetime.date, datetime.date]]
 ) -> tuple[list[HeldSeed], list[HeldSeed]]:
-    """Return a seed for each wanted window, and those among them that are new.
+    """Return a seed for each wanted window, and a list of the new ones.
 
     A window that has a seed keeps it, so that a published window keeps its recipient.
     """

@@ -125,7 +125,7 @@ def _is_onion(origin: str) -> bool:
 
 
 def _qr(text: str) -> str:
-    """Return a QR code as SVG, black on white with its quiet zone. A quarter may be damaged."""
+    """Return a QR code as SVG with its quiet zone, readable even if a quarter is damaged."""
     out = io.BytesIO()
     segno.make(text, error="q", micro=False).save(
         out, kind="svg", border=4, xmldecl=False, svgns=True, dark="#000", light="#fff"
@@ -158,7 +158,7 @@ def file_name(kind: str, language: str) -> str:
 
 
 def _pdf(name: str, language: str, data: Mapping[str, Any]) -> bytes:
-    """Typeset a page. Letters that the built-in fonts lack use a system font."""
+    """Typeset a page. Letters missing from the built-in fonts use a system font."""
     try:
         import typst
     except ImportError:

@@ -42,7 +42,7 @@ class Book:
         self.made: dict[str, Any] = {}  # data that other modules derive from the events, by name
 
     def extended(self, rows: Iterable[tuple[int, str]]) -> "Book":
-        """Return a book with more events, even on earlier days. This book is unchanged."""
+        """Return a book with more events, possibly on earlier days. This book is unchanged."""
         return self.replaced((), rows)
 
     def replaced(self, gone: Collection[int], rows: Iterable[tuple[int, str]]) -> "Book":
@@ -115,7 +115,7 @@ class Book:
 
     @cached_property
     def threads(self) -> frozenset[str]:
-        """Return the ids of all threads that a case has now."""
+        """Return the ids of all threads that currently belong to a case."""
         return frozenset(one.sheet.thread for one in self.standings.values())
 
     @cached_property

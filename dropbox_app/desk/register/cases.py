@@ -53,7 +53,7 @@ class Standing:
 
     @property
     def name(self) -> str:
-        """Return the counsellor's name for it, or else its reference."""
+        """Return the counsellor's name for the case, or else its reference."""
         return self.sheet.label or self.reference
 
     @property
@@ -63,18 +63,18 @@ class Standing:
 
     @property
     def counted_on(self) -> datetime.date:
-        """Return the day on which it counts, which may be that of a destroyed case."""
+        """Return the day on which the case counts, which may be that of a destroyed case."""
         began = self.sheet.began
         return self.opened if began is None else datetime.date(began, 1, 1)
 
     @property
     def counted_group(self) -> str:
-        """Return the main group in which it counts; "" if none was given."""
+        """Return the main group in which the case counts; "" if none was given."""
         return self.group if self.sheet.began is None else self.sheet.began_group
 
     @property
     def phase(self) -> str:
-        """Return its phase: ``closed`` after it was closed, ``new`` if none was given."""
+        """Return the phase of the case: ``closed`` after closing, ``new`` if none was given."""
         return "closed" if self.closed else self.sheet.phase or "new"
 
 

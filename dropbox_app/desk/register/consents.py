@@ -51,8 +51,8 @@ def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, st
     """Return why a step may not be recorded as done, as pairs of a field and a sentence.
 
     The result is empty if the step relies on an existing consent that is a yes, at most 14 days old
-    and not narrower. It is also empty for an exception whose questions were all answered with yes.
-    ``given`` contains all events of its case, in order.
+    and not narrower than the step. It is also empty for an exception whose questions were all
+    answered yes. ``given`` contains all events of its case, in order.
     """
     if isinstance(step, Step) and _begins_exception(step):
         return _exception(step)

@@ -66,9 +66,9 @@ def until(
     found_cases: Iterable[Standing],
     sheets: Mapping[str, Employer],
 ) -> list[Due]:
-    """Return the items that are due up to ``last``, like ``agenda``, from known cases and sheets.
+    """Like ``agenda``, return the items due up to ``last``, given the cases and sheets.
 
-    ``given`` needs only the events of the kinds in ``LOOKED_AT``.
+    ``given`` need only contain the events of the kinds in ``LOOKED_AT``.
     """
     found: list[Due] = []
     of_case: dict[str, list[Event]] = {}

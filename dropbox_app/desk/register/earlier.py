@@ -63,7 +63,7 @@ class Read:
 
 
 def read(rows: Sequence[Row], words: Vocabulary, today: datetime.date) -> list[Read]:
-    """Return each row below the header. Raises Refused if the header does not fit."""
+    """Return each row below the header. Raises Refused if it is not recognised."""
     columns = _columns(rows[0], words)
     return [_row(number, cells, columns, words, today) for number, cells in rows[1:]]
 

@@ -19,7 +19,7 @@ from dropbox_app.desk.register import fields as f
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """The fields of every event. ``date`` is the day it happened, or from which it applies."""
+    """The fields of every event. ``date`` is the day when it happened, or from which it applies."""
 
     kind: ClassVar[str]
     date: datetime.date = f.day(needed=True)
@@ -34,7 +34,7 @@ class OfEmployer(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OfCase(OfEmployer):
-    """An event in one case. ``case`` is its reference, from the counsellor or the program."""
+    """An event in one case. ``case`` is its reference, given by the counsellor or the program."""
 
     case: str = f.text()
 
@@ -211,9 +211,9 @@ class Consent(OfCase):
 class Step(OfCase):
     """A step outside the confidential talk that was taken on ``date``.
 
-    It needs a ``consent`` that is at most 14 days old and not narrower. Otherwise all answers of an
-    exception must be true: ``consent_was_sought``, ``no_other_way``, ``serious_harm``,
-    ``moral_distress`` and ``as_small_as_possible``. ``why`` gives the reason.
+    It needs a ``consent`` that is at most 14 days old and not narrower than the step. Otherwise
+    every answer of an exception must be true: ``consent_was_sought``, ``no_other_way``,
+    ``serious_harm``, ``moral_distress`` and ``as_small_as_possible``. ``why`` gives the reason.
     """
 
     kind: ClassVar[str] = "step"
@@ -234,7 +234,7 @@ class Step(OfCase):
 class Complaint(OfCase):
     """A formal complaint or legal report that the employer has received.
 
-    The situation of its case is not in the figures of the annual report.
+    The situation of its case is left out of the figures in the annual report.
     """
 
     kind: ClassVar[str] = "complaint"
@@ -266,7 +266,7 @@ class Checklist(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Statistic(OfEmployer):
-    """The remains of a destroyed case or contact: one coded row, linked to nobody.
+    """What is kept of a destroyed case or contact: one coded row that is linked to nobody.
 
     ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 if it counts with
     another case, or if the employer received a complaint or report about it in that year. ``held``:

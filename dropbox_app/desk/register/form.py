@@ -92,7 +92,7 @@ def read(value: Mapping[str, Json], line: int = 0) -> Event:
 
 
 def check(event: Event, today: datetime.date, line: int = 0) -> tuple[Fault, ...]:
-    """Return the faults of a single event, apart from the limits of its fields."""
+    """Return the faults of a single event, except those in its individual fields."""
     found = []
     if event.date > today:
         sentence = f"{event.date} lies ahead; an event is recorded on its day or later"

@@ -45,7 +45,7 @@ def members(said: Above, employer: str) -> frozenset[str]:
 
 
 def related(said: Above, employer: str) -> frozenset[str]:
-    """Return all employers above and below one.
+    """Return all employers above and below the given one.
 
     Only one employer of such a pair may have a report.
     """

@@ -23,7 +23,7 @@ WITH_REPORTERS, ADVICE, ACTIVITY = "contact", "advice", "activity"
 def minutes(given: Iterable[Event], employer: str, year: int) -> dict[str, int]:
     """Return the minutes of a calendar year at an employer by kind of work, largest first.
 
-    The remains of destroyed cases count as contacts.
+    The rows that remain of destroyed cases count as contacts.
     """
     found: dict[str, int] = {}
     for event in given:

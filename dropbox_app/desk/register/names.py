@@ -46,7 +46,7 @@ def same(known: Iterable[str], name: str) -> list[str]:
 
 
 def near(known: Iterable[str], name: str) -> list[str]:
-    """Return the other names similar to this one: one letter different, or without a legal form."""
+    """Return the other names that are similar: one letter differs, or a legal form is missing."""
     return sorted(one for one in set(known) if one != name and _near(one, name))
 
 
@@ -58,9 +58,9 @@ def employers(given: Iterable[Event]) -> set[str]:
 def check_one(given: Sequence[Event], old: str, new: str) -> None:
     """Raise Unfit if two employers cannot be merged.
 
-    They cannot if both had a report or exchanged counts for the same year, because one of these
-    would reveal figures that the other hid. A colleague's counts that were not used in a report yet
-    do not matter.
+    They cannot be merged if both had a report or exchanged counts for the same year, because one of
+    these would reveal figures that the other hid. A colleague's counts that were not used in a
+    report yet do not matter.
     """
     if new in related(ever(given), old):
         raise Unfit(
@@ -78,7 +78,7 @@ def check_one(given: Sequence[Event], old: str, new: str) -> None:
 
 
 def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
-    """Return the years of reports and exchanged counts; True if the figures left this desk."""
+    """Return the years of reports and exchanged counts, with True if figures left this desk."""
     found: dict[int, bool] = {}
     for one in given:
         if isinstance(one, Freeze | Joint) and one.employer == name:

@@ -10,7 +10,7 @@ _HEAD = f"""# Events of the register
 This page is made from the code. A test compares the two.
 
 `klankbord-desk register import FILE.jsonl` reads events and `klankbord-desk register export --json`
-prints them. A file is text in UTF-8 with one JSON object a line. `example.jsonl`, next to this
+prints them. A file is text in UTF-8 with one JSON object per line. `example.jsonl`, next to this
 page, is a complete example.
 
 - `event` is the kind. `date` is needed in every event, and `employer` where the table has it. No
@@ -19,7 +19,7 @@ page, is a complete example.
   than today: `until`, `aftercare_on`, `destroy_on`, and the `date` of an absence or an agreement.
 - An unknown event, field or word is refused, so that nothing is lost without notice.
 - A file has at most {lines.MAX_FILE // 1024**2} MiB and a line at most {lines.MAX_LINE:,} bytes.
-- If anything in a file is wrong, nothing of it is kept. Each fault names its line and field.
+- If anything in a file is wrong, nothing in it is kept. Each fault names its line and field.
 - Order: events count in the order of their dates, and those of one day in the order in which they
   came. A field in a later event replaces the same field of an earlier one.
 """

@@ -1,4 +1,4 @@
-"""The remains of a destroyed case: coded rows, linked to nobody. Pure functions."""
+"""What is kept of a destroyed case: coded rows that are linked to nobody. Pure functions."""
 
 import dataclasses
 import datetime
@@ -94,7 +94,7 @@ def _unnamed(event: Case, reference: str) -> Case:
 def _together(
     found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
 ) -> Event:
-    """Link the other cases without the destroyed one. Keep its year if it was the first."""
+    """Link the remaining cases directly. If the destroyed one was the first, keep its year."""
     one = found[others[0]]
     left = dict.fromkeys(ref for ref in one.sheet.belongs_with if ref != gone.reference)
     left |= dict.fromkeys(others[1:])

@@ -296,7 +296,7 @@ def _by_itself(event: Agreement) -> list[tuple[str, str]]:
 def _corrects(before: Agreement, event: Agreement, issued: Freeze | Joint) -> list[tuple[str, str]]:
     """Return the faults of correcting an agreement under which a report was issued.
 
-    Exchanged counts have the same effect, but a missing other counsellor may still be added.
+    Exchanged counts have the same effect, but the other counsellor may still be added if missing.
     """
     found: list[tuple[str, str]] = []
     for field in FIXED:
@@ -310,7 +310,7 @@ def _corrects(before: Agreement, event: Agreement, issued: Freeze | Joint) -> li
 
 
 def _under(issued: Freeze | Joint, rest: str) -> Sentence:
-    """Return a sentence on the report or exchange under an agreement, and the consequence."""
+    """Return a sentence on the report or exchange under an agreement, and its consequence."""
     year = str(issued.last_year)
     if isinstance(issued, Freeze):
         said = f"the report of {year} was issued under this agreement, {rest}"
@@ -328,14 +328,14 @@ def _until(issued: Freeze | Joint) -> Sentence:
 
 
 def _differ(one: Agreement, other: Agreement, field: str) -> bool:
-    """Return whether two values differ. A missing price does not differ."""
+    """Return whether two values differ. A missing price counts as equal."""
     if field == "price" and None in (one.price, other.price):
         return False
     return _value(one, field) != _value(other, field)
 
 
 def _value(agreed: Agreement, field: str) -> object:
-    """Return the effective value of a field. A missing form is that of the headcount."""
+    """Return the effective value of a field. A missing form follows from the headcount."""
     value = getattr(agreed, field)
     if field == "form" and not value and agreed.headcount is not None:
         return "C" if agreed.headcount >= LEAST_C else "B" if agreed.headcount >= LEAST_B else "A"
@@ -361,7 +361,7 @@ def _issued_in(known: _Known, agreed: Agreement) -> Freeze | Joint | None:
 
 
 def _group(known: _Known, event: Employer) -> list[tuple[str, str]]:
-    """Reject a group that is set after a report, because it would allow subtraction."""
+    """Reject a group that is set after a report, because reports could then be subtracted."""
     said = groups.standing(known.sheets)
     before = said.get(event.employer, frozenset())
     if event.group in before:
@@ -377,7 +377,7 @@ def _group(known: _Known, event: Employer) -> list[tuple[str, str]]:
 
 
 def _had(known: _Known, near: Collection[str]) -> Freeze | Joint | None:
-    """Return a report for one of these employers, or exported or imported counts for one."""
+    """Return a report, or exported or imported counts, for one of these employers."""
     return next((one for one in known.told if one.employer in near), None)
 
 
@@ -400,11 +400,11 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
 
 
 def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
-    """Reject a second report beside a joint one: two for the same years could be subtracted.
+    """Reject a second report next to a joint one: two for the same years could be subtracted.
 
     An issued report without figures does not conflict with a joint one: in a term of three years
     with one band, each counsellor makes the first two reports. A file may contain counts from two
-    colleagues, recorded by an older version, because its register must be importable.
+    colleagues that an older version recorded, because that version's register must be importable.
     """
     for one in known.frozen:
         figures = bool(one.bands) or one.form != "A"  # only a form A report may have no figures

@@ -161,7 +161,7 @@ def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
 
 
 class _Timed(io.BytesIO):
-    """A packed file that can be read only for ``MAX_SECONDS``, because a part may be used often."""
+    """A packed file that can be read for only ``MAX_SECONDS``: a part may be read many times."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)
@@ -177,8 +177,8 @@ def _bound(packed: zipfile.ZipFile) -> None:
     """Reject an xlsx file that needs much time or memory, before anything is parsed.
 
     A part is never unpacked beyond its stated size: zipfile stops there. In every encoding that the
-    parser supports, a tag contains the byte of "<", and an entity, which can stand for more tags,
-    contains these letters. UTF-16 puts zeros between them.
+    parser supports, a tag contains the byte of "<". An entity can stand for more tags; its
+    declaration contains the letters searched for here, between which UTF-16 puts zeros.
     """
     parts = packed.infolist()
     if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:

@@ -1,4 +1,4 @@
-"""Working days: Monday to Friday, except Dutch public holidays and own days off."""
+"""Working days: Monday to Friday, except Dutch public holidays and the counsellor's days off."""
 
 import datetime
 import functools
@@ -10,7 +10,7 @@ _WEEKEND = 5  # Saturday, if Monday is 0
 
 
 def after(day: datetime.date, count: int, off: Collection[datetime.date] = ()) -> datetime.date:
-    """Return the day that is ``count`` working days after ``day``. ``off`` are own days off."""
+    """Return the day that is ``count`` working days after ``day``. ``off`` are days off."""
     left = count
     while left:
         day += datetime.timedelta(days=1)

@@ -179,7 +179,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run the block completely or not at all. At the end it is on disk. Can be nested."""
+        """Run the block completely or not at all. At the end it is on disk. It can be nested."""
         with self._lock:
             if self._depth:
                 yield

@@ -2,8 +2,9 @@
 
 An item is a file ``ID.age``, as received or made, until the desk moves it into the database:
 
-- The contents of a message go into the database, and the file is removed. The sealed bytes of own
-  messages and withdrawals are also kept there, for a server that is restored from its backup.
+- The contents of a message go into the database, and the file is removed. The sealed bytes of the
+  desk's own messages, and of withdrawals, are also kept there, for a server that is restored from
+  its backup.
 - The header and the file key of an attachment go into the database, and ``ID.body`` contains the
   payload. Header and body together are the file as received. No sealing key opens the body alone.
 
@@ -119,7 +120,7 @@ class LocalStore:
         return self._disk.exists(self._item(item)) or self._row(item) is not None
 
     def put(self, item: str, sealed: bytes) -> None:
-        """Store an own item as sent."""
+        """Store one of the desk's own items as sent."""
         self._disk.write(self._item(item), sealed)
 
     def together(self) -> contextlib.AbstractContextManager[Group]:
@@ -157,7 +158,7 @@ class LocalStore:
     def seal(
         self, pieces: Iterable[bytes], recipients: Sequence[Recipient]
     ) -> tuple[SealedFile, int]:
-        """Seal an own attachment while reading it; return it and the content's size.
+        """Seal one of the desk's attachments while reading it; return it and the content's size.
 
         No plaintext reaches the disk, and memory use is limited to a few chunks.
         """
@@ -321,7 +322,7 @@ class LocalStore:
             raise WrongFile("another file than was kept") from None
 
     def original(self, item: str) -> bytes | None:
-        """Return a message's bytes as on the server; None if only the contents remain."""
+        """Return a message's bytes as the server has them; None if only the contents remain."""
         row = self._row(item)
         if row is not None and row.sealed is not None:
             return row.sealed

@@ -113,7 +113,7 @@ def count(database: Database, which: Which, sites: Sequence[str]) -> int:
 
 
 def some(database: Database, mailboxes: Sequence[str]) -> list[ThreadRow]:
-    """Return those of these threads that exist and have a summary."""
+    """Return the given threads that exist and have a summary."""
     marks = ", ".join("?" * len(mailboxes))
     return [_thread(row) for row in database.run(
         f"{_ROWS} WHERE thread.mailbox IN ({marks})", mailboxes  # only question marks are inserted
@@ -154,7 +154,7 @@ def _where(which: Which, sites: Sequence[str]) -> tuple[str, Sequence[Value]]:
 
 
 def _named(order: Order) -> str:
-    """Return an order in which columns that exist in both tables have the table's name."""
+    """Return a sort order that puts the table's name before columns that exist in both tables."""
     return _ORDER[order].replace("mailbox", "summary.mailbox")
 
 

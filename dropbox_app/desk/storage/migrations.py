@@ -121,7 +121,7 @@ class _OldStore:
         return self.disk.path(f"{self.folder}/items/{item}.age")
 
     def original(self, item: str) -> bytes | None:
-        """Return a message's bytes as received, if they are still here."""
+        """Return a message's bytes as received, if the desk still has them."""
         for folder in ("items", "kept"):
             path = self.disk.path(f"{self.folder}/{folder}/{item}.age")
             if path.is_file() and sha256_hex(sealed := path.read_bytes()) == item:
@@ -146,7 +146,7 @@ class _OldStore:
 
 
 def _copy(old: _OldStore, store: LocalStore, made: list[str]) -> State:
-    """Write the state, all messages that open and all attachments; add new files to ``made``."""
+    """Write the state, all readable messages and all attachments; add new files to ``made``."""
     state = old.state()
     store.save(state)
     for item in state.items.values():

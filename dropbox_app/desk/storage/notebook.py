@@ -33,7 +33,7 @@ def snippets(database: Database) -> dict[tuple[str, str], str]:
 
 
 def keep_snippet(database: Database, name: str, language: str, text: str) -> None:
-    """Store an own version of a snippet; "" removes it."""
+    """Store the counsellor's own version of a snippet; "" removes it."""
     if not text:
         database.run("DELETE FROM snippet WHERE name = ? AND language = ?", (name, language))
         return

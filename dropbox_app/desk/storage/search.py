@@ -73,7 +73,7 @@ def seen(text: str) -> str:
 
 
 def _apart(sign: str) -> bool:
-    """Return whether a character separates words: a query's quote, control or lone surrogate."""
+    """Return whether a character of a query separates words: a quote, control or lone surrogate."""
     return sign == '"' or unicodedata.category(sign) in ("Cc", "Cs")
 
 

@@ -22,8 +22,8 @@ class Item:
     ``store``: the store id under which it arrived. ``sealed_for``: the number of recipients in its
     header, or 0 if the format is not ours; a copy that was sealed again no longer shows it.
     ``fetched``: whether the server knows that the desk has it. ``checked``: whether its thread's
-    pins take it into account. ``sent``: for own messages, whether the server has them. ``seen``:
-    whether it was shown.
+    pins take it into account. ``sent``: for the desk's own messages, whether the server has them.
+    ``seen``: whether it was shown.
     """
 
     id: str
@@ -105,7 +105,7 @@ class Items(MutableMapping[str, Item]):
             self[item.id] = item
 
     def of(self, mailbox: str) -> list[Item]:
-        """Return the items of a mailbox, without a search through all items."""
+        """Return the items of a mailbox, without searching all items."""
         return list(self._of.get(mailbox, {}).values())
 
     def values(self) -> ValuesView[Item]:
@@ -166,7 +166,7 @@ class State:
     names: dict[str, str] = field(default_factory=dict)  # identity -> the site's name for them
 
     def learn(self, names: Mapping[str, str]) -> bool:
-        """Store the site's names for counsellors, including former ones; return if any is new."""
+        """Store the site's names for counsellors, even former ones; return whether any is new."""
         if names.items() <= self.names.items():
             return False
         others = {by: name for by, name in self.names.items() if by not in names}

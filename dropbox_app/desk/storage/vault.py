@@ -69,8 +69,8 @@ class DatabaseKey:
 def tidy(passphrase: str) -> str:
     """Return a passphrase in the current form: NFC, without byte order mark or line end.
 
-    The same words then give the same key, whether typed, from a Mac, or from a file saved by
-    Notepad.
+    The same words then give the same key, whether they are typed, come from a Mac, or are read from
+    a file saved by Notepad.
     """
     return unicodedata.normalize("NFC", passphrase.removeprefix(_BOM).rstrip("\r\n"))
 
@@ -215,7 +215,7 @@ class Vault:
             self._seeds[site] = [held for held in self.seeds(site) if held not in doomed]
 
     def backup(self, write: Callable[[bytes], object]) -> age.PassphraseSealer:
-        """Return a sealer that seals a backup in pieces, with the same passphrase."""
+        """Return a sealer that seals a backup in pieces, all with the vault's passphrase."""
         return age.PassphraseSealer(write, self._passphrase, self._log_n)
 
     @classmethod

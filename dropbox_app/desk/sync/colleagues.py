@@ -18,7 +18,8 @@ def counsellor(desk: Desk, who: str, confirmed: Callable[[cards.Card], bool]) ->
     """Return the card of a colleague on this site. Raises NotFound or Unfit.
 
     An identity (base64 or hex) or the ten groups identify the colleague reliably. For a name, the
-    server alone decides which card is returned, so ``confirmed`` shows the card's groups and asks.
+    server alone decides which card is returned, so ``confirmed`` shows the card's groups and asks
+    for confirmation.
     """
     name, digits = " ".join(who.split()), "".join(who.split()).lower()
     colleagues = own_card.readable(desk, desk.courier.shown())

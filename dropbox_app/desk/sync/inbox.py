@@ -233,7 +233,7 @@ def _keep(desk: Desk, item: Item) -> None:
 
 
 def _bring(desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals) -> None:
-    """Fetch one item. If that fails, it is owed."""
+    """Fetch one item. If that fails, record it as owed."""
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
     if item.size > limit:
         _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
@@ -342,7 +342,8 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
 def _tell_fetched(desk: Desk) -> None:
     """Tell the server which items are stored here; the state that contains them was saved before.
 
-    That this was done is saved with the next change. If that is lost, the server is told once more.
+    The fact that the server was told is saved with the next change. If that is lost, the server is
+    told again.
     """
     told = [item for item in desk.state.items.values() if not item.fetched]
     for item in told:

@@ -59,7 +59,7 @@ _OVER = {
 
 @dataclass(frozen=True)
 class _Tip(Message):
-    """The position in the chain of a forgotten own message: its number and digest."""
+    """The position in the chain of a forgotten message of this desk: its number and digest."""
 
     kept: str = ""
 
@@ -111,7 +111,7 @@ def write(
 
 
 def _waiting_messages(desk: Desk) -> set[str]:
-    """Return the items of own messages that the server does not have yet."""
+    """Return the items of the desk's own messages that the server does not have yet."""
     items = desk.state.items.values()
     return {item.id for item in items if item.what == "message" and item.sent == "waiting"}
 
@@ -294,7 +294,7 @@ def _attach(
 
 
 def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size: int) -> Item:
-    """Return an own item that is sealed but not sent yet."""
+    """Return one of the desk's own items that is sealed but not sent yet."""
     return Item(
         id=item,
         mailbox=mailbox,
@@ -311,7 +311,7 @@ def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size:
 
 
 def _with_tip(desk: Desk, case: Case) -> Case:
-    """Continue after the newest own message, even if only its number and digest remain."""
+    """Continue after the desk's newest message, even if only its number and digest remain."""
     n, digest = open_thread.own_tip(desk, case)
     listed = case.known.listed.get(desk.own, 0)
     if listed > n:
@@ -352,7 +352,7 @@ def _tip(desk: Desk, case: Case, n: int, digest: str) -> _Tip:
 
 
 def _cards(desk: Desk) -> list[cards.Card]:
-    """Return the own card as issued, and the colleagues' cards as published by the site."""
+    """Return the desk's own card as issued, and the colleagues' cards as published by the site."""
     shown = own_card.readable(desk, desk.courier.shown())
     own = cards.parse(desk.state.card)
     return [own, *(card for card in shown if card.identity != desk.identity)]
@@ -369,7 +369,7 @@ def _opened(desk: Desk, item: Item) -> Message | None:
 
 
 def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
-    """After a new store id, send the own items and withdrawals that the server lacks."""
+    """After a new store id, send the desk's own items, and withdrawals, that the server lacks."""
     given = _give_withdrawals(desk, listed)
     for mailbox, newest in listed.items():
         if mailbox not in desk.state.threads or desk.state.threads[mailbox].withdrawn:

@@ -1,4 +1,4 @@
-"""The files of a thread: list them, compare them with the signed entries, and send own ones.
+"""The files of a thread: list them, compare them with the signed entries, send the desk's own.
 
 A verified message defines a file: its id is the hash of the sealed file, and its size is signed
 (SPEC section 4). The content passes through memory only in chunks. It is used only after it was
@@ -196,7 +196,7 @@ def seal(
 
 
 def again(desk: Desk, message: Message) -> list[Source]:
-    """Return the files of an own message, to seal them again for other recipients."""
+    """Return the files of one of the desk's messages, to seal them again for other recipients."""
 
     def opener(file: Attachment) -> Callable[[], Iterator[bytes]]:
         return lambda: pieces(desk, CaseFile(file.sha256, "waiting", file, message))
@@ -220,7 +220,7 @@ def put(desk: Desk, mailbox: str, message: Message) -> bool:
 
 
 def mark(desk: Desk, message: Message, sent: Sent) -> None:
-    """Record the state of an own message on its files."""
+    """Record the state of one of the desk's own messages on its files."""
     for file in message.attachments:
         item = desk.state.items.get(file.sha256)
         if item is not None:

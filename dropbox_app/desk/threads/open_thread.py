@@ -32,10 +32,10 @@ MESSAGE_LENGTHS = {
 class Case:
     """One thread as shown by the desk.
 
-    ``unsent``: own messages that the server has not accepted (yet), by item. ``after_restore``:
-    items whose number arrived twice because the server was restored in between. ``before_restore``:
-    nothing in the thread has arrived since then. ``not_read``: the number of passed-on threads
-    beyond the reading limit. ``names``: the site's names for its counsellors.
+    ``unsent``: the desk's own messages that the server has not accepted (yet), by item.
+    ``after_restore``: items whose number arrived twice because the server was restored in between.
+    ``before_restore``: nothing in the thread has arrived since then. ``not_read``: the number of
+    passed-on threads beyond the reading limit. ``names``: the site's names for its counsellors.
     """
 
     mailbox: str
@@ -143,7 +143,7 @@ def open_all(desk: Desk) -> list[Case]:
 
 
 def keep_pins(desk: Desk, mailbox: str) -> Case:
-    """Open a thread after new items arrived, and store the pins that this proves."""
+    """Open a thread after new items arrived, and store the pins that they prove."""
     case = open_case(desk, mailbox)
     known = desk.state.thread(mailbox)
     pins = case.thread.pins()
@@ -160,8 +160,8 @@ def keep_pins(desk: Desk, mailbox: str) -> Case:
 def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
     """Return unnamed items sent as files that could be messages, judging by their length.
 
-    Each is returned with whether it contains a message. Items that open and contain none are
-    omitted. Without this, a server could hide a message by calling it a file.
+    Each is returned with whether it contains a message. Items that can be opened and contain none
+    are omitted. Without this, a server could hide a message by calling it a file.
     """
     named = {file.sha256 for message in case.thread.genuine() for file in message.attachments}
     named |= {message.thread for message in case.thread.genuine() if message.thread}
@@ -178,7 +178,7 @@ def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
 
 
 def own_tip(desk: Desk, case: Case) -> tuple[int, str]:
-    """Return the own newest number and digest in a thread, even if its messages were forgotten."""
+    """Return the desk's newest number and digest in a thread, even if messages were forgotten."""
     last = case.thread.newest.get(desk.own)
     tip = desk.state.tips.get(case.mailbox, (0, ""))
     if last is not None and last.n >= tip[0]:
@@ -269,7 +269,7 @@ def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
 def _explain(
     entries: Iterable[Entry], explained: set[str], items: dict[str, Item]
 ) -> Iterable[Entry]:
-    """Remove the conflict. Of two messages with one number, the one that arrived first is first."""
+    """Remove the conflict. Of two messages with one number, the first to arrive comes first."""
     arrival = {item: place for place, item in enumerate(items)}
 
     def number(entry: Entry) -> tuple[str, int] | str:
@@ -289,7 +289,7 @@ def _unsent(items: dict[str, Item], one: Arrived) -> bool:
 
 
 def _not_sent(arrived: Iterable[Arrived]) -> Iterable[Entry]:
-    """Return own messages that the server refused. They are shown, but are outside the chain."""
+    """Return the desk's messages that the server refused. They are shown, but outside the chain."""
     for one in arrived:
         message = _parsed(one.plaintext) if one.plaintext is not None else None
         yield Entry(one.item, message, "unverified", "not_sent")

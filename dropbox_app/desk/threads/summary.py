@@ -27,8 +27,8 @@ class Summary:
     """One thread in a list.
 
     ``messages`` counts all shown messages, ``unread`` other people's messages that were not shown
-    yet, ``unverified`` those that could not be verified, and ``waiting`` own messages that the
-    server does not have. ``status`` is open, withdrawn or gone. ``turn``, ``since``,
+    yet, ``unverified`` those that could not be verified, and ``waiting`` the desk's own messages
+    that the server does not have. ``status`` is open, withdrawn or gone. ``turn``, ``since``,
     ``first_words``, ``not_safe``, ``consent`` and ``closed`` come from ``threads/turn.py``.
     ``false`` lists the items that are not shown as genuine. ``began`` is the signed day of the
     reporter's first message that the desk has, or None.

@@ -1,4 +1,4 @@
-"""Transmit sealed bytes between the desk and the server (SPEC section 7). Opens nothing.
+"""Transmit sealed bytes between the desk and the server without opening them (SPEC section 7).
 
 One connection at a time is used, without redirects, cookies or a cache. Every response has a limit
 of size and time. Only the form of the server's statements about itself is checked.
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SealedFile:
-    """A sealed file to send, which is never completely in memory. Each iteration starts again."""
+    """A sealed file to send, which is never completely in memory. Each iteration starts over."""
 
     id: str
     size: int
@@ -241,7 +241,7 @@ class Courier:
         return responses.day(fields, "day")
 
     def inbox(self, after: int) -> Page:
-        """Return one page of the inbox, after the desk's own running number."""
+        """Return one page of the inbox, starting after the desk's own running number."""
         fields = self._call("GET", f"/api/desk/inbox?after={after}")
         rows = tuple(_row(entry) for entry in responses.objects(fields, "items", MAX_PAGE))
         numbers = [after, *(row.number for row in rows)]
@@ -253,7 +253,7 @@ class Courier:
         return Page(responses.hex_id(fields, "store", 16), responses.day(fields, "day"), rows, more)
 
     def mailboxes(self) -> dict[str, dict[str, int]]:
-        """Return the mailboxes that now address this identity, each as author -> newest number."""
+        """Return the mailboxes that now address this identity, with each author's newest number."""
         listed: dict[str, dict[str, int]] = {}
         target, last, left = "/api/desk/mailboxes", "", MOST_NEWEST
         end = time.monotonic() + LIST_SECONDS

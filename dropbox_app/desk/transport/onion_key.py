@@ -1,7 +1,7 @@
-"""A key for this computer's Tor, for an onion address that only key holders can reach.
+"""A key for Tor on this computer, for an onion address that only key holders can reach.
 
-It is Tor's key and not the desk's: it gives access to the server but opens no sealed data. It is
-therefore only written to a file for Tor. If it is lost, a new one can be made.
+The key is for Tor and not for the desk: it gives access to the server but opens no sealed data. It
+is therefore only written to a file for Tor. If it is lost, a new one can be made.
 """
 
 import base64
@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r"(?:http://)?([a-z2-7]{56})(?:\.onion)?/?")
 
 @dataclass(frozen=True)
 class OnionKey:
-    """A key: ``public`` is a line for the operator, ``secret`` a line for this computer's Tor."""
+    """A key: ``public`` is a line for the operator, ``secret`` a line for Tor on this computer."""
 
     public: str
     secret: str

@@ -61,12 +61,12 @@ class Origin:
 
     @property
     def onion(self) -> bool:
-        """Return whether only Tor can reach it."""
+        """Return whether only Tor can reach this server."""
         return self.host.endswith(".onion")
 
     @property
     def loopback(self) -> bool:
-        """Return whether it is this computer."""
+        """Return whether the server is this computer."""
         return self.host in ("localhost", "[::1]") or bool(
             re.fullmatch(r"127(\.[0-9]{1,3}){3}", self.host)
         )

@@ -71,7 +71,7 @@ def look(kind: Kind, pieces: Iterable[bytes], size: int) -> Metadata:
 def clean(kind: Kind, pieces: Iterable[bytes], size: int) -> tuple[bytes, Metadata]:
     """Return a cleaned copy in memory, and the file's metadata. Raises like ``look``.
 
-    Also raises Unseen if the copy still has some of it, or is of a different kind than the file.
+    Also raises Unseen if the copy still has some of it, or if its kind differs from the file's.
     """
     if not kind.extension:
         raise Unseen("mat2 does not know this kind of file.")
@@ -106,7 +106,7 @@ def _read(line: bytes) -> Metadata:
 
 
 def _betrays(note: tuple[str, str], held: Metadata) -> bool:
-    """Return whether a detail of a cleaned copy was in the file, or is not mat2's own."""
+    """Return whether a detail of a cleaned copy was in the file, or was not added by mat2."""
     if note[0] in _OF_THE_KIND:
         return False
     return note in held.notes or _word(note[0]) not in (PROGRAM, OTHER)

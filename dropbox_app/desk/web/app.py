@@ -173,7 +173,7 @@ def _words() -> dict[str, Any]:
 
 
 def _fault(error: Exception) -> ResponseReturnValue:
-    """Show an error and that nothing was done. Views that keep a text do this themselves."""
+    """Show an error, and say that nothing was done. Views that keep a text do this themselves."""
     status = 404 if isinstance(error, NotSetUp) else 409
     return render_template("fault.html", problem=sentence(here.told(), error)), status
 

@@ -1,4 +1,4 @@
-"""The page of the hidden frame in which the browser draws a reporter's file."""
+"""The page of the hidden frame in which the browser renders a reporter's file."""
 
 import functools
 from dataclasses import dataclass

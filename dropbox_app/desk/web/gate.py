@@ -133,7 +133,7 @@ class Gate:
 
 
 def _opens_a_page(environ: WSGIEnvironment) -> bool:
-    """Return whether a window navigates to the address, and not a picture, script or frame."""
+    """Return whether a window opens the address, rather than a picture, script or frame."""
     return (
         environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
         and environ.get("HTTP_SEC_FETCH_DEST") == "document"

@@ -1,4 +1,4 @@
-"""Names of threads in addresses, random in every run, so that a history reveals nothing."""
+"""Names of threads in addresses, random in every run, so that a browser history reveals nothing."""
 
 import secrets
 import threading

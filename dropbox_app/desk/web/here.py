@@ -87,7 +87,7 @@ class Page:
             self.draft.prepare(place)
 
     def proposed_passphrase(self, *, again: bool) -> str:
-        """Return a drawn passphrase. ``again``: return the earlier one, which may be on paper."""
+        """Return a drawn passphrase. ``again``: the earlier one, which may already be on paper."""
         if not again or not self._proposed:
             self._proposed = passphrase.draw(self.language)
         return self._proposed

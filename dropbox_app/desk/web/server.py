@@ -77,7 +77,7 @@ def serve(
 
 
 def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
-    """Return a server for the page, behind its gate. It responds once it runs.
+    """Return a server for the page, behind its gate. It responds once it is running.
 
     Port 0 selects a free port. Raises OSError if the port is taken.
     """

@@ -1,4 +1,4 @@
-"""Send the bytes of a reporter's file to the page that draws them."""
+"""Send the bytes of a reporter's file to the page that displays it."""
 
 from collections.abc import Iterator
 

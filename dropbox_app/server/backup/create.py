@@ -224,7 +224,7 @@ def _write_list(
 
 
 class _Steady:
-    """A file that returns zeros for unreadable parts, so that a bad sector stops no backup."""
+    """A file that returns zeros for unreadable parts, so that bad sectors do not stop a backup."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -290,7 +290,7 @@ def _size(path: Path) -> int:
 
 
 def _doubted(places: tuple[Place, ...], read: Reading, today: datetime.date) -> bool:
-    """Return whether the clock may be wrong by the purge's rule. If so, nothing is removed."""
+    """Return whether the clock may be wrong, by the rule of the purge. If so, remove nothing."""
     for place in places:
         known = read.of(place.name)
         with suppress(KlankbordError, OSError):  # the backup reports this error itself

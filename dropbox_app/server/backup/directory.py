@@ -65,7 +65,7 @@ def days_kept(retentions: list[Retention]) -> tuple[int, int]:
 
 
 def read_name(path: Path) -> tuple[Kind, Kept] | None:
-    """Parse the name of a file in the folder; return None if it has another form."""
+    """Parse the name of a file in the folder; return None for any other name."""
     named = _NAME.fullmatch(path.name)
     try:
         day = datetime.date.fromisoformat(named[2]) if named else None
@@ -135,7 +135,7 @@ def too_old(
 ) -> list[Kept]:
     """Return the expired backups, and those replaced by ``newest`` on the same day.
 
-    A backup with a future day was made while the clock was wrong, and is returned too.
+    A backup dated in the future was made while the clock was wrong, and is returned too.
     """
     return [
         one

@@ -2,7 +2,7 @@
 
 The server's folder holds the public half in a file. The secret half is printed once, and is needed
 for a restore. It opens only the backups: the conversations in them remain sealed to counsellors and
-reporters. Besides the reporter's agent, this is the only module of the server that may name
+reporters. Besides the reporter's agent, this is the only module of the server that may use
 functions that decrypt. No module that serves requests imports it (tests/test_zones.py).
 """
 

@@ -23,7 +23,7 @@ def is_remote(target: str) -> bool:
 
 
 def copy(place: Path, target: str, keys: Path = KEYS, port: int = 22) -> int:
-    """Copy every backup and list in a folder, and compare their contents there.
+    """Copy every backup and list in a folder, and compare the contents on the other machine.
 
     Args:
         place: the folder of the backups.

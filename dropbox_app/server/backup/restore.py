@@ -1,4 +1,4 @@
-"""Restore a server's folder from a backup with every check, in a way that each desk notices.
+"""Restore a server's folder from a backup, with every check, and make each desk notice it.
 
 Everything is written to a folder inside the new one, and moved into place once it is complete. A
 failed restore leaves nothing behind. Each site gets a new store id, which tells desks to send

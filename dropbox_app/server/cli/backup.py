@@ -60,9 +60,9 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
 def backup_command(folder: Path | None, target: str | None, only_check: bool) -> None:
     """Back up all sites into one sealed file, even while they run; remove old backups.
 
-    Neither this nor --check needs the secret key. If the disk is lost, this folder is lost too.
-    --to HOST:FOLDER copies the files in DIR/backups to another machine with rsync over ssh, and
-    compares them there. It makes no new backup, and removes no backups from that machine.
+    Neither this command nor --check needs the secret key. If the disk is lost, this folder is lost
+    too. --to HOST:FOLDER copies the files in DIR/backups to another machine with rsync over ssh,
+    and compares them there. It makes no new backup, and removes no backups from that machine.
 
     \b
     klankbord-server --dir /var/lib/klankbord backup
@@ -124,10 +124,10 @@ def _check(place: Path) -> None:
 def restore_command(
     folder: Path | None, file: Path, keys: tuple[Path, ...], lists: tuple[Path, ...], old: bool
 ) -> None:
-    """Restore a backup, with all checks, into a new or empty server folder.
+    """Restore a backup into a new or empty server folder, with all checks.
 
     Codes and addresses stay the same. At its next fetch, each desk notices the restore and sends
-    its items that the server lacks.
+    the items that the server lacks.
 
     \b
     klankbord-server --dir /var/lib/klankbord restore klankbord-2026-11-27.age --key backup-key.txt

@@ -36,7 +36,7 @@ def card() -> None:
 @folder_option
 @site_option
 @click.argument("files", metavar="FILE...", type=GivenFile(), nargs=-1, required=True)
-@click.option("--name", "file_name", help="The card's name here: a-z, 0-9 and -.")
+@click.option("--name", "file_name", help="The card's name on this server: a-z, 0-9 and -.")
 @click.option("--fingerprint", help="The ten groups, as the counsellor read them out.")
 def card_add(
     folder: Path | None,
@@ -183,7 +183,7 @@ def card_list(folder: Path | None, site_name: str | None) -> None:
 @site_option
 @click.argument("name")
 def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
-    """Retire a card at once: a desk was lost or stolen, or a counsellor leaves.
+    """Retire a card at once, when a desk is lost or stolen or a counsellor leaves.
 
     The desk with this card can no longer fetch, and is never accepted again. To continue, the
     counsellor makes a new desk, and you add its card.
@@ -218,7 +218,7 @@ def _who(shown: Card) -> str:
 
 
 def _said(shown: Card) -> list[str]:
-    """Return the counsellor's description of themselves on the site, in lines."""
+    """Return the counsellor's description of themselves on the site, as lines."""
     number = [f"register number {shown.register_number}"] if shown.register_number else []
     said = shown.sentence.items()
     return [*number, *(f"own words ({code}): \u201c{text}\u201d" for code, text in sorted(said))]

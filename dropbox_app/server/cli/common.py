@@ -1,4 +1,4 @@
-"""Code for all commands of ``klankbord-server``: folder, site, day, and errors."""
+"""Code shared by the ``klankbord-server`` commands: folder, site, day, and errors."""
 
 import datetime
 import os

@@ -21,16 +21,16 @@ from dropbox_app.server.doctor.finding import total
 @click.option(
     "--socks",
     metavar="HOST:PORT",
-    help="With --visit: the port of a Tor that accepts client connections, for onion addresses.",
+    help="With --visit: the port on which Tor accepts client connections, for onion addresses.",
 )
 def doctor_command(
     folder: Path | None, site_name: str | None, as_json: bool, visit: bool, socks: str | None
 ) -> None:
     """Check the server and its machine, or one site; explain how to fix each problem.
 
-    It changes nothing, and uses no network without --visit. The exit code is 1 if there is a
-    problem. Notes and failed checks do not change the exit code; decide for yourself whether they
-    matter.
+    It changes nothing, and uses the network only with --visit. The exit code is 1 if there is a
+    problem. Notes and incomplete checks do not change the exit code; decide for yourself whether
+    they matter.
 
     \b
     klankbord-server --dir /var/lib/klankbord doctor

@@ -16,14 +16,14 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @folder_option
 @click.option(
     "--to", "place", type=_FOLDER, default=status_file.PLACE, show_default=True,
-    help="The folder from which notify reads it.",
+    help="The folder from which notify reads the statuses.",
 )  # fmt: skip
 def word_command(folder: Path | None, place: Path) -> None:
     """Write each counsellor's status for today's mail. Needs no network.
 
-    The status is "open" if something waits for the counsellor's desk. It is also "open" if the desk
-    has not fetched for as many working days as the site promises an answer (response_days).
-    Otherwise it is "rest".
+    The status is "open" if something is waiting for the counsellor's desk. It is also "open" if the
+    desk has not fetched within the working days in which the site promises an answer
+    (response_days). Otherwise it is "rest".
 
     \b
     klankbord-server --dir /var/lib/klankbord word
@@ -48,9 +48,9 @@ def word_command(folder: Path | None, place: Path) -> None:
     "--state", type=_FOLDER, default=sent_log.PLACE, show_default=True,
     help="The folder for the record of sent mails.",
 )  # fmt: skip
-@click.option("--try", "only_try", is_flag=True, help="Send each a trial mail now; change nothing.")
+@click.option("--try", "only_try", is_flag=True, help="Send everybody a test mail; change nothing.")
 def notify_command(file: Path, words: Path, state: Path, only_try: bool) -> None:
-    """Send each counsellor today's mail, once. Run it again later for mails that failed.
+    """Send each counsellor today's mail, once. Run it again later to retry failed mails.
 
     \b
     klankbord-server notify --try

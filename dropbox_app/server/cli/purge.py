@@ -1,4 +1,4 @@
-"""``klankbord-server purge``: the daily purge by hand, or after a doubted date."""
+"""``klankbord-server purge``: run the daily purge by hand, for example after a doubted date."""
 
 import datetime
 from pathlib import Path

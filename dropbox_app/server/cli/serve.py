@@ -1,4 +1,4 @@
-"""Run the stock gunicorn, with every setting that keeps it from leaving traces.
+"""Run stock gunicorn, with every setting that keeps it from leaving traces.
 
 The master generates the cookie key and reads code, templates, word lists and the sites' settings
 into memory that the workers share. Each worker opens databases after the fork. On SIGHUP the master
@@ -6,9 +6,9 @@ reads the sites again and gunicorn replaces the workers. The key stays the same,
 continue. Nothing from a request is logged or written to a file: no address, target, header or time.
 
 With ``--bind unix:PATH`` nginx is in front (see ``web.reverse_proxy``). It buffers requests and
-responses, so that no slow client holds a thread. A TCP address is for one's own computer. There
-gunicorn answers invalid HTTP with its own pages, which are in English and have no content security
-policy.
+responses, so that no slow client occupies a thread. A TCP address is only for use on one's own
+computer. There gunicorn answers invalid HTTP with its own pages, which are in English and have no
+content security policy.
 """
 
 import contextlib
@@ -272,7 +272,7 @@ def _try_socket(path: Path) -> None:
 
 
 def _set_limits() -> None:
-    """Set limits of this process.
+    """Set this process's limits.
 
     They prevent core dumps, which would contain texts and keys. They also keep freed memory to a
     minimum, and allow enough open files for the connections.
@@ -293,7 +293,7 @@ def _set_limits() -> None:
 def _warm_up() -> None:
     """Load everything that all workers need into the master, so that they share its memory.
 
-    The catalogue of a rarer language is read by the worker that first shows a page in it.
+    Each worker reads the catalogue of a less common language when it first needs it.
     """
     for lang in ALWAYS:
         words(lang)

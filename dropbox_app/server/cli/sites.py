@@ -37,14 +37,14 @@ def _of_a_new_site(command: _Command) -> _Command:
                 multiple=True,
                 help="An address of the site.",
             ),
-            click.option("--run-by", default="", help="Who runs this server; the pages show it."),
+            click.option("--run-by", default="", help="The operator's name, as the pages show it."),
             click.option("--run-by-employer", is_flag=True, help="The employer runs the server."),
             click.option("--phone", default="", help="The counsellor's telephone number."),
-            click.option("--hours", default="", help="The hours when it is answered."),
+            click.option("--hours", default="", help="The hours when calls are answered."),
             click.option(
                 "--controller",
                 default="",
-                help="Who is responsible for the personal data, and how to reach them.",
+                help="The controller of the personal data, with contact details.",
             ),
             click.option(
                 "--other-contact",
@@ -56,7 +56,7 @@ def _of_a_new_site(command: _Command) -> _Command:
             click.option(
                 "--store",
                 default="",
-                help="A PostgreSQL address; without it, the conversations are in the folder.",
+                help="A PostgreSQL address for the conversations (default: the site's folder).",
             ),
         )
     ):

@@ -19,7 +19,7 @@ def status_command(folder: Path | None, as_json: bool) -> None:
 
     It shows whether each site is open, when each desk last fetched, the last backup and mail, the
     disk, the version, the certificate and the next upkeep. It changes nothing and uses no network.
-    To check the machine and learn how to fix it, use doctor.
+    To check the machine and learn how to fix problems, use doctor.
 
     \b
     klankbord-server --dir /var/lib/klankbord status

@@ -29,8 +29,8 @@ def store() -> None:
 def store_move(folder: Path | None, site_name: str | None, to: str) -> None:
     """Move a site's conversations to PostgreSQL, or back to its folder. Stop the server first.
 
-    Each sealed file is read back and compared. Then the settings are changed to the new place, and
-    the original is removed. If the move fails, nothing has changed. Codes and desks keep working.
+    Each sealed file is read back and compared. Then the settings are changed to the new store, and
+    the original is removed. If the move fails, nothing is changed. Codes and desks keep working.
 
     \b
     klankbord-server --dir /var/lib/klankbord store move --to "postgresql://klankbord@/klankbord"

@@ -61,8 +61,8 @@ def desk_faults(
 ) -> Iterator[tuple[str, bool]]:
     """Yield each desk that fetches too rarely, and whether the fault is only a note.
 
-    A counsellor whose card announces an absence is not late. ``fetches`` maps each identity to the
-    day of its last fetch.
+    A counsellor whose card announces an absence is not reported. ``fetches`` maps each identity to
+    the day of its last fetch.
     """
     promised = site.settings.response_days
     for named in site.cards():

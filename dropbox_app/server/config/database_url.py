@@ -1,6 +1,6 @@
 """``store``: where a site's conversations are stored, as a PostgreSQL address without a password.
 
-A password is rejected, because the address is in a settings file and in messages.
+A password is rejected, because the address appears in a settings file and in messages.
 """
 
 import re

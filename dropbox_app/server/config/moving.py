@@ -61,7 +61,7 @@ def _copied(place: Place, source: Copyable, after: Settings, today: Today) -> Co
 
 
 def _discard_begun(place: Place, after: Settings) -> None:
-    """Remove an incomplete copy of an interrupted move. It has no site id. Raises StoreError."""
+    """Remove the incomplete copy (without a site id) of an interrupted move. Raises StoreError."""
     if after.store or (place.folder / DATABASE).exists():
         if stores.site_of(place, after) is not None:
             raise StoreError("there are conversations of a site already")

@@ -20,7 +20,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def read(value: object) -> tuple[str, ...]:
     """Return the origins in a list from a settings file.
 
-    Raises SettingsError with a message that continues after the name of the setting.
+    Raises SettingsError with a message that is meant to follow the name of the setting.
     """
     if not isinstance(value, list) or not all(isinstance(o, str) for o in value):
         raise SettingsError(" must be a list of origins in quotes")

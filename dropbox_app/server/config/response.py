@@ -1,8 +1,8 @@
 """The number of working days within which a counsellor answers, and the rules based on it.
 
 The pages promise an answer within ``response_days`` working days. A desk keeps that promise by
-fetching at least that often. The daily mail asks for it, and ``site check`` and ``doctor`` report a
-late desk. The pages mention it after another GRACE working days without a fetch.
+fetching at least that often. The daily mail asks for that fetch, and ``site check`` and ``doctor``
+report a late desk. The pages mention the delay after another GRACE working days without a fetch.
 """
 
 import datetime

@@ -115,7 +115,7 @@ class Own:
 
 @dataclass(frozen=True)
 class Reporter:
-    """The reporter's browser. ``seal_in_browser``: whether the reporter API is served."""
+    """Settings for reporters' browsers. ``seal_in_browser``: whether to serve the reporter API."""
 
     seal_in_browser: bool = False
 

@@ -69,7 +69,7 @@ def discard(settings: Settings) -> None:
 
 
 def site_of(place: Place, settings: Settings) -> str | None:
-    """Return the id of the site whose conversations are stored there; None if none are complete.
+    """Return the id of the site whose conversations are stored there; None if there is none.
 
     Raises StoreError, StoreBusy.
     """

@@ -43,7 +43,7 @@ def examine(
 ) -> tuple[Finding, ...]:
     """Check a server's folder and its host: all sites, or only the one called ``name``.
 
-    ``root`` is the root of the host's own files.
+    ``root`` is the root folder of the host's files.
     """
     try:
         with account.as_owner(folder):

@@ -69,7 +69,7 @@ class Finding:
     repair: str = ""
 
     def told(self, several: bool) -> str:
-        """Return the finding for a person. ``several``: whether to name the site."""
+        """Return the finding as text for a person. ``several``: whether to name the site."""
         about = f"{self.site}: {self.check}" if several and self.site else self.check
         said = visible(f"{self.state:6} {about}")
         if self.state == "fine":
@@ -77,7 +77,7 @@ class Finding:
         return f"{said}: {visible(self.fault)}\n       {visible(self.repair)}"
 
     def values(self) -> dict[str, str]:
-        """Return the finding for a program, which may show it to a person."""
+        """Return the finding as data for a program, which may show it to a person."""
         return {name: visible(getattr(self, name)) for name in FIELDS}
 
 
@@ -105,7 +105,7 @@ def unseen(check: Check, fault: str, repair: str, site: str = "") -> Finding:
 
 
 def total(findings: Iterable[Finding]) -> str:
-    """Return one line for a person with the number of findings in each state."""
+    """Return one readable line with the number of findings in each state."""
     number = Counter(finding.state for finding in findings)
     return (
         f"{number['fine']} fine, {number['note']} note{'s'[: number['note'] != 1]}, "

@@ -61,7 +61,7 @@ class Status:
 
 
 def of(folder: Path, today: datetime.date, version: str, root: Path) -> Status:
-    """Read the status of a server's folder. ``root`` is the root of the host's own files.
+    """Read the status of a server's folder. ``root`` is the root folder of the host's files.
 
     Raises SettingsError if the folder contains no server.
     """
@@ -132,7 +132,7 @@ def _backup(folder: Path, today: datetime.date) -> tuple[str, str, str]:
 
 
 def _mail(machine: Machine) -> tuple[str, str, str]:
-    """Return the last day when all mails were sent, a sentence about it, and its fault or ""."""
+    """Return the last day on which all mails were sent, a sentence on it, and its fault or ""."""
     place = machine.path(str(sent_log.PLACE))
     if not place.is_dir():
         return "", "off", ""

@@ -1,8 +1,8 @@
 """``doctor --visit``: open each site as a visitor does, and check the responses.
 
 This is the only part of ``doctor`` that uses a network. It connects to the addresses in the
-settings and, with ``--socks``, to Tor on this machine. It requests public pages, and neither sends
-nor stores anything.
+settings and, with ``--socks``, to Tor on this machine. It requests public pages, and neither
+submits nor stores anything.
 """
 
 import os
@@ -166,7 +166,7 @@ def _headers(
 class _Bounded(httpcore.NetworkBackend):
     """Opens connections, and closes all of them when the time for a page runs out.
 
-    It does so however slowly the data arrives. httpcore limits only each single step, and does not
+    It does so even if data arrives very slowly. httpcore limits only each single step, and does not
     limit its exchange with a SOCKS proxy at all.
     """
 

@@ -34,7 +34,7 @@ Today = Callable[[], datetime.date]  # the UTC day
 
 
 class Caretaker:
-    """Does the upkeep of one site. ``warn`` receives lines without content of conversations."""
+    """Does the upkeep of one site. ``warn`` receives lines without content from conversations."""
 
     def __init__(
         self, site: Site, store: Store, today: Today, warn: Callable[[str], object]
@@ -62,7 +62,7 @@ class Caretaker:
             self._tell(today, f"the upkeep failed and is tried again: {type(error).__name__}")
 
     def _tell(self, today: datetime.date, what: str) -> None:
-        """Log a warning, but not the same one twice on a day."""
+        """Log a warning, but not the same one twice in a day."""
         if self._told != (today, what):
             self._told = (today, what)
             self.warn(what)

@@ -1,6 +1,6 @@
 """The actions of reporters and desks on mailboxes (SPEC sections 6 to 9).
 
-The single steps are in ``store``. Sealed bytes are never decrypted. Each action is one transaction.
+The steps are in ``store``. Sealed bytes are never decrypted. Each action is one transaction.
 """
 
 import datetime
@@ -157,7 +157,7 @@ class Mailboxes:
         return OpenFile(known[1].size, file) if file is not None else None
 
     def room_for_files(self, access: str, size: int) -> None:
-        """Check that a reporter's message may add this many bytes. Raises like ``add``."""
+        """Check that a reporter's message may add this many bytes. Raises the errors of ``add``."""
         with self._store.reading():
             mailbox = self._of_access(access).id
             self._room.check(size, mailbox, kind=FILES)
@@ -183,9 +183,9 @@ class Mailboxes:
     ) -> None:
         """Store the reporter's message ``n``, and show it and the earlier files to ``to``.
 
-        ``files`` are stored with the message, or nothing is. The same bytes again succeed. Raises
-        OutOfStep with the newest n unless ``n`` is next, BadShape, UnknownCounsellor, Gone,
-        MailboxFull, SiteFull, StoreBusy. After OutOfStep the same files may be passed again.
+        The message and ``files`` are stored together or not at all. A repeated call succeeds.
+        Raises OutOfStep with the newest n unless ``n`` is next, BadShape, UnknownCounsellor, Gone,
+        MailboxFull, SiteFull, StoreBusy. After OutOfStep, ``files`` can be reused.
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
@@ -208,8 +208,8 @@ class Mailboxes:
     ) -> None:
         """Withdraw the report: remove the access and all other items at once.
 
-        The ``withdrawal`` itself waits for the desks. Without one (nobody has a valid key), or if
-        the mailbox has expired, everything is removed. Raises OutOfStep, BadShape,
+        The ``withdrawal`` itself waits for the desks. Without one (because nobody has a valid key),
+        or if the mailbox has expired, everything is removed. Raises OutOfStep, BadShape,
         UnknownCounsellor, Gone, StoreBusy; never SiteFull.
         """
         identities = self._known(to) if sealed is not None else []
@@ -284,7 +284,7 @@ class Mailboxes:
     def reply(
         self, *, identity: VerifyKey, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes
     ) -> None:
-        """Store this counsellor's message ``n`` in a mailbox. The same bytes again succeed.
+        """Store this counsellor's message ``n`` in a mailbox. Repeating the same bytes succeeds.
 
         Raises Gone (also if the mailbox is not addressed to this counsellor), NotYours (``to``
         includes somebody whom the reporter's newest message does not address), OutOfStep, BadShape,

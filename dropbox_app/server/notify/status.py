@@ -1,6 +1,6 @@
 """Decide for each counsellor whether to open the desk today, from stored items and fetches.
 
-Runs once a day, without a network. The status says that something waits, or that the desk must
+Runs once a day, without a network. The status says that something is waiting, or that the desk must
 fetch to keep the site's promise. "Open" therefore does not mean that anybody wrote.
 """
 
@@ -20,7 +20,7 @@ from dropbox_app.server.store.interface import Store
 
 
 def put(server: Path, place: Path, today: datetime.date) -> list[str]:
-    """Write today's statuses once, and return the faults. They do not change later that day.
+    """Write today's statuses, which do not change later that day, and return the faults.
 
     Raises SettingsError if no site can be read, OSError.
     """
@@ -59,8 +59,8 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
 def of(store: Store, identity: str, today: datetime.date, response_days: int) -> Word:
     """Return "open" if a desk should be opened today, otherwise "rest".
 
-    It should be opened if something waits for it. It should also be opened if it has not fetched
-    within the ``response_days`` working days in which the site promises an answer.
+    It should be opened if something is waiting for it. It should also be opened if it has not
+    fetched within the ``response_days`` working days in which the site promises an answer.
     """
     due = response.due(store.last_fetch(identity), today, response_days)
     return "open" if due or store.waits(identity) else "rest"
@@ -69,7 +69,7 @@ def of(store: Store, identity: str, today: datetime.date, response_days: int) ->
 def _words(
     site: ReadSite, cards: Mapping[str, str], today: datetime.date
 ) -> tuple[dict[str, Word], bool]:
-    """Return each card's status, and whether purging waits for the operator."""
+    """Return each card's status, and whether purging is waiting for the operator."""
     store = stores.opened(site.place, site.settings, lambda: today)
     try:
         days = site.settings.response_days

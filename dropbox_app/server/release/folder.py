@@ -1,7 +1,7 @@
 """Verify a release folder: first its signature, then the checksum of each file that is used.
 
 Files are hashed while they are copied to a folder that only the caller can write. Only the copies
-run later, so a file that is replaced in the release folder after the check has no effect.
+are run later, so a file that is replaced in the release folder after the check has no effect.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Upgrade an installed server to a signed release, and roll back if the new one does not serve.
 
-This is run by root. Before the switch, nothing that serves is changed: a kill leaves only a work
-folder. From the switch until the newer program has responded, a note on disk names the older
-program. An upgrade that finds this note rolls back first.
+This is run by root. Before the switch, nothing that serves is changed: an upgrade that is killed
+leaves only a work folder. From the switch until the newer program has responded, a note on disk
+names the older program. An upgrade that finds this note rolls back first.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Upgrade:
     def run(self, release: Path) -> str:
         """Upgrade to a release, and return its version.
 
-        Raises BadRelease if the release is not signed or incomplete, and UpgradeError for other
+        Raises BadRelease if the release is unsigned or incomplete, and UpgradeError for other
         failures. In both cases the previous program and data remain in use.
         """
         with self._alone():
@@ -252,7 +252,7 @@ class Upgrade:
         self.say(f"   {old.name} serves again")
 
     def _hosts(self, program: Path) -> list[str]:
-        """Return a host name of each site. The account reads them, as root must not read there."""
+        """Return a host name of each site. The account reads them, because root must not."""
         hosts = self._data("hosts", program).split()
         if not hosts:
             raise UpgradeError("no site can be read; site check says why")

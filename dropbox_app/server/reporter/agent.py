@@ -175,8 +175,8 @@ class ReporterAgent:
     def enter(self, words: Sequence[str]) -> bytes | None:
         """Return the root of a code if its conversation exists. Raises Busy.
 
-        Unknown, expired and withdrawn codes have the same result, after the same work up to the
-        look-up.
+        Unknown, expired and withdrawn codes give the same result, and cost the same work up to the
+        lookup.
         """
         root = self._stretch(words)
         keys = reporter_keys(root)
@@ -228,7 +228,7 @@ class ReporterAgent:
     def _checked(self, keys: ReporterKeys, attachment: Attachment) -> Iterator[bytes]:
         """Check the whole file first, and then yield its content.
 
-        Both passes use one handle, because another file may get its name meanwhile.
+        Both passes use one handle, because the name may refer to another file by then.
         """
         opened = self._mailboxes.opened(keys.mailbox, attachment.sha256)
         if opened is None:

@@ -1,4 +1,4 @@
-"""Limit how many codes are hashed with Argon2id at once, and how long the others wait.
+"""Limit how many codes are hashed with Argon2id at once, and how long other requests wait.
 
 One hash takes 19 MiB and about 14 ms of CPU time. Without a limit, a hundred at once would take two
 gigabytes and delay everybody. A request that has waited for ``PATIENCE`` is rejected as busy, and
@@ -32,7 +32,7 @@ def late() -> bool:
 class Gate:
     """Lets ``slots`` threads through at once. Each process has its own gate.
 
-    ``patience`` is the number of seconds after its arrival until a request is rejected.
+    A request that is still waiting ``patience`` seconds after its arrival is rejected.
     """
 
     def __init__(self, slots: int, patience: float = PATIENCE) -> None:

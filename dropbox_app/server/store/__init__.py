@@ -1,1 +1,1 @@
-"""The storage of a site: sealed bytes, ids and days. It knows no protocol and no rules."""
+"""The storage of a site: sealed bytes, ids and days. It contains no protocol and no rules."""

@@ -31,8 +31,8 @@ def locked_part(folder: Path) -> tuple[Path, int]:
 class StagedFile:
     """A sealed file that is being received; see ``Staged``.
 
-    Up to IN_DATABASE bytes stay in memory. A longer file goes to a part file, which is locked as
-    long as its writer lives, so that ``sweep`` recognises the leftovers of a crash.
+    Up to IN_DATABASE bytes stay in memory. A longer file goes to a part file, which stays locked
+    while its writer is running, so that ``sweep`` recognises the leftovers of a crash.
     """
 
     def __init__(self, folder: Path, digest: Digest, today: datetime.date) -> None:

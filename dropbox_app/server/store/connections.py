@@ -1,4 +1,4 @@
-"""Connections to databases, with all settings on which the promises depend.
+"""Connections to databases, with all settings on which the site's promises depend.
 
 A thread has one connection for each database that it uses, and at most OPEN connections. Otherwise
 a server with hundreds of sites would keep thousands of files open.

@@ -66,7 +66,7 @@ class Copyable(Store, Protocol):
 
 @dataclass(frozen=True)
 class Copied:
-    """The amounts that were copied."""
+    """The counts of copied data."""
 
     mailboxes: int
     items: int

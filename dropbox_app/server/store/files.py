@@ -1,4 +1,4 @@
-"""Write files that a crash leaves complete or not at all, and read files without a trace.
+"""Write files so that a crash leaves a complete file or none, and read without a trace.
 
 A file is on disk before it counts, and its times are rounded to the day (SPEC section 5).
 """
@@ -84,7 +84,7 @@ def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync a folder's names to disk."""
+    """Sync a folder's entries to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

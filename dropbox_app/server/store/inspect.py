@@ -47,7 +47,7 @@ def look(database: Path, files: Path, withdrawn: Path) -> Look:
 
 
 def old(database: Path) -> bool:
-    """Return whether the next start will migrate it. Raises StoreError if it cannot be served."""
+    """Return whether the next start will migrate the database. Raises StoreError if unusable."""
     return _steady(database, lambda connection: pending(_ours(connection)))
 
 
@@ -93,7 +93,7 @@ def _steady(database: Path, see: Callable[[sqlite3.Connection], _Seen]) -> _Seen
 
 
 def _in_use(database: Path) -> bool:
-    """Return whether a server has it open or was killed, so that part of the data is in the log."""
+    """Return whether a running or killed server has left part of the data in the log."""
     log = database.with_name(database.name + "-wal")
     index = database.with_name(database.name + "-shm")
     return index.exists() or (log.exists() and log.stat().st_size > 0)

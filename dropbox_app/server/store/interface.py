@@ -1,7 +1,8 @@
 """``Store``, the interface for storing sealed bytes, ids and days (SPEC section 5).
 
 The rules are in ``mailboxes``. A store provides small steps, and the transactions that the rules
-need. Ids, access ids and identities are opaque strings here. ``sqlite`` implements it.
+need. Ids, access ids and identities are opaque strings here. ``sqlite`` and ``postgres`` implement
+it.
 """
 
 import datetime
@@ -59,7 +60,7 @@ class Addressed:
 
 
 class Digest(Protocol):
-    """A growing SHA-256, which is passed in because the store calls no primitive itself."""
+    """An incremental SHA-256, passed in because the store itself uses no cryptography."""
 
     def update(self, data: bytes, /) -> None:
         """Add bytes."""
@@ -196,7 +197,7 @@ class Store(Protocol):
         """Return the rows of a counsellor's inbox after a number, at most ``limit``."""
 
     def listed(self, identity: str, after: str, most: int) -> list[str]:
-        """Return the mailboxes whose reporter's newest message is addressed to this counsellor."""
+        """Return the mailboxes whose newest reporter message is addressed to this counsellor."""
 
     def is_addressed(self, identity: str, item: str) -> bool:
         """Return whether an item is addressed to this counsellor."""
@@ -257,7 +258,7 @@ class Store(Protocol):
         """Release the reserved space; return whether any was reserved."""
 
     def log_size(self) -> int:
-        """Return how much of the removed data may still be in a log or a table; 0 if nothing."""
+        """Return how much of the removed data may still be in a log or a table; 0 if none."""
 
     def truncate_log(self) -> bool:
-        """Remove this data too; return whether that succeeded."""
+        """Remove the data that ``log_size`` counts; return whether that succeeded."""

@@ -1,4 +1,4 @@
-"""Migrate a database: first on a copy, then in one transaction, or not at all.
+"""Migrate a database: first a copy, then the database itself in one transaction.
 
 The database of a newer program is rejected. To return to an older program, restore a backup.
 """

@@ -32,7 +32,7 @@ migrations = Migrations("klankbord")
 
 @migrations()
 def m001_first(db: Database) -> None:
-    """Create exactly the tables of SPEC section 5. Cards are files."""
+    """Create exactly the tables of SPEC section 5. Cards are stored as files."""
     for statement in (
         "CREATE TABLE store (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
         f"""CREATE TABLE mailboxes (
@@ -86,7 +86,7 @@ def m002_served(db: Database) -> None:
 
 @migrations()
 def m003_cover(db: Database) -> None:
-    """Add zeros before each sealed file, as many as a row keeps in a shared page.
+    """Add zeros before each sealed file, to fill the part of its row that is in a shared page.
 
     The bytes after them are in separate pages, which are overwritten when they are freed. When
     SQLite splits or merges shared pages, it leaves copies of rows in the unused space.

@@ -39,7 +39,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class PostgresStore:
-    """Implements ``Store``. ``today`` only dates steps and files; the rules receive their days."""
+    """Implements ``Store``. ``today`` only dates steps and files; the rules pass other days."""
 
     def __init__(
         self,
@@ -270,7 +270,7 @@ class PostgresStore:
         return [InboxRow(row[7], row[6], ItemInfo(*row[:6])) for row in rows]
 
     def listed(self, identity: str, after: str, most: int) -> list[str]:
-        """Return the mailboxes whose reporter's newest message is addressed to this counsellor."""
+        """Return the mailboxes whose newest reporter message is addressed to this counsellor."""
         rows = self._rows(
             "SELECT mailbox FROM addressed JOIN items AS i USING (item)"
             " JOIN mailboxes USING (mailbox) WHERE identity = %s AND author = %s"
@@ -357,7 +357,7 @@ class PostgresStore:
             self._change(f"UPDATE {table} SET {column} = %s WHERE {column} > %s", day, day)  # noqa: S608 (fixed names)
 
     def sweep(self) -> int:
-        """Remove files whose upload was broken off the day before yesterday or earlier."""
+        """Remove files whose upload stopped the day before yesterday or earlier."""
         until = self._today() - datetime.timedelta(2)
         with self.writing():
             gone = [row[0] for row in self._rows("SELECT file FROM staged WHERE day <= %s", until)]
@@ -379,7 +379,7 @@ class PostgresStore:
         return int(self._one("SELECT count(*) FROM owed")[0])
 
     def truncate_log(self) -> bool:
-        """Rewrite the tables of keys and remove the log up to there; return whether that succeeded.
+        """Rewrite the tables of keys and remove the log written so far; return whether that worked.
 
         The remaining work is recorded in the database, so any process can try again.
         """

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, with all settings on which a guarantee depends.
+"""Connections to PostgreSQL, with all settings on which the site's promises depend.
 
 A process keeps only a few. Each site has its own role, so connections are not shared between sites.
 """

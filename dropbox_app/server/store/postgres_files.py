@@ -1,4 +1,4 @@
-"""Sealed files in PostgreSQL, stored in pieces. They are written and read piece by piece."""
+"""Sealed files in PostgreSQL, stored, written and read in pieces."""
 
 import datetime
 import io
@@ -35,7 +35,7 @@ class Pieces:
         self._sealing.update(data)
 
     def finish(self) -> None:
-        """Seal the remaining bytes, and put the last piece."""
+        """Seal the remaining bytes, and store the last piece."""
         self._sealing.finish()
         if self._held:
             self._cut(len(self._held))

@@ -37,22 +37,22 @@ class Schema:
             )
 
     def remarks(self) -> tuple[str, ...]:
-        """Return warnings about what the server keeps or reveals needlessly. Raises as ``look``."""
+        """Return warnings on what the server needlessly keeps or reveals. Raises like ``look``."""
         with self._opened() as connection:
             return tuple(postgres_server.remarks(connection))
 
     def fetches(self) -> dict[str, datetime.date]:
-        """Return the last day on which each desk fetched, by identity. Raises as ``look``."""
+        """Return the last day on which each desk fetched, by identity. Raises like ``look``."""
         with self._opened() as connection:
             return _fetches(connection)
 
     def days(self) -> tuple[datetime.date | None, datetime.date | None]:
-        """Return the newest day stored and the day of the last purge. Raises as ``look``."""
+        """Return the newest day stored and the day of the last purge. Raises like ``look``."""
         with self._opened() as connection:
             return _days(connection)
 
     def site_id(self) -> str | None:
-        """Return the id of the site; None if there is no id or no table. Raises as ``look``."""
+        """Return the id of the site; None if there is no id or no table. Raises like ``look``."""
         with connect(self._address) as connection, failures():
             postgres_server.refuse(connection)
             if connection.execute("SELECT to_regclass('store')").fetchone() == (None,):

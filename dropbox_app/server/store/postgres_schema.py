@@ -2,7 +2,7 @@
 
 Columns that contain a day have the type ``date``, so they cannot contain a time. Each item has its
 own key in one of PARTS small tables. PostgreSQL keeps the bytes of removed rows (SPEC section 5),
-so the table of a removed key is rewritten.
+so the table that contained a removed key is rewritten.
 """
 
 import datetime
@@ -109,7 +109,7 @@ def refuse_newer(connection: Connection) -> None:
 
 
 def bring_up_to_date(connection: Connection, today: datetime.date, *, create: bool) -> None:
-    """Run the missing steps, all or none. Raises StoreError.
+    """Run all of the missing steps, or none of them. Raises StoreError.
 
     ``create``: create the tables in an empty schema, and reject a schema with tables.
     """

@@ -66,7 +66,7 @@ def refuse(connection: Connection) -> None:
 
 
 def remarks(connection: Connection) -> Iterator[str]:
-    """Yield warnings about what PostgreSQL keeps or reveals of this role's work needlessly."""
+    """Yield warnings about what PostgreSQL needlessly keeps or reveals about this role's work."""
     for name, quiet in (QUIET | SILENT).items():
         found = _setting(connection, name)
         if found is not None and found != quiet:

@@ -8,7 +8,7 @@ from dropbox_app.server.store.postgres_schema import KEYS, LOG
 
 
 def forget_keys(connection: Connection) -> None:
-    """Rewrite the tables of keys from which a key was removed, and remove the log up to there.
+    """Rewrite the tables of keys that lost a key, and remove the log written so far.
 
     If an error is raised, the remaining work stays recorded in ``owed``, so that any process can
     try again.
@@ -23,7 +23,7 @@ def forget_keys(connection: Connection) -> None:
 
 
 def end_log(connection: Connection) -> None:
-    """Remove the log up to here, because it contains keys and the time of each commit.
+    """Remove the log written so far, because it contains keys and the time of each commit.
 
     A checkpoint removes complete segments only, so the current segment is ended first.
     """

@@ -75,7 +75,7 @@ def file_fault(database: Path) -> str:
 
 
 def fault(connection: sqlite3.Connection) -> str:
-    """Return the first content of a database that no server writes, or "". Only reads."""
+    """Return the first thing in a database that no server would write, or "". Only reads."""
     found = _objects(connection)
     if not any(found == known for known in _known()):
         more = sorted({name for _, name, _, _ in found.difference(*_known())})
@@ -103,7 +103,7 @@ def fault(connection: sqlite3.Connection) -> str:
 
 
 def _only_stores(connection: sqlite3.Connection, table: str) -> bool:
-    """Return whether a table has neither generated columns nor indexes over expressions."""
+    """Return whether a table has neither generated columns nor indexes on expressions."""
     if any(hidden for *_, hidden in connection.execute(f"PRAGMA table_xinfo({table})")):
         return False
     expression = -2  # stands for an expression in place of a column's number
@@ -139,7 +139,7 @@ def _objects(connection: sqlite3.Connection) -> _Objects:
 def _plain(sql: str) -> str:
     """Return a statement without the differences between versions of SQLite.
 
-    These are white space, and quotes around our names, which are in lower case: a quoted keyword is
-    not one of them. Literals stay unchanged.
+    These are white space and the quotes around our names. Our names are in lower case, so a quoted
+    keyword is not one of them. Literals stay unchanged.
     """
     return _DIFFERENT.sub(lambda part: part[1] or part[2] or part[3] or " ", sql)

@@ -24,7 +24,7 @@ def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
     """Yield the copy, and remove it at the end. Raises SiteFull, StoreBusy, StoreError.
 
     It is a locked file among those being received, so after a kill the next sweep removes it.
-    Reports are accepted meanwhile.
+    Reports are still accepted during the copy.
     """
     path, handle = locked_part(files)
     try:
@@ -44,7 +44,7 @@ def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
 
 @contextmanager
 def looked_at(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database in use for reading, without migrating it. Raises StoreBusy, StoreError."""
+    """Open a database that is in use, only to read it. Raises StoreBusy, StoreError."""
     connection = connect(database)
     try:
         with failures():
@@ -67,7 +67,7 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def days(connection: sqlite3.Connection) -> tuple[datetime.date | None, datetime.date | None]:
-    """Return the newest day stored and the day of the last purge, or None for each if missing."""
+    """Return the newest day stored and the day of the last purge, each None if missing."""
     sql = (
         "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
         " UNION ALL SELECT max(last_fetch) FROM desks)"

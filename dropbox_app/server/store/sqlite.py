@@ -46,7 +46,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class SqliteStore:
-    """Implements ``Store``. ``today`` dates only migrations and files; rules pass other days."""
+    """Implements ``Store``. ``today`` only dates migrations and files; rules pass other days."""
 
     def __init__(
         self, folder: Path, today: Callable[[], datetime.date], reserve: Path | None = None
@@ -137,7 +137,7 @@ class SqliteStore:
         return str(self._one("SELECT id FROM store")[0])
 
     def renew_id(self) -> None:
-        """Give the store a new id, from which each desk knows that it was restored."""
+        """Give the store a new id, by which each desk recognises that it was restored."""
         self._run("UPDATE store SET id = ?", secrets.token_hex(16))
 
     def site_id(self) -> str | None:
@@ -273,7 +273,7 @@ class SqliteStore:
         return [InboxRow(row[7], row[6], _info(row)) for row in rows]
 
     def listed(self, identity: str, after: str, most: int) -> list[str]:
-        """Return the mailboxes whose reporter's newest message is addressed to this counsellor."""
+        """Return the mailboxes whose newest reporter message is addressed to this counsellor."""
         rows = self._run(
             "SELECT mailbox FROM addressed JOIN items AS i USING (item)"
             " JOIN mailboxes USING (mailbox) WHERE identity = ? AND author = ?"
@@ -314,7 +314,7 @@ class SqliteStore:
     # Space, withdrawn ids, cleaning.
 
     def used(self) -> int:
-        """Return the bytes in use without reading every item, as nearly all are sealed files."""
+        """Return the bytes in use: those of the database, and those of the files beside it."""
         pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
         statement = f"SELECT total(size) FROM items WHERE size > {IN_DATABASE}"  # noqa: S608 (a constant)
         return int(pages * self._one("PRAGMA page_size")[0] + self._one(statement)[0])

@@ -17,8 +17,8 @@ _LINE = _ID + len(" 2026-11-22\n")  # bytes of a line
 class Withdrawn:
     """The ids of withdrawn mailboxes, each with its day: lines ``ID YYYY-MM-DD``, sorted.
 
-    One writer at a time replaces the complete file, which the store's transaction ensures. The list
-    is sorted by id, so that it does not reveal the order of a day's withdrawals.
+    The store's transaction ensures that only one writer at a time replaces the complete file. The
+    list is sorted by id, so that it does not reveal the order of a day's withdrawals.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The write lock, first among the threads of a process, then among the processes."""
+"""The write lock, acquired first among the threads of a process, then among the processes."""
 
 import fcntl
 import os
@@ -18,9 +18,9 @@ class Turns:
     """The write lock of one folder, which is a lock on the folder itself.
 
     SQLite alone would make a waiting process retry at growing intervals: with two busy workers, one
-    could wait for a second. A system lock wakes the process immediately, but can wait forever, even
-    for a command that was stopped while it held the lock. A separate thread therefore waits, and a
-    writer that has waited long enough gives up.
+    could wait for a second. A system lock wakes the process immediately, but waiting for it can
+    last forever, for example if a suspended command holds it. A separate thread therefore waits,
+    and a writer that has waited long enough gives up.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +57,7 @@ class Turns:
 
 
 class _Waiting:
-    """A thread that waits for a lock as long as needed, for the writer that then needs it."""
+    """A thread that waits for a lock on behalf of one writer, for as long as needed."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle

@@ -48,7 +48,7 @@ class Asset:
 
     @classmethod
     def of(cls, name: str, content: bytes) -> "Asset":
-        """Name a file by its content; ``name`` is its name in the package."""
+        """Return a file named by its content; ``name`` is its name in the package."""
         stem, _, ending = name.replace("_", "-").rpartition(".")
         kind = {"js": "text/javascript; charset=utf-8", "txt": "text/plain; charset=utf-8"}[ending]
         named = f"{stem}-{sha256_hex(content)[:16]}.{ending}"

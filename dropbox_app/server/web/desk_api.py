@@ -162,7 +162,7 @@ def put_file(mailbox: str, item: str) -> Response:
 
 @blueprint.post(DESK_PATHS + "mailboxes/<mailbox>/withdrawal", provide_automatic_options=False)
 def post_withdrawal(mailbox: str) -> Response:
-    """POST mailboxes/ID/withdrawal: a reporter's withdrawal that a restored server lost."""
+    """POST mailboxes/ID/withdrawal: a reporter's withdrawal that a restored server lacks."""
     claim = _claim()
     given = _body(claim, withdrawal.MAX_BYTES)
     current_site().mailboxes.given_back(claim.identity, item_id(mailbox), given)
@@ -228,7 +228,7 @@ def check_target() -> Response | None:
 
 @blueprint.route("/api/<path:rest>", methods=_METHODS, provide_automatic_options=False)
 def nothing(rest: str) -> Response:
-    """Respond to any other request under /api/ in JSON too."""
+    """Respond in JSON to any other request under /api/ too."""
     return nothing_here()
 
 

@@ -1,8 +1,8 @@
 """Remember which sessions ended early, for all workers of one server.
 
 A cookie contains the entire session, so a copy of it would still work after "leave". This module
-keeps a keyed hash of each ended session until its cookie is too old anyway. It keeps them only in
-memory, because a restart ends every session.
+keeps a keyed hash of each ended session until its cookie is too old anyway. The hashes are kept
+only in memory, because a restart ends every session.
 """
 
 from collections.abc import Callable

@@ -48,7 +48,7 @@ class Words:
 
     @property
     def other(self) -> str:
-        """Return the language in which an error page repeats its text."""
+        """Return the second language of an error page, which shows its text in both."""
         return "nl" if self.lang == "en" else "en"
 
     @property

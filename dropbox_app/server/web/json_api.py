@@ -1,4 +1,4 @@
-"""What the two APIs share: JSON responses, query arguments, and bodies that are read in pieces.
+"""Code shared by the two APIs: JSON responses, query arguments, and bodies that are read in pieces.
 
 A response is JSON or a sealed file. An error is ``{"error": sentence}``, a 409 is ``{"n":
 newest}``.
@@ -81,7 +81,7 @@ def arguments(*names: str) -> dict[str, str]:
 
 
 def number(text: str) -> int:
-    """Return a query's whole number of 0 or more. Raises BadRequest."""
+    """Return a whole number of 0 or more from a query. Raises BadRequest."""
     if not _NUMBER.fullmatch(text) or int(text) > MAX_INTEGER:
         raise BadRequest("not a number")
     return int(text)

@@ -1,15 +1,15 @@
 """Padding for responses, so that a length reveals next to nothing about the content.
 
 Anyone who observes the encrypted connection sees the length of a response. There are two forms.
-Each has its own fixed lengths, which depend on no site, content or visitor:
+Each has its own fixed lengths, which do not depend on the site, the content or the visitor:
 
-**Packed**: the pages that are the same for everybody. They are compressed and then padded to
-PACKED, or to its first double that fits. The padding is in the header of the gzip file (its "extra"
+**Packed**: the pages that are the same for everybody. They are compressed and then padded to PACKED
+bytes, doubled until the page fits. The padding is in the header of the gzip file (its "extra"
 field, which readers ignore). No other pages are ever compressed: if a page repeats typed text next
 to a secret, the compressed length reveals something about the secret (BREACH).
 
 **Plain**: every other page, including errors and responses to a code, and the pages above for a
-client that does not accept gzip. They are padded with spaces to PLAIN, or to its first double that
+client that does not accept gzip. They are padded with spaces to PLAIN bytes, doubled until the page
 fits.
 """
 
@@ -26,7 +26,7 @@ _FIXED = len(_HEAD) + 2 + 4 + 8
 
 
 def step_of(length: int, step: int, coarse: int) -> int:
-    """Return the first double of ``step`` that fits ``length``; above ``coarse``, a multiple."""
+    """Double ``step`` until ``length`` fits; from ``coarse`` on, return a multiple instead."""
     while step < min(length, coarse):
         step *= 2
     return -(-length // step) * step

@@ -36,7 +36,7 @@ _VALUE = struct.Struct(f"=I?{ANSWER}s")
 
 @dataclass
 class Turn:
-    """One request's work on a post. ``answer`` is the sealed response to an equal, earlier post."""
+    """One request's work on a post. ``answer`` is the sealed response to the same earlier post."""
 
     answer: bytes
     keep: Callable[[bytes], None]  # stores a response; called before the report is stored
@@ -60,11 +60,11 @@ class RepeatedPosts:
 
     @contextmanager
     def turn(self, post: bytes) -> Iterator[Turn]:
-        """Hold a post, so that no equal one is handled meanwhile. ``post`` is 16 bytes, or empty.
+        """Hold a post, so that an identical one waits. ``post`` is 16 bytes, or empty.
 
-        This waits for an equal post in any worker that is still alive. Raises Busy if the wait is
-        longer than the wait for a code. An empty post is never remembered, and neither is any post
-        if the table is full.
+        This waits for an identical post in any worker that is still alive. Raises Busy if that
+        takes longer than a request may wait to hash a code. An empty post is never remembered, and
+        neither is any post if the table is full.
         """
         answer = self._begin(post) if post else None
         if answer is None:
@@ -112,7 +112,7 @@ class RepeatedPosts:
             rows.change(post, _VALUE.pack(os.getpid(), True, sealed))
 
     def _end(self, post: bytes) -> None:
-        """Release the post, so that an equal one can continue with any response."""
+        """Release the post, so that an identical one can continue with the response, if any."""
         with self._table.locked() as rows:
             known = rows.get(post, self._clock())
             _, answered, answer = _VALUE.unpack(known) if known else (0, False, b"")

@@ -10,9 +10,9 @@ names:
 
 On a TCP address the app serves without nginx, and removes these headers.
 
-nginx limits each pause of a client, but not the total time of a request. An upload is read as it
-arrives, and a download is sent as it is read, so this module limits their total time: ``GRACE``
-seconds, plus one second for each ``SLOWEST`` bytes.
+nginx limits the length of each pause by a client, but not the total time of a request. An upload is
+read as it arrives, and a download is sent as it is read, so this module limits their total time:
+``GRACE`` seconds, plus one second for each ``SLOWEST`` bytes.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""The only cookie of a reporter without JavaScript (SPEC section 8). It replaces Flask's session.
+"""The only cookie for a reporter without JavaScript (SPEC section 8). It replaces Flask's session.
 
 The cookie is a NaCl SecretBox around an itsdangerous timed signature around a record of fixed size.
 The parent process generates the key and never writes it to a file, so a restart ends every session
@@ -139,7 +139,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
         """Become another session. The previous one ends, including all copies of its cookie.
 
         The previous session does not end while it shows a code of another conversation. If the
-        response got lost, nobody else would know that code.
+        response was lost, nobody else would know that code.
         """
         known = not self.get("words") or self["root"] == other["root"]
         if "root" in self and known and self["csrf_token"] != other["csrf_token"]:
@@ -259,7 +259,7 @@ class SiteCookie:
     ) -> Post:
         """Return the identity of a post: its full contents and the client's circuit or address.
 
-        Without a ``visitor``, no post is equal to another.
+        Without a ``visitor``, no two posts are treated as the same.
         """
         if not visitor:
             return Post()
@@ -303,7 +303,7 @@ class SiteCookie:
         )
 
     def _name_of(self, session: Mapping[str, Any], what: bytes = b"session") -> bytes:
-        """Return the name of an ended session, or ("words") of one that left its code page."""
+        """Return the name under which the end of a session, or of its code page, is remembered."""
         start = session["start"].to_bytes(8, "big")
         own = what + start + bytes.fromhex(session["csrf_token"]) + session["root"]
         return hmac.digest(self._keys.ended, own, "sha256")[:16]

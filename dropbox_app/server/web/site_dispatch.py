@@ -49,7 +49,7 @@ def site_finder(table: SiteTable) -> Callable[[], Response | None]:
 
 
 def _without_a_site() -> Response | None:
-    """Respond at a host name of no site: "leave quickly", an error page or its style sheet."""
+    """Respond at a host name without a site: "leave quickly", an error page or its style sheet."""
     if request.endpoint == LEAVE:
         return see_other(Settings.leave_to)
     if request.endpoint != STYLE:

@@ -54,7 +54,7 @@ class FileTooLarge(Refused):
 
 
 class TooManyFiles(Refused):
-    """These are more files than one message may have."""
+    """There are more files than one message may have."""
 
 
 class FilesBroken(Refused):
@@ -66,7 +66,7 @@ class NotInSession(Refused):
 
 
 class FormsOnly(FormDataParser):
-    """werkzeug's form parser, but it rejects forms with files instead of writing them to disk."""
+    """werkzeug's form parser, which here rejects files instead of writing them to disk."""
 
     def parse(
         self,

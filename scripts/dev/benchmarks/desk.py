@@ -69,8 +69,8 @@ def measure(folder: Path) -> bool:
 def _new(folder: Path, threads: int, binding: float) -> bool:
     """Print the cost of a fetch of NEW reports and of opening them; return whether the ratio holds.
 
-    The desk also has this many other threads. The time of the server in this process is not
-    counted.
+    The desk also has ``threads`` other threads. The time that the server spends in this process is
+    not counted.
     """
     from dropbox_app.desk.sync import fetch
     from dropbox_app.protocol import age, messages

@@ -1,6 +1,6 @@
 """Measure whether a large desk's pages are fast: 10,000 threads, 60,000 messages, 25 sites.
 
-The desk is filled as fetches leave it: every message is really signed and stored as opened. The
+The desk looks as it would after fetches: every message is really signed and stored as opened. The
 page runs in this process and is requested over its port, with the headers of a browser window.
 """
 

@@ -140,7 +140,7 @@ def _bare(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 class _Upload:
-    """One file for one server: the data before it, the data after it, and the headers."""
+    """An upload of one file: the data before it, the data after it, and the headers."""
 
     def __init__(self, port: int, fields: list[tuple[str, str]], cookies: str, size: int) -> None:
         from tests.support.plain_browser import MULTIPART, multipart
@@ -180,7 +180,7 @@ class _Upload:
 
 
 def _upload(box: DropBox, size: int) -> _Upload:
-    """Return an upload of a reporter who has just come back with a new code."""
+    """Return an upload by a reporter who has just entered a new code."""
     from tests.support.steps import come_back, tell
 
     code = tell(box.browser(), "en", TEXT).code
@@ -206,7 +206,7 @@ def _served(box: DropBox) -> int:
 
 
 def _speed(box: DropBox, bare: int, port: int, mib: int) -> bool:
-    """Compare sealed with unsealed in turns, because a busy machine then affects both."""
+    """Measure sealed and unsealed alternately, so that a busy machine affects both."""
     wanted = hashlib.sha256(_BLOCK * mib).hexdigest().encode()
     plain = _Upload(port, [("text", TEXT)], "", mib * _MIB)
     took, cpu = {"sealed": 0.0, "unsealed": 0.0}, {"sealed": 0.0, "unsealed": 0.0}

@@ -1,6 +1,6 @@
 """Measure the effect of attacks on honest reporters, through nginx with production settings.
 
-All clients connect over unix sockets and state a circuit, as over Tor. Each honest person has a
+All clients connect over unix sockets and name a circuit, as over Tor. Each honest person has a
 separate circuit. Rounds alternate with idle ones, and a row is the median of its rounds.
 """
 
@@ -61,7 +61,7 @@ class Clients:
     def ask(
         self, circuit: int, path: str, body: bytes | None = None, patience: float = 60
     ) -> tuple[int, bytes]:
-        """Send one request from a cheap client with a timeout; return status and body."""
+        """Send one request from a lightweight client with a timeout; return status and body."""
         connection = http.client.HTTPConnection(self._host)
         connection.sock = self.serving.connect(circuit)
         connection.sock.settimeout(patience)
@@ -186,7 +186,7 @@ def _read_nothing(clients: Clients) -> AbstractContextManager[None]:
 
 
 def _one_circuit(clients: Clients) -> AbstractContextManager[None]:
-    """25 requests a second. Most are rejected or delayed, so the circuit has many connections."""
+    """Send 25 requests a second over one circuit. Most are rejected or delayed."""
     return _flood([lambda: clients.wrong_code(1)] * 50, every=2.0)
 
 

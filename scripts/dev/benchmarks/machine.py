@@ -1,4 +1,4 @@
-"""Code for all measurements: CPU time, memory, and cheap clients."""
+"""Code for all measurements: CPU time, memory, and lightweight clients."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def server_cpu(parent: int, work: Callable[[], object], count: int) -> float:
 
 
 def post(port: int, path: str, body: bytes) -> tuple[int, bytes]:
-    """Send one form from a cheap client, because it shares the server's cores."""
+    """Send one form from a lightweight client, because it shares the server's cores."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Content-Type": FORM, "Origin": f"http://127.0.0.1:{port}"}
     connection.request("POST", path, body, headers)

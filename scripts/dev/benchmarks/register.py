@@ -1,8 +1,9 @@
 """Measure whether a large register is fast: 10,000 cases at 25 employers, over three years.
 
-The register is filled as by ``register import``, checked by all its rules. The page runs in this
-process and is requested over its port. A register with a tenth of the cases is measured too. The
-ratio shows any cost that grows faster than the number of cases, whatever the machine.
+The register is filled in the same way as by ``register import``, with every rule checked. The page
+runs in this process and is requested over its port. A register with a tenth of the cases is
+measured too. The ratio shows any cost that grows faster than the number of cases, whatever the
+machine.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class _Site:
         return self.box.process.pid
 
     def begin(self) -> None:
-        """Serve, wait for the first purge, and create a reporter with a conversation."""
+        """Start the server, wait for the first purge, and create a reporter with a conversation."""
         from tests.support.plain_browser import PlainBrowser
         from tests.support.steps import come_back, tell, write_on
 
@@ -210,7 +210,7 @@ class _Site:
 
 
 def _fill(box: DropBox, own: str, count: int) -> None:
-    """Add mailboxes as the rules leave them, in large transactions; none of them has expired."""
+    """Add mailboxes in the state that the rules leave, in large transactions; none has expired."""
     from dropbox_app.server.store.interface import ItemInfo
     from dropbox_app.server.store.sqlite import SqliteStore
 
@@ -238,7 +238,7 @@ def _fill(box: DropBox, own: str, count: int) -> None:
 
 
 def _mailbox(store: SqliteStore, day: datetime.date, name: str, desks: list[str]) -> None:
-    """Add one mailbox: ITEMS messages of both sides in turn, all of them fetched."""
+    """Add one mailbox: ITEMS messages from both sides in turn, all of them fetched."""
     from dropbox_app.server.store.interface import ItemInfo
 
     store.add_mailbox(name, secrets.token_hex(32), day)
@@ -253,7 +253,7 @@ def _mailbox(store: SqliteStore, day: datetime.date, name: str, desks: list[str]
 
 
 def _signing_key(counsellor: Counsellor) -> SigningKey:
-    """Return the counsellor's key from the desk's vault: the benchmark is faster than a desk."""
+    """Return the counsellor's key from the desk's vault; a real desk would be too slow here."""
     from dropbox_app.protocol import age
     from dropbox_app.protocol.keys import SigningKey
     from tests.support.drop_box import PASSPHRASE

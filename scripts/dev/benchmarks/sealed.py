@@ -30,7 +30,7 @@ class Prepared:
 
 
 def prepare(url: str, count: int) -> list[Prepared]:
-    """Seal reports before the measurement, as so many browsers would."""
+    """Seal reports before the measurement, as that many browsers would."""
     from dropbox_app.protocol import card as cards
     from dropbox_app.protocol import writing
     from dropbox_app.protocol.encoding import check_day, to_line
@@ -120,7 +120,7 @@ def measure(folder: Path, rounds: int, reports: int) -> bool:
 
 
 def _rate(work: Callable[[], object], count: int) -> float:
-    """Return how many are done in a second by CLIENTS in parallel. Raises any of their errors."""
+    """Return how many calls a second CLIENTS make in parallel. Raises any of their errors."""
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         for done in [pool.submit(work) for _ in range(count)]:

@@ -28,7 +28,7 @@ _PAGE = "## Onze regeling\n\n- Bel de [commissie](tel:0301234567).\n- Of schrijf
 
 
 def measure(folder: Path) -> bool:
-    """Print start, memory and the cost of a landing page; return whether all limits are met."""
+    """Print start time, memory and landing page cost; return whether all limits are met."""
     one, many = _Server(folder / "one", 1), _Server(folder / "many", SITES)
     try:
         for server in (one, many):
@@ -87,7 +87,7 @@ class _Server:
         return self.box.process.pid
 
     def serve(self) -> None:
-        """Start, and wait for the first page."""
+        """Start the server, and wait for the first page."""
         from tests.support.drop_box import start_serving
 
         began = time.monotonic()

@@ -73,7 +73,7 @@ def test_employer_that_left_a_reported_group_gets_no_separate_report() -> None:
     assert caught.value.key == "nested"
 
 
-def test_self_containing_group_does_not_loop_forever() -> None:
+def test_group_that_contains_itself_causes_no_endless_loop() -> None:
     events = [*agreed("Holding", 400, group="Regio"), *CHAIN]
     assert [one.band for one in made(events, "Holding").figures] == [Band(0, 9)]
 

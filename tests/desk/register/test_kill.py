@@ -100,7 +100,7 @@ def state(office: Office) -> str:
 
 
 @pytest.mark.parametrize("what", list(WORK))
-def test_import_killed_at_any_moment_is_all_or_nothing_and_can_be_repeated(
+def test_import_killed_at_any_time_is_complete_or_has_no_effect_and_can_be_repeated(
     office: Office, what: str, long_run: bool
 ) -> None:
     office.run("register", "import", "-", given=jsonl(*SHEETS))

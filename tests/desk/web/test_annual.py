@@ -50,7 +50,7 @@ def test_employer_without_agreement_links_to_the_next_step(
     assert "<h1>Voorbeeld BV</h1>" in there.html
 
 
-def test_unfinished_year_waits_and_its_facts_can_be_filled_in(
+def test_report_of_an_unfinished_year_cannot_be_issued_but_facts_can_be_filled_in(
     running: Running, window: Window
 ) -> None:
     bring_in(running, AGREED)

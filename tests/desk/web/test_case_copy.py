@@ -154,7 +154,7 @@ def test_employer_copy_under_an_exception_is_allowed_only_that_day(
     assert look(window, asked, reader="employer").status == 422
 
 
-def test_choices_are_shown_again_as_made(window: Window, asked: Answer) -> None:
+def test_choices_are_shown_again_unchanged(window: Window, asked: Answer) -> None:
     looked = look(window, asked, pick=["0.goal"], names="Jan\nPiet")
     form = looked.form_to("/copy")
     again = window.submit(looked, form, 1)

@@ -224,7 +224,7 @@ def test_unedited_automatic_case_is_replaced(office: Office, thread: str, level:
     assert (one["case"], one["thread"]) == ("K", thread)
 
 
-def test_forged_conversation_is_joined_with_no_case(
+def test_forged_conversation_is_not_added_to_any_case(
     office: Office, peer: Peer, thread: str
 ) -> None:
     (raw,) = peer.cards.values()

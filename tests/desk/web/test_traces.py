@@ -254,7 +254,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("way", [*PACKED])
-def test_word_is_found_in_every_encoding(tmp_path: Path, way: str) -> None:
+def test_disk_search_finds_a_word_in_every_encoding(tmp_path: Path, way: str) -> None:
     file = tmp_path / "a"
     file.write_bytes(PACKED[way](f"Over {READ}.".encode()))
     assert left_on_disk.holding([file]) != set()
@@ -262,7 +262,7 @@ def test_word_is_found_in_every_encoding(tmp_path: Path, way: str) -> None:
     assert left_on_disk.holding([file]) == set()
 
 
-def test_word_in_a_file_name_is_found(tmp_path: Path) -> None:
+def test_disk_search_finds_a_word_in_a_file_name(tmp_path: Path) -> None:
     (tmp_path / f"over {READ}").mkdir()
     assert left_on_disk.holding(tmp_path.iterdir()) != set()
 

@@ -106,7 +106,7 @@ def test_contact_form_explains_how_to_record_anonymous_callers(
     running: Running, window: Window, lang: str
 ) -> None:
     running.page.language = lang
-    said = {"nl": "Belt iemand anoniem?", "en": "Does a caller give no name?"}
+    said = {"nl": "Belt iemand anoniem?", "en": "If a caller gives no name"}
     assert said[lang] in window.get(f"{running.home}contact").text
 
 

@@ -236,7 +236,7 @@ def _come_and_go(folder: Path, seed: int) -> Store:
 
 
 @needs_faketime
-def test_removed_desk_file_is_held_open_by_no_process(box: DropBox, bas: Hostile) -> None:
+def test_no_process_holds_a_removed_desk_file_open(box: DropBox, bas: Hostile) -> None:
     """A desk fetches it halfway and disconnects; after the purge no process has it open."""
     tell_bas(box, bas, "Kort.")
     (item,) = bas.inbox()

@@ -481,7 +481,7 @@ def test_wrong_key_opens_nothing_and_an_old_key_opens_its_backups(machine: Machi
     ],
     ids=["Notepad", "PowerShell"],
 )
-def test_key_opens_its_backups_in_any_text_encoding(
+def test_key_file_in_any_text_encoding_opens_its_backups(
     machine: Machine, saved: Callable[[bytes], bytes]
 ) -> None:
     """On Windows ``ssh SERVER klankbord-server backup-key > backup-key.txt`` writes UTF-16."""
@@ -642,7 +642,7 @@ def test_damaged_items_are_named_and_the_rest_restored(machine: Machine) -> None
     new.close()
 
 
-def test_backup_that_no_server_writes_is_refused(machine: Machine) -> None:
+def test_backup_with_contents_that_no_server_writes_is_refused(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])

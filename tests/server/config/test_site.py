@@ -319,7 +319,7 @@ def test_retired_identities_are_remembered_with_their_date(server: AServer) -> N
         site.load(server.folder).pin("anna", world.issue_card("anna", serial=2), DAY)
 
 
-def test_broken_card_is_reported_and_affects_no_other(server: AServer) -> None:
+def test_broken_card_is_reported_and_does_not_affect_the_others(server: AServer) -> None:
     folder = server.folder / "cards"
     (folder / "broken.card").write_bytes(b"x")
     (folder / "Wrong Name.card").write_bytes(world.issue_card("chris"))

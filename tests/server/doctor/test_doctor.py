@@ -231,7 +231,7 @@ def test_program_without_a_result_is_reported_as_such_and_never_as_fine(
         assert {one.state for one in found if one.check == check} != {"fine"}, check
 
 
-def test_last_line_is_the_total(here: AMachine) -> None:
+def test_last_line_states_the_totals(here: AMachine) -> None:
     bare_disk(here)
     here.replace(UNIT, "PrivateNetwork=yes", "PrivateNetwork=no")
     here.path("usr/bin/getent").unlink()

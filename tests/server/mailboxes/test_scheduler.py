@@ -153,7 +153,7 @@ def test_clean_stop_leaves_no_log_and_no_time_finer_than_a_day(watched: Watched)
         assert path.stat().st_mtime == day, path
 
 
-def test_failure_is_logged_by_type_only_and_retried(watched: Watched) -> None:
+def test_failure_is_logged_only_by_type_and_retried(watched: Watched) -> None:
     damaged = watched.server.folder / "withdrawn"
     damaged.write_text("herkenbaar\n")
     watched.caretaker.step()
@@ -196,7 +196,7 @@ def test_log_held_open_is_also_emptied_by_the_next_write(watched: Watched) -> No
     assert sealed[1000:2000] not in server.everything_on_disk()
 
 
-def test_one_process_maintains_a_site_and_another_takes_over(watched: Watched) -> None:
+def test_one_process_maintains_a_site_and_another_takes_over_from_it(watched: Watched) -> None:
     folder = watched.server.folder
     watched.later(180)
     handle = os.open(folder, os.O_RDONLY)

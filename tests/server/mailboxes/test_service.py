@@ -175,7 +175,7 @@ def test_desk_lists_the_mailboxes_whose_newest_message_is_for_it(server: AServer
     assert listed.newest == tuple(sorted([(str(ANNA), 1), ("reporter", 1)]))
 
 
-def test_desk_sees_its_own_items_in_its_inbox_as_fetched(server: AServer) -> None:
+def test_own_items_of_a_desk_are_listed_in_its_inbox_as_fetched(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     item = server.put_file("one", file(3))
     sealed = server.reply("one", 1, ANNA, (ANNA, BRAM))

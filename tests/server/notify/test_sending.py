@@ -81,7 +81,7 @@ def test_sentences_of_a_language_have_equal_length(language: str) -> None:
     assert all(sentence.isascii() for sentence in said)
 
 
-def test_both_statuses_have_one_size_on_disk_and_on_the_wire(
+def test_both_statuses_have_the_same_size_on_disk_and_on_the_wire(
     mailer: Mailer, provider: MailServer
 ) -> None:
     """Byte and record counts are equal, for anyone who sees the line or the provider's storage."""
@@ -168,7 +168,7 @@ def test_unsent_mail_is_dropped_the_next_day(mailer: Mailer, provider: MailServe
 
 
 @pytest.mark.parametrize("step", ["connected", "AUTH", "MAIL", "RCPT", "DATA", "end"])
-def test_one_refused_recipient_delays_no_other_and_is_retried(
+def test_refused_recipient_does_not_delay_the_others_and_is_retried(
     mailer: Mailer, provider: MailServer, step: str
 ) -> None:
     once = [True]
@@ -193,7 +193,7 @@ def test_one_refused_recipient_delays_no_other_and_is_retried(
 
 @pytest.mark.parametrize("step", ["connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end"])
 @pytest.mark.parametrize("answer", ["334 abc", "334 \u00e9", "what", "-1", "250-\r\n\r\n999 x"])
-def test_malformed_response_delays_no_other_recipient(
+def test_malformed_response_does_not_delay_other_recipients(
     mailer: Mailer, provider: MailServer, step: str, answer: str
 ) -> None:
     first = [True]
@@ -238,7 +238,7 @@ def test_unexpected_response_to_quit_has_no_effect(mailer: Mailer, provider: Mai
     assert len(provider.taken) == 2
 
 
-def test_counsellor_of_several_sites_gets_one_mail_that_names_none(
+def test_counsellor_of_several_sites_gets_one_mail_that_names_no_site(
     mailer: Mailer, provider: MailServer
 ) -> None:
     row = f'[[counsellor]]\ncards = ["bakery/bram", "anna"]\naddress = "{ANNA}"\nlanguage = "en"\n'
@@ -247,7 +247,7 @@ def test_counsellor_of_several_sites_gets_one_mail_that_names_none(
     assert sentences(provider) == ["Please open your desk."]
 
 
-def test_missing_card_is_reported_and_blocks_no_other_mail(
+def test_missing_card_is_reported_and_does_not_block_other_mails(
     mailer: Mailer, provider: MailServer
 ) -> None:
     status_file.write(mailer.words, {"bakery/bram": "open"}, DAY)
@@ -306,7 +306,7 @@ def command(mailer: Mailer) -> list[str]:
     ]
 
 
-def test_fault_is_one_line_and_exit_code_1(mailer: Mailer) -> None:
+def test_fault_is_reported_in_one_line_with_exit_code_1(mailer: Mailer) -> None:
     done = CliRunner().invoke(main.main, command(mailer))
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: A setting of the server is wrong: ")

@@ -98,7 +98,7 @@ def test_daily_status_is_written_once_and_stays(desk: Desk) -> None:
     assert desk.says()["./anna"] == "open"
 
 
-def test_status_file_has_one_size_and_is_valid_for_one_day(desk: Desk) -> None:
+def test_status_file_has_a_fixed_size_and_is_valid_for_one_day(desk: Desk) -> None:
     desk.says()
     path = desk.place / status_file.FILE
     first = path.stat()
@@ -180,7 +180,7 @@ def test_card_name_is_accepted_as_the_operator_writes_it() -> None:
     assert status_file.full_name("bakery/noor") == "bakery/noor"
 
 
-def test_doctor_reports_only_when_the_last_mail_was_sent(desk: Desk, tmp_path: Path) -> None:
+def test_doctor_reports_if_no_mail_was_sent_for_two_days(desk: Desk, tmp_path: Path) -> None:
     root = tmp_path / "root"
     place = root / sent_log.PLACE.relative_to("/")
 

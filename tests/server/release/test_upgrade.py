@@ -297,7 +297,7 @@ COMMANDS = 6  # more than the switch runs: after the last one it is done
 @pytest.mark.parametrize(
     "done", [pytest.param(n, marks=[] if n == 3 else pytest.mark.long) for n in range(COMMANDS)]
 )
-def test_after_a_power_cut_during_the_switch_a_program_serves(
+def test_power_cut_during_the_switch_leaves_a_program_that_serves(
     installed: Installed, done: int
 ) -> None:
     """The machine starts the installed program; the next call completes or rolls back."""

@@ -106,7 +106,7 @@ def test_upgrade_on_a_full_disk_changes_nothing_and_asks_for_space(
     assert installed.is_clean()
 
 
-def test_disk_filling_up_during_the_switch_rolls_the_upgrade_back(
+def test_upgrade_is_rolled_back_if_the_disk_fills_up_during_the_switch(
     installed: OnADisk,
 ) -> None:
     """Reports keep arriving until the server stops, and other programs write too."""

@@ -371,7 +371,7 @@ def test_new_code_can_be_shown_again_from_the_return_page(house: House, lang: st
     assert f"/{lang}/code" not in house.browser().get(f"/{lang}/return").links
 
 
-def test_code_typed_as_a_story_is_not_sent(house: House) -> None:
+def test_code_typed_in_the_field_for_the_story_is_not_sent(house: House) -> None:
     code = house.browser().tell(TEXT).code
     browser = house.browser()
     answer = browser.tell(f"Mijn code: {code}")

@@ -402,7 +402,9 @@ def test_chosen_counsellor_with_expired_card_is_named(two: House) -> None:
     assert sam.texts() == ["Dag Sam."]
 
 
-def test_reporter_withdraws_everything(house: House, reporter: Browser, noor: Counsellor) -> None:
+def test_reporter_can_withdraw_everything(
+    house: House, reporter: Browser, noor: Counsellor
+) -> None:
     code = house.browser().tell("Blijft staan.").code
     page = reporter.get("/nl/withdraw")
     check_shape(page)
@@ -473,7 +475,7 @@ def test_post_after_the_session_keeps_the_text_and_one_post_sends(
     assert sorted(len(t.entries) for t in noor.threads().values()) == [2, 2]
 
 
-def test_without_cookies_the_code_in_the_same_form_still_sends(
+def test_without_cookies_a_form_that_includes_the_code_is_still_sent(
     house: House, noor: Counsellor
 ) -> None:
     browser = house.browser(cookies=False)
@@ -692,7 +694,7 @@ def test_missing_message_in_between_is_reported(
     assert "Er ontbreekt 1 bericht van Noor Visser." in page.text
 
 
-def test_missing_newest_message_is_reported_without_blame(
+def test_missing_newest_message_is_reported_without_blaming_anybody(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     """Only one author's word says that it existed."""

@@ -225,7 +225,7 @@ def _foreign_token(server: AServer) -> str:
     return str(app.test_client().get("/api/desk/challenge").get_json()["token"])
 
 
-def test_unknown_identity_gets_the_same_response_as_a_bad_signature(
+def test_unknown_identity_gets_the_same_response_as_an_invalid_signature(
     server: AServer, desk: Desk
 ) -> None:
     stranger = Desk(server, world.CHRIS)

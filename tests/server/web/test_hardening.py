@@ -196,7 +196,7 @@ def test_ordinary_visit_is_not_logged(
     assert caplog.text + said.out + said.err == ""
 
 
-def test_style_sheet_is_the_only_file_and_named_by_its_content(house: House) -> None:
+def test_style_sheet_is_the_only_file_and_is_named_after_its_content(house: House) -> None:
     page = house.browser().get("/nl/")
     start = page.html.index("/static/")
     address = page.html[start : page.html.index('"', start)]

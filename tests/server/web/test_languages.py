@@ -78,7 +78,7 @@ def test_message_records_the_language_of_its_page(wide: House, lang: str) -> Non
 
 
 @pytest.mark.parametrize(("headers", "length"), [(GZIP, PACKED), ({}, PLAIN)])
-def test_pages_have_one_length_in_all_languages_of_a_site(
+def test_pages_have_the_same_length_in_all_languages_of_a_site(
     wide: House, headers: dict[str, str], length: int
 ) -> None:
     """This holds with and without gzip, although other letters take two bytes."""

@@ -56,7 +56,7 @@ STATES: dict[str, Callable[[House], None]] = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_all_pages_before_a_session_have_one_length(two: House, state: str) -> None:
+def test_all_pages_before_a_session_have_the_same_length(two: House, state: str) -> None:
     """This holds in both encodings and in any state of the site."""
     STATES[state](two)
     plain, small = set(), set()
@@ -130,7 +130,7 @@ def answers(house: House, headers: dict[str, str] | None = None) -> Iterator[Pag
         yield house.browser().request("GET", f"/{lang}/", headers=evil)
 
 
-def test_code_and_error_responses_have_one_length_too(house: House) -> None:
+def test_code_and_error_responses_also_have_the_same_length(house: House) -> None:
     seen = set()
     for page in answers(house):
         seen.add(page.status)

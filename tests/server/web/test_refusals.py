@@ -289,7 +289,7 @@ def test_form_with_too_many_fields_is_refused(house: House) -> None:
         assert len(page.body) < 20_000
 
 
-def test_only_known_fields_come_back_and_only_the_first_of_a_duplicate(house: House) -> None:
+def test_only_known_fields_are_shown_again_and_only_the_first_of_duplicates(house: House) -> None:
     body = b"text=een&text=twee&counsellor=x&counsellor=y&zomaar=iets&remark=r&csrf_token=t"
     page = house.browser().request("POST", "/nl/counsellor", body)
     assert page.status == 403

@@ -122,7 +122,7 @@ def test_click_while_the_first_is_being_stored_waits_for_its_code(
         ("language of the browser", {"headers": {"Accept-Language": "nl"}}),
     ],
 )
-def test_post_differing_in_anything_is_a_separate_report(
+def test_post_differing_in_any_field_is_a_separate_report(
     house: House, what: str, other: dict[str, object]
 ) -> None:
     first = Click(house).send()

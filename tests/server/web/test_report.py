@@ -69,7 +69,7 @@ def test_code_and_message_use_the_language_of_the_page(house: House) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "   \n\t ", "\x00\x07"])
-def test_without_a_story_nothing_is_sent(house: House, text: str) -> None:
+def test_report_without_a_story_is_not_sent(house: House, text: str) -> None:
     page = house.browser().tell(text, needs=["be_heard"], safe="no")
     assert page.status == 422
     assert "Schrijf eerst wat je wilt vertellen." in page.text

@@ -22,7 +22,7 @@ def _retire(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_every_page_announces_retirement_and_none_links_to_the_form(
+def test_every_page_says_that_the_site_is_closed_and_none_links_to_the_form(
     house: House, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     browser = house.browser()

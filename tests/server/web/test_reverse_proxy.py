@@ -63,7 +63,7 @@ def ask(behind_nginx: bool, **headers: str) -> tuple[Seen, str]:
 
 
 @pytest.mark.parametrize(("way", "desks"), [("onion", False), ("domain", False), ("desks", True)])
-def test_app_knows_whether_a_request_came_by_the_desk_socket(way: str, desks: bool) -> None:
+def test_app_knows_whether_a_request_came_through_the_desk_socket(way: str, desks: bool) -> None:
     seen, status = ask(True, X_Klankbord_Way=way, X_Klankbord_Since=f"{time.time():.3f}")
     assert (status, seen.way) == ("200 OK", desks)
     assert not [name for name in seen.environ if "KLANKBORD" in name]

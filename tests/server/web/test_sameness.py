@@ -168,7 +168,7 @@ NO_SUCH_CODE: dict[tuple[Callable[[Browser, str, str], Page], str], str] = {
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
 @pytest.mark.parametrize("way", [by_return_form, by_form_of_a_session_that_is_over])
-def test_every_unusable_code_gets_the_same_response_after_the_same_work(
+def test_every_unusable_code_gets_the_same_response_after_equal_work(
     house: House,
     monkeypatch: pytest.MonkeyPatch,
     way: Callable[[Browser, str, str], Page],
@@ -198,7 +198,7 @@ def test_every_unusable_code_gets_the_same_response_after_the_same_work(
     assert house.browser().come_back(codes["unknown"]).status == 422
 
 
-def test_valid_code_takes_the_same_work_before_the_lookup(
+def test_valid_code_causes_equal_work_before_the_lookup(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = house.browser().tell(TEXT).code

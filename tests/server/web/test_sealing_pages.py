@@ -157,7 +157,7 @@ def test_script_forms_cannot_be_submitted_without_the_script(sealing: House) -> 
 
 
 @pytest.mark.parametrize("name", WITH_CLIENT)
-def test_page_is_identical_for_everybody_and_has_one_length(sealing: House, name: str) -> None:
+def test_page_is_identical_for_everybody_and_has_a_fixed_length(sealing: House, name: str) -> None:
     pages = [sealing.browser().get(f"/nl/{name}") for _ in range(2)]
     assert pages[0].body == pages[1].body
     assert len({len(sealing.browser().get(f"/{lang}/{name}").body) for lang in ("nl", "en")}) == 1

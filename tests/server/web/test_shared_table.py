@@ -53,7 +53,7 @@ def test_entry_written_by_one_worker_is_read_by_all() -> None:
         assert rows.get(KEY, 10.0) is None
 
 
-def test_worker_killed_while_holding_the_lock_blocks_no_other() -> None:
+def test_worker_killed_while_holding_the_lock_does_not_block_the_others() -> None:
     table, ready = SharedTable(4, 4, 4), SharedTable(1, 1, 0)
 
     def work() -> None:
@@ -108,7 +108,7 @@ def test_post_of_a_killed_worker_continues_with_its_stored_answer() -> None:
         assert turn.answer == sealed
 
 
-def test_post_running_in_another_worker_is_waited_for() -> None:
+def test_worker_waits_for_a_post_running_in_another_worker() -> None:
     posts, ready = RepeatedPosts(), SharedTable(1, 1, 0)
     sealed = bytes([7]) * ANSWER
 

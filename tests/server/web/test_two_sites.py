@@ -123,7 +123,7 @@ def test_reports_reach_their_own_counsellor_and_codes_open_at_their_own_site(
     assert "Van de bakker." in baker.browser(origin=BAKER).come_back(code).text
 
 
-def test_code_of_another_site_gets_the_response_of_an_unusable_one(server: Server) -> None:
+def test_code_of_another_site_gets_the_same_response_as_an_unusable_one(server: Server) -> None:
     code = server.baker.browser(origin=BAKER).tell("Iets.").code
     typed = [code, " ".join(generate("nl"))]
     pages = [server.bank.browser(origin=BANK).come_back(words) for words in typed]
@@ -253,7 +253,7 @@ def test_leaving_from_an_unknown_host_redirects_the_same_whatever_sites_exist(
     alone.close()
 
 
-def test_unknown_host_page_has_its_style(server: Server) -> None:
+def test_page_for_an_unknown_host_has_its_style_sheet(server: Server) -> None:
     (style,) = re.findall('href="(/static/[^"]+)"', pages_of(server).html)
     browser = server.bank.browser(origin=BANK)
     wrong = browser.request("GET", style, headers={"Host": "x.example"})
@@ -319,7 +319,7 @@ def test_sites_keep_their_own_terms_and_limits(tmp_path: Path) -> None:
     server.close()
 
 
-def test_many_sites_keep_few_databases_and_pages_open(tmp_path: Path) -> None:
+def test_many_sites_keep_few_databases_open(tmp_path: Path) -> None:
     """A small version of what scripts/bench --sites measures with three hundred."""
     server = Server(tmp_path / "server", others=10)
     lengths = set()
@@ -402,7 +402,7 @@ def test_all_forms_and_pages_work_on_one_of_several_sites(server: Server) -> Non
     assert "Eerste." not in browser.come_back(page.code).text
 
 
-def test_slow_opening_of_one_site_delays_no_other(
+def test_slow_opening_of_one_site_does_not_delay_the_others(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening a database may take long, and all sites share the threads."""

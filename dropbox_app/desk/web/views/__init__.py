@@ -1,4 +1,4 @@
-"""The pages, in one module each."""
+"""The pages, each in its own module."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""The agenda page ("Op de kalender"): items that are due by the register, overdue ones first."""
+"""The agenda page ("Op de kalender"): items due according to the register, overdue ones first."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""The page of annual reports ("Jaarverslag"): missing items, preview, own words, issue, files."""
+"""The page of annual reports ("Jaarverslag"): gaps, preview, counsellor's words, issue, files."""
 
 import io
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ AT_FACTS = frozenset({"reachable", "stand_in", "discussed_with", "checklist", "f
 
 @blueprint.get("")
 def reports() -> ResponseReturnValue:
-    """List the reports by year: issued, ready to view, or with the reason why they must wait."""
+    """List the reports by year: issued, ready to view, or waiting, with the reason."""
     years: dict[int, list[tuple[str, State, str]]] = {}
     for one in annual.states(here.place()):
         handle = here.register_handle("employer", one.employer)
@@ -48,7 +48,7 @@ def reports() -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/<int:year>")
 def report(handle: str, year: int) -> ResponseReturnValue:
-    """Show one report: as issued, as it would be issued, or the reason why it must wait."""
+    """Show one report as issued or as it would be issued, or the reason why it must wait."""
     kept = here.page().take_typed()
     problem = here.told().say("unlock.kept") if kept is not None else ""
     return _page(handle, year, kept, problem)
@@ -75,7 +75,7 @@ def keep(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/<int:year>/issue")
 def last_look(handle: str, year: int) -> ResponseReturnValue:
-    """Show the report for a final confirmation, and what cannot change after it is issued."""
+    """Show the report for a final confirmation, and what can no longer change once it is issued."""
     name = here.registered("employer", handle)
     if annual.state(here.place(), name, year).issued:
         return redirect(url_for("annual.report", handle=handle, year=year))

@@ -1,4 +1,7 @@
-"""The backup page: make a backup, test one, get the recovery sheet. The first run restores one."""
+"""The backup page: make a backup, test one, get the recovery sheet.
+
+A backup is restored during the first run.
+"""
 
 from pathlib import Path
 

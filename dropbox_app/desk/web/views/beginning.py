@@ -186,7 +186,7 @@ def given_invitation() -> bytes:
 def given_profile(old: Profile | None = None, form: Typed | None = None) -> Profile:
     """Return the counsellor's profile from a form. An unknown word is replaced by the first one.
 
-    The form has no field for a language of ``old`` that the desk does not have; it is kept.
+    The form has no field for languages that the desk does not support; those in ``old`` are kept.
     ``form`` defaults to the form of this request.
     """
     given = request.form if form is None else form

@@ -1,4 +1,4 @@
-"""The page of a case ("Zaak"): the questions, the steps, the reporter's consents, and the end."""
+"""The page of a case ("Zaak"): the questions, the steps, the reporter's consents, the closing."""
 
 import datetime
 import secrets

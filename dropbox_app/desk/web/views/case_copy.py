@@ -77,7 +77,7 @@ def _reader(typed: Typed) -> Reader:
 def _chosen(typed: Typed) -> set[Field]:
     """Return the ticked fields.
 
-    Unknown ones need no check, because they match no part of the case.
+    Unknown fields need no check, because they match no part of the case.
     """
     found = set()
     for one in typed.getlist("pick"):

@@ -16,7 +16,7 @@ STATES = ("open", "closed", "all")
 
 @blueprint.route("/cases", methods=["GET", "POST"])
 def cases() -> ResponseReturnValue:
-    """Show the cases. Words and choices are sent by POST, so that no address contains them."""
+    """Show the cases. Words and filters are sent by POST, so that no address contains them."""
     words = request.form.get("words", "").casefold().split()
     employer = request.form.get("employer", "")
     state = request.form.get("state", "")

@@ -1,4 +1,4 @@
-"""The page "Nieuw contact": record a contact in 40 seconds, also during a telephone call."""
+"""The page "Nieuw contact": record a contact in 40 seconds, even during a telephone call."""
 
 import secrets
 

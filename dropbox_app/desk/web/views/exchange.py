@@ -38,7 +38,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("/out")
 def out() -> ResponseReturnValue:
-    """Write the whole register to a file, if the person ticked that it is not sealed."""
+    """Write the whole register to a file, if the person confirmed that it is not sealed."""
     place, told = here.place(), here.told()
     if request.form.get("sure") != "1":
         return _page(problem=told.say("exchange.unsure")), 422
@@ -55,7 +55,7 @@ def out() -> ResponseReturnValue:
 
 @blueprint.post("/look")
 def look() -> ResponseReturnValue:
-    """Show for each row whether it would be imported, and why not. Nothing is stored."""
+    """Show whether each row would be imported and, if not, why. Nothing is stored."""
     chosen = request.files.get("files")
     raw = chosen.read(MAX_FILE + 1) if chosen else b""
     if not raw:

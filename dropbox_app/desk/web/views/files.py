@@ -92,7 +92,7 @@ def show(thread: str, file: str) -> ResponseReturnValue:
 
 @blueprint.get("/t/<thread>/f/<file>/content")
 def content(thread: str, file: str) -> ResponseReturnValue:
-    """Send a file's bytes to the script that draws them."""
+    """Send a file's bytes to the script that displays it."""
     site, mailbox = here.thread_of(thread)
     drawn = files.to_draw(here.place(), mailbox, here.file_of(file), site)
     return stranger_bytes.response(drawn.pieces, drawn.size)
@@ -116,7 +116,7 @@ def save(thread: str, file: str) -> ResponseReturnValue:
 
 @blueprint.post("/t/<thread>/f/<file>/copy")
 def copy(thread: str, file: str) -> ResponseReturnValue:
-    """Write the pictures that the browser drew to the folder, and respond to the script."""
+    """Write the pictures that the browser rendered to the folder, and respond to the script."""
     site, mailbox = here.thread_of(thread)
     told = here.told()
     try:
@@ -152,7 +152,7 @@ def _page(thread: str, file: str, problem: str = "", saved: str = "") -> str:
 
 
 def chosen_folder() -> Path:
-    """Return the folder of the form. Raises Unfit if it does not exist."""
+    """Return the folder given in the form. Raises Unfit if it does not exist."""
     path = Path(request.form.get("folder", "").strip()).expanduser()
     if not path.is_absolute() or not path.is_dir():
         raise Unfit("The folder is not there.", "no_folder")

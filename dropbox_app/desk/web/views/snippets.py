@@ -33,7 +33,7 @@ def edit(language: str, name: str) -> ResponseReturnValue:
 
 @blueprint.post("/<language>/<name>")
 def keep(language: str, name: str) -> ResponseReturnValue:
-    """Store an own version, or return to the default one."""
+    """Store the counsellor's own version, or return to the default one."""
     place = here.place()
     given = request.form.get("text", "")
     if "shipped" in request.form:

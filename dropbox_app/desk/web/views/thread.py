@@ -95,7 +95,7 @@ def _pages_in(desk: Desk, mailbox: str) -> str:
 
 @blueprint.post("/reply")
 def reply(handle: str) -> ResponseReturnValue:
-    """Send an answer. With ``insert``, or a snippet and no text, put the snippet into the text."""
+    """Send an answer. With ``insert``, or a snippet and no text, insert the snippet as text."""
     text = request.form.get("text", "")
     name = request.form.get("snippet", "")
     if "insert" in request.form and not name:

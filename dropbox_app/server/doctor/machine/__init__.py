@@ -135,7 +135,7 @@ def could_not_look(check: Check, path: Path | str, folder: Path, site: str = "")
 
 
 def as_root(folder: Path) -> str:
-    """Return the command for a complete check. The installed command drops root's rights."""
+    """Return the command for a complete check, as the installed one drops root's rights."""
     program = Path(sys.prefix) / "bin" / "klankbord-server"
     return f"run as root: {program} --dir {shlex.quote(str(folder))} doctor"
 

@@ -26,7 +26,7 @@ _PASSED = ("/var/lib/dpkg/status", "/var/lib/systemd/timesync/clock", "/etc/pass
 
 
 def clock(machine: Machine) -> Faults:
-    """Check the clock. On a wrong day, conversations end too early or not at all."""
+    """Check the clock. With a wrong date, conversations end too early or not at all."""
     for name in _PASSED:
         found = machine.stat(name)
         if found and found.day > machine.today + datetime.timedelta(1):

@@ -14,7 +14,7 @@ _SYSLOGS = ("rsyslog.service", "syslog-ng.service")
 
 
 def logs(machine: Machine) -> Faults:
-    """Check the logs. A fault during a visit writes a line, and every line has a time."""
+    """Check the logs. An error during a visit is logged, and every log line has a time."""
     for folder in _FOLDERS:
         for file in machine.inside(folder):
             found = machine.stat(file)

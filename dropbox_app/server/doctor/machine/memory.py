@@ -1,4 +1,4 @@
-"""Checks whether memory can reach a disk (swap, core dumps), and of disk encryption."""
+"""Checks for memory that can reach a disk (swap, core dumps), and for disk encryption."""
 
 import json
 import re
@@ -84,14 +84,14 @@ def disk_encryption(machine: Machine) -> Faults:
     if encrypted is None:
         yield unseen(
             "disk encryption", f"it cannot be seen from here how the disk of {machine.server} is",
-            "look with lsblk -f; see Where the machine stands in deploy/guide/install.md",
+            "look with lsblk -f; see Where to put the machine in deploy/guide/install.md",
         )  # fmt: skip
     elif not encrypted:
         yield note(
             "disk encryption",
             f"the disk of {machine.server} is not encrypted: whoever takes it reads days, sizes "
             "and names of counsellors",
-            "install on an encrypted disk (LUKS); see Where the machine stands in "
+            "install on an encrypted disk (LUKS); see Where to put the machine in "
             "deploy/guide/install.md",
         )
 

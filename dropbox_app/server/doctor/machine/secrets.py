@@ -59,7 +59,7 @@ def secrets(machine: Machine) -> Faults:
 
 
 def _files(top: Path, closed: list[str]) -> Iterator[Path | None]:
-    """Yield files, the nearest first, and a single None if there are too many.
+    """Yield files, the least deeply nested first, and a single None if there are too many.
 
     Folders that this account cannot read are added to ``closed``.
     """

@@ -61,7 +61,7 @@ def _files(found: Unit) -> str:
 
 
 def program(machine: Machine) -> Faults:
-    """Check who can change the program: they could read messages while a page is in use."""
+    """Check who can change the program, and thus read messages while a page is in use."""
     if not machine.there(f"{PROGRAM}/current"):
         yield unseen(
             "program", f"it is not in {PROGRAM}, so who may change it was not looked at",

@@ -1,4 +1,4 @@
-"""Read systemd's units in the form in which systemd has loaded them."""
+"""Read systemd's units as systemd has loaded them."""
 
 from dropbox_app.server.doctor.finding import NoAnswer
 from dropbox_app.server.doctor.machine import Machine

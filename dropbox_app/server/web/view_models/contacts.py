@@ -15,7 +15,7 @@ SHORT = 16  # maximum letters of hours that fit on one line of any phone
 
 @dataclass(frozen=True)
 class Contact:
-    """A number for a sentence, with its counsellor's name unless it is the site's number."""
+    """A telephone number in a sentence, with its counsellor's name unless it is the site's."""
 
     phone: str
     hours: str

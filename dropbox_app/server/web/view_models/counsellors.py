@@ -38,7 +38,7 @@ class Person:
 
     @property
     def value(self) -> str:
-        """Return the form value that stands for this person."""
+        """Return the form value that identifies this person."""
         return self.identity.hex
 
 

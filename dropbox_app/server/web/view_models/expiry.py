@@ -1,7 +1,7 @@
 """Sentences on when a conversation ends: closed, soon to be deleted, or on a later day.
 
 Closing is only a notice from a counsellor (SPEC section 7). The server deletes by its own terms,
-and a day that was promised may only move later.
+and may move a promised day only to a later one.
 """
 
 import datetime

@@ -58,7 +58,7 @@ class Request:
         """Return whether a yes remains that no answer can now withdraw.
 
         This happens after an agreed handover. A yes to the handover itself does not count, because
-        leaving that counsellor is what it agreed to.
+        its purpose was to leave that counsellor.
         """
         return self.turned_away and not self.handover and self.said == "yes"
 
@@ -84,7 +84,7 @@ class Option:
 
 @dataclass(frozen=True)
 class ShownFile:
-    """A file of a message. ``here``: whether the server has it; a read shows if it is intact."""
+    """A file of a message. ``here``: whether the server has it, intact or not."""
 
     id: str
     name: str
@@ -94,7 +94,7 @@ class ShownFile:
 
 @dataclass(frozen=True)
 class Line:
-    """One message in the form in which it is shown."""
+    """One message, as it is shown."""
 
     believed: bool
     mine: bool = False
@@ -281,7 +281,7 @@ class Teller:
         )
 
     def _answers(self, message: Message) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the answers to a report's optional questions, without answers unknown here."""
+        """Yield the answers to a report's optional questions, omitting unknown ones."""
         given = message.body.get("answers")
         if not isinstance(given, dict):
             return

@@ -111,9 +111,9 @@ def code_page(
 ) -> Response:
     """Return the page with the code.
 
-    ``day`` is the day of the report, if not today. ``again`` tells whether it was sent before.
-    ``unsafe`` tells whether the reporter stated to be unsafe; the page then starts with help, and
-    has the same length without it.
+    ``day`` is the day of the report, if it was not today. ``again`` tells whether the report was
+    sent before. ``unsafe`` tells whether the reporter said that they are unsafe. The page then
+    starts with help, but has the same length as without it.
 
     ``here`` is set once the browser has shown that it keeps the cookie. Only then can the link to
     the other language and the check of the typed words lead back to this page.

@@ -28,9 +28,9 @@ def ask_code(
 ) -> Response:
     """Return the page that asks for the code.
 
-    ``reason`` explains a repeated request. "wrong": no conversation has the code. "idle": the
-    session has ended. "closed": there is no session, for example after "leave quickly" or in a
-    browser that keeps no cookies.
+    ``reason`` states why the code is asked for again. "wrong": no conversation has the code.
+    "idle": the session has ended. "closed": there is no session, for example after "leave quickly"
+    or in a browser that keeps no cookies.
     """
     pages = current_site().pages
     html = pages.render(

@@ -60,7 +60,7 @@ def show(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/files")
 def send(lang: str) -> Response:
-    """Send a message with files; if the form contains only words, show the page with them."""
+    """Send a message with files; if the form contains only text, show the page with that text."""
     site = current_site()
     if request.mimetype != MULTIPART:
         return _open_page(lang)
@@ -115,7 +115,7 @@ def _write(lang: str, root: bytes, text: str, files: Enclosed | None) -> Respons
 
 
 def _open_page(lang: str) -> Response:
-    """Return the page for a form that contains only words."""
+    """Return the page for a form that contains only text."""
     form = WriteForm()
     text = clean_text(form.text.data or "")
     if "switch" in request.form:
