@@ -263,17 +263,21 @@ DESK: dict[str, tuple[dict[str, str], Story]] = {
         {
             "frame.browser": (
                 {"nl": "Uitbreidingen van die browser kunnen meelezen",
-                 "en": "Extensions of that browser can read along"},
+                 "en": "Extensions in that browser can read this page"},
             ),
             "who.sentence_help": (
                 {"nl": "Beloof niet hoe snel je antwoordt of wie er meeleest",
-                 "en": "Do not promise how soon you answer or who can read along"},
+                 "en": "how soon you will answer or who can read messages"},
             ),
         },
     ),
     "leaving": (
         {"nl": r"geschiedenis|Snel weg", "en": r"history|Leave quickly"},
-        {"frame.browser": ({"nl": "blijft in de geschiedenis", "en": "stays in its history"},)},
+        {
+            "frame.browser": (
+                {"nl": "blijft in de geschiedenis", "en": "stays in the browser’s history"},
+            ),
+        },
     ),
     "telling": (
         {"nl": r"hier met niemand over|vertelt niemand",
