@@ -2,7 +2,7 @@
 
 ``folder`` opens a desk, and ``session`` holds what the desk needs to work on one site. ``storage``
 contains the vault with the secrets and the encrypted database. ``keys`` determines which sealing
-keys must exist. ``transport`` transmits sealed bytes, through Tor. ``sync`` fetches, sends and
+keys must exist. ``transport`` transmits sealed bytes through Tor. ``sync`` fetches, sends and
 renews the card. ``threads`` opens and verifies conversations, and ``untrusted_files`` inspects
 reporters' files in a sandbox. ``register`` and ``annual`` are the case register and the annual
 report. ``actions`` contains everything that a user can do, ``cli`` and ``web`` are the interfaces

@@ -16,7 +16,7 @@ class NotSetUp(DeskError):
 
 
 class AlreadyThere(DeskError):
-    """A file or folder already exists, and nothing is ever overwritten."""
+    """A file or folder already exists, and the desk does not overwrite it."""
 
 
 class InUse(DeskError):
@@ -52,7 +52,7 @@ class NotWritable(DeskError):
 
 
 class AlreadyWaiting(DeskError):
-    """The same message is already stored and waits to be sent."""
+    """The same message is already stored and is waiting to be sent."""
 
 
 class ClocksDiffer(DeskError):

@@ -234,7 +234,7 @@ class Workplace:
             courier.close()
 
     def break_off(self) -> None:
-        """Abort all work with servers within a minute. It raises CannotReach; no data is lost.
+        """Abort all work with servers within a minute, with CannotReach; no data is lost.
 
         This is called from another thread. Afterwards no connection can be made.
         """

@@ -1,4 +1,4 @@
-"""A desk that works on one site: the vault, the local store, the state, and the connection."""
+"""A desk at work on one site: its vault, local store, state and connection."""
 
 import datetime
 from collections.abc import Iterable
@@ -94,7 +94,7 @@ class Desk:
     def connect(self, courier: Courier) -> None:
         """Set the connection and compare clocks.
 
-        All work that depends on a day comes after this.
+        Call this before any work that depends on the day.
         """
         self._courier = courier
         self.server_day = courier.challenge()
@@ -108,7 +108,7 @@ class Desk:
 
     @property
     def day(self) -> datetime.date:
-        """Return the earlier of the two days, for actions that must not be early.
+        """Return the earlier of the two days, for actions that must not happen too early.
 
         Raises ClocksDiffer.
         """

@@ -34,7 +34,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Shown:
-    """A report as shown to the counsellor only.
+    """A report in the form that only the counsellor sees.
 
     ``preview`` explains it, and is empty once the report is issued and cannot change. ``seal``
     identifies exactly this report and is passed to ``freeze``.
@@ -50,9 +50,9 @@ class Shown:
 class State:
     """The status of the report for one employer and year.
 
-    ``issued`` is the day of issue. ``given_to`` is the other counsellor, if that one makes the
-    report. ``waits_for`` is the reason why it cannot be made yet. If the report can be made now,
-    none of them is set.
+    ``issued`` is the day of issue. ``given_to`` is the other counsellor, if that counsellor makes
+    the report. ``waits_for`` is the reason why the report cannot be made yet. If the report can be
+    made now, none of them is set.
     """
 
     employer: str
@@ -68,7 +68,7 @@ def show(
 ) -> Shown:  # fmt: skip
     """Return the report of a year as issued, or as it would be issued now. Raises Unfit, NotFound.
 
-    An empty ``language`` stands for the language in which the report was issued. If ``own`` is
+    If ``language`` is empty, the language in which the report was issued is used. If ``own`` is
     None, the stored words are used. ``reader`` is the language of the preview.
     """
     wanted = periods.year(year)
@@ -145,7 +145,7 @@ def freeze(
 def bill(place: Workplace, employer: str, year: str, kind: str, language: str = "nl") -> Written:
     """Return the bill of a year as a file. Raises Unfit, NotFound.
 
-    An empty ``language`` stands for the language in which the report was issued.
+    If ``language`` is empty, the language in which the report was issued is used.
     """
     events = register.every(place)
     wanted, name = periods.year(year), name_of(events, employer)
@@ -182,7 +182,7 @@ def empty(place: Workplace, employer: str, year: int) -> tuple[Gap, ...]:
 
 
 def agreed(place: Workplace, employer: str, year: int) -> Term | None:
-    """Return the term to which a year belongs and the form that applies; None if none."""
+    """Return the term to which a year belongs and the form that applies; None if there is none."""
     try:
         term = periods.term_of(gather.terms(place.book().terms, employer), employer, year)
         return replace(term, form=periods.form(term))
@@ -247,7 +247,10 @@ def _state(events: Sequence[Event], employer: str, year: int, today: datetime.da
 
 
 def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
-    """Return whether a year's report has figures. If three share a band, only the last does."""
+    """Return whether a year's report has figures.
+
+    If three years share a band, only the report of the last year has them.
+    """
     try:
         term = periods.term_of(gather.terms(events, employer), employer, year)
         return bool(periods.figure_years(term, periods.form(term), year))

@@ -47,10 +47,10 @@ class Held:
 
 
 def backup(place: Workplace, file: Path) -> int:
-    """Write everything to one age file under the passphrase; return the number of files in it.
+    """Write everything to one age file sealed with the passphrase; return its number of files.
 
-    It contains a plain tar, so ``age -d FILE | tar x`` restores the folder. The file gets its name
-    only when it is complete. Raises AlreadyThere.
+    It contains a plain tar, so ``age -d FILE | tar x`` restores the folder. The file gets its final
+    name only when it is complete. Raises AlreadyThere.
     """
     count = 0
     place.database.flush()

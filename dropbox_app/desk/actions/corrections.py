@@ -1,8 +1,8 @@
 """Corrections in the register: change or remove an entry, or clear a field.
 
-The wrong text is replaced, not kept next to the correction, so that nobody can demand it later. The
-database gets a new key before ``Workplace`` is closed, so that the vault no longer opens earlier
-copies of its file. Older backups still contain the text.
+Wrong text is replaced rather than kept alongside the correction, so that nobody can demand it
+later. The database gets a new key before ``Workplace`` is closed, so that the vault no longer opens
+earlier copies of the database file. Older backups still contain the text.
 """
 
 from collections.abc import Collection, Mapping, Sequence

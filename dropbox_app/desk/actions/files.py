@@ -73,7 +73,7 @@ class ToDraw:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that was not saved with the others, and why. ``asks``: the user may still save it."""
+    """A file not saved with the others, and why. ``asks``: whether the user may still save it."""
 
     file: CaseFile
     why: str
@@ -159,7 +159,7 @@ def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
 def export(place: Workplace, thread: str, out: Path, text: Wording, site: str = "") -> Opened:
     """Write the messages of a thread unencrypted to the new folder ``out``.
 
-    ``text`` turns them into text. Raises NotFound, AlreadyThere, and then leaves no files behind.
+    ``text`` converts them to text. Raises NotFound, AlreadyThere, and then leaves no files behind.
     """
     opened = threads.read(place, thread, site)
     with readable.new_folder(out, opened.desk.today):
@@ -178,7 +178,7 @@ def save_all(
 ) -> SavedAll:
     """Write the messages and files of a thread unencrypted to the new folder ``out``.
 
-    ``text`` turns the messages into text. An attachment is named after the number of its message.
+    ``text`` converts the messages to text. An attachment is named after the number of its message.
     Without ``others``, only texts, pictures and PDF documents that need no warning are written.
     Raises NotFound, AlreadyThere, and then leaves no files behind.
     """
@@ -270,7 +270,7 @@ def _holds(desk: Desk, file: CaseFile, findings: Findings | None) -> str:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Add the file name to errors, if there can be several files."""
+    """Add the file name to errors if there may be several files."""
     try:
         yield
     except Unseen as error:

@@ -35,7 +35,7 @@ def of_site(
 ) -> Printed:
     """Return the poster, the wallet cards or the intranet text for one site.
 
-    ``phone`` and ``hours`` are printed as given. Without a phone number, that line is left out.
+    ``phone`` and ``hours`` are printed as given. If there is no phone number, its line is left out.
     Raises Unfit, NotFound.
     """
     shown = _shown(place.one(site))

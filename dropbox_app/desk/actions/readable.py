@@ -14,9 +14,9 @@ MOST_NUMBERED = 1_000  # files with the same name in one folder
 
 
 def write(out: Path, name: str, pieces: Iterable[bytes], day: datetime.date) -> Path:
-    """Write to the file ``out``, or to a file called ``name`` in that folder; return the path.
+    """Write to ``out``, or to a file called ``name`` in it if it is a folder; return the path.
 
-    If the name is taken, it gets a number. Raises AlreadyThere and the errors of ``pieces``, and
+    If the name is taken, a number is added. Raises AlreadyThere and the errors of ``pieces``, and
     then leaves no file behind.
     """
     with contextlib.ExitStack() as stack:

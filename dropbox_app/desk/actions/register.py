@@ -1,7 +1,7 @@
 """Actions on the register: store and read events, cases, and consents from threads.
 
-The register is never sent. It is only in the desk's database and backups, unless the counsellor
-exports it.
+The register is never sent. It is stored only in the desk's database and backups, unless the
+counsellor exports it.
 """
 
 import collections
@@ -424,7 +424,7 @@ def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
 
 
 def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
-    """Give each case without a reference a new one: its year and the next number of that year."""
+    """Give each case that has no reference a new one: its year and the next number of that year."""
     used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:

@@ -21,11 +21,11 @@ class Destroyed:
 
 
 def destroy(place: Workplace, found: Standing) -> Destroyed:
-    """Destroy a case and its thread. Raises DeskError if a message in it waits to be sent.
+    """Destroy a case and its thread. Raises DeskError if a message in it is still to be sent.
 
     The thread is destroyed first. If the work is interrupted, the case still exists, and the next
     attempt destroys it. The database gets a new key before ``Workplace`` is closed, so that the
-    vault no longer opens earlier copies of its file. Older backups still contain the data.
+    vault no longer opens earlier copies of the database file. Older backups still contain the data.
     """
     conversation = _forget(place, found.sheet.thread)
     with place.database.transaction():

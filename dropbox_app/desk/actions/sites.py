@@ -50,7 +50,8 @@ class Site:
 class CardShown:
     """The desk's own card.
 
-    ``changed``: it has new contents. ``at_server``: the next fetch publishes it.
+    ``changed``: whether its contents are new. ``at_server``: whether the server already has a card,
+    so that the next fetch publishes the changes.
     """
 
     profile: Profile
@@ -142,7 +143,7 @@ def cards_of_all(place: Workplace) -> list[tuple[str, CardShown]]:
 
 
 def overdue(place: Workplace, site: str = "") -> list[tuple[Desk, list[HeldSeed]]]:
-    """Return each site's keys that should be gone already, according to this computer's date."""
+    """Return each site's keys that should already be destroyed, by this computer's date."""
     return [(desk, own_card.overdue(desk)) for desk in place.desks(site)]
 
 
@@ -175,9 +176,9 @@ def away(
     """Announce an absence on the cards of one site, the sites in ``at``, or all; None ends it.
 
     Each line of ``stand_in`` contains the ten groups of a colleague, which differ from site to
-    site. The stand-in at each site is the colleague who is found there. If there is only one site,
-    errors are raised. Several sites are updated at the same time, each over its own connection, and
-    the errors of each are returned in its result.
+    site. The stand-in at each site is the colleague whose groups are found there. If there is only
+    one site, errors are raised. Several sites are updated at the same time, each over its own
+    connection, and the errors of each are returned in its result.
     """
     if until is not None and until < place.machine.today():
         raise Unfit(f"{until} is past; an absence is announced ahead.", "past")

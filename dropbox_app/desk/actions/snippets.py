@@ -1,7 +1,7 @@
 """Snippets: opening texts for answers in Dutch and English, and the counsellor's own versions.
 
-The default texts are in ``desk/snippets``. The counsellor's versions are in the desk's database and
-backups.
+The default texts are in ``desk/snippets``. The counsellor's versions are stored in the desk's
+database and backups.
 """
 
 import functools

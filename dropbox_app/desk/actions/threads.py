@@ -30,7 +30,7 @@ class Listed:
     """One thread in a list: its site, the counsellor's own name for it, and its summary.
 
     ``answer_by`` is the last day on which the site promises an answer; None if no answer is needed
-    or promised. ``away_until`` is the last day of an absence that includes that day.
+    or promised. ``away_until`` is the last day of an absence that includes ``answer_by``.
     """
 
     site: str
@@ -104,7 +104,7 @@ def choose(
     """Return up to ``most`` threads of some sites, in a given order.
 
     ``which`` is the name of a list in ``storage/lists.py``: all threads, a group of Today, or the
-    threads that wait for one side.
+    threads that wait for an answer from one side.
     """
     names = place.names()
     among = [site for site in sites if site in names]
@@ -169,7 +169,7 @@ def read(place: Workplace, name: str, site: str = "") -> Opened:
 
 
 def mark_seen(opened: Opened) -> int:
-    """Record that all of an opened thread was shown; return how many messages were new."""
+    """Record that the whole of an opened thread was shown; return how many messages were new."""
     unseen = opened.case.unseen
     for item in unseen:
         opened.desk.state.items[item].seen = True

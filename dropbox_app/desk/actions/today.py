@@ -1,4 +1,4 @@
-"""The day's work at all sites: threads that wait for someone, and messages still to be sent."""
+"""The day's work at all sites: threads that need action, and messages still to be sent."""
 
 import datetime
 from collections.abc import Mapping

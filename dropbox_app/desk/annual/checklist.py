@@ -1,4 +1,4 @@
-"""Advice based only on what the employer itself has, saw or ordered.
+"""Advice based only on what the employer itself has set up, seen or ordered.
 
 It reveals nothing about cases: the same answers give the same advice, whatever was reported.
 """

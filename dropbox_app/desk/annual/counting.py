@@ -1,6 +1,6 @@
 """Count situations: cases that belong together count once, in the year of the first case.
 
-A situation is left out if the employer has a formal complaint or legal report about it.
+A situation is left out if the employer has received a formal complaint or legal report about it.
 """
 
 import datetime
@@ -46,8 +46,8 @@ def situations(cases: Iterable[Case]) -> list[Situation]:
 def counts(cases: Iterable[Case], years: range) -> Mapping[str, int]:
     """Return the number of situations of each group that began in these calendar years.
 
-    A situation is left out if the employer had a complaint about it on the last day of the last
-    year, because the employer can count such situations itself.
+    A situation is left out if the employer had received a complaint about it by the last day of the
+    last year, because the employer can count such situations itself.
     """
     return counted(situations(cases), years)
 

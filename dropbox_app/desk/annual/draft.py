@@ -29,7 +29,7 @@ class Draft:
     """A report that may be issued, with information that only the counsellor sees.
 
     ``advice`` lists the items that next year's report will evaluate. ``preview`` explains the
-    report; the employer gets no part of it.
+    report; the employer sees none of it.
     """
 
     report: Report
@@ -164,8 +164,9 @@ def joint_counts(
 def _joint(events: Sequence[Event], term: periods.Term, form: Form, year: int) -> Mapping[str, int]:
     """Return the counts that were imported from the other counsellor of a shared employer.
 
-    Two separate reports would reveal the difference, so one report covers both counts. A report
-    without figures needs none. Exchanged counts are used, whatever the agreement says now.
+    Two separate reports could be subtracted from each other, so one report covers both counts. A
+    report without figures needs none. Exchanged counts are used regardless of what the agreement
+    says now.
     """
     years = periods.figure_years(term, form, year)
     found = gather.exchanged(events, term.employer, years) if years else []

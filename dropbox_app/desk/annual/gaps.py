@@ -20,8 +20,8 @@ Gap = Literal[
 def gaps(events: Sequence[Event], employer: str, year: int) -> tuple[Gap, ...]:
     """Return the empty items in the report of a year, in the report's order.
 
-    An unknown item of the checklist counts as empty, because the advice would be about it. An
-    internal counsellor sends no bill, and therefore needs no price.
+    An unknown item of the checklist counts as empty, because the report would give advice about it.
+    An internal counsellor sends no bill, and therefore needs no price.
     """
     who = gather.counsellor(events, employer, year, "")
     answers = gather.answers(events, employer, year)

@@ -174,7 +174,7 @@ def sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any]
 
 
 def counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -> Counsellor:
-    """Return the reporting counsellor: the sheet, the newest register number, the year's upkeep."""
+    """Return the reporting counsellor, with the newest register number and the year's upkeep."""
     said = sheet(events, employer, year)
     numbers = [
         (one.date, one.register_number)
@@ -199,8 +199,8 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
     """Return all cases and similar entries that count at an employer, even if destroyed.
 
     Cases at the members of a group, at any level, count for the group. A contact with a reporter
-    that belongs to no case counts as a case, unless it continues an earlier contact. A case and all
-    cases to which its marks lead have the same mark ``together``.
+    that belongs to no case counts as a case, unless it continues an earlier contact. All cases that
+    marks link to each other have the same ``together``.
     """
     known = list(events)
     names = {employer} | groups.members(groups.standing(known), employer)

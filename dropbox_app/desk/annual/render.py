@@ -61,7 +61,7 @@ def bill(made: Bill, language: str) -> Report:
 
 
 def as_json(made: Report) -> dict[str, Any]:
-    """Return the JSON form, from which ``from_json`` reads the same report."""
+    """Return the JSON form, from which ``from_json`` restores the same report."""
     return {
         "title": made.title,
         "language": made.language,
@@ -117,7 +117,7 @@ def _json(made: Report) -> str:
 
 
 def _csv(made: Report) -> str:
-    """Return rows of section, kind, text.
+    """Return CSV rows with the columns section, kind and text.
 
     An apostrophe before a text keeps a spreadsheet from running it as a formula.
     """

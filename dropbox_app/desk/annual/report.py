@@ -1,8 +1,8 @@
 """Compose a report from fixed slots: what the employer saw, bands, and agreed sentences.
 
-``Seen`` contains all printed data besides the figures and the counsellor's own words, and nothing
-about cases. In form A without an agreed band over three years, the report therefore depends only on
-facts that the employer already knows.
+``Seen`` contains all printed data apart from the figures and the counsellor's own words, and
+nothing about cases. In form A without an agreed band over three years, the report therefore depends
+only on facts that the employer already knows.
 """
 
 import datetime
@@ -124,8 +124,8 @@ def build(
 ) -> Report:
     """Return the report of one calendar year, dated on the last day of that year.
 
-    The date does not depend on when it is made. Raises Unfit if the counsellor wrote words for a
-    form that has no place for them, or if a field is too long for its slot.
+    The date does not depend on when the report is made. Raises Unfit if the counsellor wrote words
+    for a form that has no place for them, or if a field is too long for its slot.
     """
     if seen.form is Form.A and (words.signals.strip() or words.bottlenecks.strip()):
         raise Unfit(

@@ -31,7 +31,7 @@ _VERSION = 1
 class Counts:
     """Situations in some calendar years at one employer, by main group.
 
-    ``by`` is the identity of the counsellor who gives them, and ``name`` that counsellor's name.
+    ``by`` is the identity of the counsellor who gives them, and ``name`` is that counsellor's name.
     """
 
     site: str

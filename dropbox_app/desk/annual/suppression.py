@@ -1,4 +1,4 @@
-"""The figures about contacts that a report shows: three forms, and bands of ten counts or more.
+"""The figures about contacts that a report shows: three forms, and bands at least ten wide.
 
 The headcount at the start of an appointment determines the form, before there is anything to count.
 The lowest band includes zero, and every band is at least ten wide. Even after known cases are

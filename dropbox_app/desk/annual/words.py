@@ -65,9 +65,9 @@ class Found:
 
 
 def check(text: str, *, departments: Iterable[str] = (), names: Iterable[str] = ()) -> list[Found]:
-    """Return the passages to check again, in the order of the text, each wording once.
+    """Return the passages to check again, in text order, each wording once.
 
-    ``departments`` and ``names`` are words that the counsellor keeps about this employer:
+    ``departments`` and ``names`` are words that the counsellor has recorded about this employer:
     departments, places, people. Raises Unfit if the text is too long.
     """
     if len(text) > MAX_WORDS:

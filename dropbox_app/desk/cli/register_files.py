@@ -1,4 +1,4 @@
-"""The register and files: a redacted copy of a case to pass on, and tables to import."""
+"""Register commands that use files: copy a case with names removed, and import tables."""
 
 from pathlib import Path
 from typing import cast
@@ -66,7 +66,7 @@ def copy(
 
 
 def taken(place: Workplace, raw: bytes, into: tuple[str, ...]) -> Added:
-    """Store the events in a file: lines of JSON, or a table. Raises Refused.
+    """Import the events from a file: lines of JSON, or a table. Raises Refused.
 
     ``into`` lists existing cases to which rows of a table belong.
     """

@@ -301,7 +301,7 @@ def _withheld(case: Case) -> Iterator[str]:
 
 
 def _apart(case: Case, by: str) -> bool:
-    """Return whether the reporter never wrote to both this counsellor and this desk at once."""
+    """Return whether the reporter never wrote to this counsellor and this desk at the same time."""
     if by in (REPORTER, case.own):
         return False
     chosen = [{str(i) for i in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]

@@ -36,7 +36,7 @@ def visible(text: str) -> str:
 
 
 def document(data: bytes) -> str:
-    """Return a text file for a terminal: its own lines, with control characters written out."""
+    """Return a text file for a terminal: its lines are kept, and control characters written out."""
     lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     return "\n".join(map(visible, lines))
 

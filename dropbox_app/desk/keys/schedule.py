@@ -1,4 +1,4 @@
-"""Which sealing keys must exist, and which must be destroyed (SPEC section 3). Pure.
+"""Which sealing keys must exist, and which must be destroyed (SPEC section 3). Pure functions.
 
 A key is for one UTC month. Keys exist for the current month and three more, from two days before
 the card is issued, and beyond the end of an announced absence.
@@ -26,7 +26,7 @@ _ONE_DAY = datetime.timedelta(days=1)
 
 
 def agree(here: datetime.date, there: datetime.date) -> bool:
-    """Return whether two clocks confirm each other."""
+    """Return whether the days of two clocks are close enough to confirm each other."""
     return abs((here - there).days) <= AGREE_DAYS
 
 

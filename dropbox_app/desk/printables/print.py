@@ -104,7 +104,7 @@ def _of_site(
 
 
 def _place(origin: str, say: Mapping[str, Any]) -> dict[str, str]:
-    """Return one address: its QR code, and the address with places for line breaks."""
+    """Return one address: its QR code, and the address with permitted line breaks."""
     return {
         "label": say["tor"] if _is_onion(origin) else say["address"],
         "address": origin,

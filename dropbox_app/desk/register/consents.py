@@ -50,9 +50,9 @@ def ledger(given: Sequence[Event], case: str, day: datetime.date) -> list[Entry]
 def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, str], ...]:
     """Return why a step may not be recorded as done, as pairs of a field and a sentence.
 
-    The result is empty if the step relies on an existing consent that is a yes, at most 14 days old
-    and not narrower than the step. It is also empty for an exception whose questions were all
-    answered yes. ``given`` contains all events of its case, in order.
+    The result is empty if the step relies on an existing "yes" that is at most 14 days old and not
+    narrower than the step. It is also empty for an exception whose questions were all answered yes.
+    ``given`` contains all events of its case, in order.
     """
     if isinstance(step, Step) and _begins_exception(step):
         return _exception(step)
@@ -104,7 +104,7 @@ def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
 
 
 def _with_question(newer: Consent, older: Consent | None) -> Consent:
-    """Return the newer answer, with the older one's question if it does not repeat it.
+    """Return the newer answer, with the older question if it has none of its own.
 
     If an answer does not state whether a name may be disclosed, the older one's choice applies.
     """

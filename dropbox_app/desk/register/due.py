@@ -52,7 +52,7 @@ class Due:
 def agenda(given: Sequence[Event], today: datetime.date) -> list[Due]:
     """Return all items that are due, earliest first, including overdue rows.
 
-    Rows before ``today`` that need no more action are omitted.
+    Rows before ``today`` that need no further action are omitted.
     """
     return until(
         datetime.date.max, given, today, cases.standings(given).values(), cases.sheets(given)

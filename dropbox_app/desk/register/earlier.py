@@ -63,13 +63,13 @@ class Read:
 
 
 def read(rows: Sequence[Row], words: Vocabulary, today: datetime.date) -> list[Read]:
-    """Return each row below the header. Raises Refused if it is not recognised."""
+    """Return each row below the header. Raises Refused if the header is not recognised."""
     columns = _columns(rows[0], words)
     return [_row(number, cells, columns, words, today) for number, cells in rows[1:]]
 
 
 def day(text: str) -> str:
-    """Return a day in the form of events. Any other text is returned unchanged, and refused later.
+    """Return a day in the form that events use. Other text is returned as it is, and refused later.
 
     Days are read as written in the Netherlands, with the day before the month: 31-1-2027, 31/01/27,
     31 januari 2027. A two-digit year is in this century.

@@ -1,9 +1,9 @@
 """The events of the register, and their JSON form: one object with the kind in ``event``.
 
-Every record of a counsellor is an event on a day, usually for an employer. Later events replace
-field values of earlier ones. All events of a case together make up the case. Only ``date`` and, for
-most kinds, ``employer`` are required. ``EVENTS.md`` describes the form, and ``example.jsonl`` is an
-example.
+Every record that a counsellor makes is an event on a day, usually for an employer. Later events
+replace field values of earlier ones. All events of a case together make up the case. Only ``date``
+and, for most kinds, ``employer`` are required. ``EVENTS.md`` describes the form, and
+``example.jsonl`` is an example.
 """
 
 # ruff: noqa: RUF009 - the functions of fields.py make dataclass fields
@@ -178,7 +178,7 @@ class Activity(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Hours(OfEmployer):
-    """Other work for an employer, for the counsellor's private account of hours."""
+    """Other work for an employer, recorded for the counsellor's private account of hours."""
 
     kind: ClassVar[str] = "hours"
     work: str = f.word(c.WORK)
@@ -255,7 +255,7 @@ class Close(OfCase):
 
 @dataclass(frozen=True, kw_only=True)
 class Checklist(OfEmployer):
-    """The employer's arrangements, as visible to the employer.
+    """The employer's arrangements, as the employer sees them.
 
     Later answers replace earlier ones.
     """
@@ -266,7 +266,7 @@ class Checklist(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Statistic(OfEmployer):
-    """What is kept of a destroyed case or contact: one coded row that is linked to nobody.
+    """The data kept about a destroyed case or contact: one coded row that is linked to nobody.
 
     ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 if it counts with
     another case, or if the employer received a complaint or report about it in that year. ``held``:
@@ -332,7 +332,7 @@ class Joint(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Absence(Event):
-    """Days on which the counsellor does not work, ``date`` to ``until``, for all employers."""
+    """Days, from ``date`` to ``until``, on which the counsellor does not work for any employer."""
 
     kind: ClassVar[str] = "absence"
     until: datetime.date | None = f.day()

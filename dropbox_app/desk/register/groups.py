@@ -20,7 +20,7 @@ def standing(given: Iterable[Event]) -> Above:
 
 
 def ever(given: Iterable[Event]) -> Above:
-    """Return all groups to which each employer was ever assigned."""
+    """Return all groups to which each employer is or was assigned."""
     found: dict[str, frozenset[str]] = {}
     for one in given:
         if isinstance(one, Employer) and one.group:

@@ -1,7 +1,7 @@
 """Names of employers: other spellings of the same name, and similar names.
 
-An employer with two names would have split counts, and two reports that could be subtracted from
-each other. Pure functions.
+If an employer had two names, its counts would be split, and it could get two reports that could be
+subtracted from each other. Pure functions.
 """
 
 import difflib
@@ -22,7 +22,7 @@ _LEAST = 5  # the minimum number of letters of a name that is compared by simila
 
 
 def plain(name: str) -> str:
-    """Return a name without case, accents, spaces and punctuation; "" if nothing remains."""
+    """Return a name in lower case, without accents, spaces or punctuation; "" if none is left."""
     return "".join(_words(name))
 
 
@@ -36,7 +36,7 @@ def spelled(known: Iterable[str], name: str) -> str:
 
 
 def same_name(one: str, other: str) -> bool:
-    """Return whether two names are the same, whatever their spelling."""
+    """Return whether two names are the same apart from their spelling."""
     return one == other or plain(one) == plain(other) != ""
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a destroyed case: coded rows that are linked to nobody. Pure functions."""
+"""The data kept about a destroyed case: coded rows that are linked to nobody. Pure functions."""
 
 import dataclasses
 import datetime

@@ -33,7 +33,7 @@ LEAST_BAND, BAND_YEARS = 50, 3  # for one band over a term: minimum people, and 
 
 @dataclass
 class _Known:
-    """The state after the events so far, as far as the rules need it."""
+    """The facts from the events so far that the rules need."""
 
     employer_of: dict[str, str]
     events_of: dict[str, list[Event]]
@@ -400,7 +400,7 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
 
 
 def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
-    """Reject a second report next to a joint one: two for the same years could be subtracted.
+    """Reject a second report alongside a joint one: two for the same years could be subtracted.
 
     An issued report without figures does not conflict with a joint one: in a term of three years
     with one band, each counsellor makes the first two reports. A file may contain counts from two
@@ -424,7 +424,7 @@ def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
 
 
 def _second(year: str, other: Joint, event: Joint) -> Sentence:
-    """Return why no other colleague can get the same counts, or send theirs."""
+    """Return why no other colleague can get the same counts, or send their own."""
     who = other.counsellor
     if names.plain(who) == names.plain(event.counsellor):
         said = (f"the counts of {year} were exchanged with a colleague of this name, with other "

@@ -1,7 +1,7 @@
 """Write to the desk's folder so that a crash leaves either the old file or the new one.
 
-Files have mode 0600 and folders 0700. A file's time is midnight of its day, so the folder shows the
-days on which the desk was used, but not the hours.
+Files have mode 0600 and folders 0700. A file's timestamp is midnight of its day, so the folder
+shows the days on which the desk was used, but not the hours.
 """
 
 import contextlib
@@ -178,7 +178,7 @@ class Disk:
         self.root.chmod(0o700)
 
     def begin(self, name: str) -> Path:
-        """Create a file's folder; return the path of the file until it is complete."""
+        """Create a file's folder; return the path to use until the file is complete."""
         target = self.path(name)
         self._folders(target.parent)
         new = target.with_name(target.name + NEW)

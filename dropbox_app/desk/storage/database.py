@@ -179,7 +179,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run the block completely or not at all. At the end it is on disk. It can be nested."""
+        """Run the block completely or not at all. At the end it is on disk. Blocks may nest."""
         with self._lock:
             if self._depth:
                 yield
@@ -219,9 +219,9 @@ class Database:
 
         Returns ``version`` before and after: data read at the former is still valid at the latter.
 
-        Writing the vault is the switch. If the program is killed before it, the old file counts,
-        and the next start removes the new one. If it is killed afterwards, the next start removes
-        the old one.
+        Writing the vault switches to the new file. If the program is killed before it, the old file
+        remains in use, and the next start removes the new one. If it is killed afterwards, the next
+        start removes the old one.
         """
         with self._lock:
             old, new = self._held, vault.database.successor()
@@ -247,7 +247,7 @@ class Database:
     def close(self) -> None:
         """Empty the write-ahead log and close the database.
 
-        The file's time then shows only the day.
+        The file's timestamp then shows only the day.
         """
         with self._lock:
             with contextlib.suppress(sqlcipher.Error):

@@ -65,7 +65,7 @@ class LocalStore:
         self._saved: rows.Rows = {}
 
     def exists(self) -> bool:
-        """Return whether a state was ever written."""
+        """Return whether a state has been written."""
         return rows.exists(self._database, self._site)
 
     def load(self) -> State:

@@ -1,9 +1,10 @@
 """Convert desks of the first format (state and archive as age files) to the database.
 
-All new files are written beside the old desk and compared with it. Only then does the vault name
-the database; that one write is the switch. If the program is killed before it, the old desk counts
-and the next start begins again. If it is killed afterwards, the next start removes the rest of the
-old desk. After a failure, the new files are removed and the old desk is unchanged.
+All new files are written alongside the old desk and compared with it. Only then is the vault
+written with the name of the database; this switches to the new format. If the program is killed
+before that write, the old desk remains in use and the next start begins again. If it is killed
+afterwards, the next start removes the rest of the old desk. After a failure, the new files are
+removed and the old desk is unchanged.
 """
 
 import datetime
@@ -108,7 +109,7 @@ class _OldStore:
         self.folder = f"sites/{site}"
 
     def exists(self) -> bool:
-        """Return whether its state was ever written. An interrupted ``init`` leaves none."""
+        """Return whether its state has been written. An interrupted ``init`` leaves none."""
         return self.disk.exists(f"{self.folder}/state.age")
 
     def state(self) -> State:

@@ -1,6 +1,6 @@
 """The counsellor's own texts at this desk: notes on threads, snippets, settings.
 
-They are in the database, and therefore in its backups. They are never sent.
+They are stored in the database, and therefore in its backups. They are never sent.
 """
 
 from dropbox_app.desk.storage.database import Database

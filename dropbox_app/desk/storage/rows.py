@@ -38,7 +38,7 @@ Rows = dict[str, dict[Row, Row]]  # table -> key -> values
 
 
 def exists(database: Database, site: str) -> bool:
-    """Return whether a site's state was ever written."""
+    """Return whether a site's state has been written."""
     return bool(database.run("SELECT 1 FROM site WHERE site = ?", (site,)))
 
 
@@ -53,7 +53,7 @@ def names(database: Database) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Promise:
-    """A site's promise and last fetch, known without loading the site.
+    """A site's promise and last fetch, available without loading the site.
 
     The site promises an answer within ``response_days`` working days; 0 if unknown. ``read_to_end``
     is the last day on which all items were fetched. ``away_until`` is the last day of an announced

@@ -80,9 +80,9 @@ def _apart(sign: str) -> bool:
 def _wanted(database: Database, word: str) -> str:
     """Return the part of a query that finds a word, or words with that beginning.
 
-    For a few complete words, the index is read from the newest message on, and no further than
-    needed. For a prefix, the database first merges all occurrences of all matching words, in memory
-    that it wipes. For a word in 60,000 messages, that takes a second or more.
+    For a few complete words, the index is read from the newest message backwards, and no further
+    than needed. For a prefix, the database first merges all occurrences of all matching words, in
+    memory that it wipes. For a word in 60,000 messages, that takes a second or more.
     """
     plain = "".join(
         sign

@@ -139,7 +139,7 @@ MOST_NAMES = 100  # of colleagues, because a server could invent any number
 
 @dataclass
 class State:
-    """The whole state of one site. The desk has read up to its own running ``number``."""
+    """The whole state of one site. The desk has read its inbox up to running number ``number``."""
 
     site: str
     name: str

@@ -2,8 +2,8 @@
 
 First new items are fetched. Then keys are made in advance, the card is published and the site is
 checked. Only after that are expired keys destroyed (SPEC sections 3 and 7). The last step runs even
-if an earlier one failed: a site that has retired this desk must not be able to make it keep its
-keys.
+if an earlier one failed: a site that has retired this desk must not be able to make the desk keep
+its keys.
 """
 
 from dropbox_app.desk.session import Desk

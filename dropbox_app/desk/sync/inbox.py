@@ -120,7 +120,7 @@ def _read_inbox(desk: Desk) -> bool:
 
 
 def _meet_store(desk: Desk, store: str) -> None:
-    """Handle a new store id. The first one is stored; any other one means a restored server."""
+    """Handle a new store id. The first is stored; a different one means a server restore."""
     state = desk.state
     if state.store:
         state.number, state.resend, state.published = 0, True, False
@@ -141,8 +141,8 @@ def _meet_store(desk: Desk, store: str) -> None:
 def _take_page(desk: Desk, page: Page) -> bool:
     """Fetch one page, record its items, then tell the server.
 
-    Returns whether the whole page was fetched. It stops, and reports that, if too much is owed or
-    was fetched, or if the disk is nearly full.
+    Returns whether the whole page was fetched. It stops early and reports this if too much is owed
+    or was fetched, or if the disk is nearly full.
     """
     number = desk.state.number
     with _arriving(desk) as arrivals:
@@ -305,8 +305,8 @@ def _ask_again(desk: Desk) -> set[str]:
 def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) -> None:
     """Report the owed items, and stop requesting those that will not arrive.
 
-    A withdrawal, or a thread that is no longer listed, explains a missing item. There is no
-    harmless explanation if the server states twice that it does not have an item that it listed.
+    A withdrawal, or a thread that is no longer listed, explains a missing item. If the server
+    states twice that it does not have an item that it listed, no harmless explanation remains.
     """
     for owed in list(desk.state.owed.values()):
         mailbox = owed.item.mailbox

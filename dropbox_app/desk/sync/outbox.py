@@ -1,4 +1,4 @@
-"""Send messages. Each is sealed, stored, and sent until the server has reported the result.
+"""Send messages. Each is sealed and stored, and retried until the server reports the result.
 
 A message is in the local store before the server gets it. A lost connection therefore neither loses
 it nor sends it twice: the same bytes are the same item (SPEC section 6).
@@ -82,8 +82,9 @@ def write(
 
     This reads the inbox first, so that the message goes to the counsellors whom the reporter has
     chosen most recently. Raises DeskError or MessageError if the thread cannot be written to.
-    Raises Kept if the message stays queued, even if Ctrl-C stopped it. Raises Unfit if the site
-    does not accept such files. After any other error, the message is neither sent nor queued.
+    Raises Kept if the message stays queued, even if Ctrl-C interrupted the sending. Raises Unfit if
+    the site does not accept such files. After any other error, the message is neither sent nor
+    queued.
     """
     desk.need_day()
     if attached:

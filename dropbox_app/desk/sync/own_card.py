@@ -149,7 +149,7 @@ def destroy(desk: Desk) -> None:
 
 
 def overdue(desk: Desk) -> list[HeldSeed]:
-    """Return the seeds that should be gone already, according to this computer's date."""
+    """Return the seeds that should already be destroyed, according to this computer's date."""
     return schedule.overdue(desk.vault.seeds(desk.state.site), desk.today)
 
 

@@ -92,7 +92,7 @@ def of_case(case: Case) -> list[CaseFile]:
 
 
 def find(case: Case, name: str) -> CaseFile:
-    """Return the file with the given id, or a unique beginning of it. Raises NotFound."""
+    """Return the file with the given id, or a unique prefix of it. Raises NotFound."""
     given = name.strip().lower()
     if len(given) < LEAST_PREFIX:
         raise NotFound(f"Give at least {LEAST_PREFIX} characters of the file's id; see 'files'.")

@@ -34,8 +34,9 @@ class Case:
 
     ``unsent``: the desk's own messages that the server has not accepted (yet), by item.
     ``after_restore``: items whose number arrived twice because the server was restored in between.
-    ``before_restore``: nothing in the thread has arrived since then. ``not_read``: the number of
-    passed-on threads beyond the reading limit. ``names``: the site's names for its counsellors.
+    ``before_restore``: nothing in the thread has arrived since that restore. ``not_read``: the
+    number of passed-on threads beyond the reading limit. ``names``: the site's names for its
+    counsellors.
     """
 
     mailbox: str
@@ -160,8 +161,8 @@ def keep_pins(desk: Desk, mailbox: str) -> Case:
 def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
     """Return unnamed items sent as files that could be messages, judging by their length.
 
-    Each is returned with whether it contains a message. Items that can be opened and contain none
-    are omitted. Without this, a server could hide a message by calling it a file.
+    Each is returned with a flag that tells whether it contains a message. Items that can be opened
+    and contain none are omitted. Without this, a server could hide a message by calling it a file.
     """
     named = {file.sha256 for message in case.thread.genuine() for file in message.attachments}
     named |= {message.thread for message in case.thread.genuine() if message.thread}

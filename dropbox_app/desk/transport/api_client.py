@@ -82,7 +82,7 @@ class Transport(Protocol):
         """
 
     def apart(self) -> "Transport":
-        """Return a transport with its own connection and circuit, which share nothing with this."""
+        """Return a transport with its own connection and circuit, which this one does not share."""
 
     def break_off(self) -> None:
         """Make a ``send`` that waits in another thread raise CannotReach within a minute."""
@@ -118,8 +118,8 @@ class HttpTransport:
     ) -> Iterator[Answer]:
         """Implement ``Transport.send``. ``seconds`` limits the whole exchange.
 
-        The system's name lookup is outside this limit. Several addresses are tried one after the
-        other.
+        The system's name lookup does not count towards this limit. Several addresses are tried one
+        after the other.
         """
         where = read_origin(origin, self._proxy)
         url = httpcore.URL(scheme=where.scheme, host=where.host, port=where.port, target=target)

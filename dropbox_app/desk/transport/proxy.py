@@ -1,4 +1,4 @@
-"""The desk's connections to the network: directly, by SOCKS5, or by HTTP CONNECT.
+"""The desk's connections to the network: directly, through SOCKS5, or through HTTP CONNECT.
 
 The proxy, if there is one, resolves the host name; this computer does not. Each transport uses its
 own random user name at the proxy, so that Tor gives it a separate circuit.
@@ -87,7 +87,7 @@ def read_proxy(text: str) -> Proxy | None:
 
 
 def find_tor() -> str:
-    """Return the address of a running Tor on this computer; "" if there is none.
+    """Return the address of Tor on this computer; "" if it is not running.
 
     This only checks whether a program listens there. Nothing is sent.
     """
@@ -134,9 +134,9 @@ class NoProxy(httpcore.ConnectError):
 class Direct(httpcore.NetworkBackend):
     """Opens connections for httpcore, directly to the server.
 
-    ``end`` (of ``time.monotonic``) limits all reads and writes, whatever the other side does. The
-    sender of a request sets it. ``broken_off``, which another thread may set, ends them almost
-    immediately.
+    ``end`` (a time of ``time.monotonic``) limits all reads and writes, whatever the other side
+    does. The sender of a request sets it. ``broken_off``, which another thread may set, ends them
+    almost immediately.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """Find a file's hidden contents, and make copies without them: mat2 in a sandbox.
 
-mat2 (metadata anonymisation toolkit) supports the common pictures, documents, recordings and films.
+mat2 (metadata anonymisation toolkit) supports the common image, document, audio and video formats.
 A copy counts as clean only if a second, independent check finds nothing in it.
 """
 
@@ -69,9 +69,10 @@ def look(kind: Kind, pieces: Iterable[bytes], size: int) -> Metadata:
 
 
 def clean(kind: Kind, pieces: Iterable[bytes], size: int) -> tuple[bytes, Metadata]:
-    """Return a cleaned copy in memory, and the file's metadata. Raises like ``look``.
+    """Return a cleaned copy in memory, and the file's metadata.
 
-    Also raises Unseen if the copy still has some of it, or if its kind differs from the file's.
+    Raises the errors of ``look``. Also raises Unseen if the copy still has some of the metadata, or
+    if its kind differs from the file's.
     """
     if not kind.extension:
         raise Unseen("mat2 does not know this kind of file.")

@@ -5,7 +5,7 @@ programs. When it is locked, they are dropped, and the next page asks for the pa
 does not overwrite memory, so traces can remain there until the program ends.
 
 One request at a time uses the desk. A request that waits for a server (a fetch, a message) lets
-others use it meanwhile. During that time its site is *away*, and no other request writes to that
+others use it meanwhile. During that time the site is *away*, and no other request writes to that
 site. Locking aborts waiting requests.
 """
 
@@ -41,7 +41,7 @@ class SiteAway(DeskError):
 
 
 class DeskLock:
-    """Holds the opened desk of one folder. ``clock`` returns seconds and continues during sleep."""
+    """Holds the opened desk of one folder. ``clock`` counts seconds, even during sleep."""
 
     def __init__(
         self, folder: Path, machine: Machine, clock: Callable[[], float] = time.time

@@ -1,7 +1,7 @@
 """Forms that arrive while the desk is locked, sealed until it is open again.
 
-Their key pair is created each time the desk is opened, unless a form still waits. The secret half
-is only in the desk's database, so nobody can read these forms without the passphrase.
+Their key pair is created each time the desk is opened, unless a form is still waiting. The secret
+half is kept only in the desk's database, so nobody can read these forms without the passphrase.
 """
 
 import json
@@ -35,11 +35,11 @@ class Draft:
 
     @property
     def handle(self) -> str:
-        """Return the conversation or address of the newest form; "" if none waits."""
+        """Return the conversation or address of the newest form; "" if none is waiting."""
         return next(reversed(self._sealed), "")
 
     def prepare(self, place: Workplace) -> None:
-        """Create a new key pair for a desk that was just opened, unless a form still waits."""
+        """Create a new key pair for a desk that was just opened, unless a form is still waiting."""
         if self._sealed:
             return
         seed = Seed.generate()
@@ -60,7 +60,7 @@ class Draft:
             del self._sealed[next(iter(self._sealed))]
 
     def take(self, place: Workplace, handle: str) -> Form | None:
-        """Remove and return the form that waits for a conversation or an address."""
+        """Remove and return the form that is waiting for a conversation or an address."""
         sealed = self._sealed.pop(handle, None)
         if sealed is None:
             return None

@@ -1,4 +1,4 @@
-"""The sentences with which the page shows errors."""
+"""The sentences that the page shows for errors."""
 
 from dropbox_app.desk import errors
 from dropbox_app.desk.session import News

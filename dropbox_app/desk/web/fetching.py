@@ -39,7 +39,7 @@ class Round:
 
 
 class Fetching:
-    """Runs at most one fetch at a time. ``clock`` returns seconds."""
+    """Runs at most one fetch at a time. ``clock`` returns a time in seconds."""
 
     def __init__(self, lock: DeskLock, clock: Callable[[], float] = time.time) -> None:
         self.every_minutes = EVERY_MINUTES  # 0: only by the button

@@ -123,7 +123,7 @@ def asked(told: Words, kind: str, level: str = "full") -> dict[str, Asked]:
 
 
 def keys() -> set[str]:
-    """Return the key of every text that a form can show, to check the catalogues."""
+    """Return the key of every text that a form can show, for checking the catalogues."""
     found = {"field.employer"}  # every event has one, and each page asks for it in its own way
     for kind, names in ASKED.items():
         readers = form.readers(KINDS[kind])
@@ -206,7 +206,7 @@ def number(text: str) -> Json:
 
 
 def day(text: str) -> str | None:
-    """Return a day in the form of events, from a browser's form or as typed: 31-1-2027."""
+    """Return a day in the form that events use, from a browser's form or as typed: 31-1-2027."""
     plain = text.strip().replace("/", "-").replace(".", "-")
     parts = plain.split("-")
     if len(parts) == 3 and all(part.isdecimal() for part in parts) and len(parts[2]) == 4:

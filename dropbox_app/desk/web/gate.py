@@ -1,7 +1,8 @@
 """Decide who may reach the page: only the browser window that used the one-time link.
 
 Every program and every user of this computer can connect to 127.0.0.1, and every web page that the
-person has open can send requests there. A request is passed on only if all of this is true:
+person has open can send requests there. A request is passed on only if all of the following are
+true:
 
 - ``Host`` is exactly ``127.0.0.1:PORT``, so that a name rebound to 127.0.0.1 is refused;
 - the browser's ``Sec-Fetch-Site`` states that the request comes from the page itself, or that the
@@ -133,7 +134,7 @@ class Gate:
 
 
 def _opens_a_page(environ: WSGIEnvironment) -> bool:
-    """Return whether a window opens the address, rather than a picture, script or frame."""
+    """Return whether the request is for a window, rather than for a picture, script or frame."""
     return (
         environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
         and environ.get("HTTP_SEC_FETCH_DEST") == "document"

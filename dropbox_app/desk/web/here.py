@@ -138,7 +138,7 @@ class Page:
         self.draft.keep(where, Form("", {"pairs": pairs}))
 
     def take_typed(self) -> MultiDict[str, str] | None:
-        """Return the form that waits for the page of this request, and forget it."""
+        """Return the form that is waiting for the page of this request, and forget it."""
         waiting = self.draft.take(place(), request.script_root + request.path)
         if waiting is None:
             return None
@@ -199,7 +199,8 @@ def file_of(handle: str) -> str:
 def register_handle(kind: str, name: str) -> str:
     """Return the handle of a case, an employer or an entry of the register, for addresses.
 
-    It stands for an entry's number, because a locked desk has no names.
+    For a case or an employer, it stands for the number of the first entry, or for the site if there
+    is none, because a locked desk has no names.
     """
     book = place().book()
     firsts = {"case": book.first_of_case, "employer": book.first_of_employer}

@@ -22,7 +22,7 @@ _PAGE = (
 
 
 class Link:
-    """The token of the link. ``clock`` returns seconds."""
+    """The token of the link. ``clock`` returns a time in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.token = secrets.token_hex(32)

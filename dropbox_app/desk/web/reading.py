@@ -55,7 +55,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Shown:
-    """One message. ``doubt``: why it is not to be trusted. ``remark``: any other comment."""
+    """One message. ``doubt``: why it should not be trusted. ``remark``: any other comment."""
 
     own: bool
     who: str
@@ -248,7 +248,7 @@ def _findings(case: Case, told: Words) -> Iterator[str]:
 
 
 def _together(case: Case, by: str) -> bool:
-    """Return whether the reporter ever wrote to this counsellor and this desk at the same time."""
+    """Return whether the reporter has written to this counsellor and this desk at the same time."""
     chosen = [{str(one) for one in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]
     return any({by, case.own} <= those for those in chosen)
 

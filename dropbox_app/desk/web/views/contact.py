@@ -100,7 +100,7 @@ def call_sheet(language: str) -> Printed:
 
 
 def _contact(of: Standing | None) -> Contact:
-    """Return the contact in the form. In a case, it gets the case's employer. Raises Refused."""
+    """Return the contact in the form. In a case, it takes the case's employer. Raises Refused."""
     employer = request.form.get("employer", "") or (of.employer if of else "")
     values = forms.given("contact", employer=employer or None)
     values |= forms.other_minutes()

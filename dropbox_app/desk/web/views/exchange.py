@@ -38,7 +38,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("/out")
 def out() -> ResponseReturnValue:
-    """Write the whole register to a file, if the person confirmed that it is not sealed."""
+    """Write the whole register to a file, if the person confirmed knowing that it is not sealed."""
     place, told = here.place(), here.told()
     if request.form.get("sure") != "1":
         return _page(problem=told.say("exchange.unsure")), 422

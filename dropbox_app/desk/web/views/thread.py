@@ -208,7 +208,7 @@ def forget(handle: str) -> ResponseReturnValue:
 def _back(handle: str) -> ResponseReturnValue:
     """Redirect to the top, where the result is shown.
 
-    Otherwise a browser keeps the part after #.
+    Otherwise a browser would keep the part of the address after #.
     """
     return redirect(url_for("thread.thread", handle=handle, _anchor="main"), 303)
 

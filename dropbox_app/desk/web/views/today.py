@@ -1,4 +1,4 @@
-"""The first page ("Vandaag"): threads that wait for someone, and messages to be sent."""
+"""The first page ("Vandaag"): threads that need action, and messages to be sent."""
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
