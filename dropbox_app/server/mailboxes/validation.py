@@ -31,8 +31,8 @@ def check_message(sealed: bytes, identities: int) -> str:
 def check_attachment(staged: Staged, item: str, by: str, most: int) -> None:
     """Check the hash, form and size of a complete attachment that ``by`` sealed.
 
-    ``item``: the id given for it. ``most``: the size of the largest file before sealing, in bytes.
-    Raises BadShape. No lock is held meanwhile, so no other request waits.
+    ``item``: the id that the sender gave. ``most``: the size of the largest file before sealing, in
+    bytes. Raises BadShape. No lock is held meanwhile, so no other request waits.
     """
     if staged.digest() != item:
         raise BadShape("the file does not have the id that was given")

@@ -1,4 +1,4 @@
-"""Write files so that a crash leaves a complete file or none, and read without a trace.
+"""Write files so that a crash leaves a complete file or none; read them without leaving a trace.
 
 A file is on disk before it counts, and its times are rounded to the day (SPEC section 5).
 """

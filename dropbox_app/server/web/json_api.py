@@ -36,7 +36,7 @@ def nothing_here() -> Response:
 
 
 def refusal(error: KlankbordError) -> Response:
-    """Return an exception of a view as JSON with its status."""
+    """Return an exception raised by a view as JSON with its status."""
     if isinstance(error, OutOfStep):
         return answer({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)

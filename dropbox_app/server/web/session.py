@@ -4,8 +4,9 @@ The cookie is a NaCl SecretBox around an itsdangerous timed signature around a r
 The parent process generates the key and never writes it to a file, so a restart ends every session
 and the code must be entered again. No cookie is set before a code is shown or entered.
 
-The cookie contains the entire session, so a copy of it would outlive the session. The end of a
-session, and leaving its code page, are therefore remembered in memory (see ``ended_sessions``).
+The cookie contains the entire session, so a copy of it would outlive the session. The server
+therefore remembers in memory which sessions have ended, and which have left their code page (see
+``ended_sessions``).
 """
 
 import binascii
