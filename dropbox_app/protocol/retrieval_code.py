@@ -47,7 +47,7 @@ def dealt_words(lang: str) -> tuple[str, ...]:
 
     Some words are omitted because they could hurt the recipient, or reveal the purpose of the paper
     to anyone who finds it (``words/not_dealt_{lang}.txt``; see the README there). They remain in
-    the list, so every code that was ever dealt still works.
+    the list, so every code that was dealt before still works.
     """
     folder = importlib.resources.files("dropbox_app.protocol") / "words"
     left_out = set((folder / f"not_dealt_{lang}.txt").read_text("ascii").split())

@@ -90,7 +90,7 @@ class Thread:
 
     ``gaps``: author -> missing numbers between others. ``missing_beginning``: author -> how many of
     the oldest messages are gone (a purge removes only those). ``withheld``: author -> the newest
-    number that somebody has seen, if it has not arrived here.
+    number that anybody has seen, if that message has not arrived.
     """
 
     site: str

@@ -54,7 +54,7 @@ class RestoredSite:
 
 @dataclass(frozen=True)
 class Restored:
-    """The result of a restore. ``listed`` tells whether the list beside the backup was found."""
+    """The result of a restore. ``listed`` is True if the list beside the backup was found."""
 
     sites: tuple[RestoredSite, ...]
     listed: bool

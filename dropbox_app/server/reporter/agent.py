@@ -1,7 +1,7 @@
 """Performs the protocol's steps for a browser without JavaScript (SPEC section 8).
 
-This is the only module of the server that ever sees a text or a code. It keeps nothing between
-requests; the caller keeps the root in the cookie. It writes only sealed files.
+This is the only module of the server that sees a text or a code. It keeps nothing between requests;
+the caller keeps the root in the cookie. It writes only sealed files.
 """
 
 import contextlib

@@ -36,7 +36,7 @@ _VALUE = struct.Struct(f"=I?{ANSWER}s")
 
 @dataclass
 class Turn:
-    """One request's work on a post. ``answer`` is the sealed response to an identical one."""
+    """The work on one post. ``answer`` is the sealed response to an identical earlier post."""
 
     answer: bytes
     keep: Callable[[bytes], None]  # stores a response; called before the report is stored

@@ -96,7 +96,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     ``root`` is 32 bytes, and ``start`` is in seconds. ``words`` is the code, while its page is
     open. ``mark`` is a keyed hash of the report that started the session, and ``post`` the name of
-    its post. ``arrived`` tells whether the browser sent a cookie. ``over`` lists the sessions that
+    its post. ``arrived`` is True if the browser sent a cookie. ``over`` lists the sessions that
     this request ended.
     """
 

@@ -47,7 +47,7 @@ class Machine:
         return self.root / name.lstrip("/")
 
     def name(self, path: Path) -> str:
-        """Return the name of a path as it is on the host itself."""
+        """Return the name that a path has on the host itself."""
         below = path.is_relative_to(self.root)
         return f"/{path.relative_to(self.root)}" if below else str(path)
 
@@ -110,7 +110,7 @@ class Machine:
 
     @property
     def server(self) -> str:
-        """Return the name of the server's folder as it is on the host itself."""
+        """Return the name that the server's folder has on the host itself."""
         return self.name(self.folder)
 
 

@@ -1,4 +1,4 @@
-"""The counsellors of a site as the pages show them. Nothing is ever sealed to an expired key."""
+"""The counsellors of a site as the pages show them. Nothing is sealed to an expired key."""
 
 import datetime
 import os

@@ -1,7 +1,7 @@
 """A conversation as the page shows it: genuine messages, and calm sentences about the others.
 
-Pure functions from a thread to lines. A message that failed a check is never shown as somebody's
-words.
+Pure functions from a thread to lines. A message that failed a check is never attributed to a
+person.
 """
 
 import datetime
