@@ -164,7 +164,7 @@ def open_chunks(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> Iterator
 def open_with_file_key(
     read: Callable[[int], bytes], write: Callable[[bytes], object], file_key: bytes
 ) -> int:
-    """Like ``open_stream``, for a file whose file key is known, whatever its stanzas."""
+    """Like ``open_stream``, for a file whose file key is known, regardless of its stanzas."""
     return _open(read, write, lambda header: file_key)
 
 
@@ -198,8 +198,8 @@ def open_with_passphrase(sealed: bytes, passphrase: str) -> bytes:
 def open_chunks_with_passphrase(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes]:
     """Like ``open_chunks``, for a file sealed for a passphrase, with a cost of at most MAX_LOG_N.
 
-    Raises WrongPassphrase, NoMatch (the file is for keys, not for a passphrase), HeaderFailure
-    (also for a higher cost), HmacFailure or PayloadFailure.
+    Raises WrongPassphrase, NoMatch (the file was sealed to keys, not with a passphrase),
+    HeaderFailure (also for a higher cost), HmacFailure or PayloadFailure.
     """
     return _chunks(read, lambda header: _unwrap_scrypt(header, passphrase))
 

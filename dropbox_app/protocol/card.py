@@ -248,7 +248,7 @@ def _check_windows(card: Card) -> None:
 
 
 def _months_later(day: datetime.date, months: int) -> datetime.date:
-    """Return the same day some months later, or the last day of that month if it is shorter."""
+    """Return the same day some months later, or the last day of a month that is too short."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     for last in (day.day, 30, 29, 28):
         try:

@@ -78,8 +78,8 @@ def check(claim: Claim, *, origins: Collection[str], site: str, method: str, tar
     """Check origin, target and signature. Raises RequestError.
 
     The caller must check the age of the token, whether the identity is known here, and the hash of
-    the body. ``origins`` are the server's own settings, never the Host header. Otherwise one server
-    could give the desk another server's challenge, and use the signed request there.
+    the body. ``origins`` come from the server's own settings, never from the Host header. Otherwise
+    one server could give the desk another server's challenge, and use the signed request there.
     """
     check_target(target)
     if claim.origin not in origins:

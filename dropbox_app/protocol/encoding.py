@@ -149,7 +149,7 @@ def _refuse(_: str) -> NoReturn:
 
 
 def _deepest(text: str) -> int:
-    """Return the deepest nesting of brackets outside strings, without parsing or recursion."""
+    """Return how deeply brackets outside strings are nested, without parsing or recursion."""
     depth = deepest = 0
     for token in _TOKEN.finditer(text):
         if token[0] in ("[", "{"):

@@ -103,7 +103,7 @@ class _Secret:
 
 
 class Seed(_Secret):
-    """SECRET: the 32 bytes of an X-Wing key pair. Text form ``AGE-SECRET-KEY-PQ-1…``.
+    """SECRET: the 32 bytes of an X-Wing key pair. The text form is ``AGE-SECRET-KEY-PQ-1…``.
 
     Raises KeyFormatError for another length.
     """

@@ -1,11 +1,11 @@
-"""Sizes: sealed data has one of a few lengths, which reveal little (SPEC section 4)."""
+"""Pad sealed data to one of a few lengths, which reveal little (SPEC section 4)."""
 
 MESSAGE_SIZES = (8_192, 32_768, 131_072)  # bytes of a message before sealing
 SMALLEST_ATTACHMENT = 16_384  # bytes
 
 
 def padme(length: int) -> int:
-    """Round ``length`` up so that at most log2 log2 of its bits remain; keep lengths up to 2.
+    """Round ``length`` up so that it reveals only O(log log) bits; leave lengths up to 2 unchanged.
 
     With E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the last E - S bits become zero. This adds at most 12 %,
     and less than 6 % from 64 KiB on.

@@ -47,7 +47,7 @@ def dealt_words(lang: str) -> tuple[str, ...]:
 
     Some words are omitted because they could hurt the recipient, or reveal the purpose of the paper
     to anyone who finds it (``words/not_dealt_{lang}.txt``; see the README there). They remain in
-    the list, so every code that was ever dealt still works.
+    the list, so every code that was dealt before still works.
     """
     folder = importlib.resources.files("dropbox_app.protocol") / "words"
     left_out = set((folder / f"not_dealt_{lang}.txt").read_text("ascii").split())
@@ -84,10 +84,10 @@ def split_typed(text: str) -> tuple[str, ...]:
 
 
 def read_typed(text: str) -> tuple[str, ...]:
-    """Return the seven words of typed text as they are in the lists.
+    """Return the seven words of typed text, as spelled in the lists.
 
     Raises WrongWordCount, UnknownLetter, or UnknownWord with the closest words in the lists. Keys
-    are derived only from words of the lists, so Unicode tables cannot change a key.
+    are derived only from words in the lists, so Unicode tables cannot change a key.
     """
     words = split_typed(text)
     for position, word in enumerate(words, start=1):
@@ -101,7 +101,7 @@ def derive_root(words: Sequence[str], site: str) -> bytes:
     """Hash the seven words of ``read_typed`` or ``generate`` to 32 bytes with Argon2id.
 
     This takes 19 MiB and about 14 ms of CPU time, so the caller limits how many run at once. Raises
-    WrongWordCount or UnknownWord, so that only words of the lists are ever hashed.
+    WrongWordCount or UnknownWord, so that only words in the lists are hashed.
     """
     if len(words) != WORDS:
         raise WrongWordCount(len(words))

@@ -86,11 +86,11 @@ class Pins:
 
 @dataclass(frozen=True)
 class Thread:
-    """A mailbox as checked for one reader, in the order of writing.
+    """The files of a mailbox, checked for one reader, in the order in which they were written.
 
     ``gaps``: author -> missing numbers between others. ``missing_beginning``: author -> how many of
     the oldest messages are gone (a purge removes only those). ``withheld``: author -> the newest
-    number that somebody has seen, if it has not arrived here.
+    number that anybody has seen, if that message has not arrived.
     """
 
     site: str
@@ -252,8 +252,8 @@ class _Rules:
     def first_recipient(self, entries: Iterable[Entry]) -> str | None:
         """Return the recipient that a desk without pins accepts as the reporter's.
 
-        It is that of the oldest signed message with a usable recipient, so all readers trust the
-        same messages, in any order of arrival. Returns "" if there is none; no message is then
+        This is the usable recipient in the oldest signed message that has one, so all readers trust
+        the same messages, in any order of arrival. Returns "" if there is none; no message is then
         trusted.
         """
         own = [e.message for e in entries if e.message and e.message.reporter]
@@ -400,7 +400,7 @@ def _withheld(
 
 
 def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Yield each message after those its author had seen; otherwise by day, the reporter first.
+    """Yield each message after those its author had seen; otherwise order by day, reporter first.
 
     Messages that are not genuine come last, because even their position cannot be trusted.
     """

@@ -1,7 +1,7 @@
 """Back up all sites while they serve: write one sealed file and verify it.
 
-Each database is copied as of one moment, and the files beside it are read afterwards. Data that is
-removed or added in between is not included.
+Each database is copied in its state at a single moment, and the files beside it are read
+afterwards. Data that is removed or added in between is not included.
 """
 
 import datetime
@@ -108,8 +108,8 @@ def _own_database(
 ) -> Place:
     """Return a folder to back up: for a site on PostgreSQL, a copy with its own database.
 
-    If it cannot be copied, the site's own folder is returned. It has no database, so the site is
-    then omitted.
+    If the site cannot be copied, its own folder is returned. That folder has no database, so the
+    site is then omitted.
     """
     known = read.of(place.name)
     if known is None or not known.settings.store:
@@ -165,14 +165,14 @@ def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetim
 
 
 def _still_there(place: Place, item: str) -> bool:
-    """Return whether a missing file should exist. A purge may have just removed it."""
+    """Return whether a missing file should still exist; a purge may just have removed it."""
     with snapshot.looked_at(place.folder / DATABASE) as database:
         return bool(database.execute("SELECT 1 FROM items WHERE item = ?", [item]).fetchone())
 
 
 @contextmanager
 def _sealed(new: Path, kept: directory.Kept, public: Recipient) -> Iterator[Writing]:
-    """Write a sealed file. It gets its final name after it is read back, or else is removed."""
+    """Write a sealed file, read it back, then give it its final name. Remove it on failure."""
     try:
         with full_disk_said(), _created(new) as file:
             out = Writing(file, public)
@@ -243,7 +243,7 @@ class _Steady:
 
 
 def _add(archive: tarfile.TarFile, name: str, path: Path, size: int | None = None) -> bool:
-    """Add a file without its time. Return False if it is missing or incomplete."""
+    """Add a file without its timestamp. Return False if it is missing or incomplete."""
     try:
         file = open_untouched(path)
     except FileNotFoundError:
@@ -290,7 +290,7 @@ def _size(path: Path) -> int:
 
 
 def _doubted(places: tuple[Place, ...], read: Reading, today: datetime.date) -> bool:
-    """Return whether the clock may be wrong, by the rule of the purge. If so, remove nothing."""
+    """Return whether the clock may be wrong, by the purge's rule. If so, nothing may be removed."""
     for place in places:
         known = read.of(place.name)
         with suppress(KlankbordError, OSError):  # the backup reports this error itself

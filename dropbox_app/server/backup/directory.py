@@ -54,7 +54,7 @@ class Kept:
 
     @property
     def sum(self) -> Path:
-        """Return the path of its checksum, which ``sha256sum -c`` can read."""
+        """Return the path of the file's checksum, which ``sha256sum -c`` can read."""
         return self.path.with_name(self.path.name + _SUM)
 
 

@@ -41,7 +41,7 @@ def exported(read: ReadSite, spare: int, today: datetime.date) -> Iterator[Place
 
 
 def _copy_files(place: Place, folder: Path) -> None:
-    """Copy the small files. The settings in the copy name the database in the folder."""
+    """Copy the small files. The settings in the copy refer to the database in the new folder."""
     for path in manifest.of(place):
         new = folder / path.relative_to(place.folder)
         new.parent.mkdir(0o700, parents=True, exist_ok=True)

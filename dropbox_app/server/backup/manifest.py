@@ -62,7 +62,7 @@ def prefix(place: Place) -> str:
 def parted(name: str) -> tuple[str, str] | None:
     """Split a name in a backup into the site and the file; return None for an unknown name.
 
-    A file of the server as a whole has no site.
+    A file that belongs to the whole server has no site.
     """
     if name == KEY:
         return "", name

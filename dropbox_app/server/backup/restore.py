@@ -1,4 +1,4 @@
-"""Restore a server's folder from a backup, with every check, and make each desk notice it.
+"""Restore a server's folder from a backup, run every check, and let each desk notice it.
 
 Everything is written to a folder inside the new one, and moved into place once it is complete. A
 failed restore leaves nothing behind. Each site gets a new store id, which tells desks to send
@@ -54,7 +54,7 @@ class RestoredSite:
 
 @dataclass(frozen=True)
 class Restored:
-    """The result of a restore. ``listed`` tells whether the list beside the backup was found."""
+    """The result of a restore. ``listed`` is True if the list beside the backup was found."""
 
     sites: tuple[RestoredSite, ...]
     listed: bool
@@ -157,8 +157,8 @@ class _Reader:
 class _Entry(tarfile.TarInfo):
     """A tar entry that is validated before any of it is read or written.
 
-    tarfile would hold a header of any length in memory, and expand a sparse file into a terabyte of
-    zeros.
+    tarfile would read a header of any length into memory, and expand a sparse file into a terabyte
+    of zeros.
     """
 
     @classmethod

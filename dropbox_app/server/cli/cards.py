@@ -225,7 +225,7 @@ def _said(shown: Card) -> list[str]:
 
 
 def _name_for(new: Card) -> str:
-    """Return a file name that is made from the counsellor's own name."""
+    """Return a file name that is based on the counsellor's name."""
     letters = unicodedata.normalize("NFKD", new.name).encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")[:40].strip("-") or "counsellor"
 

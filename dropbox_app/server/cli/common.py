@@ -143,7 +143,7 @@ def folder_of(given: Path | None) -> Path:
 
 
 def named_folder(given: Path | None) -> Path:
-    """Return the same folder, but keep the rights of this process."""
+    """Return the same folder as ``folder_of``, but keep this process's rights."""
     context = click.get_current_context()
     before: Path | None = context.find_root().params.get("folder")
     known = given or before or os.environ.get("KLANKBORD_DIR")

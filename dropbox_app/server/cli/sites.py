@@ -324,7 +324,7 @@ def _make(place: Place, wanted: Settings, there: Reading) -> None:
 
 
 def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
-    """Raise SettingsError for a host name that another site has, open or closed."""
+    """Raise SettingsError for a host name that another site uses, whether open or closed."""
     own = {value for _, value in loader.claims(made)}
     theirs = [(s.place, {value for _, value in loader.claims(s.settings)}) for s in there.sites]
     theirs += [(closed.place, closed.hosts) for closed in there.closed]

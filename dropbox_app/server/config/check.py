@@ -19,7 +19,7 @@ FIRST = 7  # days within which a new counsellor's desk must fetch for the first 
 
 
 def card_faults(site: Site, today: datetime.date) -> Iterator[str]:
-    """Yield the faults of cards that cannot be used, or can no longer be used."""
+    """Yield the faults of cards that are invalid or have expired."""
     for name, fault in site.faults():
         yield f"{site.folder / CARDS / name}.card: it cannot be used: {fault}"
     for named in site.cards():
@@ -104,7 +104,8 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
 def missing(place: Place, store: str = "") -> Iterator[Fault]:
     """Yield a fault if the database is missing. This is cheap enough for hundreds of sites.
 
-    ``store``: the setting. A database on PostgreSQL is not checked until the site is opened.
+    ``store``: the value of the setting. A database on PostgreSQL is not checked until the site is
+    opened.
     """
     path = place.folder / DATABASE
     if not store and not path.exists():

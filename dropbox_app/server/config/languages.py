@@ -1,7 +1,7 @@
 """The languages of the reporter's pages and of the other texts.
 
-Every site has pages in Dutch and English, and in the further languages that its setting
-``languages`` names. The operator's texts, the law, the referral list and the words of a code exist
+Every site has pages in Dutch and English, and in any further languages that its setting
+``languages`` lists. The operator's texts, the law, the referral list and the words of a code exist
 only in Dutch and English.
 """
 

@@ -1,8 +1,8 @@
 """Read every site of a server and report faults: site, file, line and expected value.
 
-A mistake affects at most its own site. A site with wrong settings stays closed while the others are
-served. A site with a wrong custom page shows the default text there. No mistake raises an
-exception. A running server never switches to a reading that has a fault (``cli.serve``).
+A mistake in one site's files affects no other site. A site with wrong settings stays closed while
+the others are served. A site with a wrong custom page shows the default text there. No mistake
+raises an exception. A running server never switches to a reading that has a fault (``cli.serve``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,8 +63,8 @@ class ReadSite:
 class ClosedSite:
     """A site with wrong settings.
 
-    ``origins`` and ``desk_origins`` are the readable ones whose host names no open site has. At
-    these addresses visitors get a neutral page that asks them to come back later.
+    ``origins`` and ``desk_origins`` are those that could be read and whose host names no open site
+    uses. At these addresses visitors get a neutral page that asks them to return later.
     """
 
     place: Place
@@ -172,7 +172,7 @@ class _Draft:
         self.close(f"{where}: {key}: {what} is that of {theirs} too")
 
     def _check_id(self, site: str) -> None:
-        """Raise SettingsError if the database belongs to another site id, so no code would work."""
+        """Raise SettingsError if the database has another site id, as no code would then work."""
         kept = held_id(self.place.folder)
         if kept and kept != site:
             line = settings.line_of("site", self._text)
@@ -262,7 +262,7 @@ def held_id(folder: Path) -> str | None:
 def _close_doubles(drafts: Sequence[_Draft]) -> None:
     """Close every site that has the same host name or id as another site.
 
-    It is unclear which site should have the name, and a reporter must never reach another
+    It is unclear which site should have the name, and a reporter must never reach the wrong
     organisation.
     """
     found: dict[tuple[str, str], list[_Draft]] = {}

@@ -1,7 +1,7 @@
 """Move a site's conversations to another store while the site is not served.
 
 The copy is compared item by item, then the settings are changed, then the original is removed. A
-move that was interrupted before the settings were changed is repeated from the beginning.
+move that was interrupted before the settings were changed starts again from the beginning.
 """
 
 import dataclasses

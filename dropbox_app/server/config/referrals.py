@@ -69,7 +69,7 @@ class Referrals:
 
 
 def unchecked(entries: Iterable[Referral]) -> Literal["", "some", "all"]:
-    """Return "some" or "all" if entries with a telephone or site were never checked, else ""."""
+    """Return "some" or "all" if entries with a number or website were never checked, else ""."""
     told = [entry for entry in entries if entry.phone or entry.site]
     missing = [entry for entry in told if entry.checked is None]
     if not missing:

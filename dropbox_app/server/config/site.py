@@ -53,7 +53,7 @@ class Site:
         self._turns = Turns(folder / CARDS)
 
     def cards(self) -> tuple[NamedCard, ...]:
-        """Return all pinned counsellors' cards, by file name, without the broken ones."""
+        """Return all pinned counsellors' cards, by file name, except the unusable ones."""
         return tuple(NamedCard(n, c) for n, c in self._read() if isinstance(c, Card))
 
     def faults(self) -> tuple[tuple[str, str], ...]:
@@ -65,7 +65,7 @@ class Site:
         return bool(self.cards() or self.faults() or self._retired())
 
     def ended(self) -> str:
-        """Return the day since which the site accepts no new reports; "" if it accepts them."""
+        """Return the day on which the site closed to new reports; "" if it still accepts them."""
         try:
             return (self.folder / ENDED).read_text("ascii", errors="replace").strip() or "long ago"
         except FileNotFoundError:
@@ -85,7 +85,7 @@ class Site:
         return next((c for c in self.cards() if c.card.identity == identity), None)
 
     def pin(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """Put a card into use that the operator has confirmed. Raises CardError, StoreBusy."""
+        """Put a card that the operator has confirmed into use. Raises CardError, StoreBusy."""
         with self._turns.taken():
             card = self.check_new(name, raw, day)
             self._write(name, raw, day)

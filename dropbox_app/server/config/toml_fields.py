@@ -43,9 +43,9 @@ def yes_or_no(value: object, key: str) -> bool:
 
 
 def one_line(value: object, key: str, called: str = "", most: int = 200) -> str:
-    """Return ``value`` if it is one line of visible text. Raises Wrong, naming it ``called``.
+    """Return ``value`` if it is one line of visible text. Raises Wrong for any other value.
 
-    ``most``: the maximum number of characters.
+    ``called``: the name of the value in the error. ``most``: the maximum number of characters.
     """
     called = called or key
     if not isinstance(value, str):
@@ -58,6 +58,6 @@ def one_line(value: object, key: str, called: str = "", most: int = 200) -> str:
 
 
 def string(text: str) -> str:
-    """Return a TOML string. Control characters are escaped, so that a later read names the key."""
+    """Return a TOML string, with control characters escaped so that a later error names the key."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + '"'

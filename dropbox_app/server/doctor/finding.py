@@ -85,7 +85,7 @@ FIELDS = tuple(field.name for field in fields(Finding))
 
 
 def fine(check: Check, site: str = "") -> Finding:
-    """Return a finding that the check found no problem."""
+    """Return the finding that there is no problem."""
     return Finding(check, site, "fine")
 
 
@@ -100,7 +100,7 @@ def wrong(check: Check, fault: str, repair: str, site: str = "") -> Finding:
 
 
 def unseen(check: Check, fault: str, repair: str, site: str = "") -> Finding:
-    """Return a finding that the check was not possible."""
+    """Return the finding that the check was not possible."""
     return Finding(check, site, "unseen", fault, repair)
 
 

@@ -145,7 +145,7 @@ def _mail(machine: Machine) -> tuple[str, str, str]:
 
 
 def _certificate(machine: Machine) -> tuple[str, str, str]:
-    """Return the last day of the domain's certificate, a sentence about it, and its fault or ""."""
+    """Return the expiry day of the certificate, a sentence about it, and its fault or ""."""
     words = ("openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in", CERTIFICATE)
     try:
         found = re.fullmatch(r"notAfter=(\d{4}-\d\d-\d\d) .*\n?", machine.ask(*words))

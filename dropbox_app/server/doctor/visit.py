@@ -166,8 +166,8 @@ def _headers(
 class _Bounded(httpcore.NetworkBackend):
     """Opens connections, and closes all of them when the time for a page runs out.
 
-    It does so even if data arrives very slowly. httpcore limits only each single step, and does not
-    limit its exchange with a SOCKS proxy at all.
+    It does so even if data arrives very slowly. httpcore limits only the time of each single step,
+    and sets no limit at all on its exchange with a SOCKS proxy.
     """
 
     def __init__(self) -> None:

@@ -121,7 +121,7 @@ def plan(
 def _end(
     item: ItemInfo, fetches: Sequence[datetime.date | None], retention: Retention
 ) -> datetime.date:
-    """Return the day on which an item expires by itself."""
+    """Return the day on which an item expires, regardless of other items."""
     if not item.n:
         return item.day + datetime.timedelta(HALF_SENT)
     known = [day for day in fetches if day is not None]

@@ -34,7 +34,7 @@ Today = Callable[[], datetime.date]  # the UTC day
 
 
 class Caretaker:
-    """Does the upkeep of one site. ``warn`` receives lines without content from conversations."""
+    """Does the upkeep of one site. ``warn`` receives lines with no content from conversations."""
 
     def __init__(
         self, site: Site, store: Store, today: Today, warn: Callable[[str], object]
@@ -87,7 +87,7 @@ class Rounds:
         self._thread: threading.Thread | None = None
 
     def start(self, folder: Path, first: float = FIRST, every: float = EVERY) -> None:
-        """Do the upkeep until ``end`` is called, starting as soon as no other worker does it."""
+        """Do the upkeep until ``end`` is called, starting once no other worker is doing it."""
         self._thread = threading.Thread(
             target=self._run, args=(folder, first, every), name="caretaker", daemon=True
         )

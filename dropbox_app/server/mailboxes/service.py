@@ -90,8 +90,8 @@ class Mailboxes:
     def open_mailbox(self, *, mailbox: str, access: str, to: Sequence[VerifyKey]) -> None:
         """Create a mailbox, which no desk sees until its report is added.
 
-        Repeating the request with the same ids succeeds, also after the report. Raises BadShape (an
-        id is taken), UnknownCounsellor, Gone (withdrawn or expired), SiteFull, StoreBusy.
+        A repeated call with the same ids succeeds, even after the report. Raises BadShape (an id is
+        taken), UnknownCounsellor, Gone (withdrawn or expired), SiteFull, StoreBusy.
         """
         self._known(to)
         with self._store.writing():
@@ -351,7 +351,7 @@ class Mailboxes:
         return retention.shown(self._store, info, self._site, self.today()).expires
 
     def _known(self, to: Sequence[VerifyKey]) -> list[str]:
-        """Return ``to`` as strings. Each must have a card here; the sealer checks the keys."""
+        """Return ``to`` as strings. All must have a card here; the sealer checks the keys."""
         identities = texts_of(to)
         if not set(identities) <= {str(named.card.identity) for named in self._site.cards()}:
             raise UnknownCounsellor("no card of that identity")

@@ -1,7 +1,7 @@
 """Strict reading of ``notify.toml``: the mail provider and the recipients of the daily mail.
 
-The file is outside the server's folder, with its password beside it. The server itself can read
-neither, so a flaw in the server does not reveal a counsellor's mail address.
+The file is outside the server's folder, next to the file with the password. The server itself can
+read neither, so a flaw in the server does not reveal a counsellor's mail address.
 """
 
 import re

@@ -96,7 +96,7 @@ def last(folder: Path) -> datetime.date | None:
 
 
 def late(folder: Path, today: datetime.date) -> str:
-    """Return a message for ``doctor`` if the mails have been incomplete for too long, or ""."""
+    """Return a message for ``doctor`` if it is too long since every mail was sent, or ""."""
     try:
         day = last(folder)
     except OSError as error:

@@ -1,1 +1,1 @@
-"""Code with which a server verifies and installs a release. Nothing that serves imports it."""
+"""Verify and install a release of the server. No module that serves requests imports this."""

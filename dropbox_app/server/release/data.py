@@ -4,10 +4,10 @@
 
 ``hosts`` prints a host name of each readable site. ``try`` migrates a copy of each database.
 ``backup`` backs up all sites. ``room`` checks that there is space to copy the databases. ``keep``
-copies each database, while nothing serves. ``back`` restores each copy whose database this program
-can no longer use. ``drop`` removes the copies. An upgrade runs this module from both the older and
-the newer program, so these words must not change, nor may the exit status: ENOSPC if a disk is
-full, EROFS if it is read-only, 1 for any other failure.
+copies each database, while no server is running. ``back`` restores each copy whose database this
+program can no longer use. ``drop`` removes the copies. An upgrade runs this module from both the
+older and the newer program, so these words must not change, and neither must the exit statuses:
+ENOSPC if a disk is full, EROFS if it is read-only, 1 for any other failure.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Upgrade an installed server to a signed release, and roll back if the new one does not serve.
+"""Upgrade an installed server to a signed release; roll back if the release does not serve pages.
 
-This is run by root. Before the switch, nothing that serves is changed: an upgrade that is killed
-leaves only a work folder. From the switch until the newer program has responded, a note on disk
-names the older program. An upgrade that finds this note rolls back first.
+This is run by root. Before the switch, nothing that the running server uses is changed: an upgrade
+that is killed leaves only a work folder. From the switch until the newer program has responded, a
+note on disk names the older program. An upgrade that finds this note rolls back first.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Failed(UpgradeError):
 class Machine:
     """The paths of a server that ``deploy/install`` set up.
 
-    ``account`` is the server's account, or None if the caller already is that account.
+    ``account`` is the server's account, or None if the caller already runs as that account.
     """
 
     program: Path = Path("/opt/klankbord")
@@ -226,7 +226,7 @@ class Upgrade:
         self._sync()
 
     def _go_back(self) -> None:
-        """Start the older program again, on data that it can use. Can be repeated.
+        """Start the older program again, with data that it can use. This can be repeated.
 
         Raises UpgradeError if that fails; in that case the note is kept.
         """

@@ -1,1 +1,1 @@
-"""The only server code that ever sees the text of a message or a retrieval code."""
+"""The only server code that sees the text of a message or a retrieval code."""

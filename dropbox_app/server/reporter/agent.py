@@ -1,7 +1,7 @@
 """Performs the protocol's steps for a browser without JavaScript (SPEC section 8).
 
-This is the only module of the server that ever sees a text or a code. It keeps nothing between
-requests; the caller keeps the root in the cookie. It writes only sealed files.
+This is the only module of the server that sees a text or a code. It keeps nothing between requests;
+the caller keeps the root in the cookie. It writes only sealed files.
 """
 
 import contextlib
@@ -228,7 +228,7 @@ class ReporterAgent:
     def _checked(self, keys: ReporterKeys, attachment: Attachment) -> Iterator[bytes]:
         """Check the whole file first, and then yield its content.
 
-        Both passes use one handle, because the name may refer to another file by then.
+        Both passes use one handle, because the name may refer to another file by the second pass.
         """
         opened = self._mailboxes.opened(keys.mailbox, attachment.sha256)
         if opened is None:
@@ -266,8 +266,8 @@ class ReporterAgent:
         the thread so far (SPEC section 4, "Changing counsellor"), unless the previous message went
         to the same people. It cannot be combined with files. A message that repeats the newest one
         is not sent again: without a script, nothing else stops a double click. ``files`` are stored
-        with the message or not at all, and only once, however often it is retried. Raises Gone,
-        TooLong, NobodyToWriteTo, MailboxFull, SiteFull, StoreBusy, or Moved if the recipients
+        with the message or not at all, and only once, however often sending is retried. Raises
+        Gone, TooLong, NobodyToWriteTo, MailboxFull, SiteFull, StoreBusy, or Moved if the recipients
         differ from those of the files.
         """
         for key in ("text", "step", "with", "scope"):

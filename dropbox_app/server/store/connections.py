@@ -24,7 +24,7 @@ def read_only(path: Path) -> bool:
     """Return whether a cleanly closed database is on a read-only file system.
 
     SQLite can read such a database without an index of its log only if it is told that nobody
-    writes.
+    writes to it.
     """
     if not path.exists() or path.with_name(path.name + "-shm").exists():
         return False
@@ -112,7 +112,7 @@ def _make_room() -> None:
 
 @contextmanager
 def walk(connection: sqlite3.Connection) -> Iterator[None]:
-    """Keep more pages in memory during the block, so that steps cost the same in a large store."""
+    """Keep more pages in memory during the block, so that a step costs no more in a large store."""
     with failures():
         connection.execute(f"PRAGMA cache_size = -{WALK}")
     try:

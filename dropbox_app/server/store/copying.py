@@ -1,6 +1,6 @@
 """Copy all conversations of a site from one store to another, and compare every item.
 
-Numbers, days and ids are not changed, so no desk and no code is affected.
+Numbers, days and ids are not changed, so no desk or code is affected.
 """
 
 import datetime

@@ -1,6 +1,6 @@
-"""Write files so that a crash leaves a complete file or none, and read without a trace.
+"""Write files so that a crash leaves a complete file or none; read them without leaving a trace.
 
-A file is on disk before it counts, and its times are rounded to the day (SPEC section 5).
+A file counts as written once it is on disk. Its times are rounded to the day (SPEC section 5).
 """
 
 import contextlib

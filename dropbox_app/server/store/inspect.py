@@ -1,4 +1,4 @@
-"""Inspect a site's database without changing anything: no byte, no time, no version.
+"""Inspect a site's database without changing a byte, a timestamp or the version.
 
 ``doctor`` and ``site check`` use this while a server is running, after it was killed, and before a
 newer program has migrated the database.

@@ -80,7 +80,7 @@ class Sealing(Protocol):
 
 
 class SecondSeal(Protocol):
-    """The second seal of a store that cannot overwrite (SPEC section 5); see ``Digest``."""
+    """The second seal, for a store that cannot overwrite data (SPEC section 5); see ``Digest``."""
 
     def new_key(self) -> bytes:
         """Return a random key for one item only."""
@@ -116,7 +116,7 @@ class Store(Protocol):
     """The steps of a store. Every step that writes is called inside ``with store.writing():``."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """Open an exclusive transaction, which is on disk if the block raises nothing.
+        """Open an exclusive transaction, which is committed to disk if the block succeeds.
 
         Raises StoreBusy.
         """

@@ -2,7 +2,7 @@
 
 All tables except sqlite-utils' own list of migrations are WITHOUT ROWID (which sqlite-utils cannot
 write itself). A hidden row number would count across mailboxes and counsellors, and a gap in it
-would reveal something about one to another. Columns for a day reject any finer time.
+would reveal something about one of them to another. Columns for a day reject a time of day.
 """
 
 import datetime

@@ -39,7 +39,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class PostgresStore:
-    """Implements ``Store``. ``today`` only dates steps and files; the rules pass other days."""
+    """Implements ``Store``. ``today`` only dates steps and files; the rules pass all other days."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class PostgresStore:
 
     @contextmanager
     def walking(self) -> Iterator[None]:
-        """Go through all mailboxes. Only one server at a time does so. Raises StoreBusy."""
+        """Go through all mailboxes. Only one server at a time can do so. Raises StoreBusy."""
         with self._connections.alone() as connection:
             connection.execute(
                 "SELECT pg_advisory_lock(current_schema()::regnamespace::oid::bigint)"
@@ -119,7 +119,7 @@ class PostgresStore:
         return str(self._one("SELECT id FROM store")[0])
 
     def site_id(self) -> str | None:
-        """Return the id of the site whose conversations these are; None if it is not set."""
+        """Return the id of the site to which the conversations belong; None if it is not set."""
         (site,) = self._one("SELECT site FROM store")
         return str(site) if site else None
 
@@ -337,7 +337,7 @@ class PostgresStore:
         return self._change("DELETE FROM withdrawn WHERE day <= %s", until)
 
     def newest_day(self) -> datetime.date | None:
-        """Return the newest day stored anywhere. A clock with an earlier day is wrong."""
+        """Return the newest day stored anywhere. A clock that shows an earlier day is wrong."""
         return _day(
             self._one(
                 "SELECT greatest((SELECT max(last_added) FROM mailboxes),"

@@ -23,8 +23,8 @@ from dropbox_app.server.store.sqlite_errors import failures
 def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
     """Yield the copy, and remove it at the end. Raises SiteFull, StoreBusy, StoreError.
 
-    It is a locked file among those being received, so after a kill the next sweep removes it.
-    Reports are still accepted during the copy.
+    The copy is a locked part file, so the next sweep removes it if this process is killed. Reports
+    are still accepted during the copy.
     """
     path, handle = locked_part(files)
     try:
@@ -44,7 +44,7 @@ def copied(database: Path, files: Path, day: datetime.date) -> Iterator[Path]:
 
 @contextmanager
 def looked_at(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database that is in use, only to read it. Raises StoreBusy, StoreError."""
+    """Open a database that is in use, for reading only. Raises StoreBusy, StoreError."""
     connection = connect(database)
     try:
         with failures():
@@ -55,7 +55,7 @@ def looked_at(database: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def opened(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database for reading that no other program has open. Raises StoreError."""
+    """Open, for reading, a database that no other program has open. Raises StoreError."""
     with failures():
         connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
     try:

@@ -46,7 +46,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class SqliteStore:
-    """Implements ``Store``. ``today`` only dates migrations and files; rules pass other days."""
+    """Implements ``Store``. ``today`` only dates migrations and files; rules pass any other day."""
 
     def __init__(
         self, folder: Path, today: Callable[[], datetime.date], reserve: Path | None = None
@@ -126,7 +126,7 @@ class SqliteStore:
         """Close every thread's connection. The store cannot be used after that.
 
         The last process to close it removes the write-ahead log. The times of the database and its
-        folders become the beginning of the day, to hide the time of the last report.
+        folders are set to the beginning of the day, to hide the time of the last report.
         """
         self._connections.close()
         with suppress(OSError):  # the folder is missing or belongs to another account
@@ -340,7 +340,7 @@ class SqliteStore:
         return len(known) - len(kept)
 
     def newest_day(self) -> datetime.date | None:
-        """Return the newest day stored anywhere. A clock with an earlier day is wrong."""
+        """Return the newest day stored anywhere. A clock that shows an earlier day is wrong."""
         (day,) = self._one(
             "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
             " UNION ALL SELECT max(last_fetch) FROM desks)"

@@ -90,9 +90,9 @@ def create_app(
     The app opens databases, so call this after a fork. The command ``flask --app
     "dropbox_app.server.web.app:create_app('FOLDER')" routes`` lists the routes.
 
-    The workers of one server share ``cookie_key`` and ``memory``; without them the app makes its
-    own. ``today`` returns the UTC day and ``now`` the seconds; without ``today`` the day is derived
-    from ``now``. ``read`` is the result of an earlier reading of the folder.
+    The workers of one server share ``cookie_key`` and ``memory``; without them the app creates its
+    own. ``today`` returns the UTC day and ``now`` the time in seconds; without ``today`` the day is
+    derived from ``now``. ``read`` is the result of an earlier reading of the folder.
 
     Raises SettingsError if no site can be served, and StoreError if the only site cannot be opened.
     If there are several sites, each is opened on its first request.

@@ -1,11 +1,11 @@
 """The assets of the pages: one style sheet, and one short script.
 
-The script only improves "leave quickly", which also works without it as a link. Every page contains
-the script, so that it costs no request. The content security policy allows this script by its hash,
-and no other, whatever a page or an address of this site may contain.
+The script only improves "leave quickly", which without it still works as a link. Every page
+contains the script, so that no request is needed to load it. The content security policy allows
+this script by its hash, and no other, whatever a page or an address of this site may contain.
 
-A site that lets browsers seal messages also has the client and the word lists. Only the two pages
-that load the client have a policy that allows it.
+A site that lets browsers seal messages also serves the client and the word lists. Only the two
+pages that load the client have a policy that allows it.
 """
 
 import base64

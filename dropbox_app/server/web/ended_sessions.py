@@ -1,8 +1,8 @@
 """Remember which sessions ended early, for all workers of one server.
 
 A cookie contains the entire session, so a copy of it would still work after "leave". This module
-keeps a keyed hash of each ended session until its cookie is too old anyway. The hashes are kept
-only in memory, because a restart ends every session.
+keeps a keyed hash of each ended session until its cookie would have expired anyway. The hashes are
+kept only in memory, because a restart ends every session.
 """
 
 from collections.abc import Callable
@@ -49,5 +49,5 @@ class EndedSessions:
 
 
 def _over(start: int) -> int:
-    """Return the time in seconds at which a session ends anyway."""
+    """Return the time in seconds at which a session expires anyway."""
     return start + LONGEST + 1

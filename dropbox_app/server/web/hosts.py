@@ -33,7 +33,7 @@ class Hosts:
         self._plain_names = {part.hostname for part in parts if part.scheme == "http"}
 
     def is_https(self, environ: WSGIEnvironment) -> bool:
-        """Return whether the requested address uses https, by the settings and not by a header.
+        """Return whether the requested address uses https, according to the settings, not a header.
 
         A name that has only an https origin counts as https on any port. For a name that has both,
         the port decides.
@@ -78,7 +78,7 @@ class Hosts:
 def host_name(host: str) -> str | None:
     """Return the name in a valid Host header; None for an invalid one.
 
-    The port may differ from the settings, because it may be forwarded. The name may not.
+    The port may differ from the settings, because it may be forwarded. The name must match them.
     """
     found = _HOST.fullmatch(host.lower())
     if found is None or int(found["port"] or 0) > MOST_PORT:
@@ -87,7 +87,7 @@ def host_name(host: str) -> str | None:
 
 
 def target_names_another_host(environ: WSGIEnvironment) -> bool:
-    """Return whether the request line names a different host from the Host header."""
+    """Return whether the host in the request line differs from the Host header."""
     target = str(environ.get("RAW_URI", ""))
     _, found, rest = target.partition("://")
     if target.startswith("/") or not found:

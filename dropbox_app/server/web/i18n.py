@@ -48,7 +48,7 @@ class Words:
 
     @property
     def other(self) -> str:
-        """Return the second language of an error page, which shows its text in both."""
+        """Return the second language of an error page, which shows its text in two languages."""
         return "nl" if self.lang == "en" else "en"
 
     @property

@@ -36,7 +36,7 @@ def nothing_here() -> Response:
 
 
 def refusal(error: KlankbordError, refused: str = "") -> Response:
-    """Return an exception of a view as JSON with its status, and ``refused`` if it is given."""
+    """Return an exception raised by a view as JSON with its status and, if given, ``refused``."""
     if isinstance(error, OutOfStep):
         return answer({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)

@@ -5,8 +5,8 @@ Each has its own fixed lengths, which do not depend on the site, the content or 
 
 **Packed**: the pages that are the same for everybody. They are compressed and then padded to PACKED
 bytes, doubled until the page fits. The padding is in the header of the gzip file (its "extra"
-field, which readers ignore). No other pages are ever compressed: if a page repeats typed text next
-to a secret, the compressed length reveals something about the secret (BREACH).
+field, which readers ignore). No other pages are compressed: if a page repeats typed text next to a
+secret, the compressed length reveals something about the secret (BREACH).
 
 **Plain**: every other page, including errors and responses to a code, and the pages above for a
 client that does not accept gzip. They are padded with spaces to PLAIN bytes, doubled until the page

@@ -36,7 +36,7 @@ _VALUE = struct.Struct(f"=I?{ANSWER}s")
 
 @dataclass
 class Turn:
-    """One request's work on a post. ``answer`` is the sealed response to the same earlier post."""
+    """The work on one post. ``answer`` is the sealed response to an identical earlier post."""
 
     answer: bytes
     keep: Callable[[bytes], None]  # stores a response; called before the report is stored
@@ -45,7 +45,7 @@ class Turn:
 class RepeatedPosts:
     """The posts of the last minutes.
 
-    ``clock`` gives seconds that only increase, for all processes.
+    ``clock`` returns monotonic time in seconds, shared by all processes.
     """
 
     def __init__(

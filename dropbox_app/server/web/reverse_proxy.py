@@ -1,12 +1,12 @@
-"""Read nginx's headers of a request, and limit the time for a large body or response.
+"""Read the headers that nginx sets on a request, and limit the time for a large body or response.
 
 On a real server, nginx is in front of the app and connects to a socket file that only it can open
 (``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's headers of the same
 names:
 
-    X-Klankbord-Way      onion, desks or domain: the socket through which the request came
-    X-Klankbord-Since    the time at which the request arrived, in seconds with three decimals
-    X-Klankbord-Visitor  only with a report: the Tor circuit, or at a domain the address
+    X-Klankbord-Way onion, desks or domain: the socket through which the request came
+    X-Klankbord-Since the time at which the request arrived, in seconds with three decimals
+    X-Klankbord-Visitor only with a report: the Tor circuit or, for a domain, the IP address
 
 On a TCP address the app serves without nginx, and removes these headers.
 
@@ -45,7 +45,7 @@ class TooSlow(ConnectionResetError):
 
 
 class Pace:
-    """The remaining time of one transfer. ``clock`` gives seconds that only increase.
+    """The remaining time of one transfer. ``clock`` returns monotonic time in seconds.
 
     Not safe between threads: each transfer needs its own.
     """
@@ -123,7 +123,7 @@ class PacedAnswer:
 
 
 class ReverseProxy:
-    """The app as gunicorn calls it. ``behind_nginx``: whether it serves at nginx's socket file.
+    """The app as gunicorn calls it. ``behind_nginx``: whether it listens on nginx's socket file.
 
     If so, a request without a known ``X-Klankbord-Way`` gets status 421, because only nginx
     connects to that socket.

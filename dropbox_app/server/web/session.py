@@ -4,8 +4,9 @@ The cookie is a NaCl SecretBox around an itsdangerous timed signature around a r
 The parent process generates the key and never writes it to a file, so a restart ends every session
 and the code must be entered again. No cookie is set before a code is shown or entered.
 
-The cookie contains the entire session, so a copy of it would outlive the session. The end of a
-session, and leaving its code page, are therefore remembered in memory (see ``ended_sessions``).
+The cookie contains the entire session, so a copy of it would outlive the session. The server
+therefore remembers in memory which sessions have ended, and which have left their code page (see
+``ended_sessions``).
 """
 
 import binascii
@@ -95,7 +96,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     ``root`` is 32 bytes, and ``start`` is in seconds. ``words`` is the code, while its page is
     open. ``mark`` is a keyed hash of the report that started the session, and ``post`` the name of
-    its post. ``arrived`` tells whether the browser sent a cookie. ``over`` lists the sessions that
+    its post. ``arrived`` is True if the browser sent a cookie. ``over`` lists the sessions that
     this request ended.
     """
 

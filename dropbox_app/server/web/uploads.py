@@ -142,8 +142,8 @@ class Taking:
 
     ``admit`` receives the fields before the first file. It returns the recipients of the files, or
     raises the reason for rejecting them. ``look`` raises if there is no more space. ``error`` is
-    the reason why nothing more is accepted. ``reading`` tells whether rejected files are still
-    read; if not, reading ends at the first file.
+    the reason why nothing more is accepted. ``reading`` is True while rejected files are still
+    read; otherwise reading ends at the first file.
     """
 
     reading = True

@@ -1,8 +1,8 @@
-"""Checks of the host around a server's folder for anything that could expose a visitor.
+"""Check the host of a server's folder for anything that could expose a visitor.
 
 Settings are never parsed here. Instead, each check asks the program that uses them. Every path and
 every program is below a root, which is "/" except in tests. The checks change nothing and use no
-network. A check that gets no answer reports that.
+network. A check that gets no answer says so in a finding.
 """
 
 import datetime
@@ -47,7 +47,7 @@ class Machine:
         return self.root / name.lstrip("/")
 
     def name(self, path: Path) -> str:
-        """Return the name of a path as it is on the host itself."""
+        """Return the name that a path has on the host itself."""
         below = path.is_relative_to(self.root)
         return f"/{path.relative_to(self.root)}" if below else str(path)
 
@@ -110,7 +110,7 @@ class Machine:
 
     @property
     def server(self) -> str:
-        """Return the name of the server's folder as it is on the host itself."""
+        """Return the name that the server's folder has on the host itself."""
         return self.name(self.folder)
 
 
@@ -130,12 +130,12 @@ Faults = Iterator[Finding]
 
 
 def could_not_look(check: Check, path: Path | str, folder: Path, site: str = "") -> Finding:
-    """Return a finding that this account has no permission to read a path."""
+    """Return the finding that this account has no permission to read a path."""
     return unseen(check, f"{path} may not be read by this account", as_root(folder), site)
 
 
 def as_root(folder: Path) -> str:
-    """Return the command for a complete check, as the installed one drops root's rights."""
+    """Return the command for a complete check; the installed command drops root's rights."""
     program = Path(sys.prefix) / "bin" / "klankbord-server"
     return f"run as root: {program} --dir {shlex.quote(str(folder))} doctor"
 

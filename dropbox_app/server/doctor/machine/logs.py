@@ -14,7 +14,7 @@ _SYSLOGS = ("rsyslog.service", "syslog-ng.service")
 
 
 def logs(machine: Machine) -> Faults:
-    """Check the logs. An error during a visit is logged, and every log line has a time."""
+    """Check the logs. An error during a visit is logged with its time, which reveals the visit."""
     for folder in _FOLDERS:
         for file in machine.inside(folder):
             found = machine.stat(file)

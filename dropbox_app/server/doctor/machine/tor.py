@@ -53,7 +53,7 @@ class Onion:
 
     @property
     def ours(self) -> bool:
-        """Return whether it leads to the drop box."""
+        """Return whether this address leads to the drop box."""
         return any(f"unix:{SOCKETS}" in port for port in self.ports)
 
 

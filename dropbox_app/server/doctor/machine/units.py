@@ -32,7 +32,7 @@ def unit(machine: Machine, name: str) -> Unit | None:
 
 
 def used(machine: Machine, *names: str) -> list[str]:
-    """Return the units that are running or start with the machine. Raises NoAnswer."""
+    """Return the units that are running or that start at boot. Raises NoAnswer."""
     return [
         name
         for name, one in _shown(machine, STATES, names).items()

@@ -1,4 +1,4 @@
-"""The counsellors of a site as the pages show them. Nothing is ever sealed to an expired key."""
+"""The counsellors of a site as the pages show them. Nothing is sealed to an expired key."""
 
 import datetime
 import os
@@ -58,7 +58,7 @@ class People:
 
     @property
     def to_report(self) -> "People":
-        """Return the view for a visitor without a conversation. At an ended site nobody is open.
+        """Return the view for a visitor without a conversation. At an ended site, nobody is open.
 
         ``Person.open`` stays unchanged, for the sentences to reporters who have a code.
         """
@@ -158,7 +158,7 @@ class Directory:
         return People(tuple(people), bool(people) or self._site.begun(), ended)
 
     def _silent(self, card: Card, day: datetime.date) -> bool:
-        """Return whether a desk has not fetched, and its card was not renewed, for too long."""
+        """Return whether too long has passed since a desk last fetched or its card was renewed."""
         last = self._mailboxes.last_fetch(card.identity)
         since = card.issued if last is None else max(card.issued, last)
         return response.quiet(since, day, self._site.settings.response_days)

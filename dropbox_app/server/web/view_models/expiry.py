@@ -1,7 +1,7 @@
-"""Sentences on when a conversation ends: closed, soon to be deleted, or on a later day.
+"""Sentences on when a conversation ends: already closed, deleted soon, or deleted on a later day.
 
 Closing is only a notice from a counsellor (SPEC section 7). The server deletes by its own terms,
-and may move a promised day only to a later one.
+and may change a promised day only to a later one.
 """
 
 import datetime

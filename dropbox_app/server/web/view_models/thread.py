@@ -1,7 +1,7 @@
 """A conversation as the page shows it: genuine messages, and calm sentences about the others.
 
-Pure functions from a thread to lines. A message that failed a check is never shown as somebody's
-words.
+Pure functions from a thread to lines. A message that failed a check is never attributed to a
+person.
 """
 
 import datetime
@@ -55,7 +55,7 @@ class Request:
 
     @property
     def stands(self) -> bool:
-        """Return whether a yes remains that no answer can now withdraw.
+        """Return whether a yes still applies and no answer can withdraw it any more.
 
         This happens after an agreed handover. A yes to the handover itself does not count, because
         its purpose was to leave that counsellor.

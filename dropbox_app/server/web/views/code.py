@@ -111,8 +111,8 @@ def code_page(
 ) -> Response:
     """Return the page with the code.
 
-    ``day`` is the day of the report, if it was not today. ``again`` tells whether the report was
-    sent before. ``unsafe`` tells whether the reporter said that they are unsafe. The page then
+    ``day`` is the day of the report, if it was not today. ``again`` is True if the report was sent
+    before. ``unsafe`` is True if the reporter said that they are unsafe. In that case the page
     starts with help, but has the same length as without it.
 
     ``here`` is set once the browser has shown that it keeps the cookie. Only then can the link to

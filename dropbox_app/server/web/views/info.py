@@ -1,4 +1,4 @@
-"""The information pages: what counts, the options, the roles, how to verify the site.
+"""The information pages: what happened, the options, the roles, how to verify the site.
 
 Every visitor gets the same bytes. The texts are in the catalogues. Their statements must be true of
 this build and this site, and every statement about the law must have a source.
