@@ -241,6 +241,7 @@ export class Conversation {
     try {
       if (!(await this.load(() => this.showPage(say("sealed.unsent"))))) this.gone();
     } catch {
+      // Only the current conversation could not be fetched: the page says so and has no form.
       this.showStale(say("sealed.unsent"));
     }
   }

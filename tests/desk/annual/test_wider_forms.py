@@ -94,7 +94,7 @@ def register(counts: Counts, seed: int) -> list[e.Event]:
 
 
 def pair(
-    form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject, **more: Any  # noqa: ANN401
+    form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject, **more: Any  # noqa: ANN401 - fields
 ) -> list[dict[str, bytes]]:  # fmt: skip
     """Return all files by name, from two registers with the same printed ranges."""
     people, own = data.draw(st.sampled_from(PEOPLE[form])), data.draw(WORDS)
