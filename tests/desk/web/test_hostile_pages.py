@@ -196,6 +196,7 @@ def test_no_request_from_a_hostile_page_is_accepted(
     own.press("[name=passphrase]", "Enter")
     own.wait_for_selector("body[data-page=today]")
     assert any(kept for *_, kept in recorder.answers), "the browser never sent its cookie"
+    own.wait_for_load_state("networkidle")  # the page's own style and pictures are answered
     own.goto("about:blank")  # so that every further request is the attacker's
     recorder.answers.clear()
     attacker.base = f"http://{home}:{running.gate.port}{running.home}"
