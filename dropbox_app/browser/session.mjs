@@ -148,7 +148,8 @@ export class Session {
     const reader = { site: this.site, mailbox: keys.mailbox, viewer: null, reporter, pins: this.pins };
     this.thread = readThread(arrived, reader);
     this.pins = risen(this.pins, pinsOf(this.thread));
-    return this.view(this.thread);
+    const damaged = arrived.filter(({ fault }) => fault === "other_file").map(({ item }) => item);
+    return { ...this.view(this.thread), damaged };
   }
 
   /** @param {Thread} thread */

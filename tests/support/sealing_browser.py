@@ -9,12 +9,14 @@ from dropbox_app.protocol import card as cards
 from dropbox_app.protocol import thread as threads
 from dropbox_app.protocol import writing
 from dropbox_app.protocol.attachment import AttachmentSealer
+from dropbox_app.protocol.batch import unpack
 from dropbox_app.protocol.encoding import Json, check_day, sha256_hex, to_line
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import Attachment, ReporterPublic
 from dropbox_app.protocol.retrieval_code import derive_root, generate, reporter_keys
 from dropbox_app.protocol.thread import Thread
 
+MOST_IDS = 50
 OPENING = {"Content-Type": "application/json"}
 
 
@@ -143,13 +145,22 @@ class SealingBrowser:
         found: dict[str, Any] = answer.json
         return found
 
+    def batch(self, ids: Sequence[str]) -> list[bytes]:
+        """Return the first of these messages, as many as the server sends together."""
+        answer = self.ask("GET", f"/api/items?ids={'.'.join(ids)}")
+        assert answer.status == 200, answer
+        return unpack(answer.body, len(ids))
+
     def thread(self) -> Thread:
         """Return the conversation, read and checked as the owner of the code."""
+        listed = self.listed()["items"]
+        ids = [item["id"] for item in listed if item["what"] == "message"]
         arrived = []
-        for item in self.listed()["items"]:
-            if item["what"] == "message":
-                sealed = self.ask("GET", f"/api/items/{item['id']}").body
-                arrived.append(threads.open_item(item["id"], sealed, (self.keys.reply,)))
+        while ids:
+            asked, batch = ids[:MOST_IDS], self.batch(ids[:MOST_IDS])
+            for item, sealed in zip(asked, batch, strict=False):
+                arrived.append(threads.open_item(item, sealed, (self.keys.reply,)))
+            ids = ids[len(batch) :]
         return threads.read(
             arrived,
             site=self.site,

@@ -1,12 +1,15 @@
 // The reporter API (SPEC section 6). A request either gets a known answer, or its answer is lost.
 // Then it is unknown whether the request arrived, and only the server can tell.
 
+import { unpack } from "../protocol/batch.mjs";
+
 const PATIENCE = 60_000; // milliseconds for one request and its answer
 const MAX_JSON = 4 * 2 ** 20; // bytes
 const MAX_ITEMS = 10_000; // a mailbox has 500 messages, each with at most ten files and a thread
 const ID = /^[0-9a-f]{64}$/;
 const DAY = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}$/;
-const MAX_ITEM = 2 ** 18; // bytes; the largest sealed message has about 140,000
+const MOST_IDS = 50; // as many as the server takes in one address
+const MAX_BATCH = 2 ** 21; // bytes; the server sends at most half of this
 
 /** @typedef {{status: number, json: any, bytes: Uint8Array}} Answer */
 /**
@@ -97,12 +100,21 @@ function isList(json) {
 /** @param {any} one */
 const isItem = (one) => typeof one?.what === "string" && ID.test(one.id);
 
-/** Return a sealed item; null if the server does not have it. @param {string} token @param {string} id */
-export async function item(token, id) {
-  const answer = await ask("GET", `/api/items/${id}`, { token, most: MAX_ITEM });
+/**
+ * Return the first of these sealed messages, as many as the server sends together; a message that it
+ * does not have is empty. Return null if there is no such conversation. Throws Lost.
+ * @param {string} token @param {string[]} ids At most MOST_IDS of them are asked for.
+ */
+export async function items(token, ids) {
+  const asked = ids.slice(0, MOST_IDS);
+  const answer = await ask("GET", `/api/items?ids=${asked.join(".")}`, { token, most: MAX_BATCH });
   if (isGone(answer)) return null;
   if (answer.status !== 200) throw new Lost();
-  return answer.bytes;
+  try {
+    return unpack(answer.bytes, asked.length);
+  } catch {
+    throw new Lost(); // it is not the whole answer, or not one to this question
+  }
 }
 
 /** Return a word list file. @param {string} address */

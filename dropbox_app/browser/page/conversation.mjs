@@ -9,7 +9,7 @@ import { problem, unsent } from "./problems.mjs";
 /** @typedef {import("../client.mjs").Client} Client */
 /** @typedef {import("./api.mjs").Fate} Fate */
 
-const AT_ONCE = 4; // items
+const MAX_HELD = 2 ** 26; // bytes of sealed messages; by default a mailbox has at most an eighth of it
 const TRIES = 5; // each failure means that another message of this reporter was stored
 
 export class Conversation {
@@ -77,6 +77,7 @@ export class Conversation {
       if (!(await this.fetchAll(ids)) && !attempt) continue;
       const items = ids.flatMap((id) => (this.items.has(id) ? [[id, this.items.get(id)]] : []));
       this.view = await this.client.ask("read", { items });
+      for (const id of this.view.damaged) this.items.delete(id); // the next attempt fetches it again
       this.view.remarks = this.remarks;
       this.mine = this.view.mine;
       this.opened = true;
@@ -89,16 +90,20 @@ export class Conversation {
 
   /** @param {string[]} ids */
   async fetchAll(ids) {
-    const missing = ids.filter((id) => !this.items.has(id));
+    let missing = ids.filter((id) => !this.items.has(id));
     let whole = true;
-    const fetchSome = async () => {
-      for (let id = missing.pop(); id; id = missing.pop()) {
-        const sealed = await api.item(this.token, id);
-        if (sealed) this.items.set(id, sealed);
+    let held = [...this.items.values()].reduce((sum, { length }) => sum + length, 0);
+    while (missing.length) {
+      const found = await api.items(this.token, missing);
+      if (!found) return false;
+      for (const [at, sealed] of found.entries()) {
+        if (sealed.length) this.items.set(missing[at], sealed);
         else whole = false;
+        held += sealed.length;
       }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, fetchSome));
+      if (held > MAX_HELD) throw new api.Lost();
+      missing = missing.slice(found.length);
+    }
     return whole;
   }
 

@@ -24,6 +24,7 @@ CALLS = (
     ("PUT", f"/api/files/{NOWHERE}"),
     ("POST", "/api/conversation/messages?n=1&to=" + NOWHERE),
     ("GET", "/api/conversation"),
+    ("GET", f"/api/items?ids={NOWHERE}"),
     ("GET", f"/api/items/{NOWHERE}"),
     ("GET", f"/api/files/{NOWHERE}"),
     ("POST", "/api/conversation/withdrawal?n=2&to=" + NOWHERE),
