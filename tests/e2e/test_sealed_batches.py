@@ -2,7 +2,6 @@
 
 import http.client
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Route
@@ -34,13 +33,13 @@ def over_http(relay: Relay) -> SealingBrowser:
 
 
 @pytest.fixture
-def writer(relay: Relay, counsellor: Counsellor) -> Iterator[SealingBrowser]:
-    """Yield a browser with a conversation of three messages."""
+def writer(relay: Relay, counsellor: Counsellor) -> SealingBrowser:
+    """Return a browser with a conversation of three messages."""
     made = over_http(relay)
     made.report("Een.", made.cards[0].identity)
     made.write("Twee.")
     made.write("Drie.")
-    yield made
+    return made
 
 
 @in_one_browser

@@ -1,7 +1,10 @@
 """Sealing browsers and responses that are not true: nothing is lost, doubled or sent to others."""
 
+import datetime
 import threading
 from collections.abc import Callable
+
+from playwright.sync_api import Route
 
 from dropbox_app.server.config import settings
 from tests.e2e.test_sealed_journey import MESSAGES, Meet, bas, in_one_browser, meet, relay, start
@@ -305,3 +308,111 @@ def test_message_to_another_counsellor_with_unknown_outcome_can_be_checked(
     writer.reads("Je bericht is verstuurd")
     assert len(relay.sent("POST", MESSAGES)) == before + 1
     assert writer.goes_to == "Dit gaat naar Bas Jansen."
+
+
+@in_one_browser
+def test_keys_of_a_wrong_code_are_wiped(meet: Meet) -> None:
+    """Also if the conversation cannot be fetched: the keys are only kept for what is shown."""
+    writer = meet()
+    writer.page.add_init_script(
+        """{
+            const post = Worker.prototype.postMessage;
+            window.asked = [];
+            Worker.prototype.postMessage = function (message) {
+                window.asked.push(message.ask);
+                return post.call(this, message);
+            };
+        }"""
+    )
+    code = writer.tells(STORY[LANG])
+    wrong = " ".join(reversed(code.split()))
+    writer.begins("return")
+    writer.enters(wrong)
+    writer.reads("Bij deze code hoort geen gesprek")
+    assert writer.page.evaluate("asked.slice(-2)") == ["enter", "wipe"]
+    writer.relay.fault = always("refuse", "GET", CONVERSATION)
+    writer.enters(code)
+    writer.reads("geen verbinding")
+    assert writer.page.evaluate("asked.slice(-2)") == ["enter", "wipe"]
+
+
+@in_one_browser
+def test_answer_to_a_request_can_be_sent_again_after_a_refusal(
+    meet: Meet, relay: Relay, counsellor: Counsellor
+) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    counsellor.desk("fetch")
+    thread = the_only_thread(counsellor)
+    counsellor.desk("ask", thread, *("--step", "S", "--with", "W", "--scope", "Alles"))
+    later = meet()
+    later.returns(code)
+    later.page.locator("[data-seal=consent] [value=yes]").check()
+    later.page.fill("[data-seal=consent] [name=remark]", TWO_WORDS)
+    relay.fault = always(REFUSED, "POST", MESSAGES)
+    later.page.click("[data-seal=consent] button")
+    later.reads("erg druk")
+    assert later.page.input_value("[data-seal=consent] [name=remark]") == TWO_WORDS
+    assert later.page.locator("[data-seal=consent] [value=yes]").is_checked()
+    relay.fault = always("", "", "")
+    later.page.click("[data-seal=consent] button")
+    later.reads("Je bericht is verstuurd")
+    assert "Ja, dat is goed" in later.shown
+    counsellor.desk("fetch")
+    assert TWO_WORDS in [one["text"] for one in counsellor.read(thread)["messages"]]
+
+
+@in_one_browser
+def test_name_beside_a_choice_is_the_one_on_the_card(
+    meet: Meet, counsellor: Counsellor, bas: Counsellor
+) -> None:
+    """The page has the two names the wrong way round; the report goes to the name that is shown."""
+    writer = meet()
+
+    def swap(route: Route) -> None:
+        got = route.fetch()
+        page = got.text().replace("Els de Vries", "\0").replace("Bas Jansen", "Els de Vries")
+        route.fulfill(response=got, body=page.replace("\0", "Bas Jansen"))
+
+    writer.page.route(f"**/{LANG}/report", swap)
+    writer.begins("report")
+    writer.page.get_by_label("Bas Jansen").check()
+    writer.writes(STORY[LANG])
+    writer.code()
+    counsellor.desk("fetch")
+    bas.desk("fetch")
+    assert (len(counsellor.threads()), len(bas.threads())) == (0, 1)
+    # Nothing of the page of the conversation has been fetched again: this choice has its names too.
+    writer.goes_on()
+    writer.page.click("[data-seal=other]")
+    writer.page.get_by_label("Els de Vries").check()
+    writer.page.fill("[data-seal=other] [name=text]", TWO_WORDS)
+    writer.page.click("[data-seal=other] button[type=submit]")
+    writer.reads("Je bericht is verstuurd")
+    assert writer.goes_to == "Dit gaat naar Els de Vries."
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+
+
+@in_one_browser
+def test_message_written_over_midnight_uses_the_cards_of_the_new_day(
+    meet: Meet, relay: Relay
+) -> None:
+    """A card has a key for each month. Here the counsellor has none any more the next day."""
+    writer = meet()
+    midnight = datetime.datetime.combine(_today(), datetime.time(), datetime.UTC)
+    writer.page.clock.install(time=midnight - datetime.timedelta(minutes=10))
+    writer.tells(STORY[LANG])
+    writer.goes_on()
+    writer.says(TWO_WORDS, "Je bericht is verstuurd")
+    asked = len(relay.sent("GET", "/api/site"))
+    site = writer.page.request.get(f"{relay.url}/api/site").json()
+    writer.page.clock.fast_forward(15 * 60_000)
+    relay.fault = always(Lie(200, site | {"cards": []}), "GET", "/api/site")
+    writer.says("Te laat.", "zijn hier veranderd of weg")
+    assert len(relay.sent("GET", "/api/site")) == asked + 2
+    assert relay.sent("POST", f"{MESSAGES}?n=3") == []
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
