@@ -132,7 +132,8 @@ export class Session {
     const body = { text, answers };
     const sealed = await this.seal({ lang, kind: "report", body }, wanted.map(identityOf));
     const { mailbox, access } = this.keys;
-    return { ...sealed, words: this.drawn, mailbox, access, token: code.bearer(this.keys) };
+    const path = `/api/reports/${mailbox}?to=${sealed.addressed.join(".")}`;
+    return { ...sealed, path, words: this.drawn, mailbox, access, token: code.bearer(this.keys) };
   }
 
   /** Derive the keys of a typed code; return the values for the server. @param {{typed: string}} entry */

@@ -7,7 +7,16 @@ from collections.abc import Callable
 from playwright.sync_api import Route
 
 from dropbox_app.server.config import settings
-from tests.e2e.test_sealed_journey import MESSAGES, Meet, bas, in_one_browser, meet, relay, start
+from tests.e2e.test_sealed_journey import (
+    MESSAGES,
+    REPORTS,
+    Meet,
+    bas,
+    in_one_browser,
+    meet,
+    relay,
+    start,
+)
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.recorder import Passed
 from tests.support.relay import Fault, Lie, Relay
@@ -22,9 +31,9 @@ REFUSED = Lie(503, {"error": "busy", "refused": "other"}, passed_on=False)
 TWO_WORDS = "Tekst een."
 
 
-def nothing_known(fault: Fault = "refuse") -> Callable[[Passed], Fault]:
+def nothing_known(fault: Fault = "refuse", place: str = MESSAGES) -> Callable[[Passed], Fault]:
     """Return a rule for messages that fail, while the browser cannot ask what arrived."""
-    silent, deaf = always(fault, "POST", MESSAGES), always("lose", "GET", CONVERSATION)
+    silent, deaf = always(fault, "POST", place), always("lose", "GET", CONVERSATION)
     return lambda one: silent(one) or deaf(one)
 
 
@@ -40,7 +49,7 @@ def test_report_stored_before_an_error_keeps_its_code_and_arrives_once(
 ) -> None:
     writer = meet()
     writer.begins("report")
-    relay.fault = always(BUSY, "POST", MESSAGES)
+    relay.fault = always(BUSY, "POST", REPORTS)
     writer.writes(STORY[LANG])
     writer.code()
     counsellor.desk("fetch")
@@ -54,11 +63,11 @@ def test_refusal_after_unknown_outcome_keeps_the_code_and_the_button(
     """The first attempt may still arrive, so the refusal of the second one proves nothing."""
     writer = meet()
     writer.begins("report")
-    relay.fault = nothing_known()
+    relay.fault = nothing_known(place=REPORTS)
     writer.writes(STORY[LANG])
     code = writer.code()
     writer.reads("niet zeker of je bericht is aangekomen")
-    relay.fault = always(REFUSED, "POST", MESSAGES)
+    relay.fault = always(REFUSED, "POST", REPORTS)
     retries(writer)
     writer.reads("niet zeker of je bericht is aangekomen")
     assert writer.code() == code
@@ -100,7 +109,7 @@ def test_refused_report_can_be_changed_and_sent_again(
     writer = meet()
     writer.begins("report")
     ways = writer.page.locator("footer a").count()
-    relay.fault = always(REFUSED, "POST", MESSAGES)
+    relay.fault = always(REFUSED, "POST", REPORTS)
     writer.writes(STORY[LANG])
     writer.reads("erg druk")
     assert writer.page.input_value("[name=text]") == STORY[LANG]
@@ -208,13 +217,13 @@ def test_page_asks_before_it_is_left_while_a_report_is_being_sent(meet: Meet, re
     held = threading.Event()
 
     def look(passed: Passed) -> Fault:
-        if MESSAGES in passed.target:
+        if REPORTS in passed.target:
             held.wait(30)
         return ""
 
     writer.begins("report")
     relay.fault = look
-    with writer.page.expect_request(f"**{MESSAGES}*"):
+    with writer.page.expect_request(f"**{REPORTS}/*"):
         writer.writes(STORY[LANG])
     seen.append(writer.page.locator("footer a, a.mark[href]").count())
     asks = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"

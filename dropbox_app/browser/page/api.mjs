@@ -28,21 +28,10 @@ export async function site() {
   return json;
 }
 
-/**
- * Open a mailbox that no desk sees yet. Repeating this changes nothing.
- * @param {{mailbox: string, access: string, to: string[]}} report @returns {Promise<Fate>}
- */
-export async function openMailbox({ mailbox, access, to }) {
-  // A JSON line of the protocol, with its keys in order.
-  const body = new TextEncoder().encode(JSON.stringify({ access, mailbox, to }));
-  const send = () => ask("POST", "/api/reports", { body, type: "application/json" });
-  return fateOf(await once(send, send));
-}
-
-/** @typedef {{sealed: Uint8Array, item: string, query: string}} Sealed */
+/** @typedef {{sealed: Uint8Array, item: string, query: string, path?: string}} Sealed `path`: of a report. */
 
 /**
- * Send a sealed message or a withdrawal. If the answer is lost, find out what arrived.
+ * Send a sealed report, message or withdrawal. If the answer is lost, find out what arrived.
  * @param {string} token @param {Sealed} message @param {"messages" | "withdrawal"} where
  * @returns {Promise<Fate>}
  */
@@ -60,18 +49,19 @@ export async function deliver(token, message, where = "messages") {
  */
 export async function arrived(token, message, where = "messages") {
   const list = await once(() => ask("GET", "/api/conversation", { token }));
-  if (isGone(list)) return { fate: "gone", status: 404 };
+  const gone = isGone(list);
+  // Before its report has arrived there is no conversation.
+  if (gone && !message.path) return { fate: "gone", status: 404 };
   if (listed(list).some(({ id }) => id === message.item)) return { fate: "taken", status: 200 };
   const unknown = /** @type {Fate} */ ({ fate: "unknown", status: list?.status ?? 0 });
-  if (list?.status !== 200) return unknown;
+  if (list?.status !== 200 && !gone) return unknown;
   const fate = fateOf(await once(() => send(token, message, where)));
   return fate.fate === "refused" ? unknown : fate;
 }
 
 /** @param {string} token @param {Sealed} message @param {"messages" | "withdrawal"} where */
-function send(token, { sealed, query }, where) {
-  const path = `/api/conversation/${where}?${query}`;
-  return ask("POST", path, { token, body: sealed, type: "application/octet-stream" });
+function send(token, { sealed, query, path }, where) {
+  return ask("POST", path ?? `/api/conversation/${where}?${query}`, { token, body: sealed, type: "application/octet-stream" });
 }
 
 /** Remove everything, if no counsellor can be told. @param {string} token @returns {Promise<Fate>} */

@@ -102,11 +102,6 @@ export class ReportForm extends Entrance {
       const { lang, given } = this.client;
       this.prepared = false; // the code is used for this report only
       const report = await this.client.ask("report", { lang, words: given.words, text, answers, wanted: [chosen] });
-      const { mailbox, access, addressed } = report;
-      const opened = await api.openMailbox({ mailbox, access, to: addressed });
-      // No desk sees a mailbox without a message. If an answer was lost before this, nothing was
-      // sent.
-      if (opened.fate !== "taken") return this.unsent(opened);
       this.underWay = true;
       // The report may arrive from now on, and only this page has its code.
       this.openWaysOut = closeWaysOut();

@@ -72,7 +72,7 @@ def check_site() -> Response | None:
 
 @blueprint.post("/api/reports", provide_automatic_options=False)
 def open_mailbox() -> Response:
-    """POST reports: create a mailbox, which no desk sees until its report arrives."""
+    """POST reports: create a mailbox for files, which no desk sees until its report arrives."""
     if request.mimetype != JSON:
         raise BadRequest(f"the body must be {JSON}")
     try:
@@ -82,6 +82,20 @@ def open_mailbox() -> Response:
     except FormatError as error:
         raise BadRequest(str(error)) from None
     current_site().mailboxes.open_mailbox(mailbox=mailbox, access=access, to=to)
+    return answer({})
+
+
+@blueprint.post("/api/reports/<mailbox>", provide_automatic_options=False)
+def post_report(mailbox: str) -> Response:
+    """POST reports/MAILBOX?to=HEX.HEX: create the mailbox together with its sealed report."""
+    access = given_access()
+    to = identities(arguments("to")["to"])
+    try:
+        check_hex(mailbox, 32)
+    except FormatError as error:
+        raise BadRequest(str(error)) from None
+    sealed = _body(MAX_SEALED_MESSAGE)
+    current_site().mailboxes.submit(mailbox=mailbox, access=access, to=to, sealed=sealed)
     return answer({})
 
 
