@@ -21,12 +21,13 @@ def test_closed_pipe_gives_the_exit_code_of_other_tools_and_no_traceback(
 
     The name of a command that does not exist is answered on stderr, which is closed then.
     """
-    making = [SERVER, "--dir", tmp_path / "server", "init", "--name", "X", "--origin"]
-    subprocess.run([*making, "https://drop.example.org"], capture_output=True, check=True)
+    program = [str(SERVER), "--dir", str(tmp_path / "server")]
+    init = ["init", "--name", "Voorbeeld BV", "--origin", "https://drop.example.org"]
+    subprocess.run([*program, *init], capture_output=True, check=True)
     reading, closed = os.pipe()
     os.close(reading)
     ended = subprocess.run(
-        [SERVER, "--dir", tmp_path / "server", *arguments],
+        [*program, *arguments],
         stdin=subprocess.DEVNULL, stdout=closed, timeout=60, check=False,
         stderr=closed if arguments == ["lits"] else subprocess.PIPE,
     )  # fmt: skip
