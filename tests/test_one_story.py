@@ -239,7 +239,7 @@ def test_drafts_agree_with_the_pages(lang: str) -> None:
 
 # What the desk says of the same: its pages, what it prints, and the texts to begin an answer with.
 # Those on its own page are of the counsellor's reading, not of a reporter's.
-NOT_DAILY = {"nl": "Ik lees hier niet elke dag", "en": "do not read here every day"}
+NOT_DAILY = {"nl": "Ik lees hier niet elke dag", "en": "do not read messages here every day"}
 DESK: dict[str, tuple[dict[str, str], Story]] = {
     "soon": (
         {"nl": r"werkdag|doordeweekse|\belke dag|noodnummer",
@@ -249,8 +249,8 @@ DESK: dict[str, tuple[dict[str, str], Story]] = {
                 {"nl": "binnen {number} werkdag", "en": "within {number} working day"},
             ),
             "poster.urgent": (
-                {"nl": "Dit wordt niet elke dag gelezen. Het is geen noodnummer.",
-                 "en": "This is not read every day. It is not an emergency service."},
+                {"nl": "Berichten worden niet elke dag gelezen. Dit is geen noodnummer.",
+                 "en": "Messages are not read every day. This is not an emergency service."},
             ),
             "card.urgent": ({"nl": "Geen noodnummer.", "en": "Not an emergency service."},),
             "not_safe.text": (NOT_DAILY,),
