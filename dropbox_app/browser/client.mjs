@@ -35,7 +35,7 @@ export class Client {
     window.addEventListener("pagehide", () => this.holdsKeys() && this.leave());
     window.addEventListener("pageshow", () => this.left && window.location.reload());
     whenIdle(() => {
-      if (this.mode === "sealing" && this.entrance instanceof ReturnForm) this.entrance.idle();
+      if (this.mode === "sealing") this.entrance.idle();
       this.conversation.lock();
     });
     tell(say("sealed.checking"));

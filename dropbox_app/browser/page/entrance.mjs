@@ -29,6 +29,9 @@ class Entrance {
   /** Begin, because this browser can seal. */
   begin() {}
 
+  /** Nobody is there. */
+  idle() {}
+
   /** Switch the language without the typed text, because posting the form would show it to the server. @param {HTMLButtonElement} button */
   switchLanguage(button) {
     const typed = [...this.form.querySelectorAll("textarea")].some((field) => field.value.trim());
@@ -87,6 +90,13 @@ export class ReportForm extends Entrance {
     this.client.ask("prepare", { words: this.client.given.words }).catch(() => {
       this.prepared = false; // then it takes longer when the report is sent
     });
+  }
+
+  /** Nobody is there: forget the keys of a code that was not used. The text stays. */
+  idle() {
+    if (!this.prepared || this.client.busy || this.underWay) return;
+    this.prepared = false;
+    this.client.ask("wipe");
   }
 
   /** Seal and send the report. Show its code once the report has arrived, or may have. */
