@@ -319,20 +319,21 @@ def test_message_to_another_counsellor_with_unknown_outcome_can_be_checked(
     assert writer.goes_to == "Dit gaat naar Bas Jansen."
 
 
+RECORD_ASKS = """{
+    const post = Worker.prototype.postMessage;
+    window.asked = [];
+    Worker.prototype.postMessage = function (message) {
+        window.asked.push(message.ask);
+        return post.call(this, message);
+    };
+}"""
+
+
 @in_one_browser
 def test_keys_of_a_wrong_code_are_wiped(meet: Meet) -> None:
     """Also if the conversation cannot be fetched: the keys are only kept for what is shown."""
     writer = meet()
-    writer.page.add_init_script(
-        """{
-            const post = Worker.prototype.postMessage;
-            window.asked = [];
-            Worker.prototype.postMessage = function (message) {
-                window.asked.push(message.ask);
-                return post.call(this, message);
-            };
-        }"""
-    )
+    writer.page.add_init_script(RECORD_ASKS)
     code = writer.tells(STORY[LANG])
     wrong = " ".join(reversed(code.split()))
     writer.begins("return")
@@ -343,6 +344,28 @@ def test_keys_of_a_wrong_code_are_wiped(meet: Meet) -> None:
     writer.enters(code)
     writer.reads("geen verbinding")
     assert writer.page.evaluate("asked.slice(-2)") == ["enter", "wipe"]
+
+
+@in_one_browser
+def test_code_is_drawn_while_the_report_is_written_and_forgotten_by_an_idle_page(
+    meet: Meet, relay: Relay
+) -> None:
+    """No request shows when somebody begins to type. The text stays, and gets a new code."""
+    writer = meet()
+    writer.page.clock.install()
+    writer.page.add_init_script(RECORD_ASKS)
+    writer.begins("report")
+    before = len(relay.seen)
+    writer.page.fill("[name=text]", STORY[LANG])
+    writer.page.fill("[name=text]", STORY[LANG] + TWO_WORDS)
+    assert writer.page.evaluate("asked.filter(ask => ask === 'prepare')") == ["prepare"]
+    writer.page.clock.fast_forward(20 * 60_000 + 6_000)
+    assert writer.page.evaluate("asked.slice(-1)") == ["wipe"]
+    assert len(relay.seen) == before
+    writer.page.click("#main-form button.button")
+    later = meet()
+    later.returns(writer.code())
+    assert later.messages == [STORY[LANG] + TWO_WORDS]
 
 
 @in_one_browser
