@@ -726,6 +726,36 @@ TYPED = "Wat ik typte. " * 30
 SHORT = "Wat ik typte"
 
 
+def test_contact_of_an_earlier_year_is_found_at_its_employer(
+    running: Running, window: Window
+) -> None:
+    bring_in(
+        running, event("agreement", "2024-01-01", until="2026-12-31", hours=60),
+        event("contact", "2025-04-01", minutes=90), event("contact", "2027-01-04", minutes=15),
+    )  # fmt: skip
+    page = employer_page(running, window)
+    assert "90 minuten" not in page.text
+    (link,) = [one for one in page.links if "year=" in one]
+    earlier = window.get(link)
+    assert "Jouw uren in 2025" in earlier.text
+    assert "1,5 uur van de 60 die je afsprak." in earlier.text
+    assert "15 minuten" not in earlier.text
+    contact = window.get([one for one in earlier.links if "/entry/" in one][-1])
+    assert ("minutes", "90") in contact.form_with("minutes").fields
+    now = window.get(next(one for one in earlier.links if "year=2027" in one))
+    assert "15 minuten" in now.text
+
+
+@pytest.mark.parametrize("year", ["1", "x", "2024", "9" * 30, ""])
+def test_employers_page_of_a_year_without_work_shows_the_present_one(
+    running: Running, window: Window, year: str
+) -> None:
+    bring_in(running, event("contact", "2027-01-04", minutes=15))
+    page = window.get(f"{employer_page(running, window).path}?year={year}")
+    assert page.status == 200
+    assert "Jouw uren in 2027" in page.text
+
+
 def fill_the_disk(running: Running) -> None:
     """Limit the database's size and fill its free pages."""
     with running.lock.use() as place:
