@@ -4,14 +4,23 @@ import threading
 from collections.abc import Callable
 
 from dropbox_app.server.config import settings
-from tests.e2e.test_sealed_journey import MESSAGES, Meet, bas, in_one_browser, meet, relay, start
+from tests.e2e.test_sealed_journey import (
+    MESSAGES,
+    Meet,
+    bas,
+    box,
+    in_one_browser,
+    meet,
+    relay,
+    start,
+)
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.recorder import Passed
 from tests.support.relay import Fault, Lie, Relay
 from tests.support.sealing_person import LANG, Reporter, always
 from tests.support.steps import STORY, come_back, the_only_thread
 
-__all__ = ["bas", "meet", "relay", "start"]  # fixtures
+__all__ = ["bas", "box", "meet", "relay", "start"]  # fixtures
 
 CONVERSATION = "/api/conversation"
 BUSY = Lie(503, {"error": "busy"})  # as a proxy says it: perhaps the message was stored before
@@ -114,6 +123,7 @@ def test_refused_report_can_be_changed_and_sent_again(
 def test_page_never_says_erased_if_the_site_stopped_sealing(
     meet: Meet, relay: Relay, box: DropBox
 ) -> None:
+    relay.cheap_codes = False
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()
