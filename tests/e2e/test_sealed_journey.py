@@ -23,6 +23,7 @@ from tests.support.relay import Fault, Relay
 from tests.support.sealing_person import LANG, SEALING, Reporter, always, leaked, once, site_of
 from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, the_only_thread, write_on
 
+CHEAP_CODES = True  # except in the tests that say otherwise
 BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
 
 
@@ -42,17 +43,15 @@ def box(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
 
 
 @pytest.fixture
-def relay(box: DropBox) -> Iterator[Relay]:
-    """Yield a relay in front of the box, whose settings let browsers seal.
-
-    Codes cost nothing unless a test says so.
-    """
+def relay(request: pytest.FixtureRequest, box: DropBox) -> Iterator[Relay]:
+    """Yield a relay in front of the box, whose settings let browsers seal."""
     box.stop()
     file = box.folder / settings.FILE_NAME
     file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
     behind = free_port()
     box.bind = f"127.0.0.1:{behind}"
-    with Relay(behind, own=box.port, cheap_codes=True).running() as between:
+    cheap = getattr(request.module, "CHEAP_CODES", False)
+    with Relay(behind, own=box.port, cheap_codes=cheap).running() as between:
         box.serve()
         yield between
         box.stop()

@@ -22,6 +22,7 @@ from tests.support.steps import STORY, come_back, the_only_thread
 
 __all__ = ["bas", "box", "meet", "relay", "start"]  # fixtures
 
+CHEAP_CODES = True  # except in the tests that say otherwise
 CONVERSATION = "/api/conversation"
 BUSY = Lie(503, {"error": "busy"})  # as a proxy says it: perhaps the message was stored before
 REFUSED = Lie(503, {"error": "busy", "refused": "other"}, passed_on=False)
