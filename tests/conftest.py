@@ -99,7 +99,9 @@ SLOW = {
     )
 }
 
-# The longest of all, by default or with --long, of which none may be the last to begin.
+# The longest of all, by default or with --long, of which none may be the last to begin. xdist gives
+# a process its next file while two tests are left. test_debian has two, of minutes each: so the
+# sixth of these that .ci/run names, which waits for them, is short.
 LONGEST = [
     HERE / path
     for path in (
@@ -110,6 +112,9 @@ LONGEST = [
         "e2e/test_gallery.py",
         "e2e/test_browsers.py",
         "desk/web/test_every_page.py",
+        "desk/web/test_traces.py",
+        "desk/web/test_look_of_a_day.py",
+        "desk/web/viewer/test_drawing.py",
         "server/release/test_upgrade.py",
     )
 ]
