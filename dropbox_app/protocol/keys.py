@@ -256,7 +256,7 @@ class SigningKey(_Secret):
 def x25519_pair() -> tuple[bytes, bytes]:
     """Return a new secret and public key for use by another program.
 
-    This package seals nothing to it.
+    This package seals nothing to this key.
     """
     made = X25519PrivateKey.generate()
     return made.private_bytes_raw(), made.public_key().public_bytes_raw()

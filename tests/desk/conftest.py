@@ -162,7 +162,7 @@ def office(tmp_path: Path, peer: Peer, clock: Clock, mould_of_office: Office) ->
             name: value for name, value in vars(mould_of_office.peer).items() if name != "today"
         }
         vars(peer).update(copy.deepcopy(known))
-    else:  # what a test did before to its day or its server counts
+    else:  # a test may already have changed the day or the server
         made.set_up()
         made.fetch_quietly()
     return made

@@ -90,11 +90,11 @@ def test_list_opens_no_unchanged_thread(
     with monkeypatch.context() as patched:
         patched.setattr(open_thread, "open_case", opened)
         shown = office.json("list")
-    with office.open() as place:  # as a list shows it that opens the thread
+    with office.open() as place:  # as shown by a list that opens the thread
         place.database.run("UPDATE summary SET form = 0")
     assert office.json("list") == shown
     monkeypatch.setattr(open_thread, "open_case", opened)
-    office.run("forget", passed_on, "--yes")  # needs no opening either
+    office.run("forget", passed_on, "--yes")  # forgetting does not open it either
     assert office.json("list") == []
 
 

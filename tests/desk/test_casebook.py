@@ -44,7 +44,7 @@ def test_forged_message_is_shown_as_unverified(
         (False, "unverified"),
     ]
     assert shown[1]["item"] == item
-    office.fetch_quietly()  # no alarm for what anybody with a code can do
+    office.fetch_quietly()  # anybody with a code can do this, so it raises no alarm
 
 
 def test_message_for_another_counsellor_is_marked_as_forwarded(
@@ -236,7 +236,7 @@ def test_resealed_copy_has_the_same_number_of_recipients(
     office.clock.to("2027-04-10")
     office.fetch()
     with office.desk() as desk:
-        assert desk.store.original(sha256_hex(sealed)) is None  # it was sealed anew
+        assert desk.store.original(sha256_hex(sealed)) is None  # it was sealed again
     assert [e.state for e in office.case(reporter.mailbox).entries] == before
 
 

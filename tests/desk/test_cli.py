@@ -370,7 +370,7 @@ def test_refused_init_leaves_nothing_behind(tmp_path: Path, peer: Peer, clock: C
     for arguments in (["--name", ""], ["--name", "Els", "--languages", "Dutch!"],
                       ["--name", "Els", "--proxy", "socks4://x"]):  # fmt: skip
         office.run("init", "-", "--kind", "external", *arguments, given=invitation, code=1)
-    clock.to("2026-12-01")  # the invitation is of a later day than this computer's
+    clock.to("2026-12-01")  # the invitation is dated later than this computer's clock
     assert (
         "date right"
         in office.run(

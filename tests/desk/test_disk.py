@@ -61,7 +61,7 @@ def test_write_is_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
         with Disk(tmp_path / "desk", clock).locked():
             left = Vault.open(disk, PASSPHRASE)
         assert SITE in left.sites
-        # In place means in place: only after the rename is it the new one.
+        # The new file counts only after the rename.
         assert (other in left.sites) is (kill_at >= 3)
 
 

@@ -46,7 +46,9 @@ def test_saved_file_equals_sent_file_and_server_sees_padded_sizes(
     chance = random.Random(seed())  # noqa: S311 - sizes, no secrets
     many = 990 if long_run else 20
     sizes = [*EDGES, *(int(2 ** chance.uniform(0, 21 if long_run else 18)) for _ in range(many))]
-    for at in range(0, len(sizes), 30):  # a reporter for thirty files: long threads take long
+    for at in range(
+        0, len(sizes), 30
+    ):  # one reporter per thirty files, because long threads are slow
         sent: dict[str, bytes] = {}
         reporter = Reporter(peer, office.identity)
         reporter.report("Het begin")
@@ -89,7 +91,7 @@ def test_forgetting_a_thread_deletes_its_files(
     assert not list(office.folder.rglob(f"{item}.*"))
 
 
-# what the server, the disk or the sender did to a file
+# files altered by the server, the disk or the sender
 
 
 def halves_swapped(sealed: bytes) -> bytes:
@@ -204,7 +206,7 @@ def test_size_differing_from_the_signed_one_is_reported(
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"y" * 99 + b"z"), sizes=[size])
     if size == 101:
-        # A zero more is within the padding: what ends in zeros cannot be told from it.
+        # One more zero falls within the padding: trailing zeros cannot be told from padding.
         state = "here"
     office.fetch_quietly()
     assert states(office, thread, code=0 if state == "here" else 1) == {item: state}
@@ -253,7 +255,7 @@ def test_file_can_be_read_after_its_sealing_key_was_destroyed(
     assert (tmp_path / "x").read_bytes() == PATTERN * 200
 
 
-# where it is written
+# where files are saved
 
 
 def test_saved_file_is_private_and_its_date_reveals_no_time_of_day(

@@ -19,7 +19,7 @@ from tests.support.thief import Thief
 
 
 def stolen(folder: Path) -> Thief:
-    """Return everything that a folder yields to somebody with the passphrase."""
+    """Return everything that somebody with the passphrase can extract from a folder."""
     return Thief(folder, PASSPHRASE)
 
 
@@ -32,9 +32,11 @@ def january(office: Office, peer: Peer) -> list[bytes]:
     office.fetch_quietly()
     office.reply(kept.mailbox, "Ook dit blijft.")
     server = [item.sealed for item in peer.items.values()]
-    assert len(stolen(office.folder).opens(server)) == 3  # the control: in January all of it opens
+    assert (
+        len(stolen(office.folder).opens(server)) == 3
+    )  # the control: in January everything can be opened
     office.forget(forgotten.mailbox)
-    office.kept = kept.mailbox  # type: ignore[attr-defined] # the tests ask for it
+    office.kept = kept.mailbox  # type: ignore[attr-defined] # for the tests
     return server
 
 
@@ -58,7 +60,7 @@ def test_fetched_january_messages_cannot_be_opened_in_april(
 def test_unfetched_january_messages_cannot_be_opened_in_september(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
-    """The key is destroyed in the first round after seven months without a fetch."""
+    """The key is destroyed in the first fetch after seven months without one."""
     clock.to("2027-09-01")
     office.fetch_quietly()
     assert stolen(office.folder).opens(january) == []
@@ -198,7 +200,7 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-# what was forgotten
+# forgotten threads
 
 
 @pytest.fixture
@@ -209,7 +211,7 @@ def yesterday(office: Office, reporter: Reporter, peer: Peer) -> Path:
     other.report("Dit blijft bewaard.")
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Mijn antwoord daarop.")
-    office.kept = other.mailbox  # type: ignore[attr-defined] # the tests ask for it
+    office.kept = other.mailbox  # type: ignore[attr-defined] # for the tests
     return Path(shutil.copytree(office.folder, office.folder.with_name("yesterday")))
 
 

@@ -62,7 +62,7 @@ class Hung:
     def close(self) -> None:
         self.over.set()
         for one in (self.listening, *self.taken):
-            with contextlib.suppress(OSError):  # else whoever waits in it keeps it open
+            with contextlib.suppress(OSError):  # otherwise a waiting request keeps the socket open
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
 
@@ -149,7 +149,9 @@ def test_five_hanging_sites_are_named_and_the_other_twenty_fetched(
     assert told == dict.fromkeys(names(range(HANG)), 1)
     first = next(line for line in done.stderr.splitlines() if line.startswith("Still waiting"))
     assert first.count("Bedrijf") == NAMED
-    assert re.search(r"\d( and \d+ more)?\.$", first)  # more while others are still at work
+    assert re.search(
+        r"\d( and \d+ more)?\.$", first
+    )  # more sites while others are still being fetched
 
 
 def test_page_shows_pending_sites_and_the_results_of_the_others(

@@ -54,12 +54,12 @@ def test_endless_inbox_is_abandoned(
     assert any("fetch again" in note for note in report.notes)
     assert sum("/inbox" in target for _, target in peer.log) == 3
     with office.desk() as desk:
-        assert desk.state.number == 1 + 3  # the next round goes on from there
+        assert desk.state.number == 1 + 3  # the next fetch continues from there
     peer.invents = None
     office.fetch_quietly()
 
 
-def test_long_inbox_is_read_in_several_rounds(
+def test_long_inbox_is_read_in_several_fetches(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Items still to come raise no alarm."""

@@ -50,7 +50,7 @@ def test_long_name_keeps_its_extension() -> None:
     assert len(safe_name("é" * 300 + ".jpeg").encode()) <= MAX_NAME
 
 
-# what a file is
+# file types
 
 
 KINDS = {

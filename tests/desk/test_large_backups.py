@@ -29,7 +29,7 @@ def reporter(reporter: Reporter) -> Reporter:
 
 
 def large_item(office: Office, size: int) -> None:
-    """Replace a received item by a large one; a backup does not check the contents."""
+    """Replace a received item with a large one; a backup does not check the contents."""
     (path,) = (office.folder / "sites").glob("*/items/*.body")
     with path.open("wb") as file:
         for number in range(size // MIB):
@@ -54,7 +54,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def as_before(office: Office) -> bytes:
-    """Return a backup's tar as made in one piece, sorted by name."""
+    """Return the tar of a backup as if made in one piece, sorted by name."""
     contents = io.BytesIO()
     with tarfile.open(fileobj=contents, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path in sorted(p for p in office.folder.rglob("*") if p.suffix in KEPT):
@@ -127,7 +127,7 @@ def test_truncated_or_altered_backup_is_not_partially_restored(
 def test_failed_backup_leaves_nothing(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a memory stick that is full."""
+    """This is what happens on a full memory stick."""
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")

@@ -31,7 +31,7 @@ WRITTEN = Path(__file__).with_name("first_format")
 
 @pytest.fixture
 def expected() -> Expected:
-    """Return what the program of that format printed."""
+    """Return the output that the program of that format printed."""
     found: Expected = json.loads((WRITTEN / "expected.json").read_text())
     return found
 
@@ -146,7 +146,7 @@ def test_kill_during_migration_loses_nothing(
         with Disk(old.folder, old.clock).locked():
             now = files(old.folder)
         if now["vault.age"] == before["vault.age"]:
-            assert before.items() <= now.items()  # the old desk is complete
+            assert before.items() <= now.items()  # the old desk is still complete
         assert_taken_over(old, expected)
         kill_at += 1 if long_run else 5
     assert kill_at > 40

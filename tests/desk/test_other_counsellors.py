@@ -43,7 +43,7 @@ def write(
     saw: int,
     n: int = 1,
 ) -> None:
-    """Send what the other counsellor signs and the server lists, whomever the reporter chose.
+    """Send a message that the other counsellor signs, whomever the reporter chose.
 
     It is read immediately: a message that was not shown keeps its thread on the list of the day.
     """

@@ -76,7 +76,7 @@ def test_message_is_renumbered_if_another_copy_of_the_desk_wrote_first(
     peer.drop_after = None
     with office.desk() as desk:
         (item,) = [i for i in desk.state.items.values() if i.sent == "waiting"]
-        del desk.state.items[item.id]  # as the other copy, which knows nothing of it
+        del desk.state.items[item.id]  # like the other copy, which does not know the message
         sealed = desk.store.original(item.id)
         desk.save()
         assert sealed is not None

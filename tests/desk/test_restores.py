@@ -229,7 +229,7 @@ def test_new_message_in_forgotten_thread_shows_that_older_ones_are_missing(
     case = office.case(reporter.mailbox)
     assert dict(case.thread.missing_beginning) == {"reporter": 1}
     assert office.texts(reporter.mailbox) == ["Ben je er nog?"]
-    # And the chain goes on where it was, though the own message is gone here.
+    # The chain continues where it was, although the counsellor's own message is gone here.
     office.reply(reporter.mailbox, "Ja")
     entries = reporter.thread().entries
     assert [e.state for e in entries] == ["verified"] * 4
@@ -278,7 +278,7 @@ def test_restored_desk_continues_where_the_lost_one_left_off(
     office.reply(reporter.mailbox, "Twee")
     reporter.write("Nog iets")
     clock.to("2027-02-10")
-    office.fetch_quietly()  # issues a card that the backup does not know
+    office.fetch_quietly()  # issues a card that the backup does not contain
     again = _restore(office, tmp_path / "backup.age")
     report = again.fetch()
     assert report.alarms == []
@@ -306,7 +306,7 @@ def test_restored_desk_that_cannot_open_its_newest_message_says_so(
     office.reply(reporter.mailbox, "Antwoord van mei")
     again = _restore(office, tmp_path / "backup.age")
     assert again.fetch().alarms == []
-    reporter.write("Juni")  # to the new card
+    reporter.write("Juni")  # sealed to the new card
     again.fetch_quietly()
     assert "Juni" in again.texts(reporter.mailbox)
     with pytest.raises(Exception, match="cannot be opened by this desk"):

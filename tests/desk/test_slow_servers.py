@@ -1,4 +1,4 @@
-"""A server that is always late: one deadline for the round, and a minimum rate per file.
+"""A server that is always late: one deadline for a fetch, and a minimum rate per file.
 
 No test waits: the machine uses a clock that the test sets.
 """
@@ -34,7 +34,7 @@ class Late:
         body: bytes | Iterable[bytes], seconds: float,
     ) -> Iterator[Answer]:  # fmt: skip
         end = self.now + seconds
-        if "/challenge" not in target:  # else nothing begins
+        if "/challenge" not in target:  # otherwise the fetch would not start
             self.wait(self.each, end)
         with self.way.send(method, origin, target, headers, body, seconds) as answer:
             file = "/items/" in target
@@ -44,7 +44,7 @@ class Late:
         came = 0
         for piece in answer.pieces:
             came += len(piece)
-            if came > 100_000:  # what is small comes in time
+            if came > 100_000:  # small responses arrive in time
                 self.wait(len(piece) / self.pace, end)
             yield piece
 

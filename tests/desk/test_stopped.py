@@ -21,7 +21,9 @@ NOT_DONE = "Stopped by Ctrl-C before it was finished. Nothing that was here befo
 IS_KEPT = "It is kept here, and the next 'fetch' sends it."
 
 
-OVER = threading.Event()  # a test: only then may go on what its program would have ended with
+OVER = (
+    threading.Event()
+)  # set at the end of a test, to release threads that would have ended with the program
 
 
 @pytest.fixture(autouse=True)

@@ -213,7 +213,7 @@ def test_weekends_are_not_working_days(since: str, days: int, last: str) -> None
 def test_site_not_fetched_within_its_promised_time_is_named(
     office: Office, peer: Peer, clock: Clock, thread: str
 ) -> None:
-    """Last read on a Tuesday with two working days promised, it is late from Friday on."""
+    """If it was last read on Tuesday and promises two working days, it is late from Friday."""
     for day, late in (("2027-01-05", False), ("2027-01-07", False), ("2027-01-08", True)):
         clock.to(day)
         (read,) = office.json("today")["read"]

@@ -20,10 +20,10 @@ from dropbox_app.server.store.withdrawn_list import Withdrawn
 from tests.support.connections import opened_from_now_on
 from tests.support.server_folder import ANNA, BRAM, DAY, AServer, attach, file, ids
 
-# What may read a whole table or index, and why that is bearable.
+# Statements that may read a whole table or index, and why that is acceptable.
 KNOWN = {
-    # One entry for each file of more than 1 MiB, in an index of nothing else: at most as many as
-    # there are MiB in limits.site_bytes.
+    # An index with one entry for each file over 1 MiB and nothing else, so there are at most as
+    # many as limits.site_bytes has MiB.
     "SELECT total(size) FROM items WHERE size > 1048576",
     # Once a day, before a purge; two short columns, and no lock is held.
     "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
@@ -76,7 +76,7 @@ def _whole_life(server: AServer) -> None:
     boxes.withdraw(access=ids("four")[1], n=2, to=(), sealed=None)
     server.later(400)
     with server.store.writing():
-        server.store.set_served(server.day)  # as the daily purges would have
+        server.store.set_served(server.day)  # as the daily purges would have done
     assert purge.purge(server.site, server.store, server.day).mailboxes
 
 
@@ -104,7 +104,7 @@ def _whole(database: sqlite3.Connection, statement: str) -> list[str]:
     """Return the steps of a plan that scan a whole table or index."""
     found = []
     for *_, step in database.execute(f"EXPLAIN QUERY PLAN {statement}"):
-        # A search without a condition is a scan too: so SQLite calls a max() without an index.
+        # A search without a condition is also a scan; SQLite describes max() without an index so.
         reads = re.match(r"(SCAN|SEARCH) (?!CONSTANT|\(subquery)(\w+)", step)
         bounded = step.startswith("SEARCH") and re.search(r"\(\w+=\?", step)
         if reads and not bounded and reads[2] != "store":  # a table of one row
@@ -123,7 +123,7 @@ def test_no_use_case_statement_scans_a_whole_table(
     whole = {s: steps for s in sorted(statements) if (steps := _whole(database, s))}
     database.close()
     paging = [s for s in whole if s.startswith("SELECT mailbox FROM mailboxes WHERE mailbox >")]
-    for statement in paging:  # a step of the purge: it ends where its page is full
+    for statement in paging:  # a step of the purge, which ends when its page is full
         assert statement.endswith(f"ORDER BY mailbox LIMIT {purge.STEP}")
         assert whole.pop(statement) == ["SEARCH mailboxes USING PRIMARY KEY (mailbox>?)"]
     assert paging

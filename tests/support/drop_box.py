@@ -1,4 +1,4 @@
-"""A real drop box for the journeys: gunicorn with two workers, and the counsellor's desk."""
+"""A real drop box for end-to-end tests: gunicorn with two workers, and a counsellor's desk."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ def run(
     return done
 
 
-# The command with a vault that costs nothing to open: each call would else hash for seconds.
+# The command with a vault that is cheap to open; otherwise each call would hash for seconds.
 CHEAP = Machine(log_n=CHEAP_FOR_TESTS)
 CHEAP_PROGRAM = """
 from dropbox_app.desk.cli.main import main

@@ -47,7 +47,7 @@ class Relay:
 
     @property
     def url(self) -> str:
-        """The site's address for browsers."""
+        """Return the site's address for browsers."""
         return f"http://127.0.0.1:{self.own}"
 
     def sent(self, method: str, part: str) -> list[Passed]:
@@ -66,13 +66,13 @@ class Relay:
                 thread.join(60)
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the listener is closed: that ends it
+        with contextlib.suppress(OSError):  # ends when the listener is closed
             while True:
                 browser, _ = listener.accept()
                 threading.Thread(target=self._serve, args=(browser,), daemon=True).start()
 
     def _serve(self, browser: socket.socket) -> None:
-        # A browser that has gone ends its connection in the middle; the test sees what it kept.
+        # A browser that is closed ends its connection midway; the test checks what it kept.
         with contextlib.suppress(OSError), browser, browser.makefile("rb") as stream:
             passed = _request(stream.readline, stream.read)
             if passed is None:
@@ -83,7 +83,7 @@ class Relay:
                 return
             if fault == "flood":
                 browser.sendall(FLOOD[0])
-                while True:  # until the browser has had enough
+                while True:  # until the browser closes the connection
                     browser.sendall(FLOOD[1])
             if not (isinstance(fault, Lie) and not fault.passed_on):
                 self._pass_on(passed, None if fault else browser)
@@ -91,7 +91,7 @@ class Relay:
                 browser.sendall(fault.written)
 
     def _pass_on(self, passed: Passed, browser: socket.socket | None) -> None:
-        """Send a request to the server, and its response to the browser, if it is to get it."""
+        """Send a request to the server, and pass on the response unless a fault prevents that."""
         with socket.create_connection(("127.0.0.1", self.port)) as server:
             server.sendall(_written(passed))
             while data := server.recv(65_536):
@@ -115,7 +115,7 @@ def _request(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Passed 
 
 
 def _written(passed: Passed) -> bytes:
-    """Return the request as it came, but with ``Connection: close``."""
+    """Return the request as received, but with ``Connection: close``."""
     kept = [(name, value) for name, value in passed.headers if name.lower() != "connection"]
     lines = [f"{passed.method} {passed.target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in (*kept, ("Connection", "close"))]

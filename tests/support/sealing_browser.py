@@ -1,4 +1,4 @@
-"""A browser that seals by itself, in Python: does what the pages' script does (SPEC section 6)."""
+"""A browser that seals by itself, in Python, like the script of the pages (SPEC section 6)."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ class SealingBrowser:
         token: str | None = "",
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        """Send a request with this reporter's token, another one, or none; return the answer."""
+        """Send a request with this reporter's token, another one, or none; return the response."""
         given = dict(headers or {})
         if token is not None:
             given["Authorization"] = f"Bearer {token or self.token}"
@@ -105,7 +105,7 @@ class SealingBrowser:
         return self.ask("POST", f"/api/conversation/{call}?n={draft.n}&to={to}", sealed)
 
     def report(self, text: str, *to: VerifyKey) -> bytes:
-        """Send a whole report; return what was sealed."""
+        """Send a whole report; return the sealed bytes."""
         draft = self.draft("report", {"text": text, "answers": {}}, to)
         opened = self.open_mailbox(*draft.to)
         assert (opened.status, opened.json) == (200, {}), opened
@@ -144,7 +144,7 @@ class SealingBrowser:
         return found
 
     def thread(self) -> Thread:
-        """Return the conversation, read and checked as the owner of the code."""
+        """Return the conversation as the owner of the code reads and checks it."""
         arrived = []
         for item in self.listed()["items"]:
             if item["what"] == "message":

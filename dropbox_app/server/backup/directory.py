@@ -109,7 +109,7 @@ def alone(folder: Path, day: datetime.date) -> Iterator[None]:
 
 
 def begun(folder: Path, kind: Kind, day: datetime.date) -> tuple[Path, Kept]:
-    """Return the path of the next unfinished file, and its final entry."""
+    """Return a path for a new unfinished file, and the entry that it gets when finished."""
     number = 1 + max((one.number for one in kept(folder, kind) if one.day == day), default=0)
     name = f"{kind}-{day}" + (f"-{number}" if number > 1 else "") + ".age"
     return folder / f".{name}{_NEW}", Kept(day, number, folder / name)

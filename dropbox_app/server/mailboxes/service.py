@@ -1,6 +1,6 @@
 """The actions of reporters and desks on mailboxes (SPEC sections 6 to 9).
 
-The steps are in ``store``. Sealed bytes are never decrypted. Each action is one transaction.
+The steps of storage are in ``store``. Nothing is decrypted here. Each action is one transaction.
 """
 
 import datetime
@@ -277,7 +277,7 @@ class Mailboxes:
         return OpenFile(known[1].size, file) if file is not None else None
 
     def fetched(self, identity: VerifyKey, item: str) -> bool:
-        """Record that an item is safe on the counsellor's disk; False if there is no such item."""
+        """Record that an item is on the counsellor's disk; return False if it does not exist."""
         with self._store.writing():
             return self._store.set_fetched(str(identity), item, self.today())
 

@@ -46,7 +46,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class SqliteStore:
-    """Implements ``Store``. ``today`` only dates migrations and files; rules pass any other day."""
+    """Implements ``Store``. ``today`` dates migrations and files; callers pass all other days."""
 
     def __init__(
         self, folder: Path, today: Callable[[], datetime.date], reserve: Path | None = None

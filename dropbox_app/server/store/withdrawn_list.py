@@ -53,7 +53,7 @@ class Withdrawn:
                     return False
         finally:
             os.close(handle)
-        return mailbox in self.read()  # the file has not the format of ``write``
+        return mailbox in self.read()  # the file does not have the format of ``write``
 
     def add(self, mailbox: str, day: datetime.date) -> None:
         """Insert an id, or replace its day."""

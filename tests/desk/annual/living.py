@@ -53,7 +53,7 @@ class Apps:
         return Apps(self.houses)
 
     def break_off(self) -> None:
-        """Do nothing; no call waits."""
+        """Do nothing; no request waits."""
 
     def close(self) -> None:
         """Do nothing; no connection is open."""
@@ -152,7 +152,7 @@ class Reporting:
 
     @property
     def is_expired(self) -> bool:
-        """Whether the site has removed the conversation, as after 90 idle days."""
+        """Return whether the site has removed the conversation, as after 90 idle days."""
         return self._browser().come_back(self.code).status == 422
 
     def turn_to(self, identity: str) -> None:
@@ -235,7 +235,7 @@ class Practice:
         page = next(one for one in pages if f"<h1>{name}</h1>" in one.html)
         return page, page.form_to(f"/{what}#")
 
-    # people
+    # people who come
 
     def call(self, employer: str, who: str, about: str, minutes: int) -> None:
         """Record a telephone call that begins a case."""
@@ -359,7 +359,7 @@ class Practice:
     def file(self, page: Page, name: str) -> bytes:
         return self.window.get(next(one for one in page.links if one.endswith(name))).body
 
-    # how the pages are worked with
+    # how the pages are used
 
     def _done(self, page: Page, form: Form, /, **values: str) -> Page:
         done = self.window.submit(page, form, **values)

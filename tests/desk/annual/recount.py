@@ -1,8 +1,9 @@
-"""Recounts a year from a diary of what happened. Shares no code with the program.
+"""Recount a year from a diary of what happened, without any code of the program.
 
-Reads one line of JSON per event from standard input. Writes to standard output, for each employer,
-the situations of both counsellors, the number that the external one left out, the ranges that its
-report may print, the total of its bill, and the counsellor's hours by kind. The year is the first
+This reads one line of JSON per event from standard input. For each employer it writes to standard
+output the situations of both counsellors, the number that the external one left out, the ranges
+that its report may print, the total of its bill, and the counsellor's hours by kind. The year is
+the first
 argument. Only Python's standard library is imported.
 """
 
@@ -21,7 +22,7 @@ def situations(
     """Return one counsellor's situations by group, and the number left out due to complaints."""
     mine = [one for one in diary if one["by"] == by and one.get("at") == employer]
     came = {one["who"]: one for one in mine if one["what"] == "came"}
-    circle = {who: who for who in came}  # a name that all in one situation share
+    circle = {who: who for who in came}  # the name shared by everybody in one situation
     for one in mine:
         if one["what"] == "together":
             old, new = circle[one["who"]], circle[one["with"]]

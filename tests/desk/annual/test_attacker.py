@@ -23,14 +23,14 @@ from tests.desk.annual.worlds import YEARS, agreed, cases, day, issue
 from tests.support.examples import half
 
 HEADCOUNTS = {"Klein": 12, "Midden": 80, "Vaak": 240, "Groot": 400, "Reus": 1_500}
-TERM_BAND = "Midden"  # its agreement has one band over three years
+TERM_BAND = "Midden"  # its agreement asks for one band over three years
 TOP = 45  # the most situations of one cell
 
 Counts = dict[tuple[str, int, str], int]
 CELLS = [(name, year, group) for name in HEADCOUNTS for year in YEARS for group in MAIN_GROUPS]
 FEW = st.sampled_from((0, 0, 0, 1, 2, 3, 5, 9, 10, 11, 19, 20, 38, 39, 40, TOP))
 WORLDS = st.fixed_dictionaries(dict.fromkeys(CELLS, FEW))
-SHARED = "Groot"  # has an internal counsellor too, in some worlds
+SHARED = "Groot"  # also has an internal counsellor, in some worlds
 Internal = dict[str, int]  # the internal counsellor's situations of each year, by main group
 INTERNALS = st.dictionaries(st.sampled_from(MAIN_GROUPS), FEW)
 

@@ -35,7 +35,7 @@ def test_rule_1_form_chosen_by_the_count_reveals_that_nobody_else_reported() -> 
     def without(count: int) -> Hashable:
         return "too few for a figure" if count < 3 else band(count)
 
-    known = 2  # the director saw both of them come
+    known = 2  # the director saw both people come
     assert {n - known for n in possible(range(TOP), without, 2) if n >= known} == {0}
 
     def with_it(count: int) -> Hashable:
@@ -96,7 +96,7 @@ def test_rule_4_overlapping_years_reveal_in_which_year_somebody_reported() -> No
     def without(world: tuple[int, ...]) -> Hashable:
         return band(sum(world[:3])), band(sum(world[1:]))
 
-    # Three of the first year are known: a group that left together.
+    # Three situations of the first year are known: a group that left together.
     last = [world[3] for world in possible(worlds, without, true)]
     assert betrayed(last)
 

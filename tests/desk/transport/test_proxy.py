@@ -30,7 +30,7 @@ def fetched(answers: list[bytes | None], pause: float = 0.0, seconds: float = 60
             for byte in answer:
                 near.sendall(bytes([byte]))
                 time.sleep(pause)
-        while near.recv(4096):  # until the desk gives up
+        while near.recv(4096):  # until the desk closes the connection
             pass
 
     listening = Listening(0, serve)

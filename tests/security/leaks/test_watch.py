@@ -43,7 +43,7 @@ def test_every_leak_of_a_leaking_server_is_detected(
         page = tell(ann.browser(), "nl", ann.text("report"), **ANSWERS)
         ann.learn(page.code, way.site)
         other = AddressedBrowser(box.url, way.bob.address, "else")
-        for _ in range(40):  # until the worker that knows it has answered
+        for _ in range(40):  # until the worker that has it in memory has responded
             other.request("GET", "/nl", follow=0)
         held = {
             where

@@ -10,19 +10,19 @@ from tests.support.journey import Journey
 from tests.support.programs import needs_faketime, needs_strace
 from tests.support.syscalls import written_since
 
-pytestmark = [needs_strace, needs_faketime]  # of the journey that all tests here look at
+pytestmark = [needs_strace, needs_faketime]  # for the journey that all tests here examine
 FAKETIMES = re.compile(r"(openat|link|mmap): /dev/shm/(sem\.|faketime_)")
 
 
 def test_server_writes_a_secret_only_to_its_own_reporter(journey: Journey) -> None:
-    """From the first request to the purge: text, answers, codes, keys, replies, address.
+    """This covers text, answers, codes, keys, replies and address, from first request to purge.
 
     No other file is opened for writing, and nothing is written in a way that cannot be watched.
     """
     assert journey.watch.leaks(journey.secrets, journey.box.folder) == []
     journey.purging.wait()
     purged = journey.purging.leaks(journey.secrets, journey.box.folder)
-    # What turns the purge's clock keeps the time there; the server has no part in it.
+    # libfaketime, which sets the purge's clock, keeps the time there; the server does not.
     assert [one for one in purged if not FAKETIMES.search(one)] == []
 
 
@@ -50,7 +50,9 @@ def test_no_file_ever_contains_plaintext(journey: Journey) -> None:
     assert list((folder / "home").rglob("*")) == [], "something was left in the server's home"
     places = [Path(name) for name in ("/tmp", "/var/tmp", "/dev/shm", "/var/crash")]  # noqa: S108 - looked at
     marks = journey.ann.marks()
-    tests = folder.parents[1]  # what tests that run beside this one write; ours was looked at
+    tests = folder.parents[
+        1
+    ]  # files of tests that run at the same time; those of this test were searched
     for path, data in written_since(journey.began, *places, besides=tests):
         assert not any(mark in data for mark in marks), path
 

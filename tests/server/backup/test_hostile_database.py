@@ -153,7 +153,7 @@ def test_database_settings_that_keep_deleted_data_are_refused(
     attacker.refused("its page format is not that of a server")
 
 
-NUL = "char(0) || '/../x'"  # where functions of SQLite and of C stop
+NUL = "char(0) || '/../x'"  # where string functions of SQLite and C stop
 VALUES = {
     "a day that is none": ("mailboxes", "last_added", "'2026-99-99'"),
     "a day with more after it": ("mailboxes", "last_added", f"last_added || {NUL}"),

@@ -17,7 +17,7 @@ from tests.vectors import world
 
 
 class Operator:
-    """Runs commands on a server's folder with one site, whose database is ``address``."""
+    """An operator whose server has one site, with its database at ``address``."""
 
     def __init__(self, folder: Path, running: Postgres) -> None:
         self.folder = folder

@@ -306,7 +306,7 @@ def test_retired_identities_are_remembered_with_their_date(server: AServer) -> N
     cards = server.folder / "cards"
     (cards / "twice.card").write_bytes(world.issue_card("anna"))
     (cards / "broken.card").write_bytes(b"x")
-    for name in ("twice", "broken"):  # nobody's desk ends with these
+    for name in ("twice", "broken"):  # retires no identity
         server.site.retire(name, DAY)
     assert not path.exists()
     server.site.retire("anna", DAY)

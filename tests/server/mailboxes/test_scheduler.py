@@ -189,7 +189,7 @@ def test_log_held_open_is_also_emptied_by_the_next_write(watched: Watched) -> No
     server.withdraw("two", 2)
     began = time.monotonic()
     server.report("three")
-    assert time.monotonic() - began < BUSY_SECONDS / 2  # it does not wait for whoever reads
+    assert time.monotonic() - began < BUSY_SECONDS / 2  # the write does not wait for the reader
     assert sealed[1000:2000] in server.everything_on_disk()
     reader.close()
     server.report("four")

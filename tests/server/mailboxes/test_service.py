@@ -275,7 +275,7 @@ def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path, on: Kin
     server.store.close()
 
 
-# room
+# space
 
 
 def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path, on: Kind) -> None:
@@ -769,7 +769,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def purge(self) -> None:
-        """Purge; on the same day it removes only withdrawals that every desk has."""
+        """Purge; on the same day, this removes only withdrawals that every desk has fetched."""
         before = {i for inbox in self.inboxes.values() for _, i in inbox.values()}
         upkeep.purge(self.server.site, self.server.store, DAY)
         for inbox in self.inboxes.values():

@@ -188,7 +188,7 @@ def test_doctor_reports_if_no_mail_was_sent_for_two_days(desk: Desk, tmp_path: P
         every = checks.examine(desk.server.folder, DAY, root=root)
         return [one for one in every if one.check == "daily mail"]
 
-    assert [one.state for one in found()] == ["fine"]  # nobody wants it here
+    assert [one.state for one in found()] == ["fine"]  # the mail is not set up
     place.mkdir(parents=True)
     assert [one.state for one in found()] == ["wrong"]
     for days, state in ((0, "fine"), (1, "fine"), (2, "wrong")):

@@ -311,7 +311,7 @@ def test_large_file_of_a_failed_transaction_is_removed(server: AServer) -> None:
 
 
 def test_large_file_of_an_uncommitted_transaction_is_swept(server: AServer) -> None:
-    """This is the state after a crash between the file's name and the commit."""
+    """This is the state after a crash between naming the file and the commit."""
     (server.folder / "files" / ("a" * 64)).write_bytes(bytes(2 * 1024 * 1024))
     assert server.store.sweep() == 1
     assert list((server.folder / "files").iterdir()) == []
@@ -330,7 +330,7 @@ def test_failed_transaction_leaves_nothing(server: AServer) -> None:
 
 
 def _times_open(server: AServer) -> int:
-    """Return how many handles this process has on the database."""
+    """Return how many handles this process has open on the database."""
     path = str(server.folder / "klankbord.db")
     handles = Path("/proc/self/fd").iterdir()
     return sum(os.path.realpath(handle) == path for handle in handles)
@@ -347,7 +347,7 @@ def test_forked_worker_opens_its_own_database_connection(server: AServer) -> Non
     assert len(server.store.mailboxes()) == 2
 
 
-def test_withdrawn_list_has_lines_of_id_and_day(tmp_path: Path) -> None:
+def test_withdrawn_list_has_one_id_and_its_day_per_line(tmp_path: Path) -> None:
     path = tmp_path / "withdrawn"
     kept = Withdrawn(path)
     assert kept.read() == {}
@@ -420,5 +420,5 @@ def test_unnamed_sqlite_errors_are_reported_too() -> None:
     with pytest.raises(StoreError, match="the database failed: OperationalError"), failures():
         connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()
     connection.close()
-    with pytest.raises(sqlite3.ProgrammingError), failures():  # a fault of ours, as it is
+    with pytest.raises(sqlite3.ProgrammingError), failures():  # our own bug, raised unchanged
         connection.execute("SELECT 1")

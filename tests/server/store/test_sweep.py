@@ -1,4 +1,4 @@
-"""The upkeep never mistakes a file in progress for a crash's leftover."""
+"""The upkeep never mistakes a file in progress for the leftover of a crash."""
 
 import fcntl
 import threading

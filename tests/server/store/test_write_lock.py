@@ -1,4 +1,4 @@
-"""The write lock among threads and processes: immediate if free, and waited for with a limit."""
+"""The write lock between threads and processes is granted at once if free, or times out."""
 
 import subprocess
 import sys

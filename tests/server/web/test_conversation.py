@@ -387,7 +387,7 @@ def test_with_one_counsellor_no_change_is_offered(reporter: Browser) -> None:
 
 
 def test_chosen_counsellor_with_expired_card_is_named(two: House) -> None:
-    """A chosen counsellor with an expired card gets nothing, and the writer is told."""
+    """A chosen counsellor with an expired card gets nothing, and the reporter is told."""
     noor, sam = two.counsellors
     browser = two.browser()
     code = browser.tell("Het begin.", counsellor=noor.identity.hex).code
@@ -449,7 +449,7 @@ def test_concurrent_messages_from_two_sessions_both_arrive(house: House, noor: C
     assert sorted(noor.texts()) == sorted(["Begin", *(f"bericht {n}" for n in range(12))])
 
 
-# sessions that are over
+# after the session ended
 
 
 def test_post_after_the_session_keeps_the_text_and_one_post_sends(
@@ -502,7 +502,7 @@ def test_language_button_keeps_the_text_inside_and_outside_a_session(
 
 
 def test_text_of_one_conversation_is_never_sent_to_another(house: House) -> None:
-    """With an old page and another code in the same browser, the page asks which one is meant."""
+    """If an old page meets another code's session, the page asks which conversation is meant."""
     browser = house.browser()
     first = browser.tell("Het eerste.").code
     second = browser.tell("Het tweede.").code
@@ -626,7 +626,7 @@ def test_empty_or_overlong_follow_up_is_kept(reporter: Browser) -> None:
 
 
 def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one(house: House) -> None:
-    """Another session of the same code withdrew it; a copy of this text would end with it."""
+    """Another session with the same code withdrew it, so text added to it would be lost too."""
     reporter, other = house.browser(), house.browser()
     code = reporter.tell("Het begin.").code
     reporter.come_back(code)
@@ -697,7 +697,7 @@ def test_missing_message_in_between_is_reported(
 def test_missing_newest_message_is_reported_without_blaming_anybody(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
-    """Only one author's word says that it existed."""
+    """Only one author claims that it existed."""
     for text in ("een", "twee"):
         noor.write("reply", {"text": text})
     reporter.write_on("Dank je.")
@@ -767,7 +767,7 @@ def test_message_shows_the_signed_day_in_local_time(house: House, written: str, 
 
 
 def test_deletion_day_never_moves_back(house: House, noor: Counsellor) -> None:
-    """Unfetched items stay longer, but a fetch ends that, so it is not promised."""
+    """Unfetched items stay longer, but only until a fetch, so that is not promised."""
     browser = house.browser()
     first = browser.tell("Begin")
     assert "Dat doen we niet vóór 1 februari 2027." in first.text

@@ -161,7 +161,7 @@ def test_unchecked_entry_is_not_described_as_checked(house: House, lang: str) ->
     assert all(entry.checked is None for entry in shipped().entries)
     text = house.browser().get(f"/{lang}/help").text
     assert (none in text, some in text) == (True, False)
-    # With each topic: whoever comes from "what happened" lands there, and may see nothing else.
+    # At each topic: a visitor who follows "what happened" lands there and may see nothing else.
     assert text.count(none) == len(shipped().by_topic())
     told = " ".join(notes(loader.read(house.folder)))
     unchecked = [entry.name for entry in shipped().entries if entry.checked is None]

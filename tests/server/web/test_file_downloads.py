@@ -65,7 +65,7 @@ def reply_with(noor: Counsellor, content: bytes, name: str = "brief.pdf") -> str
     return item
 
 
-# room
+# free space
 
 
 def test_running_upload_is_refused_below_the_free_disk_minimum(
@@ -85,7 +85,7 @@ def test_running_upload_is_refused_below_the_free_disk_minimum(
 def test_text_is_accepted_when_files_no_longer_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On disk, site and conversation level, files stop first and text continues."""
+    """At the limit of the disk, site or conversation, files stop first and text continues."""
     for limits, free in (
         (Limits(free_bytes=2**30), 2**31 - 1),
         (Limits(free_bytes=1, site_bytes=400_000), 2**40),
@@ -159,7 +159,7 @@ def test_free_disk_is_checked_again_during_an_upload(
     nothing_kept(house)
 
 
-# what the conversation says
+# messages in the conversation
 
 
 def test_typed_text_is_carried_to_the_files_page_and_the_other_language(

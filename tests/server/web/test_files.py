@@ -209,7 +209,7 @@ def test_file_can_be_opened_by_the_addressees_but_not_with_the_code(tmp_path: Pa
     house.close()
 
 
-# decided before a byte is kept
+# refused before any byte is stored
 
 
 @pytest.fixture
@@ -331,7 +331,7 @@ def test_errors_link_only_to_existing_fields(tmp_path: Path) -> None:
         house.close()
 
 
-# the one way in
+# the only entry point
 
 
 def test_file_form_opens_no_temporary_file(
@@ -376,7 +376,7 @@ def test_interrupted_form_sends_nothing(reporter: Browser, house: House, cut: in
     nothing_kept(house)
 
 
-# sent once, together, and to whom it was for
+# sent once, together, and to the intended addressees
 
 
 def test_message_arriving_meanwhile_causes_no_second_upload(

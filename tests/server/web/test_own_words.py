@@ -57,7 +57,7 @@ def test_hostile_words_of_a_counsellor_are_shown_as_text(
     noor.renew()
     page = house.browser().get(f"/nl/{path}")
     assert HOSTILE in page.text
-    # Either keeps its own direction: nothing around it moves.
+    # Each keeps its own text direction and reorders nothing around it.
     assert re.search(r'<p dir="auto"><q>[^<]*</q></p>', page.html)
     assert re.search(r"Registernummer: <bdi>[^<]*</bdi>", page.html)
 

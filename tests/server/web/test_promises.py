@@ -20,7 +20,7 @@ PROMISES = {
     ),
     "landing.sealed_many": ("test_only_the_chosen_counsellor_gets_the_report",),
     "landing.run_by": (
-        "test_page_names_who_runs_the_site_and_that_they_could_read_along",
+        "test_page_names_operator_and_says_that_they_could_read_messages",
         "test_no_file_ever_contains_plaintext",
     ),
     "info.promise_name": (
@@ -102,11 +102,9 @@ PROMISES = {
     "sealed.files": ("test_pages_and_sealing_browser_share_a_conversation",),
     "sealed.unsent": ("test_unsent_report_is_reported_as_such_and_can_be_sent_again",),
     "sealed.on": ("test_no_request_of_a_whole_conversation_reveals_code_or_text",),
-    "landing.run_by_employer": (
-        "test_page_names_who_runs_the_site_and_that_they_could_read_along",
-    ),
+    "landing.run_by_employer": ("test_page_names_operator_and_says_that_they_could_read_messages",),
     "landing.run_by_some_employer": ("test_unnamed_employer_is_still_called_the_employer",),
-    "landing.run_by_unknown": ("test_page_names_who_runs_the_site_and_that_they_could_read_along",),
+    "landing.run_by_unknown": ("test_page_names_operator_and_says_that_they_could_read_messages",),
     "frame.leave": ("test_complete_journey_works_in_each_browser",),
     "frame.leave_help": (
         "test_complete_journey_works_in_each_browser",
@@ -138,7 +136,7 @@ PROMISES = {
     "errors.unsent": ("test_confirmed_data_survives_kills_of_workers_or_server",),
     "conversation.write_help": ("test_reporter_can_change_counsellor_at_any_time",),
     "conversation.again": ("test_report_repeated_from_an_open_code_page_is_stored_once",),
-    "conversation.passed_on": ("test_thread_is_forwarded_if_the_reporter_ticks_it",),
+    "conversation.passed_on": ("test_thread_is_forwarded_if_the_reporter_ticks_the_box",),
     "conversation.nobody_now": ("test_expired_key_is_never_used_for_sealing",),
     "conversation.others_now": ("test_chosen_counsellor_with_expired_card_is_named",),
     "conversation.closed": ("test_closed_conversation_first_states_that_it_is_closed",),
@@ -162,7 +160,7 @@ PROMISES = {
         "test_thread_is_not_forwarded_without_a_tick",
     ),
     "other.along_help": (
-        "test_thread_is_forwarded_if_the_reporter_ticks_it",
+        "test_thread_is_forwarded_if_the_reporter_ticks_the_box",
         "test_file_can_be_opened_by_the_addressees_but_not_with_the_code",
     ),
     "other.before": ("test_effects_of_a_change_of_counsellor_are_explained",),
@@ -204,7 +202,7 @@ PROMISES = {
     "again.gone": ("test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one",),
 }
 
-# By what a sentence may promise something, in the language that all are written in first.
+# Words that may make a sentence a promise, in the language in which texts are first written.
 PROMISING = re.compile(
     r"bewa(?:ren|ard|art)|\bwissen\b|gewist|opgeslagen|verzegel|niets? (?:is )?verstuurd|openen"
     r"|(?:^|\. )(?:we|wij) (?:vragen|volgen|kennen|laten|nemen|geven)|alleen (?:wie|jij|\{)"
@@ -213,7 +211,7 @@ PROMISING = re.compile(
     r"|Escape|Snel weg",
     re.IGNORECASE,
 )
-# What only sounds like it: what others may do or have, headings, a doubt that is said.
+# Texts that only sound like promises: what others may do or have, headings, stated doubts.
 NO_PROMISE = {
     "sealed.switch",
     *("safety.private", "wrong.body", "errors.code_wrong", "conversation.removed"),
@@ -228,8 +226,8 @@ NO_PROMISE = {
     ),
 }
 
-# Every text that says something of the law. Each has a public source that says so; a new one
-# belongs here only when it has one too, and an employment lawyer should read them all.
+# Every text that makes a statement about the law. A public source supports each; add a new one only
+# if it has a source too. An employment lawyer should read them all.
 LAW = {
     "law.draft",  # whose text it is, of the blocks that config.law reads
     "law.own",
@@ -237,7 +235,7 @@ LAW = {
     "law.title",
     "options.outside",
     "options.term",
-    "privacy.controller",  # what the operator says of itself
+    "privacy.controller",  # the operator's statement about itself
     "what.employer",
     "what.employer_title",
 }
@@ -247,8 +245,8 @@ OF_THE_LAW = re.compile(
     r"|(een|je) werkgever moet|moet je werkgever|employer must|in nederland|in the netherlands)\b",
     re.IGNORECASE,
 )
-# What only looks like it: the country of a telephone number or a clock, a counsellor who does not
-# judge.
+# Texts that only look like it: the country of a telephone number or a clock, a counsellor who does
+# not judge.
 NOT_OF_IT = {"code.sexual_violence", "crisis.suicide", "role.lead", "technical.how8"}
 
 

@@ -54,7 +54,7 @@ class Click(Browser):
         headers: dict[str, str] | None = None,
         follow: int = 5,
     ) -> Page:
-        # As gunicorn has it: what one request sets, none after it sees.
+        # As under gunicorn: no later request sees what one request sets.
         ask = partial(super().request, method, path, body, {**self.told, **(headers or {})}, follow)
         return contextvars.copy_context().run(ask)
 

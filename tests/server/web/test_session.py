@@ -136,7 +136,7 @@ def test_words_are_removed_from_the_cookie_after_the_code_page(house: House) -> 
 
 
 def test_withdrawn_report_can_be_sent_again(house: House) -> None:
-    """It was withdrawn here, or in another window while this cookie still has the mark."""
+    """It was withdrawn in this window, or in another one while this cookie still has the mark."""
     browser, other = house.browser(), house.browser()
     other.come_back(browser.tell("Iets.").code)
     browser.get("/nl/conversation")

@@ -336,7 +336,7 @@ def test_many_sites_keep_few_databases_open(tmp_path: Path) -> None:
     server.close()
 
 
-# what a site says itself
+# a site's own texts
 
 
 def write(house: House, lang: str, page: str, text: str) -> None:
@@ -355,7 +355,7 @@ def test_custom_page_replaces_the_default(house: House, page: str) -> None:
     assert len(own.body) == len(default.body)
     assert not own.header("Set-Cookie")
     headings = re.findall("<(h[1-6])[^>]*>", own.html)
-    # The title, its own, and who to call; whom to turn to about a counsellor stays.
+    # The title, the site's heading, and the counsellor's telephone on the page that has it.
     assert headings == ["h1", "h2", "h2", *(["h2"] if page == "role" else [])]
     check_shape(own)
     assert "Eigen kop" not in house.browser().get(f"/en/{page}").html

@@ -11,7 +11,7 @@ from tests.server.web.test_before import check_shape
 from tests.server.web.test_conversation import ASKED
 
 both = pytest.mark.parametrize("lang", ["nl", "en"])
-# Said on a condition: whether a code was just typed, the page does not know.
+# Conditional, because the page does not know whether a code was just typed.
 COOKIES = {
     "nl": "Heb je net je code ingevuld? Dan houdt je browser cookies tegen",
     "en": "If you have just entered your code, your browser is blocking cookies",

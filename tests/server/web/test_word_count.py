@@ -11,12 +11,13 @@ from tests.server.web.conftest import House
 from tests.support.plain_browser import Page
 
 WAY = ("", "safety", "report")  # and then the code page
-MOST = {"nl": 480, "en": 500}  # words that stand open on the four pages, with one counsellor
-# With two there are two to choose from, each with a sentence and a number; and whom else to call.
+MOST = {"nl": 480, "en": 500}  # visible words on the four pages, with one counsellor
+# With two counsellors to choose from, each with a sentence and a number, and another contact.
 MOST_OF_TWO = {"nl": 550, "en": 580}
 
-# What nobody may have to open a fold for. By page: who it is, who could read along, that it is no
-# complaint, how soon an answer comes, danger, the code and how to keep it, how to come back.
+# Facts that must be visible without opening a fold, by page: who it is, who could read messages,
+# that it is not a complaint, how soon an answer comes, danger, the code and how to keep it, how to
+# come back.
 OPEN = {
     "": (
         {"nl": "Noor Visser", "en": "Noor Visser"},
