@@ -85,7 +85,7 @@ class BadShape(Refused):
 
 
 class NotYours(Refused):
-    """This conversation is not addressed to this counsellor, or not to all those named."""
+    """This conversation is not addressed to this counsellor, or not to all named counsellors."""
 
 
 class UnknownCounsellor(Refused):

@@ -38,10 +38,10 @@ PROGRAMS = {
 }
 ETC = ROOT / "deploy" / "etc" / "systemd" / "system"
 DEBIANS_UNITS = {"tor", "tor@mail"}
-# What the documents leave out, as it could be.
+# Possible values for the placeholders in the documents.
 EXAMPLES = {"$D": "--dir desk", "THREAD": "0a1b2c3d", "YYYY-MM-DD": "2026-11-29", "...": ""}
 
-# By how a command begins: the test that runs it or compares it.
+# By the beginning of a command: the test that runs it or compares it.
 RUN = {
     "(umask 077; ssh root@MACHINE klankbord-server backup-key": "tests/deploy/test_install.py",
     "age -d -i backup-key.txt": "tests/server/backup/test_other_age.py",
@@ -55,7 +55,7 @@ RUN = {
     "scripts/run": "tests/test_run.py",
     "scripts/release": "tests/deploy/test_release.py",
 }
-# By how a command begins: why no test runs it.
+# By the beginning of a command: the reason why no test runs it.
 NOT_TRIED = {
     "apt-get update": "Debian's own",
     "apt-get install": "Debian's own; the installer's test runs it for its packages",
@@ -121,7 +121,7 @@ def _parse(command: click.Command, name: str, words: list[str]) -> None:
             assert inner is not None
             _parse(inner, called, more)
         return
-    if not words:  # it is only mentioned
+    if not words:  # the command is only mentioned
         return
     try:
         command.make_context(name, [*words])

@@ -105,7 +105,7 @@ def test_number_next_to_a_setting_is_its_default(paper: str) -> None:
     told = re.findall(r"(\d+)(?: (?:dagen|days))? \(`([\w.]+)`\)", source)
     for number, name in told:
         assert int(number) == known[name], name
-    # No number of days is left that is neither a setting's nor the program's own.
+    # Every number of days is a setting's or the program's own.
     bare = re.findall(r"(\d+) (?:dagen|days)(?! \(`)", source)
     assert set(map(int, bare)) <= {KEEP_DAYS, KEEP_AT_MOST, BACKUPS_KEPT}
     assert set(re.findall(r"`(retention\.[^`]*)`", source)) <= set(known)

@@ -48,7 +48,7 @@ def unasked(**given: str) -> argparse.Namespace:
 def test_question_whether_the_employer_hosts_is_repeated_until_the_answer_is_clear(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: list[str], employer: bool
 ) -> None:
-    """A wrong "no" would hide from reporters that the employer could read along."""
+    """A wrong "no" would hide from reporters that the employer could read their messages."""
     left = answered(
         monkeypatch, "Voorbeeld BV", "Stichting Voorbeeld", *said, "030 123", "9-17", "BV", "", ""
     )
@@ -123,13 +123,13 @@ def test_daily_mail_is_off_by_default(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
     asked = unasked()
     installer.questions.ask_mail(asked, there=False)
-    assert asked.mail is False  # nobody is there to want it
+    assert asked.mail is False  # nobody can answer
     left = answered(monkeypatch, *said)
     asked = unasked()
     installer.questions.ask_mail(asked, there=False)
     assert asked.mail is wanted
     assert list(left) == []
-    # An update asks nothing: what is there stays.
+    # An update asks nothing and keeps the existing choice.
     if wanted:
         (tmp_path / "klankbord-notify").touch()
     asked = unasked()

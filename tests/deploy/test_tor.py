@@ -66,7 +66,7 @@ def test_debian_defaults_are_overridden_where_necessary(tmp_path: Path) -> None:
     assert set_to["HiddenServicePort"] == [
         f"80 unix:/run/klankbord-nginx/{name}.sock" for name in ("onion", "desks")
     ]
-    # Where the line is believed that it makes Tor say first, and at no other socket file.
+    # Tor must send the circuit first; nginx trusts that line only at these socket files.
     assert set_to["HiddenServiceExportCircuitID"] == ["haproxy"] * 2
     for defence in ("PoWDefensesEnabled", "EnableIntroDoSDefense", "MaxStreamsCloseCircuit"):
         assert set_to[f"HiddenService{defence}"][0] == "1"

@@ -170,7 +170,7 @@ def test_every_flipped_byte_of_a_small_file_is_detected() -> None:
 @given(st.data())
 def test_file_with_any_flipped_bit_never_opens(data: st.DataObject) -> None:
     sealed = bytearray(TWO_CHUNKS)
-    # Half of the faults in the header, which is a hundredth of the file.
+    # Half of the faults are in the header, which is a hundredth of the file.
     end = data.draw(st.sampled_from([age.header_length(2), len(sealed)]))
     sealed[data.draw(st.integers(0, end - 1))] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(AgeError):

@@ -300,7 +300,7 @@ def options(thread: str, file: str, lang: str | None) -> None:
       [[options]]
       title = "Wait, and write down what happens"
       pro = "Nobody else needs to know"
-      con = "It may continue until then"
+      con = "It may continue in the meantime"
 
     \b
     Example:

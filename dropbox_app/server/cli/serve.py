@@ -184,7 +184,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
 def take(folder: Path, before: Reading | None = None) -> Reading:
     """Read the sites, and log their faults.
 
-    ``before`` is the result in use, which is returned if the new one has a fault.
+    ``before`` is the current ``Reading``, which is returned if the new one has a fault.
     """
     read = loader.read(folder)
     missing = [

@@ -1,6 +1,6 @@
 """The actions of reporters and desks on mailboxes (SPEC sections 6 to 9).
 
-The steps of storage are in ``store``. Nothing is decrypted here. Each action is one transaction.
+``store`` provides the storage steps. Nothing is decrypted here. Each action is one transaction.
 """
 
 import datetime
@@ -277,7 +277,7 @@ class Mailboxes:
         return OpenFile(known[1].size, file) if file is not None else None
 
     def fetched(self, identity: VerifyKey, item: str) -> bool:
-        """Record that an item is on the counsellor's disk; return False if it does not exist."""
+        """Record that this counsellor's desk has stored an item; return False if it is unknown."""
         with self._store.writing():
             return self._store.set_fetched(str(identity), item, self.today())
 

@@ -37,7 +37,7 @@ class Schema:
             )
 
     def remarks(self) -> tuple[str, ...]:
-        """Return warnings about needlessly kept or revealed data. Raises the errors of ``look``."""
+        """Return warnings about data needlessly kept or revealed. Raises the errors of ``look``."""
         with self._opened() as connection:
             return tuple(postgres_server.remarks(connection))
 

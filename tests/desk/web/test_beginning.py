@@ -63,7 +63,7 @@ def test_invitation_and_passphrase_create_a_desk_with_a_card_to_read_out(
 def test_failed_fetch_names_the_reason_and_can_be_tried_again(empty: Running) -> None:
     window = empty.window()
     window.press(begin(empty, window), "passphrase", passphrase=PASSPHRASE, again=PASSPHRASE)
-    empty.fetch(window)  # the site has no card of this desk yet
+    empty.fetch(window)  # the site does not have this desk's card yet
     page = window.get(f"{empty.home}fetch")
     told = page.text
     assert "<h1>Ophalen is niet gelukt</h1>" in page.html

@@ -17,11 +17,11 @@ from tests.support.browsers import chromium, here
 pytestmark = here("chromium")
 __all__ = ["chromium", "window"]
 
-FEWEST = 35  # pages that are looked at
+FEWEST = 35  # minimum number of pages checked
 
 
 def pages(running: Running, window: Window) -> list[str]:
-    """Return every address that answers GET with a page of its own, with the desk unlocked."""
+    """Return every address that answers GET with its own page while the desk is unlocked."""
     found = []
     for paths in addresses(running).values():
         for path in paths:
@@ -75,7 +75,7 @@ def test_every_page_can_be_used_by_keyboard_alone(
 def test_every_page_fits_every_window_width(
     running: Running, window: Window, page: Page, language: str
 ) -> None:
-    """From 320 to 1280 pixels, also with letters twice as large, and with everything unfolded."""
+    """Widths range from 320 to 1280 pixels, also with double text size and everything unfolded."""
     running.page.language = language
     wrong = {}
     for address in pages(running, window):

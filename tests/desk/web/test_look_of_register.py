@@ -74,7 +74,7 @@ def test_call_takes_thirty_keystrokes_by_keyboard_alone(presses: Presses) -> Non
     presses.tab_to("#other_minutes")
     presses.press("4", "5")
     presses.tab_to("[name=how]")
-    presses.press("ArrowDown", "ArrowDown")  # from "I don't know" to telephone
+    presses.press("ArrowDown", "ArrowDown")  # from "I don't know" down to telephone
     presses.tab_to("[name=topic]")
     presses.press("ArrowDown")
     presses.press("Enter")
@@ -96,8 +96,8 @@ def conversations(office: Office, peer: Peer) -> None:
 def test_week_of_25_employers_is_recorded_by_mouse_within_25_minutes(
     running: Running, presses: Presses
 ) -> None:
-    """It has 20 calls, 5 conversations, 3 trainings and 4 talks with managers."""
-    names = iter(employers(running) * 2)  # each call is about another one
+    """The week has 20 calls, 5 conversations, 3 trainings and 4 talks with managers."""
+    names = iter(employers(running) * 2)  # each call is for a different employer
     for number in range(20):
         call(presses, next(names), new=number % 4 == 0)
     for number in range(5):

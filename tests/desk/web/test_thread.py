@@ -58,7 +58,7 @@ def test_answer_reaches_the_reporter(running: Running, reporter: Reporter, threa
     assert 'data-page="thread"' in answer.html
     assert "Verstuurd." in answer.text
     assert reporter.texts()[-1] == "Dank je wel.\nTot gauw."
-    assert "Verstuurd." not in opened(running, window).text  # said once
+    assert "Verstuurd." not in opened(running, window).text  # shown only once
 
 
 def test_file_is_sent_with_an_answer(running: Running, reporter: Reporter, thread: str) -> None:
@@ -277,7 +277,7 @@ def test_unverified_text_is_never_shown_as_the_reporters(
     stranger = Reporter(peer, running.office.identity)
     stranger.report("Ik ben de melder niet.")
     item, kept = next((i, k) for i, k in peer.items.items() if k.mailbox == stranger.mailbox)
-    kept.mailbox = reporter.mailbox  # the server puts it into another conversation
+    kept.mailbox = reporter.mailbox  # the server moves the message to another conversation
     peer.gone.add(stranger.mailbox)
     window = running.at_work()
     running.fetch(window)

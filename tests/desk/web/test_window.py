@@ -64,7 +64,7 @@ def test_window_command_contains_no_link_and_disables_extensions(tmp_path: Path)
 
 def test_unsupported_browser_is_not_found() -> None:
     assert window.find({"PATH": "/nowhere"}) is None
-    assert sys.platform == "linux"  # the folders of other systems are not tried here
+    assert sys.platform == "linux"  # the folders of other systems are not tested here
 
 
 @here("chromium")

@@ -1,4 +1,4 @@
-"""The keys of a retrieval code, derived here and by derive.mjs (SPEC section 2)."""
+"""The keys of a retrieval code, as derived in Python and by derive.mjs (SPEC section 2)."""
 
 import secrets
 
