@@ -95,9 +95,8 @@ def bounded() -> Iterator[Bounds]:
         yield Bounds(made)
     finally:
         deadline = time.monotonic() + 60
-        while (
-            made is not None and made.exists()
-        ):  # its processes are ending, and disappear in a moment
+        # Its processes are ending, and disappear in a moment.
+        while made is not None and made.exists():
             with suppress(OSError):
                 made.rmdir()
             assert time.monotonic() < deadline

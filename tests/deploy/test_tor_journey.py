@@ -38,7 +38,7 @@ pytestmark = [
     in_tor,
     as_a_service,
     needs_strace,
-    pytest.mark.timeout(1800),  # each step has its own patience
+    pytest.mark.timeout(1800),  # each step has its own timeout
 ]
 DOMAIN = UNITS / "klankbord-nginx.service.d" / "domain.conf"
 SETTINGS = ETC / "klankbord" / "nginx"

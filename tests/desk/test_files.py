@@ -46,9 +46,8 @@ def test_saved_file_equals_sent_file_and_server_sees_padded_sizes(
     chance = random.Random(seed())  # noqa: S311 - sizes, no secrets
     many = 990 if long_run else 20
     sizes = [*EDGES, *(int(2 ** chance.uniform(0, 21 if long_run else 18)) for _ in range(many))]
-    for at in range(
-        0, len(sizes), 30
-    ):  # one reporter per thirty files, because long threads are slow
+    # One reporter per thirty files, because long threads are slow.
+    for at in range(0, len(sizes), 30):
         sent: dict[str, bytes] = {}
         reporter = Reporter(peer, office.identity)
         reporter.report("Het begin")

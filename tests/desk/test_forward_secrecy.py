@@ -32,9 +32,8 @@ def january(office: Office, peer: Peer) -> list[bytes]:
     office.fetch_quietly()
     office.reply(kept.mailbox, "Ook dit blijft.")
     server = [item.sealed for item in peer.items.values()]
-    assert (
-        len(stolen(office.folder).opens(server)) == 3
-    )  # the control: in January everything can be opened
+    # The control: in January everything can be opened.
+    assert len(stolen(office.folder).opens(server)) == 3
     office.forget(forgotten.mailbox)
     office.kept = kept.mailbox  # type: ignore[attr-defined] # for the tests
     return server

@@ -149,9 +149,8 @@ def test_five_hanging_sites_are_named_and_the_other_twenty_fetched(
     assert told == dict.fromkeys(names(range(HANG)), 1)
     first = next(line for line in done.stderr.splitlines() if line.startswith("Still waiting"))
     assert first.count("Bedrijf") == NAMED
-    assert re.search(
-        r"\d( and \d+ more)?\.$", first
-    )  # more sites while others are still being fetched
+    # It adds "and N more" while other sites are still being fetched.
+    assert re.search(r"\d( and \d+ more)?\.$", first)
 
 
 def test_page_shows_pending_sites_and_the_results_of_the_others(

@@ -21,9 +21,8 @@ NOT_DONE = "Stopped by Ctrl-C before it was finished. Nothing that was here befo
 IS_KEPT = "It is kept here, and the next 'fetch' sends it."
 
 
-OVER = (
-    threading.Event()
-)  # set at the end of a test, to release threads that would have ended with the program
+# Set at the end of a test, to release threads that would have ended with the program.
+OVER = threading.Event()
 
 
 @pytest.fixture(autouse=True)

@@ -39,9 +39,8 @@ class Order:
 
     begun: set[str] = field(default_factory=set)  # files that are being written
     synced: set[str] = field(default_factory=set)  # those whose bytes are on the disk
-    named: set[Path] = field(
-        default_factory=set
-    )  # folders with a new name that is not on the disk yet
+    # Folders with a new name that is not on the disk yet.
+    named: set[Path] = field(default_factory=set)
     placed: int = 0
     recorded: bool = True  # whether every finished file is also recorded in the database on disk
     told: int = 0
@@ -126,6 +125,5 @@ def test_item_and_directory_entry_are_synced_before_being_recorded_or_confirmed(
     assert order.placed >= count + 2
     assert order.told == count + 2
     assert order.recorded
-    assert (
-        order.commits < count
-    )  # each commit waits for the disk, so there must be fewer than threads
+    # Each commit waits for the disk, so several threads share one.
+    assert order.commits < count

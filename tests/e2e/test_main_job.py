@@ -87,7 +87,7 @@ def test_nothing_readable_remains_on_the_server(
         content = file.read_bytes()
         for secret in secrets:
             if secret == b"127.0.0.1" and file.name == "site.toml":
-                continue  # the server's own address, which the operator wrote there
+                continue  # the server's own address, which the operator wrote in its settings
             assert secret not in content, f"{secret!r} in {file.name}"
     if box.database is not None:
         disk = box.database.everything_on_disk() + box.database.log.read_bytes()
@@ -139,7 +139,7 @@ def test_concurrent_messages_from_two_sessions_both_arrive(
 
 
 def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]) -> None:
-    """32 clients submit at the same moment to two workers, without a failure or a loss."""
+    """32 clients submit to two workers at the same time, and no report fails or is lost."""
     box, counsellor = both
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         pages = list(pool.map(lambda i: tell(box.browser(), "en", f"report {i}"), range(32)))
@@ -155,7 +155,7 @@ def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]
 
 
 def test_forgotten_thread_is_gone_from_the_desk(box: DropBox, counsellor: Counsellor) -> None:
-    """After ``forget``, list and folder do not have the thread; the server still does."""
+    """After ``forget``, the thread is not in the list or the folder; the server still has it."""
     code = report_and_code(box, "nl", "Vergeet dit")
     counsellor.desk("fetch")
     thread = the_only_thread(counsellor)

@@ -45,7 +45,7 @@ def relay(box: DropBox) -> Iterator[Relay]:
 
 
 Meet = Callable[[], Reporter]
-# What goes wrong is looked at in one browser, with --long in both.
+# Faults are tested in one browser, and with --long in both.
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
 in_one_browser = pytest.mark.parametrize("meet", BOTH if LONG else BOTH[:1], indirect=True)
 
@@ -110,7 +110,7 @@ REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
 def test_report_arrives_once_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
 ) -> None:
-    """A repeated request has the same bytes; otherwise nothing was sent, and the text stays."""
+    """A repeated request has the same bytes; if nothing was sent, the text stays."""
     writer = meet()
     writer.begins("report")
     relay.fault = once(fault, "GET" if part == "/api/site" else "POST", part)
@@ -214,7 +214,7 @@ def test_withdrawal_succeeds_if_a_request_fails(
 def test_two_tabs_can_write_in_one_conversation(
     meet: Meet, relay: Relay, counsellor: Counsellor
 ) -> None:
-    """The second tab has read less: it reads again, signs again, and sends once."""
+    """The second tab is out of date, so it reads again, signs again, and sends once."""
     one, other = meet(), meet()
     code = one.tells(STORY[LANG])
     one.goes_on()
@@ -385,7 +385,7 @@ def test_leaving_the_code_page_asks_for_confirmation_except_with_leave_quickly(m
 
 @in_one_browser
 def test_unsent_report_is_kept_when_the_page_is_left_and_returned_to(meet: Meet) -> None:
-    """As on the plain page: unsealed text needs no more protection here than there."""
+    """The plain page does the same: unsealed text needs no more protection here than there."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])

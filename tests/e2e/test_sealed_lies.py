@@ -1,4 +1,4 @@
-"""Sealing browsers and responses that are not true: nothing is lost, doubled or sent to others."""
+"""Sealing browsers and false responses: nothing is lost, doubled or sent to others."""
 
 import threading
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from tests.support.steps import STORY, come_back, the_only_thread
 __all__ = ["bas", "meet", "relay", "start"]  # fixtures
 
 CONVERSATION = "/api/conversation"
-BUSY = Lie(503, {"error": "busy"})  # as a proxy says it: perhaps the message was stored before
+BUSY = Lie(503, {"error": "busy"})  # a proxy's response: the message may already have been stored
 REFUSED = Lie(503, {"error": "busy", "refused": "other"}, passed_on=False)
 TWO_WORDS = "Tekst een."
 
 
 def nothing_known(fault: Fault = "refuse") -> Callable[[Passed], Fault]:
-    """Return a rule for messages that fail, while the browser cannot ask what arrived."""
+    """Return a rule that makes messages fail while the browser cannot ask what arrived."""
     silent, deaf = always(fault, "POST", MESSAGES), always("lose", "GET", CONVERSATION)
     return lambda one: silent(one) or deaf(one)
 
 
 def retries(reporter: Reporter) -> None:
-    """Press "Check now", and wait until it has been done."""
+    """Press "Check now", and wait until the check is done."""
     reporter.page.click("button[data-seal=retry]")
     reporter.page.locator("button[data-seal=retry]:enabled").wait_for()
 
@@ -155,7 +155,7 @@ def test_server_cannot_undo_a_change_of_counsellor(
     writer.page.click("button[data-seal=retry]")
     writer.reads("Een eerder bericht van jou ontbreekt hier")
     assert writer.page.locator("[data-seal=message]").is_hidden()
-    # A withdrawal reaches nobody either, and the page says so.
+    # A withdrawal does not arrive either, and the page says so.
     writer.page.click("[data-seal=withdraw]")
     assert writer.page.locator("[data-slot=told]").is_hidden()
     assert "Els de Vries" in writer.page.locator("[data-slot=untold]").inner_text()
@@ -169,7 +169,8 @@ def test_newest_message_is_still_missed_after_an_idle_lock(meet: Meet, relay: Re
     code = writer.tells(STORY[LANG])
     writer.goes_on()
     writer.says(TWO_WORDS, "Je bericht is verstuurd")
-    listed = writer.page.request.get(  # what the server lists: only the report is passed on below
+    # The server's list; below, only its report is passed on.
+    listed = writer.page.request.get(
         f"{relay.url}{CONVERSATION}",
         headers={"Authorization": relay.sent("GET", CONVERSATION)[-1].header("Authorization")[0]},
     ).json()

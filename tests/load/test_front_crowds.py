@@ -328,9 +328,8 @@ def test_download_below_minimum_rate_is_aborted(serve: Callable[..., Serving]) -
         connection.settimeout(10)
         got += len(read_all(connection))
     assert MIB < got < 12 * MIB
-    assert (
-        len(browser.get(f"/nl/files/{item}").body) == 12 * MIB
-    )  # at full speed, the file is complete
+    # At full speed, the file is complete.
+    assert len(browser.get(f"/nl/files/{item}").body) == 12 * MIB
 
 
 def test_concurrent_hashes_never_exceed_the_number_of_cores(

@@ -80,9 +80,8 @@ class Peer:
     days_wrong: int = 0
     shown_cards: dict[str, bytes] | None = None
     lies: dict[str, bytes] = field(default_factory=dict)  # item -> the bytes sent instead
-    damaged: dict[str, int | None] = field(
-        default_factory=dict
-    )  # item -> bytes sent before the connection breaks
+    # Item -> bytes sent before the connection breaks.
+    damaged: dict[str, int | None] = field(default_factory=dict)
     withheld: set[str] = field(default_factory=set)  # items that are listed but not delivered
     hidden: set[str] = field(default_factory=set)  # items that are not even listed
     drop_after: int | None = None  # requests until the connection breaks
@@ -90,9 +89,8 @@ class Peer:
     restless: bool = False  # a new store id at every page
     refuses_cards: bool = False
     invents: Callable[[int], list[dict[str, object]]] | None = None  # endless rows after a number
-    lose_answer_to: str = (
-        ""  # a method and the end of a target: the request is handled, but the response is lost
-    )
+    # A method and the end of a target: the request is handled, but the response is lost.
+    lose_answer_to: str = ""
 
     def invitation(self, name: str = "Voorbeeld BV") -> bytes:
         day = self.today().isoformat()

@@ -185,9 +185,8 @@ class _Talk:
             self._mail.raw += line
         self._server.at("end")
         if self._server.answers.get("end", "250").startswith("250"):
-            self._server.taken.append(
-                self._mail
-            )  # the mail has arrived, whether or not the client learns that
+            # The mail has arrived, whether or not the client learns that.
+            self._server.taken.append(self._mail)
         self._answer("end", "250 taken")
         self._server.at("after")
 

@@ -40,9 +40,8 @@ class Form:
     action: str
     method: str
     fields: list[tuple[str, str]] = field(default_factory=list)
-    choices: dict[str, list[str]] = field(
-        default_factory=dict
-    )  # radio buttons and tick boxes, all unset
+    # Radio buttons and tick boxes, all unset.
+    choices: dict[str, list[str]] = field(default_factory=dict)
     buttons: list[tuple[str, str, str]] = field(default_factory=list)  # name, value, formaction
 
     def names(self) -> set[str]:

@@ -96,9 +96,8 @@ def test_calendar_marks_days_without_saying_what_is_due(
     office.run("register", "import", "-", given=jsonl(case, case | {"case": "2026-2"}))
     shown = office.run("register", "agenda", "--ics", str(tmp_path / "a.ics")).stdout
     assert shown.count("2027-02-01  Geheim BV  Zeldzaam  aftercare") == 2
-    office.run(
-        "register", "agenda", "--ics", str(tmp_path / "a.ics"), code=1
-    )  # an existing file is never overwritten
+    # An existing file is never overwritten.
+    office.run("register", "agenda", "--ics", str(tmp_path / "a.ics"), code=1)
     made = (tmp_path / "a.ics").read_text()
     assert made.count("BEGIN:VEVENT") == 1
     assert "20270201" in made

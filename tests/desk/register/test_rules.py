@@ -59,11 +59,7 @@ SHARED = OLD_TERM | {"shared_with": "X"}
         [TERM, TERM | {"date": "2028-01-01", "until": None, "form": "A"}],
         [on("01-01", "agreement", form="A", headcount=5_000)],
         [TERM, TERM | {"headcount": 340, "price": 4_900}],  # a correction before any report
-        [
-            TERM | {"form": "A"},
-            TERM,
-            TERM | {"date": "2026-06-01"},
-        ],  # a replaced term has no effect
+        [TERM | {"form": "A"}, TERM, TERM | {"date": "2026-06-01"}],  # the first was replaced
         [OLD_TERM | {"price": None}, ISSUED, OLD_TERM],  # a forgotten price
         [OLD_TERM, ISSUED, OLD_TERM | {"until": "2028-12-31"}],
         [OLD_TERM, ISSUED, OLD_TERM | {"form": None}],  # the form of the headcount

@@ -253,9 +253,8 @@ def test_page_names_all_three_years_that_a_three_year_band_closes(
     given = window.press(checked, "/give/file")
     (joint,) = (one for one in exported(running) if one["event"] == "joint")
     assert (joint["first_year"], joint["last_year"]) == (2024, 2026)
-    alone = report_page(
-        running, window, 2025
-    )  # it has no figures, so each counsellor makes their own
+    # It has no figures, so each counsellor makes their own.
+    alone = report_page(running, window, 2025)
     assert "maakt het verslag" not in alone.text
     assert "Ga naar de laatste controle" in alone.text
     between = window.get(f"{alone.path}/give")

@@ -32,9 +32,8 @@ def enter(running: Running, page: Page) -> None:
 
 
 def unlock(page: Page) -> None:
-    page.wait_for_selector(
-        "input[name=passphrase]:focus"
-    )  # the page sets the focus itself, a moment later
+    # The page sets the focus itself, a moment later.
+    page.wait_for_selector("input[name=passphrase]:focus")
     page.keyboard.type(PASSPHRASE)
     page.keyboard.press("Enter")
     page.wait_for_selector("body[data-page=today]")

@@ -476,9 +476,8 @@ def test_signed_answer_is_shown_and_cannot_be_changed_or_removed(
     oral = event("consent", case="K", consent="a", step="Praten", scope="Rooster", answer="no")
     bring_in(running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
              oral)  # fmt: skip
-    typed = entry_of(
-        window, case_page(running, window, "Zaak")
-    )  # a form from before the answer was known
+    # A form from before the answer was known.
+    typed = entry_of(window, case_page(running, window, "Zaak"))
     signed: dict[str, Any] = {**oral, "source": "thread", "message": "ab" * 32}
     with running.lock.use() as place:
         (number,) = (n for n, one in register.numbered(place) if isinstance(one, Consent))

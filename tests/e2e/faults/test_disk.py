@@ -1,4 +1,4 @@
-"""Disks without space, without inodes, and read-only: texts are kept and nothing is lost."""
+"""Disks without space or inodes, and read-only disks: texts are kept and nothing is lost."""
 
 import os
 import re
@@ -43,12 +43,12 @@ def fill(place: Path) -> Path:
 
 
 def to_the_last_byte(box: DropBox, place: Path) -> DropBox:
-    """Return the drop box on this disk, without settings that stop it from filling up."""
+    """Return the drop box on this disk, without the settings that keep it from filling up."""
     made = moved(box, place)
     settings = made.folder / "site.toml"
     text = settings.read_text()
     settings.write_text(re.sub("(?m)^free_bytes = .*", "free_bytes = 1", text))
-    made.log = box.log  # not on the disk that is filled
+    made.log = box.log  # not on the full disk
     return made
 
 
@@ -128,7 +128,7 @@ def test_without_free_inodes_reports_are_stored_or_refused(box: DropBox, disk: S
 
 @needs_strace
 def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -> None:
-    """As the kernel does after a disk error: every write is refused and reading continues."""
+    """The kernel does this after a disk error: every write is refused and reading continues."""
     story = told(box, TEXT)
     report, more = report_form(box.browser()), write_form(box, story.code)
     withdraw = withdraw_form(box, story.code)

@@ -165,9 +165,8 @@ def test_no_64_bytes_of_removed_data_remain(box: DropBox, bas: Hostile, how: str
     assert json.loads(box.server("doctor", "--site", ".", "--json").stdout)
 
 
-@pytest.mark.parametrize(
-    "seed", [16, 28, 31, 37, 39, 49]
-)  # with these seeds it failed before the cover was added
+# With these seeds it failed before the cover was added.
+@pytest.mark.parametrize("seed", [16, 28, 31, 37, 39, 49])
 def test_splitting_and_merging_pages_leaves_no_copy_of_a_sealed_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

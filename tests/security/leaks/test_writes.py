@@ -50,9 +50,8 @@ def test_no_file_ever_contains_plaintext(journey: Journey) -> None:
     assert list((folder / "home").rglob("*")) == [], "something was left in the server's home"
     places = [Path(name) for name in ("/tmp", "/var/tmp", "/dev/shm", "/var/crash")]  # noqa: S108 - looked at
     marks = journey.ann.marks()
-    tests = folder.parents[
-        1
-    ]  # files of tests that run at the same time; those of this test were searched
+    # Files of tests that run at the same time; those of this test were searched.
+    tests = folder.parents[1]
     for path, data in written_since(journey.began, *places, besides=tests):
         assert not any(mark in data for mark in marks), path
 
