@@ -352,7 +352,7 @@ NOT_OF_COUNSELLORS = ("`backup`", "24 hours", "mail")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_document_states_another_response_time(document: str) -> None:
+def test_no_document_states_a_different_response_time(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     found = [match[0] for match in OTHER_CLOCK.finditer(text)]
     assert [one for one in found if not any(word in one for word in NOT_OF_COUNSELLORS)] == []

@@ -105,7 +105,7 @@ class _Secret:
 class Seed(_Secret):
     """SECRET: the 32 bytes of an X-Wing key pair. The text form is ``AGE-SECRET-KEY-PQ-1…``.
 
-    Raises KeyFormatError for another length.
+    Raises KeyFormatError for other lengths.
     """
 
     __slots__ = ("_key", "_recipient", "_x25519")
@@ -224,7 +224,7 @@ class VerifyKey:
 
 
 class SigningKey(_Secret):
-    """SECRET: the 32-byte seed of an Ed25519 key pair. Raises KeyFormatError for another length."""
+    """SECRET: the 32-byte seed of an Ed25519 key pair. Raises KeyFormatError for other lengths."""
 
     __slots__ = ("_key", "_verify_key")
 

@@ -78,7 +78,7 @@ def test_missing_message_is_reported(office: Office, reporter: Reporter, peer: P
     assert told in shown
 
 
-def test_beginning_addressed_to_another_counsellor_is_not_reported_as_removed(
+def test_earlier_messages_to_another_counsellor_are_not_reported_as_removed(
     office: Office, peer: Peer
 ) -> None:
     """The reporter first wrote only to Bas, so it was never meant for this desk."""

@@ -303,7 +303,7 @@ def test_link_is_not_followed(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_full_disk_leaves_nothing(
+def test_full_disk_leaves_nothing_behind(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (item,) = reporter.attach("Een", ("x.bin", "application/octet-stream", bytes(200_000)))

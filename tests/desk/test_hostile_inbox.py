@@ -113,7 +113,7 @@ def test_damaged_item_does_not_block_the_others(
     assert first in peer.fetched
 
 
-def test_connection_lost_before_the_first_byte_ends_the_round(
+def test_connection_lost_before_the_first_byte_ends_the_fetch(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     peer.damaged = dict.fromkeys(peer.items, 0)

@@ -124,7 +124,7 @@ def test_truncated_or_altered_backup_is_not_partially_restored(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_failed_backup_leaves_nothing(
+def test_failed_backup_leaves_nothing_behind(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This is what happens on a full memory stick."""

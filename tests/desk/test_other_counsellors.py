@@ -124,7 +124,7 @@ def test_colleagues_notice_does_not_count_as_an_answer(
         assert [one.mailbox for one in today.today(place).mine] == [shared.mailbox]
 
 
-def test_answer_given_while_chosen_stays_an_answer(
+def test_answer_by_a_colleague_who_was_chosen_then_still_counts(
     office: Office, peer: Peer, clock: Clock, shared: Reporter
 ) -> None:
     write(peer, office, shared.mailbox, "reply", saw=1)

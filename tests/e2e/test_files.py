@@ -170,7 +170,7 @@ def test_running_upload_leaves_no_plaintext_byte_or_name(serving: Serving, long_
     assert content[: len(block)].count(PATTERN) > 20_000
 
 
-def test_interrupted_upload_leaves_nothing(serving: Serving) -> None:
+def test_interrupted_upload_leaves_nothing_behind(serving: Serving) -> None:
     sender = Sender(serving)
     sender.begin(30 * MIB)
     sender.send(PATTERN * (8 * MIB // len(PATTERN)))

@@ -138,7 +138,7 @@ def test_concurrent_messages_from_two_sessions_both_arrive(
     assert not shown.get("gaps")
 
 
-def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]) -> None:
+def test_thirty_two_concurrent_reports_can_all_be_opened(both: tuple[DropBox, Counsellor]) -> None:
     """32 clients submit to two workers at the same time, and no report fails or is lost."""
     box, counsellor = both
     with concurrent.futures.ThreadPoolExecutor(32) as pool:

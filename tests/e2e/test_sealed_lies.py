@@ -162,7 +162,9 @@ def test_server_cannot_undo_a_change_of_counsellor(
 
 
 @in_one_browser
-def test_newest_message_is_still_missed_after_an_idle_lock(meet: Meet, relay: Relay) -> None:
+def test_missing_newest_message_is_still_reported_after_an_idle_lock(
+    meet: Meet, relay: Relay
+) -> None:
     """The code is typed again on the same page, and the server omits the message sent from it."""
     writer = meet()
     writer.page.clock.install()

@@ -285,7 +285,7 @@ def desk_head(serving: Serving, browser: CircuitBrowser) -> bytes:
 
 
 @pytest.mark.parametrize("head", [upload_head, desk_head])
-def test_body_below_minimum_rate_is_aborted_and_leaves_nothing(
+def test_body_below_minimum_rate_is_aborted_and_leaves_nothing_behind(
     serve: Callable[..., Serving], head: Callable[[Serving, CircuitBrowser], bytes]
 ) -> None:
     """The client is never silent, so nginx alone would accept it forever."""

@@ -228,7 +228,7 @@ def test_grease_stanza_is_skipped() -> None:
     assert age.open_sealed(rewritten([grease, ours, grease], key), SEEDS[:1]) == b"text"
 
 
-def test_header_made_with_another_key_is_refused() -> None:
+def test_header_made_with_a_different_key_is_refused() -> None:
     sealed = age.seal(b"text", RECIPIENTS[:1])
     key = file_key_of(sealed, SEEDS[0])
     ours = age.parse_header(sealed).stanzas[0]

@@ -66,7 +66,7 @@ def test_form_change_within_the_term_is_refused() -> None:
     refused("form_changed", terms=[TERM, later])
 
 
-def test_stricter_form_than_headcount_requires_is_allowed_and_wider_is_not() -> None:
+def test_form_stricter_than_headcount_requires_is_allowed_and_wider_form_is_not() -> None:
     assert form(replace(TERM, form=Form.A)) is Form.A
     with pytest.raises(Unfit, match="more than 400 people allow"):
         form(replace(TERM, form=Form.C))

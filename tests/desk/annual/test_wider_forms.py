@@ -131,7 +131,7 @@ def test_same_ranges_and_words_give_identical_pdfs(
 
 @half_at_most(500)
 @given(FORMS, COUNTS, JOINT, st.data())
-def test_count_in_another_range_changes_only_its_own_report(
+def test_count_in_a_different_range_changes_only_its_own_report(
     form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject
 ) -> None:
     """This control shows that the equal bytes above do not come from a report without ranges."""

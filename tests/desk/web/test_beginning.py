@@ -93,7 +93,7 @@ def drawn_on(page: Answer) -> str:
     return page.html.partition('<p class="drawn" translate="no">')[2].partition("<")[0]
 
 
-def test_each_page_proposes_another_five_word_passphrase(empty: Running) -> None:
+def test_each_page_proposes_a_new_five_word_passphrase(empty: Running) -> None:
     window = empty.window()
     begin(empty, window)
     seen = {drawn_on(window.get(f"{empty.home}first/passphrase")) for _ in range(3)}
@@ -171,7 +171,7 @@ def test_backup_is_restored_from_a_path_and_from_an_upload(
         assert [path.name for path in again.folder.parent.iterdir()] == ["desk"]
 
 
-def test_backup_that_does_not_open_leaves_nothing(
+def test_backup_that_cannot_be_opened_leaves_nothing_behind(
     empty: Running, office: Office, tmp_path: Path
 ) -> None:
     (tmp_path / "b.age").write_bytes(b"x")

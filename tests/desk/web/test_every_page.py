@@ -119,7 +119,7 @@ def test_missing_skip_link_is_reported(chromium: Browser) -> None:
     page.close()
 
 
-def test_details_that_ignore_keys_are_reported(chromium: Browser) -> None:
+def test_details_element_that_ignores_keys_is_reported(chromium: Browser) -> None:
     page = chromium.new_page()
     page.set_content(
         f"{PLAIN}<details onkeydown='event.preventDefault()'><summary>a</summary>b</details>"

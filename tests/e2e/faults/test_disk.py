@@ -149,7 +149,7 @@ def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -
 
 
 @needs_root
-def test_start_on_a_read_only_disk_still_reads(box: DropBox, disk: SmallDisk) -> None:
+def test_server_started_on_a_read_only_disk_can_still_read(box: DropBox, disk: SmallDisk) -> None:
     """Existing data can be read, and what cannot be stored is refused."""
     place = disk("size=32m")
     story = told(box, TEXT)

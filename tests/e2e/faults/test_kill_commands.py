@@ -194,7 +194,7 @@ def test_killed_migration_leaves_old_or_new_schema(
         shutil.rmtree(copy)
 
 
-def test_every_date_column_is_known_to_redate(tmp_path: Path) -> None:
+def test_redate_covers_every_date_column(tmp_path: Path) -> None:
     """``redate`` covers every such column."""
     server = _made(tmp_path / "server")
     connection = sqlite3.connect(server.folder / "klankbord.db")

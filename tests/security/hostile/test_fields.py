@@ -105,14 +105,14 @@ def test_arbitrary_body_causes_no_fault(room: Room, body: bytes, form: str) -> N
 
 
 @given(ELSEWHERE, st.booleans())
-def test_arbitrary_cookie_is_not_a_session(room: Room, value: str, named: bool) -> None:
+def test_arbitrary_cookie_opens_no_session(room: Room, value: str, named: bool) -> None:
     cookie = f"s={value}" if named else value
     answer = room.ask("GET", "/nl/conversation", [HOST, ("Cookie", cookie)])
     assert b"Begin." not in answer.body
 
 
 @given(st.data())
-def test_altered_cookie_is_not_a_session(room: Room, data: st.DataObject) -> None:
+def test_altered_cookie_opens_no_session(room: Room, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(room.cookie) - 1))
     letter = data.draw(st.sampled_from("ABab09-_=+/ %"))
     changed = room.cookie[:at] + letter + room.cookie[at + 1 :]

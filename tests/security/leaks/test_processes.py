@@ -92,7 +92,7 @@ def _reads_memory_of(pid: int) -> str:
         pytest.param(signal.SIGQUIT, marks=pytest.mark.long),  # like the second
     ],
 )
-def test_worker_killed_during_a_report_leaves_nothing(
+def test_worker_killed_during_a_report_leaves_nothing_behind(
     box: DropBox, here: Path, how: signal.Signals
 ) -> None:
     """There is no core, text or traceback with values; the site continues and stored nothing."""

@@ -433,7 +433,7 @@ def test_flipped_bit_anywhere_is_detected_without_a_key(machine: Machine) -> Non
     assert "it has no checksum" in machine.types("backup", "--check").stdout
 
 
-def test_restore_detects_a_flipped_bit_and_leaves_nothing(machine: Machine) -> None:
+def test_restore_detects_a_flipped_bit_and_leaves_nothing_behind(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     whole = machine.newest.read_bytes()
@@ -694,7 +694,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_hostile_backup_is_refused_and_leaves_nothing(what: str, machine: Machine) -> None:
+def test_hostile_backup_is_refused_and_leaves_nothing_behind(what: str, machine: Machine) -> None:
     """Anyone with the server's folder can seal a backup to its key, because that key is public."""
     public = (machine.server.folder / "backup-key").read_text().strip()
     file = machine.folder / "klankbord-2026-03-10.age"
@@ -720,7 +720,9 @@ def test_restore_leaves_disk_space_for_other_sites(
 
 
 @pytest.mark.parametrize("part", [0, 1, 100, 0.3, 0.9, -1])
-def test_truncated_backup_is_refused_and_leaves_nothing(machine: Machine, part: float) -> None:
+def test_truncated_backup_is_refused_and_leaves_nothing_behind(
+    machine: Machine, part: float
+) -> None:
     machine.server.report("one")
     machine.does("backup")
     data = machine.newest.read_bytes()

@@ -138,14 +138,14 @@ def test_files_made_by_root_belong_to_the_folders_owner(operator: Operator) -> N
         ("init", "--name", "a\u202eb", "--origin", ORIGIN),
     ],
 )
-def test_failed_init_leaves_nothing(operator: Operator, arguments: tuple[str, ...]) -> None:
+def test_failed_init_leaves_nothing_behind(operator: Operator, arguments: tuple[str, ...]) -> None:
     failed = operator.types(*arguments)
     assert failed.exit_code == 1
     assert failed.stderr.count("\n") == 1
     assert list(operator.folder.parent.iterdir()) == []
 
 
-def test_init_without_write_permission_leaves_nothing(
+def test_init_without_write_permission_leaves_nothing_behind(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

@@ -236,7 +236,7 @@ def test_card_is_parsed_once_per_content(server: AServer, monkeypatch: pytest.Mo
     assert all(a.card is b.card for a, b in zip(first, server.site.cards(), strict=True))
 
 
-def test_only_cards_with_a_key_for_today_are_open(server: AServer) -> None:
+def test_only_cards_with_a_key_for_today_can_be_written_to(server: AServer) -> None:
     assert len(server.site.open_cards(DAY)) == 2
     until = server.site.cards()[0].card.sealing[-1].until
     assert len(server.site.open_cards(until)) == 2

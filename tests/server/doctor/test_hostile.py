@@ -253,7 +253,7 @@ def seen(origin: str) -> list[Finding]:
         b"all is fine",
     ],
 )
-def test_server_response_is_not_repeated(head: bytes) -> None:
+def test_response_of_a_visited_server_is_not_quoted(head: bytes) -> None:
     with answering(head) as origin:
         (found,) = seen(origin)
     assert found.state == "wrong"

@@ -74,7 +74,7 @@ def test_mail_reveals_nothing_of_machine_site_or_program(
 
 
 @pytest.mark.parametrize("language", config.LANGUAGES)
-def test_sentences_of_a_language_have_equal_length(language: str) -> None:
+def test_both_mail_sentences_of_a_language_have_equal_length(language: str) -> None:
     said = [*run.SENTENCES[language].values(), run.TRIALS[language]]
     assert len(set(said)) == 3
     assert len({len(sentence.encode("utf-8")) for sentence in said}) == 1

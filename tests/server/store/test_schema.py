@@ -10,7 +10,7 @@ from sqlite_utils import Database
 from dropbox_app.server.store import migrations, schema
 
 
-def test_database_made_by_another_sqlite_version_has_no_fault() -> None:
+def test_database_made_by_a_different_sqlite_version_has_no_fault() -> None:
     """A backup made on one Debian release may be restored on the next, with a newer SQLite."""
     ran: list[str] = []
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:

@@ -317,7 +317,7 @@ def test_large_file_of_an_uncommitted_transaction_is_swept(server: AServer) -> N
     assert list((server.folder / "files").iterdir()) == []
 
 
-def test_failed_transaction_leaves_nothing(server: AServer) -> None:
+def test_failed_transaction_leaves_nothing_behind(server: AServer) -> None:
     def fail() -> None:
         with server.store.writing():
             server.store.add_mailbox(*ids("one"), DAY)
@@ -386,7 +386,7 @@ def test_messages_of_every_size_round_trip(server: AServer) -> None:
         assert server.mailboxes.item(mailbox, sha256_hex(sealed)) == sealed
 
 
-def test_full_disk_is_reported_as_such_and_leaves_nothing(server: AServer) -> None:
+def test_full_disk_is_reported_as_such_and_leaves_nothing_behind(server: AServer) -> None:
     """A file size limit simulates a full disk: the system refuses further writes."""
     program = f"""
 import resource, signal

@@ -260,7 +260,7 @@ def test_waiting_reporter_is_not_promised_the_usual_days(
     assert {"nl": "nog geen antwoord", "en": "no answer yet"}[lang] in text
 
 
-def test_retired_counsellor_is_not_said_to_fetch(two: House) -> None:
+def test_page_does_not_say_that_a_retired_counsellor_fetches(two: House) -> None:
     code = begun(two)
     retired(two)
     browser = two.browser()

@@ -138,7 +138,7 @@ def test_each_page_links_to_its_translation(house: House) -> None:
         assert f"/en/{page}" in house.browser().get(f"/nl/{page}").links
 
 
-def test_landing_leads_to_safety_and_then_to_report(house: House) -> None:
+def test_landing_page_leads_to_safety_page_and_then_to_report_form(house: House) -> None:
     assert "/nl/safety" in house.browser().get("/nl/").links
     assert "/nl/report" in house.browser().get("/nl/safety").links
 

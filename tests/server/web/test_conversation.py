@@ -452,7 +452,7 @@ def test_concurrent_messages_from_two_sessions_both_arrive(house: House, noor: C
 # after the session ended
 
 
-def test_post_after_the_session_keeps_the_text_and_one_post_sends(
+def test_post_after_the_session_keeps_the_text_and_one_more_post_sends_it(
     house: House, noor: Counsellor
 ) -> None:
     for end in (house.restart, lambda: house.clock.pass_minutes(30)):
@@ -766,7 +766,7 @@ def test_message_shows_the_signed_day_in_local_time(house: House, written: str, 
     assert "vandaag" not in text.lower()
 
 
-def test_deletion_day_never_moves_back(house: House, noor: Counsellor) -> None:
+def test_displayed_deletion_day_never_becomes_earlier(house: House, noor: Counsellor) -> None:
     """Unfetched items stay longer, but only until a fetch, so that is not promised."""
     browser = house.browser()
     first = browser.tell("Begin")

@@ -39,7 +39,7 @@ def test_help_is_two_clicks_from_the_first_page(house: House, lang: str, topic: 
 
 
 @both
-def test_centre_open_day_and_night_comes_first_after_sexual_violence(
+def test_centre_open_day_and_night_is_listed_first_for_sexual_violence(
     house: House, lang: str
 ) -> None:
     page = house.browser().get(f"/{lang}/help")

@@ -132,7 +132,7 @@ def name(n: int) -> bytes:
     return n.to_bytes(16, "big")
 
 
-def test_when_full_the_oldest_sessions_end_and_no_entry_is_dropped() -> None:
+def test_when_slots_are_full_the_oldest_sessions_end_and_no_entry_is_dropped() -> None:
     ended = EndedSessions(lambda: 1000.0, buckets=1, slots=3)
     for n in range(3):
         ended.end(name(n), 900 + n)

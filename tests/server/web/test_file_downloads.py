@@ -68,7 +68,7 @@ def reply_with(noor: Counsellor, content: bytes, name: str = "brief.pdf") -> str
 # free space
 
 
-def test_running_upload_is_refused_below_the_free_disk_minimum(
+def test_running_upload_is_refused_below_the_free_space_minimum(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page was rendered while there was space."""
@@ -124,7 +124,7 @@ def test_page_offers_no_files_if_none_can_be_accepted(
 
 
 @pytest.mark.parametrize("after", [1, 3_000_000])
-def test_upload_that_fills_the_disk_leaves_nothing(
+def test_upload_that_fills_the_disk_leaves_nothing_behind(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     write = StagedFile.write
@@ -141,7 +141,7 @@ def test_upload_that_fills_the_disk_leaves_nothing(
     nothing_kept(house)
 
 
-def test_free_disk_is_checked_again_during_an_upload(
+def test_free_disk_space_is_checked_again_during_an_upload(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
@@ -301,7 +301,7 @@ def test_altered_file_is_not_sent_even_partly(
     check_shape(page)
 
 
-def test_file_with_another_size_than_signed_is_not_sent(
+def test_file_whose_size_differs_from_the_signed_one_is_not_sent(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its hash and its seal are valid, but the signed size differs."""

@@ -42,7 +42,7 @@ def test_sentence_in_another_language_is_labelled(house: House, noor: Counsellor
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_card_without_optional_fields_shows_none(house: House, path: str) -> None:
+def test_page_shows_no_optional_fields_that_a_card_lacks(house: House, path: str) -> None:
     page = house.browser().get(f"/nl/{path}")
     assert "<q>" not in page.html
     assert "egisternummer" not in page.text

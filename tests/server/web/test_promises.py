@@ -46,8 +46,8 @@ PROMISES = {
     "code.try_help": ("test_reloading_any_response_shows_the_code_and_sends_nothing",),
     "code.right": ("test_correctly_retyped_words_are_accepted_in_any_spelling",),
     "code.confirm_help": ("test_words_are_not_shown_again_after_the_box_was_ticked",),
-    "code.expiry": ("test_deletion_day_never_moves_back",),
-    "conversation.idle": ("test_post_after_the_session_keeps_the_text_and_one_post_sends",),
+    "code.expiry": ("test_displayed_deletion_day_never_becomes_earlier",),
+    "conversation.idle": ("test_post_after_the_session_keeps_the_text_and_one_more_post_sends_it",),
     "privacy.not_address": ("test_log_contains_only_the_servers_own_events",),
     "privacy.not_time": (
         "test_no_column_stores_a_time_finer_than_a_day",
@@ -56,7 +56,7 @@ PROMISES = {
     "privacy.kept_files": ("test_reporters_file_must_be_sealed_to_the_counsellors_only",),
     "privacy.idle": ("test_mailbox_expires_90_days_after_the_last_addition",),
     "privacy.unfetched": (
-        "test_unfetched_item_is_kept_180_days_with_its_mailbox",
+        "test_unfetched_item_is_kept_for_180_days_with_its_mailbox",
         "test_announced_absence_extends_the_mailbox_to_30_days_after_it",
     ),
     "privacy.backup": (
@@ -66,7 +66,9 @@ PROMISES = {
     "privacy.withdraw": ("test_withdrawn_data_is_nowhere_on_disk",),
     "accessibility.made1": ("test_whole_journey_works_by_keyboard_alone",),
     "accessibility.made3": ("test_style_sheet_loads_nothing_and_has_no_animation",),
-    "accessibility.made4": ("test_post_after_the_session_keeps_the_text_and_one_post_sends",),
+    "accessibility.made4": (
+        "test_post_after_the_session_keeps_the_text_and_one_more_post_sends_it",
+    ),
     "accessibility.tested1": ("test_every_page_fits_a_small_phone_and_doubled_text_size",),
     "accessibility.tested2": ("test_every_text_has_sufficient_contrast",),
     "accessibility.tested3": (
@@ -140,7 +142,7 @@ PROMISES = {
     "conversation.nobody_now": ("test_expired_key_is_never_used_for_sealing",),
     "conversation.others_now": ("test_chosen_counsellor_with_expired_card_is_named",),
     "conversation.closed": ("test_closed_conversation_first_states_that_it_is_closed",),
-    "conversation.expires": ("test_deletion_day_never_moves_back",),
+    "conversation.expires": ("test_displayed_deletion_day_never_becomes_earlier",),
     "conversation.expires_soon": (
         "test_approaching_expiry_is_announced",
         "test_item_exists_until_its_deletion_day_ends_in_amsterdam",

@@ -85,7 +85,7 @@ def test_second_click_shows_the_same_code_and_stores_nothing(house: House) -> No
     assert TEXT.splitlines()[0] in back.text
 
 
-def test_click_while_the_first_is_being_stored_waits_for_its_code(
+def test_second_click_while_a_report_is_being_stored_waits_for_its_code(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten equal posts arrive at once, and the first takes long to store."""

@@ -226,7 +226,7 @@ def test_repeated_withdrawal_gets_404(
     assert sealing.store.item(sha256_hex(sealed)) is not None
 
 
-def test_delete_without_message_leaves_nothing(
+def test_delete_without_message_leaves_nothing_behind(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Toch niet.", noor.identity)

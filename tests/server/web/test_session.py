@@ -16,7 +16,7 @@ def cookie_of(house: House, **options: str) -> tuple[str, str]:
     return name_and_value, attributes
 
 
-def test_cookie_has_its_attributes_and_no_time(house: House) -> None:
+def test_cookie_has_its_security_attributes_and_no_expiry_time(house: House) -> None:
     named, attributes = cookie_of(house)
     assert named.startswith("s=")
     assert attributes == "Path=/; HttpOnly; SameSite=Strict"
@@ -57,7 +57,7 @@ def test_nothing_in_the_cookie_is_readable(house: House) -> None:
     assert not re.search(rb"[\x20-\x7e]{16,}", raw)
 
 
-def test_cookie_of_another_site_altered_or_invented_is_not_a_session(
+def test_cookie_from_another_site_altered_or_invented_opens_no_session(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     browser = house.browser()

@@ -117,7 +117,7 @@ def test_path_from_first_page_to_sent_report_has_few_words(house: House, lang: s
 
 
 @pytest.mark.parametrize("lang", MOST)
-def test_most_important_facts_are_visible_on_that_path(house: House, lang: str) -> None:
+def test_most_important_facts_are_visible_on_the_path_to_a_report(house: House, lang: str) -> None:
     way = walked(house, lang)
     for name, wanted in OPEN.items():
         text = opened(way[name])
