@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[Path]:
-    """Yield a Debian with only the packages that every Debian has."""
+    """Yield a Debian system with only the packages that every installation has."""
     if os.geteuid() != 0 or not shutil.which("debootstrap") or not shutil.which("bwrap"):
         pytest.skip("needs root, debootstrap and bubblewrap")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as made:

@@ -168,7 +168,7 @@ FORMS = {"nl": ("minder dan 250", "250 tot en met 999", "1.000 of meer"),
 def test_assignment_fixes_report_form_in_advance(
     lang: str,
 ) -> None:
-    """A bill based on the work done would reveal it, so both papers name what never changes."""
+    """A bill based on the work done would reveal it, so both papers fix the form in advance."""
     rows = [line for line in parts(f"{lang}/assignment.md")["3"].splitlines() if line[:1] == "|"]
     for row, form, size in zip(rows[2:], "ABC", FORMS[lang], strict=True):
         assert row.startswith(f"| {form} | {size} |")

@@ -201,7 +201,7 @@ def test_key_with_windows_line_endings_and_renamed_backup_are_accepted(
 def test_restore_messages_name_the_given_files(
     installer: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They do not name the copies that the server's account reads."""
+    """The messages do not name the copies that the server's account reads."""
     machine = installer.machine.Machine(dry=False)
     words = ("sh", "-c", "echo /run/copy: no key >&2; exit 1")
     with pytest.raises(SystemExit, match="/srv/kept/key: no key"):

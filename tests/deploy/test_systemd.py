@@ -164,7 +164,7 @@ def test_backup_runs_in_its_own_sandbox(
     tmp_path: Path,
     mould: tuple[Path, int],
 ) -> None:
-    """It sees only the server's folder, and opens the database as the server left it."""
+    """The backup sees only the server's folder, and opens the database as the server left it."""
     state, key = tmp_path / "state", tmp_path / "key"
     shutil.copytree(mould[0] / "server", state)
     key.write_text(run(BIN / "klankbord-server", "--dir", state, "backup-key").stdout)

@@ -173,7 +173,7 @@ def test_photo_in_a_zip_is_inspected(
 def test_encrypted_zip_is_reported_as_locked(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
-    """It is detected by the zip encryption flag, and its sender is not blamed for damage."""
+    """The zip encryption flag reveals it, and its sender is not blamed for damage."""
     packed = bytearray(zipped({"a.txt": b"x" * 30}))
     packed[6] |= 1  # in the header of the member
     packed[packed.index(b"PK\x01\x02") + 8] |= 1  # in the directory

@@ -184,7 +184,7 @@ def test_desk_sends_to_its_own_address_and_verifies_the_reporters_address(dial: 
 
 
 def test_unreachable_desk_address_is_reported(dial: Dial) -> None:
-    """It does not fall back to another address, where it would be refused and observed."""
+    """The desk does not fall back to another address, where it would be refused and observed."""
     with serving(_answers) as (public, asked):
         courier = dial(f"http://127.0.0.1:{public}", desks=[f"http://127.0.0.1:{free_port()}"])
         with pytest.raises(CannotReach):

@@ -107,7 +107,7 @@ CHUNK = 65_552
 def test_truncated_or_altered_backup_is_not_partially_restored(
     office: Office, reporter: Reporter, tmp_path: Path, at: int, how: str
 ) -> None:
-    """It may be cut or altered anywhere, even in the last chunk, after the end of the archive."""
+    """The cut or change may be anywhere, even in the last chunk, after the end of the archive."""
     office.fetch_quietly()
     large_item(office, 2 * MIB)
     with office.open() as place:

@@ -1,8 +1,8 @@
 """Desks of the first format are migrated completely, on a copy, or left unchanged.
 
-The desk in ``first_format`` was written by the program of that format. It has a report with a file,
-whose January key is gone, and an answer with a file; a withdrawn report, a forgotten one, one from
-March with a file, and an unsent answer.
+The desk in ``first_format`` was written by the program of that format. That desk has a report with
+a file, whose January key is gone, and an answer with a file. It also has a withdrawn report, a
+forgotten one, one from March with a file, and an unsent answer.
 """
 
 import io

@@ -161,7 +161,7 @@ def test_keys_command_shows_when_each_key_is_destroyed(
 def test_key_is_kept_while_a_listed_item_has_not_arrived(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
-    """It is kept after a 404 and until the item arrives; the second fetch raises an alarm."""
+    """The key is kept after a 404 and until the item arrives; the second fetch raises an alarm."""
     clock.to("2027-03-20")
     peer.withheld = set(peer.items)
     report = office.fetch()

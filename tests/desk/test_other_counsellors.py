@@ -1,4 +1,4 @@
-"""Messages from a counsellor whom the reporter no longer chose, or from a mere colleague."""
+"""Messages from a counsellor who is no longer chosen, or from a colleague who never was."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def write(
 ) -> None:
     """Send a message that the other counsellor signs, whomever the reporter chose.
 
-    It is read immediately: a message that was not shown keeps its thread on the list of the day.
+    The message is read immediately, because an unread message keeps its thread on today's list.
     """
     fields: dict[str, Json] = {
         "v": 1, "site": peer.site, "mailbox": mailbox, "by": str(OTHER.verify_key),

@@ -165,7 +165,7 @@ def test_counsellor_no_longer_chosen_cannot_write(
 def test_message_is_sealed_to_the_colleagues_that_the_reporter_chose(
     office: Office, peer: Peer, tmp_path: object
 ) -> None:
-    """Each of the two reads what the other wrote; an unconfirmed card is never used."""
+    """Both counsellors can read each other's messages; an unconfirmed card is never used."""
     other = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     stranger = Office(office.folder.with_name("cor"), peer, office.clock, "Cor")
     bas, cor = other.set_up(), stranger.set_up()

@@ -53,7 +53,7 @@ def test_restored_server_is_sent_acknowledgements_again(
 def test_conversation_missing_from_the_backup_is_reported_as_lost(
     office: Office, peer: Peer
 ) -> None:
-    """Its code no longer works, unlike that of a reporter who changed counsellor."""
+    """The reporter's code no longer works, unlike that of a reporter who changed counsellor."""
     backup = dict(peer.items)
     reporter = Reporter(peer, office.identity)
     reporter.report("Na de back-up")
@@ -270,7 +270,7 @@ def _restore(office: Office, file: Path, name: str = "again") -> Office:
 def test_restored_desk_continues_where_the_lost_one_left_off(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
-    """It learns n and prev, uses its own higher serial, and answers with the next number."""
+    """The desk learns n and prev, uses its own higher serial, and answers with the next number."""
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Een")
     with office.open() as place:

@@ -82,7 +82,7 @@ print(json.dumps([found, reached, len(pids), caps, fds]))
 
 
 def test_sandboxed_program_sees_nothing_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It sees neither the environment, through any visible process, nor the host name."""
+    """The program sees neither the host name nor, through any process, the environment."""
     monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
     program = """
 import json, os, socket

@@ -1,4 +1,4 @@
-"""Today's list: what waits for the counsellor, for a reporter or to be sent."""
+"""Today's list: threads that wait for the counsellor or a reporter, and unsent messages."""
 
 import datetime
 from collections.abc import Callable

@@ -271,7 +271,7 @@ def test_cross_site_post_is_refused_and_changes_nothing(
 
 @ways(ONION_WAY, DOMAIN_WAY)
 def test_same_site_posts_work(town: Town, name: str, address: Address) -> None:
-    """This includes visitors whom a link without a referrer led here from another site."""
+    """This includes visitors who followed a link without a referrer from another site."""
     person = town.person(name, address)
     link = f'<a rel="noreferrer" href="{address.own}/en/report">the drop box</a>'
     town.strangers.put("/link", link, Referrer_Policy="no-referrer")

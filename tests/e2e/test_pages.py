@@ -36,7 +36,7 @@ def tell(page: Page, lang: str) -> str:
 
 @pytest.mark.usefixtures("counsellor")
 def test_printed_slip_contains_only_the_seven_words(page: Page) -> None:
-    """They are all the visible text in print, even after a check, and fit on one sheet."""
+    """The words are the only visible text in print, even after a check, and fit on one sheet."""
     code = tell(page, "nl").split()
     for _ in range(2):
         page.emulate_media(media="print")

@@ -132,7 +132,7 @@ def test_page_never_says_erased_if_the_site_stopped_sealing(
 def test_server_cannot_undo_a_change_of_counsellor(
     meet: Meet, relay: Relay, counsellor: Counsellor, bas: Counsellor
 ) -> None:
-    """It confirms the message to Bas but drops it: nothing more can be sent, also not to Els."""
+    """The server confirms a message to Bas but drops it. Nothing more can be sent, even to Els."""
     writer = meet()
     writer.begins("report")
     writer.page.get_by_label("Els de Vries").check()

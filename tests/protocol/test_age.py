@@ -263,7 +263,7 @@ def test_passphrase_round_trip_at_default_cost() -> None:
 
 @pytest.mark.long
 def test_highest_cost_is_accepted() -> None:
-    """It uses 1 GiB of memory and takes seconds."""
+    """This test uses 1 GiB of memory and takes seconds."""
     sealed = age.seal_with_passphrase(b"vault", "correct horse", log_n=20)
     assert age.open_with_passphrase(sealed, "correct horse") == b"vault"
 

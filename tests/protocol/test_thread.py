@@ -155,7 +155,7 @@ def test_forgery_by_a_co_recipient_opens_but_is_not_trusted() -> None:
 
 
 def test_reader_not_named_by_the_message_is_detected() -> None:
-    """It is also sealed to Bram, though it claims to be for Anna alone."""
+    """The message is also sealed to Bram, although it claims to be for Anna alone."""
     to_anna = from_reporter(reporter_fields(1))
     recipients = [REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()]
     sealed = age.seal(to_anna, recipients)

@@ -187,7 +187,7 @@ def read_vector(vector: Vector) -> thread.Thread:
 
 @pytest.mark.parametrize("vector", each("sealed"))
 def test_sealed_file_opens_or_fails_as_listed(vector: Vector) -> None:
-    """It is tried with age, with the server's shape check, and with the thread reader."""
+    """Each file is tried with age, with the server's shape check, and with the thread reader."""
     sealed, expect = unwrap(vector["sealed"]), vector["expect"]
     if expect["age"] == "opens":
         assert age.open_sealed(sealed, [ANNA_SEED])

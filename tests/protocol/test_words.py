@@ -57,7 +57,7 @@ def test_list_is_sorted_and_contains_only_a_to_z_and_line_feeds(name: str) -> No
 
 
 def test_dutch_words_have_four_to_eight_letters() -> None:
-    """They are short enough to write down and long enough to tolerate a slip."""
+    """The words are short enough to write down and long enough to tolerate a slip."""
     assert {len(word) for word in words("nl.txt")} == {4, 5, 6, 7, 8}
 
 

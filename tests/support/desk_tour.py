@@ -288,7 +288,7 @@ def _tables(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tup
 
 
 def _annual(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tuple[str, Page]]:
-    """Go through last year's report of an employer of 320 people, from gaps to issue."""
+    """Go through last year's report of an employer of 320 people, from filling gaps to issuing."""
     name = texts["other"]
     first = {"date": "2026-01-01", "employer": name}
     given: list[dict[str, object]] = [

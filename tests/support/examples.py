@@ -1,4 +1,4 @@
-"""Fewer Hypothesis examples where one takes as long as hundreds of others."""
+"""Fewer Hypothesis examples for tests in which one example is as slow as hundreds of others."""
 
 from hypothesis import settings
 

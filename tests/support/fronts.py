@@ -48,17 +48,17 @@ class Front:
 
     @property
     def onion(self) -> Path:
-        """The socket at which Tor connects for reporters."""
+        """Return the socket at which Tor connects for reporters."""
         return self.folder / "onion.sock"
 
     @property
     def desks(self) -> Path:
-        """The socket at which Tor connects for desks."""
+        """Return the socket at which Tor connects for desks."""
         return self.folder / "desks.sock"
 
     @property
     def temp(self) -> Path:
-        """Where nginx would put a request body."""
+        """Return the folder where nginx would put a request body."""
         return self.folder / "nginx" / "temp"
 
     def processes(self) -> list[int]:

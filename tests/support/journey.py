@@ -64,7 +64,7 @@ class AddressedBrowser(PlainBrowser):
 
 
 class Person:
-    """A reporter; what they type and read is secret and only theirs."""
+    """A reporter, whose typed and read texts are secrets that only this person may get."""
 
     def __init__(self, box: DropBox, secrets: Secrets, chance: random.Random, last: int) -> None:
         self.box = box

@@ -186,7 +186,7 @@ class Postgres:
     def everything_on_disk(self, *, flush: bool = True) -> bytes:
         """Return the contents of the data folder, including the write-ahead log.
 
-        ``flush``: first write out what is only in memory, which also shortens the log.
+        ``flush``: first write the data that is only in memory, which also shortens the log.
         """
         if flush:
             with self.superuser() as connection:

@@ -1,4 +1,4 @@
-"""An upstream that records byte for byte what nginx forwards, and responds."""
+"""An upstream server that records every byte that nginx forwards, and responds."""
 
 import contextlib
 import socket

@@ -37,7 +37,7 @@ Exchange = Callable[[str, str, bytes | None, dict[str, str]], Answer]
 class SealingBrowser:
     """One reporter's code and keys, and the calls made with them.
 
-    It stores only the code: every call reads what it needs from the server again.
+    It stores only the code: every call reads the other data from the server again.
     """
 
     def __init__(self, exchange: Exchange, words: Sequence[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """Record what a server writes and where, with strace, and parse every call byte by byte.
 
-``Secrets`` knows what must not be seen, in every possible encoding; ``Watch`` runs a program under
-strace and names each write that contains a secret where it must not be.
+``Secrets`` contains the secrets in every possible encoding. ``Watch`` runs a program under strace
+and reports each write of a secret to a forbidden place.
 """
 
 import contextlib

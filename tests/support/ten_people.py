@@ -16,7 +16,7 @@ class Person:
     has_code: bool = False  # which is typed at the end
 
     def said(self, lang: str) -> str:
-        """Return what the last page says to them."""
+        """Return the texts that the last page shows to this person."""
         return self.nl if lang == "nl" else self.en
 
 

@@ -79,7 +79,7 @@ class Thief:
         return [one for one in map(self._open, sealed) if one is not None]
 
     def knows(self, text: str) -> bool:
-        """Return whether a text appears anywhere in what was found."""
+        """Return whether a text appears anywhere in the data found."""
         wanted = text.encode()
         return any(wanted in one for one in (*self.files, *self.opened, self.pages))
 

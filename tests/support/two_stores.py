@@ -35,7 +35,7 @@ class OnSqlite:
         return SqliteCopy.create(folder, today)
 
     def long_files(self, folder: Path) -> int:
-        """Return how many sealed files are stored beside the database."""
+        """Return how many sealed files are stored next to the database."""
         return len(list((folder / FILES).iterdir()))
 
 

@@ -2,7 +2,7 @@
 
 Each day has one sealed file, ``klankbord-DAY.age``. All backups share one sealed list of withdrawn
 mailboxes, ``withdrawn-DAY.age``, made with the newest backup. The SHA-256 of each file is in a file
-beside it. The checksum is written first, and a backup without one does not count. Everything is
+next to it. The checksum is written first, and a backup without one does not count. Everything is
 sealed to the operator's key, so nothing here can be read, but checksums can be verified without a
 key.
 """

@@ -1,4 +1,4 @@
-"""The list of withdrawn mailboxes, in a file beside the database.
+"""The list of withdrawn mailboxes, in a file next to the database.
 
 It is a separate file, so that restoring the database cannot bring a mailbox back.
 """

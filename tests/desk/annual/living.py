@@ -173,7 +173,7 @@ class Reporting:
 
 
 class Practice:
-    """A counsellor working at the desk's page; each method does what the person would, on that day.
+    """A counsellor who works on the desk's page; each method acts like that person on the day.
 
     ``by``: the counsellor's name in the diary. ``cases``: the address of each person's case.
     """

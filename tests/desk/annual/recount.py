@@ -1,4 +1,4 @@
-"""Recount a year from a diary of what happened, without any code of the program.
+"""Recount a year from a diary of events, without using the program's code.
 
 This reads one line of JSON per event from standard input. For each employer it writes to standard
 output the situations of both counsellors, the number that the external one left out, the ranges

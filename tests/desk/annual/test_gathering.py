@@ -1,4 +1,4 @@
-"""The data that a report and a bill take from the register, and what they refuse."""
+"""The register data that a report and a bill use, and the data that they refuse."""
 
 import datetime
 import json

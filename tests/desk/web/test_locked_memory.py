@@ -123,7 +123,7 @@ def test_only_the_newest_pending_forms_are_kept(running: Running) -> None:
 def test_form_result_page_can_be_reloaded_until_the_desk_locks(
     running: Running, thread: str
 ) -> None:
-    """It has its own address, so that no browser stores it together with the form."""
+    """The page has its own address, so that no browser stores it together with the form."""
     window = running.at_work()
     found = window.press(window.get(f"{running.home}threads"), "threads", words="chef")
     assert "/answer/" in found.path

@@ -347,7 +347,7 @@ def _broken_off(folder: Path) -> bool:
 def test_backup_on_full_disk_is_refused_and_the_site_continues(
     box: DropBox, disk: SmallDisk, tmp_path: Path
 ) -> None:
-    """It leaves no file, and the next report is stored as before."""
+    """The backup leaves no file, and the next report is stored as before."""
     place = disk("size=96m")
     box = moved(box, place)
     settings = box.folder / "site.toml"

@@ -86,7 +86,7 @@ def test_full_disk_keeps_the_text_and_allows_withdrawals(box: DropBox, disk: Sma
 
 @needs_root
 def test_server_starts_on_a_full_disk(box: DropBox, disk: SmallDisk) -> None:
-    """It uses the reserved space to serve existing data."""
+    """The server uses the reserved space to serve existing data."""
     place = disk("size=96m")
     box = to_the_last_byte(box, place)
     box.serve()
@@ -150,7 +150,7 @@ def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -
 
 @needs_root
 def test_server_started_on_a_read_only_disk_can_still_read(box: DropBox, disk: SmallDisk) -> None:
-    """Existing data can be read, and what cannot be stored is refused."""
+    """Existing data can be read, and everything that would have to be stored is refused."""
     place = disk("size=32m")
     story = told(box, TEXT)
     box = moved(box, place)

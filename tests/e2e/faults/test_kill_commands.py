@@ -195,7 +195,7 @@ def test_killed_migration_leaves_old_or_new_schema(
 
 
 def test_redate_covers_every_date_column(tmp_path: Path) -> None:
-    """``redate`` covers every such column."""
+    """A new column that holds a date must be added to ``redate``."""
     server = _made(tmp_path / "server")
     connection = sqlite3.connect(server.folder / "klankbord.db")
     found = {

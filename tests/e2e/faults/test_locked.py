@@ -42,7 +42,7 @@ def test_long_read_blocks_nothing_and_the_log_is_emptied_after_it(box: DropBox) 
 def test_backup_during_traffic_disturbs_nobody_and_is_complete(
     box: DropBox, tmp_path: Path
 ) -> None:
-    """It copies page by page, like ``sqlite3 .backup``, while reports arrive."""
+    """The backup copies page by page, like ``sqlite3 .backup``, while reports arrive."""
     first = told(box, TEXT)
     source, copy = _opened(box), sqlite3.connect(tmp_path / "copy.db")
     begun = threading.Event()

@@ -215,7 +215,7 @@ def test_no_request_causes_a_fault_or_leaves_a_trace(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """It runs in this process, and hashing a code costs almost nothing."""
+    """The app runs in this process, and hashing a code costs almost nothing."""
     monkeypatch.setattr(logging.getLogger("klankbord"), "propagate", True)
     caplog.set_level(logging.DEBUG)
     seen: collections.Counter[int] = collections.Counter()

@@ -238,7 +238,7 @@ def test_control_character_in_a_header_causes_no_server_error_behind_nginx(
 def test_generated_requests_over_a_socket_cause_no_fault(
     tmp_path: Path, long_run: bool, serving: Serving
 ) -> None:
-    """They are raw bytes, a third of them cut, doubled or altered; no fault and no trace."""
+    """The requests are raw bytes, a third of them cut, doubled or altered."""
     rng = random.Random(SEED)  # noqa: S311 - must be repeatable
     world = World(tmp_path, serving.house, rng, serving.url)
     world.maker.host = urllib.parse.urlsplit(serving.url).netloc

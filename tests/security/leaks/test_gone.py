@@ -59,7 +59,7 @@ def everything(box: DropBox) -> Iterator[tuple[str, bytes]]:
 
 
 def windows(sealed: bytes) -> set[bytes]:
-    """Return pieces of a file; any 2 x WINDOW consecutive bytes of a small one contain one."""
+    """Return pieces of a file; any 2 x WINDOW consecutive bytes of a small file contain a piece."""
     start = sealed.index(b"\n", 60)  # what every sealed file begins with
     step = WINDOW if len(sealed) < 1 << 20 else 256 * WINDOW  # these are separate files
     return {sealed[at : at + WINDOW] for at in range(start, len(sealed) - WINDOW, step)}
@@ -111,7 +111,7 @@ def tell_bas(box: DropBox, bas: Hostile, text: str) -> str:
 
 
 def put_file(box: DropBox, bas: Hostile, mailbox: str, size: int) -> bytes:
-    """Upload a desk's file sealed to two; return what was sent."""
+    """Upload a desk's file sealed to two people; return the sent bytes."""
     content = secrets.token_bytes(attachment_size(size))
     sealed = age.seal(content, [bas.seed.recipient()] * 2)
     target = f"/api/desk/mailboxes/{mailbox}/files/{sha256_hex(sealed)}"

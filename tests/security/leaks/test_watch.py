@@ -25,7 +25,7 @@ LEAKY = ROOT / "tests" / "support" / "leaky.py"
 def test_every_leak_of_a_leaking_server_is_detected(
     tmp_path: Path, mould: tuple[Path, int]
 ) -> None:
-    """It leaks through the log, files, names, memory, in pieces, and to another client."""
+    """The server leaks through log, files, names and memory, in pieces, and to other clients."""
     out = tmp_path / "out"
     out.mkdir()
     shutil.copytree(mould[0] / "server", tmp_path / "server")

@@ -27,7 +27,7 @@ def test_server_writes_a_secret_only_to_its_own_reporter(journey: Journey) -> No
 
 
 def test_watcher_sees_responses_to_reporters(journey: Journey) -> None:
-    """It saw each text, code and reply being sent, so it would have seen them elsewhere too."""
+    """The watcher saw each text, code and reply being sent, so it would also see them elsewhere."""
     seen = set()
     for one in journey.watch.calls():
         if one.name in ("write", "writev", "sendto", "sendmsg"):
@@ -71,7 +71,7 @@ def test_log_contains_only_the_servers_own_events(journey: Journey) -> None:
 
 
 def test_cookie_contains_nothing_readable(journey: Journey) -> None:
-    """It is sealed, has a fixed length, and never repeats; it shows no code, key or time."""
+    """The cookie is sealed, has a fixed length, never repeats, and shows no code, key or time."""
     values = [
         cookie.partition(";")[0].partition("=")[2]
         for person in (journey.ann, journey.bob)

@@ -180,7 +180,7 @@ def test_backup_of_a_running_site_restores_everything(machine: Machine) -> None:
 
 
 def test_stock_tools_can_open_a_backup(machine: Machine) -> None:
-    """It is one age file for one key, containing a plain tar without times."""
+    """A backup is one age file for one key, containing a plain tar without times."""
     _filled(machine.server)
     machine.does("backup")
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])
@@ -570,7 +570,7 @@ BROKEN = {
 def test_site_with_invalid_settings_is_backed_up_and_restored_as_closed(
     machine: Machine, how: str
 ) -> None:
-    """Its database contains the id that the lists of withdrawn mailboxes use."""
+    """The site's database contains the id that the lists of withdrawn mailboxes use."""
     path, broken = machine.server.folder / "site.toml", BROKEN[how]
     with machine.server.store.writing():
         machine.server.store.set_site_id(settings.read(machine.server.folder).site)

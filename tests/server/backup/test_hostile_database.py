@@ -224,7 +224,7 @@ def test_doctor_and_backup_report_what_restore_would_refuse(attacker: Attacker) 
 
 
 def test_database_with_analyze_statistics_is_restored(attacker: Attacker) -> None:
-    """They contain row counts and table names, which the tables reveal anyway."""
+    """The statistics contain row counts and table names, which the tables reveal anyway."""
     attacker.alter("ANALYZE")
     assert "no server makes" not in attacker.types("doctor", "--site", ".").stdout
     assert attacker.types("backup").exit_code == 0

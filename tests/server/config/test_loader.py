@@ -198,7 +198,7 @@ def test_missing_database_is_reported(two: Operator) -> None:
 
 
 def test_host_name_claimed_by_two_sites_belongs_to_neither(two: Operator) -> None:
-    """Nobody can tell whose it is, and a reporter must never reach another organisation."""
+    """It is unclear which site owns the name, and a reporter must never reach the wrong one."""
     two.adds("drie")
     edit(two.folder / "sites" / "een", "https://een.example.org", "https://twee.example.org:8443")
     read = two.read()
@@ -212,7 +212,7 @@ def test_host_name_claimed_by_two_sites_belongs_to_neither(two: Operator) -> Non
 
 
 def test_copied_site_is_served_under_neither_name(two: Operator) -> None:
-    """Its codes and cookies would work at both."""
+    """Codes and cookies of one copy would work at the other."""
     copy = two.folder / "sites" / "drie"
     shutil.copytree(two.folder / "sites" / "een", copy)
     edit(copy, "https://een.example.org", "https://drie.example.org")

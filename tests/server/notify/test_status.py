@@ -115,7 +115,7 @@ def test_status_file_has_a_fixed_size_and_is_valid_for_one_day(desk: Desk) -> No
 def test_unreadable_database_is_reported_and_every_counsellor_told_to_open_the_desk(
     desk: Desk,
 ) -> None:
-    """A desk that is opened finds out what is wrong; one that is not opened does not."""
+    """A desk that is opened detects the problem; a desk that is not opened does not."""
     desk.server.store.close()
     (desk.server.folder / "klankbord.db").unlink()
     done = desk.types()

@@ -85,7 +85,7 @@ class Life:
         return put
 
     def wrong(self) -> list[str]:
-        """Return what differs from what was confirmed, and what was stored in part."""
+        """Return differences from the confirmed data, and partially stored data."""
         found = []
         name, step = self.under_way
         for conversation in {*self.kept, name}:

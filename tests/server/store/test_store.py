@@ -196,7 +196,7 @@ def test_every_thread_syncs_writes_and_overwrites_removed_data(
 
 @pytest.mark.slow
 def test_concurrent_reports_from_two_processes_all_arrive(tmp_path: Path) -> None:
-    """There are 16 threads in each of two processes, like the workers."""
+    """Two processes have 16 threads each, like the workers."""
     server = AServer(tmp_path / "server")
     program = f"""
 import datetime, threading

@@ -94,7 +94,7 @@ def test_sweep_locks_a_file_while_deciding_on_it(
 def test_file_stored_again_during_a_sweep_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has the same name, and the sweep has already seen that the file has no row."""
+    """The file has the same name, and the sweep has already seen that the name has no row."""
     item = new_digest(LARGE).hexdigest()
     (server.folder / "files" / item).write_bytes(LARGE)
     again = threading.Thread(target=lambda: keep(server, LARGE))

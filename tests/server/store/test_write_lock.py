@@ -145,7 +145,7 @@ def test_abandoned_lock_request_is_reused_by_the_next_writer(tmp_path: Path) -> 
 
 
 def test_lock_is_exclusive_and_every_writer_gets_it(tmp_path: Path) -> None:
-    """Two processes with four threads each, some of which give up."""
+    """There are two processes with four threads each, some of which give up."""
     both = (Turns(tmp_path), Turns(tmp_path))
     at_work: list[int] = []
     done: list[int] = []

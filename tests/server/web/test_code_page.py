@@ -78,7 +78,7 @@ def test_code_page_says_how_to_come_back_and_the_slip_does_not(house: House, lan
 
 @both
 def test_conversation_links_to_a_separate_address_slip(house: House, lang: str) -> None:
-    """It is not on the code page, because leaving that page would lose the words."""
+    """The code page has no such link, because leaving that page would lose the words."""
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     assert f"/{lang}/address" not in page.links
@@ -338,7 +338,7 @@ def test_reporter_who_does_not_feel_safe_sees_help_first_on_a_page_of_equal_leng
 def test_safety_answer_exists_only_in_the_sealed_report(
     house: House, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is not in other stored data, a length, a header or a log."""
+    """The answer is not in other stored data, a length, a header or a log."""
     heads: dict[str, list[tuple[str, int]]] = {}
     rows: dict[str, list[tuple[object, ...]]] = {}
     known: set[str] = set()

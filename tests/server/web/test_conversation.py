@@ -230,7 +230,7 @@ def test_refused_answer_stays_in_its_form(
 def test_remark_on_a_question_that_no_longer_exists_is_not_lost(
     reporter: Browser, noor: Counsellor
 ) -> None:
-    """It was answered in another window, or no longer exists."""
+    """The question was answered in another window, or no longer exists."""
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
     form = page.form_to("consent", "request")
@@ -646,7 +646,7 @@ def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one(house: House) -
 def test_unverified_message_is_reported_and_never_shown(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
-    """It is sealed to the reporter under the counsellor's name, but signed with another key."""
+    """The message is sealed under the counsellor's name, but signed with another key."""
     thread = noor.only_thread()
     (own,) = thread.genuine()
     forger = SigningKey.generate()

@@ -304,7 +304,7 @@ def test_altered_file_is_not_sent_even_partly(
 def test_file_whose_size_differs_from_the_signed_one_is_not_sent(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its hash and its seal are valid, but the signed size differs."""
+    """The file's hash and seal are valid, but the signed size differs."""
     real = Attachment.__init__
 
     def smaller(self: Attachment, sha256: str, name: str, kind: str, size: int) -> None:

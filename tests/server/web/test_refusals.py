@@ -190,7 +190,7 @@ def test_page_shows_the_tables_sentence_and_keeps_the_text(
 def test_files_page_keeps_the_text_and_no_file(
     house: House, monkeypatch: pytest.MonkeyPatch, row: Refusal, lang: str
 ) -> None:
-    """It may be refused before the first byte, or after all of them arrived."""
+    """A file may be refused before its first byte arrives, or after all of them have."""
 
     def write(*_: object, **__: object) -> None:
         raise made(row)

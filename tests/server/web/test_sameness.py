@@ -328,7 +328,7 @@ def all_kinds(serving: Serving) -> Iterator[tuple[str, bytes]]:
 
 
 def test_every_response_has_the_same_headers_in_the_same_order(serving: Serving) -> None:
-    """They are compared as bytes, including gunicorn's own refusals; the tables list exceptions."""
+    """Headers are compared as bytes, even in gunicorn's own refusals; tables list exceptions."""
     statuses, extra, types = set(), set(), set()
     for kind, answer in all_kinds(serving):
         fields = head(answer)

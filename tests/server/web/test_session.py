@@ -33,7 +33,7 @@ def test_cookie_is_secure_under_https(house: House, origin: str, name: str, secu
 
 
 def test_cookie_always_has_the_same_size(house: House) -> None:
-    """It does not depend on the words or the page."""
+    """The size does not depend on the words or the page."""
     sizes = set()
     for lang in ("nl", "en", "nl", "en"):
         browser = house.browser()
@@ -47,7 +47,7 @@ def test_cookie_always_has_the_same_size(house: House) -> None:
 
 
 def test_nothing_in_the_cookie_is_readable(house: House) -> None:
-    """It contains neither the code nor a time in any simple encoding."""
+    """The cookie contains neither the code nor a time in any simple encoding."""
     browser = house.browser()
     code = browser.tell("Iets.").code
     raw = base64.urlsafe_b64decode(browser.cookies["s"])
@@ -136,7 +136,7 @@ def test_words_are_removed_from_the_cookie_after_the_code_page(house: House) -> 
 
 
 def test_withdrawn_report_can_be_sent_again(house: House) -> None:
-    """It was withdrawn in this window, or in another one while this cookie still has the mark."""
+    """The withdrawal was in this window, or in another one while this cookie still has the mark."""
     browser, other = house.browser(), house.browser()
     other.come_back(browser.tell("Iets.").code)
     browser.get("/nl/conversation")

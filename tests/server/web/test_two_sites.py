@@ -320,7 +320,7 @@ def test_sites_keep_their_own_terms_and_limits(tmp_path: Path) -> None:
 
 
 def test_many_sites_keep_few_databases_open(tmp_path: Path) -> None:
-    """A small version of what scripts/bench --sites measures with three hundred."""
+    """This is a small version of scripts/bench --sites, which uses three hundred sites."""
     server = Server(tmp_path / "server", others=10)
     lengths = set()
     for _ in range(2):

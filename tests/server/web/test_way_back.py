@@ -145,7 +145,7 @@ def test_language_of_a_message_is_marked(house: House) -> None:
 
 @both
 def test_after_sending_the_page_opens_right_above_the_message(house: House, lang: str) -> None:
-    """It opens at the confirmation, which the message follows, without scrolling."""
+    """The page opens at the confirmation, right above the message, without scrolling."""
     browser = house.browser()
     asked = browser.come_back(browser.tell("Het begin.", lang).code, lang)
     fields = dict(asked.form_with("text").fields) | {"text": "Nog iets."}

@@ -47,7 +47,7 @@ def test_large_photo_keeps_its_pixels_and_loses_location_and_name(
 ) -> None:
     """The PNG has identical pixels, and the JPEG shows no visible difference.
 
-    It has 12 megapixels with --long, otherwise 3, because hashing and copying pixels is slow.
+    The photo has 12 megapixels with --long, otherwise 3, because hashing pixels is slow.
     """
     size = (4_000, 3_000) if long_run else (2_000, 1_500)
     photo = jpeg(tmp_path, *TAGS, "-Comment=secret words", size=size)
@@ -342,7 +342,7 @@ def test_frame_that_fails_to_start_is_not_blamed_on_the_file(page: Page, site: V
 
 
 def test_small_image_is_saved_as_a_plain_png(page: Page, site: ViewerSite) -> None:
-    """It has no transparent pixels, and so only a header, rows, an end and colours."""
+    """The image has no transparency, so the PNG has only a header, rows, an end and colours."""
     site.look(page, "image/png", small_png(), type="image/png")
     found = decoded(site.kept[1])
     assert found.convert("RGB").tobytes() == b"".join(pixels(small_png())[2])

@@ -99,7 +99,7 @@ def test_attack_succeeds_from_an_ordinary_page(page: Page, site: ViewerSite, ear
 def test_compromised_worker_cannot_reach_anything_outside(
     page: Page, site: ViewerSite, ears: Ears
 ) -> None:
-    """It has no network, cookie, outer page or storage, and can output only pixels."""
+    """The worker has no network, cookie, outer page or storage, and can output only pixels."""
     site.frame = worker_of(aimed(IN_WORKER, ears, site))
     told = site.look(page, "image/png", small_png(), text=True)
     assert [one["text"] for one in told["seen"]] == ["[]"], told
