@@ -1,4 +1,4 @@
-"""The containers: their files, and the images, built from a Debian made here.
+"""The files of the containers, and their images, built from a Debian system made here.
 
 No container is started: the images' programs run in a chroot.
 """

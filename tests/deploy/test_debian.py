@@ -42,7 +42,7 @@ pytestmark = [
 
 @pytest.mark.long
 def test_install_is_idempotent_on_debian_12_and_uninstall_removes_everything() -> None:
-    """The short form; the full journey is in another test."""
+    """This is the short form; another test covers the full journey."""
     with made("bookworm") as debian:
         said = debian.install()
         assert re.search(r"http://[a-z2-7]{56}\.onion", said)
@@ -335,7 +335,7 @@ def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
 
 
 def _each_socket_is_for_one_program(debian: Debian, served: Both) -> None:
-    """Check by the units' groups that Tor reaches only nginx and only nginx reaches the server."""
+    """Check, using the units' groups, that Tor reaches only nginx, and only nginx the server."""
     for path, account, groups, comes_in in (
         (served.onion, "debian-tor", "klankbord-tor", True),
         (served.app, "debian-tor", "klankbord-tor", False),

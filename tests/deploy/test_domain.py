@@ -109,7 +109,7 @@ def openssl(*words: str | Path) -> None:
 
 
 def pair(folder: Path, name: str, days: int = 30) -> tuple[str, str]:
-    """Return a key and a certificate for it."""
+    """Return a key and its certificate."""
     key, certificate = folder / "key", folder / "certificate"
     openssl(
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),

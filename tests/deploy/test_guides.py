@@ -89,7 +89,7 @@ NOT_TRIED = {
 
 
 def shown(name: str) -> list[str]:
-    """Return every command in a guide: block lines, and code spans with a space."""
+    """Return every command in a guide: lines of code blocks, and code spans with a space."""
     text = (ROOT / name).read_text("utf-8")
     lines = "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE))
     spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
@@ -166,7 +166,7 @@ def test_tables_list_only_commands_in_the_guides_and_existing_tests() -> None:
     os.geteuid() != 0 or not shutil.which("debootstrap"), reason="needs root and debootstrap"
 )
 def test_install_guide_steps_produce_a_working_site(tmp_path: Path) -> None:
-    """Without systemd this goes up to the site, its check and its first backup."""
+    """Without systemd, the steps go as far as the site, its check and its first backup."""
     steps = shown("deploy/guide/install.md")
     wanted = (
         "apt-get update && apt-get install git python3", "git clone ADDRESS klankbord",

@@ -1,4 +1,4 @@
-"""The installer: what it announces, and how it treats existing files."""
+"""The installer's announcements, and its treatment of existing files."""
 
 from __future__ import annotations
 

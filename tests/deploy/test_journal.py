@@ -1,4 +1,4 @@
-"""How the machine logs its programs' output: never to disk, and not for long."""
+"""The machine never logs its programs' output to disk, and keeps the logs briefly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daily mail as a service: two programs, each restricted to its half of the work."""
+"""The daily mail as services: two programs, each restricted to its half of the work."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_folder_that_is_a_link_or_has_an_unknown_name_is_not_treated_as_an_addre
     installer: ModuleType,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """An attacker who controls Tor may create them; their names would end up in Tor's settings."""
+    """An attacker who controls Tor could use such folders to put names into Tor's settings."""
     told, keys = Told(tmp_path, monkeypatch, installer), tmp_path / "tor"
     for name in ("box", "site-a", "site-", "Site-b", "mail", "desks-x\nExitRelay 1", "site-a b"):
         (keys / f"klankbord-{name}").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The papers describe what the code does, in both languages, with the same blanks."""
+"""The papers describe the code correctly, in both languages, with the same blanks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a dead machine to working codes: a backup, its key, the onion key, a fresh Debian."""
+"""Recovery from a dead machine with a backup, its key, the onion key and a fresh Debian."""
 
 from __future__ import annotations
 

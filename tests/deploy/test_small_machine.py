@@ -51,7 +51,7 @@ def test_idle_programs_use_little_memory(
 
 
 def named(pids: list[int], name: str) -> list[int]:
-    """Return the processes that run a program of this name, without the systemd substitute."""
+    """Return the processes that run a program of this name, except the systemd substitute."""
     return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().startswith(name)]
 
 

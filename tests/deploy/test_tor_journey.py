@@ -1,10 +1,10 @@
 """All parts together: the units' services, with Tor's and nginx's files as installed.
 
-A reporter without JavaScript and a counsellor have a whole conversation over a private Tor network
-on loopback. The counsellor uses the address for desks, for which only that desk's Tor has a key.
-Meanwhile somebody else visits through the domain, faults are caused, and the server is restarted.
-Server, nginx and Tor run under strace. Unlike on an installed machine, systemd does not start them
-and the domain has no TLS.
+A reporter without JavaScript and a counsellor have a complete conversation over a private Tor
+network on loopback. The counsellor uses the address for desks, for which only that desk's Tor has a
+key. Meanwhile somebody else visits through the domain, faults are caused, and the server is
+restarted. Server, nginx and Tor run under strace. Unlike on an installed machine, systemd does not
+start them and the domain has no TLS.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Installed(TorNetwork):
 
 
 class Journey:
-    """The whole journey, once. ``minutes``: the clock minutes in which somebody visited."""
+    """The whole journey, played once. ``minutes``: the minutes in which somebody visited."""
 
     def __init__(self, folder: Path, network: Installed) -> None:
         self.folder = folder
@@ -125,7 +125,7 @@ class Journey:
         self.logs_after = {log: log.read_text() for log in self.logs}
 
     def make(self) -> None:
-        """Make site, card and desk. The invitation includes the desk address from the start."""
+        """Create the site, the card and the desk, with the desk address in the invitation."""
         network = self.network
         origins = (f"http://{network.onion}", self.url)
         self._server("init", "--name", "Voorbeeld BV", *_each("--origin", origins))
@@ -337,7 +337,7 @@ def test_no_program_file_contains_visitor_data_or_message_text(journey: Journey)
 
 
 def test_no_visit_time_is_written_to_a_file(journey: Journey) -> None:
-    """Tor's files reveal only when the consensus changed and when Tor started; others nothing."""
+    """Tor's files reveal only when the consensus changed and Tor started; other files nothing."""
     seconds = range(int(journey.began) - 1, int(journey.ended) + 2)
     times = {str(second).encode() for second in seconds}
     for shown in (time.gmtime, time.localtime):

@@ -1,4 +1,4 @@
-"""Tor's unit on Debian with our drop-in: as restricted as intended, and Tor works under it."""
+"""Debian's Tor unit with our drop-in is as restricted as intended, and Tor works in it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Yield a folder outside pytest's, which no other account may enter."""
+    """Yield a folder outside pytest's own, which no other account may enter."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         Path(name).chmod(0o711)
         yield Path(name)

@@ -122,7 +122,7 @@ DAY = "2027-01-05"
 
 
 def without_columns(place: Workplace) -> None:
-    """Restore the summary table of versions before 4, empty."""
+    """Restore the summary table of versions before 4, without rows."""
     place.database.run("DROP TABLE summary")
     place.database.run(
         "CREATE TABLE summary (site TEXT NOT NULL, mailbox TEXT NOT NULL, fields TEXT NOT NULL, "

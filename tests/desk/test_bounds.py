@@ -119,7 +119,7 @@ def test_messages_beyond_the_limit_are_reported_as_not_read(
 def test_data_without_sealed_header_is_not_kept(
     office: Office, reporter: Reporter, peer: Peer, thread: str, sent: bytes, what: str
 ) -> None:
-    """Although its hash is the listed one, none of it stays on the disk."""
+    """Although the hash matches the list, none of the data stays on the disk."""
     peer.keep(thread, what, "reporter", 2, sent, [str(office.identity)])
     reporter.write("Ik schrijf verder.")
     said = office.run("fetch", code=1)

@@ -81,7 +81,7 @@ def test_missing_message_is_reported(office: Office, reporter: Reporter, peer: P
 def test_earlier_messages_to_another_counsellor_are_not_reported_as_removed(
     office: Office, peer: Peer
 ) -> None:
-    """The reporter first wrote only to Bas, so it was never meant for this desk."""
+    """The reporter first wrote only to Bas, so those messages were never meant for this desk."""
     bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     identity = bas.set_up()
     reporter = Reporter(peer, identity)
@@ -103,7 +103,7 @@ def test_earlier_messages_to_another_counsellor_are_not_reported_as_removed(
 
 
 def test_missing_message_from_a_colleague_is_reported(office: Office, peer: Peer) -> None:
-    """The reporter had chosen both, so it was meant for this desk too."""
+    """The reporter had chosen both, so the message was also meant for this desk."""
     bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     identity = bas.set_up()
     reporter = Reporter(peer, identity)

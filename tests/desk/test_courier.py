@@ -161,7 +161,7 @@ def dial() -> Iterator[Dial]:
 
 @pytest.mark.parametrize("kind", ["socks5h", "http"])
 def test_onion_name_is_resolved_by_the_proxy(dial: Dial, kind: str) -> None:
-    """The proxy resolves the name; the watch uses another user name and so another circuit."""
+    """The watch uses a different user name at the proxy, and therefore a different circuit."""
     with serving(_answers) as (port, heads), proxying(kind, port) as (proxy, asked):
         courier = dial(ONION, proxy=Proxy(kind, "127.0.0.1", proxy))
         assert courier.challenge().isoformat() == "2027-01-05"

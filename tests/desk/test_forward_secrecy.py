@@ -25,7 +25,7 @@ def stolen(folder: Path) -> Thief:
 
 @pytest.fixture
 def january(office: Office, peer: Peer) -> list[bytes]:
-    """Return what the server had of two fetched reports, one of which was forgotten."""
+    """Return the server's copies of two fetched reports, one of which was forgotten."""
     forgotten, kept = Reporter(peer, office.identity), Reporter(peer, office.identity)
     forgotten.report("Dit wordt vergeten.")
     kept.report("Dit blijft bewaard.")
@@ -79,7 +79,7 @@ def test_key_is_destroyed_on_the_announced_day(
 def test_key_is_kept_until_day_210_if_the_inbox_was_not_read_completely(
     office: Office, january: list[bytes], peer: Peer, clock: Clock
 ) -> None:
-    """The server delivers another file than listed, so the key may still be needed."""
+    """The server delivers a file other than the listed one, so the key may still be needed."""
     late = Reporter(peer, office.identity)
     late.report("Nog onderweg.")
     item = next(i for i, kept in peer.items.items() if kept.mailbox == late.mailbox)
@@ -204,7 +204,7 @@ def _files(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def yesterday(office: Office, reporter: Reporter, peer: Peer) -> Path:
-    """Return a copy of a desk with a thread, a file, an own answer and a second thread."""
+    """Return a copy of a desk with two threads, a file and an answer by the counsellor."""
     reporter.attach("Zie de foto", ("chef.jpg", "image/jpeg", b"het beeld van de chef" * 99))
     other = Reporter(peer, office.identity)
     other.report("Dit blijft bewaard.")
@@ -220,7 +220,7 @@ FORGOTTEN = ("Het gaat over mijn chef.", "Zie de foto", "chef.jpg", "Mijn antwoo
 def test_forgotten_messages_are_in_no_database_page(
     office: Office, reporter: Reporter, yesterday: Path
 ) -> None:
-    """This includes freed pages and the search index; the control finds the text before."""
+    """This includes freed pages and the search index; as a control, the text was there before."""
     before = stolen(office.folder)
     assert all(text.encode() in before.pages for text in FORGOTTEN)
     assert b"antwoord" in before.pages

@@ -1,4 +1,4 @@
-"""An inbox with wrong labels or without end."""
+"""An inbox with wrong labels, or one that never ends."""
 
 import pytest
 
@@ -97,7 +97,7 @@ def _row(number: int, item: str, mailbox: str, size: int) -> dict[str, object]:
 def test_damaged_item_does_not_block_the_others(
     office: Office, reporter: Reporter, peer: Peer, bytes_that_come: int | None
 ) -> None:
-    """The server cannot read it, or its response always ends at the same point."""
+    """The server cannot read the item, or its response always breaks off at the same point."""
     (first,) = peer.items
     peer.damaged = {first: bytes_that_come}
     reporter.write("Ik schrijf nog eens.")

@@ -1,4 +1,4 @@
-"""The items of one thread are found without going through those of all others."""
+"""The items of one thread are found without searching all other threads."""
 
 import datetime
 

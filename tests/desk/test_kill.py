@@ -37,7 +37,7 @@ MANY = 67  # with --long
 
 
 class PeerProcess:
-    """A Peer of this process that desks in other processes reach over a socket file."""
+    """A Peer in this process that desks in other processes reach over a socket file."""
 
     def __init__(self, peer: Peer, socket: Path) -> None:
         self.peer = peer
@@ -67,7 +67,7 @@ class PeerProcess:
 
 
 class SocketTransport:
-    """The courier's transport to such a Peer."""
+    """The courier's transport to a ``PeerProcess``."""
 
     def __init__(self, address: str) -> None:
         self._address = address

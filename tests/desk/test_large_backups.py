@@ -140,7 +140,7 @@ def test_failed_backup_leaves_nothing_behind(
 
 
 def test_archive_with_unexpected_members_is_not_restored(office: Office, tmp_path: Path) -> None:
-    """The passphrase holder made it, and yet it writes only inside the desk's folder."""
+    """Even if the holder of the passphrase made it, it writes only inside the desk's folder."""
     for name in ("../../x.age", "/etc/x", "sites", "vault.age/x"):
         contents = io.BytesIO(as_before(office))
         with tarfile.open(fileobj=contents, mode="a", format=tarfile.USTAR_FORMAT) as archive:

@@ -1,4 +1,4 @@
-"""The columns that lists filter and sort by are stored with each thread and match it."""
+"""The columns by which lists are filtered and sorted are stored with each thread and match it."""
 
 import datetime
 import random

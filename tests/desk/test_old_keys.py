@@ -1,4 +1,4 @@
-"""Old keys are destroyed even if the site refuses the desk or is closed, unless still needed."""
+"""Old keys are destroyed, unless still needed, even if the site is closed or refuses the desk."""
 
 import datetime
 

@@ -25,7 +25,7 @@ ANSWERS: dict[str, dict[str, Json]] = {
 
 @pytest.fixture
 def shared(peer: Peer, office: Office) -> Reporter:
-    """Return a reporter who has reported to that counsellor and to another one."""
+    """Return a reporter who has reported to that counsellor and a colleague."""
     made = Reporter(peer, office.identity, OTHER.verify_key)
     made.report("Het gaat over mijn chef.")
     office.fetch_quietly()

@@ -68,7 +68,7 @@ def test_waiting_message_is_shown_as_such(office: Office, peer: Peer, thread: st
 def test_message_is_renumbered_if_another_copy_of_the_desk_wrote_first(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
-    """After a 409: read, sign with the next number, and send; both messages are in the chain."""
+    """After a 409 the desk reads, signs with the next number, and sends; both messages are kept."""
     peer.drop_after = 5
     with pytest.raises(CannotReach):
         office.reply(thread, "Tweede")

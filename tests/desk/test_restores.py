@@ -242,7 +242,7 @@ def test_new_message_in_forgotten_thread_shows_that_older_ones_are_missing(
 def test_item_that_cannot_be_sent_again_does_not_block_the_thread(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """The server has number 1 and the desk forgot 2: the next is 3, and the gap shows."""
+    """The server has number 1 and the desk forgot 2, so the next is 3 and the gap is visible."""
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Een")
     backup = dict(peer.items)

@@ -101,7 +101,7 @@ def test_download_below_the_minimum_rate_is_abandoned(
     comes: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A trickling file is abandoned after minutes, before its full time; the rest arrives."""
+    """A trickling file is abandoned after minutes, before its time limit; the rest arrives."""
     reporter.attach("Zie bestand", ("a.bin", "application/octet-stream", bytes(2_000_000)))
     late = Late(PeerTransport(peer), each=1.0, pace=part * pace.SLOWEST)
     ended, told = fetch(office, late, monkeypatch)

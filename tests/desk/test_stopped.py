@@ -43,7 +43,7 @@ def press() -> None:
 
 
 def stopped_at(office: Office, which: Callable[[str, str], bool], *, after: bool = False) -> None:
-    """Press Ctrl-C at the first request that ``which`` names, or after it was handled."""
+    """Press Ctrl-C at the first request that matches ``which``, or after it was handled."""
     pressed = False
 
     class Pressed(PeerTransport):

@@ -47,7 +47,7 @@ class Order:
     commits: int = 0
 
     def take(self, line: str) -> None:
-        """Process one call; fail if something counts that a power cut could still lose."""
+        """Process one call; fail if something is recorded that a power cut could still lose."""
         found = _LINE.match(line)
         if found is None:
             return

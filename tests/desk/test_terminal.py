@@ -23,7 +23,7 @@ ANY = st.text(alphabet=st.characters() | st.sampled_from("".join(HOSTILE)))
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: f"{ord(text[0]):04X}")
 def test_control_and_invisible_characters_are_escaped(hostile: str) -> None:
-    """A soft hyphen is significant between digits; inside a word it keeps its function."""
+    """A soft hyphen matters between digits; inside a word it keeps its function."""
     around = ("1", "2") if hostile == "\u00ad" else ("a", "b")
     text = hostile.join(around)
     for shown in (visible(text), "".join(block(text))):

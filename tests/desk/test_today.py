@@ -16,7 +16,7 @@ from tests.support.fake_server import Clock, Peer, Reporter
 
 @pytest.fixture
 def report(office: Office, peer: Peer) -> Callable[..., Reporter]:
-    """Return a function that lets a new reporter write to that counsellor."""
+    """Return a function with which a new reporter writes to that counsellor."""
 
     def write(text: str, **answers: Json) -> Reporter:
         made = Reporter(peer, office.identity)

@@ -179,7 +179,7 @@ def test_rolled_back_card_raises_an_alarm_at_the_desk(box: DropBox, counsellor: 
 def test_demo_cards_do_not_work_on_another_site(
     box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
-    """A valid card of one site is refused on every other."""
+    """A valid card of one site is refused by every other site."""
     other = DropBox(tmp_path / "other")
     other.init("Andere BV")
     file = box.folder / "cards" / "els.card"

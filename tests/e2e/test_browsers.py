@@ -124,7 +124,7 @@ def test_complete_journey_works_in_each_browser(
     scripts: bool,
     lang: str,
 ) -> None:
-    """Landing, safety, report, code, answer, return, files, follow-up, consent, leave, withdrawal.
+    """The journey leads from the landing page through files and consent to withdrawal.
 
     Nothing is wider than the window, and only the harmless site of "leave" is requested from
     others.
@@ -355,7 +355,7 @@ def _by_a_post_with_the_code(person: Person, box: DropBox) -> None:
 
 
 def _twice(person: Person, box: DropBox) -> None:
-    """Open the conversation twice in one tab, so that its history has it twice."""
+    """Open the conversation twice in one tab, so that the history contains it twice."""
     _with_the_code(person, box)
     person.go("/nl/")
     person.go("/nl/conversation")
@@ -379,7 +379,7 @@ def test_back_button_after_leaving_shows_no_conversation(
     scripts: bool,
     reach: Callable[[Person, DropBox], None],
 ) -> None:
-    """This applies to the first Back and to all that follow."""
+    """This applies to the first use of Back and to all later ones."""
     person = Person(start, name, left_box.url, scripts=scripts)
     try:
         reach(person, left_box)

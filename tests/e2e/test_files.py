@@ -1,4 +1,4 @@
-"""Uploads over real sockets to real workers: slow, many, interrupted, killed, and searched."""
+"""Slow, parallel, interrupted and killed uploads to real workers, and a search for plaintext."""
 
 import contextlib
 import mmap

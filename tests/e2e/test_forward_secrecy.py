@@ -152,7 +152,7 @@ def copy_of(folder: Path, name: str) -> Path:
 
 @pytest.mark.long
 def test_forgotten_january_messages_cannot_be_opened_in_april(calendar: Calendar) -> None:
-    """Everything was fetched; three months later neither old server disk nor desk opens it."""
+    """All was fetched; three months later neither the desk nor an old server disk opens it."""
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     kept = calendar.told_on("2026-01-11", "Dit blijft bewaard")
     calendar.box.stop()

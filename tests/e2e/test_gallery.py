@@ -1,4 +1,4 @@
-"""Every page in every state and language: complete, valid, accessible, fitting, in dark mode.
+"""Every page in every state and language is complete, valid, accessible and fits its window.
 
 tests/support/gallery.py lists them; here independent programs check them, and a real browser shows
 them. With --long, as in CI, axe checks each page and state in Dutch in light and dark colours, and
@@ -107,7 +107,7 @@ def test_every_page_is_complete_and_every_error_is_tied_to_its_field(
 
 
 def test_every_page_is_valid_html(pages: dict[str, Page]) -> None:
-    """html-validate checks them independently; a planted fault proves that it does."""
+    """html-validate checks the pages independently; a planted fault proves that it does."""
     if shutil.which("node") is None or not (INTEROP / "node_modules" / "html-validate").is_dir():
         pytest.skip("node or tests/protocol/interop/node_modules is not there")
     sources = {name: page.html for name, page in pages.items()}
@@ -200,7 +200,7 @@ def states(pages: dict[str, Page]) -> list[str]:
 
 
 def seen_in(pages: dict[str, Page], scheme: str, lang: str) -> list[str]:
-    """Return the pages that axe checks in this look."""
+    """Return the pages that axe checks in this colour scheme and language."""
     if LONG and lang == "nl":
         return [name for name in pages if name.endswith(" nl")]
     shown = states(pages)

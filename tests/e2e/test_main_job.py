@@ -1,4 +1,4 @@
-"""The main job over real gunicorn and the real desk: report, answer, return, follow-up."""
+"""The main job with real gunicorn and a real desk: report, answer, return, follow-up."""
 
 import concurrent.futures
 import itertools
@@ -26,7 +26,7 @@ TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 def test_report_is_answered_and_the_reporter_writes_again(
     both: tuple[DropBox, Counsellor], lang: str
 ) -> None:
-    """The seven words show the answer, and the follow-up reaches the counsellor."""
+    """The seven words give access to the answer, and the follow-up reaches the counsellor."""
     box, counsellor = both
     reporter = box.browser()
     landing = reporter.get(f"/{lang}/")
@@ -116,7 +116,7 @@ def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsel
 def test_concurrent_messages_from_two_sessions_both_arrive(
     both: tuple[DropBox, Counsellor],
 ) -> None:
-    """In ten rounds no text is lost and the chain stays intact."""
+    """In ten repetitions no text is lost and the chain stays intact."""
     box, counsellor = both
     code = report_and_code(box, "nl", "Begin")
     pairs = []

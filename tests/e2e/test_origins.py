@@ -1,4 +1,4 @@
-"""In real browsers, cross-site posts are refused without effect, and the site's own work.
+"""In real browsers, cross-site posts are refused without effect, and the site's own posts work.
 
 The site is at an http onion, reached by name through a SOCKS proxy as with Tor, and at an https
 address, for which a proxy in front of the server terminates TLS. The other sites have another name,

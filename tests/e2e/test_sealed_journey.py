@@ -68,7 +68,7 @@ def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator
 def test_no_request_of_a_whole_conversation_reveals_code_or_text(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
-    """Report, code, answer, another message, withdrawal; the desk opens what was sealed."""
+    """The conversation has a report, an answer, another message and a withdrawal."""
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.page.fill("[name=typed]", code.upper())
@@ -261,7 +261,7 @@ def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
 def test_consent_can_be_given_and_a_message_sent_to_another_counsellor(
     meet: Meet, counsellor: Counsellor, bas: Counsellor
 ) -> None:
-    """Each goes to the counsellor whom the page names; hostile text is shown as text."""
+    """Each message goes to the counsellor whom the page names; hostile text is shown as text."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -425,7 +425,7 @@ def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Rela
 
 @in_one_browser
 def test_message_is_not_sent_before_the_self_test_ends(meet: Meet, relay: Relay) -> None:
-    """If the browser then cannot seal, nothing is posted before the reporter has read this."""
+    """If the self-test fails, nothing is posted before the reporter has read that."""
     writer = meet()
     pressed = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A large file through Tor, over a local test network: intact, and without extra memory."""
+"""A large file arrives intact through a local Tor test network, without extra memory."""
 
 import hashlib
 import json

@@ -1,7 +1,8 @@
 """Many simulated days: resource use rises and falls, and nothing grows.
 
-A site in this process with a simulated clock: reports, returns, wrong codes, replies, fetches,
-withdrawals, and the daily purge. At the end it may use no more than after the second quarter.
+A site in this process has a simulated clock, with reports, returns, wrong codes, replies, fetches,
+withdrawals, and the daily purge. At the end the site may use no more resources than after the
+second quarter.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Crowds at the real server behind nginx with its real limits: honest reporters are served."""
+"""Honest reporters are served during crowds at the real server behind nginx with real limits."""
 
 import contextlib
 import json
@@ -228,7 +228,7 @@ def test_slow_clients_do_not_use_the_slots_for_reporters_files(
 
 
 def answer_of_the_one_refused(connections: list[socket.socket]) -> bytes:
-    """Return the response to the one without a slot; nginx decides which one that is."""
+    """Return the response to the connection without a slot; nginx decides which one that is."""
     readable, _, _ = select.select(connections, [], [], 20)
     assert len(readable) == 1
     readable[0].settimeout(20)
@@ -271,7 +271,7 @@ def upload_head(serving: Serving, browser: CircuitBrowser) -> bytes:
 
 
 def desk_head(serving: Serving, browser: CircuitBrowser) -> bytes:
-    """Return the head of a signed message from a desk; the app reads no body of an unsigned one."""
+    """Return the head of a signed desk message; the app does not read an unsigned body."""
     desk = serving.house.counsellors[0]
     (thread,) = desk.threads().values()
     target = f"/api/desk/mailboxes/{thread.mailbox}/messages?n=1&to={desk.identity.hex}"

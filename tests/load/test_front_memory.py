@@ -1,4 +1,4 @@
-"""Traces of a visit in memory minutes later: in the app's processes and in nginx."""
+"""Traces of a visit that are still in the memory of the app and nginx minutes later."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""A report that an impatient click sends twice, at the real server with two workers."""
+"""A report sent twice by an impatient click, at the real server with two workers."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What nginx forwards to the app and what it refuses, by its settings alone."""
+"""The requests that nginx forwards to the app, and those that its settings refuse."""
 
 import contextlib
 import re
@@ -190,7 +190,7 @@ def test_sealed_file_is_passed_on_only_for_a_conversation(
 
 
 def chunked(front: Front, method: str, path: str) -> None:
-    """Send a body in one chunk, and one in chunks of a byte."""
+    """Send one body in a single chunk, and another in chunks of one byte."""
     for body in (b"%x\r\n%s\r\n0\r\n\r\n" % (len(MARKER) * 900, MARKER * 900),
                  b"1\r\nh\r\n" * 50_000 + b"0\r\n\r\n"):  # fmt: skip
         head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nCookie: {SESSION}\r\n{FILES}\r\n"

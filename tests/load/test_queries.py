@@ -46,7 +46,7 @@ def server(tmp_path: Path, opened: list[sqlite3.Connection]) -> Iterator[AServer
 
 
 def _whole_life(server: AServer) -> None:
-    """Run every use case, by every author, and every way in which something ends."""
+    """Run every use case for every author, and every way in which data ends."""
     boxes = server.mailboxes
     server.report("one", (ANNA, BRAM))
     sealed = server.report("two")
@@ -94,7 +94,7 @@ def _traced(opened: list[sqlite3.Connection]) -> Iterator[list[str]]:
 
 
 def _forms(seen: list[str]) -> set[str]:
-    """Return one statement of each form that reads or writes rows."""
+    """Return one example of each form of statement that reads or writes rows."""
     forms = {re.sub(r"x?'[^']*'|\b\d+\b", "?", statement): statement for statement in seen}
     words = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
     return {statement for statement in forms.values() if statement.startswith(words)}
@@ -146,7 +146,7 @@ def test_query_check_detects_a_full_scan(server: AServer) -> None:
 
 
 def test_foreign_key_cascades_use_an_index(server: AServer) -> None:
-    """A query plan does not show what a foreign key cascades to."""
+    """A query plan does not show the deletions that a foreign key causes."""
     database = sqlite3.connect(server.folder / "klankbord.db")
     tables = [name for (name,) in database.execute("SELECT name FROM pragma_table_list")]
     keys = 0
@@ -170,7 +170,7 @@ def test_foreign_key_cascades_use_an_index(server: AServer) -> None:
 def test_purge_handles_all_mailboxes_in_steps(
     server: AServer, opened: list[sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each step checks a fixed number, and each removed mailbox is its own transaction."""
+    """Each step checks a fixed number, and removes each mailbox in its own transaction."""
     monkeypatch.setattr(purge, "STEP", 3)
     for number in range(7):
         server.report(f"old {number}")

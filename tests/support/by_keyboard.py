@@ -115,7 +115,7 @@ def unfold(page: Page) -> list[str]:
 
 
 def skip(page: Page) -> list[str]:
-    """Return the fault, if the first link of this page does not lead to the main part."""
+    """Return a fault if the first link of this page does not lead to the main part."""
     page.evaluate(_BEGIN)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""Whether a text reveals a retrieval code, and codes that are cheap to hash."""
+"""Detection of retrieval codes in a text, and codes that are cheap to hash."""
 
 import contextlib
 from collections.abc import Iterator

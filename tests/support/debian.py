@@ -39,7 +39,7 @@ exec chroot "$where" /usr/bin/env -i HOME=/root PIP_NO_INDEX=1 PIP_FIND_LINKS=/w
 
 
 class Debian:
-    """A whole system in a folder."""
+    """A complete system in a folder."""
 
     def __init__(self, folder: Path, suite: str) -> None:
         self.folder = folder

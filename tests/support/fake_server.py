@@ -29,7 +29,7 @@ LISTED = 1000
 
 
 class Clock:
-    """The shared default day."""
+    """The clock shared by default."""
 
     def __init__(self, day: str) -> None:
         self.day = datetime.date.fromisoformat(day)

@@ -223,7 +223,7 @@ class Practice:
         self._done(page, form, **answers)
 
     def hours(self, employer: str) -> dict[str, float]:
-        """Return this year's private account of hours, by its Dutch words."""
+        """Return this year's private account of hours, by its Dutch labels."""
         page, _ = self._employer(employer, "agreement")
         part = page.html.split('id="hours"')[1].split("</section>")[0]
         rows = re.findall(r"<dt>(.*?)</dt><dd>([\d.,]+) uur</dd>", part)
@@ -287,7 +287,7 @@ class Practice:
         self.town.note(self.by, "together", employer, **{"who": who, "with": other})
 
     def consent(self, who: str) -> None:
-        """Ask consent to a step: signed in the conversation, or given orally."""
+        """Ask for consent to a step, to be signed in the conversation or given orally."""
         if who in self.written:
             page = self._conversation(who)
             said = self.window.press(page, "/consent", step="Praten", scope="Geen namen",

@@ -1,4 +1,4 @@
-"""The exact inverse image of everything that is issued, over random registers.
+"""All random registers that could have produced the same issued files.
 
 The attackers are the directors of all employers together, who have every file issued in every year,
 and one employer's internal counsellor, who knows their own situations.
@@ -76,7 +76,7 @@ def printed(counts: Counts, internal: Internal | None = None) -> dict[tuple[str,
 
 
 def bands(counts: Counts, internal: Internal) -> dict[tuple[str, str], list[Any]]:
-    """Return what should be printed for a world, by the rule alone."""
+    """Return the bands that the rule alone prescribes for a world."""
     return {slot: [band(one) for one in sums] for slot, sums in printed(counts, internal).items()}
 
 
@@ -90,7 +90,7 @@ def test_files_are_identical_exactly_when_their_bands_are(
 
 
 def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Counts | None:
-    """Return the same world with another sum in one slot; None if the cells cannot produce it."""
+    """Return the same world with a different sum in one slot; None if no cells can produce it."""
     name, group = slot
     years = YEARS if name == TERM_BAND else (YEARS[at],)
     cells = [cell for cell in counts if cell[0] == name and cell[1] in years

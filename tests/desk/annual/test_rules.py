@@ -1,4 +1,4 @@
-"""Each rule of the annual report, turned off: an example in which somebody is then exposed.
+"""For each rule of the annual report, an example in which somebody is exposed without it.
 
 A report is treated as a function from the hidden counts to the printed text. The attacker lists all
 counts that give the same text, and looks for what they have in common.
@@ -26,7 +26,7 @@ def possible(worlds: Iterable[W], printed: Callable[[W], Hashable], true: W) -> 
 
 
 def betrayed(numbers: Iterable[int]) -> bool:
-    """Return whether the remaining worlds prove that between one and nine others came."""
+    """Return whether the remaining worlds prove that one to nine other people came."""
     found = set(numbers)
     return min(found) >= 1 and max(found) <= 9
 

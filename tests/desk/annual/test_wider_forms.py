@@ -1,4 +1,4 @@
-"""Forms B and C: reports with the same ranges and own words are identical, whatever else differs.
+"""Forms B and C: reports with the same ranges and free text are identical, whatever else differs.
 
 Hypothesis generates registers with the same printed ranges but other counts, work, notes, minutes,
 marks, closed cases and destroyed cases.

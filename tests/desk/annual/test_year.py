@@ -136,7 +136,7 @@ class Year:
         self.on(datetime.date(YEAR + 1, 1, 5), by.call, "Vervoer", "new", "integrity", 20)
 
     def stop(self) -> None:
-        """Stop the internal counsellor: the operator retires the card, reporters choose again.
+        """Let the internal counsellor stop: the card is retired, and reporters choose again.
 
         From then on, each person who was passed on is in two registers, and in the counts of both.
         """
@@ -243,7 +243,7 @@ def check_reports(by: Practice, wanted: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def check_register(by: Practice, year: Year, found: Any) -> None:  # noqa: ANN401 - JSON
-    """Compare the register with the diary: hours, proofs of destruction, names of cases left."""
+    """Compare the register with the diary: hours, proofs of destruction, remaining cases."""
     for employer, own in found["employers"].items():
         hours = {WORDS[work]: hours for work, hours in own["hours"].items()}
         assert year.accounts[employer] == hours

@@ -1,4 +1,4 @@
-"""One employer, one name: variants are refused, similar names reported, and two merged."""
+"""One employer, one name: variants are refused, similar names reported, duplicates merged."""
 
 import json
 import weakref

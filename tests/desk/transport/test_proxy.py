@@ -19,7 +19,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def fetched(answers: list[bytes | None], pause: float = 0.0, seconds: float = 60) -> bytes:
-    """Return what arrives through a proxy that sends these bytes one by one."""
+    """Return the data that arrives through a proxy that sends these bytes one by one."""
 
     def serve(near: socket.socket) -> None:
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

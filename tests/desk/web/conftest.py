@@ -1,4 +1,4 @@
-"""The desk's page on a real port, over the desk of ``tests/desk``, and a window that reads it."""
+"""The desk's page on a real port, with the desk of ``tests/desk``, and a window that reads it."""
 
 import threading
 import urllib.parse
@@ -21,7 +21,7 @@ from tests.support.processes import until
 
 
 class Window(PlainBrowser):
-    """A browser window that sends the headers a browser sends."""
+    """A browser window that sends a browser's headers."""
 
     def request(
         self,

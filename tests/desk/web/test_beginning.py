@@ -17,7 +17,7 @@ WHO = {"name": "Els de Vries", "kind": "internal", "scope": "both", "languages":
 
 @pytest.fixture
 def empty(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
-    """Yield the page over a folder without a desk."""
+    """Yield the page for a folder without a desk."""
     made = Running(Office(tmp_path / "desk", peer, clock), Seconds())
     try:
         yield made

@@ -239,7 +239,7 @@ def test_link_opened_from_a_file_works_once(
 def test_port_guesses_and_used_links_open_nothing(
     running: Running, context: BrowserContext
 ) -> None:
-    """This is the browser of another user of the computer, who can see the open port."""
+    """The browser belongs to another user of the computer, who can see the open port."""
     running.gate.link = Link(running.clock)
     page = context.new_page()
     guess = "0" * 64

@@ -15,7 +15,7 @@ from tests.support.plain_browser import Page
 
 
 def order(page: Page, *texts: str) -> list[str]:
-    """Return those of the texts that are on a page, in its order."""
+    """Return the given texts that are on a page, in the order of the page."""
     return sorted((text for text in texts if text in page.text), key=page.text.index)
 
 

@@ -135,7 +135,7 @@ def test_form_result_page_can_be_reloaded_until_the_desk_locks(
 
 
 def broken(_: Workplace) -> None:
-    """Raise the error of a full disk, in place of the last database write."""
+    """Raise the error of a full disk instead of the last database write."""
     raise OSError(errno.ENOSPC, "No space left on device")
 
 

@@ -36,7 +36,7 @@ summary, input:not([type=radio], [type=checkbox]), textarea')].filter(e => {
 
 @pytest.fixture
 def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
-    """Yield the page over a folder without a desk."""
+    """Yield the page for a folder without a desk."""
     made = Running(Office(tmp_path / "desk", peer, clock), Seconds())
     try:
         yield made

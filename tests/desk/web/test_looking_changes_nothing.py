@@ -1,4 +1,4 @@
-"""Viewing pages changes nothing at the desk: each address that answers GET."""
+"""Viewing a page changes nothing at the desk, at any address that answers GET."""
 
 import datetime
 import hashlib

@@ -115,7 +115,7 @@ def test_case_shows_the_main_group_given_by_a_later_contact(
 def test_case_button_opens_a_contact_form_for_that_case(
     running: Running, window: Window, employers: int
 ) -> None:
-    """The form is used as it opens; only the minutes are entered."""
+    """The form is sent as it opens, with only the minutes filled in."""
     if employers == 2:
         bring_in(running, {"event": "employer", "date": "2027-01-05", "employer": "Bakkerij"})
     contact(running, window, employer=EMPLOYER, which="new", new_case="Rooster")

@@ -1,4 +1,4 @@
-"""A site that does not respond delays no page, and nothing else writes to it meanwhile."""
+"""A site that does not respond delays no page, and nothing else writes to that site meanwhile."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Limits on the memory that a program knowing only the port can make the desk use."""
+"""Limits on the memory that a program which knows only the port can make the desk use."""
 
 import os
 import socket

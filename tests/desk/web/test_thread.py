@@ -1,4 +1,4 @@
-"""Gesprek: what a conversation's page shows and does."""
+"""Gesprek: the page of a conversation and its actions."""
 
 import re
 import threading
@@ -163,7 +163,7 @@ def test_kept_message_is_shown_as_waiting_and_not_sent_twice(
 
 
 def test_second_click_sends_nothing_more(running: Running, reporter: Reporter, thread: str) -> None:
-    """Another text from the same page, as after the browser's Back button, is sent."""
+    """A different text from the same page, as after the browser's Back button, is sent."""
     window = running.at_work()
     page = opened(running, window)
     clicks = [

@@ -63,7 +63,7 @@ def stamp(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(stamp: Path) -> Iterator[Disk]:
-    """Yield a separate disk if this user may mount one; on it, deleted files are searched too.
+    """Yield a separate disk if this user may mount one; there, deleted files are also searched.
 
     Its path is short, because Chromium needs that for its socket.
     """
@@ -104,7 +104,7 @@ def office(disk: Disk, peer: Peer, clock: Clock) -> Office:
 
 @pytest.fixture
 def program(office: Office, disk: Disk) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Yield the program over that desk, which asks for the passphrase, and its link."""
+    """Yield the program with that desk, which asks for the passphrase, and its link."""
     home = disk.folder / "home"
     home.mkdir()
     made = subprocess.Popen(

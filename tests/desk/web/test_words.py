@@ -59,7 +59,7 @@ def refusal_keys() -> set[str]:
 
 
 def table_keys() -> set[str]:
-    """Return the keys of all refusals of a whole table."""
+    """Return the keys of all refusals that concern an entire table."""
     source = (PAGE.parent / "register" / "tables.py").read_text()
     return set(re.findall(r'_refused\(\s*"([a-z_]+)"', source))
 

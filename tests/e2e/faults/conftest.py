@@ -1,4 +1,4 @@
-"""Real processes to break: gunicorn and its workers, a killing strace, small disks."""
+"""Fixtures for fault tests: gunicorn with workers, strace that kills them, small disks."""
 
 import contextlib
 import random
@@ -106,7 +106,7 @@ def everything_in(folder: Path) -> bytes:
 
 @pytest.fixture
 def chance() -> random.Random:
-    """Return a random generator for the points of failure."""
+    """Return a random number generator for the points of failure."""
     return random.Random(seed())  # noqa: S311 - chooses points of failure, not secrets
 
 

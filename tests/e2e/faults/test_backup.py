@@ -245,7 +245,7 @@ def test_withdrawal_survives_a_restore_for_a_desk_that_never_fetched(
 def test_backup_and_restore_write_no_plaintext(
     box: DropBox, operator: Backups, tmp_path: Path
 ) -> None:
-    """No text, code or secret key is written, and no file outside the two folders."""
+    """No text, code or secret key is written, nor any file outside the two folders."""
     story = told(box, TEXT.format("een"))
     box.stop()
     secrets = Secrets()

@@ -180,7 +180,7 @@ def test_confirmed_data_survives_kills_of_workers_or_server(
     tmp_path: Path,
     long_run: bool,
 ) -> None:
-    """Submit, return, follow up, withdraw, reply; each is killed at a random call."""
+    """A report, return, follow-up, withdrawal and reply are each killed at a random call."""
     journey = Journey(box, counsellor, chance, tmp_path / "calls")
     names = list(journey.steps)
     turns = 300 if long_run else 10

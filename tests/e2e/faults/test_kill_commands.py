@@ -1,4 +1,4 @@
-"""kill -9 of a purge and of a migration at any call: old or new, never in between."""
+"""kill -9 of a purge and of a migration at any call: the data is old or new, never in between."""
 
 import datetime
 import random
@@ -89,7 +89,7 @@ def _points(
 
 
 def _made(folder: Path) -> AServer:
-    """Make two reports that expire in half a year, one with a large file, and a withdrawal."""
+    """Create a withdrawal and two reports that expire in half a year, one with a large file."""
     server = AServer(folder)
     for name in ("one", "two", "three"):
         server.report(name)

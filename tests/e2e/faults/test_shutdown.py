@@ -1,4 +1,4 @@
-"""SIGTERM: running requests are completed. Uploads cut off by a kill leave nothing."""
+"""After SIGTERM, running requests are completed. Uploads cut off by a kill leave nothing behind."""
 
 import contextlib
 import hashlib

@@ -1,7 +1,7 @@
 """Every field, cookie, header, path, query, card and sealed file in turn, by Hypothesis.
 
-Unlike the generated requests, each value is tested alone. Whatever a browser or a desk sends is
-accepted, or refused in one of the ways of the table; it never causes a fault or leaves a trace.
+Unlike the generated requests, each value is tested alone. Anything that a browser or a desk sends
+is accepted, or refused in one of the ways in the table. It never causes a fault or leaves a trace.
 """
 
 import json

@@ -38,7 +38,7 @@ _TOKEN = re.compile(rb'name="csrf_token" value="([^"]+)"')
 
 
 class Plain(PlainBrowser):
-    """The equivalent of Browser over a socket."""
+    """The equivalent of ``Browser``, over a socket."""
 
     def come_back(self, code: str) -> None:
         page = self.get("/nl/return")
@@ -92,7 +92,7 @@ class World:
         self.token = json.loads(browser.get("/api/desk/challenge").text)["token"]
 
     def _newest(self, mailbox: str = "") -> tuple[str, Thread]:
-        """Return the newest conversation, or this one, as the desk reads it."""
+        """Return the newest or the given conversation, as the desk reads it."""
         noor, boxes, rows = self.house.counsellors[0], self.house.mailboxes, []
         more = True
         while more:  # from the desk's last number on, because the inbox keeps growing
@@ -139,7 +139,7 @@ class World:
 
 
 def check(call: Call, answer: Answer) -> None:
-    """Check what every response must satisfy."""
+    """Check the rules for every response."""
     assert answer.status in STATUSES, answer.status
     names = {name.lower(): value for name, value in answer.headers}
     for name, value in WANTED.items():
@@ -191,7 +191,7 @@ def check_kept(call: Call, answer: Answer) -> None:
 
 
 def note(visitor: Visitor, answer: Answer) -> None:
-    """Update what a browser keeps of a response."""
+    """Update the data that a browser keeps from a response."""
     for name, value in answer.headers:
         if name == "Set-Cookie":
             visitor.cookie = value.partition(";")[0].partition("=")[2]

@@ -1,4 +1,4 @@
-"""Typed text returns after every end of a session, and one post with the code sends it."""
+"""Typed text is shown again after any end of a session, and one post with the code sends it."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -194,7 +194,7 @@ def test_without_secure_delete_removed_data_is_found(
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, *settings: str) -> None:
-    """Apply these settings to every database connection after its own."""
+    """Apply these settings to every database connection, after the connection's own settings."""
     connect = connections.connect
 
     def altered(path: Path) -> sqlite3.Connection:
@@ -238,7 +238,7 @@ def _come_and_go(folder: Path, seed: int) -> Store:
 
 @needs_faketime
 def test_no_process_holds_a_removed_desk_file_open(box: DropBox, bas: Hostile) -> None:
-    """A desk fetches it halfway and disconnects; after the purge no process has it open."""
+    """A desk fetches half of a file and disconnects; after the purge no process has it open."""
     tell_bas(box, bas, "Kort.")
     (item,) = bas.inbox()
     sealed = put_file(box, bas, item["mailbox"], 3_000_000)

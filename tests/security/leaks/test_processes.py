@@ -1,4 +1,4 @@
-"""What a process could reveal by crashing, or to another process of the same account."""
+"""Data that a process could reveal in a crash, or to another process of the same account."""
 
 import os
 import re
@@ -95,7 +95,7 @@ def _reads_memory_of(pid: int) -> str:
 def test_worker_killed_during_a_report_leaves_nothing_behind(
     box: DropBox, here: Path, how: signal.Signals
 ) -> None:
-    """There is no core, text or traceback with values; the site continues and stored nothing."""
+    """No core dump, text or traceback is left; the report was not stored; the site continues."""
     mark = secrets.token_hex(12)
     with stuck(box, lambda: tell(box.browser(), "nl", f"{STORY['nl']} {mark}")):
         before = box.processes()[1:]

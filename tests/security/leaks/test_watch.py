@@ -86,7 +86,7 @@ def _sees(way: Journey, data: bytes) -> bool:
 
 @pytest.mark.parametrize("before", range(4))
 def test_secret_is_detected_in_every_encoding(before: int) -> None:
-    """In a longer text at any offset, the usual encodings contain one of the searched forms."""
+    """At any offset in a longer text, each usual encoding contains one of the searched forms."""
     secret = "zeer herkenbaar"
     whole = "x" * before + secret + " y" * before
     raw = whole.encode()

@@ -106,7 +106,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def _filled(server: AServer) -> dict[str, bytes]:
-    """Fill a site with every kind of data; return what was sealed, by item."""
+    """Fill a site with every kind of data; return the sealed bytes of each item."""
     sealed = [server.report("one"), server.report("two"), server.report("three")]
     large = file(2, LARGE)
     server.put_file("one", large)

@@ -1,4 +1,4 @@
-"""A correctly sealed backup that contains a database no server wrote.
+"""A correctly sealed backup with a database that no server wrote.
 
 Anyone with the server's folder can seal a backup to its key, because that key is public.
 """
@@ -248,7 +248,7 @@ def test_statistics_with_samples_of_removed_rows_are_refused_with_advice(
 
 
 def test_unaltered_folder_is_restored(attacker: Attacker) -> None:
-    """This proves that the other tests fail because of their alterations."""
+    """This proves that restores in the other tests fail because of the alterations."""
     attacker.alter("VACUUM")
     done = attacker.restore()
     assert done.exit_code == 0, done.output

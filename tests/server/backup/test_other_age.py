@@ -44,7 +44,7 @@ def key(tmp_path: Path) -> Path:
 def backup(
     tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Path, dict[str, bytes]]]:
-    """Yield a backup, and what was sealed in that server, by item."""
+    """Yield a backup, and the sealed bytes of each item on that server."""
     monkeypatch.setattr(common, "today", lambda: DAY)
     server = AServer(tmp_path / "server")
     sealed = [server.report("one"), file(2, 1_500_000)]

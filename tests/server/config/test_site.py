@@ -268,7 +268,7 @@ def test_unsuitable_card_is_not_put_into_use(server: AServer) -> None:
 
 
 def _named(counsellor: str, name: str, serial: int) -> bytes:
-    """Return a newer card of a counsellor with another name."""
+    """Return a newer card of a counsellor, with a different name."""
     signing = {"anna": world.ANNA, "bram": world.BRAM, "chris": world.CHRIS}[counsellor]
     fields = fields_of(world.issue_card(counsellor, serial=serial))
     return sign_card({**fields, "name": name}, signing)

@@ -357,7 +357,7 @@ def test_doctor_opens_no_socket_and_runs_only_host_programs(here: AMachine) -> N
 
 
 def everything(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    """Return every path in a folder: bytes, mode, time of the last change."""
+    """Return the bytes, mode and modification time of every path in a folder."""
     return {
         str(path): (
             path.read_bytes() if path.is_file() and not path.is_symlink() else b"",

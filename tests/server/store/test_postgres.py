@@ -1,4 +1,4 @@
-"""The store on a real PostgreSQL: what it keeps, what it never keeps, and what remains of it.
+"""The store on a real PostgreSQL: data that it keeps, never keeps, and removes completely.
 
 Behaviour that both stores share is tested in ``tests/server/mailboxes``.
 """
@@ -138,7 +138,7 @@ def test_site_cannot_read_rows_of_another_site(tmp_path: Path, postgres: Postgre
 
 
 def test_sealed_files_are_on_disk_only_under_second_seal(server: Here) -> None:
-    """Whatever copies PostgreSQL keeps of a sealed file are useless without the key."""
+    """Any copies of a sealed file that PostgreSQL keeps are useless without the key."""
     sealed = server.report("one")
     large = file(2, 2_000_000)
     server.put_file("one", large)
@@ -557,7 +557,7 @@ def test_concurrent_reports_get_numbers_without_gaps(server: Here) -> None:
 def test_only_one_purge_runs_and_a_killed_one_releases_its_lock(
     server: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each has its own store, like two app servers."""
+    """Each process has its own store, like two app servers."""
     monkeypatch.setitem(postgres_connections.OPTIONS, "lock_timeout", "200ms")
     other = open_store(server.address, lambda: DAY)
     with server.store.walking():
@@ -665,7 +665,7 @@ def test_large_file_is_stored_and_read_with_little_memory(server: Here) -> None:
 
 
 def _peak_of_a_large_file(server: Here, mailbox: str) -> int:
-    """Return how many MB the memory peak rises by while a file is stored and read."""
+    """Return the rise of the memory peak in MB while a file is stored and read."""
 
     def peak() -> int:
         text = Path("/proc/self/status").read_text()

@@ -1,4 +1,4 @@
-"""The store on real files: what it keeps, what it never keeps, and what a crash leaves."""
+"""The store on real files: data that it keeps, data that it never keeps, and crashes."""
 
 import datetime
 import os

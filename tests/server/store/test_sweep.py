@@ -68,7 +68,7 @@ def test_sqlite_files_of_a_copy_in_progress_are_kept(server: AServer, end: str) 
 
 
 def before_the_lock(server: AServer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Sweep exactly between a file's naming and locking; return what was removed."""
+    """Sweep exactly between naming a file and locking it; return the removed files."""
     real, swept = fcntl.flock, list[int]()
 
     def flock(handle: int, how: int) -> None:

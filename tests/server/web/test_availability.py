@@ -73,7 +73,7 @@ every = pytest.mark.parametrize("state", STATES)
 
 
 def begun(house: House, text: str = "Het begin.") -> str:
-    """Return the code of a conversation with Noor, who has not fetched it."""
+    """Return the code of a conversation with Noor, who has not fetched it yet."""
     return house.browser().tell(text, counsellor=house.counsellors[0].identity.hex).code
 
 
@@ -272,7 +272,7 @@ def test_page_does_not_say_that_a_retired_counsellor_fetches(two: House) -> None
 def test_question_from_an_unreachable_counsellor_has_no_answer_buttons(
     two: House, lang: str
 ) -> None:
-    """A remark that was being sent is kept."""
+    """The remark in a form that was being sent is kept."""
     noor = two.counsellors[0]
     code = begun(two)
     noor.write("consent-request", ASKED)
@@ -327,7 +327,7 @@ def test_report_to_an_unreachable_counsellor_is_not_sent_to_another(
 
 
 def test_form_naming_one_counsellor_sends_to_no_other(house: House) -> None:
-    """The form named Noor, but when it is sent there is only Sam."""
+    """The form names Noor, but only Sam is available when it is sent."""
     browser = house.browser()
     page = browser.get("/nl/report")
     assert "Je schrijft aan Noor Visser." in page.text

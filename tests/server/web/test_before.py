@@ -1,4 +1,4 @@
-"""The pages before a report: the same for everybody, true for this site, and calm."""
+"""The pages before a report are the same for everybody, true for this site, and calm."""
 
 import html.parser
 import re

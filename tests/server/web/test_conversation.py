@@ -1,4 +1,4 @@
-"""The conversation: what it shows, what can be done, and that no typed text is lost."""
+"""The page of the conversation: its contents and actions, without losing any typed text."""
 
 import concurrent.futures
 import datetime
@@ -318,7 +318,7 @@ def _turned(two: House) -> tuple[Browser, str]:
 
 
 def test_effects_of_a_change_of_counsellor_are_explained(two: House) -> None:
-    """The former counsellor can still fetch it; the new one sees that there was another."""
+    """The former counsellor can still fetch the message; the new one sees that there was one."""
     noor, _ = two.counsellors
     browser, _ = _turned(two)
     page = browser.get("/nl/counsellor")
@@ -756,7 +756,7 @@ def test_item_exists_until_its_deletion_day_ends_in_amsterdam(
      ("2026-11-03T01:00+01:00", "3 november")],
 )  # fmt: skip
 def test_message_shows_the_signed_day_in_local_time(house: House, written: str, shown: str) -> None:
-    """Late in the evening it is the day in Amsterdam; after midnight no finer time is known."""
+    """Late in the evening this is the day in Amsterdam; after midnight the UTC day is shown."""
     house.clock.seconds = datetime.datetime.fromisoformat(written).timestamp()
     browser = house.browser()
     page = browser.tell("Begin")
@@ -784,7 +784,7 @@ def test_displayed_deletion_day_never_becomes_earlier(house: House, noor: Counse
 
 
 def test_deletion_day_is_never_in_the_past(house: House) -> None:
-    """While nobody fetches, the item stays."""
+    """The item stays as long as nobody fetches it."""
     code = house.browser().tell("Begin").code
     house.clock.pass_days(100)
     page = house.browser().come_back(code)

@@ -20,7 +20,7 @@ TODAY = datetime.date(2026, 11, 29)
 @both
 @pytest.mark.parametrize("topic", TOPICS)
 def test_help_is_two_clicks_from_the_first_page(house: House, lang: str, topic: str) -> None:
-    """The second is a link within the page, so the server does not learn the choice."""
+    """The second click is a link within the page, so the server does not learn the choice."""
     first = house.browser().get(f"/{lang}/")
     assert f"/{lang}/what" in first.links
     what = house.browser().get(f"/{lang}/what")
@@ -156,7 +156,7 @@ def test_site_can_replace_the_list_and_an_invalid_list_affects_only_itself(house
 
 @both
 def test_unchecked_entry_is_not_described_as_checked(house: House, lang: str) -> None:
-    """The page says that none was checked, or that some were not; the operator is told which."""
+    """The page says that none or not all were checked; the operator is told which."""
     none, some = (words(lang).say(key) for key in ("help.unchecked_all", "help.unchecked"))
     assert all(entry.checked is None for entry in shipped().entries)
     text = house.browser().get(f"/{lang}/help").text

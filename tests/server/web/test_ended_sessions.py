@@ -169,7 +169,7 @@ def test_ended_session_is_never_reopened(
 
 
 def test_flood_of_ended_sessions_does_not_end_a_recent_one() -> None:
-    """Ten times more sessions than slots end, one a second: the newest quarter stays recorded."""
+    """Ten times as many sessions as slots end, one a second: the newest quarter stays recorded."""
     now = 0.0
     ended = EndedSessions(lambda: now, buckets=16, slots=16)
     draw = random.Random(7)  # noqa: S311 - no secret

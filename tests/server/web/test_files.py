@@ -1,4 +1,4 @@
-"""Files in the conversation: accepted sealed and served complete, or not at all."""
+"""Files in the conversation are accepted sealed and served complete, or not at all."""
 
 import os
 import random
@@ -170,7 +170,7 @@ def test_nonempty_file_without_a_name_is_accepted(reporter: Browser, noor: Couns
 
 
 def test_random_sizes_round_trip_and_are_stored_padded(tmp_path: Path, long_run: bool) -> None:
-    """The stored lengths are Padmé's and reveal nothing else."""
+    """The stored lengths are padded by Padmé and reveal nothing else."""
     chance = random.Random(seed())  # noqa: S311 - chooses sizes, keeps no secret
     sizes = [int(2 ** chance.uniform(0, 21)) for _ in range(1000 if long_run else 60)]
     house = House(tmp_path / "site", limits=Limits(free_bytes=1))

@@ -1,4 +1,4 @@
-"""Concerns about a counsellor: whom to contact; and people who are accused themselves."""
+"""The contact for concerns about a counsellor, and reporters who are accused themselves."""
 
 from pathlib import Path
 

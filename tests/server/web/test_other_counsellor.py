@@ -74,7 +74,7 @@ def test_double_click_sends_once(running: Browser, sam: Counsellor) -> None:
 def test_thread_is_forwarded_once_to_the_same_counsellor(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
-    """A forged form asks for it with each message, but the counsellor gets the thread once."""
+    """A forged form asks to forward it with each message, but the counsellor gets it once."""
     turn(running, sam, along="y")
     page = running.get("/nl/counsellor")
     form = page.form_with("along")

@@ -282,7 +282,7 @@ def test_incomplete_post_is_refused(house: House) -> None:
 
 
 def test_form_with_too_many_fields_is_refused(house: House) -> None:
-    """Ten megabytes of hidden fields were once returned after seconds of work."""
+    """The server once returned ten megabytes of hidden fields after seconds of work."""
     for path in ("report", "conversation", "return", "consent", "counsellor", "withdraw"):
         page = house.browser().request("POST", f"/nl/{path}", b"text=x" + b"&a=b" * 100_000)
         assert page.status == 400

@@ -1,4 +1,4 @@
-"""A report that an impatient click sends twice gives one report, and its code both times."""
+"""An impatient second click on a report stores one report, and shows its code both times."""
 
 import contextvars
 import threading
@@ -132,7 +132,7 @@ def test_post_differing_in_any_field_is_a_separate_report(
 
 @pytest.mark.parametrize("visitor", [OTHER, ""])
 def test_knowing_the_text_is_not_enough_to_get_the_code(house: House, visitor: str) -> None:
-    """This holds whichever of the two posts first, and without a known circuit."""
+    """This holds whichever person posts first, and even without a known circuit."""
     mine, theirs = Click(house), Click(house, visitor)
     codes = {theirs.send().code, mine.send().code, theirs.send().code if visitor else "none"}
     assert len(codes) == (2 if visitor else 3)

@@ -1,4 +1,4 @@
-"""What is equal for everybody: page lengths, responses to codes, and header order."""
+"""Page lengths, responses to codes and header order are equal for everybody."""
 
 import re
 import sqlite3
@@ -174,7 +174,7 @@ def test_every_unusable_code_gets_the_same_response_after_equal_work(
     way: Callable[[Browser, str, str], Page],
     lang: str,
 ) -> None:
-    """Codes that were never issued, purged, expired but stored, or withdrawn."""
+    """The codes were never issued, or their conversation was purged, expired or withdrawn."""
     old = house.browser()
     codes = codes_of_nothing(house)
     old.tell("Iets anders.")

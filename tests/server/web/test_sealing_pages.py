@@ -1,4 +1,4 @@
-"""The pages for a browser that seals: what they include, and which pages do not."""
+"""The pages that include the client for a browser that seals, and those that do not."""
 
 import html
 import importlib.resources

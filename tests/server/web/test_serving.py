@@ -1,4 +1,4 @@
-"""The server in production form, behind nginx: what it does not reveal, and how it stops."""
+"""The server as in production, behind nginx: it reveals nothing and stops cleanly."""
 
 import contextlib
 import datetime
@@ -74,7 +74,7 @@ def test_interrupted_request_has_no_effect(serving: Serving) -> None:
 
 
 def test_workers_share_one_cookie_key(serving: Serving) -> None:
-    """A session continues at any worker."""
+    """A session continues in any worker."""
     browser = PlainBrowser(serving.url)
     page = browser.get("/nl/report")
     page = browser.submit(page, page.form_with("text"), text="Een herkenbaar verhaal.")
@@ -135,7 +135,7 @@ def test_idle_worker_uses_little_memory(serving: Serving) -> None:
 
 
 def test_long_text_in_pieces_is_received_completely(serving: Serving) -> None:
-    """A text too long for a message is returned completely."""
+    """A text that is too long for a message is returned completely."""
     text = b"text=" + b"%0D%0A%C3%A9" * 20_000 + b"herkenbaar"
     head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n"
     head += (
@@ -191,7 +191,7 @@ def test_large_file_is_accepted_from_a_desk_and_rejected_early_from_others(
 
 
 def test_refusal_arrives_while_the_body_is_still_being_sent(serving: Serving) -> None:
-    """The client talks directly to the app, like nginx that writes before it reads."""
+    """The client talks directly to the app and, like nginx, writes before it reads."""
     sealed = file(2, 600_000)
     target, signed = _signed_file(serving, sealed, SigningKey(bytes(32)))
     head = f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nAuthorization: {signed}\r\n"

@@ -1,4 +1,4 @@
-"""The one cookie: fixed size, one site, its time limits, and nothing readable in it."""
+"""The one cookie has a fixed size, belongs to one site, expires, and contains nothing readable."""
 
 import base64
 import re
@@ -173,7 +173,7 @@ def test_leaving_first_ends_the_session_and_then_redirects(house: House) -> None
 
 
 def test_report_posted_again_after_leaving_is_a_new_one(house: House) -> None:
-    """SECURITY.md says so: a reporter who resends because no code arrived must get one."""
+    """As SECURITY.md promises, a reporter who resends because no code arrived gets a code."""
     browser = house.browser()
     page = browser.get("/nl/report")
     first = browser.submit(page, page.form_with("text"), text="Iets.")

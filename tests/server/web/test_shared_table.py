@@ -1,4 +1,4 @@
-"""Shared memory of workers: all read what one writes, and a killed worker blocks none."""
+"""Shared memory of workers: all read an entry that one writes, and a killed worker blocks none."""
 
 import os
 import signal

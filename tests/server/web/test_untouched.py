@@ -1,7 +1,7 @@
-"""Code words and the reporter's texts: no browser translates or corrects them.
+"""No browser translates or corrects code words and the reporter's texts.
 
 A translated code is a lost conversation, and a spelling checker may send text elsewhere. A
-counsellor's text may be translated: a reader who knows neither language has no other way.
+counsellor's text may be translated, because some readers know neither language.
 """
 
 import html.parser

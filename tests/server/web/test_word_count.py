@@ -1,4 +1,4 @@
-"""How much a frightened person must read from the first page to "sent"."""
+"""The number of words that a frightened person must read from the first page to "sent"."""
 
 import html.parser
 import re

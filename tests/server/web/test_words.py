@@ -95,7 +95,7 @@ def test_missing_key_is_a_fault_and_never_shown() -> None:
 
 
 def test_no_text_has_an_exclamation_mark_or_a_forbidden_claim() -> None:
-    """No exclamation mark, no official report, and no right that a counsellor lacks."""
+    """No text promises an official report or a right that a counsellor does not have."""
     for lang in PAGE_LANGUAGES:
         for key, message in catalogue(lang).items():
             for text in texts(message):

@@ -329,7 +329,7 @@ def test_exact_reason_is_given_if_a_file_cannot_be_shown(
 def test_interrupted_transfer_is_not_drawn_and_not_called_damaged(
     page: Page, site: ViewerSite
 ) -> None:
-    """For example, the desk finds at the end that it is not the signed file."""
+    """For example, the desk notices at the end that the file is not the signed one."""
     site.broken.add("one")
     assert site.look(page, "image/png", small_png())["fault"] == "not_received"
     site.broken.clear()

@@ -85,7 +85,7 @@ def aimed(script: str, ears: Ears, site: ViewerSite) -> str:
 
 
 def test_attack_succeeds_from_an_ordinary_page(page: Page, site: ViewerSite, ears: Ears) -> None:
-    """This proves that the attack works, so that the tests below mean something."""
+    """This proves that the attack works, without which the tests below would prove nothing."""
     script = aimed(ATTACK, ears, site) + "all.then(() => document.body.dataset.done = 'yes');"
     site.files["loose.html"] = f"<body><script>{script}</script>".encode()
     other = page.context.new_page()
