@@ -140,7 +140,7 @@ def test_daily_mail_is_off_by_default(
 def test_restore_asks_no_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
-    """The operator can start it and leave."""
+    """The operator can start the restore and leave."""
     monkeypatch.setattr(installer.notify, "COMMAND", tmp_path / "klankbord-notify")
     answered(monkeypatch)
     asked = restoring(tmp_path)

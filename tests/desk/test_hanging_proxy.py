@@ -1,4 +1,4 @@
-"""25 sites behind one proxy, as with Tor, of which five hang in different ways."""
+"""There are 25 sites behind one proxy, as with Tor, and five hang in different ways."""
 
 import contextlib
 import http.server

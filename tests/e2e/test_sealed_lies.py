@@ -288,7 +288,7 @@ def test_remark_on_a_request_is_kept_over_an_idle_lock(meet: Meet, counsellor: C
 def test_message_to_another_counsellor_with_unknown_outcome_can_be_checked(
     meet: Meet, relay: Relay, bas: Counsellor, counsellor: Counsellor
 ) -> None:
-    """The page then shows the conversation with the button, which works once at a time."""
+    """The page then shows the conversation, with a button that works once at a time."""
     writer = meet()
     writer.begins("report")
     writer.page.get_by_label("Els de Vries").check()

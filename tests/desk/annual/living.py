@@ -173,7 +173,7 @@ class Reporting:
 
 
 class Practice:
-    """A counsellor who works on the desk's page; each method acts like that person on the day.
+    """A counsellor who works on the desk's page; each method does that person's work of the day.
 
     ``by``: the counsellor's name in the diary. ``cases``: the address of each person's case.
     """
