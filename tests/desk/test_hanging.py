@@ -124,7 +124,7 @@ def names(numbers: Iterable[int]) -> set[str]:
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scale time so that one second stands for a minute, which limits each site to a second."""
+    """Scale time so that a second stands for a minute and each site's limit is under a second."""
     assert max(api_client.FIRST_SECONDS, api_client.SILENCE_SECONDS) < 60
     assert api_client.CONNECT_SECONDS < 60
     for name in ("FIRST_SECONDS", "SILENCE_SECONDS", "CONNECT_SECONDS"):

@@ -425,7 +425,7 @@ def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Rela
 
 @in_one_browser
 def test_message_is_not_sent_before_the_self_test_ends(meet: Meet, relay: Relay) -> None:
-    """If the self-test fails, nothing is posted before the reporter has read that."""
+    """If the self-test fails, nothing is posted before the reporter has read about it."""
     writer = meet()
     pressed = threading.Event()
 

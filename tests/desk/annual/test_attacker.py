@@ -1,4 +1,4 @@
-"""All random registers that could have produced the same issued files.
+"""The exact set of registers that could have produced the issued files, for random registers.
 
 The attackers are the directors of all employers together, who have every file issued in every year,
 and one employer's internal counsellor, who knows their own situations.

@@ -1,4 +1,4 @@
-"""When a worker exits: never during a request, and only if it has something to forget."""
+"""When a worker exits: if possible not during a request, and only if it has data to forget."""
 
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment

@@ -359,7 +359,7 @@ def test_follow_up_is_kept_while_choosing_another_counsellor(two: House, lang: s
     assert kept(page) == TEXT
     said = {"nl": "Je kunt verder met iemand anders.", "en": "You can continue with someone else."}
     assert said[lang] in page.text
-    # A link above the text would lose the text, so only the link of every page is there.
+    # A link above the text would lose the text, so only the link that every page has is there.
     assert page.links.count(f"/{lang}/counsellor") == 1
     other = browser.submit(page, page.form_to("counsellor", "text"))
     assert other.path == f"/{lang}/counsellor"

@@ -626,7 +626,7 @@ def test_empty_or_overlong_follow_up_is_kept(reporter: Browser) -> None:
 
 
 def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one(house: House) -> None:
-    """Another session with the same code withdrew it, so text added to it would be lost too."""
+    """Another session withdrew the conversation, and text added to it would be lost too."""
     reporter, other = house.browser(), house.browser()
     code = reporter.tell("Het begin.").code
     reporter.come_back(code)

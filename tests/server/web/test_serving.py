@@ -1,4 +1,4 @@
-"""The server as in production, behind nginx: it reveals nothing and stops cleanly."""
+"""The server as in production, behind nginx: its responses, its traces and its shutdown."""
 
 import contextlib
 import datetime

@@ -355,7 +355,7 @@ def test_custom_page_replaces_the_default(house: House, page: str) -> None:
     assert len(own.body) == len(default.body)
     assert not own.header("Set-Cookie")
     headings = re.findall("<(h[1-6])[^>]*>", own.html)
-    # The title, the site's heading, and the counsellor's telephone on the page that has it.
+    # The title, the site's heading, whom to call, and on one page the contact about a counsellor.
     assert headings == ["h1", "h2", "h2", *(["h2"] if page == "role" else [])]
     check_shape(own)
     assert "Eigen kop" not in house.browser().get(f"/en/{page}").html
