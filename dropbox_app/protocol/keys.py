@@ -104,7 +104,7 @@ class _Secret:
 class Seed(_Secret):
     """SECRET: the 32 bytes of an X-Wing key pair. The text form is ``AGE-SECRET-KEY-PQ-1…``.
 
-    Raises KeyFormatError for another length.
+    Raises KeyFormatError for other lengths.
     """
 
     __slots__ = ("_key", "_recipient", "_x25519")
@@ -222,7 +222,7 @@ class VerifyKey:
 
 
 class SigningKey(_Secret):
-    """SECRET: the 32-byte seed of an Ed25519 key pair. Raises KeyFormatError for another length."""
+    """SECRET: the 32-byte seed of an Ed25519 key pair. Raises KeyFormatError for other lengths."""
 
     __slots__ = ("_key", "_verify_key")
 
@@ -254,7 +254,7 @@ class SigningKey(_Secret):
 def x25519_pair() -> tuple[bytes, bytes]:
     """Return a new secret and public key for use by another program.
 
-    This package seals nothing to it.
+    This package seals nothing to this key.
     """
     made = X25519PrivateKey.generate()
     return made.private_bytes_raw(), made.public_key().public_bytes_raw()

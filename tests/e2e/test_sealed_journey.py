@@ -58,7 +58,7 @@ def relay(request: pytest.FixtureRequest, box: DropBox) -> Iterator[Relay]:
 
 
 Meet = Callable[[], Reporter]
-# What goes wrong is looked at in one browser, with --long in both.
+# Faults are tested in one browser, and with --long in both.
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
 in_one_browser = pytest.mark.parametrize("meet", BOTH if LONG else BOTH[:1], indirect=True)
 
@@ -125,7 +125,7 @@ REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
 def test_report_arrives_once_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
 ) -> None:
-    """A repeated request has the same bytes; otherwise nothing was sent, and the text stays."""
+    """A repeated request has the same bytes; if nothing was sent, the text stays."""
     writer = meet()
     writer.begins("report")
     relay.fault = once(fault, "GET" if part == "/api/site" else "POST", part)
@@ -229,7 +229,7 @@ def test_withdrawal_succeeds_if_a_request_fails(
 def test_two_tabs_can_write_in_one_conversation(
     meet: Meet, relay: Relay, counsellor: Counsellor
 ) -> None:
-    """The second tab has read less: it reads again, signs again, and sends once."""
+    """The second tab is out of date, so it reads again, signs again, and sends once."""
     one, other = meet(), meet()
     code = one.tells(STORY[LANG])
     one.goes_on()
@@ -277,7 +277,7 @@ def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
 def test_consent_can_be_given_and_a_message_sent_to_another_counsellor(
     meet: Meet, counsellor: Counsellor, bas: Counsellor
 ) -> None:
-    """Each goes to the counsellor whom the page names; hostile text is shown as text."""
+    """Each message goes to the counsellor whom the page names; hostile text is shown as text."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -401,7 +401,7 @@ def test_leaving_the_code_page_asks_for_confirmation_except_with_leave_quickly(m
 
 @in_one_browser
 def test_unsent_report_is_kept_when_the_page_is_left_and_returned_to(meet: Meet) -> None:
-    """As on the plain page: unsealed text needs no more protection here than there."""
+    """The plain page does the same: unsealed text needs no more protection here than there."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -441,7 +441,7 @@ def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Rela
 
 @in_one_browser
 def test_message_is_not_sent_before_the_self_test_ends(meet: Meet, relay: Relay) -> None:
-    """If the browser then cannot seal, nothing is posted before the reporter has read this."""
+    """If the self-test fails, nothing is posted before the reporter has read about it."""
     writer = meet()
     pressed = threading.Event()
 

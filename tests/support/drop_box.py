@@ -1,4 +1,4 @@
-"""A real drop box for the journeys: gunicorn with two workers, and the counsellor's desk."""
+"""A real drop box for end-to-end tests: gunicorn with two workers, and a counsellor's desk."""
 
 import contextlib
 import json
@@ -77,7 +77,7 @@ main(obj=Machine(log_n=CHEAP_FOR_TESTS), prog_name="klankbord-desk")
 class Counsellor:
     """A counsellor's computer: the command, one folder, one passphrase file.
 
-    With its own environment, for another clock, each call runs in a separate process.
+    If it has its own environment, for a different clock, each call runs in a separate process.
     """
 
     def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
@@ -248,7 +248,7 @@ def counsellor(tmp_path: Path, mould: tuple[Path, int]) -> Counsellor:
 
 @pytest.fixture
 def box(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
-    """Yield a serving drop box with one counsellor, whose desk has fetched once."""
+    """Yield a running drop box with one counsellor, whose desk has fetched once."""
     shutil.copytree(mould[0] / "server", tmp_path / "server")
     made = DropBox(tmp_path / "server", port=mould[1])
     made.serve()
@@ -260,7 +260,7 @@ def box(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[DropBox, Counsellor]]:
-    """Yield a serving drop box and its counsellor, on each store."""
+    """Yield a running drop box and its counsellor, on each store."""
     if request.param == "sqlite":
         yield request.getfixturevalue("box"), request.getfixturevalue("counsellor")
         return

@@ -53,7 +53,7 @@ class Relay:
 
     @property
     def url(self) -> str:
-        """The site's address for browsers."""
+        """Return the site's address for browsers."""
         return f"http://127.0.0.1:{self.own}"
 
     def sent(self, method: str, part: str) -> list[Passed]:
@@ -72,13 +72,13 @@ class Relay:
                 thread.join(60)
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the listener is closed: that ends it
+        with contextlib.suppress(OSError):  # ends when the listener is closed
             while True:
                 browser, _ = listener.accept()
                 threading.Thread(target=self._serve, args=(browser,), daemon=True).start()
 
     def _serve(self, browser: socket.socket) -> None:
-        # A browser that has gone ends its connection in the middle; the test sees what it kept.
+        # A browser that is closed ends its connection midway; the test checks what it kept.
         with contextlib.suppress(OSError), browser, browser.makefile("rb") as stream:
             passed = _request(stream.readline, stream.read)
             if passed is None:
@@ -89,7 +89,7 @@ class Relay:
                 return
             if fault == "flood":
                 browser.sendall(FLOOD[0])
-                while True:  # until the browser has had enough
+                while True:  # until the browser closes the connection
                     browser.sendall(FLOOD[1])
             if not (isinstance(fault, Lie) and not fault.passed_on):
                 self._pass_on(passed, None if fault else browser)

@@ -104,7 +104,7 @@ def _opened(database: Path, in_use: bool) -> Iterator[sqlite3.Connection]:
     if not database.is_file():
         raise StoreError(f"{database} is not a file")
     if not in_use:
-        # Otherwise SQLite would create a log and an index beside it, and remove them again.
+        # Otherwise SQLite would create a log and an index next to it, and remove them again.
         with snapshot.opened(database.absolute()) as connection:
             yield connection
         return

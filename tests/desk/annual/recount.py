@@ -1,4 +1,4 @@
-"""Recounts a year from a diary of what happened. Shares no code with the program.
+"""Recount a year from a diary of events, without using the program's code.
 
 Reads one line of JSON per event from standard input. Writes to standard output, for each employer,
 the situations of both counsellors, the numbers that the external one left out, the ranges that its
@@ -24,7 +24,7 @@ def situations(
     """
     mine = [one for one in diary if one["by"] == by and one.get("at") == employer]
     came = {one["who"]: one for one in mine if one["what"] == "came"}
-    circle = {who: who for who in came}  # a name that all in one situation share
+    circle = {who: who for who in came}  # the name shared by everybody in one situation
     for one in mine:
         if one["what"] == "together":
             old, new = circle[one["who"]], circle[one["with"]]

@@ -1,4 +1,4 @@
-"""The exact inverse image of everything that is issued, over random registers.
+"""The exact set of registers that could have produced the issued files, for random registers.
 
 The attackers are the directors of all employers together, who have every file issued in every year,
 and one employer's internal counsellor, who knows their own situations.
@@ -24,14 +24,14 @@ from tests.desk.annual.worlds import YEARS, agreed, cases, day, issue
 from tests.support.examples import half
 
 HEADCOUNTS = {"Klein": 12, "Midden": 80, "Vaak": 240, "Groot": 400, "Reus": 1_500}
-TERM_BAND = "Midden"  # its agreement has one band over three years
+TERM_BAND = "Midden"  # its agreement asks for one band over three years
 TOP = 45  # the most situations of one cell
 
 Counts = dict[tuple[str, int, str], int]
 CELLS = [(name, year, group) for name in HEADCOUNTS for year in YEARS for group in MAIN_GROUPS]
 FEW = st.sampled_from((0, 0, 0, 1, 2, 3, 5, 9, 10, 11, 19, 20, 38, 39, 40, TOP))
 WORLDS = st.fixed_dictionaries(dict.fromkeys(CELLS, FEW))
-SHARED = "Groot"  # has an internal counsellor too, in some worlds
+SHARED = "Groot"  # also has an internal counsellor, in some worlds
 Internal = dict[str, int]  # the internal counsellor's situations of each year, by main group
 INTERNALS = st.dictionaries(st.sampled_from(MAIN_GROUPS), FEW)
 # Cases of each year at that employer that are marked as counted by the internal counsellor.
@@ -109,7 +109,7 @@ def test_files_are_identical_exactly_when_their_bands_are(
 
 
 def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Counts | None:
-    """Return the same world with another sum in one slot; None if the cells cannot produce it."""
+    """Return the same world with a different sum in one slot; None if no cells can produce it."""
     name, group = slot
     years = YEARS if name == TERM_BAND else (YEARS[at],)
     cells = [cell for cell in counts if cell[0] == name and cell[1] in years

@@ -1,4 +1,4 @@
-"""The data that a report and a bill take from the register, and what they refuse."""
+"""The register data that a report and a bill use, and the data that they refuse."""
 
 import datetime
 import json
@@ -60,7 +60,7 @@ def test_in_three_level_group_ancestor_and_descendant_never_both_get_a_report(
 
 
 def test_employer_that_left_a_reported_group_gets_no_separate_report() -> None:
-    # Holding's band counted the nine of Winkel; subtracted, it says what the others did.
+    # Holding's band counted Winkel's nine; subtracting them would reveal the other situations.
     events = [
         *agreed("Holding", 400), *agreed("Winkel", 400, group="Holding"),
         *cases({("Winkel", YEAR, "other"): 9, ("Holding", YEAR, "other"): 1}),
@@ -104,7 +104,7 @@ def counted(events: list[e.Event]) -> list[Mapping[str, int]]:
 YEARLY = st.integers(YEAR, LAST)
 
 
-@example(  # all of one day's order: what links K and N must hold after what K says itself
+@example(  # the order within one day: the link between K and N must follow what K itself states
     dict.fromkeys("LMKN", YEAR),
     dict.fromkeys(REFERENCES, ""),
     [("K", "L"), ("M", "K"), ("M", "N")],

@@ -27,7 +27,7 @@ TRAINING: dict[str, Any] = {
     "people": 20,
     "price": 700,
 }
-SHARED = "Zorg"  # has an internal counsellor too, who stops in June
+SHARED = "Zorg"  # also has an internal counsellor, who stops in June
 Line = dict[str, Any]
 
 

@@ -1,4 +1,4 @@
-"""Each rule of the annual report, turned off: an example in which somebody is then exposed.
+"""For each rule of the annual report, an example in which somebody is exposed without it.
 
 A report is treated as a function from the hidden counts to the printed text. The attacker lists all
 counts that give the same text, and looks for what they have in common.
@@ -27,7 +27,7 @@ def possible(worlds: Iterable[W], printed: Callable[[W], Hashable], true: W) -> 
 
 
 def betrayed(numbers: Iterable[int]) -> bool:
-    """Return whether the remaining worlds prove that between one and nine others came."""
+    """Return whether the remaining worlds prove that one to nine other people came."""
     found = set(numbers)
     return min(found) >= 1 and max(found) <= 9
 
@@ -36,7 +36,7 @@ def test_rule_1_form_chosen_by_the_count_reveals_that_nobody_else_reported() -> 
     def without(count: int) -> Hashable:
         return "too few for a figure" if count < 3 else band(count)
 
-    known = 2  # the director saw both of them come
+    known = 2  # the director saw both people come
     assert {n - known for n in possible(range(TOP), without, 2) if n >= known} == {0}
 
     def with_it(count: int) -> Hashable:
@@ -121,7 +121,7 @@ def test_rule_4_overlapping_years_reveal_in_which_year_somebody_reported() -> No
     def without(world: tuple[int, ...]) -> Hashable:
         return band(sum(world[:3])), band(sum(world[1:]))
 
-    # Three of the first year are known: a group that left together.
+    # Three situations of the first year are known: a group that left together.
     last = [world[3] for world in possible(worlds, without, true)]
     assert betrayed(last)
 

@@ -16,7 +16,7 @@ REFERENCES = "KLMN"
 
 
 def counted(events: list[Event]) -> int:
-    """Return how many situations are counted: those the employer does not have, and coded rows."""
+    """Return the number of counted situations: those unknown to the employer, and coded rows."""
     found = cases.standings(events)
     apart = cases.situations(found)
     open_ones = sum(not any(found[one].employer_holds for one in all_of) for all_of in apart)

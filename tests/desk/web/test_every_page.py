@@ -17,11 +17,11 @@ from tests.support.browsers import chromium, here
 pytestmark = here("chromium")
 __all__ = ["chromium", "window"]
 
-FEWEST = 35  # pages that are looked at
+FEWEST = 35  # minimum number of pages checked
 
 
 def pages(running: Running, window: Window) -> list[str]:
-    """Return every address that answers GET with a page of its own, with the desk unlocked."""
+    """Return every address that answers GET with its own page while the desk is unlocked."""
     found = []
     for paths in addresses(running).values():
         for path in paths:
@@ -122,7 +122,7 @@ def test_missing_skip_link_is_reported(chromium: Browser) -> None:
     page.close()
 
 
-def test_details_that_ignore_keys_are_reported(chromium: Browser) -> None:
+def test_details_element_that_ignores_keys_is_reported(chromium: Browser) -> None:
     page = chromium.new_page()
     page.set_content(
         f"{PLAIN}<details onkeydown='event.preventDefault()'><summary>a</summary>b</details>"

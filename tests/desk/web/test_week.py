@@ -1,4 +1,4 @@
-"""A week entered in one sitting: what the next entry takes over, and what can be corrected."""
+"""A week entered in one sitting: how the next entry is prefilled, and what can be corrected."""
 
 import json
 
@@ -140,7 +140,7 @@ def test_case_list_shows_number_of_contacts(running: Running, window: Window) ->
     assert "Het gaat over mijn chef." not in window.get(f"{running.home}cases").text
 
 
-# a contact that turns out to belong to a case
+# contacts that turn out to belong to a case
 
 
 def entry(running: Running, window: Window) -> Answer:

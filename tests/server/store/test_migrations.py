@@ -1,4 +1,4 @@
-"""From the first schema with data to the current one, and back by a backup."""
+"""Migration from the first schema with data to the current one, and return by a backup."""
 
 import copy
 import sqlite3
@@ -22,7 +22,7 @@ from tests.support.server_folder import ANNA, BRAM, DAY, AServer, faults_in, fil
 
 
 class Old:
-    """A filled server folder of the first version, and what was sealed in it."""
+    """A filled server folder of the first version, and its sealed items."""
 
     def __init__(self, folder: Path) -> None:
         server = AServer(folder)

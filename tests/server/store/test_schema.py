@@ -9,8 +9,8 @@ from sqlcipher3 import dbapi2 as another  # type: ignore[import-untyped] # as th
 from dropbox_app.server.store import migrations, schema
 
 
-def test_database_made_by_another_sqlite_version_has_no_fault() -> None:
-    """A backup of one Debian is restored on the next one, which has a newer SQLite."""
+def test_database_made_by_a_different_sqlite_version_has_no_fault() -> None:
+    """A backup made on one Debian release may be restored on the next, with a newer SQLite."""
     ran: list[str] = []
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.set_trace_callback(ran.append)
