@@ -234,8 +234,8 @@ def _call_of_which_nothing_is_kept(page: Page, hands: Hands) -> None:
 def _advice_and_training(page: Page, hands: Hands) -> None:
     """Record advice to a director without a case, and a training of 22 people and 3 hours."""
     for kind, choice, fields in (
-        ("advice", "", {"minutes": "30"}),
-        ("activity", "training", {"minutes": "180", "people": "22", "title": "Training"}),
+        ("advice", "", {"other_minutes": "30"}),
+        ("activity", "training", {"other_minutes": "180", "people": "22", "title": "Training"}),
     ):
         _way(page, hands, "Meer", "more")
         hands.press(page.get_by_role("link", name="Ander werk"))
