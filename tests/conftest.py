@@ -6,6 +6,7 @@ import functools
 import gc
 import os
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,27 @@ SLOW = {
     )
 }
 
-# Short: the same examples every time, so that a harmless change never fails.
+# The longest of all, by default or with --long, of which none may be the last to begin. xdist gives
+# a process its next file while two tests are left. test_debian has two, of minutes each: so the
+# sixth of these that .ci/run names, which waits for them, is short.
+LONGEST = [
+    HERE / path
+    for path in (
+        "deploy/test_debian.py",
+        "deploy/test_restore.py",
+        "server/web/test_oldest.py",
+        "e2e/test_sealed_journey.py",
+        "e2e/test_gallery.py",
+        "e2e/test_browsers.py",
+        "desk/web/test_every_page.py",
+        "desk/web/test_traces.py",
+        "desk/web/test_look_of_a_day.py",
+        "desk/web/viewer/test_drawing.py",
+        "server/release/test_upgrade.py",
+    )
+]
+
+# Short: the same examples every time, so that a change that broke nothing never goes red.
 settings.register_profile(
     "short",
     max_examples=40,
@@ -175,11 +196,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("long") and not _long():
             item.add_marker(pytest.mark.skip(reason="only with --long"))
-    items.sort(key=lambda item: not _in_slow(item.path))
+    items.sort(key=lambda item: _turn(item.path))
     if config.getoption("--quick"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@functools.cache
+def _turn(path: Path) -> tuple[int, bool, int]:
+    """Return when a file is run: the longest first, then the other slow ones, mixed.
+
+    Those of one folder compute, or wait, at the same time, so both cores would be wanted at once
+    and then neither.
+    """
+    longest = LONGEST.index(path) if path in LONGEST else len(LONGEST)
+    mixed = zlib.crc32(str(path.relative_to(HERE)).encode()) if _in_slow(path) else 0
+    return longest, not _in_slow(path), mixed
 
 
 @functools.cache

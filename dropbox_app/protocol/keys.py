@@ -18,7 +18,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dropbox_app.protocol import bech32
 from dropbox_app.protocol.encoding import b64, check_hex, unb64
@@ -117,8 +116,7 @@ class Seed(_Secret):
         self._x25519 = X25519PrivateKey.from_private_bytes(expanded[64:])
         self._key = hpke.MLKEM768X25519PrivateKey(mlkem, self._x25519)
         self._recipient = Recipient(
-            mlkem.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            + self._x25519.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+            mlkem.public_key().public_bytes_raw() + self._x25519.public_key().public_bytes_raw()
         )
 
     @property

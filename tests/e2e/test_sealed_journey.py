@@ -5,6 +5,7 @@ drop a response.
 """
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.support.relay import Fault, Lie, Relay
 from tests.support.sealing_person import LANG, SEALING, Reporter, always, leaked, once, site_of
 from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, the_only_thread, write_on
 
+CHEAP_CODES = True  # except in the tests that say otherwise
 BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
 
 
@@ -32,16 +34,27 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 
 @pytest.fixture
-def relay(box: DropBox) -> Iterator[Relay]:
+def box(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
+    """Yield a drop box that serves only with ``relay``, so that it is started once."""
+    shutil.copytree(mould[0] / "server", tmp_path / "server")
+    made = DropBox(tmp_path / "server", port=mould[1])
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def relay(request: pytest.FixtureRequest, box: DropBox) -> Iterator[Relay]:
     """Yield a relay in front of the box, whose settings let browsers seal."""
     box.stop()
     file = box.folder / settings.FILE_NAME
     file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
     behind = free_port()
     box.bind = f"127.0.0.1:{behind}"
-    with Relay(behind, own=box.port).running() as between:
+    cheap = getattr(request.module, "CHEAP_CODES", False)
+    with Relay(behind, own=box.port, cheap_codes=cheap).running() as between:
         box.serve()
         yield between
+        box.stop()
 
 
 Meet = Callable[[], Reporter]
@@ -68,7 +81,8 @@ def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator
 def test_no_request_of_a_whole_conversation_reveals_code_or_text(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
-    """The conversation has a report, an answer, another message and a withdrawal."""
+    """Report, code, answer, another message, withdrawal; the desk opens what was sealed."""
+    relay.cheap_codes = False
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.page.fill("[name=typed]", code.upper())
@@ -230,8 +244,9 @@ def test_two_tabs_can_write_in_one_conversation(
 
 @in_one_browser
 def test_browsers_with_and_without_scripts_share_a_conversation(
-    meet: Meet, box: DropBox, counsellor: Counsellor
+    meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
+    relay.cheap_codes = False
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()

@@ -12,6 +12,7 @@ from tests.e2e.test_sealed_journey import (
     REPORTS,
     Meet,
     bas,
+    box,
     in_one_browser,
     meet,
     relay,
@@ -23,8 +24,9 @@ from tests.support.relay import Fault, Lie, Relay
 from tests.support.sealing_person import LANG, Reporter, always
 from tests.support.steps import STORY, come_back, the_only_thread
 
-__all__ = ["bas", "meet", "relay", "start"]  # fixtures
+__all__ = ["bas", "box", "meet", "relay", "start"]  # fixtures
 
+CHEAP_CODES = True  # except in the tests that say otherwise
 CONVERSATION = "/api/conversation"
 BUSY = Lie(503, {"error": "busy"})  # a proxy's response: the message may already have been stored
 REFUSED = Lie(503, {"error": "busy", "refused": "other"}, passed_on=False)
@@ -126,6 +128,7 @@ def test_refused_report_can_be_changed_and_sent_again(
 def test_page_never_says_erased_if_the_site_stopped_sealing(
     meet: Meet, relay: Relay, box: DropBox
 ) -> None:
+    relay.cheap_codes = False
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()

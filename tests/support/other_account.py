@@ -13,8 +13,9 @@ from typing import TypeVar
 import click
 from click.testing import CliRunner, Result
 
-# Modules that Python loads late, and that others cannot load from a folder of root.
-for _late in ("importlib.readers", "importlib.resources.readers", "json.tool", "tarfile"):
+# What is loaded late: where it lies in a folder of root's, others cannot load it.
+_PYTHONS_OWN = ("importlib.readers", "importlib.resources.readers", "json.tool", "tarfile")
+for _late in (*_PYTHONS_OWN, "sqlite_utils"):
     importlib.import_module(_late)
 for _late in ("ascii", "idna", "latin-1", "utf-8", "utf-8-sig", "utf-16"):
     codecs.lookup(_late)

@@ -286,6 +286,14 @@ class Practice:
         self._done(page, form, other=there)
         self.town.note(self.by, "together", employer, **{"who": who, "with": other})
 
+    def leave_to_colleague(self, employer: str, who: str) -> None:
+        """Mark a case: this person came to the colleague first, who counts the situation."""
+        page = self.window.get(self.cases[who])
+        sheet = self.window.get(next(one for one in page.links if one.endswith("/sheet")))
+        done = self._done(sheet, sheet.form_to("sheet"), colleague_counts="1")
+        assert "Mijn collega telt deze situatie" in done.text
+        self.town.note(self.by, "colleague counts", employer, who=who)
+
     def consent(self, who: str) -> None:
         """Ask for consent to a step, to be signed in the conversation or given orally."""
         if who in self.written:

@@ -6,6 +6,7 @@ counts that give the same text, and looks for what they have in common.
 
 import itertools
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from dropbox_app.desk.annual.counting import Case, counts
@@ -70,6 +71,30 @@ def test_rule_2_total_printed_with_the_groups_reveals_their_counts() -> None:
 
     found = possible(worlds, with_it, true)
     assert {second for first, second in found if first == 10} == set(range(10))
+
+
+def test_rule_2_person_counted_by_both_counsellors_reveals_somebody_who_never_came() -> None:
+    internal = 9  # one of the nine went on to the external counsellor; the directors saw them all
+
+    def printed(others: int, *more: e.Event) -> Hashable:
+        hidden = [*cases({("Groot", YEAR, "other"): others}), *more]
+        files = issue([*agreed("Groot", 400), *hidden], "Groot", (YEAR,), formats=("csv",),
+                      joint={"other": internal})  # fmt: skip
+        return tuple(sorted(files.items()))
+
+    def read(report: Hashable) -> list[int]:
+        """Return how many others may have come, to a reader for whom each person counts once."""
+        return [others for others in range(TOP) if printed(others) == report]
+
+    passed_on = e.Case(date=day(YEAR, 5), employer="Groot", case="P", main_group="other")
+    without = read(printed(0, passed_on))
+    assert min(without) == 1, "somebody else came, says a report on nine people"
+    with_it = read(printed(0, replace(passed_on, colleague_counts=True)))
+    assert with_it == [0]
+    # Nor does the report of any other number tell whether the person went on.
+    for others in range(13):
+        mark = replace(passed_on, colleague_counts=True)
+        assert printed(others, mark) == printed(others)
 
 
 def test_rule_3_count_including_formal_complaints_reveals_another_person() -> None:

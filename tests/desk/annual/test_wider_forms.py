@@ -1,7 +1,7 @@
 """Forms B and C: reports with the same ranges and free text are identical, whatever else differs.
 
 Hypothesis generates registers with the same printed ranges but other counts, work, notes, minutes,
-marks, closed cases and destroyed cases.
+marks (also for a colleague who counts), closed cases and destroyed cases.
 """
 
 import random
@@ -90,6 +90,9 @@ def register(counts: Counts, seed: int) -> list[e.Event]:
         if chance.random() < 0.1:  # a situation that the employer itself counts
             told = of | {"case": f"{one.case}-c"}
             made += [e.Case(**told), e.Complaint(**told, what="formal_complaint")]
+        if chance.random() < 0.1:  # one that the colleague of the joint report counts
+            left = of | {"case": f"{one.case}-d"}
+            made += [e.Case(**left, colleague_counts=True), e.Contact(**left, minutes=30)]
     return made
 
 

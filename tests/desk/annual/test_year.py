@@ -138,13 +138,15 @@ class Year:
     def stop(self) -> None:
         """Let the internal counsellor stop: the card is retired, and reporters choose again.
 
-        From then on, each person who was passed on is in two registers, and in the counts of both.
+        From then on, each person who was passed on is in two registers. The external counsellor
+        marks that the internal one counts them, so the joint report counts each once.
         """
         house = self.town.houses[SHARED]
         house.site.retire(self.internal.laptop.name.split()[0].lower(), self.town.today)
         for who, reporter in self.internal.written.items():
             if who not in self.internal.destroyed and not reporter.is_expired:
                 self.external.take_over(SHARED, f"from {who}", "other", reporter)
+                self.external.leave_to_colleague(SHARED, f"from {who}")
                 self.passed_on += 1
 
     def live(self, until: datetime.date) -> None:
@@ -230,6 +232,8 @@ def check_reports(by: Practice, wanted: Any) -> None:  # noqa: ANN401 - JSON
         assert f"Er {'telt' if total == 1 else 'tellen'} {total} situatie" in preview
         assert preview.count("Buiten de telling:") == bool(found["left out"])
         assert f"Buiten de telling: {found['left out']}," in preview or not found["left out"]
+        by_other = found["by the other"]
+        assert (f"Niet in jouw deel van de telling: {by_other}." in preview) == bool(by_other)
         shown = [int(one) for one in re.findall(r": (\d+) valt in de bandbreedte", preview)]
         assert shown == {"A": [], "B": [total], "C": found["groups"]}[FORM[employer]]
         page = by.issue(employer, YEAR)
@@ -274,6 +278,7 @@ def test_figures_of_a_simulated_year_match_the_diary(town: Town, shares: dict[st
         year = lived(town, external, internal, shares)
         wanted = by_hand(town)
         assert year.passed_on
+        assert wanted["employers"][SHARED]["by the other"]
         join_counts(internal, external)
         check_reports(external, wanted)
         check_register(external, year, wanted)

@@ -218,9 +218,11 @@ def test_counts_are_exported_to_the_colleague_with_confirmed_fingerprint(
     running: Running, window: Window, colleague: Office, tmp_path: Path
 ) -> None:
     bring_in(running, SHARED, *TALKS[:1])
+    bring_in(running, event("case", "2026-05-01", case="K", colleague_counts=True))
     page = report_page(running, window)
     assert "maak je samen met Sam" in page.text
     asked = window.get(linked(page, "/give"))
+    assert "Niet meegeteld: 1 situatie, omdat je collega die telt." in asked.text
     assert "geen kaart van een vertrouwenspersoon" in chosen(window, asked, b"iets anders").text
     checked = chosen(window, asked, (tmp_path / "sam.card").read_bytes())
     for group in colleague.identity.fingerprint().split():

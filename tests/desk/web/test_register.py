@@ -440,6 +440,52 @@ def entry_of(window: Window, page: Answer) -> Answer:
     return window.get(next(link for link in page.links if "/entry/" in link))
 
 
+SHARED = event("agreement", "2026-01-01", until="2028-12-31", headcount=400, shared_with="Sam")
+
+
+def sheet_of(window: Window, page: Answer) -> tuple[Answer, Form]:
+    sheet = window.get(next(link for link in page.links if link.endswith("/sheet")))
+    return sheet, sheet.form_to("sheet")
+
+
+def test_case_can_be_left_to_the_colleague_only_where_a_joint_report_is_made(
+    running: Running, window: Window
+) -> None:
+    bring_in(running, event("case", case="K", label="Zaak"))
+    page = case_page(running, window, "Zaak")
+    assert "colleague_counts" not in sheet_of(window, page)[0].html
+    bring_in(running, SHARED)
+    sheet, form = sheet_of(window, page)
+    assert "Alleen jij ziet dit." in sheet.text
+    done = window.submit(sheet, form, colleague_counts="1")
+    assert "Mijn collega telt deze situatie ja" in done.text
+    assert exported(running)[-1] == event("case", case="K", colleague_counts=True)
+    sheet, form = sheet_of(window, done)
+    done = window.submit(sheet, form, colleague_counts=[])
+    assert "Mijn collega telt" not in done.text
+    assert not any("colleague_counts" in one for one in exported(running))
+
+
+@pytest.mark.parametrize(
+    ("closing", "told"),
+    [
+        (event("freeze", first_year=2026, last_year=2026),
+         "Het verslag over 2026 is al uitgebracht."),
+        (event("joint", first_year=2026, last_year=2026, counsellor="Sam", given=True),
+         "Je aantallen over 2026 gaf je al aan Sam."),
+    ],
+)  # fmt: skip
+def test_page_says_that_a_mark_comes_too_late_for_the_report(
+    running: Running, window: Window, closing: dict[str, object], told: str
+) -> None:
+    bring_in(running, SHARED, event("case", "2026-03-01", case="K", label="Zaak"), closing)
+    page = case_page(running, window, "Zaak")
+    sheet, form = sheet_of(window, page)
+    assert told in window.submit(sheet, form, colleague_counts="1").text
+    sheet, form = sheet_of(window, page)
+    assert told not in window.submit(sheet, form, role="witness").text
+
+
 def test_corrected_entry_leaves_nothing_of_the_wrong_one(running: Running, window: Window) -> None:
     bring_in(
         running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
@@ -679,6 +725,36 @@ def test_contact_without_a_case_is_found_at_its_employer_and_corrected(
     page = entry_of(window, employer_page(running, window))
     window.submit(page, page.form_with("minutes"), minutes="20")
     assert contacts(running) == [event("contact", minutes=20, record_nothing=True)]
+
+
+def test_contact_of_an_earlier_year_is_found_at_its_employer(
+    running: Running, window: Window
+) -> None:
+    bring_in(
+        running, event("agreement", "2024-01-01", until="2026-12-31", hours=60),
+        event("contact", "2025-04-01", minutes=90), event("contact", "2027-01-04", minutes=15),
+    )  # fmt: skip
+    page = employer_page(running, window)
+    assert "90 minuten" not in page.text
+    (link,) = [one for one in page.links if "year=" in one]
+    earlier = window.get(link)
+    assert "Jouw uren in 2025" in earlier.text
+    assert "1,5 uur van de 60 die je afsprak." in earlier.text
+    assert "15 minuten" not in earlier.text
+    contact = window.get([one for one in earlier.links if "/entry/" in one][-1])
+    assert ("minutes", "90") in contact.form_with("minutes").fields
+    now = window.get(next(one for one in earlier.links if "year=2027" in one))
+    assert "15 minuten" in now.text
+
+
+@pytest.mark.parametrize("year", ["1", "x", "2024", "9" * 30, ""])
+def test_employers_page_of_a_year_without_work_shows_the_present_one(
+    running: Running, window: Window, year: str
+) -> None:
+    bring_in(running, event("contact", "2027-01-04", minutes=15))
+    page = window.get(f"{employer_page(running, window).path}?year={year}")
+    assert page.status == 200
+    assert "Jouw uren in 2027" in page.text
 
 
 def test_agreement_can_be_corrected_until_a_report_of_its_term_is_issued(

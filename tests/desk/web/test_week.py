@@ -200,6 +200,20 @@ def test_invalid_choice_of_case_changes_nothing(
     assert contacts(running) == before
 
 
+def test_typed_case_of_a_contact_is_shown_again_after_unlock(
+    running: Running, window: Window, alone: Answer
+) -> None:
+    running.lock.lock()
+    asked = window.submit(alone, alone.form_to("/case"), which="new", new_case="Bijna kwijt")
+    again = window.press(asked, "unlock", passphrase=PASSPHRASE)
+    assert 'data-page="entry"' in again.html
+    typed = again.form_to("/case").fields
+    assert {("which", "new"), ("new_case", "Bijna kwijt")} <= set(typed)
+    assert ("minutes", "25") in again.form_with("minutes").fields
+    done = window.submit(again, again.form_to("/case"))
+    assert "<h1>Bijna kwijt</h1>" in done.html
+
+
 def test_contact_from_a_reported_year_cannot_be_moved(
     running: Running, window: Window, alone: Answer
 ) -> None:

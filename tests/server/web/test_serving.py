@@ -121,7 +121,7 @@ def test_core_dumps_are_off_and_files_are_private(serving: Serving) -> None:
 
 
 def test_idle_worker_uses_little_memory(serving: Serving) -> None:
-    """After a hundred reports no worker uses more than 64 MB."""
+    """After a hundred reports no worker uses more than 60 MB."""
     browser = PlainBrowser(serving.url, cookies=False)
     page = browser.get("/nl/report")
     for number in range(100):
@@ -131,7 +131,7 @@ def test_idle_worker_uses_little_memory(serving: Serving) -> None:
         # Shared memory, with the tables, exists once and is not counted for any worker.
         own = re.findall(r"Rss(?:Anon|File):\s+(\d+) kB", status)
         assert len(own) == 2
-        assert sum(map(int, own)) < 64 * 1024, status
+        assert sum(map(int, own)) < 60 * 1024, status
 
 
 def test_long_text_in_pieces_is_received_completely(serving: Serving) -> None:
