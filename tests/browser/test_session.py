@@ -161,7 +161,7 @@ def test_keys_of_a_typed_code_are_overwritten_by_a_wipe(browser: Browser, peer: 
     assert browser.asks("read", items=[])["refused"] == "locked"
 
 
-def test_names_are_those_of_the_cards(browser: Browser) -> None:
+def test_names_come_from_the_cards(browser: Browser) -> None:
     assert browser.does("names") == {parse(card).identity.hex: parse(card).name for card in BOTH}
 
 

@@ -62,7 +62,7 @@ def test_conversation_of_a_hundred_messages_takes_few_requests(
 
 
 @in_one_browser
-def test_swapped_items_of_a_batch_are_not_believed_and_fetched_again(
+def test_swapped_items_of_a_batch_are_rejected_and_fetched_again(
     meet: Meet, writer: SealingBrowser
 ) -> None:
     reader = meet()

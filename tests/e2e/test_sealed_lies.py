@@ -34,7 +34,7 @@ TWO_WORDS = "Tekst een."
 
 
 def nothing_known(fault: Fault = "refuse", place: str = MESSAGES) -> Callable[[Passed], Fault]:
-    """Return a rule for messages that fail, while the browser cannot ask what arrived."""
+    """Return a rule that makes messages fail while the browser cannot ask what arrived."""
     silent, deaf = always(fault, "POST", place), always("lose", "GET", CONVERSATION)
     return lambda one: silent(one) or deaf(one)
 
@@ -337,7 +337,7 @@ RECORD_ASKS = """{
 
 @in_one_browser
 def test_keys_of_a_wrong_code_are_wiped(meet: Meet) -> None:
-    """Also if the conversation cannot be fetched: the keys are only kept for what is shown."""
+    """This holds even if the conversation cannot be fetched: only shown ones keep their keys."""
     writer = meet()
     writer.page.add_init_script(RECORD_ASKS)
     code = writer.tells(STORY[LANG])
@@ -420,7 +420,7 @@ def test_name_beside_a_choice_is_the_one_on_the_card(
     counsellor.desk("fetch")
     bas.desk("fetch")
     assert (len(counsellor.threads()), len(bas.threads())) == (0, 1)
-    # Nothing of the page of the conversation has been fetched again: this choice has its names too.
+    # The conversation's page was not fetched again, but this choice has the right names too.
     writer.goes_on()
     writer.page.click("[data-seal=other]")
     writer.page.get_by_label("Els de Vries").check()
@@ -436,7 +436,7 @@ def test_name_beside_a_choice_is_the_one_on_the_card(
 def test_message_written_over_midnight_uses_the_cards_of_the_new_day(
     meet: Meet, relay: Relay
 ) -> None:
-    """A card has a key for each month. Here the counsellor has none any more the next day."""
+    """A card has a key for each month. Here the counsellor has none left for the next day."""
     writer = meet()
     midnight = datetime.datetime.combine(_today(), datetime.time(), datetime.UTC)
     writer.page.clock.install(time=midnight - datetime.timedelta(minutes=10))

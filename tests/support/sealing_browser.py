@@ -155,7 +155,7 @@ class SealingBrowser:
         return unpack(answer.body, len(ids))
 
     def thread(self) -> Thread:
-        """Return the conversation, read and checked as the owner of the code."""
+        """Return the conversation as the owner of the code reads and checks it."""
         listed = self.listed()["items"]
         ids = [item["id"] for item in listed if item["what"] == "message"]
         arrived = []

@@ -252,7 +252,7 @@ def padme_vectors() -> list[Vector]:
 
 
 def batch_vectors() -> list[Vector]:
-    """Several items in one body; of a body that is refused, ``expect`` is None."""
+    """Return bodies with several items; ``expect`` is None for a refused body."""
     good = (
         ("one item", (b"age",)),
         ("three items", (b"age-encryption.org/v1", b"\0", b"age")),

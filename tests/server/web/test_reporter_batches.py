@@ -30,7 +30,7 @@ def test_batch_has_messages_in_the_order_of_the_ids(
 def test_batch_has_only_messages_of_this_conversation(
     sealing: House, noor: Counsellor, browser: SealingBrowser, ids: list[str]
 ) -> None:
-    """Items of others, files and unknown ids look alike: empty."""
+    """Other people's items, files and unknown ids all give an empty item."""
     theirs = sha256_hex(sealing_browser(sealing).report("Van een ander.", noor.identity))
     attachment = browser.put_file("notitie.txt", b"wat er gebeurde")
     browser.write("Zie het bestand.", (attachment,))
