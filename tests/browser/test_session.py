@@ -125,6 +125,8 @@ def test_code_drawn_ahead_is_used_for_one_report(browser: Browser) -> None:
     browser.does("prepare", words="nl")
     first = browser.reports()
     assert first["mailbox"] == keys_of(first).mailbox
+    [line] = browser.reads([file_of(first)])["lines"]
+    assert line["believed"], "signed with the keys of that code"
     second = browser.reports()
     assert first["words"] != second["words"]
     assert second["mailbox"] == keys_of(second).mailbox

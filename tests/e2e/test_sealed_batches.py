@@ -63,14 +63,14 @@ def test_conversation_of_a_hundred_messages_takes_few_requests(
 
 @in_one_browser
 def test_swapped_items_of_a_batch_are_rejected_and_fetched_again(
-    meet: Meet, writer: SealingBrowser
+    meet: Meet, relay: Relay, writer: SealingBrowser
 ) -> None:
     reader = meet()
 
     def swap(route: Route) -> None:
-        got = route.fetch()
-        first, second, third = unpack(got.body(), 3)
-        route.fulfill(response=got, body=pack((first, third, second)))
+        target = route.request.url.removeprefix(relay.url)
+        first, second, third = unpack(relay.ask(target, f"Bearer {writer.token}"), 3)
+        route.fulfill(body=pack((first, third, second)))
 
     reader.page.route(BATCH, swap, times=1)
     reader.returns(" ".join(writer.words))

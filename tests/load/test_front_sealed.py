@@ -9,6 +9,7 @@ import pytest
 
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.retrieval_code import derive_root
+from dropbox_app.server.web.reporter_api import MOST_IDS
 from tests.load.test_front_crowds import MIB, enter, held, upload
 from tests.support.memory import memory_of
 from tests.support.sealing_browser import Answer, SealingBrowser
@@ -49,6 +50,16 @@ def test_sealed_conversation_with_large_file_is_within_the_limits(
     assert (got.status, sha256_hex(got.body)) == (200, attachment.sha256)
     assert browser.withdraw().status == 200
     assert browser.ask("GET", "/api/conversation").status == 404
+
+
+def test_largest_batch_of_messages_fits_into_an_address(serve: Callable[..., Serving]) -> None:
+    """nginx limits addresses; the server allows no more ids than fit."""
+    serving = serve(changes={}, seal_in_browser=True)
+    noor = serving.house.counsellors[0]
+    browser = sealing_browser(serving, 1)
+    report = browser.report("Er is iets gebeurd.", noor.identity)
+    ids = [sha256_hex(report), *(f"{number:064x}" for number in range(MOST_IDS - 1))]
+    assert browser.batch(ids) == [report, *([b""] * (MOST_IDS - 1))]
 
 
 def test_app_refuses_sealed_file_without_a_conversation(

@@ -1,6 +1,7 @@
 """A relay between browser and server that records every request and can drop responses."""
 
 import contextlib
+import http.client
 import json
 import socket
 import threading
@@ -59,6 +60,18 @@ class Relay:
     def sent(self, method: str, part: str) -> list[Passed]:
         """Return the requests with this method whose target contains ``part``."""
         return [one for one in self.seen if one.method == method and part in one.target]
+
+    def ask(self, target: str, token: str = "") -> bytes:
+        """Return the body of the server's own response.
+
+        The client that comes with a browser would ask the browser's proxy.
+        """
+        headers = {"Host": f"127.0.0.1:{self.own}"} | ({"Authorization": token} if token else {})
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", target, headers=headers)
+        body = connection.getresponse().read()
+        connection.close()
+        return body
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Relay"]:
