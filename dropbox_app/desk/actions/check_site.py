@@ -14,9 +14,12 @@ from dropbox_app.desk.site_check.compare import Expected
 from dropbox_app.desk.site_check.findings import Kept
 from dropbox_app.desk.site_check.pages import Pages
 from dropbox_app.desk.site_check.release import Manifest
-from dropbox_app.desk.storage import rows
+from dropbox_app.desk.storage import notebook
 from dropbox_app.desk.transport.proxy import is_onion, read_origin, read_proxy
 from dropbox_app.protocol.release_signature import BadRelease, ReleaseKey
+
+# The results are kept apart from the state of the site, which a fetch may write at the same time.
+_SETTING = "check "
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ def _check(
     proxy = read_proxy(state.proxy)
     for origin in state.origins:
         read_origin(origin, proxy)
-    before, results = findings.load(state.checks), []
+    name = f"{_SETTING}{state.site}"
+    before = findings.load(notebook.settings(place.database).get(name, ""))
+    results = []
     card = state.card if state.published else b""
     with place.visiting(desk) as way:
         for origin in choose(state.origins):
@@ -107,16 +112,16 @@ def _check(
     if place.is_broken_off:
         raise CannotReach("The desk was locked, which ended the check. Nothing was kept of it.")
     known = {origin: one for origin, one in before.items() if origin in state.origins}
-    state.checks = findings.dump(known | {one.origin: one for one in results})
-    desk.save()
+    kept = findings.dump(known | {one.origin: one for one in results})
+    notebook.keep_setting(place.database, name, kept)
     return Checked(state.site, state.name, tuple(results), first=not before)
 
 
 def last(place: Workplace, site: str = "") -> list[Checked]:
     """Return the last checks of all sites, or of the one that ``site`` names. Raises NotFound."""
-    kept = rows.checks(place.database)
+    kept = notebook.settings(place.database)
     return [
-        Checked(one, employer, tuple(findings.load(kept[one]).values()))
+        Checked(one, employer, tuple(findings.load(kept.get(f"{_SETTING}{one}", "")).values()))
         for one, employer in sorted(place.names(site).items(), key=lambda item: item[1].casefold())
     ]
 

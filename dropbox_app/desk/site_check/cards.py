@@ -73,6 +73,8 @@ def compare(
         yield from one.faults
         yield from _own(one, expected)
         yield from _since(one, expected)
+    if any(one.faults for one in both):
+        return  # what is missing here is missing for that reason
     first, second = ({card.identity.hex: card for card in one.cards} for one in both)
     for identity in sorted({*first, *second}):
         theirs = [one[identity] for one in (first, second) if identity in one]

@@ -1,4 +1,4 @@
-"""Check one address of a site: two visits, compared with the release, each other and the last check.
+"""Check one address of a site: two visits, compared with the release and the last check.
 
 The first visitor requests each page just before the second one does. Each has its own connection,
 and over Tor its own circuit. A third connection asks which release the site says that it runs.

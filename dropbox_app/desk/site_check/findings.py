@@ -16,7 +16,17 @@ MOST_KEPT = 400  # values
 MOST_FINDINGS = 50
 EXCERPT = 60  # characters of a page before and after the place where it differs
 # Slots that follow from the day or from the cards, or that the shape of the page decides.
-_NOT_KEPT = ("date", "days", "plural", "listed", "counsellor", "sealed.", "people.", "sections")
+_NOT_KEPT = (
+    "date",
+    "days",
+    "backup",
+    "plural",
+    "listed",
+    "counsellor",
+    "sealed.",
+    "people.",
+    "sections",
+)
 
 
 @dataclass(frozen=True)

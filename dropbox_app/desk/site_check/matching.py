@@ -19,7 +19,7 @@ _LINK = (
     r"|tel:[+0-9().-]+|/(?:[a-z0-9][a-z0-9/_-]*/?)?|[a-z][a-z0-9-]*"
 )
 _OWN = re.compile(
-    r"[^<>]+|</?(?:p|h2|h3|h4|ul|ol|li|strong|em|blockquote|code|pre|div)>|<(?:hr|br) />"
+    r"[^<>\n]+|\n|</?(?:p|h2|h3|h4|ul|ol|li|strong|em|blockquote|code|pre|div)>|<(?:hr|br) />"
     r'|<ol start="[0-9]+">|<code class="language-[^"<>]*">|<div lang="[a-z]+" dir="ltr">'
     rf'|<a href="(?:{_LINK})"(?: title="[^"<>]*")?>|</a>',
     re.IGNORECASE,

@@ -231,5 +231,5 @@ class _AnySetting(dict[str, object]):
 
 
 _NOTHING_POSTED = Known(
-    {"text": "", "counsellor": "", "answered": False, "answers": dict.fromkeys(ANSWERS, [])}
+    {"text": "", "counsellor": "", "answered": False, "answers": {key: [] for key in ANSWERS}}
 )

@@ -228,9 +228,11 @@ def filled(sentence: str, given: Mapping[str, object], isolated: bool) -> object
         elif piece not in given:
             raise LookupError(piece)
         else:
-            value = str(given[piece]) if isinstance(given[piece], int) else given[piece]
+            value = given[piece]
             inner: tuple[str | Slot, ...] = (Slot(name_of(value)),)
-            if isinstance(value, str):
+            if isinstance(value, int):
+                inner = (str(value),)
+            elif isinstance(value, str):
                 inner = (f"\u2068{value}\u2069",) if isolated else (value,)
             parts += inner
     return plain(Text(tuple(parts)))

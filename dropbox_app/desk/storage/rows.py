@@ -239,7 +239,6 @@ def _write_fields(state: State) -> str:
         said["register_number"] = state.profile.register_number
     if state.profile.sentence:
         said["sentence"] = dict(state.profile.sentence)
-    checks: dict[str, Json] = {"checks": state.checks} if state.checks else {}
     line = to_line(
         {
             "name": state.name,
@@ -264,7 +263,6 @@ def _write_fields(state: State) -> str:
             "restored": state.restored,
             "resend": state.resend,
             "response_days": state.response_days,
-            **checks,
         }
     )
     return line.decode("utf-8")
@@ -297,27 +295,12 @@ def _read_fields(site: str, fields: dict[str, Json]) -> State:
         restored=flag_of(fields, "restored"),
         resend=flag_of(fields, "resend"),
         response_days=_response_days(fields),
-        checks=_checks(fields),
     )
 
 
 def _response_days(fields: dict[str, Json]) -> int:
     """Read a site's promise, which older versions did not store."""
     return number_of(fields, "response_days") if "response_days" in fields else 0
-
-
-def _checks(fields: dict[str, Json]) -> str:
-    """Read the last checks of a site, which older versions did not store."""
-    return text_of(fields, "checks") if "checks" in fields else ""
-
-
-def checks(database: Database) -> dict[str, str]:
-    """Return the last checks of every site, by id, without loading the site. Raises Damaged."""
-    found = database.run("SELECT site, fields FROM site")
-    try:
-        return {str(site): _checks(from_line(str(line).encode())) for site, line in found}
-    except FormatError as error:
-        raise damage(error) from None
 
 
 def _read_sentence(profile: Mapping[str, Json]) -> dict[str, str]:

@@ -158,7 +158,6 @@ class State:
     restored: bool = False  # restored from a backup: somebody must compare it with the server
     resend: bool = False  # a new store id appeared, so the server is sent the items that it lacks
     response_days: int = 0  # working days within which the site promises an answer; 0: unknown
-    checks: str = ""  # the last check of each address, see site_check.findings; "" if none
     items: Items = field(default_factory=Items)
     owed: dict[str, Owed] = field(default_factory=dict)
     threads: dict[str, ThreadState] = field(default_factory=dict)

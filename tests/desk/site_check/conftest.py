@@ -21,6 +21,7 @@ from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.transport.api_client import Answer
 from dropbox_app.desk.transport.proxy import Proxy
 from dropbox_app.protocol.encoding import to_line
+from dropbox_app.server.config.settings import Reporter
 from tests.server.web.conftest import ONION, SITE, House
 
 PASSPHRASE = "een zin die niemand raadt 1729"
@@ -144,8 +145,6 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def sealing(tmp_path: Path) -> Iterator[World]:
     """Yield a site where browsers seal."""
-    from dropbox_app.server.config.settings import Reporter
-
     made = World(tmp_path, reporter=Reporter(seal_in_browser=True))
     yield made
     made.close()

@@ -1,13 +1,18 @@
 """What a check of a site finds: nothing on an unaltered site, and each alteration by its name."""
 
 import datetime
+import gzip
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dropbox_app.desk.actions import check_site
 from dropbox_app.desk.site_check import findings, release
+from dropbox_app.desk.sync import own_card
+from dropbox_app.protocol.card import Away
 from dropbox_app.server.config.settings import Crisis, OtherContact, Own, Reporter
 from dropbox_app.server.web.i18n import PAGE_LANGUAGES
 from tests.desk.site_check.conftest import Reply, World, body_changed
@@ -69,8 +74,6 @@ def test_untouched_site_with_an_own_text_shows_no_difference(world: World) -> No
 def test_untouched_site_shows_no_difference_whoever_is_away_or_silent(world: World) -> None:
     sam = world.house.counsellors[0]
     until = world.house.clock.today() + datetime.timedelta(days=20)
-    from dropbox_app.protocol.card import Away
-
     world.house.site.update(
         sam.identity, sam.card(away=Away(until, world.own)), world.house.clock.today()
     )
@@ -236,8 +239,6 @@ def test_colleagues_card_swapped_by_the_server_is_named(world: World) -> None:
 def test_older_own_card_is_named(world: World) -> None:
     with world.open() as place:
         desk = place.one()
-        from dropbox_app.desk.sync import own_card
-
         own_card.issue(desk, forced=True, day_confirmed=False)
         desk.state.published = True
         desk.save()
@@ -249,8 +250,6 @@ def test_card_swapped_for_one_visitor_is_named(world: World) -> None:
     sam = world.house.counsellors[0]
     card, other = (one.card().decode() for one in (sam, thief))
     world.house.site.update(sam.identity, card.encode(), world.house.clock.today())
-    import json
-
     old, new = (json.dumps(text, ensure_ascii=False)[1:-1].encode() for text in (card, other))
     world.alter = body_changed("/api/site", old, new, only=2)
     assert world.kinds() == ["card_one", "differs"]
@@ -355,8 +354,6 @@ def test_site_without_tor_is_said_to_recognise_both_visits(tmp_path: Path) -> No
 
 
 def test_huge_and_endless_responses_are_no_danger(world: World) -> None:
-    import gzip
-
     bomb = gzip.compress(b"<p>" * 30_000_000)
     replies = {
         "/nl/": lambda r: replace(r, body=b"<" * 9_000_000),
@@ -373,7 +370,7 @@ def test_check_is_kept_and_read_again(world: World) -> None:
     world.alter = body_changed("/nl/role", b"<h1>", b"<h1 >")
     result = world.check()
     with world.open() as place:
-        kept = findings.load(place.one().state.checks)
-    assert kept == {ONION: result}
-    assert kept[ONION].findings[0].said == result.findings[0].said
-    assert len(findings.dump(kept)) < 8_000
+        (kept,) = check_site.last(place)
+    assert kept.results == (result,)
+    assert kept.results[0].findings[0].said == result.findings[0].said
+    assert len(findings.dump({ONION: result})) < 8_000

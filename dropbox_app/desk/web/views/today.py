@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import today as actions
 from dropbox_app.desk.web import here
-from dropbox_app.desk.web.views import agenda
+from dropbox_app.desk.web.views import agenda, checking
 
 blueprint = Blueprint("today", __name__)
 
@@ -20,5 +20,6 @@ def today() -> ResponseReturnValue:
         work=actions.today(here.place(), most=AT_ONCE),
         due=agenda.rows(agenda.SOON),
         most=AT_ONCE,
+        differing=checking.differing(),
         said=here.page().take_said(),
     )
