@@ -26,6 +26,7 @@ _ALSO = frozenset(
     {"date", "server", "connection", "keep-alive", "content-length", "transfer-encoding"}
     | {"content-encoding", "content-type"}
 )
+_BUSY = (429, 502, 503, 504)
 _LANGUAGE = re.compile(rb'<li><a class="button" href="/([a-z]{2})/"')
 _CLIENT = '<script defer id="sealed"'
 
@@ -131,6 +132,8 @@ class Check:
         if one.body == other.body and one.status == other.status:
             return one, other
         later = [first(address), second(address)]
+        if any(again.status in _BUSY for again in (one, other, *later)):
+            return one, other  # this is told by itself
         if any(again.body != other.body or again.status != other.status for again in later):
             self._add("differs", address)
         return one, other
@@ -168,8 +171,7 @@ class Check:
         self._headers(manifest, address, seen, manifest.kinds.get(address, ""), manifest.policy)
 
     def _missing(self, address: str, seen: Seen) -> None:
-        busy = seen.status in (429, 502, 503, 504)
-        self._add("busy" if busy else "missing", address, status=str(seen.status))
+        self._add("busy" if seen.status in _BUSY else "missing", address, status=str(seen.status))
 
     def _pages(
         self, seen: Mapping[str, tuple[Seen, Seen]], own: Manifest | None, manifest: Manifest

@@ -39,9 +39,14 @@ def sentence(lang: str, finding: Finding) -> str:
 
 
 def _value(names: Mapping[str, str], slot: str) -> str:
-    """Return what a slot contains, in words: the longest name with which it begins."""
+    """Return what a slot contains, in words: the longest name with which it begins.
+
+    An organisation's own text is named with its page.
+    """
     known = [name for name in names if name and slot.startswith(name)]
-    return names[max(known, key=len)] if known else names[""].format(name=slot)
+    said = names[max(known, key=len)] if known else names[""].format(name=slot)
+    page = slot.partition(" ")[2]
+    return f"{said} (/{page})" if page else said
 
 
 def summary(lang: str, kept: Kept, *, first: bool = False) -> list[str]:
