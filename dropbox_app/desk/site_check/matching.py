@@ -6,20 +6,20 @@ the place up to which it does.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dropbox_app.desk.site_check.values import Shape
 
-MOST_STEPS = 4_000_000  # an unaltered page takes a hundredth of this
-_TEXT = re.compile("[^<>\"']*")
+MOST_STEPS = 2_000_000  # an unaltered page takes a hundredth of this
+MOST_LETTERS = 512 * 1024  # of a page; the longest has a fifth of that
+_MARKUP = frozenset("<>\"'")  # what no text in a slot contains, because it is escaped
 # The HTML that the server makes of an organisation's Markdown: its own tags, and links as allowed.
 _LINK = (
     r"https://[a-z0-9][a-z0-9.-]*(?::[0-9]+)?(?:[/?#][^\"<>]*)?|mailto:[^\"<>?&]+@[^\"<>?&]+"
     r"|tel:[+0-9().-]+|/(?:[a-z0-9][a-z0-9/_-]*/?)?|[a-z][a-z0-9-]*"
 )
 _OWN = re.compile(
-    r"[^<>\n]+|\n|</?(?:p|h2|h3|h4|ul|ol|li|strong|em|blockquote|code|pre|div)>|<(?:hr|br) />"
+    r"[^<>]|</?(?:p|h2|h3|h4|ul|ol|li|strong|em|blockquote|code|pre|div)>|<(?:hr|br) />"
     r'|<ol start="[0-9]+">|<code class="language-[^"<>]*">|<div lang="[a-z]+" dir="ltr">'
     rf'|<a href="(?:{_LINK})"(?: title="[^"<>]*")?>|</a>',
     re.IGNORECASE,
@@ -45,9 +45,12 @@ class Match:
 
 @dataclass
 class _State:
-    """A state: the text, slot or other states that come next."""
+    """A state: the text or slot that comes next, or the states to choose from.
 
-    kind: str = "end"  # end, text, slot, html, go
+    ``kind`` is "end", "text", "open" (a slot begins), "slot" or "html" (inside it) or "go".
+    """
+
+    kind: str = "end"
     text: str = ""
     next: tuple[int, ...] = ()
 
@@ -66,8 +69,10 @@ class Matcher:
 
     def _add(self, shape: Shape, after: int) -> int:
         """Add the states of a shape before the state ``after``; return its first state."""
-        if shape.kind in ("text", "slot", "html"):
-            return self._new(shape.kind, shape.text, after)
+        if shape.kind == "text":
+            return self._new("text", shape.text, after)
+        if shape.kind in ("slot", "html"):
+            return self._new("open", shape.text, self._new(shape.kind, "", after))
         if shape.kind == "all":
             for part in reversed(shape.parts):
                 after = self._add(part, after)
@@ -80,18 +85,20 @@ class Matcher:
 
     def match(self, page: str) -> Match:
         """Compare a page with the shape. Raises TooLong."""
-        # Each entry: a state, a position, and how it was reached: the entry before and a slot.
-        came: list[tuple[int, str, int, int]] = []  # entry before, slot's name, its start and end
+        if len(page) > MOST_LETTERS:
+            raise TooLong
+        # The slots on the way to a state: the entry before, the slot's name and its beginning; on
+        # leaving the slot, no name and its end.
+        came: list[tuple[int, str, int]] = []
         waiting: list[tuple[int, int, int]] = [(self._start, 0, -1)]
         seen: set[tuple[int, int]] = set()
-        farthest = steps = 0
+        farthest = 0
         while waiting:
             number, at, before = waiting.pop()
             if (number, at) in seen:
                 continue
             seen.add((number, at))
-            steps += 1
-            if steps > MOST_STEPS:
+            if len(seen) > MOST_STEPS:
                 raise TooLong
             farthest = max(farthest, at)
             state = self._states[number]
@@ -105,13 +112,17 @@ class Matcher:
                     farthest = max(farthest, at + _same(state.text, page, at))
             elif state.kind == "go":
                 waiting += [(one, at, before) for one in reversed(state.next)]
+            elif state.kind == "open":
+                came.append((before, state.text, at))
+                waiting.append((state.next[0], at, len(came) - 1))
             else:
+                inside = _inside(state.kind, page, at)
+                if inside > at:
+                    waiting.append((number, inside, before))
                 first = self._first(state.next[0])
-                for end in reversed([*_ends(state.kind, page, at)]):
-                    if first is None or page[end : end + 1] in first:
-                        came.append((before, state.text, at, end))
-                        waiting.append((state.next[0], end, len(came) - 1))
-                    farthest = max(farthest, end)
+                if first is None or page[at : at + 1] in first:  # the shortest text is tried first
+                    came.append((before, "", at))
+                    waiting.append((state.next[0], at, len(came) - 1))
         return Match(False, (), farthest)
 
     def _first(self, number: int) -> frozenset[str] | None:
@@ -127,7 +138,7 @@ class Matcher:
                 seen.add(one)
                 if state.kind == "text":
                     found.add(state.text[:1])
-                elif state.kind == "go":
+                elif state.kind in ("go", "open"):
                     todo += state.next
                 elif state.kind == "end":
                     found.add("")
@@ -146,23 +157,19 @@ def _same(text: str, page: str, at: int) -> int:
     return low
 
 
-def _ends(kind: str, page: str, at: int) -> Iterator[int]:
-    """Yield every position at which a slot that starts here can end."""
+def _inside(kind: str, page: str, at: int) -> int:
+    """Return the end of the next letter or tag in a slot; ``at`` if the slot must end here."""
     if kind == "slot":
-        found = _TEXT.match(page, at)
-        yield from range(at, (found.end() if found else at) + 1)
-        return
-    yield at
-    while (piece := _OWN.match(page, at)) is not None and piece.end() > at:
-        at = piece.end()
-        yield at
+        return at + (page[at : at + 1] not in _MARKUP and at < len(page))
+    piece = _OWN.match(page, at)
+    return piece.end() if piece else at
 
 
-def _slots(
-    came: list[tuple[int, str, int, int]], last: int, page: str
-) -> tuple[tuple[str, str], ...]:
-    found = []
+def _slots(came: list[tuple[int, str, int]], last: int, page: str) -> tuple[tuple[str, str], ...]:
+    found, end = [], 0
     while last >= 0:
-        last, name, start, end = came[last]
-        found.append((name, page[start:end]))
+        last, name, at = came[last]
+        if name:
+            found.append((name, page[at:end]))
+        end = at
     return tuple(reversed(found))
