@@ -2,13 +2,13 @@
 
 import json
 
-from dropbox_app.desk.site_check import release
+from dropbox_app.desk.site_check import pages, release
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.server.web.assets import read_style, release_manifest, sealing_assets
 from dropbox_app.server.web.i18n import PAGE_LANGUAGES
 from dropbox_app.server.web.rendering import environment
 from dropbox_app.server.web.views import info
-from scripts import release_manifest as generator
+from tests.support import release_manifest as generator
 
 
 def test_manifest_is_that_of_this_tree() -> None:
@@ -28,8 +28,6 @@ def test_manifest_lists_every_file_that_a_browser_loads() -> None:
 
 
 def test_desk_knows_every_page_language_and_template() -> None:
-    from dropbox_app.desk.site_check import pages
-
     assert pages.LANGUAGES == PAGE_LANGUAGES
     assert set(release.own().texts) == set(PAGE_LANGUAGES)
     assert set(environment().list_templates()) == set(release.own().templates)

@@ -166,7 +166,7 @@ def _texts_of(raw: bytes) -> dict[str, tuple[str, ...]]:
         key, said = message.id, message.string
         if key:
             name = key if isinstance(key, str) else key[0]
-            texts[name] = (said,) if isinstance(said, str) else tuple(said)
+            texts[name] = (said,) if isinstance(said, str) else tuple(said or ())
     return texts
 
 

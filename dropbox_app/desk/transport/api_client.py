@@ -136,8 +136,8 @@ class HttpTransport:
                 content=None if method == "GET" else sent,
                 extensions={"timeout": limits | {"connect": CONNECT_SECONDS}},
             ) as response:
-                said = responses.headers(response.headers)
-                yield Answer(response.status, response.iter_stream(), said)
+                written = responses.headers(response.headers)
+                yield Answer(response.status, response.iter_stream(), written)
         except httpcore.ProxyError as error:
             raise CannotReach(
                 f"The proxy did not reach {origin}: {error}. Is Tor running and connected?"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_untouched_site_where_browsers_seal_shows_no_difference(
         assert sealing.check().findings == (), number
 
 
-SETTINGS: dict[str, dict[str, object]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "all languages": {"languages": PAGE_LANGUAGES, "reporter": Reporter(seal_in_browser=True)},
     "nothing set": {"run_by": "", "phone": "", "hours": ""},
     "employer": {"run_by_is_employer": True, "controller": "Bakkerij <De> \"Korenaar\" & 'zoon'"},
@@ -166,7 +167,7 @@ def test_altered_page_is_named(world: World, name: str) -> None:
     assert found.alarm
 
 
-POLICIES = {
+POLICIES: dict[str, Callable[[str], str]] = {
     "script-src": lambda p: p.replace("script-src ", "script-src 'unsafe-inline' "),
     "form-action": lambda p: p.replace("form-action 'self'", "form-action *"),
     "none": lambda p: "",
@@ -316,7 +317,7 @@ def test_site_that_claims_another_version_must_still_fit_its_own_list(world: Wor
 
 def test_page_that_changes_during_the_check_is_no_alarm(world: World) -> None:
     """A new day between the two requests changes a page for both visitors."""
-    turned = []
+    turned: list[str] = []
 
     def alter(number: int, target: str, reply: Reply) -> Reply:
         if target == "/nl/role" and number == 2 and not turned:

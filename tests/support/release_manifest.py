@@ -1,10 +1,8 @@
-"""Write the release manifest: what a reporter's browser gets from every site of this release.
+"""Make the release manifest: what a reporter's browser gets from every site of this release.
 
 The part ``manifest`` has the names that WEBCAT uses (see dropbox_app/DECISIONS.md). The part
 ``klankbord`` has what WEBCAT has no name for.
 """
-
-from __future__ import annotations
 
 import json
 import tomllib
@@ -17,7 +15,7 @@ from dropbox_app.server.web.i18n import PAGE_LANGUAGES
 from dropbox_app.server.web.rendering import HTML, TYPING
 from dropbox_app.server.web.security_headers import HEADERS, HSTS, POLICY, SEALING_POLICY
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "dropbox_app" / release.FILE
 STYLE_TYPE = "text/css; charset=utf-8"
 WITH_CLIENT = ("report", "return")
