@@ -14,6 +14,8 @@ from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.errors import CardError
 
 ADDRESS = "/api/site"
+# The slots with the name of one counsellor, as on the card.
+_NAMES = ("people.everybody[].name", "people.open[].name", "sealed.others[].name")
 _IDENTITY = re.compile("[0-9a-f]{64}")
 
 
@@ -83,8 +85,11 @@ def compare(
     known = [card for one in both for card in one.cards]
     groups = {card.identity.fingerprint() for card in known}
     values = {card.identity.hex for card in known}
+    called = {card.name for card in known}
     for name, shown in slots.items():
         for value in sorted(shown):
+            if name in _NAMES and value not in called:
+                yield Finding("groups", said={"name": value})
             if name.endswith(".fingerprint") and value not in groups:
                 yield Finding("groups", said={"name": value})
             if name.endswith(".value") and _IDENTITY.fullmatch(value) and value not in values:

@@ -28,6 +28,7 @@ _ALSO = frozenset(
 )
 _BUSY = (429, 502, 503, 504)
 _LANGUAGE = re.compile(rb'<li><a class="button" href="/([a-z]{2})/"')
+_LISTED = "sections[][1][]"  # the slot with the address of a page in the list of all pages
 _CLIENT = '<script defer id="sealed"'
 
 
@@ -98,6 +99,8 @@ class Check:
         shown = [card_check.read(one, self.expected.site) for one in facts]
         for finding in card_check.compare(shown, self.expected, self.values.all):
             self._add(finding.kind, finding.where, **finding.said)
+        if not self.values.all.get(_LISTED, set()) <= {*PATHS}:
+            self._add("page", "/nl/more", excerpt="/")
         for origin in self.values.all.get("settings.origins[]", set()):
             if origin not in self.expected.origins:
                 self._add("origin", name=origin)

@@ -15,18 +15,12 @@ MOST_SHOWN = 120  # characters of a value that is kept as it is; of a longer one
 MOST_KEPT = 400  # values
 MOST_FINDINGS = 50
 EXCERPT = 60  # characters of a page before and after the place where it differs
-# Slots that follow from the day or from the cards, or that the shape of the page decides.
+# Slots that follow from the day or from the cards, that the shape of the page decides, or that only
+# an open form shows.
 _NOT_KEPT = (
-    "date",
-    "days",
-    "backup",
-    "plural",
-    "listed",
-    "counsellor",
-    "sealed.",
-    "people.",
-    "sections",
-)
+    "date", "days", "backup", "plural", "listed", "counsellor", "sealed.", "people.", "sections",
+    "settings.limits",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -263,6 +263,13 @@ def test_groups_of_nobody_on_a_page_are_named(world: World) -> None:
     assert world.kinds() == ["groups"]
 
 
+def test_name_of_nobody_with_a_card_is_named(world: World) -> None:
+    world.alter = lambda _number, _target, reply: replace(
+        reply, body=reply.body.replace(b"<bdi>Sam Jansen</bdi>", b"<bdi>Kim Jansen</bdi>")
+    )
+    assert {one.said["name"] for one in world.check().findings} == {"Kim Jansen"}
+
+
 def test_address_that_is_not_in_the_invitation_is_named(world: World) -> None:
     world.alter = lambda _number, _target, reply: replace(
         reply, body=reply.body.replace(b"q" * 56, b"z" * 56)
