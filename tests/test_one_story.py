@@ -30,10 +30,10 @@ DOCUMENTS = (
 
 PROMISED = {"nl": "binnen {days} werkdag", "en": "within {days} working day"}
 AFTER = {"nl": "na {days} werkdag", "en": "after {days} working day"}
-CHOSEN = {"nl": "lleen wie jij kiest, kan", "en": "nly the person you choose can"}
+CHOSEN = {"nl": "lleen wie jij kiest, kan", "en": "nly the person you choose"}
 NAMED = {"nl": "lleen {counsellor}", "en": "nly {counsellor}"}
 CODE = {"nl": "met je code", "en": "with your code"}
-ALONG = {"nl": "eelezen", "en": "ead along"}
+ALONG = {"nl": "eelezen", "en": "read them too"}
 FINDER = {"nl": "kan je gesprek lezen", "en": "can read your conversation"}
 NOBODY = {"nl": "Er is nu niemand die", "en": "Nobody can"}
 
@@ -50,7 +50,7 @@ SOON: Story = {
 }
 READERS: Story = {
     "landing.sealed_one": (
-        {"nl": "Na het versturen", "en": "Once it is sent"},
+        {"nl": "Na het versturen", "en": "After you send your message"},
         {"nl": "alleen {counsellor}", "en": "only {counsellor}"},
         CODE,
     ),
@@ -71,10 +71,10 @@ READERS: Story = {
     "technical.not1": (ALONG,),
     # A browser that seals keeps it from them, but for altered code; one that does not says so.
     "sealed.on": (
-        {"nl": "kan zo niet meelezen. Behalve als", "en": "cannot read along that way, unless"},
+        {"nl": "kan zo niet meelezen. Behalve als", "en": "cannot read your messages, unless"},
     ),
     "sealed.plain": (ALONG, {"nl": "zodra je het verstuurt", "en": "as soon as you send it"}),
-    "conversation.translating": ({"nl": "meelezen", "en": "read along"},),
+    "conversation.translating": ({"nl": "meelezen", "en": "be able to read it"},),
     # And whoever has the code.
     "code.finder": (FINDER,),
     "info.cannot3": (FINDER,),
@@ -114,8 +114,8 @@ SUBJECTS = {
         READERS,
         {"nl": r"[Aa]lleen (wie jij kiest|\{counsellor\}).*openen|meelezen"
                r"|kan (je gesprek|nog) lezen",
-         "en": r"[Oo]nly (the person you choose|\{counsellor\}).* open|ead along"
-               r"|can (still )?read (your conversation|what you)"},
+         "en": r"[Oo]nly (the person you choose|\{counsellor\}).* open|read them too"
+               r"|able to read it|can (still )?read (your conversation|what you)|cannot read your"},
     ),
     "leaving": (LEAVING, {"nl": r"geschiedenis|het bezoek", "en": r"history|the visit"}),
     "telling": (
@@ -239,7 +239,7 @@ def test_drafts_agree_with_the_pages(lang: str) -> None:
 
 # What the desk says of the same: its pages, what it prints, and the texts to begin an answer with.
 # Those on its own page are of the counsellor's reading, not of a reporter's.
-NOT_DAILY = {"nl": "Ik lees hier niet elke dag", "en": "do not read here every day"}
+NOT_DAILY = {"nl": "Ik lees hier niet elke dag", "en": "do not read messages here every day"}
 DESK: dict[str, tuple[dict[str, str], Story]] = {
     "soon": (
         {"nl": r"werkdag|doordeweekse|\belke dag|noodnummer",
@@ -249,8 +249,8 @@ DESK: dict[str, tuple[dict[str, str], Story]] = {
                 {"nl": "binnen {number} werkdag", "en": "within {number} working day"},
             ),
             "poster.urgent": (
-                {"nl": "Dit wordt niet elke dag gelezen. Het is geen noodnummer.",
-                 "en": "This is not read every day. It is not an emergency service."},
+                {"nl": "Berichten worden niet elke dag gelezen. Dit is geen noodnummer.",
+                 "en": "Messages are not read every day. This is not an emergency service."},
             ),
             "card.urgent": ({"nl": "Geen noodnummer.", "en": "Not an emergency service."},),
             "not_safe.text": (NOT_DAILY,),
@@ -333,7 +333,7 @@ def test_counsellors_guide_states_the_sites_response_time(lang: str) -> None:
     sentences = re.findall(r"[^.]*(?:werkdag|working day)[^.]*\.", text)
     assert sentences
     said = {
-        "nl": "zo vaak als de site een antwoord belooft",
+        "nl": "vaak genoeg om te antwoorden binnen de tijd die de site belooft",
         "en": "often enough to answer within the time that the site promises",
     }
     for one in sentences:

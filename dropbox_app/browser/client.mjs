@@ -24,6 +24,7 @@ export class Client {
     this.mode = "trying";
     this.busy = false;
     this.left = false;
+    this.day = "";
     /** @type {Helper | null} */
     this.helper = null;
     this.conversation = new Conversation(this);
@@ -34,7 +35,7 @@ export class Client {
     window.addEventListener("pagehide", () => this.holdsKeys() && this.leave());
     window.addEventListener("pageshow", () => this.left && window.location.reload());
     whenIdle(() => {
-      if (this.mode === "sealing" && this.entrance instanceof ReturnForm) this.entrance.idle();
+      if (this.mode === "sealing") this.entrance.idle();
       this.conversation.lock();
     });
     tell(say("sealed.checking"));
@@ -45,11 +46,12 @@ export class Client {
   async tryOut() {
     try {
       this.helper = new Helper(String(this.given.worker));
-      const [{ seconds }] = await inTime([this.helper.ask("selfTest"), this.fetchWords()]);
+      const [{ seconds }, , goesTo] = await inTime([this.helper.ask("selfTest"), this.fetchWords(), this.entrance.look()]);
       if (seconds > LONGEST_HASH) throw new Error("too slow");
       this.mode = "sealing";
       document.documentElement.dataset.sealed = "on";
-      tell(say("sealed.on"));
+      tell(`${say("sealed.on")} ${goesTo}`.trim());
+      this.entrance.begin();
     } catch {
       // Whatever the error was, sealing is not certain here, so the plain form is used, with a
       // message.
@@ -110,7 +112,14 @@ export class Client {
 
   /** Ask the server which counsellors can be written to, and for today's date. */
   async takeSite() {
+    const asked = today();
     await this.ask("takeSite", await api.site());
+    this.day = asked;
+  }
+
+  /** Return whether the cards were fetched on an earlier day; other keys may be valid today. */
+  isOutdated() {
+    return this.day !== today();
   }
 
   /** Leave: end the worker, and the keys with it, and empty the page. */
@@ -122,6 +131,9 @@ export class Client {
     clear();
   }
 }
+
+/** Return today's date in UTC. */
+const today = () => new Date().toISOString().slice(0, 10);
 
 /** Wait for all of these, with a time limit, because a browser may block a worker without an error. @param {Promise<any>[]} all */
 function inTime(all) {

@@ -18,6 +18,7 @@ const CLOCK_TOLERANCE = 2; // days
 /** @typedef {import("./protocol/card.mjs").Card} Card */
 /** @typedef {import("./protocol/code.mjs").ReporterKeys} ReporterKeys */
 /** @typedef {import("./protocol/encoding.mjs").Fields} Fields */
+/** @typedef {{list: string, site: string, words: string[], keys: ReporterKeys}} Drawn */
 /** @typedef {import("./protocol/thread.mjs").Thread} Thread */
 /** @typedef {import("./protocol/thread.mjs").Pins} Pins */
 /** @typedef {import("./protocol/writing.mjs").Sealed} Sealed */
@@ -50,6 +51,8 @@ export class Session {
     this.cards = [];
     this.today = 0;
     this.textLimit = 0;
+    /** @type {Drawn | null} A code that was drawn for the next report, before it is sent. */
+    this.ahead = null;
     /** @type {ReporterKeys | null} */
     this.keys = null;
     /** @type {Thread | null} */
@@ -91,6 +94,27 @@ export class Session {
     return [...newest.values()];
   }
 
+  /** Return the name on each card, by identity in hex, which is what the forms send. */
+  names() {
+    return Object.fromEntries(this.cards.map(({ identity, name }) => [hex(unb64(identity, 32)), name]));
+  }
+
+  /**
+   * Draw the code of the next report while it is being written, because hashing it takes longest.
+   * These keys open nothing until that report is sent. `words`: the list to draw from.
+   * @param {{words: string}} report
+   */
+  prepare({ words }) {
+    this.ahead ??= this.draw(words);
+  }
+
+  /** @param {string} list @returns {Drawn} */
+  draw(list) {
+    const notDealt = new Set(this.words[`not_dealt_${list}`]);
+    const words = code.drawCode(this.words[list].filter((word) => !notDealt.has(word)));
+    return { list, site: this.site, words, keys: this.derive(words) };
+  }
+
   /**
    * Draw a code and seal a report. Nothing is sent yet.
    * @param {{lang: string, words: string, text: string, answers: Fields, wanted: string[]}} report
@@ -99,14 +123,17 @@ export class Session {
   async report({ lang, words, text, answers, wanted }) {
     this.checkText(text);
     if (this.looksLikeCode(text)) throw new Refused("text_is_code");
+    const ahead = this.ahead?.list === words && this.ahead.site === this.site ? this.ahead : null;
+    if (ahead) this.ahead = null; // it is used only once
     this.wipe();
-    const notDealt = new Set(this.words[`not_dealt_${words}`]);
-    this.drawn = code.drawCode(this.words[words].filter((word) => !notDealt.has(word)));
-    this.keys = this.derive(this.drawn);
+    const drawn = ahead ?? this.draw(words);
+    this.drawn = drawn.words;
+    this.keys = drawn.keys;
     const body = { text, answers };
     const sealed = await this.seal({ lang, kind: "report", body }, wanted.map(identityOf));
     const { mailbox, access } = this.keys;
-    return { ...sealed, words: this.drawn, mailbox, access, token: code.bearer(this.keys) };
+    const path = `/api/reports/${mailbox}?to=${sealed.addressed.join(".")}`;
+    return { ...sealed, path, words: this.drawn, mailbox, access, token: code.bearer(this.keys) };
   }
 
   /** Derive the keys of a typed code; return the values for the server. @param {{typed: string}} entry */
@@ -148,7 +175,8 @@ export class Session {
     const reader = { site: this.site, mailbox: keys.mailbox, viewer: null, reporter, pins: this.pins };
     this.thread = readThread(arrived, reader);
     this.pins = risen(this.pins, pinsOf(this.thread));
-    return this.view(this.thread);
+    const damaged = arrived.filter(({ fault }) => fault === "other_file").map(({ item }) => item);
+    return { ...this.view(this.thread), damaged };
   }
 
   /** @param {Thread} thread */
@@ -159,6 +187,7 @@ export class Session {
       lines: thread.entries.map((entry) => lineOf(entry, thread, (identity) => this.isOpen(identity))),
       notes: notesOf(thread),
       names: Object.fromEntries(this.cards.map(({ identity, name }) => [identity, name])),
+      named: this.names(),
       to: open,
       closed: wanted.filter((identity) => this.cardOf(identity) && !open.includes(identity)),
       changed: wanted.filter((identity) => !this.cardOf(identity)),
@@ -212,8 +241,9 @@ export class Session {
 
   /** Overwrite the keys and forget everything that was opened. */
   wipe() {
-    if (this.keys) code.wipe(this.keys);
+    for (const keys of [this.keys, this.ahead?.keys]) if (keys) code.wipe(keys);
     this.keys = null;
+    this.ahead = null;
     this.thread = null;
     this.pins = null;
     this.drawn = [];

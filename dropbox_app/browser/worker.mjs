@@ -16,6 +16,8 @@ const asks = {
   selfTest: () => selfTest(() => performance.now()),
   takeWords: (given) => session.takeWords(given),
   takeSite: (given) => session.takeSite(given),
+  names: () => session.names(),
+  prepare: (given) => session.prepare(given),
   report: (given) => session.report(given),
   enter: (given) => session.enter(given),
   compare: (given) => session.compare(given),

@@ -48,6 +48,14 @@ export const requests = {
     }
   },
 
+  // Whether its secret keys are overwritten when it wipes them, also those drawn ahead.
+  wiped: () => {
+    const held = [session.keys, session.ahead?.keys].filter(Boolean);
+    session.wipe();
+    const secrets = held.flatMap(({ token, reply, signing }) => [token, reply, signing]);
+    return { secrets: secrets.length, overwritten: secrets.every((one) => one.every((byte) => byte === 0)) };
+  },
+
   selfTest: () => selfTest(() => performance.now()),
 
   vectors: ({ name, vectors, extra }) => check(name, vectors, extra),

@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
@@ -118,6 +119,50 @@ def test_report_code_derives_the_same_keys(browser: Browser) -> None:
     assert made["query"] == f"n=1&to={ANNA.verify_key.hex}"
     entered = browser.does("enter", typed=f"Code: {' '.join(made['words']).upper()}")
     assert entered == {"token": keys.access_token.hex(), "mailbox": keys.mailbox}
+
+
+def test_code_drawn_ahead_is_used_for_one_report(browser: Browser) -> None:
+    browser.does("prepare", words="nl")
+    first = browser.reports()
+    assert first["mailbox"] == keys_of(first).mailbox
+    second = browser.reports()
+    assert first["words"] != second["words"]
+    assert second["mailbox"] == keys_of(second).mailbox
+
+
+def test_code_drawn_ahead_is_not_used_for_another_word_list_or_after_a_wipe(
+    browser: Browser, peer: Ask
+) -> None:
+    browser.does("prepare", words="en")
+    assert set(browser.reports()["words"]) <= set(dealt_words("nl"))
+    browser.does("prepare", words="nl")
+    assert peer("wiped") == {"secrets": 6, "overwritten": True}
+    made = browser.reports()
+    assert made["mailbox"] == keys_of(made).mailbox
+
+
+def test_report_is_sealed_in_half_the_time_if_its_code_was_drawn_ahead(browser: Browser) -> None:
+    def fastest(prepared: bool) -> float:
+        took = []
+        for _ in range(3):
+            if prepared:
+                browser.does("prepare", words="nl")
+            begun = time.monotonic()
+            browser.reports()
+            took.append(time.monotonic() - begun)
+        return min(took)
+
+    assert fastest(True) < fastest(False) / 2
+
+
+def test_keys_of_a_typed_code_are_overwritten_by_a_wipe(browser: Browser, peer: Ask) -> None:
+    browser.does("enter", typed=" ".join(dealt_words("nl")[:7]))
+    assert peer("wiped") == {"secrets": 3, "overwritten": True}
+    assert browser.asks("read", items=[])["refused"] == "locked"
+
+
+def test_names_are_those_of_the_cards(browser: Browser) -> None:
+    assert browser.does("names") == {parse(card).identity.hex: parse(card).name for card in BOTH}
 
 
 def test_retyped_code_is_compared_until_user_moves_on(browser: Browser) -> None:

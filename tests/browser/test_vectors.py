@@ -8,7 +8,10 @@ from tests.vectors.make import stored
 from tests.vectors.sealed_cases import ANNA_SEED
 from tests.vectors.world import ANNA, MAILBOX, SITE
 
-READ = ("cards", "codes", "json_lines", "messages", "padme", "sealed", "texts", "threads")
+READ = (
+    *("batches", "cards", "codes", "json_lines", "messages", "padme", "sealed", "texts"),
+    "threads",
+)
 
 
 @pytest.mark.timeout(600)

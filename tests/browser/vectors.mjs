@@ -2,6 +2,7 @@
 // check(name, vectors, extra) gives a sentence for each vector that comes out otherwise than listed.
 
 import * as age from "../../dropbox_app/browser/protocol/age.mjs";
+import { unpack } from "../../dropbox_app/browser/protocol/batch.mjs";
 import { parseCard, sealingKey } from "../../dropbox_app/browser/protocol/card.mjs";
 import * as code from "../../dropbox_app/browser/protocol/code.mjs";
 import * as encoding from "../../dropbox_app/browser/protocol/encoding.mjs";
@@ -55,6 +56,12 @@ const checks = {
 
   texts({ typed, expect }) {
     equal(encoding.cleanText(typed), expect);
+  },
+
+  batches({ body, expect }) {
+    const bytes = joined(body);
+    if (expect) equal(unpack(bytes, 50).map(hex), expect.map((item) => hex(joined(item))));
+    else equal(refusal(() => unpack(bytes, 50), FormatError) !== null, true, "refused");
   },
 
   padme({ size, expect }) {

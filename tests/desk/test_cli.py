@@ -55,7 +55,10 @@ def test_commands_cover_the_whole_workflow_from_invitation_to_answer(
     assert (card.name, card.identity.fingerprint()) == ("Els de Vries", groups)
     peer.add_card(card.raw)
 
-    assert office.run("fetch").stdout == "Voorbeeld BV: nothing new.\n"
+    assert office.run("fetch").stdout == (
+        "You can be reached now: the site of Voorbeeld BV shows your card, and people who write "
+        "there can choose you.\nVoorbeeld BV: nothing new.\n"
+    )
     assert office.run("list").stdout == "No threads here. 'fetch' brings what came in.\n"
     reporter = Reporter(peer, card.identity)
     reporter.report("Er is iets.\nIk durf het niet te zeggen.", needs=["be_heard"], safe="yes")

@@ -111,7 +111,7 @@ def test_urgent_snippets_name_contacts_and_promise_no_help(office: Office) -> No
             assert "112" in safe
             assert "0800-0188" in safe
             assert all(number in live for number in ("112", "113", "0800-0113"))
-            said = "niet elke dag" if language == "nl" else "not read here every day"
+            said = "niet elke dag" if language == "nl" else "not read messages here every day"
             assert said in safe
             assert said in live
 

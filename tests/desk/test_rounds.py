@@ -1,9 +1,15 @@
 """Fetching: what arrives, in which order, and how a lying server is detected."""
 
+import datetime
+from pathlib import Path
+
 import pytest
 
 from dropbox_app.desk.errors import CannotReach, ClocksDiffer, Unknown
+from dropbox_app.desk.session import Report
+from dropbox_app.desk.sync import own_card
 from dropbox_app.protocol import card as cards
+from dropbox_app.protocol.card import Away
 from dropbox_app.protocol.messages import REPORTER
 from tests.desk.conftest import Office
 from tests.support.fake_server import Clock, Peer, Reporter
@@ -25,6 +31,48 @@ def test_second_fetch_delivers_no_item_again(office: Office, reporter: Reporter)
     report = office.fetch()
     assert (report.new, report.notes) == ({}, [])
     assert not [target for _, target in office.peer.log if "/items/" in target]
+
+
+def is_said(report: Report) -> bool:
+    return any("You can be reached now" in note for note in report.notes)
+
+
+def test_first_time_the_site_shows_the_card_is_said_once(
+    tmp_path: Path, peer: Peer, clock: Clock
+) -> None:
+    office = Office(tmp_path / "new", peer, clock)
+    office.set_up()
+    peer.drop_after = 4
+    with pytest.raises(CannotReach):
+        office.fetch()
+    peer.drop_after, peer.shown_cards = None, {}
+    assert not is_said(office.fetch())  # the server took the card, and reporters do not see it
+    peer.shown_cards = None
+    assert is_said(office.fetch())
+    assert not is_said(office.fetch())
+
+
+@pytest.mark.parametrize("why", ["away", "another card", "clock"])
+def test_counsellor_whom_reporters_cannot_choose_is_not_said_to_be_reachable(
+    tmp_path: Path, peer: Peer, clock: Clock, why: str
+) -> None:
+    office = Office(tmp_path / "new", peer, clock)
+    office.set_up()
+    if why == "another card":
+        with office.desk() as desk:
+            older = desk.state.card
+            own_card.issue(desk, forced=True, day_confirmed=False)
+        peer.shown_cards = {office.name: older}
+    elif why == "away":
+        with office.desk() as desk:
+            desk.state.away = Away(clock.day + datetime.timedelta(days=3), None)
+            own_card.issue(desk, forced=True, day_confirmed=False)
+    else:
+        peer.days_wrong = 9
+    assert not is_said(office.fetch())
+    if why == "clock":
+        peer.days_wrong = 0
+        assert is_said(office.fetch())
 
 
 def test_inbox_is_read_completely(office: Office, peer: Peer) -> None:

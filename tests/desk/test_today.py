@@ -9,6 +9,7 @@ import pytest
 from dropbox_app.desk.actions import sites, threads, today, writing
 from dropbox_app.desk.errors import Kept
 from dropbox_app.desk.threads import open_thread, turn
+from dropbox_app.desk.threads.summary import Summary
 from dropbox_app.protocol.encoding import Json
 from tests.desk.conftest import Office
 from tests.support.fake_server import Clock, Peer, Reporter
@@ -98,6 +99,28 @@ def test_answered_consent_request_is_listed_before_older_reports(
     with office.open() as place:
         (told,) = today.today(place).theirs
     assert (told.mailbox, told.summary.consent) == (thread, "")
+
+
+def test_request_for_consent_is_open_until_it_has_a_yes_or_no(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    office.reply(thread, "Dank je.")
+    assert not row(office).asked
+    office.run("ask", thread, "--step", "Bellen", "--with", "HR", "--scope", "Geen naam")
+    assert row(office).asked
+    (request,) = [m for m in reporter.thread().genuine() if m.kind == "consent-request"]
+    for answer, is_open in (("tell-me-more", True), ("yes", False), ("withdrawn", False)):
+        reporter.send("consent-answer", {"request": request.digest, "answer": answer})
+        office.fetch_quietly()
+        assert row(office).asked is is_open
+    office.run("ask", thread, "--step", "Schrijven", "--with", "HR", "--scope", "Geen naam")
+    assert row(office).asked
+
+
+def row(office: Office) -> Summary:
+    with office.open() as place:
+        (listed,) = threads.list_threads(place)
+    return listed.summary
 
 
 def test_due_day_is_based_on_the_promised_working_days(

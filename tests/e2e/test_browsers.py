@@ -49,7 +49,7 @@ WORDS = {
         "betray": "hidden information",
         "choose": "Choose your files",
         "other": "Continue with someone else",
-        "passed": "You also let Bas Jansen read what was here at that point.",
+        "passed": "You also let Bas Jansen read what was already in this conversation",
         "kept": "Your text is still here",
     },
 }

@@ -1,10 +1,22 @@
 """Sealing browsers and responses that are not true: nothing is lost, doubled or sent to others."""
 
+import datetime
 import threading
 from collections.abc import Callable
 
+from playwright.sync_api import Route
+
 from dropbox_app.server.config import settings
-from tests.e2e.test_sealed_journey import MESSAGES, Meet, bas, in_one_browser, meet, relay, start
+from tests.e2e.test_sealed_journey import (
+    MESSAGES,
+    REPORTS,
+    Meet,
+    bas,
+    in_one_browser,
+    meet,
+    relay,
+    start,
+)
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.recorder import Passed
 from tests.support.relay import Fault, Lie, Relay
@@ -19,9 +31,9 @@ REFUSED = Lie(503, {"error": "busy", "refused": "other"}, passed_on=False)
 TWO_WORDS = "Tekst een."
 
 
-def nothing_known(fault: Fault = "refuse") -> Callable[[Passed], Fault]:
+def nothing_known(fault: Fault = "refuse", place: str = MESSAGES) -> Callable[[Passed], Fault]:
     """Return a rule for messages that fail, while the browser cannot ask what arrived."""
-    silent, deaf = always(fault, "POST", MESSAGES), always("lose", "GET", CONVERSATION)
+    silent, deaf = always(fault, "POST", place), always("lose", "GET", CONVERSATION)
     return lambda one: silent(one) or deaf(one)
 
 
@@ -37,7 +49,7 @@ def test_report_stored_before_an_error_keeps_its_code_and_arrives_once(
 ) -> None:
     writer = meet()
     writer.begins("report")
-    relay.fault = always(BUSY, "POST", MESSAGES)
+    relay.fault = always(BUSY, "POST", REPORTS)
     writer.writes(STORY[LANG])
     writer.code()
     counsellor.desk("fetch")
@@ -51,11 +63,11 @@ def test_refusal_after_unknown_outcome_keeps_the_code_and_the_button(
     """The first attempt may still arrive, so the refusal of the second one proves nothing."""
     writer = meet()
     writer.begins("report")
-    relay.fault = nothing_known()
+    relay.fault = nothing_known(place=REPORTS)
     writer.writes(STORY[LANG])
     code = writer.code()
     writer.reads("niet zeker of je bericht is aangekomen")
-    relay.fault = always(REFUSED, "POST", MESSAGES)
+    relay.fault = always(REFUSED, "POST", REPORTS)
     retries(writer)
     writer.reads("niet zeker of je bericht is aangekomen")
     assert writer.code() == code
@@ -97,7 +109,7 @@ def test_refused_report_can_be_changed_and_sent_again(
     writer = meet()
     writer.begins("report")
     ways = writer.page.locator("footer a").count()
-    relay.fault = always(REFUSED, "POST", MESSAGES)
+    relay.fault = always(REFUSED, "POST", REPORTS)
     writer.writes(STORY[LANG])
     writer.reads("erg druk")
     assert writer.page.input_value("[name=text]") == STORY[LANG]
@@ -205,13 +217,13 @@ def test_page_asks_before_it_is_left_while_a_report_is_being_sent(meet: Meet, re
     held = threading.Event()
 
     def look(passed: Passed) -> Fault:
-        if MESSAGES in passed.target:
+        if REPORTS in passed.target:
             held.wait(30)
         return ""
 
     writer.begins("report")
     relay.fault = look
-    with writer.page.expect_request(f"**{MESSAGES}*"):
+    with writer.page.expect_request(f"**{REPORTS}/*"):
         writer.writes(STORY[LANG])
     seen.append(writer.page.locator("footer a, a.mark[href]").count())
     asks = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
@@ -305,3 +317,134 @@ def test_message_to_another_counsellor_with_unknown_outcome_can_be_checked(
     writer.reads("Je bericht is verstuurd")
     assert len(relay.sent("POST", MESSAGES)) == before + 1
     assert writer.goes_to == "Dit gaat naar Bas Jansen."
+
+
+RECORD_ASKS = """{
+    const post = Worker.prototype.postMessage;
+    window.asked = [];
+    Worker.prototype.postMessage = function (message) {
+        window.asked.push(message.ask);
+        return post.call(this, message);
+    };
+}"""
+
+
+@in_one_browser
+def test_keys_of_a_wrong_code_are_wiped(meet: Meet) -> None:
+    """Also if the conversation cannot be fetched: the keys are only kept for what is shown."""
+    writer = meet()
+    writer.page.add_init_script(RECORD_ASKS)
+    code = writer.tells(STORY[LANG])
+    wrong = " ".join(reversed(code.split()))
+    writer.begins("return")
+    writer.enters(wrong)
+    writer.reads("Bij deze code hoort geen gesprek")
+    assert writer.page.evaluate("asked.slice(-2)") == ["enter", "wipe"]
+    writer.relay.fault = always("refuse", "GET", CONVERSATION)
+    writer.enters(code)
+    writer.reads("geen verbinding")
+    assert writer.page.evaluate("asked.slice(-2)") == ["enter", "wipe"]
+
+
+@in_one_browser
+def test_code_is_drawn_while_the_report_is_written_and_forgotten_by_an_idle_page(
+    meet: Meet, relay: Relay
+) -> None:
+    """No request shows when somebody begins to type. The text stays, and gets a new code."""
+    writer = meet()
+    writer.page.clock.install()
+    writer.page.add_init_script(RECORD_ASKS)
+    writer.begins("report")
+    before = len(relay.seen)
+    writer.page.fill("[name=text]", STORY[LANG])
+    writer.page.fill("[name=text]", STORY[LANG] + TWO_WORDS)
+    assert writer.page.evaluate("asked.filter(ask => ask === 'prepare')") == ["prepare"]
+    writer.page.clock.fast_forward(20 * 60_000 + 6_000)
+    assert writer.page.evaluate("asked.slice(-1)") == ["wipe"]
+    assert len(relay.seen) == before
+    writer.page.click("#main-form button.button")
+    later = meet()
+    later.returns(writer.code())
+    assert later.messages == [STORY[LANG] + TWO_WORDS]
+
+
+@in_one_browser
+def test_answer_to_a_request_can_be_sent_again_after_a_refusal(
+    meet: Meet, relay: Relay, counsellor: Counsellor
+) -> None:
+    writer = meet()
+    code = writer.tells(STORY[LANG])
+    counsellor.desk("fetch")
+    thread = the_only_thread(counsellor)
+    counsellor.desk("ask", thread, *("--step", "S", "--with", "W", "--scope", "Alles"))
+    later = meet()
+    later.returns(code)
+    later.page.locator("[data-seal=consent] [value=yes]").check()
+    later.page.fill("[data-seal=consent] [name=remark]", TWO_WORDS)
+    relay.fault = always(REFUSED, "POST", MESSAGES)
+    later.page.click("[data-seal=consent] button")
+    later.reads("erg druk")
+    assert later.page.input_value("[data-seal=consent] [name=remark]") == TWO_WORDS
+    assert later.page.locator("[data-seal=consent] [value=yes]").is_checked()
+    relay.fault = always("", "", "")
+    later.page.click("[data-seal=consent] button")
+    later.reads("Je bericht is verstuurd")
+    assert "Ja, dat is goed" in later.shown
+    counsellor.desk("fetch")
+    assert TWO_WORDS in [one["text"] for one in counsellor.read(thread)["messages"]]
+
+
+@in_one_browser
+def test_name_beside_a_choice_is_the_one_on_the_card(
+    meet: Meet, counsellor: Counsellor, bas: Counsellor
+) -> None:
+    """The page has the two names the wrong way round; the report goes to the name that is shown."""
+    writer = meet()
+
+    def swap(route: Route) -> None:
+        got = route.fetch()
+        page = got.text().replace("Els de Vries", "\0").replace("Bas Jansen", "Els de Vries")
+        route.fulfill(response=got, body=page.replace("\0", "Bas Jansen"))
+
+    writer.page.route(f"**/{LANG}/report", swap)
+    writer.begins("report")
+    writer.page.get_by_label("Bas Jansen").check()
+    writer.writes(STORY[LANG])
+    writer.code()
+    counsellor.desk("fetch")
+    bas.desk("fetch")
+    assert (len(counsellor.threads()), len(bas.threads())) == (0, 1)
+    # Nothing of the page of the conversation has been fetched again: this choice has its names too.
+    writer.goes_on()
+    writer.page.click("[data-seal=other]")
+    writer.page.get_by_label("Els de Vries").check()
+    writer.page.fill("[data-seal=other] [name=text]", TWO_WORDS)
+    writer.page.click("[data-seal=other] button[type=submit]")
+    writer.reads("Je bericht is verstuurd")
+    assert writer.goes_to == "Dit gaat naar Els de Vries."
+    counsellor.desk("fetch")
+    assert len(counsellor.threads()) == 1
+
+
+@in_one_browser
+def test_message_written_over_midnight_uses_the_cards_of_the_new_day(
+    meet: Meet, relay: Relay
+) -> None:
+    """A card has a key for each month. Here the counsellor has none any more the next day."""
+    writer = meet()
+    midnight = datetime.datetime.combine(_today(), datetime.time(), datetime.UTC)
+    writer.page.clock.install(time=midnight - datetime.timedelta(minutes=10))
+    writer.tells(STORY[LANG])
+    writer.goes_on()
+    writer.says(TWO_WORDS, "Je bericht is verstuurd")
+    asked = len(relay.sent("GET", "/api/site"))
+    site = writer.page.request.get(f"{relay.url}/api/site").json()
+    writer.page.clock.fast_forward(15 * 60_000)
+    relay.fault = always(Lie(200, site | {"cards": []}), "GET", "/api/site")
+    writer.says("Te laat.", "zijn hier veranderd of weg")
+    assert len(relay.sent("GET", "/api/site")) == asked + 2
+    assert relay.sent("POST", f"{MESSAGES}?n=3") == []
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()

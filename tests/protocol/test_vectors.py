@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dropbox_app.protocol import age, card, desk_request, errors, messages, second_seal, thread
+from dropbox_app.protocol.batch import pack, unpack
 from dropbox_app.protocol.encoding import clean_text, from_line, sha256_hex, to_line
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import ReporterPublic
@@ -14,6 +15,7 @@ from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
 from dropbox_app.protocol.stream import PayloadWriter
 from tests.vectors.make import DETERMINISTIC, FOLDER, stored, written
+from tests.vectors.other_cases import BATCH
 from tests.vectors.sealed_cases import ANNA_SEED
 from tests.vectors.world import ANNA, MAILBOX, SITE, Vector, join, sealing_seed, unwrap
 
@@ -61,6 +63,18 @@ def test_second_seal_matches_vectors(vector: Vector) -> None:
     assert bytes(sealed[:64]).hex() == vector["begins"]
     assert sha256_hex(bytes(sealed)) == vector["expect"]
     assert b"".join(second_seal.chunks(io.BytesIO(sealed).read, key)) == plain
+
+
+@pytest.mark.parametrize("vector", each("batches"))
+def test_batch_matches_vectors(vector: Vector) -> None:
+    body = join(vector["body"])
+    if vector["expect"] is None:
+        with pytest.raises(errors.FormatError):
+            unpack(body, BATCH)
+        return
+    items = [join(item) for item in vector["expect"]]
+    assert pack(items) == body
+    assert unpack(body, BATCH) == items
 
 
 @pytest.mark.parametrize("vector", each("codes"))

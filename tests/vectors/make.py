@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.vectors.card_cases import card_vectors
 from tests.vectors.message_cases import message_vectors
 from tests.vectors.other_cases import (
+    batch_vectors,
     code_vectors,
     line_vectors,
     padme_vectors,
@@ -28,6 +29,7 @@ from tests.vectors.world import Vector
 FOLDER = Path(__file__).parent
 
 DETERMINISTIC: Mapping[str, Callable[[], list[Vector]]] = {
+    "batches": batch_vectors,
     "cards": card_vectors,
     "codes": code_vectors,
     "desk_requests": request_vectors,

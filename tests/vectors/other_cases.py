@@ -1,7 +1,8 @@
-"""Codes, desk requests, lines, base64, days, texts, sizes, second seals (SPEC 1, 2, 4, 5, 7)."""
+"""Codes, desk requests, lines, texts, sizes, batches, second seals (SPEC 1, 2, 4 to 7)."""
 
 from collections.abc import Sequence
 
+from dropbox_app.protocol.batch import pack
 from dropbox_app.protocol.desk_request import header
 from dropbox_app.protocol.encoding import b64, sha256_hex
 from dropbox_app.protocol.retrieval_code import derive_root, reporter_keys
@@ -12,6 +13,7 @@ from tests.vectors.world import ANNA, BRAM, OTHER_SITE, SITE, Vector, pieces, se
 DUTCH = ("fles", "vlieg", "boom", "water", "koffie", "appel", "tafel")
 ENGLISH = ("flame", "afford", "affix", "waffle", "cactus", "abacus", "zoom")
 ORIGIN = "https://vp.example.org"
+BATCH = 50  # items
 TOKEN = "InRva2VuIg.abcdef.0123456789-_"
 
 
@@ -247,6 +249,32 @@ def padme_vectors() -> list[Vector]:
         (104_857_600, 104_857_600), (2**32 + 1, 2**32 + 2**26), (2**53 - 1, 2**53),
     )  # fmt: skip
     return [{"comment": f"{size} bytes", "size": size, "expect": padded} for size, padded in sizes]
+
+
+def batch_vectors() -> list[Vector]:
+    """Several items in one body; of a body that is refused, ``expect`` is None."""
+    good = (
+        ("one item", (b"age",)),
+        ("three items", (b"age-encryption.org/v1", b"\0", b"age")),
+        ("a missing item between two others", (b"first", b"", b"third")),
+        ("only a missing item", (b"",)),
+        ("a long item", (b"a" * 70_000, b"b")),
+        ("as many items as were asked for", (b"x",) * BATCH),
+    )
+    made: list[Vector] = [
+        {"comment": comment, "body": pieces(pack(items)), "expect": [pieces(one) for one in items]}
+        for comment, items in good
+    ]
+    refused = (
+        ("no item", b""),
+        ("more items than were asked for", pack((b"x",) * (BATCH + 1))),
+        ("an incomplete length", pack((b"age",)) + b"\0\0\0"),
+        ("an item without its last byte", pack((b"age", b"age"))[:-1]),
+        ("a length of 4 GiB", b"\xff\xff\xff\xffage"),
+    )
+    return made + [
+        {"comment": comment, "body": pieces(body), "expect": None} for comment, body in refused
+    ]
 
 
 def second_seal_vectors() -> list[Vector]:

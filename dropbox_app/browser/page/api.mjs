@@ -1,12 +1,15 @@
 // The reporter API (SPEC section 6). A request either gets a known answer, or its answer is lost.
 // Then it is unknown whether the request arrived, and only the server can tell.
 
+import { unpack } from "../protocol/batch.mjs";
+
 const PATIENCE = 60_000; // milliseconds for one request and its answer
 const MAX_JSON = 4 * 2 ** 20; // bytes
 const MAX_ITEMS = 10_000; // a mailbox has 500 messages, each with at most ten files and a thread
 const ID = /^[0-9a-f]{64}$/;
 const DAY = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}$/;
-const MAX_ITEM = 2 ** 18; // bytes; the largest sealed message has about 140,000
+const MOST_IDS = 50; // as many as the server takes in one address
+const MAX_BATCH = 2 ** 21; // bytes; the server sends at most half of this
 
 /** @typedef {{status: number, json: any, bytes: Uint8Array}} Answer */
 /**
@@ -25,21 +28,10 @@ export async function site() {
   return json;
 }
 
-/**
- * Open a mailbox that no desk sees yet. Repeating this changes nothing.
- * @param {{mailbox: string, access: string, to: string[]}} report @returns {Promise<Fate>}
- */
-export async function openMailbox({ mailbox, access, to }) {
-  // A JSON line of the protocol, with its keys in order.
-  const body = new TextEncoder().encode(JSON.stringify({ access, mailbox, to }));
-  const send = () => ask("POST", "/api/reports", { body, type: "application/json" });
-  return fateOf(await once(send, send));
-}
-
-/** @typedef {{sealed: Uint8Array, item: string, query: string}} Sealed */
+/** @typedef {{sealed: Uint8Array, item: string, query: string, path?: string}} Sealed `path`: of a report. */
 
 /**
- * Send a sealed message or a withdrawal. If the answer is lost, find out what arrived.
+ * Send a sealed report, message or withdrawal. If the answer is lost, find out what arrived.
  * @param {string} token @param {Sealed} message @param {"messages" | "withdrawal"} where
  * @returns {Promise<Fate>}
  */
@@ -57,18 +49,19 @@ export async function deliver(token, message, where = "messages") {
  */
 export async function arrived(token, message, where = "messages") {
   const list = await once(() => ask("GET", "/api/conversation", { token }));
-  if (isGone(list)) return { fate: "gone", status: 404 };
+  const gone = isGone(list);
+  // Before its report has arrived there is no conversation.
+  if (gone && !message.path) return { fate: "gone", status: 404 };
   if (listed(list).some(({ id }) => id === message.item)) return { fate: "taken", status: 200 };
   const unknown = /** @type {Fate} */ ({ fate: "unknown", status: list?.status ?? 0 });
-  if (list?.status !== 200) return unknown;
+  if (list?.status !== 200 && !gone) return unknown;
   const fate = fateOf(await once(() => send(token, message, where)));
   return fate.fate === "refused" ? unknown : fate;
 }
 
 /** @param {string} token @param {Sealed} message @param {"messages" | "withdrawal"} where */
-function send(token, { sealed, query }, where) {
-  const path = `/api/conversation/${where}?${query}`;
-  return ask("POST", path, { token, body: sealed, type: "application/octet-stream" });
+function send(token, { sealed, query, path }, where) {
+  return ask("POST", path ?? `/api/conversation/${where}?${query}`, { token, body: sealed, type: "application/octet-stream" });
 }
 
 /** Remove everything, if no counsellor can be told. @param {string} token @returns {Promise<Fate>} */
@@ -97,12 +90,21 @@ function isList(json) {
 /** @param {any} one */
 const isItem = (one) => typeof one?.what === "string" && ID.test(one.id);
 
-/** Return a sealed item; null if the server does not have it. @param {string} token @param {string} id */
-export async function item(token, id) {
-  const answer = await ask("GET", `/api/items/${id}`, { token, most: MAX_ITEM });
+/**
+ * Return the first of these sealed messages, as many as the server sends together; a message that it
+ * does not have is empty. Return null if there is no such conversation. Throws Lost.
+ * @param {string} token @param {string[]} ids At most MOST_IDS of them are asked for.
+ */
+export async function items(token, ids) {
+  const asked = ids.slice(0, MOST_IDS);
+  const answer = await ask("GET", `/api/items?ids=${asked.join(".")}`, { token, most: MAX_BATCH });
   if (isGone(answer)) return null;
   if (answer.status !== 200) throw new Lost();
-  return answer.bytes;
+  try {
+    return unpack(answer.bytes, asked.length);
+  } catch {
+    throw new Lost(); // it is not the whole answer, or not one to this question
+  }
 }
 
 /** Return a word list file. @param {string} address */

@@ -2,14 +2,15 @@
 // it.
 
 import * as api from "./api.mjs";
-import { add, clear, fill, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
-import { dayIn, lineElement, names, noteText } from "./lines.mjs";
+import { add, clear, fill, lock, onPress, onSubmit, part, say, show, showNames, slot, tell } from "./dom.mjs";
+import { endOf } from "./expiry.mjs";
+import { dayIn, lineElement, names, notesBefore } from "./lines.mjs";
 import { problem, unsent } from "./problems.mjs";
 
 /** @typedef {import("../client.mjs").Client} Client */
 /** @typedef {import("./api.mjs").Fate} Fate */
 
-const AT_ONCE = 4; // items
+const MAX_HELD = 2 ** 26; // bytes of sealed messages; by default a mailbox has at most an eighth of it
 const TRIES = 5; // each failure means that another message of this reporter was stored
 
 export class Conversation {
@@ -77,6 +78,7 @@ export class Conversation {
       if (!(await this.fetchAll(ids)) && !attempt) continue;
       const items = ids.flatMap((id) => (this.items.has(id) ? [[id, this.items.get(id)]] : []));
       this.view = await this.client.ask("read", { items });
+      for (const id of this.view.damaged) this.items.delete(id); // the next attempt fetches it again
       this.view.remarks = this.remarks;
       this.mine = this.view.mine;
       this.opened = true;
@@ -89,16 +91,20 @@ export class Conversation {
 
   /** @param {string[]} ids */
   async fetchAll(ids) {
-    const missing = ids.filter((id) => !this.items.has(id));
+    let missing = ids.filter((id) => !this.items.has(id));
     let whole = true;
-    const fetchSome = async () => {
-      for (let id = missing.pop(); id; id = missing.pop()) {
-        const sealed = await api.item(this.token, id);
-        if (sealed) this.items.set(id, sealed);
+    let held = [...this.items.values()].reduce((sum, { length }) => sum + length, 0);
+    while (missing.length) {
+      const found = await api.items(this.token, missing);
+      if (!found) return false;
+      for (const [at, sealed] of found.entries()) {
+        if (sealed.length) this.items.set(missing[at], sealed);
         else whole = false;
+        held += sealed.length;
       }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, fetchSome));
+      if (held > MAX_HELD) throw new api.Lost();
+      missing = missing.slice(found.length);
+    }
     return whole;
   }
 
@@ -108,29 +114,13 @@ export class Conversation {
     const answer = (/** @type {string} */ kind, /** @type {any} */ body, /** @type {HTMLFormElement} */ form) =>
       this.send({ kind, body }, form);
     slot("messages")?.append(...view.lines.map((/** @type {any} */ line) => lineElement(line, view, answer)));
-    for (const sentence of this.notes()) add(slot("notes"), "p", sentence, "note");
+    for (const sentence of notesBefore(view)) add(slot("notes"), "p", sentence, "note");
     fill(document, "expiry", say(view.ends.key, { date: dayIn(view.ends.day) }));
     this.prepareForm();
     onPress("other", () => this.chooseOther());
     onPress("withdraw", () => this.beforeWithdrawal());
     onPress("stop", () => this.stop());
     if (said) tell(said);
-  }
-
-  /** Show the notes that come before the messages. */
-  notes() {
-    const { view } = this;
-    const notes = view.notes.map((/** @type {any} */ note) => noteText(note, view));
-    const told = (/** @type {string} */ key, /** @type {string[]} */ who) => {
-      if (who.length) notes.push(say(key, { counsellor: names(who, view), successor: names(who, view) }));
-    };
-    told("sealed.changed_card", view.changed);
-    told("conversation.left_out_now", view.closed);
-    told("handover.now", view.agreed);
-    if (view.refused === "withheld") notes.push(say("sealed.withheld"));
-    if (view.refused === "nobody") notes.push(say("conversation.nobody_now"));
-    if (view.waiting) notes.push(say("conversation.empty"));
-    return notes;
   }
 
   prepareForm() {
@@ -165,14 +155,14 @@ export class Conversation {
     tell(say("sealed.sending"));
     this.busy = true;
     try {
+      if (!(await this.upToDate(shownTo))) return undefined;
       for (let attempt = 0; attempt < TRIES; attempt++) {
         const message = await this.client.ask("write", { lang: this.client.lang, ...given });
         this.pending = { ...message, kind: given.kind, request: given.body.request };
         if (!(await this.decide(await api.deliver(this.token, message), form))) return undefined;
         // Another message was stored first. Read it, and sign this one again for the same
         // addressees.
-        if (!(await this.load(() => {}))) return this.gone();
-        if (this.view.to.join() !== shownTo) return this.showPage(say("sealed.unsent"));
+        if (!(await this.reread(shownTo))) return undefined;
       }
       tell(say("errors.busy"));
     } catch (error) {
@@ -184,6 +174,28 @@ export class Conversation {
     }
     lock(form, false);
     return undefined;
+  }
+
+  /** On a later day, other keys are valid: fetch the cards again. Return whether to go on. @param {string} shownTo */
+  async upToDate(shownTo) {
+    if (!this.client.isOutdated()) return true;
+    await this.client.takeSite();
+    return this.reread(shownTo);
+  }
+
+  /**
+   * Read the conversation again. If it is gone, or a message would go to others than the page
+   * named, show this and return false.
+   * @param {string} shownTo
+   */
+  async reread(shownTo) {
+    if (!(await this.load(() => {}))) {
+      this.gone();
+      return false;
+    }
+    if (this.view.to.join() === shownTo) return true;
+    this.showPage(say("sealed.unsent"));
+    return false;
   }
 
   /** Act on the result for the pending message; return true if it must be signed again. @param {Fate} fate @param {HTMLFormElement} form */
@@ -277,6 +289,7 @@ export class Conversation {
   chooseOther() {
     show("sealed-other");
     const form = part("other");
+    showNames(form, this.view.named);
     form.elements.text.value = this.draft;
     form.elements.text.addEventListener("input", () => {
       this.draft = form.elements.text.value;
@@ -293,13 +306,23 @@ export class Conversation {
 
   /** Show who would be told of a withdrawal, according to the current conversation. */
   async beforeWithdrawal() {
-    if (this.view.refused !== "stale") return this.askWithdrawal();
+    if (this.view.refused !== "stale" && !this.client.isOutdated()) return this.askWithdrawal();
     try {
+      await this.takeCards();
       if (!(await this.load(() => this.askWithdrawal()))) this.gone();
     } catch (error) {
       tell(problem(error, "sealed.network"));
     }
     return undefined;
+  }
+
+  /** Fetch the cards again. A withdrawal does not depend on them, so any error is ignored. */
+  async takeCards() {
+    try {
+      await this.client.takeSite();
+    } catch {
+      // The cards that are here are used.
+    }
   }
 
   askWithdrawal() {
@@ -330,11 +353,17 @@ export class Conversation {
     this.busy = true;
     let fate;
     try {
+      if (this.client.isOutdated()) {
+        const told = this.view.to.join();
+        await this.takeCards();
+        if (!(await this.load(() => {}))) return this.gone();
+        if (this.view.to.join() !== told) return this.askWithdrawal(); // which names them
+      }
       fate = await this.withdrawn();
     } catch (error) {
       tell(problem(error));
       lock(form, false);
-      return;
+      return undefined;
     } finally {
       this.busy = false;
     }
@@ -343,10 +372,11 @@ export class Conversation {
       this.client.helper?.end();
       this.forget();
       show("sealed-withdrawn");
-      return;
+      return undefined;
     }
     tell(say(fate.fate === "unknown" ? "sealed.network" : "errors.unsent"));
     lock(form, false);
+    return undefined;
   }
 
   /** @returns {Promise<Fate>} */
@@ -408,20 +438,3 @@ export class Conversation {
     this.mine = null;
   }
 }
-
-/**
- * Return when the conversation expires, and the key of the sentence about it. A fetch by a desk may
- * end a period on which `expires` is based. If that is still far away, only the earliest day is
- * shown.
- * @param {{expires: string, last_added: string, day: string}} list @param {DOMStringMap} given
- */
-function endOf({ expires, last_added: last, day }, given) {
-  // The sentence names the last full day.
-  if (daysLater(day, Number(given.notice)) >= expires) return { key: "conversation.expires_soon", day: daysLater(expires, -1) };
-  const promised = daysLater(last, Number(given.idle));
-  const [earliest] = [expires, promised < day ? day : promised].sort();
-  return { key: "conversation.expires", day: earliest };
-}
-
-/** @param {string} day @param {number} days */
-const daysLater = (day, days) => new Date(Date.parse(`${day}T00:00:00Z`) + days * 86_400_000).toISOString().slice(0, 10);

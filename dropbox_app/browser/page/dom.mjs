@@ -66,6 +66,20 @@ export function tell(sentence) {
   if (sentence) place.scrollIntoView({ block: "nearest" });
 }
 
+/**
+ * Beside each choice of a counsellor, show the name that is on the card. Return whether there is a
+ * choice. Without a card the name stays, and nothing can be sent to that counsellor.
+ * @param {HTMLFormElement} form @param {{[identity: string]: string}} names By identity in hex.
+ */
+export function showNames(form, names) {
+  const radios = [...form.querySelectorAll("input")].filter(({ name, type }) => name === "counsellor" && type === "radio");
+  for (const radio of radios) {
+    const place = radio.closest("label")?.querySelector("bdi");
+    if (place && names[radio.value]) place.textContent = names[radio.value];
+  }
+  return radios.length > 0;
+}
+
 /** Set the text of a slot. Without text the slot is hidden. @param {ParentNode} within @param {string} name @param {string} text */
 export function fill(within, name, text) {
   const place = slot(name, within);

@@ -1,7 +1,7 @@
 // The two ways in: writing a report, and typing a code.
 
 import * as api from "./api.mjs";
-import { closeWaysOut, listed, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
+import { closeWaysOut, listed, lock, onPress, onSubmit, part, say, show, showNames, slot, tell } from "./dom.mjs";
 import { problem, unsent } from "./problems.mjs";
 
 /** @typedef {import("../client.mjs").Client} Client */
@@ -20,6 +20,17 @@ class Entrance {
     this.warned = false;
     this.underWay = false;
   }
+
+  /** Look at the cards, while it is tested whether this browser can seal; return a sentence to show. */
+  async look() {
+    return "";
+  }
+
+  /** Begin, because this browser can seal. */
+  begin() {}
+
+  /** Nobody is there. */
+  idle() {}
 
   /** Switch the language without the typed text, because posting the form would show it to the server. @param {HTMLButtonElement} button */
   switchLanguage(button) {
@@ -50,23 +61,57 @@ class Entrance {
 }
 
 export class ReportForm extends Entrance {
+  prepared = false;
+
+  /**
+   * Show the names that are on the cards, whatever the page said. The cards are fetched at once, so
+   * that no request shows when somebody begins to type.
+   */
+  async look() {
+    try {
+      await this.client.takeSite();
+      const names = await this.client.ask("names");
+      const name = names[chosenIn(this.form)];
+      return !showNames(this.form, names) && name ? say("conversation.write_help", { counsellor: name }) : "";
+    } catch {
+      return ""; // it is asked again, and any error is shown, when the report is sent
+    }
+  }
+
+  begin() {
+    this.form.addEventListener("input", () => this.prepare());
+    this.prepare();
+  }
+
+  /** Let the worker draw the code and derive its keys while the report is being written. */
+  prepare() {
+    if (this.prepared || this.client.busy || !textIn(this.form).trim()) return;
+    this.prepared = true;
+    this.client.ask("prepare", { words: this.client.given.words }).catch(() => {
+      this.prepared = false; // then it takes longer when the report is sent
+    });
+  }
+
+  /** Nobody is there: forget the keys of a code that was not used. The text stays. */
+  idle() {
+    if (!this.prepared || this.client.busy || this.underWay) return;
+    this.prepared = false;
+    this.client.ask("wipe");
+  }
+
   /** Seal and send the report. Show its code once the report has arrived, or may have. */
   async send() {
     const data = new FormData(this.form);
-    const text = String(data.get("text") ?? "");
-    const chosen = String(data.get("counsellor") ?? "");
+    const text = textIn(this.form);
+    const chosen = chosenIn(this.form);
     if (!text.trim()) return tell(say("errors.text_missing"));
     if (!chosen) return tell(say("errors.wanted_missing"));
     const answers = answersOf(data);
     await this.locked("sealed.sending", async () => {
       await this.client.takeSite();
       const { lang, given } = this.client;
+      this.prepared = false; // the code is used for this report only
       const report = await this.client.ask("report", { lang, words: given.words, text, answers, wanted: [chosen] });
-      const { mailbox, access, addressed } = report;
-      const opened = await api.openMailbox({ mailbox, access, to: addressed });
-      // No desk sees a mailbox without a message. If an answer was lost before this, nothing was
-      // sent.
-      if (opened.fate !== "taken") return this.unsent(opened);
       this.underWay = true;
       // The report may arrive from now on, and only this page has its code.
       this.openWaysOut = closeWaysOut();
@@ -231,6 +276,12 @@ export class ReturnForm extends Entrance {
     if (!this.client.busy) this.form.reset();
   }
 }
+
+/** @param {HTMLFormElement} form */
+const textIn = (form) => String(new FormData(form).get("text") ?? "");
+
+/** Return the identity of the chosen counsellor, or of the only one. @param {HTMLFormElement} form */
+const chosenIn = (form) => String(new FormData(form).get("counsellor") ?? "");
 
 /** Return the answers to the optional questions of a report. @param {FormData} data */
 function answersOf(data) {

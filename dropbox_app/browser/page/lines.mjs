@@ -19,8 +19,23 @@ export function names(identities, view) {
   return listed([...new Set(named)]);
 }
 
+/** Return the notes that come before the messages. @param {any} view */
+export function notesBefore(view) {
+  const notes = view.notes.map((/** @type {any} */ note) => noteText(note, view));
+  const told = (/** @type {string} */ key, /** @type {string[]} */ who) => {
+    if (who.length) notes.push(say(key, { counsellor: names(who, view), successor: names(who, view) }));
+  };
+  told("sealed.changed_card", view.changed);
+  told("conversation.left_out_now", view.closed);
+  told("handover.now", view.agreed);
+  if (view.refused === "withheld") notes.push(say("sealed.withheld"));
+  if (view.refused === "nobody") notes.push(say("conversation.nobody_now"));
+  if (view.waiting) notes.push(say("conversation.empty"));
+  return notes;
+}
+
 /** @param {{key: string, by: string, count: number}} note @param {any} view */
-export function noteText({ key, by, count }, view) {
+function noteText({ key, by, count }, view) {
   const name = by === REPORTER && key === "removed" ? say("conversation.from_you") : names([by], view);
   return upper(say(`conversation.${key}`, { name, count }, key.startsWith("gap") ? count : undefined));
 }

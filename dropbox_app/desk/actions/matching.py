@@ -126,9 +126,7 @@ def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
 def _of_thread(place: Workplace, mailbox: str) -> Standing | None:
     """Return a thread's case, even if a later entry gave that case another thread."""
     book = place.book()
-    named = (one for one in reversed(book.events) if isinstance(one, Case))
-    found = next((one.case for one in named if one.thread == mailbox), "")
-    return book.standings.get(found)
+    return book.standings.get(book.case_of_thread.get(mailbox, ""))
 
 
 def _given(place: Workplace) -> dict[str, Standing]:

@@ -1,12 +1,13 @@
 """The day's work at all sites: threads that need action, and messages still to be sent."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dropbox_app.desk.actions import threads
+from dropbox_app.desk.actions import register, threads
 from dropbox_app.desk.actions.threads import Listed
 from dropbox_app.desk.folder import Workplace
+from dropbox_app.desk.register import cases
 from dropbox_app.desk.storage import rows
 from dropbox_app.desk.storage.lists import Order, Which
 from dropbox_app.desk.storage.rows import Promise
@@ -73,6 +74,22 @@ def today(place: Workplace, site: str = "", most: int | None = None) -> Today:
         unsafe=unsafe,
         read=tuple(_read(place, site)),
     )
+
+
+def phases(place: Workplace, listed: Iterable[Listed]) -> dict[str, str]:
+    """Return the phase of each thread's case, by mailbox, as the list of cases has it.
+
+    A thread whose case is not made yet is new. A thread is left out if its employer's level of
+    recording keeps no phase: its case would be new until it is closed.
+    """
+    book, found = place.book(), {}
+    for one in listed:
+        case = book.standings.get(book.case_of_thread.get(one.mailbox, ""))
+        employer = case.employer if case else register.employer_of(place, one)
+        phase = case.phase if case else "new"
+        if phase == "closed" or cases.level(book.sheets.get(employer)) != "none":
+            found[one.mailbox] = phase
+    return found
 
 
 def _read(place: Workplace, site: str) -> list[Read]:

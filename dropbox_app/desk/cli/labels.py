@@ -39,7 +39,7 @@ _CONSENT: Mapping[str, str] = {
     "yes": "yes",
     "no": "no",
     "tell-me-more": "wants to know more first",
-    "withdrawn": "withdraws the yes",
+    "withdrawn": "withdraws their consent",
 }
 # Words without an entry here are shown with spaces: "dont_know", "abuse_of_power".
 _ANSWER: Mapping[str, Mapping[str, str]] = {

@@ -322,7 +322,7 @@ _DUE = {
     "no_last_day": "closed, without a day for its destruction",
     "absence": "away from this day on",
     "term_ends": "the agreement ends",
-    "certificate_ends": "your certificate ends",
+    "certificate_ends": "your certificate expires",
 }
 
 

@@ -15,6 +15,7 @@ from dropbox_app.desk.register import cases, form
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.events import (
     Agreement,
+    Case,
     Employer,
     Event,
     Freeze,
@@ -117,6 +118,12 @@ class Book:
     def threads(self) -> frozenset[str]:
         """Return the ids of all threads that currently belong to a case."""
         return frozenset(one.sheet.thread for one in self.standings.values())
+
+    @cached_property
+    def case_of_thread(self) -> dict[str, str]:
+        """Return the case of each thread, even if a later entry gave that case another thread."""
+        given = (one for one in self.events if isinstance(one, Case))
+        return {one.thread: one.case for one in given if one.thread}
 
     @cached_property
     def sheets(self) -> dict[str, Employer]:

@@ -39,7 +39,10 @@ def _exchange(desk: Desk) -> None:
             )
     shown = desk.courier.shown()
     own_card.watch(desk, shown)
-    new = desk.state.learn({str(c.identity): c.name for c in own_card.readable(desk, shown)})
-    if new or shown.response_days != desk.state.response_days:
+    own_card.tell_reachable(desk, shown)
+    names = {str(c.identity): c.name for c in own_card.readable(desk, shown)}
+    if not desk.state.published:
+        names.pop(desk.own, None)  # ``tell_reachable`` waits for it
+    if desk.state.learn(names) or shown.response_days != desk.state.response_days:
         desk.state.response_days = shown.response_days
         desk.save()

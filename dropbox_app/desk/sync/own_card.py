@@ -133,6 +133,24 @@ def watch(desk: Desk, shown: Shown) -> None:
         desk.report.alarm(_ROLLED_BACK, "other_card")
 
 
+def tell_reachable(desk: Desk, shown: Shown) -> None:
+    """Say that reporters can choose this counsellor, when the site first shows the issued card.
+
+    The desk then learns its own name from that card, so this is said once. Nothing is said during
+    an absence, or if the site shows any other card.
+    """
+    if not desk.state.published:
+        return
+    absent = desk.state.away is not None and desk.state.away.until >= desk.today
+    mine = [card.raw for card in own_cards(desk, shown)]
+    if desk.own not in desk.state.names and mine == [desk.state.card] and not absent:
+        desk.report.note(
+            f"You can be reached now: the site of {desk.state.name} shows your card, and people "
+            "who write there can choose you.",
+            "reachable",
+        )
+
+
 def _claims(raw: bytes, own: str) -> bool:
     """Return whether a card claims this identity. An unreadable card counts as claiming it."""
     try:

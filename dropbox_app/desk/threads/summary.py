@@ -18,7 +18,7 @@ from dropbox_app.protocol.messages import REPORTER
 
 # Summaries with another number are created again. Increase it when the form of a summary changes,
 # and with each change of a rule in ``turn.py``.
-FORM = 4
+FORM = 5
 _DAYS = ("last_day", "since", "began")
 
 
@@ -29,9 +29,9 @@ class Summary:
     ``messages`` counts all shown messages, ``unread`` other people's messages that were not shown
     yet, ``unverified`` those that could not be verified, and ``waiting`` the desk's own messages
     that the server does not have. ``status`` is open, withdrawn or gone. ``turn``, ``since``,
-    ``first_words``, ``not_safe``, ``consent`` and ``closed`` come from ``threads/turn.py``.
-    ``false`` lists the items that are not shown as genuine. ``began`` is the signed day of the
-    reporter's first message that the desk has, or None.
+    ``first_words``, ``not_safe``, ``consent``, ``asked`` and ``closed`` come from
+    ``threads/turn.py``. ``false`` lists the items that are not shown as genuine. ``began`` is the
+    signed day of the reporter's first message that the desk has, or None.
     """
 
     last_day: datetime.date
@@ -46,6 +46,7 @@ class Summary:
     first_words: str
     not_safe: bool
     consent: str
+    asked: bool
     false: tuple[str, ...]
     began: datetime.date | None
 
@@ -66,6 +67,7 @@ def of(case: Case) -> Summary:
         first_words=standing.first_words,
         not_safe=standing.not_safe,
         consent=standing.consent,
+        asked=standing.asked,
         false=tuple(entry.item for entry in case.entries if not entry.genuine),
         began=next((m.day for m in case.thread.genuine() if m.by == REPORTER), None),
     )

@@ -23,8 +23,8 @@ class Standing:
     ``since`` is the day of the reporter's oldest unanswered message, or None. ``first_words`` are
     from the reporter's newest message with text. ``not_safe``: the report states that its author
     does not feel safe. ``consent`` is the newest unanswered answer about consent (yes, no,
-    tell-me-more or withdrawn), or "". ``closed`` depends only on the notices of this desk's
-    counsellor.
+    tell-me-more or withdrawn), or "". ``asked``: a request for consent of this desk's counsellor
+    has no yes or no yet. ``closed`` depends only on the notices of this desk's counsellor.
     """
 
     turn: Turn
@@ -32,6 +32,7 @@ class Standing:
     first_words: str
     not_safe: bool
     consent: str
+    asked: bool
     closed: bool
 
 
@@ -51,6 +52,7 @@ def standing(messages: Sequence[Message], status: str, own: str) -> Standing:
         first_words=first_words(said),
         not_safe=any(_not_safe(message) for message in messages),
         consent=str(answers[-1].body["answer"]) if answers and status == "open" else "",
+        asked=_asked(messages, own),
         closed=closed(messages, own),
     )
 
@@ -98,6 +100,17 @@ def _unanswered(messages: Sequence[Message], own: str) -> list[Message]:
         elif message.kind != "notice" and parse_identity(message.by) in chosen:
             found = []
     return found
+
+
+def _asked(messages: Sequence[Message], own: str) -> bool:
+    """Return whether a request for consent of ``own`` has no yes or no yet."""
+    answers = [one.body for one in messages if one.kind == "consent-answer"]
+    given = {one.get("request"): one.get("answer") for one in answers}  # the newest of each
+    return any(
+        given.get(one.digest, "tell-me-more") == "tell-me-more"
+        for one in messages
+        if one.kind == "consent-request" and one.by == own
+    )
 
 
 def _turn(

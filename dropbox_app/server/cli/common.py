@@ -1,12 +1,14 @@
 """Code shared by the ``klankbord-server`` commands: folder, site, day, and errors."""
 
+import contextlib
 import datetime
 import os
 import pwd
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -16,6 +18,8 @@ from dropbox_app.server.config import paths
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.errors import visible
 from dropbox_app.server.store.files import open_untouched
+
+UNREAD = 141  # the exit code of a program that SIGPIPE ended, as a shell shows it
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -38,8 +42,24 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo("\n".join(map(visible, text.split("\n"))), err=err)
 
 
+def leave_unread() -> NoReturn:
+    """End the command because its output is no longer read, as in ``site list | head -1``."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # no stream, or not a file
+            os.dup2(nowhere, stream.fileno())  # Python writes the rest to it when it ends
+    raise SystemExit(UNREAD)
+
+
 class Group(click.Group):
     """A group of commands that turns every error into one sentence and exit code 1."""
+
+    def make_context(self, *given: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - click's own type
+        """Parse the command line."""
+        try:
+            return super().make_context(*given, **extra)
+        except BrokenPipeError:  # while the help was printed
+            leave_unread()
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own type
         """Run the command. A KlankbordError or OSError becomes an error message."""
@@ -49,7 +69,7 @@ class Group(click.Group):
             sentence = (type(error).__doc__ or "").split("\n")[0].rstrip(".")
             raise Refused(f"{sentence}: {error}") from None
         except BrokenPipeError:
-            raise  # the reader has closed the pipe, as in "card list | head -1"; click ends quietly
+            leave_unread()
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             acts = isinstance(error, PermissionError) and os.geteuid() != 0

@@ -1,4 +1,7 @@
-"""The operator's command. Exit codes: 0 success, 1 failure, 2 wrong usage."""
+"""The operator's command.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage, 141 the reader of the output closed the pipe.
+"""
 
 import os
 from contextlib import suppress

@@ -95,41 +95,24 @@ class Mailboxes:
         """
         self._known(to)
         with self._store.writing():
-            known = self._store.mailbox(mailbox)
-            if self._store.is_withdrawn(mailbox):
-                raise Gone("no such conversation")
-            if known is not None and known.access == access:
-                self._of_access(access)
-                return
-            if known is not None or self._store.mailbox_of(access) is not None:
-                raise BadShape("the mailbox or the access id is taken")
-            self._check_beginning(1)
-            self._room.check(MESSAGE_SIZES[0])
-            self._store.add_mailbox(mailbox, access, self.today())
+            self._open(mailbox, access, MESSAGE_SIZES[0])
 
     def submit(self, *, mailbox: str, access: str, to: Sequence[VerifyKey], sealed: bytes) -> None:
-        """Store a report: message 1 of a new mailbox. It is on disk when this returns.
+        """Store a report: message 1 of a new or opened mailbox. It is on disk when this returns.
 
-        Submitting the same bytes again succeeds. Raises BadShape, UnknownCounsellor, SiteFull,
-        OutOfStep (the mailbox already has a report), Gone (it was withdrawn), StoreBusy.
+        Submitting the same bytes again succeeds. Raises the errors of ``open_mailbox`` and
+        OutOfStep (the mailbox already has a report).
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
         with self._store.writing():
             if self._repeated(item, mailbox, REPORTER):
                 return
-            self._check_beginning(1)
-            self._room.check(len(sealed))
-            if self._store.is_withdrawn(mailbox):
-                raise Gone("the mailbox was withdrawn")
-            if self._store.mailbox(mailbox) is not None:
-                raise OutOfStep(self._store.newest(mailbox).get(REPORTER, 0))
-            if self._store.mailbox_of(access) is not None:
-                raise BadShape("the access id is another mailbox's")
-            day = self.today()
-            self._store.add_mailbox(mailbox, access, day)
-            self._post(mailbox, ItemInfo(item, "message", REPORTER, 1, day, len(sealed)), sealed)
-            self._store.address(item, identities)
+            if not self._open(mailbox, access, len(sealed)):
+                self._check_beginning(1)
+                self._room.check(len(sealed), mailbox)
+                self._check_step(mailbox, REPORTER, 1)
+            self._message(mailbox, item, REPORTER, 1, identities, sealed)
 
     def conversation(self, access: str) -> Conversation | None:
         """Return the mailbox of an access id; None if it is unknown, expired or withdrawn."""
@@ -361,6 +344,21 @@ class Mailboxes:
         """Check that message ``n`` may be stored if it would begin a conversation."""
         if n == 1 and self._site.ended():
             raise UnknownCounsellor("the site takes no new report")
+
+    def _open(self, mailbox: str, access: str, size: int) -> bool:
+        """Create a mailbox; return False if these two ids already have one."""
+        known = self._store.mailbox(mailbox)
+        if self._store.is_withdrawn(mailbox):
+            raise Gone("no such conversation")
+        if known is not None and known.access == access:
+            self._of_access(access)
+            return False
+        if known is not None or self._store.mailbox_of(access) is not None:
+            raise BadShape("the mailbox or the access id is taken")
+        self._check_beginning(1)
+        self._room.check(size)
+        self._store.add_mailbox(mailbox, access, self.today())
+        return True
 
     def _of_access(self, access: str) -> MailboxInfo:
         info = self._store.mailbox_of(access)

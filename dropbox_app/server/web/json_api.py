@@ -95,6 +95,18 @@ def item_id(text: str) -> str:
         raise Gone("no such item") from None
 
 
+def item_ids(text: str, most: int) -> list[str]:
+    """Return the 1 to ``most`` different ids in ``ID.ID``. Raises BadRequest."""
+    ids = text.split(".")
+    try:
+        good = len({check_hex(one, 32) for one in ids}) == len(ids) <= most
+    except FormatError:
+        good = False
+    if not good:
+        raise BadRequest(f"ids is no list of 1 to {most} different ids")
+    return ids
+
+
 def identities(text: str) -> tuple[VerifyKey, ...]:
     """Return the identities in ``HEX.HEX``. Raises BadRequest."""
     try:

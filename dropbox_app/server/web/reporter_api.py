@@ -15,6 +15,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, request
 
 from dropbox_app.protocol.age import sealed_length
+from dropbox_app.protocol.batch import pack
 from dropbox_app.protocol.encoding import check_hex, from_line
 from dropbox_app.protocol.errors import FormatError, KlankbordError
 from dropbox_app.protocol.fields import text_of, texts_of
@@ -31,6 +32,7 @@ from dropbox_app.server.web.json_api import (
     body_pieces,
     identities,
     item_id,
+    item_ids,
     nothing_here,
     number,
     refusal,
@@ -40,6 +42,8 @@ from dropbox_app.server.web.sites import current_site
 
 OPENING = 1024  # maximum bytes of the request that opens a mailbox
 LOOK = 16 * 1024 * 1024  # bytes of a file after which the free space is checked again
+MOST_IDS = 50  # an address with more could be too long for nginx
+MOST_AT_ONCE = 1024 * 1024  # bytes of the messages in one response
 BEARER = re.compile("Bearer ([0-9a-f]{64})")
 JSON = "application/json"
 
@@ -68,7 +72,7 @@ def check_site() -> Response | None:
 
 @blueprint.post("/api/reports", provide_automatic_options=False)
 def open_mailbox() -> Response:
-    """POST reports: create a mailbox, which no desk sees until its report arrives."""
+    """POST reports: create a mailbox for files, which no desk sees until its report arrives."""
     if request.mimetype != JSON:
         raise BadRequest(f"the body must be {JSON}")
     try:
@@ -78,6 +82,20 @@ def open_mailbox() -> Response:
     except FormatError as error:
         raise BadRequest(str(error)) from None
     current_site().mailboxes.open_mailbox(mailbox=mailbox, access=access, to=to)
+    return answer({})
+
+
+@blueprint.post("/api/reports/<mailbox>", provide_automatic_options=False)
+def post_report(mailbox: str) -> Response:
+    """POST reports/MAILBOX?to=HEX.HEX: create the mailbox together with its sealed report."""
+    access = given_access()
+    to = identities(arguments("to")["to"])
+    try:
+        check_hex(mailbox, 32)
+    except FormatError as error:
+        raise BadRequest(str(error)) from None
+    sealed = _body(MAX_SEALED_MESSAGE)
+    current_site().mailboxes.submit(mailbox=mailbox, access=access, to=to, sealed=sealed)
     return answer({})
 
 
@@ -138,6 +156,23 @@ def conversation() -> Response:
             ],
         }
     )
+
+
+@blueprint.get("/api/items", provide_automatic_options=False)
+def items() -> Response:
+    """GET items?ids=ID.ID: return sealed messages in this order, as many as fit; at least one."""
+    access, wanted = given_access(), item_ids(arguments("ids")["ids"], MOST_IDS)
+    found = _conversation(access)
+    sizes = {known.id: known.size for known in found.items if known.what == "message"}
+    batch: list[bytes] = []
+    room = MOST_AT_ONCE
+    for one in wanted:
+        room -= sizes.get(one, 0)
+        if batch and room < 0:
+            break
+        sealed = current_site().mailboxes.item(found.mailbox, one) if one in sizes else None
+        batch.append(sealed or b"")  # it may have been removed just now
+    return Response(pack(batch), mimetype="application/octet-stream")
 
 
 @blueprint.get("/api/items/<item>", provide_automatic_options=False)

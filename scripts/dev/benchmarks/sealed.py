@@ -21,9 +21,8 @@ CLIENTS = 32
 
 @dataclass(frozen=True)
 class Prepared:
-    """A sealed report: the contents of its two requests."""
+    """A sealed report: the contents of its request."""
 
-    opening: bytes
     token: str
     target: str
     sealed: bytes
@@ -33,7 +32,7 @@ def prepare(url: str, count: int) -> list[Prepared]:
     """Seal reports before the measurement, as that many browsers would."""
     from dropbox_app.protocol import card as cards
     from dropbox_app.protocol import writing
-    from dropbox_app.protocol.encoding import check_day, to_line
+    from dropbox_app.protocol.encoding import check_day
     from dropbox_app.protocol.retrieval_code import reporter_keys
     from tests.support.plain_browser import PlainBrowser
 
@@ -47,26 +46,24 @@ def prepare(url: str, count: int) -> list[Prepared]:
             body={"text": TEXT, "answers": {}}, thread=None, wanted=(card.identity,), cards=(card,),
         )  # fmt: skip
         to = card.identity.hex
-        opening = to_line({"access": keys.access, "mailbox": keys.mailbox, "to": [to]})
-        target = f"/api/conversation/messages?n=1&to={to}"
-        made.append(Prepared(opening, keys.access_token.hex(), target, draft.seal()))
+        target = f"/api/reports/{keys.mailbox}?to={to}"
+        made.append(Prepared(keys.access_token.hex(), target, draft.seal()))
     return made
 
 
 def send(port: int, report: Prepared) -> None:
-    """Send both requests of a report over one connection. Each must be accepted."""
+    """Send a report over a new connection. It must be accepted."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    headers = {"Origin": f"http://127.0.0.1:{port}"}
-    calls = (
-        ("/api/reports", report.opening, {"Content-Type": "application/json"}),
-        (report.target, report.sealed, {"Authorization": f"Bearer {report.token}"}),
-    )
-    for target, body, more in calls:
-        connection.request("POST", target, body, headers | more)
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise RuntimeError(f"a sealed report was not taken: {answer.status}")
-        answer.read()
+    headers = {
+        "Origin": f"http://127.0.0.1:{port}",
+        "Content-Type": "application/octet-stream",
+        "Authorization": f"Bearer {report.token}",
+    }
+    connection.request("POST", report.target, report.sealed, headers)
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise RuntimeError(f"a sealed report was not taken: {answer.status}")
+    answer.read()
     connection.close()
 
 

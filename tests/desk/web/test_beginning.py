@@ -56,8 +56,10 @@ def test_invitation_and_passphrase_create_a_desk_with_a_card_to_read_out(
     assert (card.name, card.kind, card.languages) == ("Els de Vries", "internal", ("nl",))
     assert card.identity.fingerprint() == site.fingerprint
     peer.add_card(saved.body)
-    empty.fetch(window)
-    assert "Er is niets nieuws" in window.get(f"{empty.home}fetch").text
+    told = empty.fetch(window).text
+    assert "Er is niets nieuws" in told
+    assert "Je bent nu bereikbaar: je kaart staat op de site." in told
+    assert "bereikbaar" not in empty.fetch(window).text
 
 
 def test_failed_fetch_names_the_reason_and_can_be_tried_again(empty: Running) -> None:
@@ -70,6 +72,7 @@ def test_failed_fetch_names_the_reason_and_can_be_tried_again(empty: Running) ->
     assert "Er is niets opgehaald." in told
     assert "De server kent deze werkplek nog niet" in told
     assert "niets nieuws" not in told
+    assert "bereikbaar" not in told
     window.press(page, "fetch")
     empty.wait_for_fetch()
     assert "De server kent deze werkplek nog niet" in window.get(f"{empty.home}fetch").text

@@ -2,9 +2,10 @@
 
 import pytest
 
-from dropbox_app.desk.actions import notes, sites, threads
+from dropbox_app.desk.actions import notes, register, sites, threads
 from dropbox_app.desk.actions.sites import Fetched
 from dropbox_app.desk.errors import CannotReach
+from dropbox_app.desk.register.events import Case, Close, Employer
 from dropbox_app.desk.session import Report
 from dropbox_app.desk.web.fetching import Round
 from tests.desk.conftest import Office
@@ -43,6 +44,52 @@ def test_answered_conversation_waits_for_the_reporter(running: Running, thread: 
         "Het gaat over mijn chef.",
     ]
     assert "Er wacht niets op jou." in today.text
+
+
+def test_conversation_that_waits_for_the_reporter_says_that_a_request_for_consent_is_open(
+    running: Running, thread: str
+) -> None:
+    window = running.at_work()
+    window.press(opened(running, window), "reply", text="Dank je.")
+    open_question = "Je vraag om toestemming staat nog open"
+    assert open_question not in window.get(running.home).text
+    fields = {"step": "praten", "with": "je chef", "scope": "niets"}
+    window.press(opened(running, window), "consent", **fields)
+    today = window.get(running.home)
+    assert order(today, "Wacht op de melder", open_question) == [
+        "Wacht op de melder",
+        open_question,
+    ]
+
+
+def test_row_of_today_says_the_phase_of_its_case(
+    running: Running, office: Office, thread: str
+) -> None:
+    """As the list of cases says it; where no phase may be recorded, none is said."""
+    window = running.at_work()
+    assert "fase: nieuw" in window.get(running.home).text  # its case is made at a first look
+    day = office.machine.today()
+    with running.lock.use() as place:
+        (case,) = register.all_cases(place)
+        informal = Case(date=day, employer=case.employer, case=case.reference, phase="informal")
+        register.record(place, informal)
+    assert "fase: er loopt iets, zonder klacht" in window.get(running.home).text
+
+
+def test_row_of_today_says_no_phase_where_none_may_be_recorded(
+    running: Running, office: Office, thread: str
+) -> None:
+    window = running.at_work()
+    with running.lock.use() as place:
+        (case,) = register.all_cases(place)
+        day = office.machine.today()
+        register.record(place, Employer(date=day, employer=case.employer, recording="none"))
+    shown = window.get(running.home).text
+    assert "Het gaat over mijn chef." in shown
+    assert "fase:" not in shown
+    with running.lock.use() as place:
+        register.record(place, Close(date=day, employer=case.employer, case=case.reference))
+    assert "fase: gesloten" in window.get(running.home).text
 
 
 def test_answered_consent_request_is_shown_in_words(

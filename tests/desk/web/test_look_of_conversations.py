@@ -114,6 +114,27 @@ def test_answer_can_be_written_by_keyboard_alone(
     assert reporter.texts()[-1] == "Dank je dat je schrijft."
 
 
+@pytest.mark.parametrize("by_rows", [False, True])  # as in a browser without field-sizing
+def test_field_of_an_answer_shows_every_line_of_a_snippet(
+    running: Running, page: Page, thread: str, by_rows: bool
+) -> None:
+    enter(running, page)
+    unlock(page)
+    page.click(".row a")
+    page.select_option("#snippet", "becomes_a_report")
+    page.click("button[name=insert]")
+    page.wait_for_function("document.getElementById('text').value.length > 200")
+    if by_rows:
+        page.evaluate("document.getElementById('text').style.fieldSizing = 'fixed'")
+    for width in (1280,) if by_rows else (1280, 320):
+        page.set_viewport_size({"width": width, "height": 720})
+        hidden = page.evaluate(
+            "(() => { const it = document.getElementById('text');"
+            " return it.scrollHeight - it.clientHeight; })()"
+        )
+        assert hidden <= 0, width
+
+
 def reach(page: Page, selector: str) -> None:
     """Press Tab until the first such element has the focus."""
     for _ in range(60):

@@ -464,7 +464,7 @@ def test_entry_is_removed_unless_another_depends_on_it(
     consent = window.get(rows[1])
     refused = window.press(consent, "/remove")
     assert refused.status == 422
-    assert "deze toestemming is er niet" in refused.text.casefold()
+    assert "deze toestemming is niet vastgelegd" in refused.text.casefold()
     gone = window.press(window.get(rows[0]), "/remove")
     assert "Verwijderd." in gone.text
     assert "Stap gedaan" not in gone.text

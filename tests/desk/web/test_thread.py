@@ -1,6 +1,7 @@
 """Gesprek: what a conversation's page shows and does."""
 
 import re
+import textwrap
 import threading
 
 import pytest
@@ -110,6 +111,23 @@ def test_snippet_is_inserted_into_the_text_and_not_sent(
     assert dict(added.form_to("reply").fields)["text"].startswith("Dag.\n\nDank je")
 
 
+def test_text_field_has_a_row_for_every_line_of_a_snippet(running: Running, thread: str) -> None:
+    window = running.at_work()
+    page = opened(running, window)
+    assert rows_of_text(page) == 10  # an empty field
+    for name in ("listening", "becomes_a_report", "does_not_want_to_live"):
+        filled = window.press(page, "reply", snippet=name, text="")
+        text = dict(filled.form_to("reply").fields)["text"]
+        lines = [textwrap.wrap(line, 60) or [""] for line in text.split("\n")]
+        assert rows_of_text(filled) >= sum(map(len, lines))
+
+
+def rows_of_text(page: Page) -> int:
+    found = re.search(r'<textarea id="text" name="text" rows="([0-9]+)"', page.html)
+    assert found is not None
+    return int(found[1])
+
+
 def test_snippet_button_without_a_chosen_snippet_sends_nothing(
     running: Running, peer: Peer, thread: str
 ) -> None:
@@ -191,6 +209,23 @@ def test_consent_question_needs_all_three_answers(
     sent = window.press(refused, "consent", **(fields | {"scope": "niet je naam"}))
     assert "Verstuurd." in sent.text
     assert "Wat je dan wel en niet vertelt niet je naam" in sent.text
+
+
+def test_field_for_a_successor_is_folded_away_until_something_is_in_it(
+    running: Running, thread: str
+) -> None:
+    window = running.at_work()
+    fields = {"step": "overdragen", "with": "Bas", "scope": ""}
+    refused = window.press(opened(running, window), "consent", **fields)
+    assert fold_of_successor(refused) == "<details>"
+    named = window.press(refused, "consent", successor="Bas de Wit")
+    assert fold_of_successor(named) == "<details open>"
+
+
+def fold_of_successor(page: Page) -> str:
+    """Return the tag of the innermost fold that has the field."""
+    before = page.html.partition(' name="successor"')[0]
+    return before[before.rindex("<details") :].partition("\n")[0].partition("<summary>")[0]
 
 
 def test_formal_step_is_sent_only_after_confirmation(

@@ -189,7 +189,7 @@ def test_limits_are_stated_in_letters_or_megabytes_not_bytes(lang: str) -> None:
     assert "100 MB" in sentence(told, large)
     assert "100 MB" in sentence(told, Unfit("-", "large_shown", most=100 * 1024 * 1024))
     said = sentence(told, TooLong(70_000, 60_000))
-    assert {"nl": "10.000 letters te veel", "en": "10,000 letters too many"}[lang] in said
+    assert {"nl": "10.000 letters te veel", "en": "10,000 characters too many"}[lang] in said
     assert not any(
         "bytes" in text for message in catalogue(lang).values() for text in texts(message)
     )

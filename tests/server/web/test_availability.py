@@ -59,7 +59,7 @@ SAID = {
     ("away", "nl"): "Noor Visser is afwezig tot en met 20 november.",
     ("away", "en"): "Noor Visser is away up to and including 20 November.",
     ("silent", "nl"): "Noor Visser heeft al minstens 4 doordeweekse dagen niet gekeken.",
-    ("silent", "en"): "Noor Visser has not looked here for at least 4 weekdays.",
+    ("silent", "en"): "Noor Visser has not checked for messages for at least 4 weekdays.",
     ("retired", "nl"): "Een vertrouwenspersoon aan wie je schreef, staat hier niet meer",
     ("retired", "en"): "A counsellor you wrote to is no longer listed here",
 }

@@ -163,14 +163,14 @@ def test_confidentiality_statement_mentions_peers_and_exceptions(house: House, p
 
 def test_only_the_chosen_one_of_several_counsellors_can_open_it(two: House) -> None:
     text = two.browser().get("/en/").text
-    assert "Only the person you choose can open your message. And you, with your code." in text
+    assert "Only the person you choose and you, with your code, can open your message." in text
     assert "Noor Visser and Sam Jansen" in text
 
 
 def test_page_names_who_runs_the_site_and_that_they_could_read_along(house: House) -> None:
     text = house.browser().get("/en/").text
-    assert "This site is on a computer managed by Stichting Hosting." in text
-    assert "While you write or read, Stichting Hosting could read along." in text
+    assert "This site runs on a computer managed by Stichting Hosting." in text
+    assert "While you write or read messages, Stichting Hosting could read them too." in text
     assert "call 030 123 45 67" in text
 
 
@@ -187,7 +187,7 @@ def test_unnamed_employer_is_still_called_the_employer(tmp_path: Path) -> None:
     """Settings of an earlier version may lack the name."""
     house = House(tmp_path / "site", run_by="", run_by_is_employer=True)
     assert "een computer van je werkgever" in house.browser().get("/nl/").text
-    assert "your employer could read along" in house.browser().get("/en/").text
+    assert "your employer could read them too" in house.browser().get("/en/").text
     house.close()
 
 

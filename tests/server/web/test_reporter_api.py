@@ -21,9 +21,11 @@ from tests.support.sealing_browser import Answer, SealingBrowser
 NOWHERE = "0" * 64
 CALLS = (
     ("POST", "/api/reports"),
+    ("POST", f"/api/reports/{NOWHERE}?to={NOWHERE}"),
     ("PUT", f"/api/files/{NOWHERE}"),
     ("POST", "/api/conversation/messages?n=1&to=" + NOWHERE),
     ("GET", "/api/conversation"),
+    ("GET", f"/api/items?ids={NOWHERE}"),
     ("GET", f"/api/items/{NOWHERE}"),
     ("GET", f"/api/files/{NOWHERE}"),
     ("POST", "/api/conversation/withdrawal?n=2&to=" + NOWHERE),
@@ -153,6 +155,7 @@ def test_repeated_calls_succeed_and_add_nothing(noor: Counsellor, browser: Seali
     for _ in range(2):
         assert browser.open_mailbox(noor.identity).status == 200
     for _ in range(2):
+        assert browser.post_report(draft, sealed).status == 200
         assert browser.post(draft, sealed).status == 200
         assert browser.open_mailbox(noor.identity).status == 200, "also after the report"
     assert noor.texts() == ["Eén keer."]
@@ -211,6 +214,48 @@ def test_report_can_have_files(noor: Counsellor, browser: SealingBrowser) -> Non
     assert noor.house.mailboxes.item_for(noor.identity, attachment) is not None
 
 
+def test_report_and_its_mailbox_are_stored_together_or_not_at_all(
+    sealing: House, noor: Counsellor, browser: SealingBrowser
+) -> None:
+    draft = browser.draft("report", {"text": "Eén keer.", "answers": {}}, (noor.identity,))
+    sealed = draft.seal()
+    assert browser.post_report(draft, sealed[:-1]).status == 422
+    assert sealing.store.mailbox(browser.keys.mailbox) is None
+    for target in ("x", browser.keys.mailbox.upper()):
+        got = browser.ask("POST", f"/api/reports/{target}?to={noor.identity.hex}", sealed)
+        assert got.status == 400
+    assert browser.post_report(draft, sealed).status == 200
+    assert noor.texts() == ["Eén keer."]
+    other = browser.draft("report", {"text": "Anders.", "answers": {}}, (noor.identity,))
+    refused = browser.post_report(other, other.seal())
+    assert (refused.status, refused.json) == (409, {"n": 1})
+
+
+def test_report_is_refused_in_a_taken_withdrawn_or_expired_mailbox(
+    sealing: House, noor: Counsellor, browser: SealingBrowser
+) -> None:
+    browser.report("Van mij.", noor.identity)
+    theirs = sealing_browser(sealing)
+    draft = theirs.draft("report", {"text": "Van een ander.", "answers": {}}, (noor.identity,))
+    sealed = draft.seal()
+    taken = f"/api/reports/{browser.keys.mailbox}?to={noor.identity.hex}"
+    assert theirs.ask("POST", taken, sealed).status == 422, "the mailbox has another access id"
+    other = f"/api/reports/{theirs.keys.mailbox}?to={noor.identity.hex}"
+    assert browser.ask("POST", other, sealed).status == 422, "the access id has another mailbox"
+    assert theirs.post_report(draft, sealed).status == 200
+    theirs.ask("DELETE", "/api/conversation")
+    gone = (404, {"error": "no such conversation", "refused": "gone"})
+    got = theirs.post_report(draft, sealed)
+    assert (got.status, got.json) == gone, "it does not begin anew"
+    late = sealing_browser(sealing)
+    late.open_mailbox(noor.identity)
+    sealing.clock.pass_days(2)
+    noor.renew()
+    draft = late.draft("report", {"text": "Te laat.", "answers": {}}, (noor.identity,))
+    got = late.post_report(draft, draft.seal())
+    assert (got.status, got.json) == gone
+
+
 # taking back
 
 
@@ -249,7 +294,7 @@ def test_unknown_expired_and_withdrawn_conversations_look_alike(
     withdrawn.ask("DELETE", "/api/conversation")
     noor.renew()  # its keys ended too
     bodies = {"POST": sealed_to(2), "PUT": sealed_to(1, 16_384)}
-    for method, target in CALLS[1:]:
+    for method, target in CALLS[2:]:
         to = target.replace(f"to={NOWHERE}", f"to={noor.identity.hex}")
         asking = [unknown, withdrawn, expired]
         if method == "DELETE" or "withdrawal" in target:

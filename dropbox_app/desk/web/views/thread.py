@@ -23,6 +23,7 @@ from dropbox_app.protocol.retrieval_code import LANGUAGES
 blueprint = Blueprint("thread", __name__, url_prefix="/t/<handle>")
 
 OPTIONS = 6  # the maximum according to SPEC section 4
+LEAST_ROWS, ROW = 10, 55  # of the field for an answer: rows, and the characters that fit in a row
 _OPTION_PARTS = ("title", "pro", "con")
 _FILES = "files"  # the field with the files of an answer
 
@@ -79,12 +80,21 @@ def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
         away=opened.desk.state.away,
         is_being_fetched=page.lock.is_away(site),
         options=range(1, OPTIONS + 1),
+        rows=_rows(typed.of("reply", "text")),
         once=secrets.token_urlsafe(12),
         said=page.take_said(),
     )
     if not page.lock.is_away(site):  # otherwise a fetch is using the site's state
         threads.mark_seen(opened)
     return html, status
+
+
+def _rows(text: str) -> int:
+    """Return the rows in which all of a text is in sight, for a browser that does not count them.
+
+    The style sheet lets the field follow the text in the other browsers, also on a narrow screen.
+    """
+    return max(LEAST_ROWS, sum(len(line) // ROW + 1 for line in text.split("\n")))
 
 
 def _pages_in(desk: Desk, mailbox: str) -> str:

@@ -15,9 +15,12 @@ AT_ONCE = 50  # rows of a list; "Gesprekken" has them all
 @blueprint.get("/")
 def today() -> ResponseReturnValue:
     """Show the day's work. Reports whose author does not feel safe come first."""
+    work = actions.today(here.place(), most=AT_ONCE)
+    shown = (*work.mine, *work.to_send[:AT_ONCE], *work.theirs[:AT_ONCE])
     return render_template(
         "today.html",
-        work=actions.today(here.place(), most=AT_ONCE),
+        work=work,
+        phases=actions.phases(here.place(), shown),
         due=agenda.rows(agenda.SOON),
         most=AT_ONCE,
         differing=checking.differing(),
