@@ -1,4 +1,4 @@
-"""Shared by all tests: ``--long``, ``--quick``, the number of Hypothesis examples, and fixtures."""
+"""Shared by all tests: ``--long``, ``--quick``, the number of Hypothesis examples, fixtures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import gc
 import os
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,11 @@ from tests.support.two_stores import on
 __all__ = ["both", "box", "counsellor", "mould", "on", "postgres"]  # fixtures
 
 HERE = Path(__file__).parent
-MORE_FILES = 200  # that were opened since garbage was looked for
+MORE_FILES = 200  # files opened since the last garbage collection
 _collect_above = [MORE_FILES]
-# Each test in these starts servers, browsers, sandboxes or a whole machine, needs many Argon2id, or
-# is one of very many that look at each page in each state or stop a desk at each of its steps.
-# They run first, since one that runs last would keep the other core waiting.
+# Tests in these files start servers, browsers, sandboxes or a whole machine, compute many Argon2id
+# hashes, check each page in each state, or stop a desk at each of its steps. They run first,
+# because a slow test that runs last would leave the other core idle.
 SLOW = {
     HERE / path
     for path in (
@@ -98,6 +99,26 @@ SLOW = {
     )
 }
 
+# The longest of all, by default or with --long, of which none may be the last to begin. xdist gives
+# a process its next file while two tests are left. test_debian has two, of minutes each: so the
+# sixth of these that .ci/run names, which waits for them, is short.
+LONGEST = [
+    HERE / path
+    for path in (
+        "deploy/test_debian.py",
+        "deploy/test_restore.py",
+        "server/web/test_oldest.py",
+        "e2e/test_sealed_journey.py",
+        "e2e/test_gallery.py",
+        "e2e/test_browsers.py",
+        "desk/web/test_every_page.py",
+        "desk/web/test_traces.py",
+        "desk/web/test_look_of_a_day.py",
+        "desk/web/viewer/test_drawing.py",
+        "server/release/test_upgrade.py",
+    )
+]
+
 # Short: the same examples every time, so that a change that broke nothing never goes red.
 settings.register_profile(
     "short",
@@ -106,9 +127,9 @@ settings.register_profile(
     deadline=None,
     print_blob=True,
 )
-# Before a commit: the first of those.
+# Before a commit: only the first of these examples.
 settings.register_profile("quick", settings.get_profile("short"), max_examples=10)
-# Long: new examples every time, and the blob that makes a failing one again.
+# Long: new examples every time, and the blob that reproduces a failing one.
 settings.register_profile(
     "long",
     max_examples=3000,
@@ -133,40 +154,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # pytest rewrites each assert of each file, in every process: only once, if it may keep that.
-    # What is started from here writes no bytecode all the same, or it would be seen as a leak.
+    # pytest rewrites every file's assertions in every process, or only once if it may cache them.
+    # Programs started by tests still write no bytecode, which would look like a leak.
     sys.dont_write_bytecode = False
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     Flask.url_rule_class = KnownRule
     if config.getoption("--long"):
-        # In the environment, so that xdist's workers and started programs see it too.
+        # This is in the environment, so that xdist's workers and started programs see it too.
         os.environ["KLANKBORD_LONG"] = "1"
     quick = config.getoption("--quick")
     settings.load_profile("long" if _long() else "quick" if quick else "short")
     if not _long():
-        # Hypothesis also draws the constants of whichever modules are loaded by then, which depends
-        # on the tests that ran before: the same examples every time means without them.
+        # Hypothesis also draws constants from the modules loaded so far, which depend on the tests
+        # that ran before. Without these constants the examples are always the same.
         pytest.MonkeyPatch().setattr(providers, "is_local_module_file", lambda _path: False)
 
 
 def pytest_collection_finish() -> None:
-    # What is loaded by now stays to the end, and is most of what there is: garbage is looked for
-    # among what tests make.
+    # Most objects are loaded by now and stay to the end, so garbage is collected only among objects
+    # that tests make.
     gc.collect()
     gc.freeze()
 
 
 def pytest_runtest_logfinish() -> None:
-    # An app that a test made keeps its files open until it is found as garbage, and many systems
-    # allow a process 1,024.
+    # An app that a test made keeps its files open until it is garbage-collected, and many systems
+    # allow a process only 1,024 open files.
     if len(os.listdir("/dev/fd")) > _collect_above[0]:
-        gc.collect()  # not again until as many have come: what is still open is in use
+        gc.collect()  # not again until as many more are opened: those still open are in use
         _collect_above[0] = len(os.listdir("/dev/fd")) + MORE_FILES
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     quick = config.getoption("--quick")
-    return True if quick and collection_path in SLOW else None  # None: as others decide
+    return True if quick and collection_path in SLOW else None  # None: other hooks decide
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -175,11 +196,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("long") and not _long():
             item.add_marker(pytest.mark.skip(reason="only with --long"))
-    items.sort(key=lambda item: not _in_slow(item.path))
+    items.sort(key=lambda item: _turn(item.path))
     if config.getoption("--quick"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@functools.cache
+def _turn(path: Path) -> tuple[int, bool, int]:
+    """Return when a file is run: the longest first, then the other slow ones, mixed.
+
+    Those of one folder compute, or wait, at the same time, so both cores would be wanted at once
+    and then neither.
+    """
+    longest = LONGEST.index(path) if path in LONGEST else len(LONGEST)
+    mixed = zlib.crc32(str(path.relative_to(HERE)).encode()) if _in_slow(path) else 0
+    return longest, not _in_slow(path), mixed
 
 
 @functools.cache

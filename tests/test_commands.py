@@ -40,7 +40,7 @@ def test_ctrl_c_during_import_leaves_no_traceback(command: str, loaded: str) -> 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_closed_pipe_is_not_an_error(command: str) -> None:
-    """As in ``--help | head -0``, the pipe is closed before anything is written."""
+    """As with ``--help | head -0``, the pipe is closed before anything is written."""
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

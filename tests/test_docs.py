@@ -40,7 +40,7 @@ DOCUMENTS = (
     "deploy/guide/desk.md",
     "deploy/desk/README.md",
 )
-# What the documents name in code spans and is an option of another program.
+# Options of other programs that the documents name in code spans.
 FOREIGN = {"--require-hashes", "--only-binary", "--no-deps", "--no-build-isolation"}
 FOREIGN |= {"--help", "--rm"}
 
@@ -75,7 +75,7 @@ def script_options() -> set[str]:
 
 
 def code_of(*documents: str) -> str:
-    """Return what documents show as code: blocks and spans."""
+    """Return all code in documents: blocks and spans."""
     source = "\n".join(text(name) for name in documents)
     blocks = re.findall(r"```.*?\n(.*?)```", source, re.DOTALL)
     rest = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
@@ -106,7 +106,7 @@ def test_documents_mention_only_existing_commands(document: str) -> None:
 
 
 def test_reference_matches_the_code() -> None:
-    """Settings, commands and refusals; ``scripts/dev/reference`` writes them."""
+    """This covers settings, commands and refusals, which ``scripts/dev/reference`` writes."""
     assert reference.PAGE.read_text("utf-8") == reference.written(), "run scripts/dev/reference"
 
 
@@ -204,7 +204,7 @@ def test_no_registry_host_and_no_machine_path_is_mentioned() -> None:
     )  # fmt: skip
     if listed.returncode:
         pytest.skip("this is no git checkout, so what belongs to it is not known")
-    # Written so that this file does not hold what it looks for.
+    # Written so that this file does not contain the strings that it searches for.
     hosts = "|".join(
         ("pypi[.]org", "python" + "hosted", "npmjs[.](org|com)", "/" + "root/", "/" + "home/")
     )
@@ -214,7 +214,7 @@ def test_no_registry_host_and_no_machine_path_is_mentioned() -> None:
         if not path.is_file():
             continue
         held = path.read_bytes().decode("utf-8", "ignore")
-        if name.endswith("viewer/built/frame.js"):  # the home that wasm programs are made to see
+        if name.endswith("viewer/built/frame.js"):  # the home folder that wasm programs see
             held = held.replace("/" + "home/web_user", "")
         if hit := re.search(hosts, held):
             found.append(f"{name}: {hit[0]}")
@@ -230,7 +230,7 @@ def test_every_promise_names_existing_tests() -> None:
 
 
 def test_ci_runs_every_test_named_in_security() -> None:
-    """CI's first call skips some files and the tests only for --long; its second runs them."""
+    """CI's first call skips some files and the --long tests; its second call runs them."""
     first, _, second = text(".ci/run").partition("exec scripts/test --long")
     left_out = re.findall(r"--ignore=(tests/[\w/]+\.py)", first)
     assert left_out
@@ -244,7 +244,7 @@ def test_ci_runs_every_test_named_in_security() -> None:
 
 
 def is_only_long(path: str, name: str) -> bool:
-    """Return whether a test, or its whole file, has the mark."""
+    """Return whether a test, or its whole file, is marked as long."""
     tree = ast.parse(text(path))
     marks = [
         ast.unparse(mark)

@@ -1,6 +1,6 @@
 """The counsellor's guide names existing parts of the desk's pages, with pictures.
 
-desk/web/test_look_of_a_day.py tests that a day goes as the guide describes it.
+desk/web/test_look_of_a_day.py tests that a day proceeds as the guide describes.
 """
 
 import io

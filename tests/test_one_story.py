@@ -37,14 +37,14 @@ ALONG = {"nl": "eelezen", "en": "read them too"}
 FINDER = {"nl": "kan je gesprek lezen", "en": "can read your conversation"}
 NOBODY = {"nl": "Er is nu niemand die", "en": "Nobody can"}
 
-# By subject: what a sentence on it looks like in each language, and what each has to hold.
+# By subject: a pattern for sentences about it in each language, and what each must contain.
 Story = dict[str, tuple[dict[str, str], ...]]
 SOON: Story = {
     "landing.time": (PROMISED,),
     "conversation.empty": (PROMISED,),
     "info.next2": (PROMISED,),
     "code.when": (AFTER,),
-    # Counted from Monday to Friday, holidays too: so it does not say that they were working days.
+    # Days are counted from Monday to Friday, even holidays, so no page calls them working days.
     "person.silent": ({"nl": "minstens {days} doordeweekse", "en": "at least {days} weekdays"},),
     "safety.not_daily": ({"nl": "niet elke dag gelezen", "en": "not read every day"},),
 }
@@ -59,23 +59,23 @@ READERS: Story = {
     "privacy.kept_messages": ({"nl": CHOSEN["nl"], "en": CHOSEN["en"]}, CODE),
     "person.stand_in": (CHOSEN,),
     "report.wanted_help": (CHOSEN,),
-    # Files are for the counsellor alone: a code opens none.
+    # Files are for the counsellor only: a code opens none.
     "files.who": (NAMED, {"nl": "ook niet met je code", "en": "not even with your code"}),
     "privacy.kept_files": (CHOSEN,),
     "withdraw.cannot4": (NAMED, {"nl": "wie jouw code heeft", "en": "anyone with your code"}),
-    # While a page is used, the server could; so could who takes it over.
+    # While a page is in use, the server could read it, and so could an attacker who controls it.
     "landing.run_by": (ALONG, {"nl": "Terwijl je schrijft of leest", "en": "While you write or"}),
     "landing.run_by_employer": (ALONG,),
     "landing.run_by_some_employer": (ALONG,),
     "landing.run_by_unknown": (ALONG,),
     "technical.not1": (ALONG,),
-    # A browser that seals keeps it from them, but for altered code; one that does not says so.
+    # A browser that seals prevents that, unless its code is altered; other browsers say so.
     "sealed.on": (
         {"nl": "kan zo niet meelezen. Behalve als", "en": "cannot read your messages, unless"},
     ),
     "sealed.plain": (ALONG, {"nl": "zodra je het verstuurt", "en": "as soon as you send it"}),
     "conversation.translating": ({"nl": "meelezen", "en": "be able to read it"},),
-    # And whoever has the code.
+    # Anyone who has the code can read it too.
     "code.finder": (FINDER,),
     "info.cannot3": (FINDER,),
     "technical.not3": (FINDER,),
@@ -90,9 +90,9 @@ LEAVING: Story = {
         {"nl": "onthoudt het bezoek dan meestal niet", "en": "usually does not remember"},
     ),
 }
-# Whom the counsellor tells: nobody without a yes, but for peers and the exceptions.
+# The counsellor tells nobody without consent, except peers and in the listed exceptions.
 TELLING: Story = {
-    # These three stand one after the other wherever the first does: see test_before.
+    # These three sentences always appear together, in this order: see test_before.
     "landing.control": ({"nl": "behalve als jij dat goedvindt", "en": "unless you agree"},),
     "landing.peers": ({"nl": "met een vakgenoot", "en": "with a fellow counsellor"},),
     "landing.not_always": (
@@ -141,7 +141,7 @@ def test_every_sentence_about_a_subject_is_in_the_table_and_matches_it(
                 assert one[lang] in text, (key, one[lang], text)
 
 
-# The same in the translations that are drafts: what each key has to hold, in the order of DRAFTS.
+# The same for the draft translations: what each key must contain, in the order of DRAFTS.
 TOLD_BY_DRAFTS = {
     ("landing.time", "conversation.empty", "info.next2"): (
         "zwykle w ciągu", "протягом {days} робоч", "عادة خلال",
@@ -237,8 +237,8 @@ def test_drafts_agree_with_the_pages(lang: str) -> None:
         assert found == set(story), subject
 
 
-# What the desk says of the same: its pages, what it prints, and the texts to begin an answer with.
-# Those on its own page are of the counsellor's reading, not of a reporter's.
+# The desk's texts on the same subjects: its pages, its printed texts, and the opening texts for
+# answers. On its own page they are about the counsellor's reading, not a reporter's.
 NOT_DAILY = {"nl": "Ik lees hier niet elke dag", "en": "do not read messages here every day"}
 DESK: dict[str, tuple[dict[str, str], Story]] = {
     "soon": (
@@ -340,8 +340,8 @@ def test_counsellors_guide_states_the_sites_response_time(lang: str) -> None:
         assert said[lang] in one
 
 
-# What a document may not say of how often a desk fetches or a counsellor reads, since it is
-# response_days that says so.
+# Statements that no document may make about how often a desk fetches or a counsellor reads, because
+# response_days determines that.
 OTHER_CLOCK = re.compile(
     r"(fetch(es|ed)?|reads?|looks?|answers?|haalt|leest|kijkt|antwoordt)\b[^.|\n]{0,60}"
     r"(once a week|every week|each week|weekly|once a day|each day|daily|per week|elke week"
@@ -352,7 +352,7 @@ NOT_OF_COUNSELLORS = ("`backup`", "24 hours", "mail")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_document_states_another_response_time(document: str) -> None:
+def test_no_document_states_a_different_response_time(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     found = [match[0] for match in OTHER_CLOCK.finditer(text)]
     assert [one for one in found if not any(word in one for word in NOT_OF_COUNSELLORS)] == []
@@ -363,7 +363,7 @@ def test_no_document_states_another_response_time(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_no_document_promises_anything_that_the_pages_deny(document: str) -> None:
-    """For example that nobody can read it, leaving clears the history, or a code is recoverable."""
+    """Examples: nobody can read it, leaving clears the history, a code can be recovered."""
     text = (ROOT / document).read_text("utf-8")
     for lie in (
         r"\b(nobody|no one) but the counsellor can (read|open)",
@@ -371,7 +371,7 @@ def test_no_document_promises_anything_that_the_pages_deny(document: str) -> Non
         r"wist (de|je) (browser)?geschiedenis",
         r"(recover|restore|give back) (a|the) (lost )?code",
         r"\b100 ?%|\bfully anonymous|volledig anoniem",
-        # Texts stay in memory for minutes; what was fetched stays with the counsellor.
+        # Texts stay in memory for minutes; fetched messages stay with the counsellor.
         r"memory for a moment|heel even door het geheugen",
         r"(withdraw|delete|take back) everything at any time|altijd alles (terugnemen|wissen)",
         r"(build|version) makes no report|versie maakt geen verslag",

@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 PRIVATE = re.compile(r"_[a-zA-Z]\w*")
 REPLACES = {"delattr", "getattr", "hasattr", "patch", "object", "setattr"}
-# Documented names that begin with an underscore all the same.
+# Documented names that nevertheless begin with an underscore.
 PUBLIC = {"_exit", "_replace", "_asdict", "_fields", "_make"}
 FILES = sorted(
     path for path in TESTS.rglob("*.py") if "node_modules" not in path.parts

@@ -1,4 +1,4 @@
-"""The style sheets of site and desk: every colour pair that occurs is readable."""
+"""The style sheets of site and desk: every colour pair in use is readable."""
 
 import re
 from itertools import product
@@ -12,7 +12,7 @@ from dropbox_app.server.web.assets import read_style
 SITE = read_style().content.decode()
 DESK = (Path(dropbox_app.desk.web.__file__).parent / "static" / "style.css").read_text()
 GROUNDS = ("paper", "tint", "note", "field")
-# What is written, and on what: 4.5 is WCAG's AA for text of any size.
+# Text colours and their backgrounds: 4.5 is WCAG's AA contrast for text of any size.
 TEXT = [
     *product(("ink",), GROUNDS),
     *product(("quiet", "accent"), ("paper", "tint", "field")),
@@ -21,7 +21,7 @@ TEXT = [
     ("on-accent", "accent"),
     ("on-out", "out"),
 ]
-# What only has to be seen: the lines of fields and boxes, rings, outlines.
+# Lines that must only be visible: those of fields and boxes, rings, outlines.
 SEEN = [
     *product(("line",), GROUNDS),
     *product(("accent", "out"), GROUNDS),
@@ -116,7 +116,7 @@ def test_focus_is_always_visible(rules: str) -> None:
 
 
 def test_sizes_scale_with_the_readers_text_size(rules: str) -> None:
-    """Font sizes are only those of the design and relative, so zooming text works."""
+    """All font sizes are from the design and relative, so zooming text works."""
     sizes = set(re.findall(r"font-size: ([^;]+);", rules))
     assert sizes - {"min(1.35rem, 8.5vw)"} == {"112.5%", "1rem", "1.25rem", "min(1.6rem, 14vw)"}
 

@@ -1,7 +1,7 @@
 """Banned words do not appear in anything that people read.
 
-Checked are the documents, the docstrings and messages of the program and its scripts, the English
-catalogues, and the names of tests. Each pattern comes with the word to use instead.
+The tests check the documents, the docstrings and messages of the program and its scripts, the
+English catalogues, and the names of tests. Each pattern comes with the word to use instead.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ INSTEAD = {
     "takes? up|taken up": "load, use",
     "the moment of": "the time of",
 }
-# Where one of these is what is meant.
-MEANT = ("periods are whole and disjoint", "may be over soon")
+# Phrases in which such a word is right.
+MEANT = ("periods are whole and disjoint",)
 ODD = re.compile("|".join(rf"\b(?:{one})\b" for one in INSTEAD), re.IGNORECASE)
 
 

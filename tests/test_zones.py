@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "dropbox_app"
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))
 
-# Beside the standard library, the zones it sees and the primitives, what each zone stands on.
+# The packages that each zone may use, besides the standard library, other zones and primitives.
 OTHERS: dict[str, set[str]] = {
     "protocol": set(),
     "server": {
@@ -61,7 +61,7 @@ ZONES_SEEN = {
     "desk": {"protocol", "desk"},
 }
 
-# The protocol is pure: what it would need these for is handed in by who calls it.
+# The protocol is pure: callers pass in anything for which it would need these.
 IMPURE = {
     "asyncio", "concurrent", "ftplib", "glob", "http", "logging", "mmap", "multiprocessing", "os",
     "pathlib", "random", "select", "shutil", "signal", "smtplib", "socket", "socketserver",
@@ -78,21 +78,21 @@ PRIMITIVES_IN = (
     "dropbox_app/server/web/session.py",
 )
 
-# What opens a seal or signs: in the server only where a reporter without JavaScript is served.
+# Functions that decrypt or sign. In the server, only the reporter's agent uses them.
 OPENERS = {
     "Seed", "SigningKey", "open_chunks", "open_chunks_with_passphrase", "open_sealed",
     "open_stream", "open_with_file_key", "open_with_passphrase", "derive_root", "file_key",
     "reporter_keys", "from_counsellor", "from_reporter", "unwrap",
 }  # fmt: skip
 AGENT = "dropbox_app/server/reporter/agent.py"
-# The one other place that opens something: backups, which are sealed to the operator's own key.
-# What is inside a backup remains sealed to others. Only backup commands may import it.
+# The only other place that decrypts is for backups, which are sealed to the operator's own key. The
+# contents of a backup remain sealed to others. Only backup commands may import it.
 BACKUP_KEY = "dropbox_app/server/backup/key.py"
 BACKUP_OPENERS = {"Seed", "open_chunks", "open_with_file_key", "file_key"}
 BACKUP_USERS = ("dropbox_app/server/backup/", "dropbox_app/server/cli/backup.py")
 
-# The folders (and single modules) of each zone, in order: each imports only itself and those
-# above it. What is not listed may not exist.
+# The folders (and single modules) of each zone, in order: each imports only itself and those above
+# it. No others may exist.
 RANKED = {
     "server": (
         "errors", "account", "store", "config", "mailboxes", "reporter", "backup", "notify",
@@ -106,8 +106,8 @@ RANKED = {
 }  # fmt: skip
 UNRANKED: dict[str, set[str]] = {"server": set(), "desk": set()}
 
-# What mails has a network: it knows nothing of what is stored but the status of the day. The part
-# of it that writes the status reads the database, and has no network.
+# The mailer has a network and knows nothing of stored data except the daily status. The part that
+# writes the status reads the database and has no network.
 MAILERS = tuple(
     f"dropbox_app/server/notify/{name}.py"
     for name in ("smtp", "config", "sent_log", "run", "status_file")
@@ -124,7 +124,7 @@ STORED = tuple(
         "notify.status",
     )
 )
-# Beside the ranks: the store knows bytes, ids and days and no protocol; the rules know no Flask.
+# Besides this order: the store imports no protocol, and the rules import no Flask.
 NEVER = {
     "dropbox_app/server/store/": ("dropbox_app.protocol", "flask", "werkzeug"),
     "dropbox_app/server/mailboxes/": ("flask", "werkzeug"),
@@ -314,7 +314,7 @@ def test_violation_is_detected(case: str) -> None:
 
 LOADED = {
     "protocol": {"flask", "werkzeug", "click", "gunicorn", "httpcore", "sqlite3", "babel"},
-    # What decodes a stranger's file is in the browser, or in the sandbox: never in the desk.
+    # Untrusted files are decoded in the browser or in the sandbox, never in the desk.
     "desk": {"gunicorn", "sqlite_utils", "dropbox_app.server", "PIL", "libmat2"},
     "server": {"dropbox_app.desk"},
 }

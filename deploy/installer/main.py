@@ -8,7 +8,7 @@
                                   gives one access, --no-desk NAME revokes it; --site names the site
     deploy/install --restore BACKUP --key KEY --onion-key FILE
                                   on a new machine: installs and restores a backup
-    deploy/install --prepare      installs the program beside the one in use, without switching
+    deploy/install --prepare      installs the program next to the one in use, without switching
     deploy/install --uninstall    removes the installation; reports and the onion key stay
 
 It creates a separate account, the program with its pinned packages, one site and a systemd service

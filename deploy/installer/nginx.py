@@ -74,7 +74,7 @@ def serve(machine: Machine, changed: bool) -> None:
 
 
 def leave(machine: Machine) -> None:
-    """Remove all of it except Debian's package, whose unit stays masked."""
+    """Remove the nginx setup, except Debian's package, whose unit stays masked."""
     say("nginx")
     if UNIT.exists():
         machine.service("disable", "--now", UNIT.stem)

@@ -63,7 +63,7 @@ def prepare(machine: Machine) -> None:
 
 
 def leave(machine: Machine) -> None:
-    """Remove all of it, including addresses, password and account."""
+    """Remove the daily mail completely, including addresses, password and account."""
     if COMMAND.exists():
         say("No daily mail to counsellors")
         if (UNITS / OWN_UNITS[-1]).exists():

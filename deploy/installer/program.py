@@ -56,7 +56,7 @@ def release() -> str:
 
 
 def prepare(machine: Machine) -> Path:
-    """Create this release's program beside the one in use. Returns its folder."""
+    """Create this release's program next to the one in use. Returns its folder."""
     say("The program, with every package checked against its pinned hash")
     place = PROGRAM / "releases" / release()
     whole = place / "klankbord-whole"
@@ -93,7 +93,7 @@ def _make(machine: Machine, place: Path) -> None:
         *(*pip, "--require-hashes", "--only-binary", ":all:"),
         *("-r", SOURCE / "requirements" / "server.txt"),
     )
-    with tempfile.TemporaryDirectory() as folder:  # a build leaves files beside its source
+    with tempfile.TemporaryDirectory() as folder:  # a build leaves files next to its source
         for name in ("pyproject.toml", "README.md", "LICENSE", "dropbox_app"):
             copy = shutil.copytree if (SOURCE / name).is_dir() else shutil.copy
             copy(SOURCE / name, Path(folder) / name)

@@ -107,7 +107,7 @@ def data(machine: Machine, asked: argparse.Namespace) -> list[str]:
     for place in (_IN_MEMORY, _ON_DISK):
         machine.run("install", "-d", "-m", "700", "-o", ACCOUNT, "-g", ACCOUNT, place)
     try:
-        # The file keeps its own name, which contains its day, and is beside the lists of
+        # The file keeps its own name, which contains its day, and is next to the lists of
         # withdrawals.
         beside = asked.restore.absolute().parent.glob("withdrawn-*.age*")
         for path in (asked.restore, *sorted(beside)):

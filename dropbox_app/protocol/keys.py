@@ -18,7 +18,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from dropbox_app.protocol import bech32
 from dropbox_app.protocol.encoding import b64, check_hex, unb64
@@ -105,7 +104,7 @@ class _Secret:
 class Seed(_Secret):
     """SECRET: the 32 bytes of an X-Wing key pair. The text form is ``AGE-SECRET-KEY-PQ-1…``.
 
-    Raises KeyFormatError for another length.
+    Raises KeyFormatError for other lengths.
     """
 
     __slots__ = ("_key", "_recipient", "_x25519")
@@ -117,8 +116,7 @@ class Seed(_Secret):
         self._x25519 = X25519PrivateKey.from_private_bytes(expanded[64:])
         self._key = hpke.MLKEM768X25519PrivateKey(mlkem, self._x25519)
         self._recipient = Recipient(
-            mlkem.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            + self._x25519.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+            mlkem.public_key().public_bytes_raw() + self._x25519.public_key().public_bytes_raw()
         )
 
     @property
@@ -224,7 +222,7 @@ class VerifyKey:
 
 
 class SigningKey(_Secret):
-    """SECRET: the 32-byte seed of an Ed25519 key pair. Raises KeyFormatError for another length."""
+    """SECRET: the 32-byte seed of an Ed25519 key pair. Raises KeyFormatError for other lengths."""
 
     __slots__ = ("_key", "_verify_key")
 
@@ -256,7 +254,7 @@ class SigningKey(_Secret):
 def x25519_pair() -> tuple[bytes, bytes]:
     """Return a new secret and public key for use by another program.
 
-    This package seals nothing to it.
+    This package seals nothing to this key.
     """
     made = X25519PrivateKey.generate()
     return made.private_bytes_raw(), made.public_key().public_bytes_raw()

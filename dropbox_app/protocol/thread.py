@@ -190,7 +190,7 @@ def read(
     entries = [rules.check(e, known) if _by(e) not in (REPORTER, "") else e for e in entries]
     entries = _chain(_once(entries), pins)
     genuine = [e.message for e in entries if e.message and e.genuine]
-    # Of two messages with one number, take the later by contents, not by order of arrival.
+    # Of two messages with the same number, take the later by contents, not by order of arrival.
     genuine.sort(key=lambda message: (message.n, message.day, message.line))
     newest = {message.by: message for message in genuine}
     gaps, beginning = _holes(genuine)

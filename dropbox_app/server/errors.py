@@ -53,7 +53,7 @@ class WrongClock(ServerError):
 
 
 class Refused(ServerError):
-    """The server does not accept this."""
+    """The server does not accept this request."""
 
 
 class OutOfStep(Refused):
@@ -85,7 +85,7 @@ class BadShape(Refused):
 
 
 class NotYours(Refused):
-    """This conversation is not addressed to this counsellor, or not to those named."""
+    """This conversation is not addressed to this counsellor, or not to all named counsellors."""
 
 
 class UnknownCounsellor(Refused):

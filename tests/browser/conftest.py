@@ -1,4 +1,4 @@
-"""The browser's client in Node, Chromium and Firefox; tests of a missing one are skipped."""
+"""The browser's client in Node, Chromium and Firefox; tests of a missing program are skipped."""
 
 import json
 import os
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 CLIENT = HERE.parents[1] / "dropbox_app" / "browser"
 PLACES = ["node", *(pytest.param(name, marks=here(name)) for name in ("chromium", "firefox"))]
 
-Answer: TypeAlias = Any  # whatever JSON holds
+Answer: TypeAlias = Any  # any JSON value
 Ask = Callable[..., Answer]
 
 
@@ -77,7 +77,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def bundle(npm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return requests.mjs and its imports as one script that any page can load."""
+    """Return requests.mjs with its imports as one script that any page can load."""
     made = tmp_path_factory.mktemp("bundle") / "requests.js"
     command = ["node", str(npm / "node_modules" / "esbuild" / "bin" / "esbuild")]
     options = ["--bundle", "--format=iife", "--global-name=client", f"--outfile={made}"]

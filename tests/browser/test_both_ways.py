@@ -1,4 +1,4 @@
-"""What the browser's client seals opens in Python, and the other way round."""
+"""Python opens files that the browser's client sealed, and the client opens Python's."""
 
 import base64
 import datetime
@@ -68,7 +68,7 @@ def test_desk_verifies_report_sealed_by_client(client: Ask, text: str) -> None:
 
 
 def test_client_and_desk_read_each_others_messages(client: Ask) -> None:
-    """Report there, reply here, message there: every message is verified."""
+    """The client reports, the desk replies and the client answers; every message is verified."""
     first = base64.b64decode(
         written(client, [], "report", {"text": "Een.", "answers": {}})["sealed"]
     )
@@ -131,7 +131,7 @@ def test_sealed_files_open_in_client_and_in_python(client: Ask, length: int) -> 
 
 
 def test_error_of_truncated_file_names_the_part_where_it_ends(peer: Ask) -> None:
-    """Up to the end of the nonce the fault is in the header, after it in the payload."""
+    """The fault is in the header up to the end of the nonce, and in the payload after it."""
     seed = Seed.generate()
     sealed = age.seal(b"x" * 100, [seed.recipient()])
     header = age.header_length(1)

@@ -68,7 +68,7 @@ def test_licences_of_bundled_packages_are_included() -> None:
 
 
 def test_scripts_are_small_and_contain_nothing_forbidden() -> None:
-    """No eval, no wasm, no address of another site; no HTML is set."""
+    """The scripts contain no eval, wasm or address of another site, and set no HTML."""
     scripts = [(STATIC / name).read_text("ascii") for name in MADE[:2]]
     assert sum(len(gzip.compress(script.encode(), 9)) for script in scripts) <= MOST
     for script in scripts:

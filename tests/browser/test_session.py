@@ -35,7 +35,7 @@ BOTH = (issue_card("anna"), issue_card("bram"))
 
 
 class Browser:
-    """A session in Node, and what a server would send it."""
+    """A session in Node, and the responses that a server would send it."""
 
     def __init__(self, peer: Ask) -> None:
         self._peer = peer
@@ -47,7 +47,7 @@ class Browser:
             self.does("takeWords", name=name, text=text)
 
     def asks(self, what: str, **given: object) -> Answer:
-        """Return its answer, or ``refused`` and ``details``."""
+        """Return the session's answer, or ``refused`` and ``details``."""
         return self._peer("ask", what=what, given=given)
 
     def does(self, what: str, **given: object) -> Answer:
@@ -253,7 +253,7 @@ def test_newer_card_of_a_counsellor_replaces_the_older_one(browser: Browser) -> 
     newer = issue_card("anna", day=later, serial=2)
     for cards in itertools.permutations((BOTH[0], newer)):
         assert browser.told(cards) == {"answer": None}
-        # The newer one has no key for this day: the older one does not come back by that.
+        # The newer card has no key for this day; even so, the older one is not used again.
         asked = browser.asks(
             "report", lang="nl", words="nl", text="x", answers={}, wanted=[str(ANNA.verify_key)]
         )
@@ -285,7 +285,7 @@ Files = tuple[bytes, bytes, bytes, bytes]
 
 
 def four(browser: Browser) -> tuple[ReporterKeys, Files]:
-    """Return four files: a report to Anna and Bram, and by turns Anna's replies and a message."""
+    """Return four files: a report to Anna and Bram, two replies by Anna, and a message."""
     both = [str(ANNA.verify_key), str(BRAM.verify_key)]
     made = browser.reports(wanted=both)
     keys, first = keys_of(made), file_of(made)
@@ -293,7 +293,7 @@ def four(browser: Browser) -> tuple[ReporterKeys, Files]:
     browser.reads([first, reply])
     third = file_of(browser.does("write", lang="nl", kind="message", body={"text": "Meer."}))
     last = answer_of([first, reply, third], keys, {"text": "Ik lees het."})
-    browser.does("enter", typed=" ".join(made["words"]))  # from here on it remembers nothing
+    browser.does("enter", typed=" ".join(made["words"]))  # the session now remembers nothing
     return keys, (first, reply, third, last)
 
 
@@ -317,7 +317,7 @@ def test_writing_is_refused_if_newest_own_message_is_withheld(browser: Browser, 
 
 
 def test_session_detects_that_its_sent_message_is_withheld(browser: Browser) -> None:
-    """Even if no counsellor has seen it: the session knows the message, so it is missed."""
+    """This holds even if no counsellor has seen it, because the session knows the message."""
     made = browser.reports()
     first = file_of(made)
     browser.reads([first])
@@ -339,8 +339,8 @@ def test_nothing_is_written_before_a_sent_message_is_read(browser: Browser) -> N
     assert asked["refused"] == "withheld"
 
 
-def test_newest_message_is_missed_after_the_keys_were_forgotten(browser: Browser) -> None:
-    """The page keeps its number and digest, and hands them back with the same code."""
+def test_missing_newest_message_is_reported_after_the_keys_were_forgotten(browser: Browser) -> None:
+    """The page keeps the message's number and digest, and passes them in with the same code."""
     made = browser.reports()
     first = file_of(made)
     browser.reads([first])
@@ -354,7 +354,7 @@ def test_newest_message_is_missed_after_the_keys_were_forgotten(browser: Browser
     assert (view["refused"], view["mine"]) == ("withheld", [2, second["digest"]])
 
 
-def test_withheld_message_of_a_counsellor_is_missed_every_time(browser: Browser) -> None:
+def test_withheld_message_of_a_counsellor_is_reported_every_time(browser: Browser) -> None:
     made = browser.reports()
     files = [file_of(made)]
     files.append(answer_of(files, keys_of(made), {"text": "Dank."}))
@@ -364,7 +364,7 @@ def test_withheld_message_of_a_counsellor_is_missed_every_time(browser: Browser)
         assert notes == [{"key": "withheld", "by": str(ANNA.verify_key), "count": 1}]
 
 
-def test_replaced_card_of_recipient_is_noticed(browser: Browser) -> None:
+def test_replaced_card_of_recipient_is_detected(browser: Browser) -> None:
     """Nothing can be sent until the reporter chooses again, except a withdrawal."""
     _, files = four(browser)
     assert browser.told([BOTH[1]]) == {"answer": None}
@@ -391,7 +391,7 @@ def test_counsellor_without_current_key_is_left_out_and_named(browser: Browser) 
 
 
 def test_message_from_unchosen_counsellor_is_not_trusted(browser: Browser) -> None:
-    """Neither a reply by a counsellor who was not chosen nor one of another conversation counts."""
+    """A reply by a counsellor who was not chosen, or from another conversation, does not count."""
     made = browser.reports()
     keys, first = keys_of(made), file_of(made)
     browser.starts()

@@ -1,7 +1,7 @@
 """A domain end to end in its own namespaces: installer, nginx, certbot and pebble.
 
-Started by test_domain.py with a copy of /etc, in a network of its own. pebble is Let's Encrypt's
-test server. Prints one JSON object with the observations of each step.
+test_domain.py starts this with a copy of /etc, in a separate network. pebble is Let's Encrypt's
+test server. It prints one JSON object with the observations of each step.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WORK = Path(sys.argv[1])
 
 
 class Stage(Machine):
-    """A machine whose systemd is this script: it starts and stops nginx as the unit says."""
+    """A machine on which this script replaces systemd and runs nginx as the unit says."""
 
     def __init__(self) -> None:
         super().__init__(dry=False)
@@ -141,7 +141,7 @@ def served() -> dict[str, str]:
 def all_serve(fits: Callable[[dict[str, str]], bool], fault: str) -> dict[str, str]:
     """Return the served certificate once ten readings in a row satisfy ``fits``.
 
-    For a moment after a reload, nginx' old workers accept connections as well as the new ones.
+    For a moment after a reload, nginx's old workers accept connections as well as the new ones.
     """
     read: list[dict[str, str]] = []
 
@@ -175,7 +175,7 @@ def main() -> None:
     settings.write_text("server = https://localhost:14000/dir\nno-verify-ssl = true\n")
     nginx.accounts(machine)
     nginx.settings(machine)
-    with authority(port=81):  # nobody answers there: as where port 80 does not come through
+    with authority(port=81):  # nothing listens there, as where port 80 is blocked
         domain.prepare(machine, NAME, ONION)
         nginx.serve(machine, changed=True)
         seen["first"] = served()
@@ -183,7 +183,7 @@ def main() -> None:
         seen["closed"] = not dials(443) and not dials(80)
         seen["left"] = [str(path) for path in (domain.WAY, domain.OPEN, domain.CERTIFICATE)
                         if path.exists()]  # fmt: skip
-    shutil.rmtree("/etc/letsencrypt/accounts")  # the next authority is another one
+    shutil.rmtree("/etc/letsencrypt/accounts")  # the next authority is a different one
     with authority(port=80):
         domain.prepare(machine, NAME, ONION)
         nginx.serve(machine, changed=True)

@@ -1,4 +1,4 @@
-"""The containers: their files, and the images, built from a Debian made here.
+"""The files of the containers, and their images, built from a Debian system made here.
 
 No container is started: the images' programs run in a chroot.
 """
@@ -56,7 +56,7 @@ def test_containers_can_write_only_to_their_own_volumes(name: str) -> None:
             "tor": {"onion:/var/lib/tor", "front-sockets:/run/klankbord-nginx:ro"},
         }[name]
     )
-    # What it may use, it may not swap out.
+    # The limit includes swap, so the memory cannot be swapped out.
     limits = {line.split(": ")[1] for line in lines if line.startswith(("mem_limit", "memswap"))}
     assert len(limits) == 1
 
@@ -110,7 +110,7 @@ class Buildah:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._store = ("--root", str(folder / "store"), "--runroot", str(folder / "run"))
-        self._driver = "overlay"  # layers that share what they have in common, where that works
+        self._driver = "overlay"  # layers that share common files, where that works
         made = self._run("from", "scratch")
         if made.returncode or self._run("mount", made.stdout.strip()).returncode:
             self._driver = "vfs"

@@ -42,7 +42,7 @@ pytestmark = [
 
 @pytest.mark.long
 def test_install_is_idempotent_on_debian_12_and_uninstall_removes_everything() -> None:
-    """The short form; the full journey is in another test."""
+    """This is the short form; another test covers the full journey."""
     with made("bookworm") as debian:
         said = debian.install()
         assert re.search(r"http://[a-z2-7]{56}\.onion", said)
@@ -53,7 +53,7 @@ def test_install_is_idempotent_on_debian_12_and_uninstall_removes_everything() -
         assert not list(debian.path("/etc").rglob("*klankbord*"))
 
 
-BEFORE = "6dce3cf"  # the last version in which Tor and Caddy came to the server itself
+BEFORE = "6dce3cf"  # the last version in which Tor and Caddy connected to the server itself
 DOMAIN = "box.example.org"
 
 
@@ -64,7 +64,7 @@ def test_caddy_era_installation_is_upgraded_with_its_data(suite: str, tmp_path: 
     before = _checkout(BEFORE, tmp_path / "before")
     with made(suite) as debian:
         debian.source = before
-        debian.fetch(before)  # some of its packages are of other versions
+        debian.fetch(before)  # some of its packages have other versions
         said = debian.enter("/src/deploy/install", *NAMES, "--domain", DOMAIN)
         onion, domain = json.loads(next(line for line in said.splitlines() if line[0:1] == "{"))[
             "origins"
@@ -81,7 +81,7 @@ def test_caddy_era_installation_is_upgraded_with_its_data(suite: str, tmp_path: 
         again = debian.enter("/src/deploy/install")
         assert [line for line in again.splitlines() if line.startswith("  writing")] == []
         assert f"https://{DOMAIN}" in again
-        # nginx starts with it, as its unit's ExecStartPre says.
+        # nginx starts with this certificate, as its unit's ExecStartPre checks.
         debian.enter("install", "-d", "-o", "klankbord-nginx", "/run/klankbord-nginx")
         (check,) = values(
             debian.path("/etc/systemd/system/klankbord-nginx.service"), "ExecStartPre"
@@ -123,11 +123,11 @@ def _told_to_the_program_of_that_version(debian: Debian, folder: Path, origins: 
     els.desk("init", folder / "invitation", "--name", "Els de Vries", "--kind", "external")
     said = els.desk("card", "--out", folder / "els.card").stdout
     groups = next(line for line in said.splitlines() if len(line.split()) == 10)
-    card = debian.path("/var/tmp/els.card")  # noqa: S108 - in a root of its own
+    card = debian.path("/var/tmp/els.card")  # noqa: S108 - in its own root folder
     shutil.copy(folder / "els.card", card)
     card.chmod(0o644)
     debian.enter(
-        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108 - in a root of its own
+        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108 - in its own root folder
         *("--fingerprint", groups.strip()),
     )
     serving = subprocess.Popen(
@@ -139,7 +139,7 @@ def _told_to_the_program_of_that_version(debian: Debian, folder: Path, origins: 
         until(lambda: _answers(port), "the earlier version does not answer", seconds=60)
         code = tell(browser, "nl", "Een verhaal van vroeger.").code
     finally:
-        serving.kill()  # and everything in its name space of processes
+        serving.kill()  # and all processes in its namespace
         serving.wait(60)
     return code
 
@@ -168,7 +168,7 @@ def _put_a_certificate(debian: Debian, folder: Path) -> None:
 
 
 def _left_of_before(debian: Debian) -> list[str]:
-    """Return settings that still point Tor or a web server at the old paths."""
+    """Return the settings that still point Tor or a web server to the old paths."""
     found = [
         str(path)
         for place in ("tor", "apparmor.d", "systemd", "caddy")
@@ -212,7 +212,7 @@ def test_install_and_uninstall_on_fresh_debian(debian: Debian, tmp_path: Path) -
         assert "Dank je wel." in come_back(browser, "nl", code).text
     _what_the_first_version_left_is_taken_on(debian, tmp_path)
 
-    # Tor and the others write to no log of their own: what Debian made ready for them is empty.
+    # Tor and the others write no log of their own: the files that Debian prepared are empty.
     logs = debian.path("/var/log")
     kept = [
         path for name in ("tor", "caddy", "nginx", "journal") for path in (logs / name).rglob("*")
@@ -229,7 +229,7 @@ def test_install_and_uninstall_on_fresh_debian(debian: Debian, tmp_path: Path) -
         text = debian.path(file).read_text()
         assert "klankbord: begin" not in text
         assert "klankbord:x:" not in text or re.search(r"^klankbord:x:\d+:$", text, re.MULTILINE)
-    # What stayed is enough: the same site, at the same address.
+    # The remaining files suffice for the same site at the same address.
     assert origin in debian.install()
 
 
@@ -244,7 +244,7 @@ def _nothing_is_open_to_others(debian: Debian) -> None:
             assert path.stat().st_mode & 0o022 == 0, path
 
 
-# What the kernel does with memory is the affair of the machine that the tests run on.
+# The kernel's memory settings belong to the machine that runs the tests.
 _KERNEL = """
 echo Filename > /run/swaps
 echo core > /run/core
@@ -271,14 +271,14 @@ def _doctor_finds_nothing_but_what_is_broken(debian: Debian) -> None:
     roots = _doctor(debian, *AS_ROOT)
     assert roots["wrong"] == set()
     assert {"secrets", "program", "account", "onion", "versions"} <= roots["fine"]
-    # No systemd runs here to be asked; the notes are the operator's, or the test machine's.
+    # No systemd runs here; the notes are for the operator, or about the test machine.
     assert roots["unseen"] <= {
         "core dumps", "disk encryption", "service", "socket", "tor", "proxy", "logs",
         "machine clock",
     }  # fmt: skip
     assert roots["note"] <= {"counsellors", "settings", "backups", "disk encryption"}
     for check, word, undo in (
-        # Tor itself refuses such a folder, and says so.
+        # Tor itself refuses such a folder with a message.
         ("tor", "chmod 755 /var/lib/tor/klankbord-box", "chmod 700 /var/lib/tor/klankbord-box"),
         ("program", "chmod 777 /opt/klankbord", "chmod 755 /opt/klankbord"),
         ("account", "usermod --shell /bin/sh klankbord",
@@ -300,7 +300,7 @@ def _serving(debian: Debian) -> Iterator[Both]:
 
 
 def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
-    """Play the journey on both sides; return the reporter's code."""
+    """Play both sides of a conversation; return the reporter's code."""
     # The desk dials a port of this machine, which leads to the socket.
     sockets = debian.folder.parent / "run-nginx"
     bridge = Bridge(sockets / "onion.sock", first=of_circuit(8))
@@ -309,7 +309,7 @@ def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
     els = Counsellor(folder / "els")
     (folder / "invitation").write_bytes(to_line({**json.loads(invitation), "origins": [local]}))
     els.desk("init", folder / "invitation", "--name", "Els de Vries", "--kind", "external")
-    card = debian.path("/var/tmp/els.card")  # noqa: S108 - in a root of its own
+    card = debian.path("/var/tmp/els.card")  # noqa: S108 - in its own root folder
     groups = next(
         line for line in els.desk("card", "--out", folder / "els.card").stdout.splitlines()
         if len(line.split()) == 10
@@ -317,7 +317,7 @@ def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
     shutil.copy(folder / "els.card", card)
     card.chmod(0o644)
     debian.enter(
-        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108 - in a root of its own
+        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108 - in its own root folder
         *("--fingerprint", groups.strip()),
     )
 
@@ -335,7 +335,7 @@ def _serves_as_the_unit_says(debian: Debian, folder: Path, origin: str) -> str:
 
 
 def _each_socket_is_for_one_program(debian: Debian, served: Both) -> None:
-    """Check by the units' groups that Tor reaches only nginx and only nginx reaches the server."""
+    """Check, using the units' groups, that Tor reaches only nginx, and only nginx the server."""
     for path, account, groups, comes_in in (
         (served.onion, "debian-tor", "klankbord-tor", True),
         (served.app, "debian-tor", "klankbord-tor", False),
@@ -348,7 +348,7 @@ def _each_socket_is_for_one_program(debian: Debian, served: Both) -> None:
         knock = f"import socket; socket.socket(socket.AF_UNIX).connect('{socket_file}')"
         inside.mkdir()
         try:
-            # Bound in the name space that is made for it, and gone with it.
+            # Mounted in its own namespace, and removed with it.
             words = f"mount --bind {path.parent} {inside}; {ENTER}"
             more = ["--groups", groups] if groups else ["--clear-groups"]
             done = subprocess.run(
@@ -374,7 +374,7 @@ def _mails_and_reads_nothing_but_the_word(debian: Debian) -> None:
     debian.enter("rm", f"{wants}/klankbord-notify.timer")
     program = "/opt/klankbord/current/bin/klankbord-server"
     words = "/var/lib/klankbord-words"
-    # As systemd makes it for klankbord-word.service, and runs that.
+    # systemd creates this folder for klankbord-word.service, and starts that service.
     debian.enter(
         *("install", "-d", "-m", "750", "-o", "klankbord", "-g", "klankbord-notify", words)
     )
@@ -401,7 +401,7 @@ def _mails_and_reads_nothing_but_the_word(debian: Debian) -> None:
     assert [line for line in again.splitlines() if line.startswith("  writing")] == []
     debian.install("--no-mail")
     left = {name for name in debian.all_files() if "notify" in name or "words" in name}
-    # The program stays, with the source that every visitor can have of it.
+    # The program stays, with its source, which every visitor may get.
     assert {name for name in left if not name.startswith("opt/klankbord/releases/")} == set()
     assert "klankbord-notify" not in debian.path("/etc/passwd").read_text()
 
@@ -444,7 +444,7 @@ def _newer_and_back(debian: Debian, folder: Path, key: str) -> None:
     assert debian.release() != before
     assert debian.path(before).is_dir()
     with _serving(debian):
-        pass  # it brings the database up to date
+        pass  # this migrates the database
     assert _wrong(debian) == set()
 
     debian.enter("ln", "-sfn", before, "/opt/klankbord/current")
@@ -453,16 +453,16 @@ def _newer_and_back(debian: Debian, folder: Path, key: str) -> None:
     assert debian.release() == before
     assert _wrong(debian) == {"database"}
 
-    backups = debian.path("/var/tmp/backups")  # noqa: S108 - in a root of its own
+    backups = debian.path("/var/tmp/backups")  # noqa: S108 - in its own root folder
     shutil.copytree(data / "backups", backups)
     shutil.rmtree(data)
     (backups / "key").write_text(key)
-    debian.enter("chown", "-R", "klankbord:", "/var/tmp/backups")  # noqa: S108 - in a root of its own
+    debian.enter("chown", "-R", "klankbord:", "/var/tmp/backups")  # noqa: S108 - in its own root folder
     debian.enter("install", "-d", "-m", "700", "-o", "klankbord", "/var/lib/klankbord")
     (made,) = backups.glob("klankbord-*.age")
     debian.enter(
-        *("klankbord-server", "restore", f"/var/tmp/backups/{made.name}"),  # noqa: S108 - in a root of its own
-        *("--key", "/var/tmp/backups/key"),  # noqa: S108 - in a root of its own
+        *("klankbord-server", "restore", f"/var/tmp/backups/{made.name}"),  # noqa: S108 - in its own root folder
+        *("--key", "/var/tmp/backups/key"),  # noqa: S108 - in its own root folder
     )
     shutil.rmtree(backups)
     assert (data / "site.toml").read_bytes() == site
@@ -474,7 +474,7 @@ def _wrong(debian: Debian) -> set[str]:
 
 
 def _what_the_first_version_left_is_taken_on(debian: Debian, folder: Path) -> None:
-    """Put data of the first schema in place of this site's for a while."""
+    """Temporarily replace this site's data with data of the first schema."""
     data = debian.path("/var/lib/klankbord")
     aside = data.with_name("aside")
     data.rename(aside)
@@ -483,7 +483,7 @@ def _what_the_first_version_left_is_taken_on(debian: Debian, folder: Path) -> No
     shutil.copytree(old.folder, data)
     debian.enter("chown", "-R", "klankbord:klankbord", "/var/lib/klankbord")
     assert "it is there already" in debian.install()
-    assert "database" not in _wrong(debian)  # its cards are long over, which is another matter
+    assert "database" not in _wrong(debian)  # its cards expired long ago, which is irrelevant here
     with _serving(debian):
         pass
     assert rows(data / "klankbord.db") == before

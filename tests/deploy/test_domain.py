@@ -19,7 +19,7 @@ from tests.support.told import load
 from tests.support.unit_file import ROOT
 
 NAME = "box.example.org"
-# A copy of /etc, folders that are empty, and a network of its own. $1 is a folder for all of it.
+# A copy of /etc, empty folders, and a separate network. $1 is a folder for all of them.
 _STAGE = """
 set -e
 mount --make-rprivate /
@@ -41,7 +41,7 @@ def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Return what happened on a machine that got a domain; see on_a_domain.py."""
+    """Return the observations on a machine that got a domain; see on_a_domain.py."""
     missing = [name for name in ("pebble", "certbot", "nginx", "unshare") if not shutil.which(name)]
     if os.geteuid() != 0 or missing:
         pytest.skip(f"needs root, and {missing}")
@@ -109,7 +109,7 @@ def openssl(*words: str | Path) -> None:
 
 
 def pair(folder: Path, name: str, days: int = 30) -> tuple[str, str]:
-    """Return a key and a certificate for it."""
+    """Return a key and its certificate."""
     key, certificate = folder / "key", folder / "certificate"
     openssl(
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),

@@ -22,7 +22,7 @@ WHO = {"name": "Els de Vries", "kind": "external", "scope": "both", "languages":
 
 
 class Elsewhere(Counsellor):
-    """A counsellor whose desk is another program than the tests' own."""
+    """A counsellor whose desk is a different program from the tests' own."""
 
     def __init__(self, folder: Path, program: tuple[str | Path, ...]) -> None:
         super().__init__(folder)
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[Path]:
-    """Yield a Debian with only the packages that every Debian has."""
+    """Yield a Debian system with only the packages that every installation has."""
     if os.geteuid() != 0 or not shutil.which("debootstrap") or not shutil.which("bwrap"):
         pytest.skip("needs root, debootstrap and bubblewrap")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as made:
@@ -98,7 +98,7 @@ def unhashed(tmp_path: Path) -> Path:
 
 
 def whole_job(tmp_path: Path, program: tuple[str | Path, ...]) -> None:
-    """Work from the invitation to a rehearsed backup, with the first run on the page."""
+    """Do everything from the invitation to a rehearsed backup, with the first run on the page."""
     els = Elsewhere(tmp_path / "els", program)
     box = DropBox(tmp_path / "server")
     groups = set_up_over_the_page(els, box.init())

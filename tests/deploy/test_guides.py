@@ -38,10 +38,10 @@ PROGRAMS = {
 }
 ETC = ROOT / "deploy" / "etc" / "systemd" / "system"
 DEBIANS_UNITS = {"tor", "tor@mail"}
-# What the documents leave out, as it could be.
+# Possible values for the placeholders in the documents.
 EXAMPLES = {"$D": "--dir desk", "THREAD": "0a1b2c3d", "YYYY-MM-DD": "2026-11-29", "...": ""}
 
-# By how a command begins: the test that runs it or compares it.
+# By the beginning of a command: the test that runs it or compares it.
 RUN = {
     "(umask 077; ssh root@MACHINE klankbord-server backup-key": "tests/deploy/test_install.py",
     "age -d -i backup-key.txt": "tests/server/backup/test_other_age.py",
@@ -55,7 +55,7 @@ RUN = {
     "scripts/run": "tests/test_run.py",
     "scripts/release": "tests/deploy/test_release.py",
 }
-# By how a command begins: why no test runs it.
+# By the beginning of a command: the reason why no test runs it.
 NOT_TRIED = {
     "apt-get update": "Debian's own",
     "apt-get install": "Debian's own; the installer's test runs it for its packages",
@@ -89,7 +89,7 @@ NOT_TRIED = {
 
 
 def shown(name: str) -> list[str]:
-    """Return every command in a guide: block lines, and code spans with a space."""
+    """Return every command in a guide: lines of code blocks, and code spans with a space."""
     text = (ROOT / name).read_text("utf-8")
     lines = "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE))
     spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
@@ -121,7 +121,7 @@ def _parse(command: click.Command, name: str, words: list[str]) -> None:
             assert inner is not None
             _parse(inner, called, more)
         return
-    if not words:  # it is only mentioned
+    if not words:  # the command is only mentioned
         return
     try:
         command.make_context(name, [*words])
@@ -166,7 +166,7 @@ def test_tables_list_only_commands_in_the_guides_and_existing_tests() -> None:
     os.geteuid() != 0 or not shutil.which("debootstrap"), reason="needs root and debootstrap"
 )
 def test_install_guide_steps_produce_a_working_site(tmp_path: Path) -> None:
-    """Without systemd this goes up to the site, its check and its first backup."""
+    """Without systemd, the steps go as far as the site, its check and its first backup."""
     steps = shown("deploy/guide/install.md")
     wanted = (
         "apt-get update && apt-get install git python3", "git clone ADDRESS klankbord",

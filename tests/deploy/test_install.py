@@ -1,4 +1,4 @@
-"""The installer: what it announces, and how it treats existing files."""
+"""The installer's announcements, and its treatment of existing files."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_next_steps_are_shown_until_they_are_done(
     assert "    http://one.onion\n" in again
     for words in ("nvitation", '{"origins"', "card add", "not open yet"):
         assert words not in again
-    # Another address is news to each desk.
+    # Each desk must be told about a new address.
     installer.site.ending(INVITATION, moved=True)
     moved = capsys.readouterr().out
     assert INVITATION in moved
@@ -308,7 +308,7 @@ def test_existing_site_keeps_old_address_and_gets_new_one(
     more = installer.site.site(
         machine, argparse.Namespace(), ["http://one.onion", "https://box.example"]
     )
-    # A server that runs has to be started again: it reads its settings at start.
+    # A running server must be restarted, because it reads its settings at the start.
     assert more[1]
     both = ("--origin", "http://one.onion", "--origin", "https://box.example")
     assert ran[-1] == ("move", *both)
@@ -389,7 +389,7 @@ def test_only_upgrade_keeps_root_privileges(
     [
         ("size=100m", "Nothing was changed there; repair that and run it again", errno.ENOSPC),
         ("ro", "Read-only file system; repair that", errno.EROFS),
-        # No package can be had.
+        # No package is available.
         pytest.param("size=300m", "that failed (", 1, marks=pytest.mark.long),
     ],
 )

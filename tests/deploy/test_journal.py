@@ -1,4 +1,4 @@
-"""How the machine logs its programs' output: never to disk, and not for long."""
+"""The machine never logs its programs' output to disk, and keeps the logs briefly."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DROP_IN = ETC / "systemd" / "journald.conf.d" / "klankbord.conf"
 JOURNALD = Path("/lib/systemd/systemd-journald")
 PLACES = {"memory": "/run/log/journal", "disk": "/var/log/journal"}
 SAID = "OperationalError in store.py, line 12"
-# systemd's journal as it is started on a machine, beside another log program as Debian's rsyslog
-# would listen; one line is said, and then looked for.
+# systemd's journal as started on a machine, and another log program that listens like Debian's
+# rsyslog. One line is logged, and then searched for.
 _SCRIPT = """
 import json, os, socket, subprocess, sys, time
 journald, said, places = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
@@ -89,7 +89,7 @@ def test_time_of_a_fault_is_not_written_to_disk_or_sent_to_another_program(tmp_p
 
 def test_journal_expires_after_about_a_day() -> None:
     assert values(DROP_IN, "MaxRetentionSec") == ["1day"]
-    assert values(DROP_IN, "MaxFileSec") == ["12h"]  # what is removed is removed by whole files
+    assert values(DROP_IN, "MaxFileSec") == ["12h"]  # logs are removed one complete file at a time
 
 
 @pytest.mark.parametrize("program", ["tor", "nginx"])
@@ -104,7 +104,7 @@ def test_no_program_writes_logs_that_logrotate_would_keep(program: str) -> None:
         "tor": UNITS / "tor@default.service.d" / "klankbord.conf",
         "nginx": UNITS / "klankbord-nginx.service",
     }[program]
-    assert values(unit, "ProtectSystem") == ["strict"]  # it could not write there
+    assert values(unit, "ProtectSystem") == ["strict"]  # the program could not write there
     written = [place for place in values(unit, "ReadWritePaths") if place]
     assert written == (["/var/lib/tor"] if program == "tor" else [])
     folder = {"tor": ETC / "tor", "nginx": ETC / "klankbord" / "nginx"}[program]

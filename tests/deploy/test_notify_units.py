@@ -1,4 +1,4 @@
-"""The daily mail as a service: two programs, each restricted to its half of the work."""
+"""The daily mail as services: two programs, each restricted to its half of the work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 
 @needs_systemd
-@pytest.mark.parametrize(("unit", "most"), [(WORD, 5), (NOTIFY, 15)])  # of a hundred
+@pytest.mark.parametrize(("unit", "most"), [(WORD, 5), (NOTIFY, 15)])  # scores out of a hundred
 def test_each_unit_has_the_specified_sandbox(unit: Path, most: int) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", unit],
@@ -124,7 +124,7 @@ def test_one_unit_writes_status_and_the_other_mails_it(
                 *values(NOTIFY, "ExecStart")[0].split(),
             )
             if datetime.datetime.now(datetime.UTC).date() == day:
-                break  # else it was midnight between the two
+                break  # otherwise midnight passed between the two
     assert (put.returncode, put.stderr) == (0, "")
     assert (sent.returncode, sent.stderr) == (0, "")
     assert b"Please open your desk." in provider.taken[-1].raw

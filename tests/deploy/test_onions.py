@@ -69,12 +69,12 @@ def test_each_address_has_its_own_file_and_key(
         text = (tmp_path / "torrc.d" / f"klankbord-{name}.conf").read_text()
         assert f"\nHiddenServiceDir /var/lib/tor/klankbord-{name}\n" in text
         assert (tmp_path / "tor" / f"klankbord-{name}").exists() == name.startswith("desks")
-    # What is there is made anew with every install: a newer template reaches all of them.
+    # Every install writes the existing files again, so a newer template reaches all of them.
     file = tmp_path / "torrc.d" / "klankbord-site-bakery.conf"
     file.write_text("of an older version\n")
     assert onions.write(told.machine, [onions.OWN])
     assert "HiddenServiceExportCircuitID haproxy" in file.read_text()
-    # And by its key: where the file went, with an uninstall too, the address comes back.
+    # An address is also found by its key, so it returns if an uninstall removed its file.
     (tmp_path / "tor" / "klankbord-site-bakery").mkdir()
     file.unlink()
     onions.write(told.machine, [onions.OWN])
@@ -90,7 +90,7 @@ def test_folder_that_is_a_link_or_has_an_unknown_name_is_not_treated_as_an_addre
     installer: ModuleType,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """An attacker who controls Tor may create them; their names would end up in Tor's settings."""
+    """An attacker who controls Tor could use such folders to put names into Tor's settings."""
     told, keys = Told(tmp_path, monkeypatch, installer), tmp_path / "tor"
     for name in ("box", "site-a", "site-", "Site-b", "mail", "desks-x\nExitRelay 1", "site-a b"):
         (keys / f"klankbord-{name}").mkdir(parents=True)
@@ -107,7 +107,7 @@ def test_folder_that_is_a_link_or_has_an_unknown_name_is_not_treated_as_an_addre
 
 @pytest.fixture
 def tors_own(monkeypatch: pytest.MonkeyPatch, installer: ModuleType) -> Iterator[Path]:
-    """A folder like /var/lib/tor: Tor's account may change anything in it, and root works there."""
+    """Return a folder like /var/lib/tor, in which root works and Tor's account may change files."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         Path(name).chmod(0o711)
         keys = Path(name) / "tor"
@@ -143,20 +143,20 @@ def test_link_planted_by_tor_account_gives_no_access_to_root_files(
     onions.write(machine, [onions.DESKS])
     clients = tors_own / "klankbord-desks" / "authorized_clients"
     by_tor("sh", "-c", f"echo {NAME} > {clients.parent}/hostname")
-    # A link where the new file is to come, and one where it stands.
+    # A link in the place of the new file, and one in the place of the existing file.
     by_tor("ln", "-s", roots / "planted", clients / "els.auth.new")
     by_tor("ln", "-s", roots / "els.auth", clients / "els.auth")
     assert onions.admit(machine, None, "els", KEY) == NAME
     assert (clients / "els.auth").read_text() == KEY + "\n"
     assert (clients / "els.auth").owner() == ACCOUNT
-    # The name is a link to what only root may read, or anything but a name.
+    # The file with the name is a link to a file of root, or contains anything but a name.
     by_tor("ln", "-sf", roots / "secret", clients.parent / "hostname")
     with pytest.raises(SystemExit):
         onions.admit(machine, None, "els", KEY)
     by_tor("sh", "-c", f"cd {clients.parent}; rm hostname; printf 'x\\033[2J.onion' > hostname")
     with pytest.raises(SystemExit):
         onions.admit(machine, None, "els", KEY)
-    # A desk's name is written out on root's terminal.
+    # A desk's name is escaped on root's terminal.
     by_tor("touch", f"{clients}/\033[2J.auth")
     assert onions.admitted(None) == ["els"]
     # A folder that is a link.

@@ -1,4 +1,4 @@
-"""The papers describe what the code does, in both languages, with the same blanks."""
+"""The papers describe the code correctly, in both languages, with the same blanks."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_number_next_to_a_setting_is_its_default(paper: str) -> None:
     told = re.findall(r"(\d+)(?: (?:dagen|days))? \(`([\w.]+)`\)", source)
     for number, name in told:
         assert int(number) == known[name], name
-    # No number of days is left that is neither a setting's nor the program's own.
+    # Every number of days is a setting's or the program's own.
     bare = re.findall(r"(\d+) (?:dagen|days)(?! \(`)", source)
     assert set(map(int, bare)) <= {KEEP_DAYS, KEEP_AT_MOST, BACKUPS_KEPT}
     assert set(re.findall(r"`(retention\.[^`]*)`", source)) <= set(known)
@@ -168,7 +168,7 @@ FORMS = {"nl": ("minder dan 250", "250 tot en met 999", "1.000 of meer"),
 def test_assignment_fixes_report_form_in_advance(
     lang: str,
 ) -> None:
-    """A bill based on the work done would reveal it, so both papers name what never changes."""
+    """A bill based on the work done would reveal it, so both papers fix the form in advance."""
     rows = [line for line in parts(f"{lang}/assignment.md")["3"].splitlines() if line[:1] == "|"]
     for row, form, size in zip(rows[2:], "ABC", FORMS[lang], strict=True):
         assert row.startswith(f"| {form} | {size} |")

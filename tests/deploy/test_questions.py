@@ -48,7 +48,7 @@ def unasked(**given: str) -> argparse.Namespace:
 def test_question_whether_the_employer_hosts_is_repeated_until_the_answer_is_clear(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: list[str], employer: bool
 ) -> None:
-    """A wrong "no" would hide from reporters that the employer could read along."""
+    """A wrong "no" would hide from reporters that the employer could read their messages."""
     left = answered(
         monkeypatch, "Voorbeeld BV", "Stichting Voorbeeld", *said, "030 123", "9-17", "BV", "", ""
     )
@@ -123,13 +123,13 @@ def test_daily_mail_is_off_by_default(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
     asked = unasked()
     installer.questions.ask_mail(asked, there=False)
-    assert asked.mail is False  # nobody is there to want it
+    assert asked.mail is False  # nobody can answer
     left = answered(monkeypatch, *said)
     asked = unasked()
     installer.questions.ask_mail(asked, there=False)
     assert asked.mail is wanted
     assert list(left) == []
-    # An update asks nothing: what is there stays.
+    # An update asks nothing and keeps the existing choice.
     if wanted:
         (tmp_path / "klankbord-notify").touch()
     asked = unasked()
@@ -140,7 +140,7 @@ def test_daily_mail_is_off_by_default(
 def test_restore_asks_no_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
-    """The operator can start it and leave."""
+    """The operator can start the restore and leave."""
     monkeypatch.setattr(installer.notify, "COMMAND", tmp_path / "klankbord-notify")
     answered(monkeypatch)
     asked = restoring(tmp_path)
@@ -201,7 +201,7 @@ def test_key_with_windows_line_endings_and_renamed_backup_are_accepted(
 def test_restore_messages_name_the_given_files(
     installer: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They do not name the copies that the server's account reads."""
+    """The messages do not name the copies that the server's account reads."""
     machine = installer.machine.Machine(dry=False)
     words = ("sh", "-c", "echo /run/copy: no key >&2; exit 1")
     with pytest.raises(SystemExit, match="/srv/kept/key: no key"):

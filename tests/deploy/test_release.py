@@ -1,4 +1,4 @@
-"""``scripts/release``: one commit gives one release, whose parts list everything in it."""
+"""``scripts/release``: a commit always gives the same release, with a list of its contents."""
 
 import json
 import os

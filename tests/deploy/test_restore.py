@@ -1,4 +1,4 @@
-"""From a dead machine to working codes: a backup, its key, the onion key, a fresh Debian."""
+"""Recovery from a dead machine with a backup, its key, the onion key and a fresh Debian."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_restored_machine_keeps_address_codes_and_desks(
         assert ANSWER in page.text
         with bridge:
             els.desk("move", tmp_path / "moved")
-            els.desk("fetch", check=False)  # it tells that the server was restored
+            els.desk("fetch", check=False)  # reports that the server was restored
             els.desk("fetch")
         assert STORY in json.dumps(els.read(the_only_thread(els)))
 
@@ -99,7 +99,7 @@ def test_without_onion_key_only_reachable_addresses_are_named(
     _kept_elsewhere(old, new)
     backup = next(new.path(KEPT).glob("klankbord-*.age")).name
     given = ("--restore", f"{KEPT}/{backup}", "--key", f"{KEPT}/backup-key.txt")
-    # With a key of another address nothing is kept, and it can be typed again.
+    # With another address's key nothing is kept, and the command can be repeated.
     stranger = new.path(f"{KEPT}/stranger")
     stranger.write_bytes(b"== ed25519v1-secret: type0 ==\0\0\0" + bytes([64]) + bytes(range(63)))
     with pytest.raises(AssertionError, match="no address of this site"):
@@ -112,7 +112,7 @@ def test_without_onion_key_only_reachable_addresses_are_named(
     assert now != origin
     assert f"{origin} does not lead here any more" in said
     assert said.rpartition("The addresses, for the poster:")[2].count(origin) == 0
-    # What is there already is not touched.
+    # Existing files are not changed.
     with pytest.raises(AssertionError, match="is for a new machine"):
         new.enter("/src/deploy/install", *given)
 
@@ -127,11 +127,11 @@ def _used(debian: Debian, folder: Path, origin: str) -> tuple[Counsellor, str]:
     els.desk("init", folder / "invitation", "--name", "Els de Vries", "--kind", "external")
     said = els.desk("card", "--out", folder / "els.card").stdout
     groups = next(line for line in said.splitlines() if len(line.split()) == 10)
-    card = debian.path("/var/tmp/els.card")  # noqa: S108 - in a root of its own
+    card = debian.path("/var/tmp/els.card")  # noqa: S108 - in its own root folder
     shutil.copy(folder / "els.card", card)
     card.chmod(0o644)
     debian.enter(
-        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108 - in a root of its own
+        *("klankbord-server", "card", "add", "/var/tmp/els.card"),  # noqa: S108 - in its own root folder
         *("--fingerprint", groups.strip()),
     )
     with serving(debian) as served:
@@ -145,7 +145,7 @@ def _used(debian: Debian, folder: Path, origin: str) -> tuple[Counsellor, str]:
 
 
 def _kept_elsewhere(old: Debian, new: Debian) -> None:
-    """Copy only what the operator kept of the old machine to the new one."""
+    """Copy to the new machine only the files that the operator kept from the old one."""
     kept = new.path(KEPT)
     kept.mkdir(mode=0o700)
     key = old.enter("klankbord-server", "backup-key")

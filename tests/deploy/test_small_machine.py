@@ -29,7 +29,7 @@ from tests.support.unit_file import Bridge, as_a_service
 
 IDLE = 150 * MIB
 SMALL = 512 * MIB
-LARGE_FILE = 20 * MIB  # of which nothing may wait in memory
+LARGE_FILE = 20 * MIB  # must never be completely in memory
 
 
 @needs_tor
@@ -46,12 +46,12 @@ def test_idle_programs_use_little_memory(
         CircuitBrowser(f"http://127.0.0.1:{mould[1]}", served.onion, 7).get("/nl/")
         took = [taken(named(served.processes(), name)) for name in ("klankbord-serve", "nginx")]
         took.append(taken([tor]))
-    print(f"at rest: {[each // MIB for each in took]} MiB")  # noqa: T201 - for who looks
+    print(f"at rest: {[each // MIB for each in took]} MiB")  # noqa: T201 - shown with -s
     assert sum(took) <= IDLE
 
 
 def named(pids: list[int], name: str) -> list[int]:
-    """Return the processes that run a program of this name, without the systemd substitute."""
+    """Return the processes that run a program of this name, except the systemd substitute."""
     return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().startswith(name)]
 
 
@@ -64,7 +64,7 @@ class Bounds:
     @property
     def under(self) -> tuple[str, ...]:
         if self.group is None:
-            return ("prlimit", f"--as={SMALL}")  # of each process, its addresses
+            return ("prlimit", f"--as={SMALL}")  # limits the address space of each process
         return ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(self.group))
 
     def peak(self, pids: list[int]) -> int:
@@ -95,7 +95,8 @@ def bounded() -> Iterator[Bounds]:
         yield Bounds(made)
     finally:
         deadline = time.monotonic() + 60
-        while made is not None and made.exists():  # its processes have ended, and go in a moment
+        # Its processes are ending, and disappear in a moment.
+        while made is not None and made.exists():
             with suppress(OSError):
                 made.rmdir()
             assert time.monotonic() < deadline
@@ -150,7 +151,7 @@ def test_complete_journey_succeeds_with_512_mb(
         run(*bounds.under, *server, "backup")
         page = browser.get("/nl/withdraw")
         assert browser.submit(page, page.form_with("sure"), sure="y").status == 200
-        assert served.processes() == before  # nobody had to be ended for want of memory
+        assert served.processes() == before  # no process was killed for lack of memory
         peak = bounds.peak(before)
-    print(f"peak: {peak // MIB} MiB")  # noqa: T201 - for who looks
+    print(f"peak: {peak // MIB} MiB")  # noqa: T201 - shown with -s
     assert peak <= SMALL

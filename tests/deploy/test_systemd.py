@@ -1,4 +1,4 @@
-"""The units: as restricted as they claim, and each can do its work."""
+"""The units are as restricted as they claim, and each can do its work."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from tests.support.unit_file import (
 UNIT = UNITS / "klankbord.service"
 BACKUP = UNITS / "klankbord-backup.service"
 NGINX = UNITS / "klankbord-nginx.service"
-SOCKETS = ("onion.sock", "desks.sock")  # of nginx
-# What systemd itself makes of each, in tenths; less is more closed.
+SOCKETS = ("onion.sock", "desks.sock")  # nginx's sockets
+# systemd's own exposure score of each unit, in tenths; lower is more restricted.
 MOST = {UNIT.name: 5, NGINX.name: 7}
 AT_MOST = {path.name: MOST.get(path.name, 15) for path in sorted(UNITS.glob("*.service"))}
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
@@ -46,7 +46,7 @@ class Both:
     """The running server and nginx."""
 
     onion: Path  # nginx's socket, to which Tor leads reporters
-    app: Path  # the server's
+    app: Path  # the server's socket
     started: tuple[subprocess.Popen[bytes], ...]
 
     def processes(self) -> list[int]:
@@ -88,7 +88,7 @@ def both(
 @needs_systemd
 @pytest.mark.parametrize("name", AT_MOST)
 def test_each_unit_has_the_specified_sandbox(name: str, tmp_path: Path) -> None:
-    shutil.copy(UNITS / name, tmp_path)  # without what is added to it elsewhere
+    shutil.copy(UNITS / name, tmp_path)  # without drop-ins from elsewhere
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", f"--threshold={AT_MOST[name]}",
          tmp_path / name],
@@ -113,7 +113,7 @@ def test_systemd_accepts_every_line(name: str, tmp_path: Path) -> None:
         ["systemd-analyze", "verify", tmp_path / name],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    # Of the machine's own units it may have something to say; of this one it has nothing.
+    # It may report faults of the machine's own units, but none of this one.
     assert done.returncode == 0, done.stderr
     assert "klankbord" not in done.stderr
 
@@ -164,7 +164,7 @@ def test_backup_runs_in_its_own_sandbox(
     tmp_path: Path,
     mould: tuple[Path, int],
 ) -> None:
-    """It sees only the server's folder, and opens the database as the server left it."""
+    """The backup sees only the server's folder, and opens the database as the server left it."""
     state, key = tmp_path / "state", tmp_path / "key"
     shutil.copytree(mould[0] / "server", state)
     key.write_text(run(BIN / "klankbord-server", "--dir", state, "backup-key").stdout)
@@ -212,12 +212,12 @@ def test_backup_runs_daily_at_a_fixed_hour_if_there_is_a_key() -> None:
     timer = BACKUP.with_suffix(".timer")
     assert values(timer, "OnCalendar") == ["*-*-* 03:30:00 UTC"]
     assert values(timer, "AccuracySec") == ["1s"]
-    # Both go on with the same folder, as the same account.
+    # Both use the same folder and the same account.
     for key in ("User", "ReadWritePaths", "UMask"):
         assert values(BACKUP, key) == values(UNIT, key)
 
 
-# What nginx could do with the body of a request, if somebody made it: and cannot.
+# What an attacker could try to make nginx do with a request body, and nginx cannot do.
 @as_a_service
 @pytest.mark.parametrize(
     ("attempt", "wanted"),
@@ -287,6 +287,6 @@ def test_service_is_denied_forbidden_operations(tmp_path: Path, attempt: str, wa
     if wanted:
         assert done.returncode == 1
         assert wanted in done.stderr
-    else:  # ended by the system in the middle of it
+    else:  # killed by the system during the operation
         assert done.returncode == 128 + signal.SIGSYS
         assert done.stderr == ""

@@ -66,7 +66,7 @@ def test_debian_defaults_are_overridden_where_necessary(tmp_path: Path) -> None:
     assert set_to["HiddenServicePort"] == [
         f"80 unix:/run/klankbord-nginx/{name}.sock" for name in ("onion", "desks")
     ]
-    # Where the line is believed that it makes Tor say first, and at no other socket file.
+    # Tor must send the circuit first; nginx trusts that line only at these socket files.
     assert set_to["HiddenServiceExportCircuitID"] == ["haproxy"] * 2
     for defence in ("PoWDefensesEnabled", "EnableIntroDoSDefense", "MaxStreamsCloseCircuit"):
         assert set_to[f"HiddenService{defence}"][0] == "1"
@@ -77,7 +77,7 @@ def test_debian_defaults_are_overridden_where_necessary(tmp_path: Path) -> None:
 @here
 @pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
 def test_tor_for_the_daily_mail_has_a_port_and_no_socket_file(tmp_path: Path) -> None:
-    """A socket file would give the drop box, which has files but no network, a way out."""
+    """The drop box can open files but has no network; a socket file would give it a way out."""
     defaults = DEBIAN.with_name("tor-service-defaults-torrc-instances").read_text("utf-8")
     kept = [line for line in defaults.splitlines() if not line.startswith("User ")]
     (tmp_path / "defaults").write_text("\n".join(kept).replace("@@NAME@@", "mail") + "\n")

@@ -1,10 +1,10 @@
 """All parts together: the units' services, with Tor's and nginx's files as installed.
 
-A reporter without JavaScript and a counsellor have a whole conversation over a private Tor network
-on loopback. The counsellor uses the address for desks, for which only that desk's Tor has a key.
-Meanwhile somebody else visits through the domain, faults are caused, and the server is restarted.
-Server, nginx and Tor run under strace. Unlike on an installed machine, systemd does not start them
-and the domain has no TLS.
+A reporter without JavaScript and a counsellor have a complete conversation over a private Tor
+network on loopback. The counsellor uses the address for desks, for which only that desk's Tor has a
+key. Meanwhile somebody else visits through the domain, faults are caused, and the server is
+restarted. Server, nginx and Tor run under strace. Unlike on an installed machine, systemd does not
+start them and the domain has no TLS.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ pytestmark = [
     in_tor,
     as_a_service,
     needs_strace,
-    pytest.mark.timeout(1800),  # each step has its own patience
+    pytest.mark.timeout(1800),  # each step has its own timeout
 ]
 DOMAIN = UNITS / "klankbord-nginx.service.d" / "domain.conf"
 SETTINGS = ETC / "klankbord" / "nginx"
@@ -95,7 +95,7 @@ class Installed(TorNetwork):
 
 
 class Journey:
-    """The whole journey, once. ``minutes``: the clock minutes in which somebody visited."""
+    """The whole journey, played once. ``minutes``: the minutes in which somebody visited."""
 
     def __init__(self, folder: Path, network: Installed) -> None:
         self.folder = folder
@@ -108,7 +108,7 @@ class Journey:
         self.nginx_log = folder / "nginx-log"
         self.els = Counsellor(folder / "els")
         self.code = self.thread = ""
-        self.logs: dict[Path, str] = {}  # of Tor and the proxies, before anybody visited
+        self.logs: dict[Path, str] = {}  # logs of Tor and the proxies before the first visit
         self.logs_after: dict[Path, str] = {}
         self.began = self.ended = 0.0
 
@@ -125,7 +125,7 @@ class Journey:
         self.logs_after = {log: log.read_text() for log in self.logs}
 
     def make(self) -> None:
-        """Make site, card and desk. The invitation includes the desk address from the start."""
+        """Create the site, the card and the desk, with the desk address in the invitation."""
         network = self.network
         origins = (f"http://{network.onion}", self.url)
         self._server("init", "--name", "Voorbeeld BV", *_each("--origin", origins))
@@ -158,7 +158,7 @@ class Journey:
         shutil.copytree(SETTINGS, settings)
         template = settings / "ways" / "domain.conf.in"
         text = template.read_text("utf-8").replace("@DOMAIN@", "127.0.0.1")
-        text = text[text.rindex("\nserver {") :]  # without the one at port 80
+        text = text[text.rindex("\nserver {") :]  # without the server at port 80
         text = re.sub(r"\tlisten \[::\].*\n|\tssl_.*\n", "", text)
         port = self.url.rpartition(":")[2]
         text = re.sub(r"listen 443 .*;", f"listen 127.0.0.1:{port};", text)
@@ -174,7 +174,7 @@ class Journey:
             yield
             assert nginx.poll() is None, self.nginx_log.read_text()
 
-    # what happens
+    # the steps
 
     def report(self) -> None:
         browser = TorBrowser(self.network)
@@ -182,7 +182,7 @@ class Journey:
         self.code = tell(browser, "nl", STORY).code
         assert browser.get(f"/nl/{MARK}").status == 404
         assert come_back(browser, "nl", f"{self.code[:-2]}xx").status == 422
-        # Who is no desk finds nothing of theirs here, and has no way there.
+        # Other clients find nothing for desks here, and cannot reach the desk address.
         assert browser.get("/api/desk/challenge").status == 404
 
     def no_way_without_the_key(self) -> None:
@@ -230,7 +230,7 @@ class Journey:
         assert (self.folder / "saved").read_bytes() == PICTURE
 
     def by_domain(self) -> None:
-        """Send a report by the domain, along with requests that must be refused."""
+        """Send a report through the domain, along with requests that must be refused."""
         browser = AddressedBrowser(self.url, VISITOR, MARK)
         code = tell(browser, "nl", STORY).code
         assert come_back(browser, "nl", code).path == "/nl/conversation"
@@ -246,7 +246,7 @@ class Journey:
             _say(self.url, said)
 
     def while_it_is_down(self) -> None:
-        """Check nginx's page for a site that cannot be reached now."""
+        """Check nginx's page for a server that is down."""
         for browser in (TorBrowser(self.network), AddressedBrowser(self.url, VISITOR, MARK)):
             assert browser.get(f"/nl/{MARK}").status == 503
 
@@ -311,10 +311,10 @@ def test_complete_journey_works_over_tor(journey: Journey) -> None:
     assert journey.logs_after == journey.logs
     assert journey.nginx_log.read_text() == ""
     told = [line for line in journey.network.warnings.read_text().splitlines() if "[warn]" in line]
-    # Its own network and its account are the test's, and so are its folders.
+    # The test provides its network, account and folders.
     of_the_test = [
         *("TestingTorNetwork", "DirAuthority", "as root", "Fixing permissions"),
-        # A network of so few relays has none to choose for a moment, if the machine is very busy.
+        # On a very busy machine, so small a network may briefly have no relay to choose.
         "No available nodes when trying to choose node",
     ]
     assert [line for line in told if not any(words in line for words in of_the_test)] == []
@@ -332,12 +332,12 @@ def test_no_program_file_contains_visitor_data_or_message_text(journey: Journey)
             assert not call.target.startswith("/"), (name, call.target)
             assert not call.for_writing, (name, data)
             on_its_way.add(name)
-    # What went to sockets was seen: it would have been seen in a file too.
+    # Data sent to sockets was seen, so it would have been seen in a file too.
     assert on_its_way >= {"server", "nginx"}
 
 
 def test_no_visit_time_is_written_to_a_file(journey: Journey) -> None:
-    """Tor's files reveal only when the consensus changed and when Tor started; others nothing."""
+    """Tor's files reveal only when the consensus changed and Tor started; other files nothing."""
     seconds = range(int(journey.began) - 1, int(journey.ended) + 2)
     times = {str(second).encode() for second in seconds}
     for shown in (time.gmtime, time.localtime):
@@ -349,13 +349,13 @@ def test_no_visit_time_is_written_to_a_file(journey: Journey) -> None:
             data = b"".join(call.strings)
             if name != "tor" and Path(call.target) not in journey.logs:
                 assert not any(moment in data for moment in times), (name, call.target)
-    # Of Tor: keys, its own state and papers; a log of the test.
+    # Tor's keys, state and descriptors, and a log of the test.
     own = (
         r"(hs_ed25519_(secret|public)_key|hostname|state|(cached|unverified)-[a-z-]+)(\.tmp|\.new)?"
     )
     test = {"notice.log", "warnings"}
     assert {one for one in written["tor"] - test if not re.fullmatch(own, one)} == set()
-    room = {"uid_map", "gid_map", "setgroups"}  # of bubblewrap, which stands for systemd here
+    room = {"uid_map", "gid_map", "setgroups"}  # files of bubblewrap, which replaces systemd here
     assert written["nginx"] - room <= {"nginx.pid"}
     database = {"klankbord.db", "klankbord.db-wal", "klankbord.db-shm"}
     others = written["server"] - room - database - {"log", ".withdrawn.new"}
@@ -365,5 +365,5 @@ def test_no_visit_time_is_written_to_a_file(journey: Journey) -> None:
 def test_every_file_write_is_traced(journey: Journey) -> None:
     for name, call in journey.calls():
         assert call.name not in UNSEEN or "<UNIX" in call.rest or "<TCP" in call.rest, name
-        if name != "server":  # whose database has an index in memory that it shares
+        if name != "server":  # the server's database has an index in shared memory
             assert call.mapped == "", (name, call.mapped)

@@ -1,4 +1,4 @@
-"""Tor's unit on Debian with our drop-in: as restricted as intended, and Tor works under it."""
+"""Debian's Tor unit with our drop-in is as restricted as intended, and Tor works in it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Yield a folder outside pytest's, which no other account may enter."""
+    """Yield a folder outside pytest's own, which no other account may enter."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         Path(name).chmod(0o711)
         yield Path(name)
@@ -56,7 +56,7 @@ def assert_closed(debians_own: Path, folder: Path) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "klankbord" not in done.stderr
-    for key in ("ExecStart", "ExecStartPre"):  # all the same, but for the account
+    for key in ("ExecStart", "ExecStartPre"):  # identical except for the account
         ours = [line for line in values(DROP_IN, key) if line]
         assert [line.replace(' --User ""', "") for line in ours] == [
             line for line in values(debians_own, key) if line.startswith("/usr/bin/tor")
@@ -127,7 +127,7 @@ def test_tor_starts_in_its_sandbox_and_can_use_the_socket(folder: Path) -> None:
     assert status["Groups"] == [str(SOCKETS_GROUP)]
     assert status["Seccomp"] == ["2"]
     assert status["CapEff"] == ["0000000000000000"]
-    # Its key is made for itself alone, and nothing was written but there.
+    # Only Tor can read its key, and nothing was written elsewhere.
     key = folder / "state" / "klankbord-box" / "hs_ed25519_secret_key"
     assert key.stat().st_mode & 0o077 == 0
     assert "[warn]" not in (folder / "log").read_text()
@@ -188,7 +188,7 @@ def test_visitor_reaches_server_through_sandboxed_tor(tmp_path: Path) -> None:
                 connection, _ = listening.accept()
             except OSError:
                 return
-            # A circuit that breaks takes its connection along, and Tor comes again by another.
+            # A broken circuit ends its connection, and Tor connects again over another one.
             with connection, suppress(OSError):
                 connection.recv(65_536)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwelco")
@@ -199,6 +199,6 @@ def test_visitor_reaches_server_through_sandboxed_tor(tmp_path: Path) -> None:
         with network.running():
             assert TorBrowser(network).first("/nl/").body == b"welco"
             took = taken(network.pids())
-    print(f"Tor after a visit: {took // MIB} MiB")  # noqa: T201 - for who looks
-    assert 0 < took < 60 * MIB  # with what the server takes, less than 150
+    print(f"Tor after a visit: {took // MIB} MiB")  # noqa: T201 - shown with -s
+    assert 0 < took < 60 * MIB  # together with the server, less than 150 MB
     listening.close()

@@ -122,7 +122,7 @@ DAY = "2027-01-05"
 
 
 def without_columns(place: Workplace) -> None:
-    """Restore the summary table of versions before 4, empty."""
+    """Restore the summary table of versions before 4, without rows."""
     place.database.run("DROP TABLE summary")
     place.database.run(
         "CREATE TABLE summary (site TEXT NOT NULL, mailbox TEXT NOT NULL, fields TEXT NOT NULL, "
@@ -162,7 +162,7 @@ def office(tmp_path: Path, peer: Peer, clock: Clock, mould_of_office: Office) ->
             name: value for name, value in vars(mould_of_office.peer).items() if name != "today"
         }
         vars(peer).update(copy.deepcopy(known))
-    else:  # what a test did before to its day or its server counts
+    else:  # a test may already have changed the day or the server
         made.set_up()
         made.fetch_quietly()
     return made

@@ -130,7 +130,7 @@ def test_search_ignores_invisible_characters_and_adjacent_punctuation(
         for words in ("vertrouwen", "ver\u00adtrouw", "roos\u00adter", "#42", "(rooster", "42\0"):
             assert len(threads.search(place, words).newest) == 1, words
             assert len(threads.search_notes(place, words)) == 1, words
-    # A terminal with another coding than UTF-8 passes half characters on.
+    # A terminal with an encoding other than UTF-8 passes on incomplete characters.
     assert office.json("search", "caf\udce9") == []
 
 

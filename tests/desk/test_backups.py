@@ -70,7 +70,7 @@ def test_backup_does_not_overwrite_an_existing_file(office: Office, file: Path) 
     assert file.read_bytes() == before
 
 
-def test_rehearsal_reports_backup_contents_and_leaves_nothing(
+def test_rehearsal_reports_backup_contents_and_leaves_nothing_behind(
     office: Office, file: Path, tmp_path: Path
 ) -> None:
     assert office.passphrase_file.is_file()
@@ -101,7 +101,7 @@ def test_rehearsal_needs_no_desk(office: Office, file: Path, tmp_path: Path) -> 
     ],
     ids=["a byte less", "half", "a changed bit", "a byte more", "empty"],
 )
-def test_rehearsal_of_damaged_backup_reports_it_and_leaves_nothing(
+def test_rehearsal_of_damaged_backup_reports_it_and_leaves_nothing_behind(
     office: Office, file: Path, tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:
     file.write_bytes(spoil(file.read_bytes()))

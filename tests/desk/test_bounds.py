@@ -90,11 +90,11 @@ def test_list_opens_no_unchanged_thread(
     with monkeypatch.context() as patched:
         patched.setattr(open_thread, "open_case", opened)
         shown = office.json("list")
-    with office.open() as place:  # as a list shows it that opens the thread
+    with office.open() as place:  # as shown by a list that opens the thread
         place.database.run("UPDATE summary SET form = 0")
     assert office.json("list") == shown
     monkeypatch.setattr(open_thread, "open_case", opened)
-    office.run("forget", passed_on, "--yes")  # needs no opening either
+    office.run("forget", passed_on, "--yes")  # forgetting does not open it either
     assert office.json("list") == []
 
 
@@ -119,7 +119,7 @@ def test_messages_beyond_the_limit_are_reported_as_not_read(
 def test_data_without_sealed_header_is_not_kept(
     office: Office, reporter: Reporter, peer: Peer, thread: str, sent: bytes, what: str
 ) -> None:
-    """Although its hash is the listed one, none of it stays on the disk."""
+    """Although the hash matches the list, none of the data stays on the disk."""
     peer.keep(thread, what, "reporter", 2, sent, [str(office.identity)])
     reporter.write("Ik schrijf verder.")
     said = office.run("fetch", code=1)

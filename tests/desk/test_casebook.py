@@ -44,7 +44,7 @@ def test_forged_message_is_shown_as_unverified(
         (False, "unverified"),
     ]
     assert shown[1]["item"] == item
-    office.fetch_quietly()  # no alarm for what anybody with a code can do
+    office.fetch_quietly()  # anybody with a code can do this, so it raises no alarm
 
 
 def test_message_for_another_counsellor_is_marked_as_forwarded(
@@ -78,10 +78,10 @@ def test_missing_message_is_reported(office: Office, reporter: Reporter, peer: P
     assert told in shown
 
 
-def test_beginning_addressed_to_another_counsellor_is_not_reported_as_removed(
+def test_earlier_messages_to_another_counsellor_are_not_reported_as_removed(
     office: Office, peer: Peer
 ) -> None:
-    """The reporter first wrote only to Bas, so it was never meant for this desk."""
+    """The reporter first wrote only to Bas, so those messages were never meant for this desk."""
     bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     identity = bas.set_up()
     reporter = Reporter(peer, identity)
@@ -103,7 +103,7 @@ def test_beginning_addressed_to_another_counsellor_is_not_reported_as_removed(
 
 
 def test_missing_message_from_a_colleague_is_reported(office: Office, peer: Peer) -> None:
-    """The reporter had chosen both, so it was meant for this desk too."""
+    """The reporter had chosen both, so the message was also meant for this desk."""
     bas = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     identity = bas.set_up()
     reporter = Reporter(peer, identity)
@@ -236,7 +236,7 @@ def test_resealed_copy_has_the_same_number_of_recipients(
     office.clock.to("2027-04-10")
     office.fetch()
     with office.desk() as desk:
-        assert desk.store.original(sha256_hex(sealed)) is None  # it was sealed anew
+        assert desk.store.original(sha256_hex(sealed)) is None  # it was sealed again
     assert [e.state for e in office.case(reporter.mailbox).entries] == before
 
 

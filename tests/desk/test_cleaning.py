@@ -43,7 +43,7 @@ def test_photo_metadata_is_described_and_removed_from_the_copy(
         assert trace in photo
         assert trace not in copy
     assert [*tmp_path.glob("foto*")] == [tmp_path / "foto.cleaned.jpg"]
-    office.run("save", thread, item, "--out", str(tmp_path))  # as it came, still
+    office.run("save", thread, item, "--out", str(tmp_path))  # still saved as it arrived
     assert (tmp_path / "foto.jpg").read_bytes() == photo
 
 
@@ -84,7 +84,7 @@ def test_copy_that_still_contains_metadata_is_not_released(
 
     def look(*arguments: object) -> metadata.Metadata:
         monkeypatch.setattr(sandbox, "child_program", lambda: original)
-        return true_look(*arguments)  # type: ignore[arg-type] # handed through
+        return true_look(*arguments)  # type: ignore[arg-type] # passed on
 
     monkeypatch.setattr(metadata, "look", look)
     with pytest.raises(Unseen, match=r"a place.*stayed"):
@@ -173,7 +173,7 @@ def test_photo_in_a_zip_is_inspected(
 def test_encrypted_zip_is_reported_as_locked(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
-    """It is detected by the zip encryption flag, and its sender is not blamed for damage."""
+    """The zip encryption flag reveals it, and its sender is not blamed for damage."""
     packed = bytearray(zipped({"a.txt": b"x" * 30}))
     packed[6] |= 1  # in the header of the member
     packed[packed.index(b"PK\x01\x02") + 8] |= 1  # in the directory

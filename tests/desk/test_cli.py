@@ -32,7 +32,7 @@ def thread(office: Office, reporter: Reporter) -> str:
 def test_commands_cover_the_whole_workflow_from_invitation_to_answer(
     tmp_path: Path, peer: Peer, clock: Clock
 ) -> None:
-    """The output that a person reads on the way is checked too."""
+    """The test also checks the output that a person reads along the way."""
     office = Office(tmp_path / "desk", peer, clock)
     (tmp_path / "invitation.json").write_bytes(peer.invitation())
     said = office.run(
@@ -161,7 +161,7 @@ def test_malformed_options_are_refused(raw: bytes) -> None:
 
 
 def test_options_in_wrong_encoding_are_reported_as_such() -> None:
-    """Windows editors save them so; the error does not claim that they are not TOML."""
+    """Windows editors save files in such encodings; the error does not call them invalid TOML."""
     for coding in ("utf-16", "cp1252"):
         with pytest.raises(Unfit, match="Save it as UTF-8 and try again"):
             writing.options('text = "Kies één"'.encode(coding))
@@ -373,7 +373,7 @@ def test_refused_init_leaves_nothing_behind(tmp_path: Path, peer: Peer, clock: C
     for arguments in (["--name", ""], ["--name", "Els", "--languages", "Dutch!"],
                       ["--name", "Els", "--proxy", "socks4://x"]):  # fmt: skip
         office.run("init", "-", "--kind", "external", *arguments, given=invitation, code=1)
-    clock.to("2026-12-01")  # the invitation is of a later day than this computer's
+    clock.to("2026-12-01")  # the invitation is dated later than this computer's clock
     assert (
         "date right"
         in office.run(

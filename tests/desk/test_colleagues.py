@@ -1,4 +1,4 @@
-"""How a colleague is identified: never by the server's word alone."""
+"""How a colleague is identified: never on the server's word alone."""
 
 import pytest
 

@@ -99,7 +99,7 @@ def proxying(kind: str, to: int) -> Iterator[tuple[int, list[tuple[str, bytes]]]
             assert self._exactly(4) == b"\x05\x01\x00\x03"  # a name, not an address
             host = self._exactly(self._exactly(1)[0]).decode()
             port = int.from_bytes(self._exactly(2), "big")
-            # In two pieces, as a network may.
+            # In two pieces, as can happen on a network.
             self.request.sendall(b"\x05\x00\x00")
             self.request.sendall(b"\x01\x00\x00\x00\x00\x00\x00")
             return f"{host}:{port}", user
@@ -161,7 +161,7 @@ def dial() -> Iterator[Dial]:
 
 @pytest.mark.parametrize("kind", ["socks5h", "http"])
 def test_onion_name_is_resolved_by_the_proxy(dial: Dial, kind: str) -> None:
-    """The proxy resolves the name; the watch uses another user name and so another circuit."""
+    """The watch uses a different user name at the proxy, and therefore a different circuit."""
     with serving(_answers) as (port, heads), proxying(kind, port) as (proxy, asked):
         courier = dial(ONION, proxy=Proxy(kind, "127.0.0.1", proxy))
         assert courier.challenge().isoformat() == "2027-01-05"
@@ -184,7 +184,7 @@ def test_desk_sends_to_its_own_address_and_verifies_the_reporters_address(dial: 
 
 
 def test_unreachable_desk_address_is_reported(dial: Dial) -> None:
-    """It does not fall back to another address, where it would be refused and observed."""
+    """The desk does not fall back to another address, where it would be refused and observed."""
     with serving(_answers) as (public, asked):
         courier = dial(f"http://127.0.0.1:{public}", desks=[f"http://127.0.0.1:{free_port()}"])
         with pytest.raises(CannotReach):
@@ -227,12 +227,12 @@ def test_one_deadline_limits_the_whole_exchange(first: bytes, again: bytes) -> N
         started = time.monotonic()
         with pytest.raises(CannotReach):
             _whole_answer(HttpTransport(None), f"http://127.0.0.1:{port}", b"")
-        assert time.monotonic() - started > 0.4  # and it comes to an end
+        assert time.monotonic() - started > 0.4  # and the exchange ends
 
 
 def test_deadline_also_limits_upload_and_proxy() -> None:
-    """Each of these would otherwise continue forever."""
-    with dripping(b"", b"") as port, pytest.raises(CannotReach):  # reads nothing either
+    """Both would otherwise continue forever."""
+    with dripping(b"", b"") as port, pytest.raises(CannotReach):  # this server reads nothing either
         _whole_answer(HttpTransport(None), f"http://127.0.0.1:{port}", b"x" * 20_000_000)
     for kind, first in (
         ("http", b"HTTP/1.1 200 OK\r\n"),

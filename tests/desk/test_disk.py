@@ -61,7 +61,7 @@ def test_write_is_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
         with Disk(tmp_path / "desk", clock).locked():
             left = Vault.open(disk, PASSPHRASE)
         assert SITE in left.sites
-        # In place means in place: only after the rename is it the new one.
+        # The new file counts only after the rename.
         assert (other in left.sites) is (kill_at >= 3)
 
 
@@ -76,7 +76,7 @@ def test_partial_file_of_a_dead_process_is_removed(disk: Disk) -> None:
 
 
 def test_grouped_writes_are_each_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
-    """No file is replaced before all are synced; a kill at any step leaves no other file."""
+    """No file is replaced before all are synced; a kill at any step leaves no stray file."""
     names = ("a", "sites/x/b", "sites/x/c")
 
     def write(disk: Disk, contents: bytes) -> None:
@@ -250,7 +250,7 @@ def test_exported_files_are_new_and_private(tmp_path: Path) -> None:
 def test_repeating_init_completes_a_crashed_one(
     tmp_path: Path, peer: Peer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The injected hook runs at each step of the disk."""
+    """The injected hook runs at each disk operation."""
     office = Office(tmp_path / "desk", peer, clock)
     for kill_at in range(40):
         seen = 0

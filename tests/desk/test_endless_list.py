@@ -96,7 +96,7 @@ def test_slow_list_parts_share_one_deadline(
 
 
 def test_longest_list_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of the list is made and measured."""
+    """A tenth of the list is generated and measured."""
     monkeypatch.setattr(couriers, "MOST_THREADS", couriers.MOST_THREADS // 10)
     monkeypatch.setattr(couriers, "MOST_NEWEST", couriers.MOST_NEWEST // 10)
     for authors in (1, 5, 200):

@@ -1,4 +1,4 @@
-"""Extending a thread sends a notice that every reader knows and the server counts as activity."""
+"""Extending a thread sends a notice that all readers know and the server counts as activity."""
 
 import pytest
 

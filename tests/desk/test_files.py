@@ -46,7 +46,8 @@ def test_saved_file_equals_sent_file_and_server_sees_padded_sizes(
     chance = random.Random(seed())  # noqa: S311 - sizes, no secrets
     many = 990 if long_run else 20
     sizes = [*EDGES, *(int(2 ** chance.uniform(0, 21 if long_run else 18)) for _ in range(many))]
-    for at in range(0, len(sizes), 30):  # a reporter for thirty files: long threads take long
+    # One reporter per thirty files, because long threads are slow.
+    for at in range(0, len(sizes), 30):
         sent: dict[str, bytes] = {}
         reporter = Reporter(peer, office.identity)
         reporter.report("Het begin")
@@ -89,7 +90,7 @@ def test_forgetting_a_thread_deletes_its_files(
     assert not list(office.folder.rglob(f"{item}.*"))
 
 
-# what the server, the disk or the sender did to a file
+# files altered by the server, the disk or the sender
 
 
 def halves_swapped(sealed: bytes) -> bytes:
@@ -204,7 +205,7 @@ def test_size_differing_from_the_signed_one_is_reported(
 ) -> None:
     (item,) = reporter.attach("Een", ("a", "text/plain", b"y" * 99 + b"z"), sizes=[size])
     if size == 101:
-        # A zero more is within the padding: what ends in zeros cannot be told from it.
+        # One more zero falls within the padding: trailing zeros cannot be told from padding.
         state = "here"
     office.fetch_quietly()
     assert states(office, thread, code=0 if state == "here" else 1) == {item: state}
@@ -253,7 +254,7 @@ def test_file_can_be_read_after_its_sealing_key_was_destroyed(
     assert (tmp_path / "x").read_bytes() == PATTERN * 200
 
 
-# where it is written
+# where files are saved
 
 
 def test_saved_file_is_private_and_its_date_reveals_no_time_of_day(
@@ -302,7 +303,7 @@ def test_link_is_not_followed(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_full_disk_leaves_nothing(
+def test_full_disk_leaves_nothing_behind(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (item,) = reporter.attach("Een", ("x.bin", "application/octet-stream", bytes(200_000)))

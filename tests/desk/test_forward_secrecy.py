@@ -19,22 +19,23 @@ from tests.support.thief import Thief
 
 
 def stolen(folder: Path) -> Thief:
-    """Return everything that a folder yields to somebody with the passphrase."""
+    """Return everything that somebody with the passphrase can extract from a folder."""
     return Thief(folder, PASSPHRASE)
 
 
 @pytest.fixture
 def january(office: Office, peer: Peer) -> list[bytes]:
-    """Return what the server had of two fetched reports, one of which was forgotten."""
+    """Return the server's copies of two fetched reports, one of which was forgotten."""
     forgotten, kept = Reporter(peer, office.identity), Reporter(peer, office.identity)
     forgotten.report("Dit wordt vergeten.")
     kept.report("Dit blijft bewaard.")
     office.fetch_quietly()
     office.reply(kept.mailbox, "Ook dit blijft.")
     server = [item.sealed for item in peer.items.values()]
-    assert len(stolen(office.folder).opens(server)) == 3  # the control: in January all of it opens
+    # The control: in January everything can be opened.
+    assert len(stolen(office.folder).opens(server)) == 3
     office.forget(forgotten.mailbox)
-    office.kept = kept.mailbox  # type: ignore[attr-defined] # the tests ask for it
+    office.kept = kept.mailbox  # type: ignore[attr-defined] # for the tests
     return server
 
 
@@ -58,7 +59,7 @@ def test_fetched_january_messages_cannot_be_opened_in_april(
 def test_unfetched_january_messages_cannot_be_opened_in_september(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
-    """The key is destroyed in the first round after seven months without a fetch."""
+    """The key is destroyed in the first fetch after seven months without one."""
     clock.to("2027-09-01")
     office.fetch_quietly()
     assert stolen(office.folder).opens(january) == []
@@ -78,7 +79,7 @@ def test_key_is_destroyed_on_the_announced_day(
 def test_key_is_kept_until_day_210_if_the_inbox_was_not_read_completely(
     office: Office, january: list[bytes], peer: Peer, clock: Clock
 ) -> None:
-    """The server delivers another file than listed, so the key may still be needed."""
+    """The server delivers a file other than the listed one, so the key may still be needed."""
     late = Reporter(peer, office.identity)
     late.report("Nog onderweg.")
     item = next(i for i, kept in peer.items.items() if kept.mailbox == late.mailbox)
@@ -198,18 +199,18 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-# what was forgotten
+# forgotten threads
 
 
 @pytest.fixture
 def yesterday(office: Office, reporter: Reporter, peer: Peer) -> Path:
-    """Return a copy of a desk with a thread, a file, an own answer and a second thread."""
+    """Return a copy of a desk with two threads, a file and an answer by the counsellor."""
     reporter.attach("Zie de foto", ("chef.jpg", "image/jpeg", b"het beeld van de chef" * 99))
     other = Reporter(peer, office.identity)
     other.report("Dit blijft bewaard.")
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Mijn antwoord daarop.")
-    office.kept = other.mailbox  # type: ignore[attr-defined] # the tests ask for it
+    office.kept = other.mailbox  # type: ignore[attr-defined] # for the tests
     return Path(shutil.copytree(office.folder, office.folder.with_name("yesterday")))
 
 
@@ -219,7 +220,7 @@ FORGOTTEN = ("Het gaat over mijn chef.", "Zie de foto", "chef.jpg", "Mijn antwoo
 def test_forgotten_messages_are_in_no_database_page(
     office: Office, reporter: Reporter, yesterday: Path
 ) -> None:
-    """This includes freed pages and the search index; the control finds the text before."""
+    """This includes freed pages and the search index; as a control, the text was there before."""
     before = stolen(office.folder)
     assert all(text.encode() in before.pages for text in FORGOTTEN)
     assert b"antwoord" in before.pages

@@ -1,4 +1,4 @@
-"""Hanging sites do not delay others, and the pending ones are shown."""
+"""Hanging sites do not delay the others, and pending sites are shown."""
 
 import contextlib
 import re
@@ -62,7 +62,7 @@ class Hung:
     def close(self) -> None:
         self.over.set()
         for one in (self.listening, *self.taken):
-            with contextlib.suppress(OSError):  # else whoever waits in it keeps it open
+            with contextlib.suppress(OSError):  # otherwise a waiting request keeps the socket open
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
 
@@ -102,7 +102,7 @@ def hung() -> Iterator[list[Hung]]:
 
 @pytest.fixture
 def many(tmp_path: Path, clock: Clock, hung: list[Hung]) -> tuple[Offices, Machine]:
-    """Return a desk with 25 sites of which 5 hang, one of these at two addresses."""
+    """Return a desk with 25 sites. Five of these hang, including one with two addresses."""
     offices = Offices(tmp_path / "many", clock, SITES)
     leads = {peer.origin: one.origin for peer, one in zip(offices.peers, hung, strict=False)}
     other = "http://127.0.0.1:7999"
@@ -124,7 +124,7 @@ def names(numbers: Iterable[int]) -> set[str]:
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scale time so that one second stands for a minute; a site's maximum stays below a second."""
+    """Scale time so that a second stands for a minute and each site's limit is under a second."""
     assert max(api_client.FIRST_SECONDS, api_client.SILENCE_SECONDS) < 60
     assert api_client.CONNECT_SECONDS < 60
     for name in ("FIRST_SECONDS", "SILENCE_SECONDS", "CONNECT_SECONDS"):
@@ -149,7 +149,8 @@ def test_five_hanging_sites_are_named_and_the_other_twenty_fetched(
     assert told == dict.fromkeys(names(range(HANG)), 1)
     first = next(line for line in done.stderr.splitlines() if line.startswith("Still waiting"))
     assert first.count("Bedrijf") == NAMED
-    assert re.search(r"\d( and \d+ more)?\.$", first)  # more while others are still at work
+    # It adds "and N more" while other sites are still being fetched.
+    assert re.search(r"\d( and \d+ more)?\.$", first)
 
 
 def test_page_shows_pending_sites_and_the_results_of_the_others(

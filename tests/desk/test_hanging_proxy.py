@@ -1,4 +1,4 @@
-"""25 sites behind one proxy, as with Tor, of which five hang in different ways."""
+"""There are 25 sites behind one proxy, as with Tor, and five hang in different ways."""
 
 import contextlib
 import http.server
@@ -39,7 +39,7 @@ class Onions:
 
     def _lead(self, near: socket.socket) -> None:
         asked = near.makefile("rb", buffering=0)
-        asked.read(asked.read(2)[1])  # the ways to say who one is
+        asked.read(asked.read(2)[1])  # the authentication methods
         near.sendall(b"\x05\x02")
         name = asked.read(asked.read(2)[1])
         asked.read(asked.read(1)[0])
@@ -56,7 +56,7 @@ class Onions:
             back = threading.Thread(target=copy, args=(far, near), daemon=True)
             back.start()
             copy(near, far)
-            with contextlib.suppress(OSError):  # else a site that hangs keeps the thread
+            with contextlib.suppress(OSError):  # otherwise a hanging site keeps the thread busy
                 far.shutdown(socket.SHUT_RDWR)
             back.join()
 
@@ -67,7 +67,7 @@ class Onions:
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
     """Forward data until one side closes."""
-    with contextlib.suppress(OSError):  # a side that closes is how this ends
+    with contextlib.suppress(OSError):  # this ends when one side closes
         while data := source.recv(65536):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
@@ -134,7 +134,7 @@ def test_fetch_through_proxy_with_five_hanging_sites_ends_within_a_minute(
         places: dict[str, int | None] = dict.fromkeys(hosts, port)
         for host, one in zip(hosts, hung, strict=False):
             places[host] = int(one.origin.rpartition(":")[2])
-        places[hosts[HANG - 1]] = None  # the proxy finds no way to it, and does not say so
+        places[hosts[HANG - 1]] = None  # the proxy cannot reach it and never says so
         onions = Onions(places)
         go_by(offices, f"socks5h://127.0.0.1:{onions.port}")
         machine = Machine(clock, log_n=vault.CHEAP_FOR_TESTS)

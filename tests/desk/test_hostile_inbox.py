@@ -1,4 +1,4 @@
-"""An inbox with wrong labels or without end."""
+"""An inbox with wrong labels, or one that never ends."""
 
 import pytest
 
@@ -54,12 +54,12 @@ def test_endless_inbox_is_abandoned(
     assert any("fetch again" in note for note in report.notes)
     assert sum("/inbox" in target for _, target in peer.log) == 3
     with office.desk() as desk:
-        assert desk.state.number == 1 + 3  # the next round goes on from there
+        assert desk.state.number == 1 + 3  # the next fetch continues from there
     peer.invents = None
     office.fetch_quietly()
 
 
-def test_long_inbox_is_read_in_several_rounds(
+def test_long_inbox_is_read_in_several_fetches(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Items still to come raise no alarm."""
@@ -97,7 +97,7 @@ def _row(number: int, item: str, mailbox: str, size: int) -> dict[str, object]:
 def test_damaged_item_does_not_block_the_others(
     office: Office, reporter: Reporter, peer: Peer, bytes_that_come: int | None
 ) -> None:
-    """The server cannot read it, or its response always ends at the same point."""
+    """The server cannot read the item, or its response always breaks off at the same point."""
     (first,) = peer.items
     peer.damaged = {first: bytes_that_come}
     reporter.write("Ik schrijf nog eens.")
@@ -113,7 +113,7 @@ def test_damaged_item_does_not_block_the_others(
     assert first in peer.fetched
 
 
-def test_connection_lost_before_the_first_byte_ends_the_round(
+def test_connection_lost_before_the_first_byte_ends_the_fetch(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     peer.damaged = dict.fromkeys(peer.items, 0)

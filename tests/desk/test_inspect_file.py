@@ -50,7 +50,7 @@ def test_long_name_keeps_its_extension() -> None:
     assert len(safe_name("é" * 300 + ".jpeg").encode()) <= MAX_NAME
 
 
-# what a file is
+# file types
 
 
 KINDS = {
@@ -103,7 +103,7 @@ def test_inspection_never_fails(content: bytes, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", types.KINDS, ids=lambda kind: kind.word)
-def test_every_type_fits_into_a_message(kind: types.Kind) -> None:
+def test_every_file_type_fits_into_a_message(kind: types.Kind) -> None:
     named: Json = {"sha256": "ab" * 32, "name": "x", "type": kind.declared, "size": 1}
     read = parse(lay_out(counsellor_fields(1, attachments=[named]), ANNA))
     assert [file.type for file in read.attachments] == [kind.declared]

@@ -1,4 +1,4 @@
-"""The items of one thread are found without going through those of all others."""
+"""The items of one thread are found without searching all other threads."""
 
 import datetime
 
@@ -19,7 +19,7 @@ def item(one: str, mailbox: str) -> Item:
 def test_items_of_a_mailbox_are_in_order_of_arrival(
     steps: list[tuple[bool, str, str]],
 ) -> None:
-    """Whatever is added and removed, including an id that returns for another mailbox."""
+    """This holds whatever is added or removed, even if an id returns for another mailbox."""
     items, expected = Items(), dict[str, Item]()
     for comes, one, mailbox in steps:
         if comes:

@@ -29,7 +29,7 @@ from tests.desk.test_migrations import unpack
 from tests.support.chance import seed
 from tests.support.fake_server import Clock, Peer, Reporter
 
-# Each process is forked from one that has imported all this, and holds no thread and no desk.
+# Each process is forked from one that has imported all this, without threads or a desk.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([__name__])
 KILLS = 5  # of each of six kinds of work
@@ -37,7 +37,7 @@ MANY = 67  # with --long
 
 
 class PeerProcess:
-    """A Peer of this process that desks in other processes reach over a socket file."""
+    """A Peer in this process that desks in other processes reach over a socket file."""
 
     def __init__(self, peer: Peer, socket: Path) -> None:
         self.peer = peer
@@ -67,7 +67,7 @@ class PeerProcess:
 
 
 class SocketTransport:
-    """The courier's transport to such a Peer."""
+    """The courier's transport to a ``PeerProcess``."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -93,7 +93,7 @@ class SocketTransport:
 
 def _work(what: str, folder: Path, address: str, day: str, arguments: tuple[str, ...],
           pipe: Connection) -> None:  # fmt: skip
-    """Run in the process to be killed: report the start, work, report the end."""
+    """Run this in the process to be killed: report the start, work, report the end."""
     machine = Machine(Clock(day), lambda _: SocketTransport(address), vault.CHEAP_FOR_TESTS)
     pipe.send("begun")
     if what == "restore":
@@ -186,7 +186,7 @@ def test_killed_fetch_can_be_repeated(
         killer.run("fetch", office.folder)
         with office.desk() as desk:
             here = set(desk.state.items)
-        assert set(peer.fetched) <= here  # the server was told only of what is safe
+        assert set(peer.fetched) <= here  # only items that are safe were acknowledged
         office.fetch_quietly()
         assert {mailbox: office.texts(mailbox) for mailbox in texts} == texts
 

@@ -29,7 +29,7 @@ def reporter(reporter: Reporter) -> Reporter:
 
 
 def large_item(office: Office, size: int) -> None:
-    """Replace a received item by a large one; a backup does not check the contents."""
+    """Replace a received item with a large one; a backup does not check the contents."""
     (path,) = (office.folder / "sites").glob("*/items/*.body")
     with path.open("wb") as file:
         for number in range(size // MIB):
@@ -54,7 +54,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def as_before(office: Office) -> bytes:
-    """Return a backup's tar as made in one piece, sorted by name."""
+    """Return the tar of a backup as if made in one piece, sorted by name."""
     contents = io.BytesIO()
     with tarfile.open(fileobj=contents, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path in sorted(p for p in office.folder.rglob("*") if p.suffix in KEPT):
@@ -107,7 +107,7 @@ CHUNK = 65_552
 def test_truncated_or_altered_backup_is_not_partially_restored(
     office: Office, reporter: Reporter, tmp_path: Path, at: int, how: str
 ) -> None:
-    """It may be cut or altered anywhere, even in the last chunk, after the end of the archive."""
+    """The cut or change may be anywhere, even in the last chunk, after the end of the archive."""
     office.fetch_quietly()
     large_item(office, 2 * MIB)
     with office.open() as place:
@@ -124,10 +124,10 @@ def test_truncated_or_altered_backup_is_not_partially_restored(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_failed_backup_leaves_nothing(
+def test_failed_backup_leaves_nothing_behind(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a memory stick that is full."""
+    """This is what happens on a full memory stick."""
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
@@ -140,7 +140,7 @@ def test_failed_backup_leaves_nothing(
 
 
 def test_archive_with_unexpected_members_is_not_restored(office: Office, tmp_path: Path) -> None:
-    """The passphrase holder made it, and yet it writes only inside the desk's folder."""
+    """Even if the holder of the passphrase made it, it writes only inside the desk's folder."""
     for name in ("../../x.age", "/etc/x", "sites", "vault.age/x"):
         contents = io.BytesIO(as_before(office))
         with tarfile.open(fileobj=contents, mode="a", format=tarfile.USTAR_FORMAT) as archive:

@@ -1,4 +1,4 @@
-"""The columns that lists filter and sort by are stored with each thread and match it."""
+"""The columns by which lists are filtered and sorted are stored with each thread and match it."""
 
 import datetime
 import random
@@ -33,7 +33,7 @@ class Walk:
         office.fetch()
 
     def step(self) -> None:
-        """Do one thing; in a missing or closed thread perhaps nothing."""
+        """Do one random thing, or nothing if its thread is missing or closed."""
         works: list[Callable[[Reporter], object]] = [
             self.write, self.write, self.read, self.reply, self.reply_in_vain, self.close, self.ask,
             self.answer, self.label, self.forget, self.away, self.next_day, self.gone, self.back,
@@ -91,7 +91,7 @@ class Walk:
 
     def forget(self, reporter: Reporter) -> None:
         if self.there(reporter) and not self.chance.randrange(3):
-            self.office.fetch()  # what waits goes first
+            self.office.fetch()  # waiting messages are sent first
             self.office.forget(reporter.mailbox)
 
     def away(self, _: Reporter) -> None:

@@ -1,8 +1,8 @@
 """Desks of the first format are migrated completely, on a copy, or left unchanged.
 
-The desk in ``first_format`` was written by the program of that format. It has a report with a file,
-whose January key is gone, and an answer with a file; a withdrawn report, a forgotten one, one from
-March with a file, and an unsent answer.
+The desk in ``first_format`` was written by the program of that format. That desk has a report with
+a file, whose January key is gone, and an answer with a file. It also has a withdrawn report, a
+forgotten one, one from March with a file, and an unsent answer.
 """
 
 import io
@@ -31,7 +31,7 @@ WRITTEN = Path(__file__).with_name("first_format")
 
 @pytest.fixture
 def expected() -> Expected:
-    """Return what the program of that format printed."""
+    """Return the output that the program of that format printed."""
     found: Expected = json.loads((WRITTEN / "expected.json").read_text())
     return found
 
@@ -146,7 +146,7 @@ def test_kill_during_migration_loses_nothing(
         with Disk(old.folder, old.clock).locked():
             now = files(old.folder)
         if now["vault.age"] == before["vault.age"]:
-            assert before.items() <= now.items()  # the old desk is complete
+            assert before.items() <= now.items()  # the old desk is still complete
         assert_taken_over(old, expected)
         kill_at += 1 if long_run else 5
     assert kill_at > 40

@@ -182,7 +182,7 @@ def test_unsupported_proxy_is_refused_and_a_supported_one_kept(
         assert place.one().state.proxy == "socks5h://127.0.0.1:9050"
 
 
-# a database of before
+# older and newer databases
 
 
 def test_database_without_notes_is_upgraded_on_opening(office: Office, thread: str) -> None:

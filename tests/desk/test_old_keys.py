@@ -1,4 +1,4 @@
-"""Old keys are destroyed even if the site refuses the desk or is closed, unless still needed."""
+"""Old keys are destroyed, unless still needed, even if the site is closed or refuses the desk."""
 
 import datetime
 
@@ -26,7 +26,7 @@ def months(office: Office) -> list[str]:
         return [f"{held.first:%Y-%m}" for held in desk.vault.seeds(desk.state.site)]
 
 
-# a fetch that fails
+# failed fetches
 
 
 @pytest.mark.parametrize("how", ["retired", "card refused", "line breaks"])
@@ -114,7 +114,7 @@ def test_failed_fetch_does_not_report_that_there_is_nothing_new(
     assert office.run("fetch", code=1).stdout == ""
 
 
-# a site that is closed
+# closed sites
 
 
 def test_keys_of_a_closed_site_are_destroyed_on_command(
@@ -144,7 +144,7 @@ def test_destroying_keys_asks_for_confirmation(office: Office) -> None:
 def test_keys_command_shows_when_each_key_is_destroyed(
     office: Office, thread: str, clock: Clock
 ) -> None:
-    """The displayed days are accurate: not before, then, and the latest day."""
+    """The displayed days are accurate: the earliest, the expected and the latest day."""
     said = office.run("keys").stdout
     assert (
         "  key 2027-01-01 to 2027-01-31: a fetch from 2027-03-02 on destroys it if all that the "
@@ -155,13 +155,13 @@ def test_keys_command_shows_when_each_key_is_destroyed(
     assert "--destroy-old" in result.output
 
 
-# what was listed and did not come
+# listed items that did not arrive
 
 
 def test_key_is_kept_while_a_listed_item_has_not_arrived(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
-    """It is kept after a 404 and until the item arrives; the second fetch raises an alarm."""
+    """The key is kept after a 404 and until the item arrives; the second fetch raises an alarm."""
     clock.to("2027-03-20")
     peer.withheld = set(peer.items)
     report = office.fetch()

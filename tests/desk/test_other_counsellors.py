@@ -1,4 +1,4 @@
-"""Messages from a counsellor whom the reporter no longer chose, or from a mere colleague."""
+"""Messages from a counsellor who is no longer chosen, or from a colleague who never was."""
 
 import pytest
 
@@ -25,7 +25,7 @@ ANSWERS: dict[str, dict[str, Json]] = {
 
 @pytest.fixture
 def shared(peer: Peer, office: Office) -> Reporter:
-    """Return a reporter who has reported to that counsellor and to another one."""
+    """Return a reporter who has reported to that counsellor and a colleague."""
     made = Reporter(peer, office.identity, OTHER.verify_key)
     made.report("Het gaat over mijn chef.")
     office.fetch_quietly()
@@ -43,9 +43,9 @@ def write(
     saw: int,
     n: int = 1,
 ) -> None:
-    """Send what the other counsellor signs and the server lists, whomever the reporter chose.
+    """Send a message that the other counsellor signs, whomever the reporter chose.
 
-    It is read immediately: a message that was not shown keeps its thread on the list of the day.
+    The message is read immediately, because an unread message keeps its thread on today's list.
     """
     fields: dict[str, Json] = {
         "v": 1, "site": peer.site, "mailbox": mailbox, "by": str(OTHER.verify_key),
@@ -124,7 +124,7 @@ def test_colleagues_notice_does_not_count_as_an_answer(
         assert [one.mailbox for one in today.today(place).mine] == [shared.mailbox]
 
 
-def test_answer_given_while_chosen_stays_an_answer(
+def test_answer_by_a_colleague_who_was_chosen_then_still_counts(
     office: Office, peer: Peer, clock: Clock, shared: Reporter
 ) -> None:
     write(peer, office, shared.mailbox, "reply", saw=1)

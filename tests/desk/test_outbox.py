@@ -68,7 +68,7 @@ def test_waiting_message_is_shown_as_such(office: Office, peer: Peer, thread: st
 def test_message_is_renumbered_if_another_copy_of_the_desk_wrote_first(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
-    """After a 409: read, sign with the next number, and send; both messages are in the chain."""
+    """After a 409 the desk reads, signs with the next number, and sends; both messages are kept."""
     peer.drop_after = 5
     with pytest.raises(CannotReach):
         office.reply(thread, "Tweede")
@@ -76,7 +76,7 @@ def test_message_is_renumbered_if_another_copy_of_the_desk_wrote_first(
     peer.drop_after = None
     with office.desk() as desk:
         (item,) = [i for i in desk.state.items.values() if i.sent == "waiting"]
-        del desk.state.items[item.id]  # as the other copy, which knows nothing of it
+        del desk.state.items[item.id]  # like the other copy, which does not know the message
         sealed = desk.store.original(item.id)
         desk.save()
         assert sealed is not None
@@ -165,7 +165,7 @@ def test_counsellor_no_longer_chosen_cannot_write(
 def test_message_is_sealed_to_the_colleagues_that_the_reporter_chose(
     office: Office, peer: Peer, tmp_path: object
 ) -> None:
-    """Each of the two reads what the other wrote; an unconfirmed card is never used."""
+    """Both counsellors can read each other's messages; an unconfirmed card is never used."""
     other = Office(office.folder.with_name("bas"), peer, office.clock, "Bas")
     stranger = Office(office.folder.with_name("cor"), peer, office.clock, "Cor")
     bas, cor = other.set_up(), stranger.set_up()

@@ -1,4 +1,4 @@
-"""Printables: their contents, their accessibility, and that they contain no secret."""
+"""The contents and accessibility of printables, which contain no secret."""
 
 import re
 import subprocess

@@ -23,7 +23,7 @@ DESK = Path(sys.executable).parent / "klankbord-desk"
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peer]:
-    """Return the folder of a desk with a vault that opens fast, and the server that invited it."""
+    """Return the folder of a desk whose vault opens fast, and the server that invited it."""
     clock = Clock("2025-01-05")
     peer, folder = Peer(clock), tmp_path_factory.mktemp("program")
     (folder / "i.json").write_bytes(peer.invitation())
@@ -112,7 +112,7 @@ def test_closed_pipe_ends_the_program_silently(program: Path) -> None:
 def test_closed_pipe_gives_the_exit_code_of_other_tools_and_no_traceback(
     program: Path, arguments: list[str]
 ) -> None:
-    """As in ``list | head -1``: the exit code a shell reports for a tool ended by the signal."""
+    """The exit code of ``list | head -1`` is the one that a shell reports for SIGPIPE."""
     reading, closed = os.pipe()
     os.close(reading)
     ended = subprocess.run(

@@ -53,7 +53,7 @@ def test_restored_server_is_sent_acknowledgements_again(
 def test_conversation_missing_from_the_backup_is_reported_as_lost(
     office: Office, peer: Peer
 ) -> None:
-    """Its code no longer works, unlike that of a reporter who changed counsellor."""
+    """The reporter's code no longer works, unlike that of a reporter who changed counsellor."""
     backup = dict(peer.items)
     reporter = Reporter(peer, office.identity)
     reporter.report("Na de back-up")
@@ -229,7 +229,7 @@ def test_new_message_in_forgotten_thread_shows_that_older_ones_are_missing(
     case = office.case(reporter.mailbox)
     assert dict(case.thread.missing_beginning) == {"reporter": 1}
     assert office.texts(reporter.mailbox) == ["Ben je er nog?"]
-    # And the chain goes on where it was, though the own message is gone here.
+    # The chain continues where it was, although the counsellor's own message is gone here.
     office.reply(reporter.mailbox, "Ja")
     entries = reporter.thread().entries
     assert [e.state for e in entries] == ["verified"] * 4
@@ -242,7 +242,7 @@ def test_new_message_in_forgotten_thread_shows_that_older_ones_are_missing(
 def test_item_that_cannot_be_sent_again_does_not_block_the_thread(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """The server has number 1 and the desk forgot 2: the next is 3, and the gap shows."""
+    """The server has number 1 and the desk forgot 2, so the next is 3 and the gap is visible."""
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Een")
     backup = dict(peer.items)
@@ -270,7 +270,7 @@ def _restore(office: Office, file: Path, name: str = "again") -> Office:
 def test_restored_desk_continues_where_the_lost_one_left_off(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
-    """It learns n and prev, uses its own higher serial, and answers with the next number."""
+    """The desk learns n and prev, uses its own higher serial, and answers with the next number."""
     office.fetch_quietly()
     office.reply(reporter.mailbox, "Een")
     with office.open() as place:
@@ -278,7 +278,7 @@ def test_restored_desk_continues_where_the_lost_one_left_off(
     office.reply(reporter.mailbox, "Twee")
     reporter.write("Nog iets")
     clock.to("2027-02-10")
-    office.fetch_quietly()  # issues a card that the backup does not know
+    office.fetch_quietly()  # issues a card that the backup does not contain
     again = _restore(office, tmp_path / "backup.age")
     report = again.fetch()
     assert report.alarms == []
@@ -306,7 +306,7 @@ def test_restored_desk_that_cannot_open_its_newest_message_says_so(
     office.reply(reporter.mailbox, "Antwoord van mei")
     again = _restore(office, tmp_path / "backup.age")
     assert again.fetch().alarms == []
-    reporter.write("Juni")  # to the new card
+    reporter.write("Juni")  # sealed to the new card
     again.fetch_quietly()
     assert "Juni" in again.texts(reporter.mailbox)
     with pytest.raises(Exception, match="cannot be opened by this desk"):

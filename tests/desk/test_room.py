@@ -1,4 +1,4 @@
-"""Limits on the disk space that a server can use: per round and for the disk."""
+"""Limits on the desk's disk space that a server can fill, per fetch and in total."""
 
 import pytest
 

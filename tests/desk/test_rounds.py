@@ -80,7 +80,7 @@ def test_inbox_is_read_completely(office: Office, peer: Peer) -> None:
     reporter = Reporter(peer, office.identity)
     reporter.report("1")
     sealed = next(iter(peer.items.values())).sealed
-    for number in range(230):  # files that nobody can open are items all the same
+    for number in range(230):  # files that nobody can open still count as items
         data = sealed[:-4] + number.to_bytes(4, "big")
         peer.keep(reporter.mailbox, "attachment", REPORTER, 1, data, [str(office.identity)])
     office.fetch_quietly()
@@ -177,7 +177,7 @@ def test_unlisted_mailbox_is_shown_as_gone(office: Office, reporter: Reporter, p
     (note,) = office.fetch().notes
     for meaning in ("expired", "another counsellor", "restored", "removed"):
         assert meaning in note
-    assert office.fetch().notes == []  # said once
+    assert office.fetch().notes == []  # reported only once
     assert office.case(reporter.mailbox).status == "gone"
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
@@ -209,7 +209,7 @@ def test_keys_are_made_once_and_three_months_ahead(
     second = cards.parse(next(iter(peer.cards.values())))
     assert second.serial > first.serial
     assert [w.first.month for w in second.sealing] == [2, 3, 4, 5]
-    assert second.sealing[:3] == first.sealing[1:]  # what was published keeps its recipient
+    assert second.sealing[:3] == first.sealing[1:]  # published keys keep their recipient
     office.fetch_quietly()
     assert cards.parse(next(iter(peer.cards.values()))).raw == second.raw
 

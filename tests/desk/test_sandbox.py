@@ -82,7 +82,7 @@ print(json.dumps([found, reached, len(pids), caps, fds]))
 
 
 def test_sandboxed_program_sees_nothing_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It sees neither the environment, through any visible process, nor the host name."""
+    """The program sees neither the host name nor, through any process, the environment."""
     monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
     program = """
 import json, os, socket
@@ -98,9 +98,9 @@ print(json.dumps([seen, socket.gethostname(), os.getpid()]))
     assert name == sandbox.HOST != socket.gethostname()
 
 
-# add_key and keyctl, which no library that is always there offers.
+# add_key and keyctl, for which no standard library has functions.
 KEY_CALLS = {"x86_64": (248, 250), "aarch64": (217, 219)}
-# To read a key, and to look for it by its name; each gives -1 where it cannot.
+# Read a key, and look it up by name; each returns -1 on failure.
 LOOK = """
 import ctypes
 call = ctypes.CDLL(None).syscall
@@ -108,7 +108,7 @@ def look(keyctl, key):
     read = call(keyctl, 11, ctypes.c_int(key), ctypes.create_string_buffer(6), 6)
     return [read, call(keyctl, 10, ctypes.c_int(-3), b"user", b"klankbord-test", 0)]
 """
-# Somebody who is logged in has a key; the true program is told to look for it in place of its job.
+# A logged-in user has a key; the real program is made to look for it instead of doing its job.
 LOGGED_IN = f"""
 import sys
 from dropbox_app.desk.untrusted_files import sandbox
@@ -131,7 +131,7 @@ with sandbox.running("show", ".png", [b"x"], 1) as run:
 
 
 def test_kernel_keyring_of_the_user_is_inaccessible() -> None:
-    """For example the session's keys of an encrypted folder or a network drive."""
+    """Examples: the session's keys for an encrypted folder or a network drive."""
     calls = KEY_CALLS.get(os.uname().machine)
     if calls is None:
         pytest.skip("the numbers of the calls are not known for this machine")
@@ -186,7 +186,7 @@ def _running(name: str) -> bool:
 def test_memory_and_output_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     head = (Path(sandbox.__file__).parent / "sandbox_child.py").read_text()
     head = head.partition('if __name__ == "__main__"')[0]
-    # The true program's own limits, then what a file could have made it do.
+    # The real program's own limits, then what a malicious file could make it do.
     done = "; sys.stdout.buffer.write(b'[]\\n'); return 0"
     for greed in (
         "data = bytearray(3 * 1024**3)" + done,

@@ -75,7 +75,7 @@ def test_existing_files_are_not_overwritten(office: Office, sent: str, tmp_path:
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("0")] == []
 
 
-def test_full_disk_leaves_nothing(
+def test_full_disk_leaves_nothing_behind(
     office: Office, sent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:

@@ -34,7 +34,7 @@ def test_reporter_gets_what_the_counsellor_sends(
     assert reporter.texts()[-1] == "Zie bijlage"
     sizes = sorted(len(k.sealed) for k in peer.items.values() if k.what == "attachment")
     assert sizes == sorted(sealed_length(attachment_size(size), 2) for size in EDGES)
-    # They came before the message, and are the desk's own too.
+    # They were sent before the message, and also count as the desk's own.
     assert [m for m, _ in peer.log if m in ("PUT", "POST")][-11:] == ["PUT"] * 10 + ["POST"]
     assert set(states(office, thread).values()) == {"here"}
 
@@ -96,7 +96,7 @@ def test_files_refused_by_a_full_server_are_sent_later(
 def test_files_are_kept_if_another_copy_of_the_desk_wrote_first(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, *, same: bool
 ) -> None:
-    """After a 409 it is signed again, and sealed again only if the recipients changed."""
+    """After a 409 the message is signed again, and the files only if the recipients changed."""
     peer.busy = True
     source = put(tmp_path, "a.bin", PATTERN)
     text = put(tmp_path, "answer.txt", b"Tweede")
@@ -107,7 +107,7 @@ def test_files_are_kept_if_another_copy_of_the_desk_wrote_first(
         (first,) = [i for i, one in kept.items() if one.what == "attachment"]
         (message,) = kept.keys() - {first}
         sealed = {i: desk.store.original(i) for i in kept}
-        for one in kept:  # as the other copy, which knows nothing of them
+        for one in kept:  # like the other copy, which does not know the files
             del desk.state.items[one]
         desk.save()
     office.reply(thread, "Eerste")

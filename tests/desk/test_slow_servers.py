@@ -1,4 +1,4 @@
-"""A server that is always late: one deadline for the round, and a minimum rate per file.
+"""A server that is always late: one deadline for a fetch, and a minimum rate per file.
 
 No test waits: the machine uses a clock that the test sets.
 """
@@ -34,7 +34,7 @@ class Late:
         body: bytes | Iterable[bytes], seconds: float,
     ) -> Iterator[Answer]:  # fmt: skip
         end = self.now + seconds
-        if "/challenge" not in target:  # else nothing begins
+        if "/challenge" not in target:  # otherwise the fetch would not start
             self.wait(self.each, end)
         with self.way.send(method, origin, target, headers, body, seconds) as answer:
             file = "/items/" in target
@@ -44,7 +44,7 @@ class Late:
         came = 0
         for piece in answer.pieces:
             came += len(piece)
-            if came > 100_000:  # what is small comes in time
+            if came > 100_000:  # small responses arrive in time
                 self.wait(len(piece) / self.pace, end)
             yield piece
 
@@ -101,7 +101,7 @@ def test_download_below_the_minimum_rate_is_abandoned(
     comes: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A trickling file is abandoned after minutes, before its full time; the rest arrives."""
+    """A trickling file is abandoned after minutes, before its time limit; the rest arrives."""
     reporter.attach("Zie bestand", ("a.bin", "application/octet-stream", bytes(2_000_000)))
     late = Late(PeerTransport(peer), each=1.0, pace=part * pace.SLOWEST)
     ended, told = fetch(office, late, monkeypatch)

@@ -21,7 +21,8 @@ NOT_DONE = "Stopped by Ctrl-C before it was finished. Nothing that was here befo
 IS_KEPT = "It is kept here, and the next 'fetch' sends it."
 
 
-OVER = threading.Event()  # a test: only then may go on what its program would have ended with
+# Set at the end of a test, to release threads that would have ended with the program.
+OVER = threading.Event()
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def press() -> None:
 
 
 def stopped_at(office: Office, which: Callable[[str, str], bool], *, after: bool = False) -> None:
-    """Press Ctrl-C at the first request that ``which`` names, or after it was handled."""
+    """Press Ctrl-C at the first request that matches ``which``, or after it was handled."""
     pressed = False
 
     class Pressed(PeerTransport):

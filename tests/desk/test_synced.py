@@ -26,7 +26,7 @@ _NAMES = re.compile(r'"([^"]*)"')
 
 
 def _fetch(folder: Path, address: str, day: str, told: Connection) -> None:
-    """Run in a separate process: wait until it is traced, then fetch."""
+    """Run this in a separate process: wait until it is traced, then fetch."""
     machine = Machine(Clock(day), lambda _: SocketTransport(address), vault.CHEAP_FOR_TESTS)
     told.recv()
     with opened(folder, PASSPHRASE, machine) as place, place.connected(place.one()) as desk:
@@ -37,16 +37,17 @@ def _fetch(folder: Path, address: str, day: str, told: Connection) -> None:
 class Order:
     """The writes that are not yet on disk, call by call."""
 
-    begun: set[str] = field(default_factory=set)  # files on their way in
-    synced: set[str] = field(default_factory=set)  # of those: their bytes are on the disk
-    named: set[Path] = field(default_factory=set)  # folders with a name that is not on the disk
+    begun: set[str] = field(default_factory=set)  # files that are being written
+    synced: set[str] = field(default_factory=set)  # those whose bytes are on the disk
+    # Folders with a new name that is not on the disk yet.
+    named: set[Path] = field(default_factory=set)
     placed: int = 0
-    recorded: bool = True  # all that is in place is also in the database, on the disk
+    recorded: bool = True  # whether every finished file is also recorded in the database on disk
     told: int = 0
     commits: int = 0
 
     def take(self, line: str) -> None:
-        """Process one call; fail if something counts that a power cut could still lose."""
+        """Process one call; fail if something is recorded that a power cut could still lose."""
         found = _LINE.match(line)
         if found is None:
             return
@@ -124,4 +125,5 @@ def test_item_and_directory_entry_are_synced_before_being_recorded_or_confirmed(
     assert order.placed >= count + 2
     assert order.told == count + 2
     assert order.recorded
-    assert order.commits < count  # each waits for the disk: not one a thread
+    # Each commit waits for the disk, so several threads share one.
+    assert order.commits < count

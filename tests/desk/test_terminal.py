@@ -23,7 +23,7 @@ ANY = st.text(alphabet=st.characters() | st.sampled_from("".join(HOSTILE)))
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: f"{ord(text[0]):04X}")
 def test_control_and_invisible_characters_are_escaped(hostile: str) -> None:
-    """A soft hyphen is significant between digits; inside a word it keeps its function."""
+    """A soft hyphen matters between digits; inside a word it keeps its function."""
     around = ("1", "2") if hostile == "\u00ad" else ("a", "b")
     text = hostile.join(around)
     for shown in (visible(text), "".join(block(text))):
@@ -45,7 +45,7 @@ def test_every_line_has_the_margin_and_fits(text: str, columns: int) -> None:
     for line in lines:
         assert line.startswith(MARGIN)
         assert all(_seen(character) for character in line)
-        # A mark stands on the letter before it and takes no column of its own.
+        # A combining mark belongs to the previous letter and takes no column.
         drawn = [c for c in line if unicodedata.category(c) not in ("Mn", "Me")]
         widest = sum(2 if unicodedata.east_asian_width(c) in ("W", "F") else 1 for c in drawn)
         assert widest <= max(columns, 24)
@@ -86,10 +86,10 @@ def test_text_cannot_imitate_output_of_the_desk() -> None:
 def test_stacked_combining_marks_are_limited() -> None:
     shown = "".join(block("a" + "\u0301" * 50))
     assert shown.count("\u0301") == 3
-    assert "\u0301" not in block("\u0301a")[0]  # nor sit on the margin
+    assert "\u0301" not in block("\u0301a")[0]  # and none may combine with the margin
 
 
-def test_ordinary_writing_is_unchanged() -> None:
+def test_ordinary_text_of_any_language_is_unchanged() -> None:
     for text in ("Zoë ging naar café 't Hoekje — écht.", "مرحبا", "你好", "🙁 ❤️", "e\u0301"):
         assert block(text) == [MARGIN + text]
 
@@ -141,6 +141,6 @@ def test_word_processor_line_break_is_a_line_break() -> None:
 
 
 def _seen(character: str) -> bool:
-    if character in "\u200c\u200d":  # where they belong: by the tests above
+    if character in "\u200c\u200d":  # the tests above cover where they belong
         return True
     return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

@@ -1,4 +1,4 @@
-"""Today's list: what waits for the counsellor, for a reporter or to be sent."""
+"""Today's list: threads that wait for the counsellor or a reporter, and unsent messages."""
 
 import datetime
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tests.support.fake_server import Clock, Peer, Reporter
 
 @pytest.fixture
 def report(office: Office, peer: Peer) -> Callable[..., Reporter]:
-    """Return a function that lets a new reporter write to that counsellor."""
+    """Return a function with which a new reporter writes to that counsellor."""
 
     def write(text: str, **answers: Json) -> Reporter:
         made = Reporter(peer, office.identity)
@@ -236,7 +236,7 @@ def test_weekends_are_not_working_days(since: str, days: int, last: str) -> None
 def test_site_not_fetched_within_its_promised_time_is_named(
     office: Office, peer: Peer, clock: Clock, thread: str
 ) -> None:
-    """Last read on a Tuesday with two working days promised, it is late from Friday on."""
+    """If it was last read on Tuesday and promises two working days, it is late from Friday."""
     for day, late in (("2027-01-05", False), ("2027-01-07", False), ("2027-01-08", True)):
         clock.to(day)
         (read,) = office.json("today")["read"]

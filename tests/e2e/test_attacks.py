@@ -50,7 +50,7 @@ def _tell_both(box: DropBox, text: str) -> str:
 
 
 def test_form_preselects_no_counsellor(box: DropBox, bas: Hostile, counsellor: Counsellor) -> None:
-    """With two counsellors one must be chosen: there is no default, no "all", and text is kept."""
+    """With two counsellors one must be chosen: there is no default or "all", and text is kept."""
     browser = box.browser()
     page = browser.get("/nl/report")
     form = page.form_with("text", "counsellor")
@@ -65,7 +65,7 @@ def test_form_preselects_no_counsellor(box: DropBox, bas: Hostile, counsellor: C
 def test_forgery_by_a_co_recipient_is_never_shown_as_genuine(
     box: DropBox, bas: Hostile, counsellor: Counsellor
 ) -> None:
-    """A different text under the reporter's header, sent as an answer, is marked as false."""
+    """A different text under the reporter's header is sent as an answer, and marked as false."""
     code = _tell_both(box, "Het echte verhaal")
     item = bas.inbox()[-1]
     status, sealed = bas.ask("GET", f"/api/desk/items/{item['id']}")
@@ -74,7 +74,7 @@ def test_forgery_by_a_co_recipient_is_never_shown_as_genuine(
     message = parse(genuine)
     forged = genuine.replace(b"Het echte verhaal", b"Het valse verhaal")
     again = bas.under_the_same_header(sealed, forged)
-    assert age.open_sealed(again, [bas.seed]) == forged  # the control: age itself lets it pass
+    assert age.open_sealed(again, [bas.seed]) == forged  # the control: age itself accepts it
     assert bas.send(message.mailbox, 1, message.to, again) in (200, 201)
 
     conversation = come_back(box.browser(), "nl", code)
@@ -127,10 +127,11 @@ def test_small_order_key_is_refused_for_a_card_and_for_a_desk_request(
 
 
 def test_desk_request_is_valid_only_for_what_was_signed(box: DropBox, bas: Hostile) -> None:
-    """It gets 401 for another origin, site, target, method or body, or with an old token."""
+    """The response is 401 for another origin, site, target, method or body, or an old token."""
     good = bas.authorization("GET", "/api/desk/inbox?after=0")
     assert call(box, "GET", "/api/desk/inbox?after=0", b"", good)[0] == 200
-    assert call(box, "GET", "/api/desk/inbox?after=0", b"", good)[0] == 200  # within the window
+    # The token is still valid.
+    assert call(box, "GET", "/api/desk/inbox?after=0", b"", good)[0] == 200
     assert call(box, "GET", "/api/desk/inbox?after=1", b"", good)[0] == 401
     assert call(box, "GET", "/api/desk/mailboxes", b"", good)[0] == 401
     other = bas.authorization("GET", "/api/desk/mailboxes", origin="http://127.0.0.1:1")
@@ -178,7 +179,7 @@ def test_rolled_back_card_raises_an_alarm_at_the_desk(box: DropBox, counsellor: 
 def test_demo_cards_do_not_work_on_another_site(
     box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
-    """A valid card of one site is refused on every other."""
+    """A valid card of one site is refused by every other site."""
     other = DropBox(tmp_path / "other")
     other.init("Andere BV")
     file = box.folder / "cards" / "els.card"
@@ -210,7 +211,7 @@ def test_addressed_desk_can_still_read_an_honest_report(
 def test_without_a_valid_key_no_counsellor_can_be_chosen(box: DropBox) -> None:
     """A retired counsellor is no longer offered; once the last one is retired, the site says so.
 
-    This is the last attack: after it, nobody can be written to.
+    This is the last attack, because afterwards there is nobody to write to.
     """
     box.server("card", "retire", "bas")
     page = box.browser().get("/nl/report")

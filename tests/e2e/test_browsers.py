@@ -1,6 +1,6 @@
 """The journey in real browsers, with and without scripts, at phone and desktop width.
 
-By default in Chromium; with --long, as in CI, also in Firefox, and each language in both.
+By default the tests use Chromium; with --long, as in CI, also Firefox, and each language in both.
 """
 
 import contextlib
@@ -64,9 +64,9 @@ CHOSEN = (
 )
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
 JOURNEYS = [("chromium", True, "nl"), ("chromium", False, "en")]
-if LONG:  # scripts off in Firefox is Tor Browser at "Safest"
+if LONG:  # Firefox without scripts is like Tor Browser at "Safest"
     JOURNEYS += [("firefox", False, "en"), ("firefox", True, "nl")]
-# Where a page is kept alive for a Back, scripts are on.
+# Browsers keep a page alive for "Back" only if scripts are on.
 KEEPING = JOURNEYS if LONG else JOURNEYS[:1]
 
 
@@ -98,10 +98,10 @@ def start(elsewhere: Strangers, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def left_box(
     tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]
 ) -> Iterator[DropBox]:
-    """Yield one drop box for all who leave; each writes a different report."""
+    """Yield one drop box for all tests of leaving; each writes a different report."""
     folder = tmp_path_factory.mktemp("left") / "server"
     shutil.copytree(mould[0] / "server", folder)
-    made = DropBox(folder)  # on a port of its own: the other boxes here have the mould's
+    made = DropBox(folder)  # on its own port, because the other boxes here use the template's
     made.server("move", "--origin", made.url)
     made.serve()
     yield made
@@ -124,7 +124,7 @@ def test_complete_journey_works_in_each_browser(
     scripts: bool,
     lang: str,
 ) -> None:
-    """Landing, safety, report, code, answer, return, files, follow-up, consent, leave, withdrawal.
+    """The journey leads from the landing page through files and consent to withdrawal.
 
     Nothing is wider than the window, and only the harmless site of "leave" is requested from
     others.
@@ -296,7 +296,7 @@ def _leave(person: Person, elsewhere: Strangers, lang: str) -> None:
     assert (path, headers.get("referer")) == ("/", None)
     assert not person.cookies
     seen = _seen_after_back(person)
-    if not person.scripts:  # with scripts the other site took the page's place
+    if not person.scripts:  # with scripts, the other site replaced the page
         assert person.page.url.startswith(f"{person.home}/{lang}/conversation")
         assert person.page.locator("[name=code]").input_value() == ""
     shown = person.page.content()
@@ -310,7 +310,7 @@ def _leave(person: Person, elsewhere: Strangers, lang: str) -> None:
 def test_leaving_hides_everything_and_loses_nothing_by_accident(
     start: Start, left_box: DropBox, name: str, scripts: bool
 ) -> None:
-    """Before sending and from the code page, by the link, and by Escape with scripts.
+    """This covers leaving before sending and from the code page, by link, and by Escape.
 
     The browsers keep pages for the Back button, like real ones.
     """
@@ -355,7 +355,7 @@ def _by_a_post_with_the_code(person: Person, box: DropBox) -> None:
 
 
 def _twice(person: Person, box: DropBox) -> None:
-    """Open the conversation twice in one tab, so that its history has it twice."""
+    """Open the conversation twice in one tab, so that the history contains it twice."""
     _with_the_code(person, box)
     person.go("/nl/")
     person.go("/nl/conversation")
@@ -379,7 +379,7 @@ def test_back_button_after_leaving_shows_no_conversation(
     scripts: bool,
     reach: Callable[[Person, DropBox], None],
 ) -> None:
-    """This applies to the first Back and to all that follow."""
+    """This applies to the first use of Back and to all later ones."""
     person = Person(start, name, left_box.url, scripts=scripts)
     try:
         reach(person, left_box)
@@ -401,7 +401,7 @@ def _away(person: Person, by_key: bool) -> None:
     else:
         before = page.url
         for key in ("Escape", "Escape", "Shift", "Escape", "Escape"):
-            page.keyboard.press(key)  # twice closes a search; it takes three in a row
+            page.keyboard.press(key)  # twice closes a search; leaving takes three presses in a row
         page.wait_for_timeout(300)
         assert page.url == before
         with page.expect_navigation():
@@ -414,7 +414,7 @@ def _seen_after_back(person: Person) -> str:
     with contextlib.suppress(playwright.Error):
         person.page.go_back(wait_until="commit", timeout=5_000)
     page = person.page
-    # No event says the end: a page that was kept alive, or a browser's own, may have no "load".
+    # No event marks the end: a page that was kept alive, or a browser's own page, may not "load".
     page.wait_for_timeout(300)
     fields = [place.input_value() for place in page.locator("textarea").all()]
     return "\n".join([page.locator("body").inner_text(), *fields])

@@ -1,4 +1,4 @@
-"""Uploads over real sockets to real workers: slow, many, interrupted, killed, and searched."""
+"""Slow, parallel, interrupted and killed uploads to real workers, and a search for plaintext."""
 
 import contextlib
 import mmap
@@ -98,7 +98,7 @@ def opened(serving: Serving) -> Iterator[Path]:
         processes += serving.workers()
     for pid in processes:
         handles: list[Path] = []
-        with contextlib.suppress(FileNotFoundError):  # this one has
+        with contextlib.suppress(FileNotFoundError):  # this file was closed
             handles += Path(f"/proc/{pid}/fd").iterdir()
         for handle in handles:
             with contextlib.suppress(FileNotFoundError):
@@ -108,7 +108,7 @@ def opened(serving: Serving) -> Iterator[Path]:
 
 def places(serving: Serving) -> Iterator[Path]:
     """Yield where the server could have written: its folder, its home, and open files."""
-    for folder in (serving.house.folder, serving.home, Path("/dev/shm")):  # noqa: S108 - looked into
+    for folder in (serving.house.folder, serving.home, Path("/dev/shm")):  # noqa: S108 - searched
         yield from (path for path in folder.rglob("*") if path.is_file())
     yield serving.log
     yield from opened(serving)
@@ -170,7 +170,7 @@ def test_running_upload_leaves_no_plaintext_byte_or_name(serving: Serving, long_
     assert content[: len(block)].count(PATTERN) > 20_000
 
 
-def test_interrupted_upload_leaves_nothing(serving: Serving) -> None:
+def test_interrupted_upload_leaves_nothing_behind(serving: Serving) -> None:
     sender = Sender(serving)
     sender.begin(30 * MIB)
     sender.send(PATTERN * (8 * MIB // len(PATTERN)))
@@ -189,7 +189,7 @@ def test_kill_9_leaves_no_plaintext_and_the_next_start_cleans_up(serving: Servin
     sender.send(PATTERN * (8 * MIB // len(PATTERN)))
     wait_for(lambda: any(p.stat().st_size > 4 * MIB for p in staged(serving)))
     workers = serving.workers()
-    serving.process.kill()  # first: a worker that it starts anew clears away what is left
+    serving.process.kill()  # first, because a new worker would remove the leftovers
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
     serving.stop(signal.SIGKILL)
@@ -217,7 +217,7 @@ def test_slow_upload_with_progress_is_not_cut_off(serving: Serving) -> None:
 def test_large_file_uses_no_extra_memory_in_either_direction(
     serving: Serving, long_run: bool
 ) -> None:
-    """It uses at most 64 MB above idle, whatever the size."""
+    """The server uses at most 64 MB more than when idle, whatever the size."""
     size = (500 if long_run else 80) * MIB
     allow(serving, size)
     sender = Sender(serving)

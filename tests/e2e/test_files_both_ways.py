@@ -55,7 +55,7 @@ def test_files_arrive_byte_for_byte_in_both_directions(
         got = browser.get(f"/nl/files/{item}")
         assert got.status == 200
         assert got.body == back[name]
-    # Fetching again finds nothing wrong, and nothing that no message names.
+    # Another fetch finds no fault, and no file that no message names.
     counsellor.desk("fetch")
     assert "ADDED" not in counsellor.desk("read", thread).stdout
 

@@ -2,8 +2,8 @@
 
 Server and desk run as real programs, with a clock that the test sets; "taking the disk" means
 copying the folder. Every secret from the copied desk and its passphrase is tried on every sealed
-file of the copied server. By default one theft and one wrong clock; the others run with a server in
-memory in tests/desk/test_forward_secrecy.py, and here with --long.
+file of the copied server. By default the tests cover one theft and one wrong clock; the others run
+with a server in memory in tests/desk/test_forward_secrecy.py, and here with --long.
 """
 
 import base64
@@ -93,7 +93,7 @@ def calendar(tmp_path: Path, begun: tuple[Path, int]) -> Iterator[Calendar]:
 
 
 def every_seed(desk: Path, reveal: str) -> list[Seed]:
-    """Return each 32 bytes in the vault: the keys that a thief could try."""
+    """Return every 32-byte value in the vault: the keys that a thief could try."""
     found = re.findall(r"AGE-SECRET-KEY-PQ-1[0-9A-Z]+", reveal)
     for file in desk.rglob("*.age"):
         try:
@@ -152,7 +152,7 @@ def copy_of(folder: Path, name: str) -> Path:
 
 @pytest.mark.long
 def test_forgotten_january_messages_cannot_be_opened_in_april(calendar: Calendar) -> None:
-    """Everything was fetched; three months later neither old server disk nor desk opens it."""
+    """All was fetched; three months later neither the desk nor an old server disk opens it."""
     forgotten = calendar.told_on("2026-01-10", "Dit wordt vergeten")
     kept = calendar.told_on("2026-01-11", "Dit blijft bewaard")
     calendar.box.stop()

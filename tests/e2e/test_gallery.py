@@ -1,4 +1,4 @@
-"""Every page in every state and language: complete, valid, accessible, fitting, in dark mode.
+"""Every page in every state and language is complete, valid, accessible and fits its window.
 
 tests/support/gallery.py lists them; here independent programs check them, and a real browser shows
 them. With --long, as in CI, axe checks each page and state in Dutch in light and dark colours, and
@@ -35,16 +35,16 @@ LOOKS = [("light", "nl"), ("dark", "en")]
 LANGUAGES = PAGE_LANGUAGES if LONG else ALWAYS
 if LONG:
     LOOKS = [(scheme, lang) for lang in PAGE_LANGUAGES for scheme in ("light", "dark")]
-# Of the reader's own setting: 200 per cent is 32 px instead of 16, times what the sheet asks for.
+# The reader's own setting: 200 per cent is 32 px instead of 16, times the style sheet's factor.
 TWICE = "document.documentElement.style.fontSize = '225%'"
 WIDE = "document.documentElement.scrollWidth"
 UNFILLED = re.compile(r"\{[a-z_]+\}")  # a name in a sentence that nobody filled in
-# A link, a button or a fold alone on its line that is too low for a finger: none may be.
+# Finds any link, button or fold alone on its line that is too low for a finger.
 LOW = """[...document.querySelectorAll('main a, main button, main summary')].filter(e => {
     const own = e.innerText.trim(), block = (e.closest('p, li, div') || e).innerText.trim();
     return own && own === block && e.getBoundingClientRect().height < 47.5;
 }).map(e => e.outerHTML.slice(0, 80))"""
-# What is cut off without being wider than the page: none may be.
+# Finds any content that is cut off without being wider than the page.
 CUT = """[...document.querySelectorAll('body *')].filter(e => {
     const r = e.getBoundingClientRect();
     return r.width && (r.right > innerWidth + 1 || r.left < -1) && !e.closest('.skip, .away');
@@ -65,9 +65,9 @@ class Errors(html.parser.HTMLParser):
 
     def __init__(self, source: str) -> None:
         super().__init__()
-        self.problems: set[str] = set()  # ids of sentences beside a field
-        self.pointed_at: set[str] = set()  # by a field that is marked as wrong
-        self.links: set[str] = set()  # from the summary
+        self.problems: set[str] = set()  # ids of sentences next to a field
+        self.pointed_at: set[str] = set()  # ids that a field marked as wrong refers to
+        self.links: set[str] = set()  # targets of the links in the summary
         self.invalid: set[str] = set()
         self.announced = 0
         self._summary = 0
@@ -99,7 +99,7 @@ def test_every_page_is_complete_and_every_error_is_tied_to_its_field(
         if found.problems:
             wrong.add(name)
             assert found.announced, name
-            # The summary leads to each field by the id that the sentence has, less its ending.
+            # The summary links to each field by the id of the sentence without its ending.
             assert {p.removesuffix("-problem") for p in found.problems} <= found.links, name
         if page.status == 422 and "no such code" not in name:
             assert found.announced, name
@@ -107,7 +107,7 @@ def test_every_page_is_complete_and_every_error_is_tied_to_its_field(
 
 
 def test_every_page_is_valid_html(pages: dict[str, Page]) -> None:
-    """html-validate checks them independently; a planted fault proves that it does."""
+    """html-validate checks the pages independently; a planted fault proves that it does."""
     if shutil.which("node") is None or not (INTEROP / "node_modules" / "html-validate").is_dir():
         pytest.skip("node or tests/protocol/interop/node_modules is not there")
     sources = {name: page.html for name, page in pages.items()}
@@ -144,7 +144,7 @@ def test_every_page_fits_a_small_phone_and_doubled_text_size(
 ) -> None:
     """Scripts are off, as in Tor Browser at "Safest", and only the style sheet is requested.
 
-    In Dutch, which has the longest words; with --long every page in every language.
+    The pages are in Dutch, which has the longest words; with --long in every language.
     """
     context = chromium.new_context(java_script_enabled=False)
     names = set(pages) if LONG else {f"{state} nl" for state in states(pages)} & set(pages)
@@ -162,7 +162,7 @@ def test_every_page_fits_a_small_phone_and_doubled_text_size(
 def test_next_step_is_on_the_first_screen_of_a_small_phone(
     chromium: Browser, pages: dict[str, Page], name: str
 ) -> None:
-    """The main advice comes before it, even in a wide typeface and with two languages."""
+    """The main advice comes before that step, even in a wide typeface and with two languages."""
     phone = {"width": 320, "height": 640}
     context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type] # a dict will do
     with showing(context, pages) as gallery_of:
@@ -195,17 +195,17 @@ def test_axe_finds_no_violations_on_any_page_in_any_state(
 
 
 def states(pages: dict[str, Page]) -> list[str]:
-    """The states that the browser shows: with --long all of them."""
+    """Return the states that the browser shows: with --long all of them."""
     return sorted({name.rpartition(" ")[0] for name in pages})[:: 1 if LONG else 3]
 
 
 def seen_in(pages: dict[str, Page], scheme: str, lang: str) -> list[str]:
-    """Return the pages that axe checks in this look."""
+    """Return the pages that axe checks in this colour scheme and language."""
     if LONG and lang == "nl":
         return [name for name in pages if name.endswith(" nl")]
     shown = states(pages)
     half = {state for number, state in enumerate(shown) if number % 2 == (scheme == "dark")}
-    # What there is in one language only is seen in that one.
+    # A page that exists in only one language is checked in that language.
     single = {state for state in shown if not {f"{state} {one}" for one in LANGUAGES} <= set(pages)}
     return [f"{state} {lang}" for state in shown if state in half | single
             if f"{state} {lang}" in pages]  # fmt: skip

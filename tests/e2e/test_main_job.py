@@ -1,4 +1,4 @@
-"""The main job over real gunicorn and the real desk: report, answer, return, follow-up."""
+"""The main job with real gunicorn and a real desk: report, answer, return, follow-up."""
 
 import concurrent.futures
 import itertools
@@ -26,7 +26,7 @@ TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 def test_report_is_answered_and_the_reporter_writes_again(
     both: tuple[DropBox, Counsellor], lang: str
 ) -> None:
-    """The seven words show the answer, and the follow-up reaches the counsellor."""
+    """The seven words give access to the answer, and the follow-up reaches the counsellor."""
     box, counsellor = both
     reporter = box.browser()
     landing = reporter.get(f"/{lang}/")
@@ -87,7 +87,7 @@ def test_nothing_readable_remains_on_the_server(
         content = file.read_bytes()
         for secret in secrets:
             if secret == b"127.0.0.1" and file.name == "site.toml":
-                continue  # the server's own address, which the operator wrote there
+                continue  # the server's own address, which the operator wrote in its settings
             assert secret not in content, f"{secret!r} in {file.name}"
     if box.database is not None:
         disk = box.database.everything_on_disk() + box.database.log.read_bytes()
@@ -116,7 +116,7 @@ def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsel
 def test_concurrent_messages_from_two_sessions_both_arrive(
     both: tuple[DropBox, Counsellor],
 ) -> None:
-    """In ten rounds no text is lost and the chain stays intact."""
+    """In ten repetitions no text is lost and the chain stays intact."""
     box, counsellor = both
     code = report_and_code(box, "nl", "Begin")
     pairs = []
@@ -138,8 +138,8 @@ def test_concurrent_messages_from_two_sessions_both_arrive(
     assert not shown.get("gaps")
 
 
-def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]) -> None:
-    """32 clients submit at the same moment to two workers, without a failure or a loss."""
+def test_thirty_two_concurrent_reports_can_all_be_opened(both: tuple[DropBox, Counsellor]) -> None:
+    """32 clients submit to two workers at the same time, and no report fails or is lost."""
     box, counsellor = both
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         pages = list(pool.map(lambda i: tell(box.browser(), "en", f"report {i}"), range(32)))
@@ -155,7 +155,7 @@ def test_thirty_two_concurrent_reports_all_open(both: tuple[DropBox, Counsellor]
 
 
 def test_forgotten_thread_is_gone_from_the_desk(box: DropBox, counsellor: Counsellor) -> None:
-    """After ``forget``, list and folder do not have the thread; the server still does."""
+    """After ``forget``, the thread is not in the list or the folder; the server still has it."""
     code = report_and_code(box, "nl", "Vergeet dit")
     counsellor.desk("fetch")
     thread = the_only_thread(counsellor)

@@ -1,8 +1,8 @@
-"""Cross-site posts are refused without effect, and the site's own work, in real browsers.
+"""In real browsers, cross-site posts are refused without effect, and the site's own posts work.
 
-At an http onion, reached by name through a SOCKS proxy as with Tor, and over https, which a proxy
-in front of the server terminates. The other sites have another name, or the same one as far as
-cookies are concerned: another port, or another subdomain.
+The site is at an http onion, reached by name through a SOCKS proxy as with Tor, and at an https
+address, for which a proxy in front of the server terminates TLS. The other sites have another name,
+or the same one as far as cookies are concerned: another port, or another subdomain.
 """
 
 import html
@@ -26,7 +26,8 @@ from tests.support.steps import FOLLOW_UP, STORY, report_and_code
 
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
 BAIT = "Words that she never wrote."
-REFUSED = re.compile(r"about:neterror\?e=cspBlocked|chrome-error://")  # where a browser says so
+# The browser's own page for a refusal.
+REFUSED = re.compile(r"about:neterror\?e=cspBlocked|chrome-error://")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ ADDRESSES = {
         "https://elders.example",
     ),
 }
-# In Firefox, as with Tor Browser, with --long: each test then takes every way.
+# With --long also in Firefox, like Tor Browser; each test then uses every way.
 ONION_WAY, DOMAIN_WAY = ("chromium", "onion"), ("chromium", "https")
 EVERY_WAY = [ONION_WAY, DOMAIN_WAY, ("firefox", "onion"), ("firefox", "https")]
 
@@ -77,7 +78,7 @@ class Town:
         return Person(self.start, name, address.own)
 
     def kept(self) -> list[tuple[str, str]]:
-        """Return everything the server stores: items by name, with their mailboxes."""
+        """Return everything that the server stores: items by name, with their mailboxes."""
         file = self.box.folder / "klankbord.db"
         db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
         rows = db.execute("SELECT item, mailbox FROM items ORDER BY item").fetchall()
@@ -107,8 +108,9 @@ def town(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -> I
             box.stop()
 
 
-# A page of somebody else that posts these fields to that address when its button is pressed: its
-# own address, of which the strangers know the path, or which holds the page itself.
+# Another site's page that posts these fields to an address when its button is pressed. Each
+# function returns the page's own address: a path on the other sites, or a URL that contains the
+# page itself.
 Fields = dict[str, str]
 Way = Callable[[Strangers, Address, str, Fields], str]
 
@@ -203,7 +205,7 @@ def _refused(town: Town, way: Way, address: Address, person: Person, path: str, 
     try:
         person.page.goto(lure)
     except playwright.Error as error:
-        # Firefox did so once, to a page of the stranger's own, which is not what is tested.
+        # Firefox once did so for a page of the other site, which is irrelevant here.
         if "Address rejected" not in str(error):
             raise
         person.page.goto(lure)
@@ -227,7 +229,7 @@ def test_cross_site_post_is_refused_and_changes_nothing(
 ) -> None:
     """Nothing is stored or withdrawn, and nobody is logged in to another mailbox.
 
-    The sender even knows her CSRF token, which another page cannot.
+    The sender even knows the reporter's CSRF token, which another page cannot know.
     """
     code, theirs = town.codes
     person, newcomer = town.person(name, address), town.person(name, address)
@@ -244,7 +246,7 @@ def test_cross_site_post_is_refused_and_changes_nothing(
             taken_back = {"sure": "y", "csrf_token": token}
             posts.append(_refused(town, way, address, person, "/nl/withdraw", **taken_back))
         if LONG or way is _from_a_sister:
-            # Also what puts words into her mouth, and what opens a mailbox over hers.
+            # This includes posts that write in her name, and posts that open another mailbox.
             said = {"text": BAIT, "csrf_token": token}
             posts += [
                 _refused(town, way, address, newcomer, "/nl/report", text=BAIT),
@@ -269,7 +271,7 @@ def test_cross_site_post_is_refused_and_changes_nothing(
 
 @ways(ONION_WAY, DOMAIN_WAY)
 def test_same_site_posts_work(town: Town, name: str, address: Address) -> None:
-    """This includes visitors whom a link without a referrer led here from another site."""
+    """This includes visitors who followed a link without a referrer from another site."""
     person = town.person(name, address)
     link = f'<a rel="noreferrer" href="{address.own}/en/report">the drop box</a>'
     town.strangers.put("/link", link, Referrer_Policy="no-referrer")
@@ -307,7 +309,7 @@ def test_same_site_posts_work(town: Town, name: str, address: Address) -> None:
 def test_refused_text_is_kept_and_one_click_sends_it(
     town: Town, name: str, address: Address
 ) -> None:
-    """Nothing else of the post returns, such as a code, by which it would go to a stranger."""
+    """Nothing else from the post is kept, such as a code that would send it to a stranger."""
     person, (code, theirs) = town.person(name, address), town.codes
     kept = town.kept()
     _refused(town, _from_a_form, address, person, "/nl/report", text=STORY["nl"], code=theirs)
@@ -351,10 +353,10 @@ def test_pages_cannot_be_framed(town: Town, name: str, address: Address) -> None
         town.strangers.put("/inside", f'{frames}<object data="{target}">Nothing</object>')
         person.page.goto(site + "/inside")
         assert person.page.frames[2].locator("h1").inner_text() == "Welcome in here"
-        # By its element: Firefox's page of the refusal may no longer go by the frame's name.
+        # Found by its element, because Firefox's error page may lose the frame's name.
         own = person.page.locator('iframe[name="own"]').element_handle().content_frame()
         assert own is not None
-        # Each browser's own page of the refusal, and not a word of the drop box.
+        # Each browser shows its own error page, and nothing of the drop box.
         own.wait_for_url(REFUSED)
         assert "Klankbord" not in own.locator("body").inner_text()
         assert person.page.locator("object").inner_text() == "Nothing"

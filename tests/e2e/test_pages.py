@@ -36,11 +36,12 @@ def tell(page: Page, lang: str) -> str:
 
 @pytest.mark.usefixtures("counsellor")
 def test_printed_slip_contains_only_the_seven_words(page: Page) -> None:
-    """This is all visible text in print, also after a check, on one sheet."""
+    """The words are the only visible text in print, even after a check, and fit on one sheet."""
     code = tell(page, "nl").split()
     for _ in range(2):
         page.emulate_media(media="print")
-        expect(page.locator("h1")).to_be_hidden()  # a page under way is told of it once it is there
+        # A page that is loading applies it once it has loaded.
+        expect(page.locator("h1")).to_be_hidden()
         assert page.locator("body").inner_text().split() == code
         assert page.title() == "Bericht"
         assert page.locator("svg, img, input, textarea").filter(visible=True).count() == 0
@@ -80,14 +81,14 @@ def test_printed_conversation_contains_the_messages_and_no_form(page: Page) -> N
         assert away not in printed
 
 
-# In Dutch; with --long in every language.
+# The test is in Dutch, and with --long in every language.
 BY_KEYS = [
     pytest.param(lang, marks=() if lang == "nl" else pytest.mark.long) for lang in PAGE_LANGUAGES
 ]
 
 
 def speaks_all_languages(box: DropBox) -> None:
-    """Serve the draft translations too, as an operator can configure."""
+    """Also serve the draft translations, as an operator can configure."""
     settings = box.folder / "site.toml"
     spoken = ", ".join(f'"{lang}"' for lang in PAGE_LANGUAGES)
     text = re.sub(r"(?m)^languages = .*$", f"languages = [{spoken}]", settings.read_text())
@@ -137,7 +138,7 @@ def test_whole_journey_works_by_keyboard_alone(
     page.keyboard.press("Space")
     keys.press(say("consent.send"))
     assert say("consent.yes") in page.locator("article").last.inner_text()
-    # Somebody else is offered once there is somebody else.
+    # Another counsellor is offered once there is one.
     bas = Counsellor(tmp_path / "bas")
     box.add(bas, box.server("move").stdout, "Bas Jansen")
     bas.desk("fetch")

@@ -50,7 +50,7 @@ def sealing(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
 def test_report_is_sealed_and_read_at_every_address(
     start: Start, sealing: DropBox, counsellor: Counsellor, name: str, address: str
 ) -> None:
-    """Chromium treats an onion without https as insecure, and offers scripts less there."""
+    """Chromium treats an onion without https as insecure, where scripts have fewer functions."""
     home = ADDRESSES[address].own
     person = Person(start, name, home)
     open_sealing(person.page, f"{home}/{LANG}/report")

@@ -7,12 +7,12 @@ import pytest
 from playwright.sync_api import Route
 
 from dropbox_app.protocol.batch import pack, unpack
-from tests.e2e.test_sealed_journey import Meet, in_one_browser, meet, relay, start
+from tests.e2e.test_sealed_journey import Meet, box, in_one_browser, meet, relay, start
 from tests.support.drop_box import Counsellor
 from tests.support.relay import Relay
 from tests.support.sealing_browser import Answer, SealingBrowser
 
-__all__ = ["meet", "relay", "start"]  # fixtures
+__all__ = ["box", "meet", "relay", "start"]  # fixtures
 
 BATCH = re.compile(r"/api/items\?ids=")
 IN_DOUBT = "Dit bericht kunnen we niet controleren"

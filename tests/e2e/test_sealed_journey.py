@@ -5,6 +5,7 @@ drop a response.
 """
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.support.relay import Fault, Lie, Relay
 from tests.support.sealing_person import LANG, SEALING, Reporter, always, leaked, once, site_of
 from tests.support.steps import ANSWER, FOLLOW_UP, STORY, come_back, the_only_thread, write_on
 
+CHEAP_CODES = True  # except in the tests that say otherwise
 BOTH = [pytest.param(name, marks=here(name)) for name in ("chromium", "firefox")]
 
 
@@ -32,20 +34,31 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 
 @pytest.fixture
-def relay(box: DropBox) -> Iterator[Relay]:
+def box(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
+    """Yield a drop box that serves only with ``relay``, so that it is started once."""
+    shutil.copytree(mould[0] / "server", tmp_path / "server")
+    made = DropBox(tmp_path / "server", port=mould[1])
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def relay(request: pytest.FixtureRequest, box: DropBox) -> Iterator[Relay]:
     """Yield a relay in front of the box, whose settings let browsers seal."""
     box.stop()
     file = box.folder / settings.FILE_NAME
     file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
     behind = free_port()
     box.bind = f"127.0.0.1:{behind}"
-    with Relay(behind, own=box.port).running() as between:
+    cheap = getattr(request.module, "CHEAP_CODES", False)
+    with Relay(behind, own=box.port, cheap_codes=cheap).running() as between:
         box.serve()
         yield between
+        box.stop()
 
 
 Meet = Callable[[], Reporter]
-# What goes wrong is looked at in one browser, with --long in both.
+# Faults are tested in one browser, and with --long in both.
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
 in_one_browser = pytest.mark.parametrize("meet", BOTH if LONG else BOTH[:1], indirect=True)
 
@@ -69,6 +82,7 @@ def test_no_request_of_a_whole_conversation_reveals_code_or_text(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
     """Report, code, answer, another message, withdrawal; the desk opens what was sealed."""
+    relay.cheap_codes = False
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.page.fill("[name=typed]", code.upper())
@@ -111,7 +125,7 @@ REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
 def test_report_arrives_once_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
 ) -> None:
-    """A repeated request has the same bytes; otherwise nothing was sent, and the text stays."""
+    """A repeated request has the same bytes; if nothing was sent, the text stays."""
     writer = meet()
     writer.begins("report")
     relay.fault = once(fault, "GET" if part == "/api/site" else "POST", part)
@@ -215,7 +229,7 @@ def test_withdrawal_succeeds_if_a_request_fails(
 def test_two_tabs_can_write_in_one_conversation(
     meet: Meet, relay: Relay, counsellor: Counsellor
 ) -> None:
-    """The second tab has read less: it reads again, signs again, and sends once."""
+    """The second tab is out of date, so it reads again, signs again, and sends once."""
     one, other = meet(), meet()
     code = one.tells(STORY[LANG])
     one.goes_on()
@@ -230,8 +244,9 @@ def test_two_tabs_can_write_in_one_conversation(
 
 @in_one_browser
 def test_browsers_with_and_without_scripts_share_a_conversation(
-    meet: Meet, box: DropBox, counsellor: Counsellor
+    meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
+    relay.cheap_codes = False
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()
@@ -262,7 +277,7 @@ def bas(tmp_path: Path, box: DropBox, relay: Relay) -> Counsellor:
 def test_consent_can_be_given_and_a_message_sent_to_another_counsellor(
     meet: Meet, counsellor: Counsellor, bas: Counsellor
 ) -> None:
-    """Each goes to the counsellor whom the page names; hostile text is shown as text."""
+    """Each message goes to the counsellor whom the page names; hostile text is shown as text."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -386,7 +401,7 @@ def test_leaving_the_code_page_asks_for_confirmation_except_with_leave_quickly(m
 
 @in_one_browser
 def test_unsent_report_is_kept_when_the_page_is_left_and_returned_to(meet: Meet) -> None:
-    """As on the plain page: unsealed text needs no more protection here than there."""
+    """The plain page does the same: unsealed text needs no more protection here than there."""
     writer = meet()
     writer.begins("report")
     writer.page.fill("[name=text]", STORY[LANG])
@@ -426,7 +441,7 @@ def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Rela
 
 @in_one_browser
 def test_message_is_not_sent_before_the_self_test_ends(meet: Meet, relay: Relay) -> None:
-    """If the browser then cannot seal, nothing is posted before the reporter has read this."""
+    """If the self-test fails, nothing is posted before the reporter has read about it."""
     writer = meet()
     pressed = threading.Event()
 

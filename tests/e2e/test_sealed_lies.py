@@ -1,4 +1,4 @@
-"""Sealing browsers and responses that are not true: nothing is lost, doubled or sent to others."""
+"""Sealing browsers and false responses: nothing is lost, doubled or sent to others."""
 
 import datetime
 import threading
@@ -12,6 +12,7 @@ from tests.e2e.test_sealed_journey import (
     REPORTS,
     Meet,
     bas,
+    box,
     in_one_browser,
     meet,
     relay,
@@ -23,10 +24,11 @@ from tests.support.relay import Fault, Lie, Relay
 from tests.support.sealing_person import LANG, Reporter, always
 from tests.support.steps import STORY, come_back, the_only_thread
 
-__all__ = ["bas", "meet", "relay", "start"]  # fixtures
+__all__ = ["bas", "box", "meet", "relay", "start"]  # fixtures
 
+CHEAP_CODES = True  # except in the tests that say otherwise
 CONVERSATION = "/api/conversation"
-BUSY = Lie(503, {"error": "busy"})  # as a proxy says it: perhaps the message was stored before
+BUSY = Lie(503, {"error": "busy"})  # a proxy's response: the message may already have been stored
 REFUSED = Lie(503, {"error": "busy", "refused": "other"}, passed_on=False)
 TWO_WORDS = "Tekst een."
 
@@ -38,7 +40,7 @@ def nothing_known(fault: Fault = "refuse", place: str = MESSAGES) -> Callable[[P
 
 
 def retries(reporter: Reporter) -> None:
-    """Press "Check now", and wait until it has been done."""
+    """Press "Check now", and wait until the check is done."""
     reporter.page.click("button[data-seal=retry]")
     reporter.page.locator("button[data-seal=retry]:enabled").wait_for()
 
@@ -126,6 +128,7 @@ def test_refused_report_can_be_changed_and_sent_again(
 def test_page_never_says_erased_if_the_site_stopped_sealing(
     meet: Meet, relay: Relay, box: DropBox
 ) -> None:
+    relay.cheap_codes = False
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()
@@ -144,7 +147,7 @@ def test_page_never_says_erased_if_the_site_stopped_sealing(
 def test_server_cannot_undo_a_change_of_counsellor(
     meet: Meet, relay: Relay, counsellor: Counsellor, bas: Counsellor
 ) -> None:
-    """It confirms the message to Bas but drops it: nothing more can be sent, also not to Els."""
+    """The server confirms a message to Bas but drops it. Nothing more can be sent, even to Els."""
     writer = meet()
     writer.begins("report")
     writer.page.get_by_label("Els de Vries").check()
@@ -167,21 +170,24 @@ def test_server_cannot_undo_a_change_of_counsellor(
     writer.page.click("button[data-seal=retry]")
     writer.reads("Een eerder bericht van jou ontbreekt hier")
     assert writer.page.locator("[data-seal=message]").is_hidden()
-    # A withdrawal reaches nobody either, and the page says so.
+    # A withdrawal does not arrive either, and the page says so.
     writer.page.click("[data-seal=withdraw]")
     assert writer.page.locator("[data-slot=told]").is_hidden()
     assert "Els de Vries" in writer.page.locator("[data-slot=untold]").inner_text()
 
 
 @in_one_browser
-def test_newest_message_is_still_missed_after_an_idle_lock(meet: Meet, relay: Relay) -> None:
+def test_missing_newest_message_is_still_reported_after_an_idle_lock(
+    meet: Meet, relay: Relay
+) -> None:
     """The code is typed again on the same page, and the server omits the message sent from it."""
     writer = meet()
     writer.page.clock.install()
     code = writer.tells(STORY[LANG])
     writer.goes_on()
     writer.says(TWO_WORDS, "Je bericht is verstuurd")
-    listed = writer.page.request.get(  # what the server lists: only the report is passed on below
+    # The server's list; below, only its report is passed on.
+    listed = writer.page.request.get(
         f"{relay.url}{CONVERSATION}",
         headers={"Authorization": relay.sent("GET", CONVERSATION)[-1].header("Authorization")[0]},
     ).json()
@@ -297,7 +303,7 @@ def test_remark_on_a_request_is_kept_over_an_idle_lock(meet: Meet, counsellor: C
 def test_message_to_another_counsellor_with_unknown_outcome_can_be_checked(
     meet: Meet, relay: Relay, bas: Counsellor, counsellor: Counsellor
 ) -> None:
-    """The button is on the conversation's page, which is shown then; it works once at a time."""
+    """The page then shows the conversation, with a button that works once at a time."""
     writer = meet()
     writer.begins("report")
     writer.page.get_by_label("Els de Vries").check()

@@ -1,4 +1,4 @@
-"""The plain form stays where hashing a code would take half a minute, as without a JIT."""
+"""The plain form is used if hashing a code would take half a minute, as without a JIT."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
 """The pages that the sealing script shows: valid, accessible, fitting, in dark colours too.
 
-The script fills each page in from a template; here the test does it. The text of the pages is
-tested in the journeys.
+The script fills in each page from a template; here the test does that. The end-to-end tests cover
+the text of the pages.
 """
 
 import json
@@ -27,7 +27,8 @@ __all__ = ["chromium"]
 MAIN = re.compile(r"<main.*?</main>", re.DOTALL)
 TEMPLATE = re.compile(r'<template id="sealed-([a-z]+)"[^>]*>(.*?)</template>', re.DOTALL)
 CLIENT = re.compile(r'<script defer id="sealed".*?</script>', re.DOTALL)
-WHOLE = ("code", "again", "conversation", "other", "withdraw", "withdrawn")  # take the page's main
+# Templates that replace the page's main part.
+WHOLE = ("code", "again", "conversation", "other", "withdraw", "withdrawn")
 SAID = "Een zin die het script hier zegt."
 LOOKS = [("light", "nl"), ("dark", "en"), ("light", "ar")]
 

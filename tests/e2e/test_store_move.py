@@ -1,4 +1,4 @@
-"""A site moves to PostgreSQL and back between two visits: codes and desks work as before."""
+"""After a site moves to PostgreSQL and back between two visits, codes and desks still work."""
 
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.postgres import Postgres

@@ -37,7 +37,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
 def test_each_persona_finds_help_on_a_small_phone(
     pages: dict[str, Page], chromium: Browser, who: str, lang: str
 ) -> None:
-    """There are only links and no script; a link to a section scrolls to that section."""
+    """The pages have only links and no script; a link to a section scrolls to that section."""
     person = PEOPLE[who]
     phone = {"width": 320, "height": 640}
     context = chromium.new_context(viewport=phone, java_script_enabled=False)  # type: ignore[arg-type] # a dict will do

@@ -1,4 +1,4 @@
-"""A large file through Tor, over a local test network: intact, and without extra memory."""
+"""A large file arrives intact through a local Tor test network, without extra memory."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ NAME = "opname van één gesprek.mp4"
 
 
 @in_tor
-@pytest.mark.timeout(1800)  # for all steps together; each has its own patience
+@pytest.mark.timeout(1800)  # for all steps together; each has its own timeout
 def test_large_file_through_tor_arrives_intact_without_extra_memory(
     tmp_path: Path, box: DropBox, counsellor: Counsellor, long_run: bool
 ) -> None:

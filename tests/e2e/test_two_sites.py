@@ -62,7 +62,7 @@ def test_reports_and_answers_of_two_sites_do_not_mix(two: Two) -> None:
         read = str(desk.read(thread["thread"] if "thread" in thread else thread["id"]))
         assert f"Van de {mine} organisatie." in read
         assert theirs not in read
-    # A code, a cookie, a challenge of one is nothing at the other.
+    # A code, cookie or challenge of one site is invalid at the other.
     wrong = come_back(two.browser("twee"), "nl", code)
     assert "Van de" not in wrong.text
     page = come_back(inside, "nl", code)
@@ -82,7 +82,7 @@ def test_reports_and_answers_of_two_sites_do_not_mix(two: Two) -> None:
 
 
 def test_desk_gets_nothing_at_another_site(two: Two) -> None:
-    """A false invitation points it there; its own site works again afterwards."""
+    """A false invitation sends the desk there; its own site works again afterwards."""
     there = two.box.server("move", "--site", "twee").stdout
     here = two.box.server("move", "--site", "een").stdout
     folder = two.desks["een"].folder.parent

@@ -48,7 +48,7 @@ class Served(DropBox):
         super().serve()
 
     def stop(self) -> None:
-        self._open.close()  # first: the app would wait for connections that nginx keeps
+        self._open.close()  # first, because the app waits for connections that nginx keeps
         super().stop()
 
 
@@ -192,7 +192,7 @@ def test_server_socket_is_visited_under_every_host_name(served: Served, tmp_path
 
 @contextmanager
 def moved(served: Served, onion: str) -> Iterator[None]:
-    """Give it this address too."""
+    """Add this address to the site."""
     served.server("move", "--origin", served.url, "--origin", onion)
     served.restart()
     try:

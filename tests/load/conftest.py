@@ -10,7 +10,7 @@ from tests.support.serving import Serving
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
-    """Yield a function that starts a server: ``serve(changes=..., program=...)``."""
+    """Yield a function that starts a server, such as ``serve(changes=..., program=...)``."""
     started: list[Serving] = []
 
     def start(**named: object) -> Serving:

@@ -1,7 +1,8 @@
 """Many simulated days: resource use rises and falls, and nothing grows.
 
-A site in this process with a simulated clock: reports, returns, wrong codes, replies, fetches,
-withdrawals, and the daily purge. At the end it may use no more than after the second quarter.
+A site in this process has a simulated clock, with reports, returns, wrong codes, replies, fetches,
+withdrawals, and the daily purge. At the end the site may use no more resources than after the
+second quarter.
 """
 
 import gc
@@ -25,12 +26,12 @@ from tests.server.web.conftest import House
 from tests.support.chance import seed
 from tests.support.server_folder import file
 
-# Short lives, so that a quarter of the days sees many beginnings and ends.
+# Short retention periods, so that many conversations begin and end in a quarter of the days.
 SHORT = Retention(
     reporter_items=1, counsellor_items=2, unfetched=4, idle=2, absence=1, silent_desk=2,
     withdrawn_ids=3, backup=2, notice=1,
 )  # fmt: skip
-ROOM = 2_000_000  # bytes of memory: what Python's own pools may still be settling into
+ROOM = 2_000_000  # bytes of memory by which Python's own pools may still grow
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Use:
     memory: int
     descriptors: int
     threads: int
-    database: int  # pages, those that are free and will be used again among them
+    database: int  # pages, including free ones that will be reused
     log: int
     files: int
     rows: int
@@ -118,7 +119,7 @@ class Days:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    # What a stretch costs is not the matter here, and it would be most of the time.
+    # The cost of hashing is irrelevant here, and would take most of the time.
     known: dict[tuple[str, ...], bytes] = {}
     monkeypatch.setattr(
         agent,
@@ -140,15 +141,15 @@ def test_days_of_mixed_traffic_leak_no_resources(site: House, long_run: bool) ->
         for _ in range(quarter):
             days.day(reports)
             of_quarter.append(days.use())
-        # The least of a quarter: what is there on its quietest day is there always.
+        # The minimum of a quarter: resources in use on its quietest day are always in use.
         uses.append(Use(*(min(column) for column in zip(*map(_tuple, of_quarter), strict=True))))
     _, second, _, last = uses
     said = f"{days.requests} requests over {4 * quarter} days: {second} then {last}"
     assert last.descriptors <= second.descriptors, said
     assert last.threads <= second.threads, said
     assert last.log == second.log == 0, said
-    # Dice fall differently from day to day. Two quarters lie between: if each report left one row
-    # or page behind, or each day one file, it would be twice as many as this.
+    # Random traffic varies from day to day. There are two quarters in between: if each report left
+    # one row or page behind, or each day one file, the growth would be twice this.
     assert last.rows <= second.rows + quarter * reports, said
     assert last.database <= second.database + quarter * reports, said
     assert last.files <= second.files + quarter, said

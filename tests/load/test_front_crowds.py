@@ -1,4 +1,4 @@
-"""Crowds at the real server behind nginx with its real limits: honest reporters are served."""
+"""Honest reporters are served during crowds at the real server behind nginx with real limits."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ STORY = "Een herkenbaar verhaal."
 MIB = 2**20
 HEAD = "Host: 127.0.0.1:{port}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n"
 FORM = "application/x-www-form-urlencoded"
-# Every hash says when it begins and when it ends, and takes long enough for others to come.
+# Every hash reports its start and end, and takes long enough for others to arrive.
 HASHING = """
 import os, sys, time
 from pathlib import Path
@@ -46,7 +46,7 @@ def slowly(words, site):
 agent.derive_root = slowly
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 """
-# The pace that a transfer must keep, and the time before it counts, as a test can wait for.
+# The minimum rate of a transfer and its grace period, short enough for a test.
 GRACE = 1.5  # seconds
 HASTY = f"""
 import sys
@@ -120,7 +120,7 @@ def test_half_sent_forms_and_non_reading_clients_block_nobody(
 
 
 def test_endless_long_forms_do_not_block_long_reports(serve: Callable[..., Serving]) -> None:
-    """Ten are longer than any report and forty as long as one; Cyrillic letters take six bytes."""
+    """Ten forms are longer than any report, forty as long; Cyrillic letters take six bytes."""
     serving = serve(changes={})
     heads = [post(serving, "/nl/report", FORM, 400_000)] * 10
     heads += [post(serving, "/nl/report", FORM, 170_000)] * 40
@@ -143,7 +143,7 @@ def test_half_sent_forms_from_one_address_do_not_block_its_other_readers(
         for one in crowd:
             one.sendall(half)
         refused = select.select(crowd, [], [], 60)[0]
-        assert refused[0].recv(100).startswith(b"HTTP/1.1 503 ")  # all places for forms are taken
+        assert refused[0].recv(100).startswith(b"HTTP/1.1 503 ")  # all slots for forms are in use
         page = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n\r\n"
         read = serving.raw(page.encode())
         assert read.startswith(b"HTTP/1.1 200 "), read[:80]
@@ -154,7 +154,7 @@ def test_thousands_of_half_sent_requests_do_not_block_reading(
 ) -> None:
     """nginx counts a request only once its header is complete, so only its capacity limits them.
 
-    When that is full, nginx drops the next connection, whoever it belongs to.
+    When nginx is full, it drops the next connection, whoever it belongs to.
     """
     serving = serve(changes={"client_header_timeout 10s": "client_header_timeout 60s"})
     half = f"GET /nl/ HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nX-A: ".encode()
@@ -180,7 +180,7 @@ def test_endless_requests_on_one_circuit_block_nobody(serve: Callable[..., Servi
             tell(serving.browser(number))
         assert time.monotonic() - began < 30
         statuses = {answer.split()[1] for answer in map(_there, crowd) if answer}
-    # Three at once, the others one after another; more than twelve at once are refused.
+    # Three are handled at once and the others in turn; more than twelve at once are refused.
     assert statuses == {b"422", b"503"}
 
 
@@ -228,7 +228,7 @@ def test_slow_clients_do_not_use_the_slots_for_reporters_files(
 
 
 def answer_of_the_one_refused(connections: list[socket.socket]) -> bytes:
-    """Return the response to the one without a slot; nginx decides which one that is."""
+    """Return the response to the connection without a slot; nginx decides which one that is."""
     readable, _, _ = select.select(connections, [], [], 20)
     assert len(readable) == 1
     readable[0].settimeout(20)
@@ -271,7 +271,7 @@ def upload_head(serving: Serving, browser: CircuitBrowser) -> bytes:
 
 
 def desk_head(serving: Serving, browser: CircuitBrowser) -> bytes:
-    """Return the head of a signed message from a desk; the app reads no body of an unsigned one."""
+    """Return the head of a signed desk message; the app does not read an unsigned body."""
     desk = serving.house.counsellors[0]
     (thread,) = desk.threads().values()
     target = f"/api/desk/mailboxes/{thread.mailbox}/messages?n=1&to={desk.identity.hex}"
@@ -285,10 +285,10 @@ def desk_head(serving: Serving, browser: CircuitBrowser) -> bytes:
 
 
 @pytest.mark.parametrize("head", [upload_head, desk_head])
-def test_body_below_minimum_rate_is_aborted_and_leaves_nothing(
+def test_body_below_minimum_rate_is_aborted_and_leaves_nothing_behind(
     serve: Callable[..., Serving], head: Callable[[Serving, CircuitBrowser], bytes]
 ) -> None:
-    """It is never silent, so nginx alone would accept it forever."""
+    """The client is never silent, so nginx alone would accept it forever."""
     serving = serve(program=HASTY)
     browser = serving.browser(1)
     enter(browser)
@@ -302,7 +302,7 @@ def test_body_below_minimum_rate_is_aborted_and_leaves_nothing(
                 sent += 500
                 answer = connection.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 4"), answer[:100]
-    # Neither refused by its head, nor received to its end.
+    # Neither refused for its header nor received completely.
     assert time.monotonic() - began > GRACE
     assert sent < MAX_SEALED_MESSAGE
     wait_until(lambda: not list((serving.house.folder / "files").iterdir()))
@@ -328,7 +328,8 @@ def test_download_below_minimum_rate_is_aborted(serve: Callable[..., Serving]) -
         connection.settimeout(10)
         got += len(read_all(connection))
     assert MIB < got < 12 * MIB
-    assert len(browser.get(f"/nl/files/{item}").body) == 12 * MIB  # at once, it is whole
+    # At full speed, the file is complete.
+    assert len(browser.get(f"/nl/files/{item}").body) == 12 * MIB
 
 
 def test_concurrent_hashes_never_exceed_the_number_of_cores(
@@ -388,8 +389,8 @@ def test_requests_waiting_for_a_code_block_no_page(
         time.sleep(0.05)
     for one in crowd:
         one.join()
-    # Two at once, half a second each: after ten seconds the others are told that it is busy. A page
-    # behind them would wait as long.
+    # Two run at once, for half a second each; after ten seconds the others get "busy". A page
+    # queued behind them would wait as long.
     assert sorted(times)[len(times) // 2] < 3
     assert set(statuses) == {422, 503}
     assert statuses.count(422) >= 20
@@ -398,7 +399,7 @@ def test_requests_waiting_for_a_code_block_no_page(
 def test_file_of_100_mib_arrives_while_others_send_slowly(
     serve: Callable[..., Serving], long_run: bool
 ) -> None:
-    """It is 10 MiB in the default run; nginx uses no more memory for it."""
+    """In the default run the file has 10 MiB; nginx needs no extra memory for it."""
     size = (100 if long_run else 10) * MIB
     serving = serve(changes={})
     browser = serving.browser(1)

@@ -1,4 +1,4 @@
-"""Onion addresses for desks only: answered at their own socket and nowhere else."""
+"""Onion addresses for desks only are served at their own socket and nowhere else."""
 
 import socket
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from tests.support.circuit import connect, line
 from tests.support.serving import Serving, exchanged
 
 DESKS = f"{'d3' * 28}.onion"
-WEB = "desks.example.org"  # a domain for desks: it comes by the way of all domains
+WEB = "desks.example.org"  # a domain for desks, reached like any other domain
 PAGE, DESK_API = "/api/site", "/api/desk/challenge"
 
 

@@ -1,4 +1,4 @@
-"""Traces of a visit in memory minutes later: in the app's processes and in nginx."""
+"""Traces of a visit that are still in the memory of the app and nginx minutes later."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from tests.support.serving import Serving, wait_until
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
 
 MARK = "HerkenbaarVerhaalq7xq7x"
-# The server, with seconds where it has minutes.
+# The server, with seconds instead of minutes.
 HASTY = """
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ renewal.QUIET, renewal.EVERY = 2.0, 0.2
 serving.run(Path(sys.argv[1]), sys.argv[2], workers=2, threads=int(sys.argv[3]))
 """
 
-# One worker, that waits as short for what is under way.
+# One worker, which also waits only seconds for running requests.
 IMPATIENT = HASTY.replace("workers=2", "workers=1").replace(
     "renewal.QUIET,",
     "serving.GRACE, renewal.SPARING, renewal.PATIENCE = 1, 1.0, 2.0\nrenewal.QUIET,",
@@ -33,7 +33,7 @@ IMPATIENT = HASTY.replace("workers=2", "workers=1").replace(
 
 
 def holders(serving: Serving, *secrets: str) -> set[str]:
-    """Return the programs that have one of these in memory."""
+    """Return the programs that have one of these texts in memory."""
     programs = {
         "master": [serving.process.pid],
         "worker": serving.workers(),
@@ -60,9 +60,9 @@ def test_no_visit_data_is_in_memory_after_a_quiet_period(
     first = reporter.submit(page, page.form_with("text"), text=f"{MARK} woord\n" * 400)
     assert MARK in reporter.request("POST", "/nl/code", b"kept=y&go=1").text
     assert "worker" in holders(serving, MARK, first.code)
-    # nginx keeps a connection to the app for 30 seconds, and with it what came over it last.
+    # nginx keeps a connection to the app for 30 seconds, along with the last data on it.
     wait_until(lambda: not holders(serving, MARK, first.code), 60)
-    # The session goes on, and what was under way at any moment was finished.
+    # The session continues, and no running request was interrupted.
     assert MARK in reporter.get("/nl/conversation").text
 
 

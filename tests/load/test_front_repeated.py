@@ -1,4 +1,4 @@
-"""A report that an impatient click sends twice, at the real server with two workers."""
+"""A report sent twice by an impatient click, at the real server with two workers."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from tests.support.plain_browser import Page
 from tests.support.serving import Serving, wait_until
 
 TEXT = "Mijn leidinggevende raakt mij aan."
-# Says which worker stores, and waits there until the test lets it go on.
+# Reports which worker is storing, and waits there until the test lets it continue.
 HELD = """
 import os, sys, time
 from pathlib import Path

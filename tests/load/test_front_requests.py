@@ -1,4 +1,4 @@
-"""What nginx forwards to the app and what it refuses, by its settings alone."""
+"""The requests that nginx forwards to the app, and those that its settings refuse."""
 
 import contextlib
 import re
@@ -43,7 +43,7 @@ PLACES = {
     "a sealed file": ("GET", "/api/files/00ff", (f"Authorization: {TOKEN}",)),
     "withdrawn unseen": ("DELETE", "/api/conversation", (f"Authorization: {TOKEN}",)),
 }
-ASKED_FIRST = ("files", "sealed file", "a sealed file")  # whose file it is
+ASKED_FIRST = ("files", "sealed file", "a sealed file")  # locations that ask whose file it is
 FORGED = (
     "X-Klankbord-Way: desks", "x-klankbord-way: desks", "X_Klankbord_Way: desks",
     "X-Klankbord-Since: 1", "X-Klankbord-Visitor: me",
@@ -107,7 +107,7 @@ def check_told(passed: Passed, way: str) -> None:
     (since,) = passed.header("X-Klankbord-Since")
     assert re.fullmatch(r"[0-9]{10}\.[0-9]{3}", since)
     assert 0 <= time.time() - float(since) < 100
-    # Who it is, of a report alone.
+    # Only a report names the client.
     by = "127.0.0.1" if way == "domain" else "fc00:dead:beef:4dad::0:1"
     of_report = (passed.method, passed.target) == ("POST", "/nl/report")
     assert passed.header("X-Klankbord-Visitor") == ([by] if of_report else [])
@@ -117,7 +117,7 @@ def check_told(passed: Passed, way: str) -> None:
         "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-real-ip",
         "expect", "upgrade", "http2-settings",
     }  # fmt: skip
-    # A body that is streamed has a connection of its own; a client's own word never arrives.
+    # A streamed body has a separate connection; the client's own headers never arrive.
     upload = "".join(passed.header("Content-Type")).startswith("multipart/")
     streamed = passed.target.startswith(("/api/desk/", "/api/files/")) or upload
     assert passed.header("Connection") == (["close"] if streamed else [])
@@ -169,7 +169,7 @@ def test_body_without_a_length_is_refused_before_it_is_read(
 def test_alternative_url_spellings_cannot_upload_without_a_session(
     front: Front, recorder: Recorder, path: str
 ) -> None:
-    long = MARKER * 2000  # more than a form may be
+    long = MARKER * 2000  # larger than a form may be
     for cookie, passed in ((f"Cookie: {SESSION}", 1), ("Cookie: s=false", 0), ("X-A: b", 0)):
         answer = ask(front, "onion", "POST", path, (FILES, cookie), long)
         assert answer.startswith(b"HTTP/1.1 200 " if passed else b"HTTP/1.1 403 ")
@@ -180,8 +180,8 @@ def test_alternative_url_spellings_cannot_upload_without_a_session(
 def test_sealed_file_is_passed_on_only_for_a_conversation(
     front: Front, recorder: Recorder, spelling: str
 ) -> None:
-    """Without a conversation, the app is asked for its answer, and gets nothing of the body."""
-    long = MARKER * 2000  # more than any other request may be
+    """Without a conversation, nginx asks the app, which gets nothing of the body."""
+    long = MARKER * 2000  # larger than any other request may be
     for token, body in ((TOKEN, long), ("Bearer x", b""), ("", b"")):
         answer = ask(front, "onion", "PUT", spelling, (f"Authorization: {token}",), long)
         assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
@@ -190,7 +190,7 @@ def test_sealed_file_is_passed_on_only_for_a_conversation(
 
 
 def chunked(front: Front, method: str, path: str) -> None:
-    """Send a body in one chunk, and one in chunks of a byte."""
+    """Send one body in a single chunk, and another in chunks of one byte."""
     for body in (b"%x\r\n%s\r\n0\r\n\r\n" % (len(MARKER) * 900, MARKER * 900),
                  b"1\r\nh\r\n" * 50_000 + b"0\r\n\r\n"):  # fmt: skip
         head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nCookie: {SESSION}\r\n{FILES}\r\n"
@@ -254,7 +254,7 @@ def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
             under=under,
         ) as front,
     ):  # fmt: skip
-        # Of each method, in each location. They mostly wait, so eight at once.
+        # Each method at each location. They mostly wait, so eight run at once.
         with ThreadPoolExecutor(8) as pool:
             sent = [pool.submit(sender, front, m, path) for m in METHODS for path in LOCATIONS]
         for one in sent:
@@ -269,7 +269,7 @@ def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
         assert arrived == [len(long), len(long) * 10, len(long) * 20]
         assert front.log.read_text() == ""
     said = calls.read_text()
-    assert f"{front.folder}/nginx/temp" in said  # nginx looked at it at its start
+    assert f"{front.folder}/nginx/temp" in said  # nginx checked the folder at its start
     assert not re.search(r"nginx/temp/[0-9]", said)
     opened = re.findall(r'open(?:at)?\([^"]*"([^"]+)", ([A-Z_|]+)', said)
     written = {path for path, flags in opened if not flags.startswith("O_RDONLY")}

@@ -16,7 +16,7 @@ from tests.support.serving import Serving, wait_until
 
 GONE = {"error": "no such conversation", "refused": "gone"}
 NO_TOKEN = {"error": "the access token is missing", "refused": "other"}
-PLACES, EACH = 12, 2  # sealed files under way: in all, and of one circuit
+PLACES, EACH = 12, 2  # sealed files in transfer: in total, and per circuit
 
 
 def sealing_browser(serving: Serving, circuit: int) -> SealingBrowser:
@@ -65,7 +65,7 @@ def test_app_refuses_sealed_file_without_a_conversation(
 def test_slow_sealed_files_use_separate_slots(
     serve: Callable[..., Serving],
 ) -> None:
-    """Whoever finds no free slot is told so; messages and the plain pages still work."""
+    """A client without a free slot is told so; messages and the plain pages still work."""
     serving = serve(changes={}, seal_in_browser=True)
     noor = serving.house.counsellors[0]
     slow = sealing_browser(serving, 1)
@@ -74,7 +74,7 @@ def test_slow_sealed_files_use_separate_slots(
         f"PUT /api/files/{'0' * 64} HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\n"
         f"Authorization: Bearer {slow.token}\r\nContent-Length: {90 * MIB}\r\n\r\n"
     ).encode()
-    # One more of one circuit, and one more in all: which of them come too late is nginx's to say.
+    # One too many on one circuit and one too many in total; nginx decides which are refused.
     circuits = [10 + n // EACH for n in range(PLACES)] + [10, 99]
     crowd = [serving.connect(circuit, head + bytes(10_000)) for circuit in circuits]
     with held(*crowd):
@@ -96,7 +96,7 @@ def test_slow_sealed_files_use_separate_slots(
 def test_server_memory_never_contains_what_a_browser_sealed(
     serve: Callable[..., Serving],
 ) -> None:
-    """All serving processes are searched right after use; the token, which was sent, is found."""
+    """All serving processes are searched right after use; only the token that was sent is found."""
     serving = serve(seal_in_browser=True)
     noor = serving.house.counsellors[0]
     browser = sealing_browser(serving, 1)

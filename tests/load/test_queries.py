@@ -20,10 +20,10 @@ from dropbox_app.server.store.withdrawn_list import Withdrawn
 from tests.support.connections import opened_from_now_on
 from tests.support.server_folder import ANNA, BRAM, DAY, AServer, attach, file, ids
 
-# What may read a whole table or index, and why that is bearable.
+# Statements that may read a whole table or index, and why that is acceptable.
 KNOWN = {
-    # One entry for each file of more than 1 MiB, in an index of nothing else: at most as many as
-    # there are MiB in limits.site_bytes.
+    # An index with one entry for each file over 1 MiB and nothing else, so there are at most as
+    # many as limits.site_bytes has MiB.
     "SELECT total(size) FROM items WHERE size > 1048576",
     # Once a day, before a purge; two short columns, and no lock is held.
     "SELECT max(day) FROM (SELECT max(last_added) AS day FROM mailboxes"
@@ -46,7 +46,7 @@ def server(tmp_path: Path, opened: list[sqlite3.Connection]) -> Iterator[AServer
 
 
 def _whole_life(server: AServer) -> None:
-    """Run every use case, by every author, and every way in which something ends."""
+    """Run every use case for every author, and every way in which data ends."""
     boxes = server.mailboxes
     server.report("one", (ANNA, BRAM))
     sealed = server.report("two")
@@ -76,7 +76,7 @@ def _whole_life(server: AServer) -> None:
     boxes.withdraw(access=ids("four")[1], n=2, to=(), sealed=None)
     server.later(400)
     with server.store.writing():
-        server.store.set_served(server.day)  # as the daily purges would have
+        server.store.set_served(server.day)  # as the daily purges would have done
     assert purge.purge(server.site, server.store, server.day).mailboxes
 
 
@@ -94,7 +94,7 @@ def _traced(opened: list[sqlite3.Connection]) -> Iterator[list[str]]:
 
 
 def _forms(seen: list[str]) -> set[str]:
-    """Return one statement of each form that reads or writes rows."""
+    """Return one example of each form of statement that reads or writes rows."""
     forms = {re.sub(r"x?'[^']*'|\b\d+\b", "?", statement): statement for statement in seen}
     words = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
     return {statement for statement in forms.values() if statement.startswith(words)}
@@ -104,7 +104,7 @@ def _whole(database: sqlite3.Connection, statement: str) -> list[str]:
     """Return the steps of a plan that scan a whole table or index."""
     found = []
     for *_, step in database.execute(f"EXPLAIN QUERY PLAN {statement}"):
-        # A search without a condition is a scan too: so SQLite calls a max() without an index.
+        # A search without a condition is also a scan; SQLite describes max() without an index so.
         reads = re.match(r"(SCAN|SEARCH) (?!CONSTANT|\(subquery)(\w+)", step)
         bounded = step.startswith("SEARCH") and re.search(r"\(\w+=\?", step)
         if reads and not bounded and reads[2] != "store":  # a table of one row
@@ -123,7 +123,7 @@ def test_no_use_case_statement_scans_a_whole_table(
     whole = {s: steps for s in sorted(statements) if (steps := _whole(database, s))}
     database.close()
     paging = [s for s in whole if s.startswith("SELECT mailbox FROM mailboxes WHERE mailbox >")]
-    for statement in paging:  # a step of the purge: it ends where its page is full
+    for statement in paging:  # a step of the purge, which ends when its page is full
         assert statement.endswith(f"ORDER BY mailbox LIMIT {purge.STEP}")
         assert whole.pop(statement) == ["SEARCH mailboxes USING PRIMARY KEY (mailbox>?)"]
     assert paging
@@ -146,7 +146,7 @@ def test_query_check_detects_a_full_scan(server: AServer) -> None:
 
 
 def test_foreign_key_cascades_use_an_index(server: AServer) -> None:
-    """A query plan does not show what a foreign key cascades to."""
+    """A query plan does not show the deletions that a foreign key causes."""
     database = sqlite3.connect(server.folder / "klankbord.db")
     tables = [name for (name,) in database.execute("SELECT name FROM pragma_table_list")]
     keys = 0
@@ -170,7 +170,7 @@ def test_foreign_key_cascades_use_an_index(server: AServer) -> None:
 def test_purge_handles_all_mailboxes_in_steps(
     server: AServer, opened: list[sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each step checks a fixed number, and each removed mailbox is its own transaction."""
+    """Each step checks a fixed number, and removes each mailbox in its own transaction."""
     monkeypatch.setattr(purge, "STEP", 3)
     for number in range(7):
         server.report(f"old {number}")

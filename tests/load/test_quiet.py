@@ -27,7 +27,7 @@ ITEMS = st.lists(
         st.sampled_from(("message", "attachment")),
         st.sampled_from(("reporter", "anna")),
         st.integers(0, 3),
-        st.integers(0, 14),  # days since it came
+        st.integers(0, 14),  # days since it arrived
         st.none() | st.integers(0, 14),  # days since it was fetched
     ),
     max_size=5,

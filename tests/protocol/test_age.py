@@ -170,7 +170,7 @@ def test_every_flipped_byte_of_a_small_file_is_detected() -> None:
 @given(st.data())
 def test_file_with_any_flipped_bit_never_opens(data: st.DataObject) -> None:
     sealed = bytearray(TWO_CHUNKS)
-    # Half of the faults in the header, which is a hundredth of the file.
+    # Half of the faults are in the header, which is a hundredth of the file.
     end = data.draw(st.sampled_from([age.header_length(2), len(sealed)]))
     sealed[data.draw(st.integers(0, end - 1))] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(AgeError):
@@ -228,7 +228,7 @@ def test_grease_stanza_is_skipped() -> None:
     assert age.open_sealed(rewritten([grease, ours, grease], key), SEEDS[:1]) == b"text"
 
 
-def test_header_made_with_another_key_is_refused() -> None:
+def test_header_made_with_a_different_key_is_refused() -> None:
     sealed = age.seal(b"text", RECIPIENTS[:1])
     key = file_key_of(sealed, SEEDS[0])
     ours = age.parse_header(sealed).stanzas[0]
@@ -263,7 +263,7 @@ def test_passphrase_round_trip_at_default_cost() -> None:
 
 @pytest.mark.long
 def test_highest_cost_is_accepted() -> None:
-    """It uses 1 GiB of memory and takes seconds."""
+    """This test uses 1 GiB of memory and takes seconds."""
     sealed = age.seal_with_passphrase(b"vault", "correct horse", log_n=20)
     assert age.open_with_passphrase(sealed, "correct horse") == b"vault"
 

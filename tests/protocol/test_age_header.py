@@ -16,7 +16,7 @@ HYBRID = age.seal(b"text", [SEED.recipient()] * 2)
 MAC = b"--- " + b"A" * 43 + b"\n"
 VERSION = b"age-encryption.org/v1\n"
 
-# What a fuzzer would need long to guess.
+# Inputs that a fuzzer would take long to guess.
 FRAGMENTS = st.sampled_from(
     [
         VERSION,

@@ -2,10 +2,10 @@
 
 How each is run (SPEC section 10):
 
-- with a hybrid identity or a passphrase: opened whole, with that;
+- with a hybrid identity or a passphrase: the file is opened completely with it;
 - with an X25519 identity: with its published file key, through header, MAC and stream;
-- where the fault lies in the X25519 wrapping itself: the file is well-formed for us, its stanza
-  one of a kind we do not know, so it fits none of our keys;
+- with a fault in the X25519 wrapping itself: the file is well-formed for us, but its stanza is of
+  an unknown kind, so none of our keys fits;
 - armored: skipped. Klankbord has no armor, so all 33 are out of scope.
 """
 
@@ -57,7 +57,7 @@ class Vector:
             "no match",
             "header failure",
         ):
-            # Not canonical base64 in a body is a fault of the header, whatever the stanza's type.
+            # Non-canonical base64 in a body is a fault of the header, whatever the stanza's type.
             return "file key" if self.name == "x25519_not_canonical_body" else "unknown type"
         if any(seed.startswith("AGE-SECRET-KEY-PQ-") for seed in self.seeds):
             return "hybrid"
@@ -110,7 +110,7 @@ def test_vector_gives_the_published_result(vector: Vector) -> None:
     if vector.armored:
         pytest.skip("armored: out of scope, Klankbord has no armor")
     if vector.way == "unknown type":
-        # Sound in all that we read: it parses, and somebody with an X25519 key may try it.
+        # The parts that we read are valid: it parses, and an X25519 key may open it.
         assert age.parse_header(vector.sealed).stanzas[0].args[0].upper() == "X25519"
         with pytest.raises(NoMatch):
             age.open_sealed(vector.sealed, [Seed.generate()])

@@ -28,7 +28,7 @@ def test_bip_173_valid_strings_decode(hrp: str, text: str, length: int) -> None:
 @pytest.mark.parametrize(
     ("hrp", "text"),
     [
-        ("a", "A12UEL5L"),  # upper case: the caller's business
+        ("a", "A12UEL5L"),  # upper case, which the caller must handle
         ("a", "a12UEL5L"),  # mixed case
         ("b", "a12uel5l"),  # another prefix
         ("a", "a12uel5"),  # a checksum too short

@@ -112,7 +112,7 @@ def test_signed_card_with_wrong_field_types_is_parsed_or_refused(field: str, val
         card.parse(sign_card({**fields_of(GOOD), field: value}))
     except CardError:
         return
-    # What is left may be any of its kind; Hypothesis knows words of the source too.
+    # The remaining values may be any of their kind; Hypothesis also uses words of the source.
     assert field in ("v", "serial", "name", "site", "kind", "scope", "register_number")
 
 

@@ -1,4 +1,4 @@
-"""A desk's signature holds for one origin, site, token, method, target, body (SPEC section 7)."""
+"""A desk's signature is valid for one origin, site, token, method, target and body (SPEC 7)."""
 
 import pytest
 from hypothesis import given
@@ -58,7 +58,7 @@ def test_challenge_response_is_invalid_at_another_server() -> None:
     claim = parse_header(authorization(origin=hostile))
     with pytest.raises(RequestError, match="another server"):
         check(claim, origins={ORIGIN}, site=SITE, method="GET", target=TARGET)
-    # With the honest origin written over it, the signature no longer fits.
+    # If the honest origin replaces the signed one, the signature is no longer valid.
     rewritten = parse_header(authorization(origin=hostile).replace(hostile, ORIGIN))
     with pytest.raises(RequestError, match="signature"):
         check(rewritten, origins={ORIGIN}, site=SITE, method="GET", target=TARGET)

@@ -119,7 +119,7 @@ def test_hostile_line_is_parsed_in_linear_time() -> None:
             from_line(line)
         return time.process_time() - begun
 
-    # By the square, the second would take 256 times the first: some 130 seconds.
+    # In quadratic time, the second would take 256 times as long as the first: some 130 seconds.
     assert cost(64_000) < 2 + 64 * cost(4_000)
 
 

@@ -104,7 +104,7 @@ def test_invalid_seed_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 1215, 1217])
-def test_recipient_of_another_length_is_refused(length: int) -> None:
+def test_recipient_of_the_wrong_length_is_refused(length: int) -> None:
     with pytest.raises(KeyFormatError):
         Recipient(bytes(length))
 
@@ -169,7 +169,7 @@ class TestSecrets:
         assert secret != bytes(range(32))
 
     @pytest.mark.parametrize("length", [0, 31, 33, 64])
-    def test_secret_of_another_length_is_refused(
+    def test_secret_of_the_wrong_length_is_refused(
         self, secret: Seed | SigningKey, length: int
     ) -> None:
         with pytest.raises(KeyFormatError):
@@ -250,13 +250,13 @@ def test_noncanonical_key_encoding_is_refused() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
-def test_verify_key_of_another_length_is_refused(length: int) -> None:
+def test_verify_key_of_the_wrong_length_is_refused(length: int) -> None:
     with pytest.raises(KeyFormatError):
         VerifyKey(bytes(length))
 
 
 @pytest.mark.parametrize("length", [0, 32, 63, 65])
-def test_signature_of_another_length_is_refused(length: int) -> None:
+def test_signature_of_the_wrong_length_is_refused(length: int) -> None:
     assert not SIGNING.verify_key.verify(bytes(length), b"text")
 
 

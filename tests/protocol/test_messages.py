@@ -98,7 +98,7 @@ def test_padding_gives_the_smallest_size_that_fits(length: int) -> None:
 def test_message_with_any_layout_byte_changed_is_refused(
     plaintext: bytes, data: st.DataObject
 ) -> None:
-    """Outside line 1 no byte can vary, neither in the signature's encoding nor in the padding."""
+    """Outside line 1, no byte of the signature's encoding or of the padding can vary."""
     changed = bytearray(plaintext)
     end = plaintext.index(b"\n")
     at = data.draw(st.one_of(st.integers(end, end + 95), st.integers(end, len(plaintext) - 1)))

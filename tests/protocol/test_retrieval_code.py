@@ -1,4 +1,4 @@
-"""Retrieval codes: the same keys however typed, and drawn without bias (SPEC section 2)."""
+"""Retrieval codes give the same keys however typed, and are drawn without bias (SPEC 2)."""
 
 import importlib.resources
 import itertools
@@ -31,11 +31,11 @@ from tests.vectors.world import OTHER_SITE, SITE
 EVERY_WORD = sorted({word for lang in LANGUAGES for word in word_list(lang)})
 CODES = st.lists(st.sampled_from(EVERY_WORD), min_size=WORDS, max_size=WORDS)
 
-# Read as no words of a code when something else stands beside them.
+# Not read as words of a code if something else is next to them.
 BESIDE = {"mijn", "my", "je", "your", "klankbord", "code", "is", "woord", "word"}
-# Drawn between the letters of a word: nothing that is read at all.
+# Inserted between the letters of a word: characters that are ignored.
 IGNORED = ["\u00ad", "\u200b", "\u200c", "\u200d", "\ufeff", "\u0301", "\u0308", "\u0323", "\u036f"]
-# Drawn between words: spaces, signs, digits, letters of other alphabets.
+# Inserted between words: spaces, signs, digits, letters of other alphabets.
 SEPARATORS = [
     *" \t\n\r,.;:-_/'\"1870\u00a0\u2003\u3000\u2028\u00df\u0436\u05d0\u4e2d",
     "\r\n",
@@ -159,8 +159,9 @@ def test_excluded_words_are_still_accepted_and_derive_keys(lang: str) -> None:
 def test_twenty_thousand_codes_contain_no_excluded_word_and_show_no_bias(lang: str) -> None:
     """A chi-square test covers the words at each position and in total, at alpha = 1e-9.
 
-    In 20,000 draws from some 7,500 words, about 2.6 are expected of each: few, but over so many
-    cells the sum is close enough to chi-square for a bound this wide. One false alarm in 10^8 runs.
+    In 20,000 draws from some 7,500 words, each is expected about 2.6 times. That is few, but over
+    so many cells the sum is close enough to chi-square for so wide a bound. A false alarm is
+    expected once in 10^8 runs.
     """
     codes = [generate(lang) for _ in range(20_000)]
     dealt = dealt_words(lang)
@@ -170,7 +171,7 @@ def test_twenty_thousand_codes_contain_no_excluded_word_and_show_no_bias(lang: s
     for column in columns:
         expected = len(column) / len(dealt)
         counts = Counter(column)
-        # Too even is as suspect as too uneven: both tails are looked at.
+        # Too even is as suspicious as too uneven, so both tails are checked.
         low, high = (chi_square_quantile(len(dealt) - 1, z) for z in (-Z_AT_1E_9, Z_AT_1E_9))
         statistic = sum((counts[word] - expected) ** 2 / expected for word in dealt)
         assert low < statistic < high
@@ -189,7 +190,7 @@ def test_specification_states_the_remaining_entropy(lang: str, language: str) ->
 
 def test_bias_test_detects_a_bias() -> None:
     """Drawing the lower half of the list a fifth more often is detected at once."""
-    drawn = random.Random(1)  # noqa: S311 - no secret: a bias made on purpose
+    drawn = random.Random(1)  # noqa: S311 - not secret: a deliberate bias
     column = [
         drawn.randrange(LIST_SIZE // 2) + (LIST_SIZE // 2 if drawn.random() > 0.55 else 0)
         for _ in range(70_000)
@@ -235,7 +236,7 @@ def test_mistyped_word_is_reported_with_the_intended_one(
     assert 1 <= len(unknown.value.suggestions) <= 3
     assert all(one_slip_apart(slip, near) for near in unknown.value.suggestions)
     assert word in unknown.value.suggestions or len(unknown.value.suggestions) == 3
-    # An error may end up in a log: neither what was typed nor what was meant stands in its text.
+    # An error may end up in a log, so it contains neither the typed word nor the intended one.
     assert unknown.value.args == (f"word {position + 1} of the code stands in no list",)
 
 
@@ -273,7 +274,7 @@ def test_reading_by_letter_finds_the_same_words_as_the_whole_text(text: str) -> 
     whole = "".join(c for c in unicodedata.normalize("NFKD", text) if not is_unseen(c))
     small = "".join(c.lower() if c.isascii() else c for c in whole.replace("\u0131", "i"))
     words = re.findall("[a-z]+", small)
-    assume(not set(words) & BESIDE)  # these have a test of their own
+    assume(not set(words) & BESIDE)  # these have their own test
     others = [c for c in whole if c != "\u0131" and not c.isascii() and c.isalpha()]
     strange = [place for place, word in enumerate(words, start=1) if word not in EVERY_WORD]
     if len(words) == WORDS and not strange:
@@ -300,7 +301,7 @@ def is_unseen(letter: str) -> bool:
 NL = ("fles", "vlieg", "boom", "water", "koffie", "appel", "tafel")
 EN = ("flame", "afford", "affix", "waffle", "cactus", "abacus", "zoom")
 ONE_A_LINE = "\n".join(NL)
-# How phones, password apps, copies from a PDF and other keyboards give seven words.
+# The seven words as phones, password apps, PDF copies and other keyboards produce them.
 WAYS = {
     "plain": " ".join(NL),
     "capitals of a phone": "Fles Vlieg Boom Water Koffie Appel Tafel",

@@ -1,4 +1,4 @@
-"""The second seal of a stored file: what opens and what does not (SPEC section 5)."""
+"""The second seal of a stored file: what can be opened and what cannot (SPEC section 5)."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""SPEC.md's worked example is computed and not stored."""
+"""SPEC.md's worked example matches the code."""
 
 import importlib.resources
 import re
@@ -8,7 +8,7 @@ from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporte
 
 
 def test_worked_example_matches_the_code() -> None:
-    """Every value of section 13 is derived from what is typed there."""
+    """Every value in section 13 is computed from the inputs stated there."""
     spec = (importlib.resources.files("dropbox_app.protocol") / "SPEC.md").read_text("utf-8")
     example = spec.partition("## 13. Worked example")[2]
     site, typed, shown_words = re.findall(r"`([^`]+)`", example)[:3]

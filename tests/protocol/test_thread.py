@@ -66,7 +66,7 @@ def read(
     )
 
 
-# What hostile input may do.
+# Hostile input.
 
 
 @given(st.sampled_from(range(len(WHOLE))), st.data())
@@ -155,7 +155,7 @@ def test_forgery_by_a_co_recipient_opens_but_is_not_trusted() -> None:
 
 
 def test_reader_not_named_by_the_message_is_detected() -> None:
-    """It is also sealed to Bram, though it claims to be for Anna alone."""
+    """The message is also sealed to Bram, although it claims to be for Anna alone."""
     to_anna = from_reporter(reporter_fields(1))
     recipients = [REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()]
     sealed = age.seal(to_anna, recipients)
@@ -213,7 +213,7 @@ def test_forged_older_report_does_not_set_the_recipient() -> None:
     assert [e.state for e in shown.entries] == ["verified", "unverified"]
 
 
-# What a reader keeps, and how it is passed on.
+# Stored pins and forwarded threads.
 
 
 def test_removed_or_replaced_items_raise_an_alarm() -> None:
@@ -247,7 +247,7 @@ def test_forwarded_thread_reads_like_the_original() -> None:
     assert {entry.state for entry in shown.entries} == {"verified"}
     assert not shown.gaps
     assert not shown.withheld
-    # Passed on again, by what Chris has: the same.
+    # Chris forwards it again, with the same result.
     assert thread.write_passed_on(shown).startswith(contents)
 
 
@@ -293,7 +293,7 @@ def test_overlong_line_fails_without_affecting_other_messages() -> None:
     assert [one.fault for one in arrived] == ["", "form"]
 
 
-# How much a reader does.
+# The amount of work.
 
 
 def crowd(authors: int) -> list[bytes]:
@@ -334,7 +334,7 @@ def test_ordering_a_thousand_authors_takes_constant_work_per_message(
     assert {entry.state for entry in shown.entries} == {"verified"}
     assert len(shown.entries) == len(plaintexts) == 1040
     assert verified[0] <= len(plaintexts) + 1
-    # Of so many the newest thousand are passed on: what is written can be read.
+    # Only the newest thousand are passed on, and these can be read.
     arrived = thread.read_passed_on("t", thread.write_passed_on(shown))
     assert len(arrived) == thread.MAX_PASSED_ON
     assert arrived[-1].plaintext == next(
@@ -382,7 +382,7 @@ def test_highest_possible_numbers_do_not_create_long_lists() -> None:
     assert sum(map(len, read(far).gaps.values())) <= 99 * 50
 
 
-# In which order.
+# Order.
 
 
 @st.composite

@@ -201,7 +201,7 @@ def read_vector(vector: Vector) -> thread.Thread:
 
 @pytest.mark.parametrize("vector", each("sealed"))
 def test_sealed_file_opens_or_fails_as_listed(vector: Vector) -> None:
-    """It is tried with age, with the server's shape check, and with the thread reader."""
+    """Each file is tried with age, with the server's shape check, and with the thread reader."""
     sealed, expect = unwrap(vector["sealed"]), vector["expect"]
     if expect["age"] == "opens":
         assert age.open_sealed(sealed, [ANNA_SEED])
@@ -223,7 +223,7 @@ def test_sealed_file_opens_or_fails_as_listed(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("sealed"))
-def test_sealed_file_under_another_id_is_not_opened(vector: Vector) -> None:
+def test_sealed_file_under_a_different_id_is_not_opened(vector: Vector) -> None:
     sealed = unwrap(vector["sealed"])
     assert thread.open_item("00" * 32, sealed, [ANNA_SEED]).fault == "other_file"
 

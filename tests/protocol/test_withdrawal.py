@@ -1,4 +1,4 @@
-"""A withdrawal proves itself to a restored server, whoever sends it; nothing else does."""
+"""A restored server accepts a reporter's withdrawal, whoever sends it, and nothing else."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.vectors import world
 
 
 class Reporter:
-    """A reporter with a mailbox at the server, who has withdrawn everything elsewhere."""
+    """A reporter with a mailbox at the server, who withdrew everything before the restore."""
 
     def __init__(self, server: AServer) -> None:
         self.server = server
@@ -81,7 +81,7 @@ def test_withdrawal_sent_by_a_desk_closes_the_mailbox_and_waits_for_the_other_de
     (row,) = server.store.inbox(str(ANNA), 0, 9)
     assert server.store.read(row.item.id) == reporter.sealed
     assert server.store.addressed(reporter.mailbox)[0].fetched == DAY
-    # Again it is a success, and what is not there is not there.
+    # A repeated call succeeds, and removed data stays removed.
     again = desk.ask("POST", f"/api/desk/mailboxes/{reporter.mailbox}/withdrawal", reporter.given)
     assert again.status_code == 200
     assert desk.get("/api/desk/mailboxes")["mailboxes"] == []

@@ -8,7 +8,7 @@ from importlib import resources
 
 import pytest
 
-# The EFF large list, sorted, one word a line: this hash is of the list as published.
+# The hash of the published EFF large list, sorted, with one word per line.
 EFF_SHA256 = "6d557f0693958fb5e650b68b5bee585eb82cf4da32965505c789e924743bc522"
 EFF_OLD = {"drop-down", "felt-tip", "t-shirt", "yo-yo"}
 EFF_NEW = {"keyboard", "orchard", "rainbow", "tomato"}
@@ -57,7 +57,7 @@ def test_list_is_sorted_and_contains_only_a_to_z_and_line_feeds(name: str) -> No
 
 
 def test_dutch_words_have_four_to_eight_letters() -> None:
-    """They are short enough to write down and long enough to tolerate a slip."""
+    """The words are short enough to write down and long enough to tolerate a slip."""
     assert {len(word) for word in words("nl.txt")} == {4, 5, 6, 7, 8}
 
 

@@ -30,7 +30,7 @@ from tests.vectors.world import (
 
 NAMES = ("anna", "bram", "chris")
 KEYS = {"anna": ANNA, "bram": BRAM, "chris": CHRIS}
-# Anna can be written to from February to September, Bram until March, Chris from March on.
+# Anna has keys from February to September, Bram until March, and Chris from March on.
 CARDS = {
     "anna": card.parse(issue_card("anna", count=8)),
     "bram": card.parse(issue_card("bram", day=datetime.date(2025, 12, 15), count=5)),
@@ -49,7 +49,7 @@ def can_be_written_to(name: str, day: datetime.date) -> bool:
 
 @dataclass
 class Mailbox:
-    """A mailbox in which each message reaches those it is sealed to."""
+    """A mailbox in which each message reaches the people to whom it is sealed."""
 
     day: datetime.date = START
     drafts: list[writing.Draft] = field(default_factory=list)
@@ -122,12 +122,12 @@ def test_written_messages_read_back_verified_intact_and_in_order(
         if who != REPORTER:
             expected = [name for name in expected if name in newest_to]
             if who not in newest_to:
-                continue  # she may not know, but the server takes nothing of hers
+                continue  # she may not know it, but the server accepts nothing from her
         if not expected:
             with pytest.raises(MessageError):
                 _ = box.report(chosen) if who == REPORTER else box.answer(who)
             continue
-        # Without a choice it is the one before: once there is one.
+        # Without a choice, the previous one applies, if there is one.
         named = chosen if not box.drafts else choice
         draft = box.report(named) if who == REPORTER else box.answer(who)
         message = parse(draft.plaintext)

@@ -3,8 +3,8 @@
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships none
 from playwright.sync_api import Page
 
-# What it found nothing wrong with, which is a thousand elements a page, is not handed over. Style
-# sheets are not fetched once more: only a rule on them would need it that is off by itself.
+# Elements without findings, about a thousand per page, are not returned. Style sheets are not
+# fetched again: only one rule would need that, and it is off by default.
 _FIND = """axe.run({resultTypes: ['violations'], preload: {assets: ['media']}})
     .then(found => found.violations)"""
 
@@ -12,7 +12,7 @@ _FIND = """axe.run({resultTypes: ['violations'], preload: {assets: ['media']}})
 def violations(shown: Page) -> list[tuple[str, list[str]]]:
     """Return axe's findings: the rule, and the elements that violate it.
 
-    It is brought to that page alone: half a megabyte, which each page that is met would compile.
+    axe is loaded only into that page, because every page would have to compile its 500 kB.
     """
     shown.evaluate(Axe().axe_script)
     found = shown.evaluate(_FIND)

@@ -16,23 +16,23 @@ from playwright.sync_api import Browser, Locator, Playwright, sync_playwright
 from tests.support.net import Net
 
 PROGRAMS = {"chromium": which("chromium"), "firefox": which("firefox-esr")}
-# The same Chromium without windows of its own takes a third of the time. With --long, and where the
-# subject is what a browser keeps and starts, it is the one that people have.
+# The headless shell of the same Chromium takes a third of the time. With --long, and in tests of
+# what a browser stores and starts, the full browser is used.
 LIGHT = None if os.environ.get("KLANKBORD_LONG") == "1" else which("chromium-headless-shell")
 ENGINES = PROGRAMS | {"chromium": LIGHT or PROGRAMS["chromium"]}
-WIDTHS = (1280, 320)  # a desk, and a small phone: what stays after a look at both
+WIDTHS = (1280, 320)  # a desktop and a small phone; the last width stays after both were checked
 CHROMIUM = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    # What does not go by the net goes nowhere.
+    # Anything outside the test's network is unreachable.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 FIREFOX: dict[str, str | float | bool] = {
-    # Names are the net's matter, as with Tor.
+    # The test's network resolves names, as Tor does.
     "network.dns.blockDotOnion": False,
     "network.proxy.socks_remote_dns": True,
     "network.proxy.socks5_remote_dns": True,
-    # As Tor Browser has it: an onion counts as safe, and is named to no other site.
+    # As in Tor Browser: an onion address counts as secure, and no other site learns it.
     "dom.securecontext.allowlist_onions": True,
     "network.http.referer.hideOnionSource": True,
 }
@@ -44,7 +44,7 @@ def here(name: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(PROGRAMS[name] is None, reason=f"Debian's {package} is not installed")
 
 
-# Those that people have at a desk's page; Firefox with --long, as in CI.
+# Browsers that people use for the desk's page; Firefox only with --long, as in CI.
 BOTH = [
     pytest.param("chromium", marks=here("chromium")),
     pytest.param("firefox", marks=[here("firefox"), pytest.mark.long]),
@@ -58,11 +58,11 @@ def launch(playwright: Playwright, name: str, net: Net, *, scripts: bool = True)
         return playwright.chromium.launch(
             executable_path=ENGINES[name],
             args=CHROMIUM,
-            # The driver turns off what people have: pages that wait alive for a Back.
+            # The driver disables a feature of ordinary browsers: pages kept alive for "Back".
             ignore_default_args=["--disable-back-forward-cache"],
             proxy={"server": way_out, "bypass": "127.0.0.1"},
         )
-    # By the protocol that every Firefox speaks, WebDriver BiDi: not one that was built for tests.
+    # WebDriver BiDi works with every Firefox, not only with one that was built for tests.
     return playwright.firefox.launch(
         channel="moz-firefox",
         executable_path=PROGRAMS[name],
@@ -125,8 +125,9 @@ class Person:
         self.page = self.context.new_page()
         self.asked_of_others: list[str] = []
         self.context.on("request", lambda request: self._note(request.url))
-        # The driver asks a page's own clock whether a thing can be pressed. Without scripts
-        # Firefox has none to ask: there it is pressed where it is, whatever lies over it.
+        # The driver uses the page's own clock to find out whether an element can be clicked.
+        # Without scripts Firefox has none, so it clicks at the element's position even if something
+        # covers it.
         self._force = name == "firefox" and not scripts
 
     def _note(self, url: str) -> None:
@@ -205,7 +206,7 @@ class Person:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies of this site's address: names and values."""
+        """Return the cookies of this site's address: names and values."""
         kept = self.context.cookies(self.home)
         return {cookie.get("name", ""): cookie.get("value", "") for cookie in kept}
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-PARTS = 3  # of a date's field that Tab leads to, beyond the first
-# Kept in the page under one name. ``stops`` are the things that Tab leads to, in order: of a group
-# of choices one, the chosen one or else the first.
+PARTS = 3  # parts of a date field that Tab reaches after the first
+# Stored in the page under one name. ``stops`` are the elements that Tab reaches, in order; in a
+# group of radio buttons that is the selected one, or else the first.
 _BEGIN = """() => {
     const used = 'a, button, input, select, textarea, summary, [tabindex], [contenteditable]';
     const seen = (one) => one.getClientRects().length && !one.disabled && one.type !== 'hidden';
@@ -71,7 +71,7 @@ _BACK = """() => walk.stops.flatMap((one, number) => {
         && one.getBoundingClientRect().bottom <= before.getBoundingClientRect().top
         ? [one.outerHTML.slice(0, 90)] : [];
 })"""
-# What takes a click without being a thing of the browser's own, which keys work on by themselves.
+# Elements that react to clicks but are not native controls, on which keys work automatically.
 _OF_NO_KIND = """() => [...document.querySelectorAll('[onclick], [role=button], [role=link], '
         + '[role=checkbox], [role=radio], [role=tab], a:not([href])')]
     .map((one) => one.outerHTML.slice(0, 90))"""
@@ -100,7 +100,7 @@ def walk(page: Page) -> list[str]:
 
 
 def unfold(page: Page) -> list[str]:
-    """Return what does not open with Enter, and close and open with the space bar."""
+    """Return elements that Enter does not open, or the space bar does not close and open."""
     page.evaluate(_FOLDED)
     wrong = []
     for summary in page.locator("summary").all():
@@ -115,7 +115,7 @@ def unfold(page: Page) -> list[str]:
 
 
 def skip(page: Page) -> list[str]:
-    """Return the fault, if the first link of this page does not lead to the main part."""
+    """Return a fault if the first link of this page does not lead to the main part."""
     page.evaluate(_BEGIN)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -1,6 +1,6 @@
 """Randomness in tests: the same in a short run, new in a long run.
 
-Short runs are repeatable, so a harmless change never fails; long runs find what short ones do not.
+Short runs are repeatable, so a harmless change never fails; long runs find more faults.
 ``KLANKBORD_SEED`` repeats a failing run; the failure's output shows its number.
 """
 

@@ -1,4 +1,4 @@
-"""What Tor does at the server's socket file: it first sends the circuit."""
+"""Tor's behaviour at the server's socket file: it first sends the circuit."""
 
 import http.client
 import socket

@@ -1,4 +1,4 @@
-"""Whether a text reveals a retrieval code, and codes that are cheap to hash."""
+"""Detection of retrieval codes in a text, and codes that are cheap to hash."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ def hashed_cheaply() -> Iterator[None]:
 
 @pytest.fixture(scope="package", autouse=True)
 def cheap_codes() -> Iterator[None]:
-    """Hash codes cheaply in all tests of a folder whose conftest names this.
+    """Hash codes cheaply in all tests of a folder whose conftest imports this fixture.
 
-    They check whether and when a code is hashed; a server in a separate process hashes at the usual
-    cost.
+    These tests check only whether and when a code is hashed. A server in a separate process hashes
+    at the usual cost.
     """
     with hashed_cheaply():
         yield

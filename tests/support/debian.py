@@ -1,7 +1,7 @@
 """Fresh Debian systems for installer tests, each in a folder, made by debootstrap.
 
-Entered by chroot in namespaces of its own. systemd does not run in it: whether services start at
-boot, and what only systemd enforces, is not tested.
+Commands run inside by chroot in separate namespaces. systemd does not run there, so tests cannot
+check whether services start at boot, or anything that only systemd enforces.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 
 from tests.support.drop_box import ROOT
 
-# How apt says that it got nothing: that is no fault of what is tested.
+# apt's messages if a download failed, which is not a fault of the tested code.
 NO_MIRROR = "Failed to fetch|Unable to fetch|Could not resolve|Could not connect"
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 NAMES = ("--name", "Voorbeeld BV", "--run-by", "Stichting Voorbeeld")
@@ -39,7 +39,7 @@ exec chroot "$where" /usr/bin/env -i HOME=/root PIP_NO_INDEX=1 PIP_FIND_LINKS=/w
 
 
 class Debian:
-    """A whole system in a folder."""
+    """A complete system in a folder."""
 
     def __init__(self, folder: Path, suite: str) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ class Debian:
             security = re.sub(r"/debian/?$", "/debian-security", main)
             line += f"\ndeb {security} {self.suite}-security main\n"
         sources.write_text(line)
-        # How this machine reaches Debian's packages, if it has to be told.
+        # Settings with which this machine reaches Debian's packages, if it needs any.
         for name in Path("/etc/apt/apt.conf.d").glob("*"):
             if re.search(r"^Acquire::", name.read_text(), re.MULTILINE):
                 shutil.copy(name, self.folder / "etc" / "apt" / "apt.conf.d")
@@ -133,7 +133,7 @@ def run_long(*command: str | Path) -> None:
 @contextmanager
 def made(suite: str) -> Iterator[Debian]:
     """Yield a fresh system; skip if none is available now."""
-    # Not under pytest's own folder, which no other account may enter.
+    # Not in pytest's own folder, which no other account may enter.
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         Path(folder).chmod(0o711)
         system = Debian(Path(folder) / "system", suite)

@@ -1,6 +1,6 @@
 """A counsellor's first day on the desk's page in a browser: each page and state by name.
 
-Uses a real desk and a server in memory, with invented people. Made for visual checks, and for the
+It uses a real desk and a server in memory, with invented people, for visual checks and for the
 pictures of the counsellor's guide.
 """
 
@@ -17,7 +17,7 @@ from tests.desk.web.conftest import Running, Seconds
 from tests.support.fake_server import Clock, Peer, Reporter
 
 NAME = "Noor Jansen"
-# Those that the counsellor's guide shows.
+# The pages that the counsellor's guide shows.
 GUIDE = ("first-card", "today", "thread-snippet", "thread-consent", "today-tomorrow")
 TEXTS = {
     "nl": {
@@ -120,7 +120,7 @@ def _first_day(running: Running, page: Page, lang: str) -> Iterator[tuple[str, P
     yield "thread", _at(page, "thread")
     page.select_option("#snippet", "listening")
     page.click("button[name=insert]")
-    # Asked from outside: the pages' policy lets no text be run as a script inside.
+    # Evaluated from outside, because the pages' policy does not allow text to run as a script.
     expect(page.locator("#text")).not_to_have_value("")
     yield "thread-snippet", _at(page, "thread")
     page.click(".write .button")
@@ -288,7 +288,7 @@ def _tables(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tup
 
 
 def _annual(running: Running, page: Page, texts: dict[str, str]) -> Iterator[tuple[str, Page]]:
-    """Go through last year's report of an employer of 320 people, from gaps to issue."""
+    """Go through last year's report of an employer of 320 people, from filling gaps to issuing."""
     name = texts["other"]
     first = {"date": "2026-01-01", "employer": name}
     given: list[dict[str, object]] = [

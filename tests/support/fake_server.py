@@ -1,6 +1,6 @@
-"""A server in memory behind the courier's transport: it keeps the rules, and can lie.
+"""A server in memory behind the courier's transport: it follows the rules, or lies.
 
-It comes with a reporter, who writes to it by the real protocol.
+The module also has a reporter who writes to the server with the real protocol.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ LISTED = 1000
 
 
 class Clock:
-    """The shared default day."""
+    """The clock shared by default."""
 
     def __init__(self, day: str) -> None:
         self.day = datetime.date.fromisoformat(day)
@@ -56,7 +56,7 @@ class Kept:
 
 @dataclass
 class Peer:
-    """The server. The last fields make it misbehave."""
+    """The server. The last fields make the server misbehave."""
 
     today: Clock
     origin: str = "http://127.0.0.1:8000"
@@ -71,24 +71,26 @@ class Peer:
     anonymous: list[tuple[int, str]] = field(default_factory=list)  # transport, target
     puts: list[bytes] = field(default_factory=list)
 
-    # mailbox and author -> the files that wait for their message
+    # mailbox and author -> files that wait for their message
     staged: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
     response_days: object = 2
-    takes_files_up_to: int | None = None  # sealed bytes; more is answered 507
+    takes_files_up_to: int | None = None  # sealed bytes; larger files get 507
 
     days_wrong: int = 0
     shown_cards: dict[str, bytes] | None = None
-    lies: dict[str, bytes] = field(default_factory=dict)  # item -> what is handed over
-    damaged: dict[str, int | None] = field(default_factory=dict)  # item -> bytes until it breaks
-    withheld: set[str] = field(default_factory=set)  # items that are listed and then not there
+    lies: dict[str, bytes] = field(default_factory=dict)  # item -> the bytes sent instead
+    # Item -> bytes sent before the connection breaks.
+    damaged: dict[str, int | None] = field(default_factory=dict)
+    withheld: set[str] = field(default_factory=set)  # items that are listed but not delivered
     hidden: set[str] = field(default_factory=set)  # items that are not even listed
     drop_after: int | None = None  # requests until the connection breaks
-    busy: bool = False  # takes no message now
+    busy: bool = False  # accepts no messages at present
     restless: bool = False  # a new store id at every page
     refuses_cards: bool = False
-    invents: Callable[[int], list[dict[str, object]]] | None = None  # rows after a number, for ever
-    lose_answer_to: str = ""  # a method and the end of a target: done, but the answer is lost
+    invents: Callable[[int], list[dict[str, object]]] | None = None  # endless rows after a number
+    # A method and the end of a target: the request is handled, but the response is lost.
+    lose_answer_to: str = ""
 
     def invitation(self, name: str = "Voorbeeld BV") -> bytes:
         day = self.today().isoformat()

@@ -1,13 +1,13 @@
-"""Deceptive file names, and what no name on a disk may be."""
+"""Deceptive file names, and the rules for a safe name on disk."""
 
 from hypothesis import strategies as st
 
-# What Windows takes for a device, whatever its case, and whatever ending stands behind it.
+# Names that Windows treats as devices, in any case and with any extension.
 _DEVICES = {"CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$"} | {
     port + number for port in ("COM", "LPT") for number in "0123456789\u00b9\u00b2\u00b3"
 }
-# Each is taken off, turned into something else or left standing by one step or another: names of
-# nothing but these, in any order, try the steps against one another.
+# Each of these is removed, replaced or kept by some step of the sanitiser. Names that consist only
+# of them, in any order, test how the steps interact.
 _PIECES = (
     ".", "-", "~", "_", "/", "\\", ":", "%", '"', "nul", "com1", "aux", "lpt\u00b2", "txt", "e",
     " ", "\u00a0", "\u3000", "\u200b", "\u202e", "\u0301", "\u0338", "\t", "\n", "\0", "\ud800",
@@ -21,7 +21,7 @@ def names() -> st.SearchStrategy[str]:
 
 
 def assert_only_a_name(name: str) -> None:
-    """Check that it is visible and no hidden file, option, home, folder or device."""
+    """Check that a name is visible, and not a hidden file, option, home, folder or device."""
     assert name
     assert name[0] not in ".-~ "
     assert name[-1] not in ". "

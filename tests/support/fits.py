@@ -1,11 +1,11 @@
-"""Whether a page fits: in windows of all widths nothing is cut off or sticks out."""
+"""Check that a page fits: nothing is cut off or overflows in windows of any width."""
 
 from collections.abc import Sequence
 
 from playwright.sync_api import Page
 
-# From a laptop to a small phone. 640 is also a window of 1,280 at a zoom of 200 per cent, and 320
-# one at 400.
+# From a laptop to a small phone. A window of 1,280 pixels has 640 at a zoom of 200 per cent, and
+# 320 at 400 per cent.
 WIDTHS = (1280, 1024, 768, 640, 600, 480, 360, 320)
 TWICE = "document.documentElement.style.fontSize = '225%'"  # the style sheet has 112.5%
 _AS_IT_WAS = "document.documentElement.style.fontSize = ''"
@@ -42,7 +42,7 @@ _CUT = """() => {
 
 
 def cut(page: Page, widths: Sequence[int] = WIDTHS, *, letters_twice: bool = False) -> list[str]:
-    """Return what does not fit at one of the widths; the window keeps the last of them."""
+    """Return the elements that do not fit at one of the widths; the window keeps the last width."""
     if letters_twice:
         page.evaluate(TWICE)
     wrong = []

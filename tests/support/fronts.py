@@ -1,7 +1,7 @@
 """nginx with the project's own settings, in front of an app's socket file.
 
-Only what a test cannot have differs: folders, names, ports and TLS. A test of something other than
-the limits can turn the limits off.
+Only folders, names, ports and TLS differ, because a test cannot use the real ones. A test of
+something other than the limits can turn the limits off.
 """
 
 import os
@@ -22,13 +22,13 @@ SETTINGS = Path(__file__).parents[2] / "deploy" / "etc" / "klankbord" / "nginx"
 RUN = "/run/klankbord-nginx/"
 APP = "/run/klankbord/app.sock"
 ONION = "a" * 56 + ".onion"
-# What lets one address do whatever a test wants.
+# Changes that turn the limits off, so that one address can do whatever a test wants.
 UNLIMITED = {
     r"rate=\d+r/[ms]": "rate=10000r/s",
     r"(limit_conn \w+) \d+;": r"\1 20000;",
     r" burst=\d+ delay=\d+;": " burst=20000 nodelay;",
 }
-# The same, and each silence of a client ends soon.
+# The same, with short timeouts for silent clients.
 QUICK = UNLIMITED | {
     r"client_(header|body)_timeout [12]0s": r"client_\1_timeout 2s",
     "client_body_timeout 60s": "client_body_timeout 5s",
@@ -42,29 +42,29 @@ class Front:
     """A running nginx, and the places where it could have written."""
 
     folder: Path
-    port: int | None  # of the domain, in plain HTTP on loopback
+    port: int | None  # the domain's port, in plain HTTP on loopback
     log: Path
     process: subprocess.Popen[bytes]
 
     @property
     def onion(self) -> Path:
-        """The socket at which Tor connects for reporters."""
+        """Return the socket at which Tor connects for reporters."""
         return self.folder / "onion.sock"
 
     @property
     def desks(self) -> Path:
-        """The socket at which Tor connects for desks."""
+        """Return the socket at which Tor connects for desks."""
         return self.folder / "desks.sock"
 
     @property
     def temp(self) -> Path:
-        """Where nginx would put a request body."""
+        """Return the folder where nginx would put a request body."""
         return self.folder / "nginx" / "temp"
 
     def processes(self) -> list[int]:
         """Return the master, then the workers."""
         first = self.process.pid
-        while _name(first) != "nginx":  # under strace, say
+        while _name(first) != "nginx":  # started by strace, for example
             first = _children(first)[0]
         return [first, *_children(first)]
 
@@ -92,7 +92,7 @@ def settings(
     for file in made.rglob("*.conf"):
         text = file.read_text("utf-8")
         text = text.replace(RUN, f"{folder}/").replace(APP, str(app))
-        text = text.replace('domain "max-age=63072000";', 'domain "";')  # it is not https here
+        text = text.replace('domain "max-age=63072000";', 'domain "";')  # there is no https here
         for old, new in (changes or {}).items():
             text, found = re.subn(old, new, text)
             left -= {old} if found else set()
@@ -125,7 +125,7 @@ def nginx(
             [*under, *line],
             stdout=said,
             stderr=said,
-            # As the unit has it.
+            # As in the unit.
             env={
                 "HOME": str(folder),
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -149,7 +149,7 @@ def _end(front: Front) -> None:
     """End nginx itself; a strace that started it ignores the signal and ends after it."""
     try:
         os.kill(front.processes()[0], signal.SIGTERM)
-    except (IndexError, OSError):  # it never came so far, or has ended
+    except (IndexError, OSError):  # it did not start, or has already ended
         front.process.terminate()
     with suppress(subprocess.TimeoutExpired):
         front.process.wait(60)

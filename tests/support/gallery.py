@@ -1,6 +1,6 @@
 """Every page in every state in one language, as the app responds, for checkers and reviewers.
 
-They are made in this process, on invented sites, so that rare states can be seen too.
+The pages are made in this process, on invented sites, so that rare states can be seen too.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ Shots = Iterator[tuple[str, Page]]
 
 
 def gallery(folder: Path, lang: str) -> dict[str, Page]:
-    """Return all of them by name, in the order in which one meets them."""
+    """Return all pages by name, in the order in which a visitor meets them."""
     found: dict[str, Page] = {}
     with hashed_cheaply():
         for scene in SCENES:

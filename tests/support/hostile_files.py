@@ -1,4 +1,4 @@
-"""Hostile files and files with identifying data, and the desk's results."""
+"""Hostile files, files with identifying data, and checks of the desk's output."""
 
 import contextlib
 import io
@@ -157,6 +157,6 @@ def told(office: Office, thread: str, code: int = 0) -> dict[str, object]:
 
 
 def inside(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    """Run another program inside, as if a file had taken over the first."""
+    """Run another program in the sandbox, as if a file had taken over the first."""
     source = "import sys\nprint('ready', flush=True)\nsys.stdin.buffer.read()\n" + program
     monkeypatch.setattr(sandbox, "child_program", lambda: source)

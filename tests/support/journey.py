@@ -28,7 +28,7 @@ ANSWERS: dict[str, str | list[str]] = {  # the seven optional questions, all of 
     "talked": "rather_not",
     "safe": "dont_know",
 }
-NOBODY = "127.66.9.9"  # where requests come from that hold neither a session nor a form
+NOBODY = "127.66.9.9"  # the address of requests without a session or a form
 
 
 class AddressedBrowser(PlainBrowser):
@@ -64,7 +64,7 @@ class AddressedBrowser(PlainBrowser):
 
 
 class Person:
-    """A reporter; what they type and read is secret and only theirs."""
+    """A reporter, whose typed and read texts are secrets that only this person may get."""
 
     def __init__(self, box: DropBox, secrets: Secrets, chance: random.Random, last: int) -> None:
         self.box = box
@@ -111,7 +111,7 @@ class Journey:
     """Everything that can happen to a report, once. ``found``: leaks seen meanwhile."""
 
     def __init__(self, box: DropBox, els: Counsellor, watch: Watch, site: str, seed: int) -> None:
-        chance = random.Random(seed)  # noqa: S311 - the same again from its seed
+        chance = random.Random(seed)  # noqa: S311 - repeatable from its seed
         self.box, self.els, self.watch, self.site = box, els, watch, site
         self.purging = Watch(watch.record.with_name("strace-purge"))
         self.secrets = Secrets()
@@ -124,7 +124,7 @@ class Journey:
                 written = {f'"{name}":"{one}"', f'"{name}":["{one}"', f'"{name}": "{one}"'}
                 written |= {f"{name}={one}", f"'{name}': '{one}'", f"'{name}': ['{one}'"}
                 self.secrets.add_exactly("answers", {text.encode() for text in written})
-                # The words themselves stand in every visitor's form.
+                # Every visitor's form contains these words.
                 self.secrets.add_exactly("answers", {one.encode()}, ANY_SOCKET)
 
     def look(self) -> None:
@@ -133,7 +133,7 @@ class Journey:
             self.found += held_by(pid, self.box.folder)
         self.found += ((str(p), p.read_bytes()) for p in self.box.folder.rglob("*") if p.is_file())
 
-    # the parts of the way
+    # the parts of the journey
 
     def report(self) -> None:
         """Send a report after three refusals and a language change, and send it again."""
@@ -165,7 +165,7 @@ class Journey:
         browser.get("/nl/leave")
 
     def answer(self) -> None:
-        """Let the real desk fetch, answer and ask."""
+        """Let the real desk fetch, answer and ask for consent."""
         ann, els = self.ann, self.els
         els.desk("fetch")
         ids = [t["id"] for t in els.threads()]
@@ -272,7 +272,7 @@ def stuck(box: DropBox, act: Callable[[], object]) -> Iterator[None]:
 
     acting = threading.Thread(target=attempt)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # the store's turn
+        fcntl.flock(handle, fcntl.LOCK_EX)  # the store's write lock
         acting.start()
         number = str(folder.stat().st_ino)
         until(lambda: _waits(number), "no request waits for its turn")

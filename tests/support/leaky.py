@@ -1,4 +1,4 @@
-"""A server that leaks in every way that the watcher must detect: for test_watch.py only.
+"""A server that leaks in every way that the watcher must detect; only for test_watch.py.
 
 python leaky.py FOLDER PROGRAM ARGUMENTS    FOLDER: where the leaks go
 """
@@ -31,7 +31,7 @@ def _leak(report: NewReport, text: str, answers: Mapping[str, Json]) -> None:
     global _last
     _last = text
     logger.warning("%s", text)
-    with (OUT / "code").open("w") as file:  # written, and gone again at once
+    with (OUT / "code").open("w") as file:  # written, and removed again at once
         file.write(base64.b64encode(" ".join(report.words).encode()).decode())
     (OUT / "code").unlink()
     (OUT / f"answers {list(answers.items())!r}").touch()

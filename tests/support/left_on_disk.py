@@ -1,11 +1,11 @@
-"""Which words are left on this computer's disks: in every changed file, packed or not.
+"""Find words that were left on this computer's disks, in every changed file, packed or not.
 
 Every word begins and ends with a mark of this run: letters that no other program has ever written.
-So nothing has to be left out of the search, and the tests' own sources do not contain them. The
-marks are found in UTF-8 and UTF-16, in the names and contents of files, also in zip, gzip, zlib and
+The search therefore needs no exceptions, and the tests' own sources do not contain the marks. They
+are found in UTF-8 and UTF-16, in the names and contents of files, and inside zip, gzip, zlib and
 the lz4 of Firefox's sessions. Other lz4 and snappy need no unpacking: they store a word literally
-where it first occurs, and a copied part would have to cover both marks. Not searched are brotli,
-zstandard, the memory of programs, and deleted files, except in an image of a disk.
+where it first occurs, and a copied part would have to cover both marks. The search does not cover
+brotli, zstandard, the memory of programs, or deleted files outside a disk image.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from pathlib import Path
 
 LETTERS = "bcdfghjklmnpqrstvwxz"
 MOST_PACKED = 64 * 1024 * 1024  # bytes of a file in which packed parts are looked for
-MOST_UNPACKED = 64 * 1024 * 1024  # bytes that are taken out of one part
-DEPTH = 2  # of a packed part in a packed part
+MOST_UNPACKED = 64 * 1024 * 1024  # bytes that are unpacked from one part
+DEPTH = 2  # levels of packed parts inside packed parts
 _GZIP, _MOZILLA = b"\x1f\x8b\x08", b"mozLz40\0"
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
@@ -43,9 +43,9 @@ def word() -> str:
 
 
 def changed_since(stamp: Path) -> Iterator[Path]:
-    """Return everything on all mounted file systems that was made or changed after this file.
+    """Return every file on all mounted file systems that was made or changed after this one.
 
-    Uses the time of change, which no program can set.
+    This uses the change time (ctime), which no program can set.
     """
     done = subprocess.run(
         ["find", "/", "(", "-path", "/proc", "-o", "-path", "/sys", ")", "-prune", "-o",
@@ -56,13 +56,13 @@ def changed_since(stamp: Path) -> Iterator[Path]:
 
 
 def holding(paths: Iterable[Path], *others: bytes, most_packed: int = MOST_PACKED) -> set[str]:
-    """Return the paths that hold a mark, or one of the ``others``, with the bytes around it."""
+    """Return the paths that contain a mark, or one of the ``others``, with the bytes around it."""
     wanted = others or _MARKS
     found = set()
     for path in paths:
         if any(one in os.fsencode(path.name) for one in wanted):
             found.add(f"{path}: its name")
-        with contextlib.suppress(OSError):  # another program's, and gone by now
+        with contextlib.suppress(OSError):  # a file of another program that was removed meanwhile
             if path.is_symlink() or not path.is_file() or not path.stat().st_size:
                 continue
             with (

@@ -111,7 +111,7 @@ class MailServer:
     answers: dict[str, str] = field(default_factory=dict)
     at: Callable[[str], object] = lambda _step: None
     taken: list[Taken] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)  # every line, but of the mail's own
+    heard: list[str] = field(default_factory=list)  # every line except those of the mail itself
     port: int = 0
 
     def __enter__(self) -> "MailServer":
@@ -185,7 +185,8 @@ class _Talk:
             self._mail.raw += line
         self._server.at("end")
         if self._server.answers.get("end", "250").startswith("250"):
-            self._server.taken.append(self._mail)  # now it is there, whoever hears of it
+            # The mail has arrived, whether or not the client learns that.
+            self._server.taken.append(self._mail)
         self._answer("end", "250 taken")
         self._server.at("after")
 
@@ -208,7 +209,7 @@ class Socks:
         self._to = port
         self.asked: list[str] = []
         self.users: list[bytes] = []
-        self.up: list[bytes] = []  # of each connection, all that went to the server
+        self.up: list[bytes] = []  # for each connection, everything sent to the server
 
     def __enter__(self) -> "Socks":
         self._listening = Listening(0, self._serve)
@@ -272,7 +273,7 @@ class Listening:
 
     def end(self) -> None:
         """Close the port, and wait for running connections."""
-        with suppress(OSError):  # wakes the thread that accepts, which else would keep the port
+        with suppress(OSError):  # wakes the accepting thread, which would otherwise keep the port
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         for thread in list(self._threads):

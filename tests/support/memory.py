@@ -1,4 +1,4 @@
-"""Reads the memory of a running process, as root or as its parent."""
+"""Read the memory of a running process, as root or as its parent."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """The network of a browser in a test: a few names, and no traffic leaves this machine.
 
 ``Net`` replaces Tor, or a resolver and a proxy that terminates TLS, in front of the server.
-``Strangers`` are the other sites of that net.
+``Strangers`` are the other sites of that network.
 """
 
 import asyncio
@@ -129,7 +129,7 @@ class Net:
         waiting: list[Post] = []
 
         def ask(data: bytes) -> None:
-            # A browser sends the head of a request at once, after the answer to the last one.
+            # A browser sends a request's header in one piece, after the previous response.
             if data.startswith(b"POST "):
                 waiting.append(Post.read(data))
                 self.posts.append(waiting[-1])

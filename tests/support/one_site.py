@@ -1,4 +1,4 @@
-"""A site's folder with real settings, a real store, and the use cases over both."""
+"""A site's folder with real settings and a real store, and the use cases on both."""
 
 import dataclasses
 import datetime
@@ -14,7 +14,7 @@ from tests.support.two_stores import Kind, OnSqlite
 
 
 class OneSite:
-    """A new folder for these settings, and what serves it.
+    """A new folder for these settings, with the objects that serve it.
 
     ``today``: the date of its clock. ``on``: its kind of store, by default SQLite.
     """

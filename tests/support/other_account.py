@@ -1,4 +1,4 @@
-"""What an account other than root sees and types, where the tests run as root."""
+"""Act as an account other than root in tests that run as root."""
 
 import codecs
 import importlib
@@ -13,8 +13,9 @@ from typing import TypeVar
 import click
 from click.testing import CliRunner, Result
 
-# What Python itself loads late: where it lies in a folder of root's, others cannot load it.
-for _late in ("importlib.readers", "importlib.resources.readers", "json.tool", "tarfile"):
+# What is loaded late: where it lies in a folder of root's, others cannot load it.
+_PYTHONS_OWN = ("importlib.readers", "importlib.resources.readers", "json.tool", "tarfile")
+for _late in (*_PYTHONS_OWN, "sqlite_utils"):
     importlib.import_module(_late)
 for _late in ("ascii", "idna", "latin-1", "utf-8", "utf-8-sig", "utf-16"):
     codecs.lookup(_late)
@@ -43,7 +44,7 @@ def give_away(*paths: Path) -> None:
 
 
 def in_a_process(does: Callable[[], _Result]) -> _Result:
-    """Return a call's result from a separate process, which may drop its rights for good."""
+    """Run a call in a separate process, which may drop its rights for good; return the result."""
     inlet, outlet = os.pipe()
     child = os.fork()
     if child == 0:
@@ -57,7 +58,7 @@ def in_a_process(does: Callable[[], _Result]) -> _Result:
         said = file.read()
     os.waitpid(child, 0)
     assert said, "it ended before it was done"
-    result: _Result = pickle.loads(said)  # noqa: S301 - of this very program
+    result: _Result = pickle.loads(said)  # noqa: S301 - from this program itself
     return result
 
 

@@ -1,4 +1,4 @@
-"""A browser without JavaScript, as the journeys need: links, forms, a cookie jar."""
+"""A browser without JavaScript for the tests: links, forms, a cookie jar."""
 
 import contextlib
 import functools
@@ -40,7 +40,8 @@ class Form:
     action: str
     method: str
     fields: list[tuple[str, str]] = field(default_factory=list)
-    choices: dict[str, list[str]] = field(default_factory=dict)  # radios and ticks, all unset
+    # Radio buttons and tick boxes, all unset.
+    choices: dict[str, list[str]] = field(default_factory=dict)
     buttons: list[tuple[str, str, str]] = field(default_factory=list)  # name, value, formaction
 
     def names(self) -> set[str]:
@@ -125,7 +126,7 @@ class Page:
     def _read(self) -> _Reader:
         """Parse on first use, because for many pages only the status is needed."""
         read = _Reader()
-        if self.header("Content-Disposition") is None:  # a file is no page, whatever it holds
+        if self.header("Content-Disposition") is None:  # a file is not a page, whatever it contains
             read.feed(self.html)
         return read
 
@@ -139,7 +140,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        """The visible text, without word joiners."""
+        """Return the visible text, without word joiners."""
         return " ".join(" ".join(self._read.text).split()).replace("\u2060", "")
 
     def element(self, identifier: str) -> str | None:
@@ -147,7 +148,7 @@ class Page:
 
     @property
     def code(self) -> str:
-        """The seven words, from the one element that contains only them."""
+        """Return the seven words, from the one element that contains only them."""
         words = (self.element("code") or "").split()
         assert len(words) == 7, f"the code page holds {len(words)} words ({self.status})"
         return " ".join(words)
@@ -178,7 +179,7 @@ class PlainBrowser:
 
     def __init__(self, url: str, *, cookies: bool = True) -> None:
         self.url = url
-        # Each is another person's: equal posts of one browser at one address are a second click.
+        # Each belongs to a different person: equal posts by one browser would be a second click.
         self.agent = f"Plain browser {next(_NUMBERS)}"
         self.keeps_cookies = cookies
         self.cookies: dict[str, str] = {}

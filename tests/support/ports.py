@@ -1,9 +1,9 @@
 """Ports for test servers: each belongs to one test for the lifetime of its process.
 
 A port that was free a moment ago may not be free now: the system may use it for an outgoing
-connection, and another test's server may take it while ours restarts. So ports come from below the
-system's range, and each is reserved with a lock on its name, across the processes of a run and of
-several runs on one machine.
+connection, or another test's server may take it while ours restarts. Ports are therefore chosen
+below the system's range, and each is reserved with a lock on its name, for all processes of all
+runs on one machine.
 """
 
 import fcntl
@@ -35,7 +35,7 @@ def _first_of_the_system() -> int:
     """Return the lowest port that the system itself assigns."""
     try:
         return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except FileNotFoundError:  # not Linux; this is the lowest that is common elsewhere
+    except FileNotFoundError:  # not Linux; the lowest such port that is common elsewhere
         return 32_768
 
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server from Debian's packages, started once a run, on a socket only."""
+"""A real PostgreSQL server from Debian's packages, started once per run, on a socket only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ shared_buffers = '16MB'
 max_connections = 40
 log_line_prefix = '%m %u '
 """
-# Whoever runs the tests may be the superuser; a site's role needs its password.
+# The account that runs the tests may be the superuser; a site's role needs its password.
 _HBA = """\
 local all postgres peer map=tests
 local replication postgres peer map=tests
@@ -48,9 +48,9 @@ local all all scram-sha-256
 
 
 class Postgres:
-    """A running server in a folder of its own; ``close`` ends it and removes the folder.
+    """A running server in its own folder; ``close`` ends the server and removes the folder.
 
-    ``primary``: the server that it is a standby of. ``disk``: the folder in which its own is made.
+    ``primary``: the primary, if this is a standby. ``disk``: where to create the folder.
     """
 
     def __init__(self, primary: Postgres | None = None, disk: Path | None = None) -> None:
@@ -110,7 +110,7 @@ class Postgres:
                 self.superuser().close()
             except psycopg.OperationalError:
                 assert self._process.poll() is None, self.log.read_text()
-                time.sleep(0.05)  # it says in no other way that it takes connections
+                time.sleep(0.05)  # there is no other sign that the server accepts connections
             else:
                 return
         raise AssertionError(self.log.read_text())
@@ -122,7 +122,7 @@ class Postgres:
         )
 
     def site(self) -> Address:
-        """Make a role with its schema and password; return how to connect as it."""
+        """Make a role with its schema and password; return its connection parameters."""
         role, password = f"site_{secrets.token_hex(6)}", secrets.token_hex(16)
         with self.superuser() as connection:
             connection.execute(postgres_server.setup(role))
@@ -139,20 +139,20 @@ class Postgres:
 
     @staticmethod
     def url(address: Address) -> str:
-        """Return the setting ``store`` for it."""
+        """Return the setting ``store`` for this address."""
         here = f"host={address['host']}&passfile={address['passfile']}"
         return f"postgresql://{address['user']}@/{address['dbname']}?{here}"
 
     def kill(self) -> None:
-        """Kill all its processes with SIGKILL."""
+        """Kill all processes of the server with SIGKILL."""
         for pid in (self._process.pid, *children(self._process.pid)):
-            with suppress(ProcessLookupError):  # it has ended with the first
+            with suppress(ProcessLookupError):  # it ended together with the first one
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(60)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Stop all its processes inside the block, as if the network were cut."""
+        """Stop all processes of the server inside the block, as if the network were cut."""
         pids = (self._process.pid, *children(self._process.pid))
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -163,7 +163,7 @@ class Postgres:
                 os.kill(pid, signal.SIGCONT)
 
     def wait_for(self, standby: Postgres) -> None:
-        """Let every commit wait until that standby has it on its disk."""
+        """Make every commit wait until the standby has it on disk."""
         with self.superuser() as connection:
             connection.execute("SET synchronous_commit = local")
             connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
@@ -180,13 +180,13 @@ class Postgres:
             assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
 
     def start_again(self) -> None:
-        """Start it after a kill."""
+        """Start the server again after a kill."""
         self._start()
 
     def everything_on_disk(self, *, flush: bool = True) -> bytes:
-        """Return everything below its data folder, including its write-ahead log.
+        """Return the contents of the data folder, including the write-ahead log.
 
-        ``flush``: first write out what is only in memory, which also shortens the log.
+        ``flush``: first write the data that is only in memory, which also shortens the log.
         """
         if flush:
             with self.superuser() as connection:
@@ -194,7 +194,7 @@ class Postgres:
         return b"".join(path.read_bytes() for path in self.data.rglob("*") if path.is_file())
 
     def close(self) -> None:
-        """Stop it if it runs, and remove its folder."""
+        """Stop the server if it is running, and remove its folder."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(60)

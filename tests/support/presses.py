@@ -11,21 +11,21 @@ from collections import Counter
 from playwright.sync_api import Page
 
 SECONDS = {
-    "M": 1.35,  # to think of what comes next
-    "P": 1.1,  # to point at something
-    "B": 0.1,  # to press the mouse's button, or to release it
-    "K": 0.28,  # a key, of an average typist who is no secretary
-    "H": 0.4,  # to move the hand from mouse to keys, or back
+    "M": 1.35,  # thinking about the next step
+    "P": 1.1,  # pointing at something
+    "B": 0.1,  # pressing or releasing the mouse button
+    "K": 0.28,  # a key, for an average typist who is not a professional
+    "H": 0.4,  # moving the hand from mouse to keyboard, or back
 }
 CLICK = "MPBB"
-DRAG = "MPBPB"  # of the scroll bar
-LINES = 20  # of an open list that can be seen at once, in Chromium
+DRAG = "MPBPB"  # a drag of the scroll bar
+LINES = 20  # visible lines of an open list in Chromium
 
 IN_VIEW = """one => {
     const box = one.getBoundingClientRect();
     return box.top >= 0 && box.bottom <= innerHeight;
 }"""
-MARK = "document.documentElement.dataset.left = ''"  # so that the next page is told from this one
+MARK = "document.documentElement.dataset.left = ''"  # distinguishes the next page from this one
 
 
 class Presses:
@@ -90,12 +90,12 @@ class Presses:
 
     @property
     def by_hand(self) -> float:
-        """The model's seconds for the counted actions, without the machine's."""
+        """Return the model's seconds for the counted actions, without the machine's time."""
         return sum(SECONDS[act] * count for act, count in self._acts.items())
 
     @property
     def seconds(self) -> float:
-        """The seconds of the model plus those of the machine."""
+        """Return the seconds of the model plus those of the machine."""
         return self.by_hand + self.waited
 
     def table(self, name: str, bound: float) -> str:

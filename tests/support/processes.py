@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 GONE = (FileNotFoundError, ProcessLookupError)
-# Of the kernel: linux/sched.h's flag of a process on its way out, and the bit of its signal 9.
+# From linux/sched.h: the flag of a process that is exiting; and the bit of signal 9.
 _EXITING = 0x4
 _SIGKILL = 1 << (signal.SIGKILL - 1)
 

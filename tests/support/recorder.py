@@ -1,4 +1,4 @@
-"""An upstream that records byte for byte what nginx forwards, and responds."""
+"""An upstream server that records every byte that nginx forwards, and responds."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ from pathlib import Path
 
 SESSION = "s=opens-a-session"
 TOKEN = "Bearer opens-a-conversation"
-# What nginx asks before it takes a file: by what header of the request, and what must be in it.
+# nginx's questions before it accepts a file: the request header used, and its required content.
 QUESTIONS = {
     "/internal/session": ("Cookie", SESSION),
     "/internal/conversation": ("Authorization", TOKEN),
@@ -32,13 +32,13 @@ class Passed:
 
 @dataclass
 class Recorder:
-    """Listens at ``path``. One of ``QUESTIONS`` is answered by whether what it asks is there."""
+    """Listens at ``path``. A request in ``QUESTIONS`` is accepted if its header has the content."""
 
     path: Path
     seen: list[Passed] = field(default_factory=list)
 
     def take(self) -> list[Passed]:
-        """What came since the last call, without the questions."""
+        """Return the requests since the last call, without the questions."""
         seen, self.seen = self.seen, []
         return [one for one in seen if one.target not in QUESTIONS]
 

@@ -31,7 +31,7 @@ TYPES = {
     "str": "text", "bool": "true or false", "int": "whole number", "datetime.date | None": "day",
     "tuple[str, ...]": "list of texts", "OtherContact": "table",
 }  # fmt: skip
-# What all commands of a program take, said once above them.
+# Options that all commands of a program accept, listed once above them.
 SHARED = {"klankbord-server": {"--dir"}, "klankbord-desk": {"--dir", "--passphrase-file", "--site"}}
 Field = dataclasses.Field[object]
 
@@ -96,7 +96,7 @@ def _toml(value: object) -> str:
 
 
 def shown(item: Field) -> bool:
-    """Return whether a file sets it: no table of its own, and not read from elsewhere."""
+    """Return whether it is set in the file itself: it is not a table or read from elsewhere."""
     name = item.type if isinstance(item.type, str) else getattr(item.type, "__name__", "")
     return item.repr and name not in ("Retention", "Limits", "Law", "Reporter")
 

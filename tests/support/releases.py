@@ -15,7 +15,7 @@ class Signer:
         self._run("-G", "-W", "-p", self.public, "-s", self.secret)
 
     def sign(self, signed: bytes, comment: str, *more: str) -> str:
-        """Return the text of a signature over these bytes."""
+        """Return a signature over these bytes, as text."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "file"
             file.write_bytes(signed)

@@ -1,7 +1,7 @@
 """Complete requests, generated from the app's own routes, forms and header names.
 
-A seed gives the same requests again for the same site. The generator makes what a client sends;
-``in_process`` passes it to the app as gunicorn would, ``raw`` writes it for a socket.
+A seed gives the same requests again for the same site. The generator makes a client's request;
+``in_process`` passes it to the app as gunicorn would, and ``raw`` writes it for a socket.
 """
 
 import io
@@ -33,7 +33,7 @@ FORMS: dict[str, type[Any]] = {
     "counsellor": forms.OtherForm,
     "withdraw": forms.WithdrawForm,
 }
-# The one field of each form that holds somebody's own words.
+# The field of each form that contains a person's own words.
 OWN = {"report": "text", "conversation": "text", "counsellor": "text", "consent": "remark"}
 BOUNDARY = b"zq-between-zq"
 METHODS = ("GET", "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT")
@@ -145,7 +145,7 @@ class Visitor:
     cookie: str = ""
     token: str = ""
     code: str = ""
-    requests: list[str] = field(default_factory=list)  # the digests it was asked for consent
+    requests: list[str] = field(default_factory=list)  # digests of the consent requests it received
 
 
 class Maker:
@@ -221,10 +221,10 @@ class Maker:
         return pairs
 
     def _value(self, name: str, visitor: Visitor) -> str:
-        """Return a value that usually belongs in the field."""
+        """Return a value for the field, usually a suitable one."""
         odd = self.rng.random() < 0.3
         if name == "code":
-            # A code that is one costs a stretch: few are.
+            # A well-formed code costs a hash, so few codes are well-formed.
             good = visitor.code if self.rng.random() < 0.15 else ""
             return self.rng.choice(long_words(TYPED)) if odd else good
         if odd:
@@ -270,7 +270,7 @@ class Maker:
         parts += files
         if self.rng.random() < 0.1:
             self.rng.shuffle(parts)
-            honest = False  # the text may stand behind what ends the reading
+            honest = False  # the text may come after the point where reading stops
         body = b"".join(b"--%s\r\n%s\r\n" % (BOUNDARY, part) for part in parts)
         body += b"--%s--\r\n" % BOUNDARY
         if self.rng.random() < 0.1:
@@ -420,7 +420,7 @@ class Maker:
 
 
 def _as_shown(typed: str) -> str:
-    """Return how a page shows it: bytes that are not UTF-8 stay percent-encoded, see werkzeug."""
+    """Return the text as a page shows it: werkzeug keeps non-UTF-8 bytes percent-encoded."""
     raw = urllib.parse.quote_plus(typed, errors=BYTES)
     text = urllib.parse.unquote_plus(raw, errors="werkzeug.url_quote")
     return clean_text(text)

@@ -8,7 +8,7 @@ from werkzeug.routing import Rule
 class KnownRule(Rule):
     """A rule that reuses the compiled form of an equal one of an earlier app.
 
-    Compiling the rules takes most of the time to make an app, and nearly every test makes its own.
+    Compiling the rules takes most of the time to make an app, and nearly every test makes one.
     A converter of such a rule has the map of the first app; ours do not use it.
     """
 

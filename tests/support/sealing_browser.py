@@ -1,4 +1,4 @@
-"""A browser that seals by itself, in Python: does what the pages' script does (SPEC section 6)."""
+"""A browser that seals by itself, in Python, like the script of the pages (SPEC section 6)."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ Exchange = Callable[[str, str, bytes | None, dict[str, str]], Answer]
 class SealingBrowser:
     """One reporter's code and keys, and the calls made with them.
 
-    It stores only the code: every call reads what it needs from the server again.
+    It stores only the code: every call reads the other data from the server again.
     """
 
     def __init__(self, exchange: Exchange, words: Sequence[str] | None = None) -> None:
@@ -59,7 +59,7 @@ class SealingBrowser:
         token: str | None = "",
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        """Send a request with this reporter's token, another one, or none; return the answer."""
+        """Send a request with this reporter's token, another one, or none; return the response."""
         given = dict(headers or {})
         if token is not None:
             given["Authorization"] = f"Bearer {token or self.token}"
@@ -112,7 +112,7 @@ class SealingBrowser:
         return self.ask("POST", f"/api/reports/{self.keys.mailbox}?to={to}", sealed)
 
     def report(self, text: str, *to: VerifyKey) -> bytes:
-        """Send a whole report; return what was sealed."""
+        """Send a whole report; return the sealed bytes."""
         draft = self.draft("report", {"text": text, "answers": {}}, to)
         sealed = draft.seal()
         sent = self.post_report(draft, sealed)

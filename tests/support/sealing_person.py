@@ -55,7 +55,7 @@ class Reporter:
         self.page.click("#main-form button.button")
 
     def tells(self, text: str) -> str:
-        """Write a report; return the code shown for it."""
+        """Write a report; return the code that the page shows."""
         self.begins("report")
         self.writes(text)
         return self.code()
@@ -103,7 +103,7 @@ class Reporter:
 
     @property
     def goes_to(self) -> str:
-        """The recipient that the page names next to the field for the next message."""
+        """Return the recipient that the page names next to the field for the next message."""
         return self.page.locator("[data-seal=message] [data-slot=to]").inner_text()
 
     @property

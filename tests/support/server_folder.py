@@ -52,7 +52,7 @@ class AServer(OneSite):
             "Voorbeeld BV",
             (ORIGIN, "http://localhost:8000"),
             retention=retention or Retention(),
-            # The disk of whoever runs the tests is not the matter here.
+            # The disk of the machine that runs the tests is irrelevant here.
             limits=dataclasses.replace(limits or Limits(), free_bytes=1),
         )
         super().__init__(folder, made, self.today, on)
@@ -71,7 +71,7 @@ class AServer(OneSite):
         return purge.purge(self.site, self.store, self.day)
 
     def report(self, name: str, to: Sequence[VerifyKey] = (ANNA,)) -> bytes:
-        """Send a report to a new mailbox; return what was sealed."""
+        """Send a report to a new mailbox; return the sealed bytes."""
         sealed = message(len(to))
         mailbox, access = ids(name)
         self.mailboxes.submit(mailbox=mailbox, access=access, to=to, sealed=sealed)
@@ -102,7 +102,7 @@ class AServer(OneSite):
         return item
 
     def fetch(self, by: VerifyKey = ANNA) -> list[str]:
-        """Fetch like a desk: read the inbox to its end, take and confirm each item."""
+        """Fetch like a desk: read the inbox to its end, download and confirm each item."""
         after, fetched = 0, []
         while True:
             rows, more = self.mailboxes.inbox(by, after)
@@ -147,5 +147,5 @@ def message(identities: int, size: int = 8192) -> bytes:
 
 
 def file(recipients: int, size: int = 100) -> bytes:
-    """Return an attachment sealed to this many."""
+    """Return an attachment sealed to this many recipients."""
     return age.seal(bytes(attachment_size(size)), RECIPIENTS[:recipients])

@@ -37,11 +37,11 @@ serving.run(
 
 
 class Serving:
-    """Serves from creation until ``close``. The app can be stopped and started.
+    """A server that runs from creation until ``close``; its app can be stopped and started.
 
-    ``changes``: to nginx's settings, see ``fronts``; without them nothing is limited, and nginx
-    waits less long. ``origins``: the site's, besides the loopback port. ``under``, ``under_front``:
-    programs that start the app and nginx, such as strace.
+    ``changes``: changes to nginx's settings, see ``fronts``; by default there are no limits, and
+    timeouts are shorter. ``origins``: the site's origins, besides the loopback port. ``under``,
+    ``under_front``: programs that start the app and nginx, such as strace.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Serving:
         if self.process.poll() is None:
             self.process.send_signal(how)
         code = self.process.wait(60)
-        wait_until(lambda: not self._accepts())  # workers that lost their master end by themselves
+        wait_until(lambda: not self._accepts())  # workers without a master end by themselves
         return code
 
     def _accepts(self) -> bool:
@@ -153,7 +153,7 @@ class Serving:
 def exchanged(connection: socket.socket, request: bytes) -> bytes:
     """Send a request; return everything until the other side closes.
 
-    This side closes nothing: nginx drops a request if its client closes one direction.
+    This side keeps the connection open: nginx drops a request if its client half-closes it.
     """
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(request)

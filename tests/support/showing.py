@@ -1,4 +1,4 @@
-"""Shows the pages of tests/support/gallery.py in a real browser, from a loopback server."""
+"""Show the pages of tests/support/gallery.py in a real browser, from a loopback server."""
 
 import http.server
 import threading

@@ -1,4 +1,4 @@
-"""What people do in the journeys, in their own words."""
+"""The steps that people take in the end-to-end tests."""
 
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.plain_browser import Page, PlainBrowser

@@ -1,7 +1,7 @@
-"""Records what a server writes and where, by strace, and parses every call byte by byte.
+"""Record what a server writes and where, with strace, and parse every call byte by byte.
 
-``Secrets`` knows what must not be seen, in every possible encoding; ``Watch`` runs a program under
-strace and names each write that contains a secret where it must not be.
+``Secrets`` contains the secrets in every possible encoding. ``Watch`` runs a program under strace
+and reports each write of a secret to a forbidden place.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from dropbox_app.protocol.retrieval_code import ReporterKeys, derive_root, repor
 from tests.support.processes import GONE, open_files, until
 from tests.support.programs import STRACE
 
-ANY_SOCKET = "*"  # an owner: whoever asks may get it, but no file may hold it
+ANY_SOCKET = "*"  # an owner: any client may get it, but no file may contain it
 
 WRITES = frozenset(
     {"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "sendmmsg"}
     | {"setxattr", "lsetxattr", "fsetxattr"}
 )
-# By these, bytes would go where strace does not see them: they must not be used at all.
+# Calls that move bytes where strace does not see them, so they must not be used at all.
 UNSEEN = frozenset(
     {"sendfile", "splice", "vmsplice", "tee", "copy_file_range", "process_vm_writev"}
     | {"io_uring_setup", "shmget", "shmat", "mq_open", "msgsnd", "add_key"}
@@ -57,7 +57,7 @@ def forms(secret: bytes) -> set[bytes]:
     found.add("".join(f"\\x{byte:02x}" for byte in secret).encode())
     found.add(repr(secret)[2:-1].encode())
     found.add(b32encode(secret)[: len(secret) * 8 // 5])
-    for before in range(3):  # wherever in a longer text it may begin
+    for before in range(3):  # for every alignment in a longer text
         encoded = b64encode(bytes(before) + secret)
         first, last = -(-before * 8 // 6), (before + len(secret)) * 8 // 6
         found |= {encoded[first:last], encoded[first:last].translate(_URLSAFE)}
@@ -68,9 +68,9 @@ def forms(secret: bytes) -> set[bytes]:
     return {form for form in found if len(form) >= _SHORTEST}
 
 
-_SHORTEST = 8  # bytes, a number of 64 bits: anything shorter would turn up by chance
+_SHORTEST = 8  # bytes, so 64 bits: anything shorter would occur by chance
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
-# What may stand between the words of a code: in a form, an address, a list, a page, a tuple.
+# Separators between the words of a code: in a form, an address, a list, a page, a tuple.
 _BETWEEN: tuple[str, ...] = (
     " ",
     "+",
@@ -134,7 +134,7 @@ class Secrets:
         """Add all keys derived from a code, and return them; nobody may get any of them."""
         root = derive_root(code, site)
         keys = reporter_keys(root)
-        expanded = hashlib.shake_256(keys.reply.raw).digest(96)  # as X-Wing parts it
+        expanded = hashlib.shake_256(keys.reply.raw).digest(96)  # as X-Wing splits it
         secret_keys: dict[str, bytes] = {
             "root": root,
             "access token": keys.access_token,
@@ -157,7 +157,7 @@ class Secrets:
         """Return the name and owner of each secret in ``data``."""
         key = f"{len(self.known)} {sha256_hex(data)}"
         if key not in self._seen:
-            # Thousands of forms are looked for: by their beginnings, as numbers, in one pass.
+            # Thousands of forms are searched for in one pass, by their beginnings, as numbers.
             likely: list[bytes] = []
             for start in range(min(_SHORTEST, len(data))):
                 end = len(data) - (len(data) - start) % _SHORTEST
@@ -170,7 +170,7 @@ class Secrets:
     def _patterns(self, name: str, patterns: Iterable[bytes], owner: str | None) -> None:
         for pattern in patterns:
             if pattern in self.known:
-                continue  # whoever was named first
+                continue  # the first owner named counts
             assert len(pattern) >= _SHORTEST, pattern
             self.known[pattern] = (name, owner)
             self.longest = max(self.longest, len(pattern))
@@ -178,7 +178,7 @@ class Secrets:
             self._beginnings.setdefault(number, []).append(pattern)
 
 
-# what was written
+# written data
 
 
 @dataclass(frozen=True)
@@ -191,13 +191,13 @@ class Call:
 
     @property
     def target(self) -> str:
-        """The target of the first handle: a path, or a socket with both addresses."""
+        """Return the target of the first handle: a path, or a socket with both addresses."""
         found = _HANDLE.match(self.rest)
         return _path(found[1]) if found else ""
 
     @property
     def mapped(self) -> str:
-        """The file of a shared writable mapping, if any."""
+        """Return the file of a shared writable mapping, if any."""
         if self.name != "mmap" or "MAP_SHARED" not in self.rest or "PROT_WRITE" not in self.rest:
             return ""
         found = re.search(r", \d+<(.*?)>(?:\(deleted\))?, ", self.rest)
@@ -205,14 +205,14 @@ class Call:
 
     @property
     def strings(self) -> list[bytes]:
-        """The strings among its arguments. A string truncated by strace fails the test."""
+        """Return the strings among its arguments. A string truncated by strace fails the test."""
         found = _STRING.findall(self.rest)
         assert self.name == "execve" or not any(cut for _, cut in found), "strace cut a text off"
         return [bytes.fromhex(text.replace("\\x", "")) for text, _ in found]
 
     @property
     def for_writing(self) -> bool:
-        """Whether it opens a file for writing, or creates a name."""
+        """Return whether the call opens a file for writing, or creates a name."""
         if self.name in ("open", "openat", "openat2"):
             return any(f in self.rest for f in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TMPFILE"))
         return self.name in _NAMES and self.name != "execve"
@@ -226,7 +226,7 @@ class Call:
 class Watch:
     """strace around a program: put ``command`` before the program's own.
 
-    ``also``: calls to record besides those by which bytes can leave the program.
+    ``also``: calls to record besides those through which bytes can leave the program.
     """
 
     record: Path
@@ -255,10 +255,11 @@ class Watch:
         until(lambda: not _writers(self.record), "strace does not end", 30)
 
     def leaks(self, secrets: Secrets, site: Path) -> list[str]:
-        """Return everything that should not be there, in words; an empty list if there is nothing.
+        """Return a description of each leak; an empty list if there is none.
 
-        Reported are: a secret in a name, or in a write to anything but its owner's connection; a
-        way of writing that cannot be seen; a file opened for writing that is not the site's.
+        These count as leaks: a secret in a name, or in a write to anything but its owner's
+        connection; a call whose writes strace cannot see; a file outside the site opened for
+        writing.
         """
         found: dict[str, None] = {}
         tails: dict[str, bytes] = {}
@@ -267,7 +268,7 @@ class Watch:
         for call in calls:
             if call.name in UNSEEN:
                 found[f"{call.name}: goes unseen"] = None
-            # Memory that the workers share has a name there and no place on a disk.
+            # The workers' shared memory has a name there, but is not on a disk.
             in_memory = (str(site / "klankbord.db-shm"), "/memfd:klankbord")
             if call.mapped and call.mapped not in in_memory:
                 found[f"mmap: {call.mapped} is written through memory"] = None
@@ -289,7 +290,7 @@ def _names(call: Call, secrets: Secrets, site: Path) -> Iterator[str]:
         for name, _ in secrets.seen_in(text):
             yield f"{call.name}: {name} in a name"
     if not (call.for_writing and call.succeeded) or call.name == "memfd_create":
-        return  # what is written to a memory file is seen as any write
+        return  # writes to a memory file are seen like any other
     path = Path(os.fsdecode(call.strings[0]))
     own = site in path.parents or path == Path("/dev/null")
     heartbeat = path.parent == Path("/dev/shm") and path.name.startswith("wgunicorn-")  # noqa: S108 - gunicorn's
@@ -315,11 +316,11 @@ def _writers(path: Path) -> list[int]:
     return found
 
 
-# what lies about
+# files and memory
 
 
 def written_since(since: float, *folders: Path, besides: Path) -> Iterator[tuple[Path, bytes]]:
-    """Yield every file below ``folders`` that has changed since, and its contents.
+    """Yield every file below ``folders`` that has changed since then, with its contents.
 
     Mounted file systems are left out: a /proc contains files that never end.
     """
@@ -339,7 +340,7 @@ def written_since(since: float, *folders: Path, besides: Path) -> Iterator[tuple
 
 
 def held_by(pid: int, besides: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield what a process has open, including deleted files, and what the system shows of it.
+    """Yield a process's open files, even deleted ones, and what the system shows about it.
 
     Files below ``besides`` are left out: the caller reads them once, not once per handle.
     """

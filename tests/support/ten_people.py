@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-OTHER = ("Kim Bos", "030 765 43 21")  # whom to call about the counsellor
+OTHER = ("Kim Bos", "030 765 43 21")  # the contact for complaints about the counsellor
 
 
 @dataclass(frozen=True)
@@ -12,11 +12,11 @@ class Person:
     links: tuple[str, ...]
     nl: str
     en: str
-    numbers: tuple[str, ...] = ()  # of telephones, each a link that can be pressed
-    has_code: bool = False  # and types it at the end
+    numbers: tuple[str, ...] = ()  # telephone numbers, each shown as a link
+    has_code: bool = False  # which is typed at the end
 
     def said(self, lang: str) -> str:
-        """Return what the last page says to them."""
+        """Return the texts that the last page shows to this person."""
         return self.nl if lang == "nl" else self.en
 
 

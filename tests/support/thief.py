@@ -1,4 +1,4 @@
-"""A thief with a desk's folder and its passphrase: everything that these yield together."""
+"""A thief with a desk's folder and passphrase, and everything that these reveal."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ RESERVED = 80
 
 
 class Thief:
-    """What a folder and a passphrase yield. ``vaults``: further vault files that were found."""
+    """Everything that a folder and a passphrase reveal. ``vaults``: additional vault files."""
 
     def __init__(self, folder: Path, passphrase: str, *vaults: bytes) -> None:
         self.files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
@@ -55,7 +55,7 @@ class Thief:
             keys = connection.execute("SELECT file_key FROM opened WHERE file_key IS NOT NULL")
             self.file_keys += [one for (one,) in keys.fetchall()]
         except sqlcipher.DatabaseError:
-            return  # not the key of this file
+            return  # the key does not fit this file
         finally:
             connection.close()
         self.pages += decrypted(path.read_bytes(), key)
@@ -75,11 +75,11 @@ class Thief:
             self.opened += self.opens(one for one in self.files if one.startswith(b"age-"))
 
     def opens(self, sealed: Iterator[bytes] | list[bytes]) -> list[bytes]:
-        """Return the contents of those of ``sealed`` that a stolen seed or file key opens."""
+        """Return the contents of the files in ``sealed`` that a stolen seed or file key opens."""
         return [one for one in map(self._open, sealed) if one is not None]
 
     def knows(self, text: str) -> bool:
-        """Return whether a text appears anywhere in what was found."""
+        """Return whether a text appears anywhere in the data found."""
         wanted = text.encode()
         return any(wanted in one for one in (*self.files, *self.opened, self.pages))
 

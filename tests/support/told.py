@@ -36,7 +36,7 @@ class Told:
         self.machine.systemd = True
 
     def _run(self, *words: str | Path, given: str = "") -> str:
-        """Run as this account what Tor's account should do; return the output."""
+        """Run a command of Tor's account as this account; return the output."""
         self.ran.append(" ".join(map(str, words)))
         if words[: len(self._as_tor)] != self._as_tor:
             return ""

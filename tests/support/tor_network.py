@@ -1,8 +1,8 @@
 """A whole Tor network on loopback: authorities, relays, an onion for a port, a client.
 
-Every node is Debian's own tor, in its mode for test networks; nothing leaves this machine. Its
-start takes tens of seconds more on some runs than on others: the tests wait for each step, and
-retry an address that is not found yet.
+Every node is Debian's own tor, in its mode for test networks; nothing leaves this machine. The
+start can take tens of seconds longer on some runs, so the tests wait for each step, and retry an
+address that is not found yet.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from tests.support.ports import free_port
 
 HERE = bool(which("tor") and which("tor-gencert"))
 in_tor = pytest.mark.skipif(not HERE, reason="Debian's tor is not installed")
-AUTHORITIES, RELAYS = 3, 2  # four in all is the least with which an onion can be reached
-PATIENCE = 300.0  # seconds for each step; mostly it takes ten
+AUTHORITIES, RELAYS = 3, 2  # an onion can be reached only with at least four nodes in total
+PATIENCE = 300.0  # seconds for each step; most take ten
 _NODE = """\
 TestingTorNetwork 1
 DataDirectory {folder}
@@ -72,8 +72,8 @@ class TorNetwork:
         self._target = target
         ports = [free_port() for _ in range(2 * AUTHORITIES + RELAYS)]
         self._onion_ports, self._dir_ports = ports[AUTHORITIES:], ports[:AUTHORITIES]
-        self._socks: dict[str, int] = {}  # of each client
-        self._authorities = ""  # a line for each, which every node is given
+        self._socks: dict[str, int] = {}  # the port of each client
+        self._authorities = ""  # a line for each authority, for every node's settings
         self._empty = folder / "empty"  # instead of Debian's defaults
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -84,7 +84,7 @@ class TorNetwork:
         self._empty.touch()
         try:
             self._start_relays()
-            # Who starts before there is a consensus backs off, and comes half a minute later.
+            # A node that starts before there is a consensus waits for half a minute.
             _wait(self._has_consensus, "consensus", self.logs)
             self.start_host()
             _wait((self.hidden / "hostname").exists, "name", self.logs)
@@ -110,7 +110,7 @@ class TorNetwork:
         self._start("host", self.host(), self.under)
 
     def send_host(self, told: signal.Signals) -> None:
-        """Signal the onion's own tor, as systemd would."""
+        """Send a signal to the onion's own tor, as systemd would."""
         self._processes["host"].send_signal(told)
 
     def start_clients(self) -> None:
@@ -196,7 +196,7 @@ class TorNetwork:
         return self._socks[client]
 
     def until(self, what: Callable[[], bool], name: str) -> None:
-        """Wait for something over Tor, without a known duration."""
+        """Wait for something over Tor that may take any length of time."""
         _wait(what, name, self.logs)
 
     def _bootstrapped(self, name: str) -> bool:

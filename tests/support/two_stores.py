@@ -17,7 +17,7 @@ Today = Callable[[], date]
 
 
 class Kind(Protocol):
-    """How a site's store is made, and what can be seen of it from outside."""
+    """A kind of store: how it is made, and what is visible from outside."""
 
     def setting(self, folder: Path) -> str: ...
     def create(self, folder: Path, today: Today) -> SiteStore: ...
@@ -28,14 +28,14 @@ class OnSqlite:
     """A store in the site's folder."""
 
     def setting(self, _folder: Path) -> str:
-        """Return its value of the setting ``store``."""
+        """Return the value of the setting ``store``."""
         return ""
 
     def create(self, folder: Path, today: Today) -> SqliteCopy:
         return SqliteCopy.create(folder, today)
 
     def long_files(self, folder: Path) -> int:
-        """Return how many sealed files are stored beside the database."""
+        """Return how many sealed files are stored next to the database."""
         return len(list((folder / FILES).iterdir()))
 
 
@@ -47,7 +47,7 @@ class OnPostgres:
         self.addresses: dict[Path, Address] = {}
 
     def setting(self, folder: Path) -> str:
-        """Return its value of the setting ``store``."""
+        """Return the value of the setting ``store``."""
         self.addresses[folder] = self.running.site()
         return self.running.url(self.addresses[folder])
 

@@ -1,8 +1,8 @@
-"""Parses a systemd unit, and starts its service much as it says, without systemd.
+"""Parse a systemd unit, and start its service much like systemd, but without it.
 
-bubblewrap applies the unit's namespaces and folders; the filter of system calls is made from the
-unit's own lines, with the groups that systemd itself names. What only a running systemd enforces
-(memory and device cgroups, kernel tunables) is not tested.
+bubblewrap applies the unit's namespaces and folders. The filter of system calls is made from the
+unit's own lines, with the groups that systemd itself names. Restrictions that only a running
+systemd enforces (memory and device cgroups, kernel tunables) are not tested.
 """
 
 import ctypes
@@ -56,7 +56,7 @@ def merged(unit: Path, drop_in: Path, folder: Path) -> Path:
 
 def system_calls(unit: Path) -> set[str]:
     """Return the system calls that SystemCallFilter allows, as systemd reads it."""
-    allowed = _group("@default")  # always, that a service can start
+    allowed = _group("@default")  # always allowed, so that a service can start
     for line in values(unit, "SystemCallFilter"):
         named = {call for name in line.lstrip("~").split() for call in _group(name)}
         allowed = allowed - named if line.startswith("~") else allowed | named
@@ -94,7 +94,7 @@ def write_filter(unit: Path, target: int) -> None:
 
     def rule(action: int, call: str, *compared: tuple[int, int, int, int]) -> None:
         number = library.seccomp_syscall_resolve_name(call.encode())
-        if number >= 0:  # else of another kind of processor
+        if number >= 0:  # otherwise it is a call of another architecture
             several = (_Compare * len(compared))(*(_Compare(*one) for one in compared))
             done = library.seccomp_rule_add_array(made, action, number, len(compared), several)
             assert done == 0, (call, done)
@@ -107,7 +107,7 @@ def write_filter(unit: Path, target: int) -> None:
         for call in ("unshare", "setns"):
             rule(_ERRNO | _EPERM, call)
     assert values(unit, "MemoryDenyWriteExecute") == ["yes"]
-    for both in (0, 2, 4):  # neither, or one of writing and executing
+    for both in (0, 2, 4):  # neither writable nor executable, or only one of them
         rule(_ALLOW, "mmap", (2, _MASKED, _WRITE_EXEC, both))
     if not told:
         rule(_ERRNO | _EPERM, "mmap", (2, _MASKED, _WRITE_EXEC, _WRITE_EXEC))
@@ -121,7 +121,7 @@ def write_filter(unit: Path, target: int) -> None:
         rule(_ALLOW, "socket", (0, _EQUAL, number, 0))
     if not families:
         rule(_ERRNO | _EAFNOSUPPORT, "socket")
-    elif not told:  # else the filter's own answer stands for it
+    elif not told:  # otherwise the filter's default applies
         rule(_ERRNO | _EAFNOSUPPORT, "socket", (0, _LESS, families[0], 0))
         rule(_ERRNO | _EAFNOSUPPORT, "socket", (0, _MORE, families[-1], 0))
         for number in {*range(families[0], families[-1])} - {*families}:
@@ -159,7 +159,7 @@ def command(
     for place, path in (shown or {}).items():
         folders += ["--ro-bind", str(path), place]
     closed = ["/run", "/var/lib"]
-    if system is None:  # what the unit leads to is this checkout
+    if system is None:  # the unit's program is this checkout
         closed += ["/opt", "/etc"]
         own += ["--tmpfs", "/etc"]
         for path in sorted(Path("/etc").iterdir()):
@@ -179,7 +179,7 @@ def command(
         *("bwrap", "--unshare-all", *network, "--die-with-parent", "--new-session"),
         *("--uid", account[0], "--gid", account[1], "--ro-bind", str(system or "/"), "/"),
         *("--dev", "/dev", "--proc", "/proc"),
-        *(word for place in ("/tmp", "/home", "/root") for word in ("--tmpfs", place)),  # noqa: S108 - places that are covered
+        *(word for place in ("/tmp", "/home", "/root") for word in ("--tmpfs", place)),  # noqa: S108 - places that are hidden
         *own,
         *("--tmpfs", "/run", "--tmpfs", "/var/lib", *folders),
         *(word for place in closed for word in ("--remount-ro", place)),
@@ -252,7 +252,7 @@ def started(
                 yield service
             finally:
                 with os.fdopen(reading) as told, suppress(ValueError, ProcessLookupError):
-                    # Not to its end: what the service was started under may hold it open.
+                    # Do not read to the end: the program that started the service may keep it open.
                     said_of_it = "".join(iter(lambda: told.read(1), "}")) + "}"
                     os.kill(json.loads(said_of_it)["child-pid"], (signals or [signal.SIGTERM])[0])
                 with suppress(subprocess.TimeoutExpired):
@@ -313,7 +313,7 @@ class Bridge:
         return self.port
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # wakes the thread that accepts, which else would keep the port
+        with suppress(OSError):  # wakes the accepting thread, which would otherwise keep the port
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._accepting.join()

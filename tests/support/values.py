@@ -6,11 +6,11 @@ import functools
 import random
 from collections.abc import Iterator
 
-# What a form of the site's own may show again, and what no answer may ever repeat.
+# Marks for text that a form of the site may show again, and text that no response may repeat.
 TYPED = "zqTypedXkv"
 SENT = "zqSentXkvw"
 LIMIT = 60_000  # bytes of text
-FILE = 4_000  # bytes of a file, where a test sets that limit
+FILE = 4_000  # bytes of a file, in tests that set that limit
 
 
 def encodings(marker: str) -> Iterator[bytes]:
@@ -21,7 +21,7 @@ def encodings(marker: str) -> Iterator[bytes]:
     yield "".join(f"%{byte:02X}" for byte in raw).encode()
     yield marker.encode("utf-16-le")
     yield marker.encode("utf-16-be")
-    for before in range(3):  # base64 writes it in three ways, by where it begins
+    for before in range(3):  # base64 has three forms of it, depending on the alignment
         whole = base64.b64encode(bytes(before) + raw + bytes(3))
         yield whole[4 if before else 0 : (before + len(raw)) // 3 * 4]
 
@@ -42,7 +42,7 @@ def _to_bytes(error: UnicodeError) -> tuple[bytes, int]:
     return made, error.end
 
 
-BYTES = "klankbord-hostile"  # the name of this way of encoding
+BYTES = "klankbord-hostile"  # the name of this error handler
 codecs.register_error(BYTES, _to_bytes)
 
 

@@ -24,7 +24,7 @@ OUTER_POLICY = (
     "base-uri 'none'"
 )
 OUTER = '<!doctype html><title>-</title><script type="module" src="/static/test.js"></script>'
-# What the tests ask of the page: everything goes through the viewer's own functions.
+# The script that tests run in the page; it uses only the viewer's own functions.
 SCRIPT = """
 import * as viewer from "./viewer.js";
 const hex = async (data) => [...new Uint8Array(await crypto.subtle.digest("SHA-256", data))]
@@ -95,8 +95,8 @@ class ViewerSite:
         page.goto(self.url)
         page.wait_for_selector("[data-ready]", state="attached", timeout=120_000)
 
-    def look(self, page: Page, kind: str, content: bytes, **options: object) -> Any:  # noqa: ANN401 - what the page answers
-        """Draw a file; return the result from the script above."""
+    def look(self, page: Page, kind: str, content: bytes, **options: object) -> Any:  # noqa: ANN401 - the page's result
+        """Draw a file; return the result of the script above."""
         self.files["one"] = content
         return page.evaluate("([k, c, o]) => look(k, c, o)", [kind, "/files/one", options])
 

@@ -24,7 +24,7 @@ GOOD = issue_card("anna", serial=7)
 
 
 def card_vectors() -> list[Vector]:
-    """Return all of them: ``accept`` is what the server knows, ``expect`` its response."""
+    """Return all card vectors: ``accept`` is what the server knows, ``expect`` its response."""
     return [*_good(), *_wrong_here(), *_wrong_windows(), *_wrong_fields(), *_wrong_bytes()]
 
 
@@ -39,7 +39,7 @@ def sign_card(fields: Mapping[str, Json], signing: SigningKey = ANNA) -> bytes:
 
 
 def sign_line(line: bytes, signing: SigningKey = ANNA) -> bytes:
-    """Return the same for a line 1 that no writer would produce."""
+    """Return a signed card with a line 1 that no writer would produce."""
     return line + b"\n" + b64(signing.sign(LABEL + line)).encode() + b"\n"
 
 
@@ -222,7 +222,7 @@ def _wrong_bytes() -> Iterator[Vector]:
     base = fields_of(GOOD)
     line = to_line(base)
     lines = GOOD.split(b"\n")
-    # A long unknown field brings a card to any size.
+    # A long unknown field gives a card any size.
     room = 65536 - len(sign_card({**base, "motto": ""}))
     yield _case("exactly 64 KiB", sign_card({**base, "motto": "a" * room}), serial=7)
     large = sign_card({**base, "motto": "a" * (room + 1)})

@@ -5,7 +5,7 @@ import hashlib
 import nacl.bindings as sodium
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
-# A point of order 8, and the neutral one, which is of order 1.
+# A point of order 8, and the neutral point, which has order 1.
 EIGHTH = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
 NEUTRAL = (1).to_bytes(32, "little")
 
@@ -34,7 +34,7 @@ def sign_with(seed: bytes, public: bytes, data: bytes, *, torsion: bytes | None 
 
 
 def challenge_of(first: bytes, public: bytes, data: bytes) -> int:
-    """Return Ed25519's challenge hash. A multiple of 8 cancels what order 8 adds to a key."""
+    """Return Ed25519's challenge hash. A multiple of 8 cancels a component of order 8 in a key."""
     return int.from_bytes(hashlib.sha512(first + public + data).digest(), "little") % ORDER
 
 

@@ -27,11 +27,11 @@ OWN = REPORTER_KEYS.signing
 PREV = digest(reporter_fields(1))
 FILE: Json = {"sha256": "ab" * 32, "name": "agenda.pdf", "type": "application/pdf", "size": 12345}
 
-LATER = {"accused"}  # answers that came after these vectors, which stay as they are
+LATER = {"accused"}  # answers that were added after these vectors, which do not change
 
 
 def message_vectors() -> list[Vector]:
-    """Return all of them: ``expect`` says what is read, or that nothing is."""
+    """Return all message vectors: ``expect`` is the parsed message, or the refusal."""
     return [*_good(), *_wrong_layout(), *_wrong_json(), *_wrong_fields(), *_wrong_keys()]
 
 
@@ -179,7 +179,7 @@ def _wrong_layout() -> Iterator[Vector]:
     yield _bad("a third line", (good[:end] + signature + b"\n").ljust(len(good), b" "))
     short = (line + b"\n" + signature[:-4] + b"\n").ljust(len(good), b" ")
     yield _bad("a signature of 63 bytes", short)
-    # 64 bytes leave 4 bits over in base64: 16 writings of one signature, one canonical.
+    # 64 bytes leave 4 spare bits in base64: one signature has 16 encodings, one canonical.
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     loose = signature[:-3] + letters[letters.index(chr(signature[-3])) + 1].encode() + b"=="
     yield _bad("base64 of the signature not canonical", good.replace(signature, loose))
@@ -353,7 +353,7 @@ def _wrong_keys() -> Iterator[Vector]:
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     text = b64(public)
     loose = text[:-2] + letters[letters.index(text[-2]) + 1] + "="
-    beyond = (2**255 - 18).to_bytes(32, "little")  # 1 + p: the neutral point, written again
+    beyond = (2**255 - 18).to_bytes(32, "little")  # 1 + p: another encoding of the neutral point
     for comment, identity in (
         ("an identity in base64 that is not canonical", loose),
         ("an identity without its padding", text[:-1]),
@@ -407,14 +407,14 @@ def _bad(comment: str, plaintext: bytes) -> Vector:
 
 
 def _kind(n: int, kind: str, **own: Json) -> dict[str, Json]:
-    """Return a reporter's message of a kind without text and files."""
+    """Return a reporter's message of the given kind, without text or files."""
     fields = reporter_fields(n)
     del fields["text"], fields["attachments"]
     return fields | {"kind": kind} | own
 
 
 def _answer(kind: str, **own: Json) -> dict[str, Json]:
-    """Return a counsellor's message of a kind without text and files."""
+    """Return a counsellor's message of the given kind, without text or files."""
     fields = counsellor_fields(1)
     del fields["text"], fields["attachments"]
     return fields | {"kind": kind} | own

@@ -278,7 +278,7 @@ def batch_vectors() -> list[Vector]:
 
 
 def second_seal_vectors() -> list[Vector]:
-    """A stored file under its second seal; of a long one the hash of the sealed bytes is given."""
+    """Return stored files under their second seal; long ones as the hash of the sealed bytes."""
     key, nonce = secret("second seal"), secret("nonce of the second seal")[:NONCE]
     cases = (
         ("an empty file", b""),

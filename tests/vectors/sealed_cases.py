@@ -84,7 +84,7 @@ def sealed_vectors() -> list[Vector]:
     mine, anna, bram = REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()
     good = age.seal(report, [mine, anna])
     to_both = [stanza(mine), stanza(anna)]
-    # A co-recipient has no reporter's signing key: the old line 1 and 2 no longer fit together.
+    # A co-recipient lacks the reporter's signing key, so lines 1 and 2 no longer match.
     altered = report.replace(b"Het begon in maart.", b"Het is mijn schuld.")
     forged = under_the_same_header(good, altered, ANNA_SEED)
     answer = signed(counsellor_fields(1), ANNA)
@@ -230,7 +230,7 @@ def _case(comment: str, sealed: bytes, *, age_says: str, shape: bool, reader: st
 
 
 def _flip(data: bytes, at: int) -> bytes:
-    """Return the bytes with one of them changed; a base64 letter stays one."""
+    """Return the bytes with one of them changed; a base64 letter becomes another one."""
     return data[:at] + (b"A" if data[at : at + 1] != b"A" else b"B") + data[at + 1 :]
 
 

@@ -41,7 +41,7 @@ STRANGER = reporter("stranger")
 
 
 def thread_vectors() -> list[Vector]:
-    """Return all of them."""
+    """Return all mailbox vectors."""
     return [
         *_whole_threads(),
         *_wrong_authors(),
@@ -267,7 +267,7 @@ def _holes_and_conflicts() -> list[Vector]:
         _case(
             "two messages under one number",
             [("x2", from_reporter(other)), ("r2", r2), ("r1", r1)],
-            # One day, one author, one number: the order among them is that of line 1.
+            # With the same day, author and number, messages are ordered by line 1.
             [("r1", *VERIFIED), ("x2", *conflict), ("r2", *conflict)]
             if to_line(other) < to_line(R2)
             else [("r1", *VERIFIED), ("r2", *conflict), ("x2", *conflict)],

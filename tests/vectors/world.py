@@ -15,7 +15,7 @@ from dropbox_app.protocol.keys import Seed, SigningKey
 from dropbox_app.protocol.messages import REPORTER, SIGNED_LABEL, pad_lines
 from dropbox_app.protocol.retrieval_code import ReporterKeys, reporter_keys
 
-# Vectors are read by several languages; here they are plain dicts and lists.
+# Several languages read the vectors; here they are plain dicts and lists.
 Vector: TypeAlias = dict[str, Any]
 Pieces: TypeAlias = list[list[Any]]
 
@@ -30,7 +30,7 @@ def secret(name: str) -> bytes:
 
 
 def counsellor(name: str) -> SigningKey:
-    """Return the signing key of the counsellor of this name."""
+    """Return the signing key of the counsellor with this name."""
     return SigningKey(secret("identity " + name))
 
 
@@ -40,7 +40,7 @@ def sealing_seed(name: str, month: datetime.date) -> Seed:
 
 
 def reporter(name: str = "reporter") -> ReporterKeys:
-    """Return the keys of the reporter of this name, from a root that no words give."""
+    """Return the keys of the reporter with this name, from a root that no code gives."""
     return reporter_keys(secret("root " + name))
 
 
@@ -167,7 +167,7 @@ def signed(fields: Mapping[str, Json], signing: SigningKey) -> bytes:
 
 
 def signed_line(line: bytes, signing: SigningKey) -> bytes:
-    """Return the same for a line 1 that no writer would produce."""
+    """Return a message with a line 1 that no writer would produce."""
     return pad_lines(line, sign(line, signing))
 
 
@@ -176,7 +176,7 @@ def from_reporter(fields: Mapping[str, Json], keys: ReporterKeys = REPORTER_KEYS
     return signed(fields, keys.signing)
 
 
-# Bytes in a vector: pieces [text, times] or [{"hex": …}, times], one after the other.
+# Bytes in a vector: a list of pieces [text, times] or [{"hex": …}, times].
 
 
 def pieces(data: bytes) -> Pieces:

@@ -278,11 +278,11 @@ def _draft(
     return drafts.draft(
         place.book().apart_from_cases, employer, year, today=place.machine.today(), own=words,
         language=language or "nl", counsellor=_counsellor(place), reader=reader,
-        situations=_situations(place, employer),
+        situations=situations(place, employer),
     )  # fmt: skip
 
 
-def _situations(place: Workplace, employer: str) -> list[Situation]:
+def situations(place: Workplace, employer: str) -> list[Situation]:
     """Return the situations of an employer, cached until the register changes."""
     book = place.book()
     name = f"situations {employer}"

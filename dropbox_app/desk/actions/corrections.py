@@ -29,7 +29,7 @@ from dropbox_app.desk.register.lines import Numbered
 from dropbox_app.protocol.encoding import Json
 
 # The fields of a case on which the figures of an annual report depend.
-_COUNTED = frozenset({"main_group", "belongs_with"})
+_COUNTED = frozenset({"main_group", "belongs_with", "colleague_counts"})
 # The fields of a signed answer that the counsellor fills in.
 OF_SIGNED = frozenset({"named", "formal"})
 

@@ -1,20 +1,22 @@
-"""Actions on a joint report of two counsellors: export counts, and import them.
+"""Actions on a joint report of two counsellors: export counts, import them, mark cases.
 
-Nothing is sent. The counsellors exchange the file in any way they choose.
+A case is marked if the colleague counts the same person. Nothing is sent. The counsellors exchange
+the file in any way they choose.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dropbox_app.desk.actions import register
+from dropbox_app.desk.actions import annual, corrections, register
 from dropbox_app.desk.actions.annual import name_of
+from dropbox_app.desk.annual import counting, gather, periods, sealed_counts
 from dropbox_app.desk.annual import draft as drafts
-from dropbox_app.desk.annual import gather, periods, sealed_counts
 from dropbox_app.desk.annual.sealed_counts import Counts
 from dropbox_app.desk.errors import Unfit
 from dropbox_app.desk.folder import Workplace
-from dropbox_app.desk.register import names
-from dropbox_app.desk.register.events import Event, Joint
+from dropbox_app.desk.register import cases, groups, names, rules
+from dropbox_app.desk.register.cases import Standing
+from dropbox_app.desk.register.events import Agreement, Event, Freeze, Joint
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.errors import CardError
@@ -114,6 +116,53 @@ def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> 
         name = name_of(register.every(place), employer or found.employer)
         _keep(place, replace(found, employer=name), found.name, found.by, given=False)
     return replace(found, employer=name)
+
+
+MARK = "colleague_counts"  # the field of a case that the colleague counts
+
+
+def mark(place: Workplace, reference: str, *, colleague_counts: bool) -> Standing:
+    """Mark a case as counted by the colleague of a joint report, or remove the mark.
+
+    Returns the case. Raises NotFound. Raises Refused if a closed year has the entry with the mark.
+    """
+    found = register.case(place, reference)
+    corrections.set_sheet(place, found.reference, {MARK: True} if colleague_counts else {}, (MARK,))
+    return register.case(place, found.reference)
+
+
+def closed_by(place: Workplace, found: Standing) -> Freeze | Joint | None:
+    """Return the issued report or exported counts that a mark on a case no longer changes.
+
+    It is that of the year in which the situation began. None means that the mark still counts.
+    """
+    return rules.closed_by(place.book().terms, found.employer, counted_year(place, found))
+
+
+def counted_year(place: Workplace, found: Standing) -> int:
+    """Return the year in which the situation of a case counts."""
+    there = place.book().standings
+    circle = next(one for one in cases.situations(there) if found.reference in one)
+    return min(there[one].counted_on for one in circle).year
+
+
+def is_shared(place: Workplace, employer: str) -> bool:
+    """Return whether a joint report on an employer was agreed, or counts for one exchanged.
+
+    That may be a report on a group to which the employer belongs.
+    """
+    terms = place.book().terms
+    near = groups.above(groups.ever(terms), employer) | {employer}
+    return any(
+        one.employer in near and (isinstance(one, Joint) or bool(one.shared_with))
+        for one in terms
+        if isinstance(one, Agreement | Joint)
+    )
+
+
+def left_to_colleague(place: Workplace, employer: str, years: range) -> int:
+    """Return how many situations of these years ``give`` leaves out: the colleague counts them."""
+    return counting.by_colleague(annual.situations(place, employer), years)
 
 
 def _given(events: Sequence[Event], employer: str, years: range) -> Joint | None:

@@ -277,7 +277,7 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
         employer = names.spelled(there_called, called(place, one.site, one.employer))
         there_called.add(employer)  # a second new site may spell it differently
         day = min(began, place.machine.today())
-        if rules.is_closed(there, employer, day.year):
+        if rules.closed_by(there, employer, day.year):
             day = place.machine.today()
         made.append(case_of_thread(one.mailbox, one.label, employer, day))
     if made:

@@ -1,11 +1,12 @@
 """Count situations: cases that belong together count once, in the year of the first case.
 
 A situation is left out if the employer has received a formal complaint or legal report about it.
+One that a colleague counts is left out of this counsellor's part of a joint report.
 """
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -16,6 +17,7 @@ class Case:
     ``key`` is unique among the cases of one employer, including destroyed ones. ``together`` is the
     counsellor's private mark: cases with the same mark are one situation. ``held_since`` is the day
     on which the employer received a formal complaint or legal report about it.
+    ``colleague_counts`` is another private mark: the colleague of a joint report counts it.
     """
 
     key: str
@@ -23,15 +25,20 @@ class Case:
     group: str
     together: str = ""
     held_since: datetime.date | None = None
+    colleague_counts: bool = False
 
 
 @dataclass(frozen=True)
 class Situation:
-    """Cases that belong together. Year and group are those of the first case."""
+    """Cases that belong together. Year and group are those of the first case.
+
+    If a colleague counts one of them, the colleague counts the situation.
+    """
 
     year: int
     group: str
     held_since: datetime.date | None
+    colleague_counts: bool = False
 
 
 def situations(cases: Iterable[Case]) -> list[Situation]:
@@ -43,25 +50,40 @@ def situations(cases: Iterable[Case]) -> list[Situation]:
     return [_situation(group) for group in marked.values()]
 
 
-def counts(cases: Iterable[Case], years: range) -> Mapping[str, int]:
+def counts(cases: Iterable[Case], years: range, *, joint: bool = False) -> Mapping[str, int]:
     """Return the number of situations of each group that began in these calendar years.
 
     A situation is left out if the employer had received a complaint about it by the last day of the
-    last year, because the employer can count such situations itself.
+    last year, because the employer can count such situations itself. ``joint``: these are a part of
+    a joint report, so those that the colleague counts are left out too.
     """
-    return counted(situations(cases), years)
+    return counted(situations(cases), years, joint=joint)
 
 
-def counted(every: Iterable[Situation], years: range) -> Mapping[str, int]:
+def counted(every: Iterable[Situation], years: range, *, joint: bool = False) -> Mapping[str, int]:
     """Like ``counts``, but take situations instead of cases."""
+    return Counter(one.group for one in _free(every, years) if not (joint and one.colleague_counts))
+
+
+def by_colleague(every: Iterable[Situation], years: range) -> int:
+    """Return how many situations of these years are marked as counted by a colleague.
+
+    Those that the employer holds are not among them, because no report counts them.
+    """
+    return sum(one.colleague_counts for one in _free(every, years))
+
+
+def _free(every: Iterable[Situation], years: range) -> Iterator[Situation]:
+    """Yield the situations of these years about which the employer received no complaint."""
     last = datetime.date(years[-1], 12, 31)
-    return Counter(
-        one.group
-        for one in every
-        if one.year in years and not (one.held_since and one.held_since <= last)
-    )
+    for one in every:
+        if one.year in years and not (one.held_since and one.held_since <= last):
+            yield one
 
 
 def _situation(cases: list[Case]) -> Situation:
     held = [case.held_since for case in cases if case.held_since]
-    return Situation(cases[0].opened.year, cases[0].group, min(held, default=None))
+    return Situation(
+        cases[0].opened.year, cases[0].group, min(held, default=None),
+        any(case.colleague_counts for case in cases),
+    )  # fmt: skip

@@ -56,7 +56,8 @@ def draft(
 
     ``counsellor`` is the counsellor's name, and ``own`` their words for forms B and C. ``joint``
     contains the situations of the employer's other counsellor, for the years of ``counted_years``;
-    if None, the imported ones are used. Only the sum is turned into bands. ``reader`` is the
+    if None, the imported ones are used. Only the sum is turned into bands, and this counsellor's
+    part leaves out the situations that the colleague counts. ``reader`` is the
     language of the preview, if it differs from the report's. ``situations`` are those of the
     employer, if already derived; ``events`` then need not contain cases. Raises Unfit, which says
     what to do.
@@ -64,11 +65,11 @@ def draft(
     term = term_for(events, employer, year, today)
     form = periods.form(term)
     joint = _joint(events, term, form, year) if joint is None else joint
-    _check_joint(joint)
+    _check_joint(joint or {})
     if situations is None:
         situations = counting.situations(gather.cases(events, employer))
-    counts, left_out = _counts(situations, counted_years(term, year), joint)
-    figures = _figures(form, term, year, counts)
+    counts = _counts(situations, counted_years(term, year), joint)
+    figures = _figures(form, term, year, counts.total)
     answers = gather.answers(events, employer, year)
     advice = checklist.advice(answers)
     last = checklist.followed(gather.advised(events, employer, year - 1), answers)
@@ -80,8 +81,8 @@ def draft(
     titles = [] if form is Form.A else [one.title for one in seen.trainings]
     checked = (written.signals, written.bottlenecks, *titles)
     found = dict.fromkeys(one for text in checked for one in words.check(text, departments=avoid))
-    why = preview.preview(seen, figures, counts, left_out, advice, [*found],
-                          term.shared_with, reader or language)  # fmt: skip
+    why = preview.preview(seen, figures, counts, advice, [*found], term.shared_with,
+                          reader or language)  # fmt: skip
     why += preview.near(names.near(names.employers(events), employer), reader or language)
     return Draft(made, form, figures, advice, tuple(why))
 
@@ -156,17 +157,22 @@ def joint_years(events: Sequence[Event], employer: str, year: int, today: dateti
 def joint_counts(
     events: Sequence[Event], employer: str, year: int, today: datetime.date
 ) -> tuple[range, Mapping[str, int]]:
-    """Return the years of ``joint_years``, and their situations by main group. Raises Unfit."""
+    """Return the years of ``joint_years``, and their situations by main group. Raises Unfit.
+
+    Those that the other counsellor counts are left out.
+    """
     years = joint_years(events, employer, year, today)
-    return years, counting.counts(gather.cases(events, employer), years)
+    return years, counting.counts(gather.cases(events, employer), years, joint=True)
 
 
-def _joint(events: Sequence[Event], term: periods.Term, form: Form, year: int) -> Mapping[str, int]:
+def _joint(
+    events: Sequence[Event], term: periods.Term, form: Form, year: int
+) -> Mapping[str, int] | None:
     """Return the counts that were imported from the other counsellor of a shared employer.
 
     Two separate reports could be subtracted from each other, so one report covers both counts. A
-    report without figures needs none. Exchanged counts are used regardless of what the agreement
-    says now.
+    report without figures needs none: None, as for a report by one counsellor. Exchanged counts are
+    used regardless of what the agreement says now.
     """
     years = periods.figure_years(term, form, year)
     found = gather.exchanged(events, term.employer, years) if years else []
@@ -186,7 +192,7 @@ def _joint(events: Sequence[Event], term: periods.Term, form: Form, year: int) -
             "joint_unshared", employer=term.employer, other=other,
         )  # fmt: skip
     if not term.shared_with or not years:
-        return {}
+        return None
     same = [one for one in found if (one.first_year, one.last_year) == (years[0], years[-1])]
     if not same:
         raise Unfit(
@@ -206,12 +212,17 @@ def _check_joint(joint: Mapping[str, int]) -> None:
 
 
 def _counts(
-    situations: Sequence[Situation], years: range, joint: Mapping[str, int]
-) -> tuple[Mapping[str, int], int]:
-    """Return both counsellors' situations that count, and how many of this counsellor's do not."""
-    counted = Counter(counting.counted(situations, years))
-    every = sum(one.year in years for one in situations)
-    return counted + Counter(joint), every - counted.total()
+    situations: Sequence[Situation], years: range, joint: Mapping[str, int] | None
+) -> preview.Counts:
+    """Return the counts of both counsellors; if ``joint`` is None, there is only this one."""
+    own = counting.counted(situations, years)
+    part = counting.counted(situations, years, joint=joint is not None)
+    return preview.Counts(
+        total=Counter(part) + Counter(joint or {}),
+        held=sum(one.year in years for one in situations) - sum(own.values()),
+        by_colleague=counting.by_colleague(situations, years),
+        is_joint=joint is not None,
+    )
 
 
 def _figures(

@@ -214,6 +214,7 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
             group=one.counted_group or _OTHER,
             together=circles[one.reference],
             held_since=one.held_since,
+            colleague_counts=bool(one.sheet.colleague_counts),
         )
         for one in found.values()
     ]
@@ -232,8 +233,10 @@ def _alone(event: e.Event, number: int) -> Case | None:
         new = from_reporter and not event.again
         return Case(key, event.date, event.topic or _OTHER) if new else None
     if isinstance(event, e.Case):
-        return Case(key, event.date, event.main_group or _OTHER)
+        return Case(key, event.date, event.main_group or _OTHER,
+                    colleague_counts=bool(event.colleague_counts))  # fmt: skip
     if isinstance(event, e.Statistic) and event.situations:
         held = datetime.date(event.held, 1, 1) if event.held else None
-        return Case(key, event.date, event.main_group or _OTHER, held_since=held)
+        return Case(key, event.date, event.main_group or _OTHER, held_since=held,
+                    colleague_counts=bool(event.colleague_counts))  # fmt: skip
     return None

@@ -5,17 +5,33 @@ figure reveals the figure.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dropbox_app.desk.annual.report import Seen, texts
 from dropbox_app.desk.annual.suppression import Figure, Form
 from dropbox_app.desk.annual.words import Found
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What a report counts, and what it leaves out.
+
+    ``total``: the situations that count, by main group; in a joint report, those of both
+    counsellors. ``held``: the number of this counsellor's situations that the employer holds.
+    ``by_colleague``: the number of those marked as counted by a colleague. They are left out only
+    if the report ``is_joint``.
+    """
+
+    total: Mapping[str, int]
+    held: int
+    by_colleague: int
+    is_joint: bool
+
+
 def preview(
     seen: Seen,
     figures: Sequence[Figure],
-    counts: Mapping[str, int],
-    left_out: int,
+    counts: Counts,
     advice: Sequence[str],
     found: Sequence[Found],
     shared_with: str,
@@ -23,20 +39,23 @@ def preview(
 ) -> list[str]:
     """Return the sentences of the preview.
 
-    ``counts``: the situations that count. ``left_out``: the number of situations that the employer
-    already has. ``found``: the passages found in the counsellor's own words. ``shared_with``: the
-    other counsellor of a joint report, who knows their own part of its counts; "" if there is none.
+    ``found``: the passages found in the counsellor's own words. ``shared_with``: the other
+    counsellor of a joint report, who knows their own part of its counts; "" if there is none.
     """
     say, own = texts(language), texts(language)["preview"]
+    total = counts.total
     lines = [own["form"].format(form=seen.form, headcount=seen.headcount, last=seen.term[1])]
-    lines.append(own["counted"].format(count=_amount(sum(counts.values()), own)))
-    if left_out:
-        lines.append(own["left_out"].format(count=left_out))
+    lines.append(own["counted"].format(count=_amount(sum(total.values()), own)))
+    if counts.held:
+        lines.append(own["left_out"].format(count=counts.held))
+    if counts.by_colleague and figures:
+        key = "by_colleague" if counts.is_joint else "by_colleague_alone"
+        lines.append(own[key].format(count=counts.by_colleague))
     if not figures:
         lines.append(own["A"])
     for one in figures:
         label = say["contacts"]["groups"].get(one.group, own["all"])
-        count = counts.get(one.group, 0) if one.group else sum(counts.values())
+        count = total.get(one.group, 0) if one.group else sum(total.values())
         high = "…" if one.band.high is None else one.band.high
         lines.append(own["band"].format(label=label, count=count, band=f"{one.band.low}-{high}"))
     names = ", ".join(say["advice"]["names"][item] for item in advice)
@@ -45,6 +64,7 @@ def preview(
         lines.append(own["others"])
     if shared_with and figures:
         lines.append(own["joint"].format(other=shared_with))
+        lines.append(own["joint_same"])
     if seen.form is not Form.A:
         lines.append(own["words"])
         lines += [own["titles"]] if any(one.title for one in seen.trainings) else []

@@ -20,7 +20,9 @@ from dropbox_app.desk.errors import Unfit
 
 FORMATS = ("md", "html", "pdf", "csv", "json")
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#+!|~-])")
+# What Markdown reads as more than text: signs anywhere, an entity, and the beginnings of a list or
+# a quotation. A hyphen or a full stop within a line is none of these.
+_MARKUP = re.compile(r"(\A\d{1,9}(?=[.)](?:\s|\Z)))|[\\`*_{}\[\]<#|~]|&(?=#?\w+;)|\A[-+>]")
 _STYLE = (
     "body{font:1.05rem/1.5 Georgia,serif;max-width:42rem;margin:2rem auto;padding:0 1rem;"
     "color:#1a1a1a;background:#fff}h1{font-size:1.7rem;line-height:1.25}h2{font-size:1.2rem;"
@@ -156,7 +158,9 @@ def _markdown(made: Report) -> str:
 
 
 def _plain(text: str) -> str:
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    line = " ".join(text.split())
+    # The number of a list is not escaped itself, but the sign after it.
+    return _MARKUP.sub(lambda one: f"{one[1]}\\" if one[1] else f"\\{one[0]}", line)
 
 
 def _html(made: Report) -> str:

@@ -281,7 +281,7 @@ def day_in(day: datetime.date, language: str) -> str:
 
 @functools.cache
 def texts(language: str) -> Mapping[str, Any]:
-    """Return the sentences of a report in nl or en. Raises Unfit for another language."""
+    """Return the sentences of a report in nl or en. Raises Unfit for any other language."""
     if language not in LANGUAGES:
         raise Unfit(f"Reports are made in {', '.join(LANGUAGES)} alone.", "report_language")
     path = importlib.resources.files("dropbox_app.desk.annual") / f"{language}.toml"

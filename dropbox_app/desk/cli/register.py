@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dropbox_app.desk.actions import agenda, earlier, matching, retention, threads
+from dropbox_app.desk.actions import agenda, earlier, joint, matching, retention, threads
 from dropbox_app.desk.actions import register as actions
 from dropbox_app.desk.actions.register import Added
 from dropbox_app.desk.cli import common, register_contacts, register_files, render
@@ -14,7 +14,7 @@ from dropbox_app.desk.register import categories as c
 from dropbox_app.desk.register import fields, lines
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.due import Due
-from dropbox_app.desk.register.events import Contact
+from dropbox_app.desk.register.events import Contact, Joint
 from dropbox_app.desk.register.form import Refused
 from dropbox_app.desk.storage.atomic_files import write_outside
 from dropbox_app.protocol.retrieval_code import LANGUAGES
@@ -190,6 +190,41 @@ def consents(reference: str, as_json: bool) -> None:
         click.echo("There is no consent in this case.")
 
 
+@register.command("colleague-counts")
+@shared
+@click.argument("reference", metavar="CASE")
+@click.option("--off", is_flag=True, help="Remove the mark: you count the situation yourself.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def colleague_counts(reference: str, off: bool, as_json: bool) -> None:
+    """Mark a case of which your colleague counts the situation.
+
+    Use it if you make a joint report and somebody came to both of you. Otherwise that person counts
+    twice. The one to whom the person came first counts the situation, and the other marks the case.
+    Your part of the joint report then leaves it out. Your hours do not change, and a report that
+    you make alone counts it. Issued reports and exported counts do not change.
+
+    \b
+    Example:
+      klankbord-desk register colleague-counts 2026-3
+    """
+    with common.at_work() as place:
+        try:
+            found = joint.mark(place, reference, colleague_counts=not off)
+        except Refused as refused:
+            raise click.ClickException(visible(str(refused))) from None
+        closed, year = joint.closed_by(place, found), joint.counted_year(place, found)
+    if as_json:
+        click.echo(render.dumps(_as_json(found)))
+    else:
+        who = "You count this situation" if off else "Your colleague counts this situation"
+        click.echo(visible(f"{found.name}: {who} in a joint report."))
+    if isinstance(closed, Joint):
+        to = visible(closed.counsellor)
+        click.echo(f"Your counts of {year} were given to {to} and stay as they are.", err=True)
+    elif closed is not None:
+        click.echo(f"The report of {year} was issued and stays as it is.", err=True)
+
+
 @register.command("agenda")
 @shared
 @click.option(
@@ -356,6 +391,7 @@ def _as_json(one: Standing) -> dict[str, object]:
         "closed": one.closed.isoformat() if one.closed else None,
         "phase": one.phase,
         "main_group": one.sheet.main_group,
+        "colleague_counts": bool(one.sheet.colleague_counts),
         "contacts": one.contacts,
         "minutes": one.minutes,
         "thread": one.sheet.thread,

@@ -18,7 +18,7 @@ from dropbox_app.desk.register.form import Refused
 def contacts(employer: str, as_json: bool) -> None:
     """List the contacts without a case, newest first, with their numbers.
 
-    A contact of which nothing was recorded is not listed, because it cannot be part of a case.
+    A contact with nothing recorded is not listed, because it cannot be part of a case.
 
     \b
     Example:

@@ -294,13 +294,13 @@ def options(thread: str, file: str, lang: str | None) -> None:
     \b
       text = "This is what you can do."
       [[options]]
-      title = "Talk with your manager, with me beside you"
-      pro = "It may be over soon"
+      title = "Talk to your manager, with me present"
+      pro = "It may stop soon"
       con = "Your manager then knows it is you"
       [[options]]
       title = "Wait, and write down what happens"
-      pro = "Nobody knows of it"
-      con = "It may go on meanwhile"
+      pro = "Nobody else needs to know"
+      con = "It may continue in the meantime"
 
     \b
     Example:

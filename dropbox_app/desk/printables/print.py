@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import segno
-
 from dropbox_app.desk.errors import Unfit
 
 MAX_LINE = 100  # characters of a telephone number, or of hours
@@ -126,6 +124,8 @@ def _is_onion(origin: str) -> bool:
 
 def _qr(text: str) -> str:
     """Return a QR code as SVG with its quiet zone, readable even if a quarter is damaged."""
+    import segno  # only where a code is drawn: each start of the program would wait for it
+
     out = io.BytesIO()
     segno.make(text, error="q", micro=False).save(
         out, kind="svg", border=4, xmldecl=False, svgns=True, dark="#000", light="#fff"

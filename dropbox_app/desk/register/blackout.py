@@ -66,7 +66,7 @@ def blacked_out(text: str, names: re.Pattern[str] | None, sign: str) -> tuple[st
 
 
 def unfound(names: Iterable[str], found: Iterable[str]) -> list[str]:
-    """Return the names, except blank ones, of which ``blacked_out`` found no part."""
+    """Return the names that ``blacked_out`` did not find, even in part. Blank names are ignored."""
     there: set[str] = set()
     for one in found:
         spelled = _spelled(one)

@@ -100,7 +100,10 @@ class Case(OfCase):
     ``belongs_with``: references of cases of the same situation, which counts once.
     ``conflicts_with``: cases of the other side. Both marks are private. ``began``, ``began_group``:
     year and main group of the situation, if a destroyed case started it. ``match_word``: two words
-    given to a person who may write later.
+    given to a person who may write later. ``colleague_counts``: another private mark. The colleague
+    with whom this counsellor makes a joint report counts the situation, so this counsellor's part
+    of that report leaves it out. Counts that were exchanged or issued before stay as they are. A
+    report that the counsellor makes alone counts it.
     """
 
     kind: ClassVar[str] = "case"
@@ -121,6 +124,7 @@ class Case(OfCase):
     retaliation: bool | None = f.flag()
     belongs_with: tuple[str, ...] = f.names()
     conflicts_with: tuple[str, ...] = f.names()
+    colleague_counts: bool | None = f.flag()
     aftercare_on: datetime.date | None = f.day()
     destroy_on: datetime.date | None = f.day()
     began: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
@@ -269,14 +273,16 @@ class Statistic(OfEmployer):
     """The data kept about a destroyed case or contact: one coded row that is linked to nobody.
 
     ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 if it counts with
-    another case, or if the employer received a complaint or report about it in that year. ``held``:
-    the later year in which the employer received one.
+    another case. ``held``: the year in which the employer received a complaint or report about it;
+    it is then left out like a case. In older rows, ``situations`` is 0 if that was the same year.
+    ``colleague_counts``: as for a case.
     """
 
     kind: ClassVar[str] = "statistic"
     main_group: str = f.word(c.MAIN_GROUPS)
     situations: int | None = f.number(0, 1, "situations")
     held: int | None = f.number(f.YEARS[0], f.YEARS[-1], "year")
+    colleague_counts: bool | None = f.flag()
     minutes: int | None = f.number(0, 1_000_000, "minutes")
 
 
@@ -318,7 +324,8 @@ class Joint(OfEmployer):
     ``given``: the counts were exported to the other counsellor, who makes the report, and these
     years are closed here; otherwise they were imported from that counsellor. ``situations``: by
     main group. Later counts of the same years replace earlier ones.
-    A person who continued with the other counsellor is in both registers and is counted twice.
+    A person who spoke to both counsellors counts twice, unless the case of one of them has
+    ``colleague_counts``.
     """
 
     kind: ClassVar[str] = "joint"

@@ -14,7 +14,7 @@ _ALWAYS = ("date", "employer", "case")
 _COUNTED = {
     # The thread is kept. Otherwise the same thread would become a new case again and again.
     "case": (*_ALWAYS, "main_group", "belongs_with", "destroy_on", "thread", "match_word",
-             "began", "began_group"),
+             "began", "began_group", "colleague_counts"),
     "contact": (*_ALWAYS, "minutes", "again", "topic", "record_nothing"),
     # Source and message are kept. Otherwise the same signed answer would be entered repeatedly.
     "consent": (*_ALWAYS, "consent", "answer", "named", "formal", "source", "message"),

@@ -57,8 +57,8 @@ class Copy:
 
     ``parts``: the chosen fields, with names removed from the texts. ``unchosen``: the other fields
     that could have been chosen. ``withheld``: the fields that can never be chosen. ``blacked_out``:
-    the number of places where a name was removed. ``unfound``: the given names of which no part
-    occurs in any chosen text.
+    the number of places where a name was removed. ``unfound``: the given names that occur in no
+    chosen text, even in part.
     """
 
     parts: tuple[Part, ...]

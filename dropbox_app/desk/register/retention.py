@@ -14,14 +14,14 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
 
     Every event of the case is removed, and coded rows replace the first one. Other events no longer
     refer to the case. Cases that belonged together through it still do. They count as before, in
-    the same year and main group, even if the employer received a complaint. ``given`` must be in
-    order.
+    the same year and main group, even if the employer received a complaint or a colleague counts
+    them. ``given`` must be in order.
     """
     found = cases.standings(given)
     gone = found[reference]
     others = sorted(gone.related)
     changes: list[tuple[Event, list[Event]]] = []
-    rows: list[Event] = list(_statistics(given, gone, counted=not others))
+    rows: list[Event] = list(_statistics(given, gone, counts=not others))
     if others:
         rows += [
             dataclasses.replace(one, case=others[0], body="")
@@ -37,7 +37,7 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
             if after != event:
                 changes.append((event, [after]))
     first = _began(found, reference)
-    if len(others) > 1 or (others and first):
+    if len(others) > 1 or (others and (first or gone.sheet.colleague_counts)):
         _add_after(given, others[0], _together(found, gone, others, first=first), changes)
     return changes
 
@@ -60,16 +60,17 @@ def _began(found: Mapping[str, Standing], reference: str) -> bool:
     return reference == min(circle, key=lambda one: (found[one].counted_on, one))
 
 
-def _statistics(given: Sequence[Event], gone: Standing, *, counted: bool) -> list[Statistic]:
-    """Return coded rows that count a case once, in its year, and its minutes in each year."""
+def _statistics(given: Sequence[Event], gone: Standing, *, counts: bool) -> list[Statistic]:
+    """Return coded rows that count a case once, in its year, and its minutes in each year.
+
+    ``counts`` is false if the case counts with another one.
+    """
     began = gone.counted_on.year
     minutes: dict[int, int] = {began: 0}
     for event in given:
         if isinstance(event, Contact) and event.case == gone.reference:
             minutes[event.date.year] = minutes.get(event.date.year, 0) + (event.minutes or 0)
     held = gone.held_since.year if gone.held_since else None
-    # If the employer received a complaint in the same year, the case counts in no report.
-    counts = counted and (held is None or held > began)
     return [
         Statistic(
             date=datetime.date(year, 1, 1),
@@ -77,6 +78,7 @@ def _statistics(given: Sequence[Event], gone: Standing, *, counted: bool) -> lis
             main_group=gone.counted_group if year == began else gone.group,
             situations=int(year == began and counts),
             held=held if year == began and counts else None,
+            colleague_counts=gone.sheet.colleague_counts if year == began and counts else None,
             minutes=sum_,
         )
         for year, sum_ in sorted(minutes.items())
@@ -94,7 +96,10 @@ def _unnamed(event: Case, reference: str) -> Case:
 def _together(
     found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
 ) -> Event:
-    """Link the remaining cases directly. If the destroyed one was the first, keep its year."""
+    """Link the remaining cases directly, and keep what the destroyed one said about all of them.
+
+    That is its year if it was the first, and that a colleague counts the situation.
+    """
     one = found[others[0]]
     left = dict.fromkeys(ref for ref in one.sheet.belongs_with if ref != gone.reference)
     left |= dict.fromkeys(others[1:])
@@ -102,4 +107,5 @@ def _together(
         date=one.last, employer=one.employer, case=one.reference, belongs_with=tuple(left),
         began=gone.counted_on.year if first else None,
         began_group=(gone.counted_group or "other") if first else "",
+        colleague_counts=gone.sheet.colleague_counts or None,
     )  # fmt: skip

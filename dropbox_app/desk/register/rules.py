@@ -85,9 +85,9 @@ def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault
     ]
 
 
-def is_closed(there: Sequence[Event], employer: str, year: int) -> bool:
-    """Return whether an employer's year is in an issued report or in exported counts."""
-    return _closing(_known_of(there), employer, year) is not None
+def closed_by(there: Sequence[Event], employer: str, year: int) -> Freeze | Joint | None:
+    """Return the issued report or the exported counts with an employer's year; None if open."""
+    return _closing(_known_of(there), employer, year)
 
 
 def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:

@@ -4,8 +4,6 @@ import datetime
 import functools
 from collections.abc import Collection
 
-import holidays
-
 _WEEKEND = 5  # Saturday, if Monday is 0
 
 
@@ -25,4 +23,6 @@ def is_one(day: datetime.date, off: Collection[datetime.date] = ()) -> bool:
 
 @functools.cache
 def _public(year: int) -> frozenset[datetime.date]:
+    import holidays  # only where days are counted: each start of the program would wait for it
+
     return frozenset(holidays.country_holidays("NL", years=year))

@@ -281,7 +281,7 @@ class Database:
 
 
 def remove(disk: Disk, name: str) -> None:
-    """Remove a database file, and the files that SQLite keeps beside it."""
+    """Remove a database file, and the files that SQLite keeps next to it."""
     disk.remove(*(name + side for side in _SIDE_FILES))
 
 

@@ -1,8 +1,8 @@
 """Lists of threads across all sites: filtered, counted and sorted by database columns.
 
-The summary of a thread, which lists show, is stored beside it. Every change of the thread deletes
-the summary in the same transaction. Missing summaries are created before a list is read, inside the
-transaction that reads it.
+The summary of a thread, which lists show, is stored with the thread. Every change of the thread
+deletes the summary in the same transaction. Missing summaries are created before a list is read,
+inside the transaction that reads it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

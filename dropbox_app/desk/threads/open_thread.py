@@ -243,7 +243,7 @@ def _messages_in(desk: Desk, item: Item, known: set[str]) -> list[Arrived]:
 
 
 def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
-    """Return conflicts that a restored server explains: one number, in two stores.
+    """Return conflicts that a restored server explains: the same number in two stores.
 
     The reporter saw only the items that the restored server still had, and used the same number
     again.
@@ -270,7 +270,7 @@ def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
 def _explain(
     entries: Iterable[Entry], explained: set[str], items: dict[str, Item]
 ) -> Iterable[Entry]:
-    """Remove the conflict. Of two messages with one number, the first to arrive comes first."""
+    """Remove the conflict; of messages with the same number, the first to arrive comes first."""
     arrival = {item: place for place, item in enumerate(items)}
 
     def number(entry: Entry) -> tuple[str, int] | str:

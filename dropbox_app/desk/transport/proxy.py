@@ -178,7 +178,7 @@ class Direct(httpcore.NetworkBackend):
 
 
 class Connect(Direct):
-    """Connects through an HTTP proxy, by CONNECT."""
+    """Connects through an HTTP proxy, with CONNECT."""
 
     def __init__(self, proxy: Proxy) -> None:
         super().__init__()

@@ -39,7 +39,8 @@ WAYS = (
 # Forms that can arrive while the desk is locked, and the pages that show the typed text again.
 _SHOWN_AGAIN = {
     "contact.keep": "contact.new", "case.keep": "case.show", "case.keep_sheet": "case.sheet",
-    "employers.keep": "employers.sheet", "entry.keep": "entry.show", "work.keep": "work.work",
+    "employers.keep": "employers.sheet", "entry.keep": "entry.show",
+    "entry.into_case": "entry.show", "work.keep": "work.work",
     "annual.keep": "annual.report", "annual.keep_facts": "annual.facts",
     "case_copy.look": "case_copy.ask", "snippets.keep": "snippets.edit",
     "cards.change": "cards.card", "away.announce": "away.away", "cards.join": "cards.new",

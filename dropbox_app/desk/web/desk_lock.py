@@ -150,7 +150,7 @@ class DeskLock:
             self._close_if_free()
 
     def settle(self, *sites: str) -> None:
-        """Wait until the sites are not away, before writing to them. Call within ``use``.
+        """Wait until none of the sites is away, before writing to them. Call within ``use``.
 
         Raises SiteAway if that takes longer than PATIENCE. Raises Locked if the desk was locked
         meanwhile, even if it is open again, because the desk that ``use`` yielded is then closed.

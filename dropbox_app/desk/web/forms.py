@@ -32,8 +32,8 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     ),
     "case": (
         "label", "main_group", "sub_groups", "role", "phase", "channel", "identity", "relation",
-        "accused", "needs", "goal", "possible_report", "retaliation", "aftercare_on", "destroy_on",
-        "notes",
+        "accused", "needs", "goal", "possible_report", "retaliation", "colleague_counts",
+        "aftercare_on", "destroy_on", "notes",
     ),
     "consent": ("step", "partner", "scope", "date", "answer", "named", "formal"),
     "step": (
@@ -67,7 +67,7 @@ _OWN = frozenset({
 _HELPED = frozenset({
     "record_nothing", "again", "label", "goal", "scope", "named", "formal", "destroy_on",
     "possible_report", "as_small_as_possible", "recording", "legal_terms", "reachable", "avoid",
-    "group", "term_band",
+    "group", "term_band", "colleague_counts",
 })  # fmt: skip
 # Values that no form offers, because another part of the page sets them.
 _NOT_ASKED = {"phase": ("new", "closed", "reopened")}

@@ -1,6 +1,6 @@
 """Back up all sites while they serve: write one sealed file and verify it.
 
-Each database is copied in its state at a single moment, and the files beside it are read
+Each database is copied in its state at a single moment, and the files next to it are read
 afterwards. Data that is removed or added in between is not included.
 """
 
@@ -196,7 +196,7 @@ def _created(new: Path) -> BinaryIO:
 def _write_list(
     places: tuple[Place, ...], read: Reading, target: Path, public: Recipient, today: datetime.date
 ) -> None:
-    """Write a new list of withdrawn mailboxes beside the backups, then remove older lists.
+    """Write a new list of withdrawn mailboxes next to the backups, then remove older lists.
 
     Lines are ``SITE MAILBOX DAY``. Raises BackupError if a site's list cannot be read, and keeps
     the previous list.

@@ -2,7 +2,7 @@
 
 Each day has one sealed file, ``klankbord-DAY.age``. All backups share one sealed list of withdrawn
 mailboxes, ``withdrawn-DAY.age``, made with the newest backup. The SHA-256 of each file is in a file
-beside it. The checksum is written first, and a backup without one does not count. Everything is
+next to it. The checksum is written first, and a backup without one does not count. Everything is
 sealed to the operator's key, so nothing here can be read, but checksums can be verified without a
 key.
 """
@@ -109,7 +109,7 @@ def alone(folder: Path, day: datetime.date) -> Iterator[None]:
 
 
 def begun(folder: Path, kind: Kind, day: datetime.date) -> tuple[Path, Kept]:
-    """Return the path of the next unfinished file, and its final entry."""
+    """Return a path for a new unfinished file, and the entry that it gets when finished."""
     number = 1 + max((one.number for one in kept(folder, kind) if one.day == day), default=0)
     name = f"{kind}-{day}" + (f"-{number}" if number > 1 else "") + ".age"
     return folder / f".{name}{_NEW}", Kept(day, number, folder / name)

@@ -32,7 +32,7 @@ def make() -> tuple[str, Recipient]:
 
 
 def keep(folder: Path, public: Recipient, day: datetime.date) -> None:
-    """Seal to this key from now on. Existing backups stay sealed to the previous key."""
+    """Seal future backups to this key. Existing ones stay sealed to the previous key."""
     replace_whole(folder / KEY, f"{public}\n".encode("ascii"), day)
 
 

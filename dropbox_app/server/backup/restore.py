@@ -54,7 +54,7 @@ class RestoredSite:
 
 @dataclass(frozen=True)
 class Restored:
-    """The result of a restore. ``listed`` is True if the list beside the backup was found."""
+    """The result of a restore. ``listed`` is True if the list next to the backup was found."""
 
     sites: tuple[RestoredSite, ...]
     listed: bool
@@ -266,7 +266,7 @@ def _check_age(file: Path, retentions: list[Retention], today: datetime.date) ->
 
 
 def _read_lists(file: Path, keys: Keys, given: Sequence[Path]) -> _Lists:
-    """Read the list beside the backup and the given lists. Raises BackupError."""
+    """Read the list next to the backup and the given lists. Raises BackupError."""
     known = _Lists()
     for one in directory.kept(file.absolute().parent, "withdrawn"):
         _take_sealed(one.path, keys, known)

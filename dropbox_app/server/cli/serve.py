@@ -166,7 +166,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """Run in the master before new workers start. A reading with a fault is discarded."""
+        """Run in the master before new workers start. New settings with a fault are discarded."""
         self._read = take(self._folder, self._read)
 
     def _settle(self, _arbiter: object) -> None:
@@ -184,7 +184,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
 def take(folder: Path, before: Reading | None = None) -> Reading:
     """Read the sites, and log their faults.
 
-    ``before`` is the reading in use, which is returned if the new one has a fault.
+    ``before`` is the current ``Reading``, which is returned if the new one has a fault.
     """
     read = loader.read(folder)
     missing = [
@@ -296,7 +296,7 @@ def _warm_up() -> None:
     Each worker reads the catalogue of a less common language when it first needs it.
     """
     for lang in ALWAYS:
-        words(lang)
+        words(lang).date(common.today(), common.today())  # with Babel's 4 MB on dates
     for lang in LANGUAGES:
         read_typed(" ".join(word_list(lang)[:7]))
     gc.collect()

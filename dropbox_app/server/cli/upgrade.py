@@ -15,7 +15,8 @@ def upgrade_command(release: Path) -> None:
 
     RELEASE is a release's folder, with SHA256SUMS and its signature. The signature must be made
     with the key in /etc/klankbord/release.pub. After an interruption, run the same command again:
-    it first finishes the upgrade or rolls it back. Only for a server that deploy/install set up.
+    it first finishes the upgrade or rolls it back. This works only on a server that deploy/install
+    set up.
 
     \b
     klankbord-server upgrade klankbord-0.2.0

@@ -2,7 +2,7 @@
 
 A mistake in one site's files affects no other site. A site with wrong settings stays closed while
 the others are served. A site with a wrong custom page shows the default text there. No mistake
-raises an exception. A running server never switches to a reading that has a fault (``cli.serve``).
+raises an exception. A running server never switches to settings that have a fault (``cli.serve``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -139,8 +139,8 @@ class Site:
         with self._turns.taken():
             if not CARD_NAME.fullmatch(name) or not self._path(name).exists():
                 raise CardError(f"there is no card called {name}")
-            # The owner of a broken card is unknown, so no identity is retired with it. Likewise
-            # when a counsellor has a second card.
+            # The owner of a broken card is unknown, so no identity is retired with it. The same
+            # applies if the counsellor has a second card.
             known = next((c.card for c in self.cards() if c.file_name == name), None)
             if known is not None:
                 day = day or datetime.datetime.now(datetime.UTC).date()

@@ -1,6 +1,6 @@
 """The actions of reporters and desks on mailboxes (SPEC sections 6 to 9).
 
-The steps are in ``store``. Sealed bytes are never decrypted. Each action is one transaction.
+``store`` provides the storage steps. Nothing is decrypted here. Each action is one transaction.
 """
 
 import datetime
@@ -260,7 +260,7 @@ class Mailboxes:
         return OpenFile(known[1].size, file) if file is not None else None
 
     def fetched(self, identity: VerifyKey, item: str) -> bool:
-        """Record that an item is safe on the counsellor's disk; False if there is no such item."""
+        """Record that this counsellor's desk has stored an item; return False if it is unknown."""
         with self._store.writing():
             return self._store.set_fetched(str(identity), item, self.today())
 

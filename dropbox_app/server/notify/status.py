@@ -1,7 +1,8 @@
 """Decide for each counsellor whether to open the desk today, from stored items and fetches.
 
-Runs once a day, without a network. The status "open" means that something is waiting, or that the
-desk must fetch to keep the site's promise. It therefore does not show whether anybody wrote.
+This runs once a day, without a network. The status "open" means that something is waiting, or that
+the desk must fetch to keep the site's promise. The status therefore does not show whether anybody
+wrote.
 """
 
 import datetime

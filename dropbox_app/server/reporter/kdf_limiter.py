@@ -20,7 +20,7 @@ ARRIVED: ContextVar[float | None] = ContextVar("arrived", default=None)
 
 
 class Busy(ServerError):
-    """It is very busy right now. Nothing was stored."""
+    """The server is very busy right now. Nothing was stored."""
 
 
 def late() -> bool:

@@ -21,7 +21,7 @@ def just_said(
     after: int | None = None,
     pass_on: bool = False,
 ) -> bool:
-    """Return whether the newest message in the thread is already this one.
+    """Return whether the newest message in the thread is this message, sent earlier.
 
     Two files with the same name and size need not be the same file. They can come from the same
     form only if the form was generated before that message. ``after`` is the number of the

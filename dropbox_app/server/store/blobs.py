@@ -1,4 +1,4 @@
-"""Sealed files that are too large for the database, each in its own file beside it."""
+"""Sealed files that are too large for the database, each in its own file next to it."""
 
 import contextlib
 import datetime
@@ -14,7 +14,7 @@ from dropbox_app.server.store.interface import IN_DATABASE, Digest
 
 START = 16 * 1024  # bytes kept of a staged file: more than any accepted header has
 PART = ".part"  # suffix of a file that is being received
-BESIDE = ("-journal", "-wal", "-shm")  # suffixes of files that SQLite writes beside a database
+BESIDE = ("-journal", "-wal", "-shm")  # suffixes of files that SQLite writes next to a database
 
 
 def locked_part(folder: Path) -> tuple[Path, int]:
@@ -110,7 +110,7 @@ def _part_of(path: Path) -> Path:
 def abandoned(path: Path) -> Iterator[bool]:
     """Lock a part file if nobody is still writing it; yield whether it was abandoned.
 
-    A file that SQLite writes beside a part file has no lock of its own, so the lock of that part
+    A file that SQLite writes next to a part file has no lock of its own, so the lock of that part
     file counts.
     """
     locked = _part_of(path)

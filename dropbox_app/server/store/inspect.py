@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from sqlite_utils import Database
-
 from dropbox_app.server.errors import ServerError, StoreError
 from dropbox_app.server.store import schema, snapshot
 from dropbox_app.server.store.connections import BUSY_SECONDS
@@ -48,7 +46,7 @@ def look(database: Path, files: Path, withdrawn: Path) -> Look:
 
 def old(database: Path) -> bool:
     """Return whether the next start will migrate the database. Raises StoreError if unusable."""
-    return _steady(database, lambda connection: pending(_ours(connection)))
+    return _steady(database, pending)
 
 
 def fetches(database: Path) -> dict[str, datetime.date]:
@@ -106,7 +104,7 @@ def _opened(database: Path, in_use: bool) -> Iterator[sqlite3.Connection]:
     if not database.is_file():
         raise StoreError(f"{database} is not a file")
     if not in_use:
-        # Otherwise SQLite would create a log and an index beside it, and remove them again.
+        # Otherwise SQLite would create a log and an index next to it, and remove them again.
         with snapshot.opened(database.absolute()) as connection:
             yield connection
         return
@@ -124,13 +122,9 @@ def _opened(database: Path, in_use: bool) -> Iterator[sqlite3.Connection]:
         yield one
 
 
-def _ours(connection: sqlite3.Connection) -> Database:
-    return Database(connection, execute_plugins=False)
-
-
 def _refuse(database: Path, connection: sqlite3.Connection) -> None:
     """Raise StoreError for a database that no start would accept."""
-    refuse_newer(_ours(connection), database)
+    refuse_newer(connection, database)
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'store'").fetchone():
         raise StoreError(f"{database} is empty; restore it from a backup")
 
@@ -142,7 +136,7 @@ def _look(connection: sqlite3.Connection, files: Path, withdrawn: Withdrawn) -> 
     large = snapshot.large(connection)
     return Look(
         tuple(_faults(connection, large, files, withdrawn)),
-        pending(_ours(connection)),
+        pending(connection),
         newest,
         served,
         run("SELECT 1 FROM mailboxes LIMIT 1").fetchone() is not None,

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, Protocol
 
 What = Literal["message", "attachment"]
 REPORTER = "reporter"
-IN_DATABASE = 1024 * 1024  # larger sealed files are in a folder beside the database
+IN_DATABASE = 1024 * 1024  # larger sealed files are in a folder next to the database
 
 
 @dataclass(frozen=True)

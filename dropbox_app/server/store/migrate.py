@@ -7,8 +7,6 @@ import datetime
 import sqlite3
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store import snapshot
 from dropbox_app.server.store.connections import read_only
@@ -25,20 +23,19 @@ def bring_up_to_date(
     today: datetime.date,
 ) -> None:
     """Run the pending migrations. After StoreError or SiteFull the database is unchanged."""
-    database = Database(connection, execute_plugins=False)
     with failures():
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal" and not read_only(path):
             raise StoreError(f"{path} cannot use a write-ahead log on this disk")
-        refuse_newer(database, path)
-        if not pending(database):  # a backup that holds the database then blocks nobody
+        refuse_newer(connection, path)
+        if not pending(connection):  # a backup that holds the database then blocks nobody
             return
         with turns.taken():  # two workers may start at the same time
-            if pending(database) and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            if pending(connection) and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
                 try_on_copy(path, files, today)
             connection.execute("BEGIN IMMEDIATE")
             try:
-                migrate(database, today)
+                migrate(connection, today)
                 connection.execute("COMMIT")
             except BaseException:
                 connection.rollback()
@@ -62,7 +59,7 @@ def try_on_copy(path: Path, files: Path, today: datetime.date) -> None:
                     connection.execute(f"PRAGMA {setting}")
                 before = _counts(connection)
                 connection.execute("BEGIN IMMEDIATE")
-                migrate(Database(connection, execute_plugins=False), today)
+                migrate(connection, today)
                 connection.execute("COMMIT")
                 snapshot.check(connection)
                 after = _counts(connection)

@@ -5,16 +5,22 @@ write itself). A hidden row number would count across mailboxes and counsellors,
 would reveal something about one of them to another. Columns for a day reject a time of day.
 """
 
+from __future__ import annotations
+
 import datetime
 import secrets
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
-
-from sqlite_utils import Database, Migrations
+from typing import TYPE_CHECKING
 
 from dropbox_app.server.errors import StoreError
 from dropbox_app.server.store.interface import IN_DATABASE
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    Step = Callable[[Database], None]
 
 _DAY = "GLOB '2[0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'"
 
@@ -27,7 +33,45 @@ DAYS = (
 # Bytes: of one row, SQLite keeps at most 1,002 in a shared page of 4,096.
 COVER = 1002
 
-migrations = Migrations("klankbord")
+NOTES = "_sqlite_migrations"  # sqlite-utils' own table, which differs between its versions
+_SET = "klankbord"  # sqlite-utils' list could name the migrations of several programs
+
+
+class Migrations:
+    """Our migrations in order, which sqlite-utils runs.
+
+    It is loaded only to run one. Most starts have none to run, and would keep 2 MB for it.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[Step] = []
+
+    def __call__(self) -> Callable[[Step], Step]:
+        """Return a decorator that adds a migration, named after its function."""
+
+        def add(step: Step) -> Step:
+            self._steps.append(step)
+            return step
+
+        return add
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of all migrations."""
+        return [step.__name__ for step in self._steps]
+
+    def apply(self, connection: sqlite3.Connection, *, stop_before: str | None = None) -> None:
+        """Run the pending migrations, up to the one that is named."""
+        import sqlite_utils
+
+        ours = sqlite_utils.Migrations(_SET)
+        for step in self._steps:
+            ours()(step)
+        database = sqlite_utils.Database(connection, execute_plugins=False)
+        ours.apply(database, stop_before=stop_before)
+
+
+migrations = Migrations()
 
 
 @migrations()
@@ -111,17 +155,14 @@ def m004_site(db: Database) -> None:
     db.execute("ALTER TABLE store ADD COLUMN site TEXT CHECK (length(site) = 32)")
 
 
-def pending(database: Database) -> bool:
+def pending(connection: sqlite3.Connection) -> bool:
     """Return whether any migration is pending. Only reads."""
-    return bool(migrations.pending(database))
+    return bool(set(migrations.names).difference(_applied(connection)))
 
 
-def refuse_newer(database: Database, path: Path) -> None:
+def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
     """Raise StoreError, naming ``path``, if a newer program has migrated the database."""
-    with closing(sqlite3.connect(":memory:")) as nothing:
-        fresh = Database(nothing, execute_plugins=False)
-        known = {migration.name for migration in migrations.pending(fresh)}
-    newer = [one.name for one in migrations.applied(database) if one.name not in known]
+    newer = [name for name in _applied(connection) if name not in migrations.names]
     if newer:
         raise StoreError(
             f"{path} was written by a newer version of this program ({newer[0]}); install that "
@@ -129,13 +170,24 @@ def refuse_newer(database: Database, path: Path) -> None:
         )
 
 
-def migrate(database: Database, day: datetime.date) -> None:
-    """Migrate the tables; call it inside a transaction."""
-    with database.atomic():
-        if migrations.pending(database):
-            migrations.apply(database)
-            # sqlite-utils writes the time of day here, which must never reach the disk.
-            database.execute(
-                "UPDATE _sqlite_migrations SET applied_at = ? WHERE length(applied_at) > 10",
-                [day.isoformat()],
-            )
+def migrate(connection: sqlite3.Connection, day: datetime.date) -> None:
+    """Migrate the tables; call it inside a transaction, and roll that back after an error."""
+    if pending(connection):
+        migrations.apply(connection)
+        # sqlite-utils writes the time of day here, which must never reach the disk.
+        connection.execute(
+            f"UPDATE {NOTES} SET applied_at = ? WHERE length(applied_at) > 10",  # noqa: S608 (our own name)
+            [day.isoformat()],
+        )
+
+
+def _applied(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the migrations that were run, in that order."""
+    table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
+    if not connection.execute(table, [NOTES]).fetchone():
+        return []
+    rows = connection.execute(
+        f"SELECT name FROM {NOTES} WHERE migration_set = ? ORDER BY rowid",  # noqa: S608 (our own name)
+        [_SET],
+    )
+    return [str(name) for (name,) in rows]

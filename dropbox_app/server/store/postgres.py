@@ -39,7 +39,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class PostgresStore:
-    """Implements ``Store``. ``today`` only dates steps and files; the rules pass all other days."""
+    """Implements ``Store``. ``today`` dates steps and files; callers pass all other days."""
 
     def __init__(
         self,

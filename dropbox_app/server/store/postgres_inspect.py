@@ -37,22 +37,22 @@ class Schema:
             )
 
     def remarks(self) -> tuple[str, ...]:
-        """Return warnings on what the server needlessly keeps or reveals. Raises like ``look``."""
+        """Return warnings about data needlessly kept or revealed. Raises the errors of ``look``."""
         with self._opened() as connection:
             return tuple(postgres_server.remarks(connection))
 
     def fetches(self) -> dict[str, datetime.date]:
-        """Return the last day on which each desk fetched, by identity. Raises like ``look``."""
+        """Return the last day on which each desk fetched. Raises the same errors as ``look``."""
         with self._opened() as connection:
             return _fetches(connection)
 
     def days(self) -> tuple[datetime.date | None, datetime.date | None]:
-        """Return the newest day stored and the day of the last purge. Raises like ``look``."""
+        """Return the newest stored day and the last purge's day. Raises the errors of ``look``."""
         with self._opened() as connection:
             return _days(connection)
 
     def site_id(self) -> str | None:
-        """Return the id of the site; None if there is no id or no table. Raises like ``look``."""
+        """Return the site's id; None without an id or table. Raises the errors of ``look``."""
         with connect(self._address) as connection, failures():
             postgres_server.refuse(connection)
             if connection.execute("SELECT to_regclass('store')").fetchone() == (None,):

@@ -11,14 +11,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from dropbox_app.server.store.interface import REPORTER
-from dropbox_app.server.store.migrations import DAYS, migrations
+from dropbox_app.server.store.migrations import DAYS, NOTES, migrations
 
 _PAGE = 4096  # bytes; the padding before sealed files (m003_cover) is made for this size
 _HEADER = 100  # bytes of a database's header
-_NOTES = "_sqlite_migrations"  # sqlite-utils' own table, which differs between its versions
 
 # SQLite's length() and GLOB stop at the first NUL, so the bytes are counted too.
 _LONG = "length({{0}}) != {0} OR length(CAST({{0}} AS BLOB)) != {0} OR {{0}} GLOB '*[^{1}]*'"
@@ -88,8 +85,8 @@ def fault(connection: sqlite3.Connection) -> str:
             return "its tables and indexes belong to no version of the server"
         named = ", ".join(more[:3])
         return f"it has tables, triggers, views or indexes that no server makes: {named}"
-    if not _only_stores(connection, _NOTES):
-        return f"{_NOTES} has generated columns or indexes on expressions"
+    if not _only_stores(connection, NOTES):
+        return f"{NOTES} has generated columns or indexes on expressions"
     have = {row[1] for row in connection.execute("PRAGMA table_info(store)")}
     for table, column, is_strange in _STRANGE:
         if table == "store" and column not in have:
@@ -117,12 +114,10 @@ def _only_stores(connection: sqlite3.Connection, table: str) -> bool:
 @functools.cache
 def _known() -> tuple[_Objects, ...]:
     """Return the contents of a database's schema after each migration, the newest last."""
-    with closing(sqlite3.connect(":memory:")) as nothing:
-        names = [one.name for one in migrations.pending(Database(nothing, execute_plugins=False))]
     made = []
-    for end in [*names[1:], None]:
+    for end in [*migrations.names[1:], None]:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-            migrations.apply(Database(connection, execute_plugins=False), stop_before=end)
+            migrations.apply(connection, stop_before=end)
             made.append(_objects(connection))
     return tuple(made)
 
@@ -132,7 +127,7 @@ def _objects(connection: sqlite3.Connection) -> _Objects:
     found = {
         (str(kind), str(name), str(table), _plain(str(sql))) for kind, name, table, sql in rows
     }
-    notes = {one for one in found if one[2] == _NOTES and one[0] in ("table", "index")}
+    notes = {one for one in found if one[2] == NOTES and one[0] in ("table", "index")}
     return frozenset(found - notes - {_STATISTICS})
 
 

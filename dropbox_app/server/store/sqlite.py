@@ -1,4 +1,4 @@
-"""The store on SQLite: one database in the site's folder, large sealed files beside it.
+"""The store on SQLite: one database in the site's folder, large sealed files next to it.
 
 It uses a write-ahead log with synced commits, overwrites removed rows, and has one connection per
 thread. Writers take the lock of ``write_lock``.
@@ -46,7 +46,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class SqliteStore:
-    """Implements ``Store``. ``today`` only dates migrations and files; rules pass any other day."""
+    """Implements ``Store``. ``today`` dates migrations and files; callers pass all other days."""
 
     def __init__(
         self, folder: Path, today: Callable[[], datetime.date], reserve: Path | None = None
@@ -314,7 +314,7 @@ class SqliteStore:
     # Space, withdrawn ids, cleaning.
 
     def used(self) -> int:
-        """Return the bytes in use: those of the database, and those of the files beside it."""
+        """Return the bytes in use: those of the database, and those of the files next to it."""
         pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
         statement = f"SELECT total(size) FROM items WHERE size > {IN_DATABASE}"  # noqa: S608 (a constant)
         return int(pages * self._one("PRAGMA page_size")[0] + self._one(statement)[0])

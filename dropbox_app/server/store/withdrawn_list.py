@@ -1,4 +1,4 @@
-"""The list of withdrawn mailboxes, in a file beside the database.
+"""The list of withdrawn mailboxes, in a file next to the database.
 
 It is a separate file, so that restoring the database cannot bring a mailbox back.
 """
@@ -53,7 +53,7 @@ class Withdrawn:
                     return False
         finally:
             os.close(handle)
-        return mailbox in self.read()  # the file has not the format of ``write``
+        return mailbox in self.read()  # the file does not have the format of ``write``
 
     def add(self, mailbox: str, day: datetime.date) -> None:
         """Insert an id, or replace its day."""

@@ -13,8 +13,8 @@ CACHE_BYTES = 8 * 1024 * 1024  # maximum bytes of pages that a process keeps
 class PageCache:
     """Rendered pages, each with the state for which it was rendered.
 
-    When the pages exceed ``most`` bytes, the least recently used ones are dropped. Safe between
-    threads, and between the sites of one process, because a key includes its site.
+    When the pages exceed ``most`` bytes, the least recently used ones are dropped. Threads and the
+    sites of one process can share it, because a key includes its site.
     """
 
     def __init__(self, most: int = CACHE_BYTES) -> None:

@@ -67,7 +67,7 @@ def environment() -> Environment:
 
 
 class PageRenderer:
-    """Renders the pages of one site. Safe between threads."""
+    """Renders the pages of one site. Threads can share it."""
 
     def __init__(
         self,

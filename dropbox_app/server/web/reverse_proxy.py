@@ -47,7 +47,7 @@ class TooSlow(ConnectionResetError):
 class Pace:
     """The remaining time of one transfer. ``clock`` returns monotonic time in seconds.
 
-    Not safe between threads: each transfer needs its own.
+    Threads must not share it: each transfer needs its own.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

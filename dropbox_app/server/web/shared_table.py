@@ -25,7 +25,7 @@ class SharedTable:
     """Entries of one size: a key, the time until which it is valid, and ``value`` bytes.
 
     A key belongs to one of ``buckets`` groups of ``slots`` entries, so a look-up reads one group.
-    Times are in seconds, by a clock that the caller chooses. Safe between threads and processes.
+    Times are in seconds, by a clock that the caller chooses. Threads and processes can share it.
     """
 
     def __init__(self, buckets: int, slots: int, value: int = 0) -> None:

@@ -166,7 +166,7 @@ class HostedSite:
 
 
 class SiteTable:
-    """The sites of this server by host name. Safe between threads."""
+    """The sites of this server by host name. Threads can share it."""
 
     def __init__(self, sites: Iterable[ReadSite | ClosedSite], shared: ProcessResources) -> None:
         self.sites = [HostedSite(read, shared) for read in sites]

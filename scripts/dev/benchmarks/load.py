@@ -210,7 +210,7 @@ MAY_BE_SLOW = "150 circuits that never stop"
 
 
 def measure(folder: Path, seconds: int) -> bool:
-    """Print each attack beside the idle rounds of the same run; return whether all limits are met.
+    """Print each attack next to the idle rounds of the same run; return whether all limits are met.
 
     ``seconds`` is the total for each attack.
     """

@@ -2,7 +2,7 @@
 
 Two stores are compared in one run, each with a real server: 100 and 10,000 mailboxes of ten items,
 a hundred mailboxes for each counsellor, on disk. The measured counsellor has 100 mailboxes in both.
-The stores also contain ids of withdrawn mailboxes, and rows of files that are beside the database.
+The stores also contain ids of withdrawn mailboxes, and rows of files that are next to the database.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def _fill(box: DropBox, own: str, count: int) -> None:
             for number in range(start, min(start + _BATCH, count)):
                 name = secrets.token_hex(32)
                 _mailbox(store, day, name, [desks[number % len(desks)]])
-                if number % 100 == 0:  # the row of a file beside the database, without the file
+                if number % 100 == 0:  # the row of a file next to the database, without the file
                     info = ItemInfo(secrets.token_hex(32), "attachment", "reporter", 1, day, _FILE)
                     store._run(
                         "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -53,7 +53,7 @@ class Apps:
         return Apps(self.houses)
 
     def break_off(self) -> None:
-        """Do nothing; no call waits."""
+        """Do nothing; no request waits."""
 
     def close(self) -> None:
         """Do nothing; no connection is open."""
@@ -152,7 +152,7 @@ class Reporting:
 
     @property
     def is_expired(self) -> bool:
-        """Whether the site has removed the conversation, as after 90 idle days."""
+        """Return whether the site has removed the conversation, as after 90 idle days."""
         return self._browser().come_back(self.code).status == 422
 
     def turn_to(self, identity: str) -> None:
@@ -173,7 +173,7 @@ class Reporting:
 
 
 class Practice:
-    """A counsellor working at the desk's page; each method does what the person would, on that day.
+    """A counsellor who works on the desk's page; each method does that person's work of the day.
 
     ``by``: the counsellor's name in the diary. ``cases``: the address of each person's case.
     """
@@ -223,7 +223,7 @@ class Practice:
         self._done(page, form, **answers)
 
     def hours(self, employer: str) -> dict[str, float]:
-        """Return this year's private account of hours, by its Dutch words."""
+        """Return this year's private account of hours, by its Dutch labels."""
         page, _ = self._employer(employer, "agreement")
         part = page.html.split('id="hours"')[1].split("</section>")[0]
         rows = re.findall(r"<dt>(.*?)</dt><dd>([\d.,]+) uur</dd>", part)
@@ -235,7 +235,7 @@ class Practice:
         page = next(one for one in pages if f"<h1>{name}</h1>" in one.html)
         return page, page.form_to(f"/{what}#")
 
-    # people
+    # people who come
 
     def call(self, employer: str, who: str, about: str, minutes: int) -> None:
         """Record a telephone call that begins a case."""
@@ -286,8 +286,16 @@ class Practice:
         self._done(page, form, other=there)
         self.town.note(self.by, "together", employer, **{"who": who, "with": other})
 
+    def leave_to_colleague(self, employer: str, who: str) -> None:
+        """Mark a case: this person came to the colleague first, who counts the situation."""
+        page = self.window.get(self.cases[who])
+        sheet = self.window.get(next(one for one in page.links if one.endswith("/sheet")))
+        done = self._done(sheet, sheet.form_to("sheet"), colleague_counts="1")
+        assert "Mijn collega telt deze situatie" in done.text
+        self.town.note(self.by, "colleague counts", employer, who=who)
+
     def consent(self, who: str) -> None:
-        """Ask consent to a step: signed in the conversation, or given orally."""
+        """Ask for consent to a step, to be signed in the conversation or given orally."""
         if who in self.written:
             page = self._conversation(who)
             said = self.window.press(page, "/consent", step="Praten", scope="Geen namen",
@@ -359,7 +367,7 @@ class Practice:
     def file(self, page: Page, name: str) -> bytes:
         return self.window.get(next(one for one in page.links if one.endswith(name))).body
 
-    # how the pages are worked with
+    # how the pages are used
 
     def _done(self, page: Page, form: Form, /, **values: str) -> Page:
         done = self.window.submit(page, form, **values)

@@ -1,7 +1,7 @@
-"""Recounts a year from a diary of what happened. Shares no code with the program.
+"""Recount a year from a diary of events, without using the program's code.
 
 Reads one line of JSON per event from standard input. Writes to standard output, for each employer,
-the situations of both counsellors, the number that the external one left out, the ranges that its
+the situations of both counsellors, the numbers that the external one left out, the ranges that its
 report may print, the total of its bill, and the counsellor's hours by kind. The year is the first
 argument. Only Python's standard library is imported.
 """
@@ -17,27 +17,34 @@ GROUPS = ("unwanted_behaviour", "integrity", "labour_conflict", "other")
 
 def situations(
     diary: Diary, employer: str, year: int, by: str
-) -> tuple[collections.Counter[str], int]:
-    """Return one counsellor's situations by group, and the number left out due to complaints."""
+) -> tuple[collections.Counter[str], int, int]:
+    """Return one counsellor's situations by group, and how many are left out.
+
+    These are the numbers left out due to complaints, and because the other counsellor counts them.
+    """
     mine = [one for one in diary if one["by"] == by and one.get("at") == employer]
     came = {one["who"]: one for one in mine if one["what"] == "came"}
-    circle = {who: who for who in came}  # a name that all in one situation share
+    circle = {who: who for who in came}  # the name shared by everybody in one situation
     for one in mine:
         if one["what"] == "together":
             old, new = circle[one["who"]], circle[one["with"]]
             circle = {who: new if name == old else name for who, name in circle.items()}
     complaints = [one for one in mine if one["what"] == "complaint"]
     told = {one["who"] for one in complaints if one["day"] <= f"{year}-12-31"}
-    gone = {one["who"] for one in mine if one["what"] == "destroyed"}
+    elsewhere = {one["who"] for one in mine if one["what"] == "colleague counts"}
     found: collections.Counter[str] = collections.Counter()
-    left_out = 0
+    left_out = by_other = 0
     for name in set(circle.values()):
         members = [who for who in circle if circle[who] == name]
         first = came[min(members, key=lambda who: came[who]["day"])]
         if first["day"].startswith(str(year)):
-            left_out += bool(told.intersection(members) and set(members) - gone)
-            found[first["about"] or "other"] += not told.intersection(members)
-    return found, left_out
+            if told.intersection(members):
+                left_out += 1
+            elif elsewhere.intersection(members):
+                by_other += 1
+            else:
+                found[first["about"] or "other"] += 1
+    return found, left_out, by_other
 
 
 def printed(count: int) -> str:
@@ -54,7 +61,7 @@ def counted(diary: Diary, employer: str, year: int) -> dict[str, object]:
     own = [one for one in diary if one.get("at") == employer]
     of_year = [one for one in own if one["day"].startswith(str(year))]
     (agreed,) = [one for one in own if one["what"] == "agreed" and one["by"] == "external"]
-    groups, left_out = situations(diary, employer, year, "external")
+    groups, left_out, by_other = situations(diary, employer, year, "external")
     groups += situations(diary, employer, year, "internal")[0]
     if agreed["people"] < 250:
         ranges = []
@@ -71,6 +78,7 @@ def counted(diary: Diary, employer: str, year: int) -> dict[str, object]:
     return {
         "groups": [groups[group] for group in GROUPS],
         "left out": left_out,
+        "by the other": by_other,
         "ranges": ranges,
         "bill": agreed["price"] + sum(ordered),
         "hours": hours,

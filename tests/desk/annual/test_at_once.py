@@ -18,7 +18,7 @@ from tests.desk.annual.worlds import agreed
 from tests.desk.conftest import PASSPHRASE, Office
 
 CASE = e.Case(date=datetime.date(2025, 3, 3), employer="Zorg", case="late")
-WAIT = 0.5  # seconds in which the other window would be done, if nothing held it up
+WAIT = 0.5  # seconds in which the other window would finish if nothing blocked it
 
 
 class Meanwhile:
@@ -45,7 +45,7 @@ def filled(office: Office) -> Office:
 
 
 def at_once(place: Workplace, work: Callable[[Workplace], object]) -> list[Exception]:
-    """Issue the report while another window does ``work``; return the error of that work."""
+    """Issue the report while another window does ``work``; return the error that it gets."""
     refused: list[Exception] = []
 
     def tried() -> None:

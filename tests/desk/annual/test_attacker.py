@@ -1,9 +1,10 @@
-"""The exact inverse image of everything that is issued, over random registers.
+"""The exact set of registers that could have produced the issued files, for random registers.
 
 The attackers are the directors of all employers together, who have every file issued in every year,
 and one employer's internal counsellor, who knows their own situations.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -23,43 +24,58 @@ from tests.desk.annual.worlds import YEARS, agreed, cases, day, issue
 from tests.support.examples import half
 
 HEADCOUNTS = {"Klein": 12, "Midden": 80, "Vaak": 240, "Groot": 400, "Reus": 1_500}
-TERM_BAND = "Midden"  # its agreement has one band over three years
+TERM_BAND = "Midden"  # its agreement asks for one band over three years
 TOP = 45  # the most situations of one cell
 
 Counts = dict[tuple[str, int, str], int]
 CELLS = [(name, year, group) for name in HEADCOUNTS for year in YEARS for group in MAIN_GROUPS]
 FEW = st.sampled_from((0, 0, 0, 1, 2, 3, 5, 9, 10, 11, 19, 20, 38, 39, 40, TOP))
 WORLDS = st.fixed_dictionaries(dict.fromkeys(CELLS, FEW))
-SHARED = "Groot"  # has an internal counsellor too, in some worlds
+SHARED = "Groot"  # also has an internal counsellor, in some worlds
 Internal = dict[str, int]  # the internal counsellor's situations of each year, by main group
 INTERNALS = st.dictionaries(st.sampled_from(MAIN_GROUPS), FEW)
+# Cases of each year at that employer that are marked as counted by the internal counsellor.
+MARKED = st.dictionaries(st.sampled_from(MAIN_GROUPS), st.sampled_from((0, 1, 2, 9)))
 
 
-def register(counts: Counts) -> list[e.Event]:
+def register(counts: Counts, marked: Internal) -> list[e.Event]:
     """Return the register of a world: every employer and every case."""
     sheets = [
         one
         for name, headcount in HEADCOUNTS.items()
         for one in agreed(name, headcount, term_band=name == TERM_BAND)
     ]
-    return [*sheets, *cases(counts)]
+    shared = {(SHARED, year, group): marked[group] for year in YEARS for group in marked}
+    left = [replace(one, colleague_counts=True) for one in cases(shared, "marked-")]
+    return [*sheets, *cases(counts), *left]
 
 
 def issued(
-    counts: Counts, names: tuple[str, ...] = tuple(HEADCOUNTS), internal: Internal | None = None
-) -> dict[str, Any]:
+    counts: Counts, names: tuple[str, ...] = tuple(HEADCOUNTS), internal: Internal | None = None,
+    marked: Internal | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Return every file that these directors receive: reports and bills of all years.
 
     With an internal counsellor, that employer's reports are joint ones.
     """
-    events = register(counts)
+    events = register(counts, marked or {})
     joint = {SHARED: internal or None}
     return {
         name: issue(events, name, formats=("json", "csv"), joint=joint.get(name)) for name in names
     }
 
 
-def printed(counts: Counts, internal: Internal | None = None) -> dict[tuple[str, str], list[int]]:
+def besides(internal: Internal | None, marked: Internal | None) -> int:
+    """Return what the shared employer's band contains besides the world's own cases.
+
+    In a joint report, the internal counsellor's situations; in any other, the marked cases.
+    """
+    return sum((internal or marked or {}).values())
+
+
+def printed(
+    counts: Counts, internal: Internal | None = None, marked: Internal | None = None
+) -> dict[tuple[str, str], list[int]]:
     """Return the sums that are printed as bands, by employer, slot and year."""
     found: dict[tuple[str, str], list[int]] = {}
     for name, headcount in HEADCOUNTS.items():
@@ -67,7 +83,7 @@ def printed(counts: Counts, internal: Internal | None = None) -> dict[tuple[str,
         if name == TERM_BAND:
             found[name, "all"] = [sum(map(sum, by_year.values()))]
         elif form_for(headcount) is Form.B:
-            others = sum((internal or {}).values()) if name == SHARED else 0
+            others = besides(internal, marked) if name == SHARED else 0
             found[name, "all"] = [sum(by_year[year]) + others for year in YEARS]
         elif form_for(headcount) is Form.C:
             for at, group in enumerate(MAIN_GROUPS):
@@ -75,22 +91,25 @@ def printed(counts: Counts, internal: Internal | None = None) -> dict[tuple[str,
     return found
 
 
-def bands(counts: Counts, internal: Internal) -> dict[tuple[str, str], list[Any]]:
+def bands(counts: Counts, internal: Internal, marked: Internal) -> dict[tuple[str, str], list[Any]]:
     """Return what should be printed for a world, by the rule alone."""
-    return {slot: [band(one) for one in sums] for slot, sums in printed(counts, internal).items()}
+    sums = printed(counts, internal, marked)
+    return {slot: [band(one) for one in of_slot] for slot, of_slot in sums.items()}
 
 
 @half()
-@given(WORLDS, WORLDS, INTERNALS)
+@given(WORLDS, WORLDS, INTERNALS, MARKED, MARKED)
 def test_files_are_identical_exactly_when_their_bands_are(
-    one: Counts, other: Counts, internal: Internal
+    one: Counts, other: Counts, internal: Internal, marked: Internal, left: Internal
 ) -> None:
-    same = issued(one, internal=internal) == issued(other, internal=internal)
-    assert same == (bands(one, internal) == bands(other, internal))
+    same = issued(one, internal=internal, marked=marked) == issued(
+        other, internal=internal, marked=left
+    )
+    assert same == (bands(one, internal, marked) == bands(other, internal, left))
 
 
 def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Counts | None:
-    """Return the same world with another sum in one slot; None if the cells cannot produce it."""
+    """Return the same world with a different sum in one slot; None if no cells can produce it."""
     name, group = slot
     years = YEARS if name == TERM_BAND else (YEARS[at],)
     cells = [cell for cell in counts if cell[0] == name and cell[1] in years
@@ -119,19 +138,21 @@ def test_count_can_have_any_value_in_its_band_and_no_other(
 
 
 @half()
-@given(WORLDS, INTERNALS, st.data())
+@given(WORLDS, INTERNALS, MARKED, st.data())
 def test_counts_of_all_employers_can_vary_together_within_their_bands(
-    counts: Counts, internal: Internal, data: st.DataObject
+    counts: Counts, internal: Internal, marked: Internal, data: st.DataObject
 ) -> None:
     changed = dict(counts)
-    for slot, sums in printed(counts, internal).items():
-        known = sum(internal.values()) if slot[0] == SHARED else 0
+    for slot, sums in printed(counts, internal, marked).items():
+        known = besides(internal, marked) if slot[0] == SHARED else 0
         for at, true in enumerate(sums):
             shown = band(true)
             last = known + TOP if shown.high is None else shown.high
             wanted = data.draw(st.integers(max(shown.low, known), last))
             changed = elsewhere(changed, slot, at, wanted - known) or changed
-    assert issued(changed, internal=internal) == issued(counts, internal=internal)
+    assert issued(changed, internal=internal, marked=marked) == issued(
+        counts, internal=internal, marked=marked
+    )
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
@@ -164,6 +185,7 @@ HIDDEN = st.lists(
             employer=st.just("Klein"), case=st.sampled_from(("a", "b", "c", "d")),
             label=st.text(max_size=9), main_group=st.sampled_from(("", *MAIN_GROUPS)),
             belongs_with=st.lists(st.sampled_from(("x", "y")), unique=True).map(tuple),
+            colleague_counts=st.sampled_from((None, True)),
         ),
         st.builds(
             e.Contact, date=st.builds(day, st.sampled_from(YEARS), st.integers(0, 50)),

@@ -34,7 +34,7 @@ def kept(office: Office) -> Office:
     return office
 
 
-def test_all_report_formats_say_the_same(kept: Office, tmp_path: Path) -> None:
+def test_all_report_formats_have_the_same_contents(kept: Office, tmp_path: Path) -> None:
     for kind in ("json", "html", "md", "csv"):
         printed = kept.run(*ASK, "--format", kind).stdout
         assert "10 tot en met 19" in printed

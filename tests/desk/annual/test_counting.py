@@ -6,7 +6,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox_app.desk.annual.counting import Case, counts, situations
+from dropbox_app.desk.annual.counting import Case, by_colleague, counts, situations
 
 DAY = datetime.date
 OTHER = "other"
@@ -35,6 +35,24 @@ def test_complaint_made_after_the_year_is_still_counted_in_that_year() -> None:
     assert counts(cases, range(2026, 2027)) == {OTHER: 1}
 
 
+def test_situation_that_the_colleague_counts_is_left_out_of_a_joint_report_alone() -> None:
+    cases = [
+        Case("a", DAY(2026, 1, 5), OTHER, "x"),
+        Case("b", DAY(2026, 3, 5), OTHER, "x", colleague_counts=True),
+        Case("c", DAY(2026, 3, 6), OTHER),
+    ]
+    year = range(2026, 2027)
+    assert counts(cases, year, joint=True) == {OTHER: 1}
+    assert counts(cases, year) == {OTHER: 2}
+    assert by_colleague(situations(cases), year) == 1
+
+
+def test_situation_known_to_the_employer_is_not_also_left_to_the_colleague() -> None:
+    held = DAY(2026, 3, 5)
+    cases = [Case("a", DAY(2026, 1, 5), OTHER, held_since=held, colleague_counts=True)]
+    assert by_colleague(situations(cases), range(2026, 2027)) == 0
+
+
 CASES = st.lists(
     st.builds(
         Case,
@@ -43,6 +61,7 @@ CASES = st.lists(
         group=st.sampled_from(("integrity", OTHER)),
         together=st.sampled_from(("", "x", "y")),
         held_since=st.none() | st.dates(DAY(2023, 1, 1), DAY(2028, 12, 31)),
+        colleague_counts=st.booleans(),
     ),
     max_size=30,
 )
@@ -64,3 +83,11 @@ def test_yearly_counts_add_up_to_the_multi_year_count_unless_the_employer_knows_
     together = counts(free, range(2023, 2028))
     for group in ("integrity", OTHER):
         assert sum(one.get(group, 0) for one in apart) == together.get(group, 0)
+
+
+@given(CASES)
+def test_counts_of_a_joint_part_and_those_left_to_the_colleague_add_up(cases: list[Case]) -> None:
+    for years in (range(2023, 2028), range(2025, 2026)):
+        part = sum(counts(cases, years, joint=True).values())
+        left = by_colleague(situations(cases), years)
+        assert part + left == sum(counts(cases, years).values())

@@ -1,4 +1,4 @@
-"""The data that a report and a bill take from the register, and what they refuse."""
+"""The register data that a report and a bill use, and the data that they refuse."""
 
 import datetime
 import json
@@ -60,7 +60,7 @@ def test_in_three_level_group_ancestor_and_descendant_never_both_get_a_report(
 
 
 def test_employer_that_left_a_reported_group_gets_no_separate_report() -> None:
-    # Holding's band counted the nine of Winkel; subtracted, it says what the others did.
+    # Holding's band counted Winkel's nine; subtracting them would reveal the other situations.
     events = [
         *agreed("Holding", 400), *agreed("Winkel", 400, group="Holding"),
         *cases({("Winkel", YEAR, "other"): 9, ("Holding", YEAR, "other"): 1}),
@@ -98,24 +98,34 @@ def counted(events: list[e.Event]) -> list[Mapping[str, int]]:
     found = gather.cases(events, "Zorg")
     periods = [range(one, one + 1) for one in range(YEAR, LAST + 1)]
     periods += [range(one, one + 3) for one in range(YEAR, LAST - 1)]
-    return [counting.counts(found, one) for one in periods]
+    return [counting.counts(found, one, joint=joint) for one in periods for joint in (False, True)]
 
 
 YEARLY = st.integers(YEAR, LAST)
 
 
-@example(  # all of one day's order: what links K and N must hold after what K says itself
+@example(  # the order within one day: the link between K and N must follow what K itself states
     dict.fromkeys("LMKN", YEAR),
     dict.fromkeys(REFERENCES, ""),
     [("K", "L"), ("M", "K"), ("M", "N")],
     {},
+    set(),
     [*"MLKN"],
+)
+@example(  # the mark of the second case, which is destroyed first
+    dict.fromkeys("LKMN", YEAR),
+    dict.fromkeys(REFERENCES, ""),
+    [("L", "K")],
+    {},
+    {"K"},
+    [*"KLMN"],
 )
 @given(
     st.fixed_dictionaries(dict.fromkeys(REFERENCES, YEARLY)),
     st.fixed_dictionaries(dict.fromkeys(REFERENCES, st.sampled_from(("", *MAIN_GROUPS)))),
     st.lists(st.tuples(st.sampled_from(REFERENCES), st.sampled_from(REFERENCES)), max_size=4),
     st.dictionaries(st.sampled_from(REFERENCES), st.integers(0, 2), max_size=2),
+    st.sets(st.sampled_from(REFERENCES), max_size=2),
     st.permutations(REFERENCES),
 )
 def test_destroying_cases_does_not_change_later_counts(
@@ -123,13 +133,20 @@ def test_destroying_cases_does_not_change_later_counts(
     groups: dict[str, str],
     pairs: list[tuple[str, str]],
     later: dict[str, int],
+    by_colleague: set[str],
     order: list[str],
 ) -> None:
     events: list[e.Event] = []
     for number, (one, year) in enumerate(opened.items()):
         with_ = tuple(sorted({b for a, b in pairs if a == one and b != one}))
         events += [
-            e.Case(date=day(year, number), employer="Zorg", case=one, belongs_with=with_),
+            e.Case(
+                date=day(year, number),
+                employer="Zorg",
+                case=one,
+                belongs_with=with_,
+                colleague_counts=one in by_colleague or None,
+            ),
             e.Contact(date=day(year, number), employer="Zorg", case=one, topic=groups[one]),
         ]
         if one in later:
@@ -236,3 +253,47 @@ def test_preview_states_what_a_joint_band_reveals_to_the_other_counsellor() -> N
     draft = made([agreement], "Zorg", joint={"other": 9})
     assert any("weet De interne dat er ook mensen bij jou kwamen" in one for one in draft.preview)
     assert not any("De interne" in one for one in made(agreed("Zorg", 400), "Zorg").preview)
+
+
+SHARED = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0), headcount=400,
+                     shared_with="De interne")  # fmt: skip
+
+
+def marked(count: int) -> list[e.Event]:
+    """Return cases of which the colleague counts the situation."""
+    return [
+        e.Case(date=day(YEAR, number), employer="Zorg", case=f"m{number}", colleague_counts=True)
+        for number in range(count)
+    ]
+
+
+def test_case_that_the_colleague_counts_is_left_out_of_the_joint_report_alone() -> None:
+    events = [*cases({("Zorg", YEAR, "other"): 4}), *marked(2)]
+    joint = made([SHARED, *events], "Zorg", joint={"other": 5})
+    assert joint.figures[0].band == Band(0, 9)
+    assert any("Er tellen 9 situaties mee" in one for one in joint.preview)
+    assert any("Niet in jouw deel van de telling: 2." in one for one in joint.preview)
+    assert any("Kwam iemand bij jullie allebei?" in one for one in joint.preview)
+    alone = made([*agreed("Zorg", 400), *events], "Zorg")
+    assert any("Er tellen 6 situaties mee" in one for one in alone.preview)
+    assert any("dus dat telt hier gewoon mee" in one for one in alone.preview)
+    assert not any("Niet in jouw deel" in one or "allebei" in one for one in alone.preview)
+
+
+def test_exported_counts_leave_out_what_the_colleague_counts() -> None:
+    events = [SHARED, *cases({("Zorg", YEAR, "other"): 4}), *marked(2)]
+    _, counts = drafts.joint_counts(events, "Zorg", YEAR, TODAY)
+    assert counts == {"other": 4}
+
+
+def test_preview_reports_situations_left_out_even_after_their_cases_are_destroyed() -> None:
+    events: list[e.Event] = [
+        *agreed("Zorg", 400),
+        e.Case(date=day(YEAR, 1), employer="Zorg", case="K"),
+    ]
+    events.append(e.Complaint(date=day(YEAR, 9), employer="Zorg", case="K"))
+    before = made(events, "Zorg").preview
+    assert any("Buiten de telling: 1," in one for one in before)
+    changes = {id(one): after for one, after in retention.without(events, "K")}
+    events = in_order(new for one in events for new in changes.get(id(one), [one]))
+    assert made(events, "Zorg").preview == before

@@ -97,7 +97,7 @@ def test_only_the_colleague_can_open_the_file_and_all_files_have_equal_length(
 def test_exporting_counts_closes_the_year_and_repeating_gives_the_same_counts(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
-    # Counts of before and after would show the colleague what was recorded in between.
+    # Two counts would show the colleague what was recorded between them.
     export()
     late = json.dumps({"event": "contact", "date": "2025-05-01", "employer": "Zorg"})
     told = two["intern"].run("register", "import", "-", given=late, code=1).stderr
@@ -177,7 +177,7 @@ def test_counts_with_unconfirmed_fingerprint_are_neither_exported_nor_imported(
 def test_counts_are_not_exported_to_card_without_current_key_and_year_stays_open(
     two: Named, tmp_path: Path, clock: Clock
 ) -> None:
-    clock.to("2027-12-01")  # the card that is kept as a file is of long ago by now
+    clock.to("2027-12-01")  # the card in the file is outdated by now
     raw = (tmp_path / "extern.card").read_bytes()
     with two["intern"].open() as place:
         for refused in (
@@ -204,7 +204,7 @@ def test_counts_that_no_report_needs_are_not_exported(
         "--out", str(tmp_path / "c.age"), given="y\n", code=1,
     )  # fmt: skip
     assert told in said.stderr
-    if headcount == 12:  # such a report needs nobody else's counts
+    if headcount == 12:  # this form needs nobody else's counts
         two["intern"].run("annual", "Klein", "2025")
 
 
@@ -223,7 +223,7 @@ def third(two: Named, tmp_path: Path, peer: Peer, clock: Clock) -> Office:
 def test_counts_exported_to_one_colleague_are_not_exported_to_another(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
-    # Two reports would both hold them: the difference of the two would tell of the others' counts.
+    # Both reports would contain them, so their difference would reveal the others' counts.
     export()
     out = tmp_path / "second.age"
     told = two["intern"].run(

@@ -66,7 +66,7 @@ def test_form_change_within_the_term_is_refused() -> None:
     refused("form_changed", terms=[TERM, later])
 
 
-def test_stricter_form_than_headcount_requires_is_allowed_and_wider_is_not() -> None:
+def test_form_stricter_than_headcount_requires_is_allowed_and_wider_form_is_not() -> None:
     assert form(replace(TERM, form=Form.A)) is Form.A
     with pytest.raises(Unfit, match="more than 400 people allow"):
         form(replace(TERM, form=Form.C))
@@ -114,7 +114,7 @@ def test_three_year_band_requires_50_to_249_people() -> None:
 def test_three_year_band_overlapping_an_issued_one_is_refused() -> None:
     first = Term("Jansen", 2020, 2029, 120, term_band=True)
     shown = [Issued("Jansen", 2022, Form.A, range(2020, 2023))]
-    # An agreement of a year before, recorded after the report of 2022, moves the threes.
+    # An earlier agreement, recorded after the report of 2022, shifts the three-year periods.
     moved = replace(first, first_year=2019)
     refused("bands_overlap", terms=[moved], issued=tuple(shown), wanted=2024)
     check([first], shown, "Jansen", 2025, TODAY)

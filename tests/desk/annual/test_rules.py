@@ -1,4 +1,4 @@
-"""Each rule of the annual report, turned off: an example in which somebody is then exposed.
+"""For each rule of the annual report, an example in which somebody is exposed without it.
 
 A report is treated as a function from the hidden counts to the printed text. The attacker lists all
 counts that give the same text, and looks for what they have in common.
@@ -6,6 +6,7 @@ counts that give the same text, and looks for what they have in common.
 
 import itertools
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from dropbox_app.desk.annual.counting import Case, counts
@@ -26,7 +27,7 @@ def possible(worlds: Iterable[W], printed: Callable[[W], Hashable], true: W) -> 
 
 
 def betrayed(numbers: Iterable[int]) -> bool:
-    """Return whether the remaining worlds prove that between one and nine others came."""
+    """Return whether the remaining worlds prove that one to nine other people came."""
     found = set(numbers)
     return min(found) >= 1 and max(found) <= 9
 
@@ -35,7 +36,7 @@ def test_rule_1_form_chosen_by_the_count_reveals_that_nobody_else_reported() -> 
     def without(count: int) -> Hashable:
         return "too few for a figure" if count < 3 else band(count)
 
-    known = 2  # the director saw both of them come
+    known = 2  # the director saw both people come
     assert {n - known for n in possible(range(TOP), without, 2) if n >= known} == {0}
 
     def with_it(count: int) -> Hashable:
@@ -72,6 +73,30 @@ def test_rule_2_total_printed_with_the_groups_reveals_their_counts() -> None:
     assert {second for first, second in found if first == 10} == set(range(10))
 
 
+def test_rule_2_person_counted_by_both_counsellors_reveals_somebody_who_never_came() -> None:
+    internal = 9  # one of the nine went on to the external counsellor; the directors saw them all
+
+    def printed(others: int, *more: e.Event) -> Hashable:
+        hidden = [*cases({("Groot", YEAR, "other"): others}), *more]
+        files = issue([*agreed("Groot", 400), *hidden], "Groot", (YEAR,), formats=("csv",),
+                      joint={"other": internal})  # fmt: skip
+        return tuple(sorted(files.items()))
+
+    def read(report: Hashable) -> list[int]:
+        """Return how many others may have come, to a reader for whom each person counts once."""
+        return [others for others in range(TOP) if printed(others) == report]
+
+    passed_on = e.Case(date=day(YEAR, 5), employer="Groot", case="P", main_group="other")
+    without = read(printed(0, passed_on))
+    assert min(without) == 1, "somebody else came, says a report on nine people"
+    with_it = read(printed(0, replace(passed_on, colleague_counts=True)))
+    assert with_it == [0]
+    # Nor does the report of any other number tell whether the person went on.
+    for others in range(13):
+        mark = replace(passed_on, colleague_counts=True)
+        assert printed(others, mark) == printed(others)
+
+
 def test_rule_3_count_including_formal_complaints_reveals_another_person() -> None:
     complaints = 9
 
@@ -96,7 +121,7 @@ def test_rule_4_overlapping_years_reveal_in_which_year_somebody_reported() -> No
     def without(world: tuple[int, ...]) -> Hashable:
         return band(sum(world[:3])), band(sum(world[1:]))
 
-    # Three of the first year are known: a group that left together.
+    # Three situations of the first year are known: a group that left together.
     last = [world[3] for world in possible(worlds, without, true)]
     assert betrayed(last)
 

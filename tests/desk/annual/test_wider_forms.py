@@ -1,7 +1,7 @@
-"""Forms B and C: reports with the same ranges and own words are identical, whatever else differs.
+"""Forms B and C: reports with the same ranges and free text are identical, whatever else differs.
 
 Hypothesis generates registers with the same printed ranges but other counts, work, notes, minutes,
-marks, closed cases and destroyed cases.
+marks (also for a colleague who counts), closed cases and destroyed cases.
 """
 
 import random
@@ -35,7 +35,7 @@ SEEN: list[e.Event] = [
     e.Activity(date=day(2026, 9), employer=NAME, what="talk_with_management"),
     e.Upkeep(date=day(2026, 9), what="training", minutes=480),
 ]  # fmt: skip
-# Nothing of this is a situation of its own.
+# None of these is a separate situation.
 BESIDES = st.lists(
     st.one_of(
         st.builds(e.Contact, **OF_NAME, again=st.just(True), minutes=st.integers(0, 300),
@@ -84,12 +84,15 @@ def register(counts: Counts, seed: int) -> list[e.Event]:
         made += [one, e.Contact(**of, minutes=chance.randrange(200))]
         if chance.random() < 0.3:
             made.append(e.Close(**of, outcome=chance.choice(OUTCOMES)))
-        if chance.random() < 0.3:  # a second person of the same situation
+        if chance.random() < 0.3:  # a second person in the same situation
             beside = of | {"case": f"{one.case}-b"}
             made.append(e.Case(**beside, belongs_with=(one.case,), main_group="other"))
-        if chance.random() < 0.1:  # one that the employer holds itself
+        if chance.random() < 0.1:  # a situation that the employer itself counts
             told = of | {"case": f"{one.case}-c"}
             made += [e.Case(**told), e.Complaint(**told, what="formal_complaint")]
+        if chance.random() < 0.1:  # one that the colleague of the joint report counts
+            left = of | {"case": f"{one.case}-d"}
+            made += [e.Case(**left, colleague_counts=True), e.Contact(**left, minutes=30)]
     return made
 
 
@@ -131,10 +134,10 @@ def test_same_ranges_and_words_give_identical_pdfs(
 
 @half_at_most(500)
 @given(FORMS, COUNTS, JOINT, st.data())
-def test_count_in_another_range_changes_only_its_own_report(
+def test_count_in_a_different_range_changes_only_its_own_report(
     form: Form, counts: Counts, joint: dict[str, int], data: st.DataObject
 ) -> None:
-    """The counter-test: the equal bytes above do not come from a report without ranges."""
+    """This control shows that the equal bytes above do not come from a report without ranges."""
     key = (YEARS[0], MAIN_GROUPS[0])
     moved = counts | {key: counts[key] + 40}
     shown = [

@@ -1,4 +1,4 @@
-"""What the check of the counsellor's words finds, and that the checklist gives enough advice."""
+"""The check of the counsellor's own words, and the advice from the checklist."""
 
 import itertools
 

@@ -1,7 +1,8 @@
 """A year of a practice, day by day; every figure is counted again from the diary.
 
-Two counsellors and four employers with real sites; a third of the people write through a site. By
-default 44 of the 140 cases, with the same days, employers and rules; with ``--long`` all.
+There are two counsellors and four employers with real sites; a third of the people write through a
+site. By default 44 of the 140 cases are played, with the same days, employers and rules; with
+``--long`` all of them.
 """
 
 import collections
@@ -30,8 +31,8 @@ STOPS = datetime.date(YEAR, 6, 30)
 REPORTS = datetime.date(YEAR + 1, 1, 20)
 PEOPLE = {"Atelier": 12, "Bouw": 80, "Zorg": 400, "Vervoer": 1_500}
 FORM = {"Atelier": "A", "Bouw": "A", "Zorg": "B", "Vervoer": "C"}
-FETCHED = (1, 11, 21)  # days of the month on which a desk fetches though nobody wrote
-SHARED = "Zorg"  # has an internal counsellor too, who stops in June
+FETCHED = (1, 11, 21)  # days of the month on which a desk fetches even if nobody wrote
+SHARED = "Zorg"  # also has an internal counsellor, who stops in June
 ALL = {"Atelier": 2, "Bouw": 5, "Zorg": 33, "Vervoer": 100}  # 140 cases
 SOME = {"Atelier": 2, "Bouw": 3, "Zorg": 12, "Vervoer": 27}
 OF_INTERNAL = 8
@@ -85,7 +86,7 @@ class Year:
     def if_there(
         self, act: Callable[..., object], by: Practice, *who: str
     ) -> Callable[..., object]:
-        """Return the same act, skipped if one of the cases has not begun or was destroyed."""
+        """Return a version of the act that is skipped if a case has not begun or was destroyed."""
 
         def done(*given: object, **named: object) -> None:
             if all(one in by.cases and one not in by.destroyed for one in who):
@@ -135,19 +136,21 @@ class Year:
         self.on(datetime.date(YEAR + 1, 1, 5), by.call, "Vervoer", "new", "integrity", 20)
 
     def stop(self) -> None:
-        """Stop the internal counsellor: the operator retires the card, reporters choose again.
+        """Let the internal counsellor stop: the card is retired, and reporters choose again.
 
-        From then on, each person who was passed on is in two registers, and in the counts of both.
+        From then on, each person who was passed on is in two registers. The external counsellor
+        marks that the internal one counts them, so the joint report counts each once.
         """
         house = self.town.houses[SHARED]
         house.site.retire(self.internal.laptop.name.split()[0].lower(), self.town.today)
         for who, reporter in self.internal.written.items():
             if who not in self.internal.destroyed and not reporter.is_expired:
                 self.external.take_over(SHARED, f"from {who}", "other", reporter)
+                self.external.leave_to_colleague(SHARED, f"from {who}")
                 self.passed_on += 1
 
     def live(self, until: datetime.date) -> None:
-        """Live through every day, with what is planned and due on it."""
+        """Play every day, with the acts that are planned or due on it."""
         while self.town.today < until:
             for act in self.plan.pop(self.town.today, []):
                 act()
@@ -173,7 +176,7 @@ def town(tmp_path: Path) -> Any:  # noqa: ANN401 - a generator
 
 
 def lived(town: Town, external: Practice, internal: Practice, shares: dict[str, int]) -> Year:
-    """Return the year, lived up to the day of the reports."""
+    """Return the year, played up to the day of the reports."""
     year = Year(town, external, internal, SEED)
     for employer, people in PEOPLE.items():
         terms = {"date": f"{FIRST}", "until": f"{YEAR + 2}-12-31", "form": FORM[employer],
@@ -229,6 +232,8 @@ def check_reports(by: Practice, wanted: Any) -> None:  # noqa: ANN401 - JSON
         assert f"Er {'telt' if total == 1 else 'tellen'} {total} situatie" in preview
         assert preview.count("Buiten de telling:") == bool(found["left out"])
         assert f"Buiten de telling: {found['left out']}," in preview or not found["left out"]
+        by_other = found["by the other"]
+        assert (f"Niet in jouw deel van de telling: {by_other}." in preview) == bool(by_other)
         shown = [int(one) for one in re.findall(r": (\d+) valt in de bandbreedte", preview)]
         assert shown == {"A": [], "B": [total], "C": found["groups"]}[FORM[employer]]
         page = by.issue(employer, YEAR)
@@ -242,7 +247,7 @@ def check_reports(by: Practice, wanted: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def check_register(by: Practice, year: Year, found: Any) -> None:  # noqa: ANN401 - JSON
-    """Compare the register with the diary: hours, proofs of destruction, names of cases left."""
+    """Compare the register with the diary: hours, proofs of destruction, remaining cases."""
     for employer, own in found["employers"].items():
         hours = {WORDS[work]: hours for work, hours in own["hours"].items()}
         assert year.accounts[employer] == hours
@@ -273,6 +278,7 @@ def test_figures_of_a_simulated_year_match_the_diary(town: Town, shares: dict[st
         year = lived(town, external, internal, shares)
         wanted = by_hand(town)
         assert year.passed_on
+        assert wanted["employers"][SHARED]["by the other"]
         join_counts(internal, external)
         check_reports(external, wanted)
         check_register(external, year, wanted)

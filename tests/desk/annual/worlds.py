@@ -39,7 +39,7 @@ def agreed(employer: str, headcount: int, *, term_band: bool = False, price: int
     ]
 
 
-def cases(cells: Cells, mark: str = "") -> list[e.Event]:
+def cases(cells: Cells, mark: str = "") -> list[e.Case]:
     """Return as many cases as the cells specify, each a separate situation."""
     return [
         e.Case(date=day(year, number), employer=employer, case=f"{mark}{year}-{group}-{number}",

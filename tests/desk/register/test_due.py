@@ -72,7 +72,7 @@ def test_closed_case_has_aftercare_and_final_review() -> None:
     dated = close | {"aftercare_on": "2026-04-17", "destroy_on": "2027-03-06"}
     wanted = [("2026-04-17", "aftercare"), ("2027-03-06", "last_look")]
     assert rows("2026-03-07", CASE, dated) == wanted
-    assert rows("2027-06-01", CASE, dated) == wanted  # overdue, and still there
+    assert rows("2027-06-01", CASE, dated) == wanted  # overdue, and still listed
 
 
 def test_terms_absences_and_certificates_are_on_the_agenda() -> None:
@@ -96,7 +96,8 @@ def test_calendar_marks_days_without_saying_what_is_due(
     office.run("register", "import", "-", given=jsonl(case, case | {"case": "2026-2"}))
     shown = office.run("register", "agenda", "--ics", str(tmp_path / "a.ics")).stdout
     assert shown.count("2027-02-01  Geheim BV  Zeldzaam  aftercare") == 2
-    office.run("register", "agenda", "--ics", str(tmp_path / "a.ics"), code=1)  # never over a file
+    # An existing file is never overwritten.
+    office.run("register", "agenda", "--ics", str(tmp_path / "a.ics"), code=1)
     made = (tmp_path / "a.ics").read_text()
     assert made.count("BEGIN:VEVENT") == 1
     assert "20270201" in made

@@ -26,7 +26,7 @@ from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.register.test_keeping import jsonl
 from tests.support.chance import seed
 
-# A clean process that has loaded this module: a child of it begins in some milliseconds.
+# A clean process that has loaded this module, so that its children start in milliseconds.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__])
 KILLS = {"import": 16, "issue": 16, "destroy": 8}  # the last one takes the longest
@@ -50,12 +50,12 @@ WORK: Mapping[str, Callable[[Workplace], object]] = {
 
 
 def work(what: str, folder: Path, day: datetime.date, pipe: Connection) -> None:
-    """Run in the process to be killed: report the start, the end of the work, and completion."""
+    """Run this in the process to be killed; report the start, the end and the completion."""
     pipe.send("begun")
     with opened(folder, PASSPHRASE, machine_of(day)) as place:
         WORK[what](place)
         pipe.send("worked")
-    pipe.send("done")  # the desk is closed, and its database has another key where that was due
+    pipe.send("done")  # the desk is closed, and its database was rekeyed if necessary
 
 
 def machine_of(day: datetime.date) -> Machine:
@@ -89,7 +89,7 @@ def measured(what: str, folder: Path, day: datetime.date) -> tuple[float, float]
 def killed(what: str, folder: Path, day: datetime.date, seconds: float) -> None:
     """Start the work and kill the process after the given number of seconds."""
     with started(what, folder, day) as (process, _):
-        process.join(seconds)  # it ends by itself only after all of the work
+        process.join(seconds)  # it ends on its own only after all of the work
         process.kill()
 
 
@@ -112,11 +112,11 @@ def test_import_killed_at_any_time_is_complete_or_has_no_effect_and_can_be_repea
     assert after != before
     chance = random.Random(seed())  # noqa: S311 - moments, not secrets
     many = KILLS[what] * (MORE if long_run else 1)
-    for number in range(many):  # spread evenly, half of them over the work before it is closed
+    for number in range(many):  # spread evenly, half of them before the desk starts to close
         shutil.rmtree(office.folder)
         shutil.copytree(kept, office.folder)
         killed(what, office.folder, day, lengths[number % 2] * (number + chance.random()) / many)
-        # As a person does who saw no answer: once more. What is done already says so.
+        # Try again, like a user who saw no result. Work that is already done is reported as such.
         with office.open() as place, contextlib.suppress(NotFound, Refused, Unfit):
             found = register.export(place)
             WORK[what](place)

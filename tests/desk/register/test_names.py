@@ -1,4 +1,4 @@
-"""One employer, one name: variants are refused, similar names reported, and two merged."""
+"""One employer, one name: variants are refused, similar names reported, duplicates merged."""
 
 import json
 import weakref
@@ -140,7 +140,7 @@ def test_employers_with_conflicting_reports_are_not_merged(
 
 
 def test_employer_under_two_names_gets_no_report_until_merged() -> None:
-    # Eight and seven situations are two reports of 0-9, of an employer that has fifteen.
+    # Eight and seven situations would give two reports of 0-9 for an employer that has fifteen.
     cells = {("Zorg", YEAR, "other"): 8, ("ZORG", YEAR, "other"): 7}
     events = [*agreed("Zorg", 400), *cases(cells, "z"), *agreed("ZORG", 400)]
 
@@ -152,7 +152,7 @@ def test_employer_under_two_names_gets_no_report_until_merged() -> None:
     assert caught.value.key == "two_names"
     changes = {id(was): after for was, after in names.renamed(events, "ZORG", "Zorg")}
     one = [changes.get(id(event), event) for event in events]
-    # The cases of both have references of their own, as in a register.
+    # The cases of each employer have their own references, as in a register.
     told = [
         e.Case(date=x.date, employer="Zorg", case=f"{n}") if isinstance(x, e.Case) else x
         for n, x in enumerate(one)

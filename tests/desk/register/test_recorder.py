@@ -14,7 +14,7 @@ from tests.support.programs import needs_strace
 from tests.support.syscalls import UNSEEN, WRITES, Call, Watch
 
 SOCKETS = frozenset({"socket", "socketpair", "connect", "bind", "accept4"})
-# All commands in one process, one after the other; the day is that of the tests' clock.
+# All commands run in one process, one after the other, on the day of the tests' clock.
 PROGRAM = """
 import datetime, json, sys
 from dropbox_app.desk.cli.main import main

@@ -16,11 +16,12 @@ REFERENCES = "KLMN"
 
 
 def counted(events: list[Event]) -> int:
-    """Return how many situations are counted: those the employer does not have, and coded rows."""
+    """Return the number of counted situations: those unknown to the employer, and coded rows."""
     found = cases.standings(events)
     apart = cases.situations(found)
     open_ones = sum(not any(found[one].employer_holds for one in all_of) for all_of in apart)
-    return open_ones + sum(e.situations or 0 for e in events if isinstance(e, Statistic))
+    rows = [one for one in events if isinstance(one, Statistic) and one.held is None]
+    return open_ones + sum(one.situations or 0 for one in rows)
 
 
 def minutes(events: list[Event]) -> int:

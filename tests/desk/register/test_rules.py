@@ -59,14 +59,14 @@ SHARED = OLD_TERM | {"shared_with": "X"}
         [TERM, TERM | {"date": "2028-01-01", "until": None, "form": "A"}],
         [on("01-01", "agreement", form="A", headcount=5_000)],
         [TERM, TERM | {"headcount": 340, "price": 4_900}],  # a correction before any report
-        [TERM | {"form": "A"}, TERM, TERM | {"date": "2026-06-01"}],  # what was replaced binds not
-        [OLD_TERM | {"price": None}, ISSUED, OLD_TERM],  # a price that was forgotten
+        [TERM | {"form": "A"}, TERM, TERM | {"date": "2026-06-01"}],  # the first was replaced
+        [OLD_TERM | {"price": None}, ISSUED, OLD_TERM],  # a forgotten price
         [OLD_TERM, ISSUED, OLD_TERM | {"until": "2028-12-31"}],
         [OLD_TERM, ISSUED, OLD_TERM | {"form": None}],  # the form of the headcount
         [OLD_TERM, TAKEN, SHARED],  # the counts came before the agreement named the other
         [SHARED, TAKEN, SHARED | {"until": "2028-12-31"}],
         [ISSUED | {"form": "A"}, TAKEN | {"first_year": 2023}],  # no figures
-        [TAKEN, TAKEN | {"counsellor": "Y"}],  # a register of before that was refused
+        [TAKEN, TAKEN | {"counsellor": "Y"}],  # a register from before this was refused
         [GROUP, GROUP | {"group": "Ander"}],
         [GROUP, GROUP | {"date": "2026-02-02"}],
         [on("03-02", "case", case="L") | {"date": "2025-03-02"}, ISSUED, CASE],
@@ -113,7 +113,7 @@ def test_consistent_events_are_kept(good: list[dict[str, Any]]) -> None:
         ([OLD_TERM, TAKEN, OLD_TERM | {"headcount": 330}], "headcount: counts of 2025 were"),
         ([SHARED, TAKEN, SHARED | {"until": "2026-06-30"}], "until: counts of 2025 were"),
         ([TAKEN, GROUP], "group: counts of 'V' were exchanged with 'X' already"),
-        ([ISSUED, TAKEN], "first_year: the report of 2025 was issued"),  # of which form is unknown
+        ([ISSUED, TAKEN], "first_year: the report of 2025 was issued"),  # of unknown form
         ([ISSUED | {"form": "B"}, TAKEN], "first_year: the report of 2025 was issued"),
         ([ISSUED | {"form": "A", "bands": {"all": "0-9"}}, TAKEN], "first_year: the report"),
         ([SMALL, SMALL | {"date": "2026-06-01", "term_band": True}], "term_band: it is fixed"),

@@ -1,4 +1,4 @@
-"""Tables of earlier years: what is read, what is refused, and the register as CSV."""
+"""Tables of earlier years: which are read, which are refused, and the register as CSV."""
 
 import csv
 import datetime

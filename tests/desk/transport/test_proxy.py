@@ -19,7 +19,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def fetched(answers: list[bytes | None], pause: float = 0.0, seconds: float = 60) -> bytes:
-    """Return what arrives through a proxy that sends these bytes one by one."""
+    """Return the data that arrives through a proxy that sends these bytes one by one."""
 
     def serve(near: socket.socket) -> None:
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -30,7 +30,7 @@ def fetched(answers: list[bytes | None], pause: float = 0.0, seconds: float = 60
             for byte in answer:
                 near.sendall(bytes([byte]))
                 time.sleep(pause)
-        while near.recv(4096):  # until the desk gives up
+        while near.recv(4096):  # until the desk closes the connection
             pass
 
     listening = Listening(0, serve)

@@ -1,4 +1,4 @@
-"""The desk's page on a real port, over the desk of ``tests/desk``, and a window that reads it."""
+"""The desk's page on a real port, with the desk of ``tests/desk``, and a window that reads it."""
 
 import threading
 import urllib.parse
@@ -21,7 +21,7 @@ from tests.support.processes import until
 
 
 class Window(PlainBrowser):
-    """A browser window that sends the headers a browser sends."""
+    """A browser window that sends a browser's headers."""
 
     def request(
         self,
@@ -72,7 +72,7 @@ class Running:
         """End the program; a test may do so early."""
         if not self._thread.is_alive():
             return
-        self.server.task_dispatcher.shutdown()  # what still works would pull a closed trigger
+        self.server.task_dispatcher.shutdown()  # running work would use a closed trigger
         self.server.trigger.pull_trigger(self._close_sockets)
         self._pulled.set()
         self._thread.join()
@@ -80,7 +80,7 @@ class Running:
 
     def _close_sockets(self) -> None:
         """Stop the server's loop from inside, because it continues while any socket is open."""
-        self._pulled.wait(60)  # the trigger is closed here, so never before it was pulled
+        self._pulled.wait(60)  # closes the trigger, so it must have been used before
         for channel in [*self.server.active_channels.values()]:
             channel.handle_close()
         self.server.close()

@@ -1,8 +1,8 @@
 """One working day on the page in a real browser, by keyboard alone and by mouse alone.
 
 The day: a report by somebody who does not feel safe, an answered consent request, an answer
-promised for tomorrow, a telephone call of which nothing may be recorded, advice to a director, the
-step that was agreed on, a training, and finally the lid is closed. No page shows an id.
+promised for tomorrow, a telephone call about which nothing may be recorded, advice to a director,
+the agreed step, and a training. Finally the lid is closed. No page shows an id.
 """
 
 import datetime
@@ -22,7 +22,7 @@ from tests.support.fake_server import Clock, Reporter
 
 pytestmark = [here("chromium"), pytest.mark.long]
 
-MOST_TABS = 150  # to one thing on a page
+MOST_TABS = 150  # to reach one element of a page
 MOST_CHOICES = 20
 ID = re.compile(r"[0-9a-f]{8}")
 STEP = {"step": "Praten met de directeur", "with": "De directeur", "scope": "Geen naam."}
@@ -59,13 +59,13 @@ class Keyboard:
         if what.get_attribute("type") == "checkbox":
             self._reach(what)
             self._keys.press("Space")
-        else:  # Tab leads to one of the group, the arrow keys to the others
+        else:  # Tab reaches one button of the group, and the arrow keys the others
             self._reach(what.locator("xpath=ancestor::fieldset").locator("input[type=radio]"))
             for _ in range(MOST_CHOICES):
                 if _has_focus(what):
                     break
                 self._keys.press("ArrowDown")
-            if not what.is_checked():  # Tab led to the first of a group in which none is chosen
+            if not what.is_checked():  # Tab reached the first of a group in which none is selected
                 self._keys.press("Space")
         expect(what).to_be_checked()
 
@@ -128,9 +128,9 @@ def page() -> Iterator[Page]:
 def morning(
     running: Running, office: Office, clock: Clock, reporter: Reporter, thread: str
 ) -> tuple[Running, Reporter, Reporter]:
-    """A desk in the morning: a consent was answered, and two people have written.
+    """Return a desk in the morning: a consent request was answered, and two people have written.
 
-    One is from yesterday and one from today, by a reporter who does not feel safe.
+    One report is from yesterday; the other is from today, by somebody who does not feel safe.
     """
     office.run("ask", thread, *(part for key, said in STEP.items() for part in (f"--{key}", said)))
     office.run("label", thread, "Roosters")
@@ -252,7 +252,7 @@ def _advice_and_training(page: Page, hands: Hands) -> None:
 
 
 def _the_step(page: Page, hands: Hands) -> None:
-    """Say that the step was taken, as was agreed this morning, and tell the reporter."""
+    """Record that the step agreed on this morning was taken, and tell the reporter."""
     _way(page, hands, "Vandaag", "today")
     hands.press(page.locator(".row a", has_text="Roosters"))
     _at(page, "thread")

@@ -13,7 +13,7 @@ from tests.support.fake_server import Clock, Peer
 from tests.support.plain_browser import Page as Answer
 
 EMPLOYER = "Voorbeeld BV"
-YEAR = 2026  # the last year that is over
+YEAR = 2026  # the last complete year
 AGREED = event("agreement", "2026-01-01", until="2028-12-31", headcount=400, price=4800)
 SHARED = AGREED | {"shared_with": "Sam"}
 TALKS = [event("contact", f"2026-04-{day:02}") for day in range(1, 13)]
@@ -218,9 +218,11 @@ def test_counts_are_exported_to_the_colleague_with_confirmed_fingerprint(
     running: Running, window: Window, colleague: Office, tmp_path: Path
 ) -> None:
     bring_in(running, SHARED, *TALKS[:1])
+    bring_in(running, event("case", "2026-05-01", case="K", colleague_counts=True))
     page = report_page(running, window)
     assert "maak je samen met Sam" in page.text
     asked = window.get(linked(page, "/give"))
+    assert "Niet meegeteld: 1 situatie, omdat je collega die telt." in asked.text
     assert "geen kaart van een vertrouwenspersoon" in chosen(window, asked, b"iets anders").text
     checked = chosen(window, asked, (tmp_path / "sam.card").read_bytes())
     for group in colleague.identity.fingerprint().split():
@@ -253,7 +255,8 @@ def test_page_names_all_three_years_that_a_three_year_band_closes(
     given = window.press(checked, "/give/file")
     (joint,) = (one for one in exported(running) if one["event"] == "joint")
     assert (joint["first_year"], joint["last_year"]) == (2024, 2026)
-    alone = report_page(running, window, 2025)  # it has no figures: each makes their own
+    # It has no figures, so each counsellor makes their own.
+    alone = report_page(running, window, 2025)
     assert "maakt het verslag" not in alone.text
     assert "Ga naar de laatste controle" in alone.text
     between = window.get(f"{alone.path}/give")

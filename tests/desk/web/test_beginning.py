@@ -17,7 +17,7 @@ WHO = {"name": "Els de Vries", "kind": "internal", "scope": "both", "languages":
 
 @pytest.fixture
 def empty(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
-    """Yield the page over a folder without a desk."""
+    """Yield the page for a folder without a desk."""
     made = Running(Office(tmp_path / "desk", peer, clock), Seconds())
     try:
         yield made
@@ -65,7 +65,7 @@ def test_invitation_and_passphrase_create_a_desk_with_a_card_to_read_out(
 def test_failed_fetch_names_the_reason_and_can_be_tried_again(empty: Running) -> None:
     window = empty.window()
     window.press(begin(empty, window), "passphrase", passphrase=PASSPHRASE, again=PASSPHRASE)
-    empty.fetch(window)  # the site has no card of this desk yet
+    empty.fetch(window)  # the site does not have this desk's card yet
     page = window.get(f"{empty.home}fetch")
     told = page.text
     assert "<h1>Ophalen is niet gelukt</h1>" in page.html
@@ -96,7 +96,7 @@ def drawn_on(page: Answer) -> str:
     return page.html.partition('<p class="drawn" translate="no">')[2].partition("<")[0]
 
 
-def test_each_page_proposes_another_five_word_passphrase(empty: Running) -> None:
+def test_each_page_proposes_a_new_five_word_passphrase(empty: Running) -> None:
     window = empty.window()
     begin(empty, window)
     seen = {drawn_on(window.get(f"{empty.home}first/passphrase")) for _ in range(3)}
@@ -174,7 +174,7 @@ def test_backup_is_restored_from_a_path_and_from_an_upload(
         assert [path.name for path in again.folder.parent.iterdir()] == ["desk"]
 
 
-def test_backup_that_does_not_open_leaves_nothing(
+def test_backup_that_cannot_be_opened_leaves_nothing_behind(
     empty: Running, office: Office, tmp_path: Path
 ) -> None:
     (tmp_path / "b.age").write_bytes(b"x")

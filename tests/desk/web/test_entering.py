@@ -55,7 +55,7 @@ def test_page_locks_after_ten_idle_minutes(running: Running) -> None:
     for _ in range(IDLE_MINUTES):
         running.clock.now += 59
         assert not running.lock.lock_if_idle()
-        ping(running, window)  # an open window alone is nobody at work
+        ping(running, window)  # an open window alone does not count as activity
     running.clock.now += 59
     assert running.lock.lock_if_idle()
     assert ping(running, window)
@@ -71,7 +71,7 @@ def test_typing_prevents_the_idle_lock(running: Running) -> None:
 
 def test_page_locks_after_the_computer_slept(running: Running) -> None:
     running.at_work()
-    running.clock.now += 61  # nobody looked at the clock for a minute
+    running.clock.now += 61  # the clock was not checked for a minute
     assert running.lock.lock_if_idle()
 
 
@@ -110,7 +110,7 @@ def test_page_locks_after_the_configured_minutes(running: Running) -> None:
 
 
 def test_window_counts_as_closed_a_minute_after_its_last_ping(running: Running) -> None:
-    assert not running.page.window_is_gone()  # there was none yet
+    assert not running.page.window_is_gone()  # no ping has arrived yet
     ping(running, running.window())
     running.clock.now += 60
     assert not running.page.window_is_gone()

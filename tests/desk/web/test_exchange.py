@@ -45,7 +45,7 @@ def test_table_is_previewed_before_import_and_imported_once(
     kept = exported(running)
     assert [one["minutes"] for one in kept] == [20, 15]
     assert "Alles staat er al" in look(running, window, TABLE).text
-    take(window, looked)  # the button of a page that went back to
+    take(window, looked)  # the button of a page reached with "Back"
     assert exported(running) == kept
 
 

@@ -90,7 +90,7 @@ def test_markup_in_foreign_text_is_escaped_on_every_page(running: Running, page:
     for address in (thread, *addresses):
         page.goto(address)
         assert page.evaluate("window.ran") is None, address
-        # What a policy had to stop would have been markup.
+        # Anything that the policy had to block would have been markup.
         assert page.locator("main img, main script:not([src])").count() == 0, address
         shown += page.content()
     for writer in WRITERS:

@@ -87,7 +87,7 @@ def test_only_the_pages_own_header_combinations_are_accepted(made: Made) -> None
             assert (host, path, kept) == (HERE, paths[0], cookie)
             through.add((method, site, mode, dest, origin))
     own_posts = {("POST", "same-origin", *asking, ORIGINS[0]) for asking in ASKING}
-    # A GET has no Origin; whatever it says there, its Sec-Fetch-Site decides.
+    # A GET normally has no Origin; if it has one, only its Sec-Fetch-Site counts.
     own_gets = {("GET", "same-origin", *asking, origin) for asking in ASKING for origin in ORIGINS}
     typed = {("GET", "none", "navigate", "document", origin) for origin in ORIGINS}
     assert through == own_posts | own_gets | typed

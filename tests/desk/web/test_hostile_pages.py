@@ -172,8 +172,8 @@ def attacker() -> Iterator[Attacker]:
     made.server.server_close()
 
 
-# Where the hostile page comes from, and so by what name it reaches for the desk's page: another
-# port of this computer, and a name that was made to lead here.
+# The origin of the hostile page, and the name by which it tries to reach the desk's page: another
+# port of this computer, and a name rebound to this computer.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("browser", "home"),
@@ -196,8 +196,8 @@ def test_no_request_from_a_hostile_page_is_accepted(
     own.press("[name=passphrase]", "Enter")
     own.wait_for_selector("body[data-page=today]")
     assert any(kept for *_, kept in recorder.answers), "the browser never sent its cookie"
-    own.wait_for_load_state("networkidle")  # the page's own style and pictures are answered
-    own.goto("about:blank")  # so that every further request is the attacker's
+    own.wait_for_load_state("networkidle")  # wait for the page's own style and pictures
+    own.goto("about:blank")  # so that all further requests come from the attacker
     recorder.answers.clear()
     attacker.base = f"http://{home}:{running.gate.port}{running.home}"
     bad = context.new_page()
@@ -239,7 +239,7 @@ def test_link_opened_from_a_file_works_once(
 def test_port_guesses_and_used_links_open_nothing(
     running: Running, context: BrowserContext
 ) -> None:
-    """This is the browser of another user of the computer, who can see the open port."""
+    """The browser belongs to another user of the computer, who can see the open port."""
     running.gate.link = Link(running.clock)
     page = context.new_page()
     guess = "0" * 64

@@ -1,4 +1,4 @@
-"""Vandaag, Gesprekken and the fetch: turns, search results and arrivals."""
+"""Vandaag, Gesprekken and fetching: whose turn it is, search results and new messages."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.support.plain_browser import Page
 
 
 def order(page: Page, *texts: str) -> list[str]:
-    """Return those of the texts that are on a page, in its order."""
+    """Return the given texts that are on a page, in the order of the page."""
     return sorted((text for text in texts if text in page.text), key=page.text.index)
 
 
@@ -115,7 +115,7 @@ def test_fetch_button_reports_new_messages_by_employer(
     assert 'data-page="fetch"' in page.html
     assert "Er is 1 nieuw bericht." in page.text
     assert "Voorbeeld BV" in page.text
-    assert "http-equiv" not in page.html  # it does not go on refreshing
+    assert "http-equiv" not in page.html  # it no longer refreshes
     assert "Er is niets nieuws." in running.fetch(window).text
 
 
@@ -150,7 +150,7 @@ def test_timer_fetches_only_while_the_desk_is_unlocked(
         running.clock.now += 3600
     assert asked() == before
     running.at_work()
-    running.fetching.start_if_due()  # plans the first
+    running.fetching.start_if_due()  # schedules the first fetch
     running.clock.now += 75.1 * 60
     running.fetching.start_if_due()
     running.wait_for_fetch()

@@ -1,7 +1,7 @@
-"""What the program still has in memory once the desk is locked.
+"""The program's memory after the desk was locked.
 
-The program runs with allocators that overwrite freed memory. So whatever is found is still in use.
-(A buffer that grew can still leave a trace of a long text.)
+The program runs with allocators that overwrite freed memory, so anything found is still in use. (A
+buffer that grew can still leave a trace of a long text.)
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def test_locked_desk_keeps_no_text_name_passphrase_or_draft_in_memory(started: S
     assert {REPORT, PASSPHRASE, EMPLOYER} <= held(started)
     asked = window.press(window.get(home), "lock")
     assert held(started) == set()
-    # Its button is pressed in a window that shows the conversation still.
+    # The button is pressed in a window that still shows the conversation.
     window.press(shown, "reply", text=DRAFT)
     assert held(started) == set()
     again = window.press(asked, "unlock", passphrase=PASSPHRASE)
@@ -77,7 +77,7 @@ def test_form_sent_to_a_locked_desk_is_shown_once(running: Running, thread: str)
     shown = opened(running, window)
     running.lock.lock()
     asked = window.press(shown, "reply", text=DRAFT)
-    running.lock.lock()  # as the clock does, each second
+    running.lock.lock()  # as the timer does every second
     again = window.press(asked, "unlock", passphrase=PASSPHRASE)
     assert DRAFT in dict(again.form_to("reply").fields)["text"]
     assert dict(opened(running, window).form_to("reply").fields)["text"].strip() == ""
@@ -123,7 +123,7 @@ def test_only_the_newest_pending_forms_are_kept(running: Running) -> None:
 def test_form_result_page_can_be_reloaded_until_the_desk_locks(
     running: Running, thread: str
 ) -> None:
-    """It has its own address, so that no browser stores it together with the form."""
+    """The page has its own address, so that no browser stores it together with the form."""
     window = running.at_work()
     found = window.press(window.get(f"{running.home}threads"), "threads", words="chef")
     assert "/answer/" in found.path
@@ -135,7 +135,7 @@ def test_form_result_page_can_be_reloaded_until_the_desk_locks(
 
 
 def broken(_: Workplace) -> None:
-    """Raise the error of a full disk, in place of the last database write."""
+    """Raise the error of a full disk instead of the last database write."""
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -187,7 +187,7 @@ def test_failed_fetch_keeps_nothing_of_a_locked_desk(
             assert SITE_AWAY in window.get(f"{running.home}fetch").text
         running.lock.lock()
         running.wait_for_fetch()
-    # The thread of the window's last request may still be on its way out.
+    # The thread of the window's last request may still be ending.
     until(lambda: gc.collect() >= 0 and held() is None, "something holds the desk")
     running.page.unlock(PASSPHRASE)
     assert SITE_AWAY not in window.get(f"{running.home}fetch").text

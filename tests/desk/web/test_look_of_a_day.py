@@ -1,7 +1,7 @@
 """A first day at the desk in Chromium: each page is complete, readable and as in the guide.
 
-Uses the buttons in the guide's pictures, from the first run to the register, the annual report and
-all settings. By default every third page is checked; with --long, as in CI, every page.
+The day uses the buttons in the guide's pictures, from the first run to the register, the annual
+report and all settings. By default every third page is checked; with --long, as in CI, every page.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_every_page_is_readable_and_every_guide_picture_shows_a_page(
     for name, page in tour(tmp_path, context, language):
         if long_run or len(met) % 3 == 0:
             check(page)
-        if long_run:  # each of a kind: test_every_page.py
+        if long_run:  # one page of each kind: test_every_page.py
             assert by_keyboard.walk(page) == [], name
         met.append(name)
     context.close()

@@ -23,7 +23,7 @@ def page(chromium: Browser) -> Iterator[Page]:
     """Yield a page in a counsellor's new browser."""
     made = chromium.new_page()
     yield made
-    made.close()  # and with it the context that was made for it
+    made.close()  # this also closes its context
 
 
 def enter(running: Running, page: Page) -> None:
@@ -32,7 +32,8 @@ def enter(running: Running, page: Page) -> None:
 
 
 def unlock(page: Page) -> None:
-    page.wait_for_selector("input[name=passphrase]:focus")  # it gets it by itself, a moment later
+    # The page sets the focus itself, a moment later.
+    page.wait_for_selector("input[name=passphrase]:focus")
     page.keyboard.type(PASSPHRASE)
     page.keyboard.press("Enter")
     page.wait_for_selector("body[data-page=today]")
@@ -40,7 +41,7 @@ def unlock(page: Page) -> None:
 
 def look(page: Page) -> None:
     """Check one page against the layout rules, with everything unfolded."""
-    page.wait_for_load_state("load")  # an element can be there before the style sheet is
+    page.wait_for_load_state("load")  # an element can exist before the style sheet has loaded
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     check(page)
 
@@ -74,7 +75,7 @@ def test_every_page_fits_and_passes_axe(
     page.wait_for_selector("body[data-page=thread]")
     look(page)
     conversation = page.url
-    for number in range(2):  # one that can only be saved, and one that can be looked at
+    for number in range(2):  # one file that can only be saved, and one that can be viewed
         page.goto(conversation)
         page.click(f"a[href*='/f/'] >> nth={number}")
         page.wait_for_selector("body[data-page=file]")

@@ -1,6 +1,7 @@
 """Every page of the first run and of desk management, in Chromium: readable and usable by keys.
 
-In both languages, light and dark, from 320 to 1280 pixels wide, and with letters twice as large.
+They are checked in both languages, in light and dark mode, from 320 to 1280 pixels wide, and
+with double text size.
 """
 
 import os
@@ -21,7 +22,7 @@ __all__ = ["chromium"]
 
 LOOKS = (("nl", "light"), ("en", "dark"))
 LONG = os.environ.get("KLANKBORD_LONG") == "1"
-LOOKED_AT = fits.WIDTHS if LONG else WIDTHS  # each page at all of them: test_every_page.py
+LOOKED_AT = fits.WIDTHS if LONG else WIDTHS  # every page at every width: test_every_page.py
 MANAGING = (
     "settings/all", "cards", "cards/new", "away", "posters", "backups", "settings", "texts",
     "texts/nl/listening",
@@ -35,7 +36,7 @@ summary, input:not([type=radio], [type=checkbox]), textarea')].filter(e => {
 
 @pytest.fixture
 def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
-    """Yield the page over a folder without a desk."""
+    """Yield the page for a folder without a desk."""
     made = Running(Office(tmp_path / "desk", peer, clock), Seconds())
     try:
         yield made
@@ -57,7 +58,7 @@ def enter(running: Running, browser: Browser, scheme: str, tmp_path: Path) -> Pa
 
 def check(page: Page) -> None:
     """Check one page against the layout rules."""
-    page.wait_for_load_state("load")  # an element can be there before the style sheet is
+    page.wait_for_load_state("load")  # an element can exist before the style sheet has loaded
     name = page.get_attribute("body", "data-page")
     assert page.locator("h1").count() == 1, name
     assert fits.cut(page, LOOKED_AT) == [], name
@@ -70,7 +71,7 @@ def check(page: Page) -> None:
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
 
 
-# The same pages in Dutch, by day: test_look_of_a_day.py.
+# The same pages in Dutch and in light colours: test_look_of_a_day.py.
 @pytest.mark.parametrize(
     ("language", "scheme"), [pytest.param(*LOOKS[0], marks=pytest.mark.long), LOOKS[1]]
 )
@@ -81,7 +82,7 @@ def test_every_page_is_complete_readable_and_has_large_touch_targets(
     page.click(f"button[value={language}]")
     page.wait_for_selector(f"html[lang={language}]")
     check(page)
-    page.click("main button.button")  # with nothing in it: what is wrong is shown
+    page.click("main button.button")  # left empty, so that the faults are shown
     page.wait_for_selector("[role=alert]")
     check(page)
     page.fill("#invitation", peer.invitation().decode())

@@ -25,8 +25,8 @@ __all__ = ["chromium"]
 
 CALL, WEEK = 40, 25 * 60  # seconds
 BOUNDS = {
-    "test_call_with_a_new_case_takes_nine_clicks": CALL,
-    "test_call_takes_thirty_keystrokes_by_keyboard_alone": CALL,
+    "test_recording_a_call_with_a_new_case_takes_nine_clicks": CALL,
+    "test_recording_a_call_by_keyboard_takes_thirty_keystrokes": CALL,
     "test_week_of_25_employers_is_recorded_by_mouse_within_25_minutes": WEEK,
 }
 
@@ -54,7 +54,7 @@ def presses(
             print(f"\n{table}")  # noqa: T201 - for people
 
 
-def test_call_with_a_new_case_takes_nine_clicks(presses: Presses) -> None:
+def test_recording_a_call_with_a_new_case_takes_nine_clicks(presses: Presses) -> None:
     presses.click(".ways a[href$=contact]")
     presses.until("[data-page=contact]")
     for choice in ("minutes][value='45'", "how][value=telephone", "channel][value=telephone",
@@ -67,14 +67,14 @@ def test_call_with_a_new_case_takes_nine_clicks(presses: Presses) -> None:
     assert presses.by_hand <= CALL
 
 
-def test_call_takes_thirty_keystrokes_by_keyboard_alone(presses: Presses) -> None:
+def test_recording_a_call_by_keyboard_takes_thirty_keystrokes(presses: Presses) -> None:
     presses.tab_to(".ways a[href$=contact]")
     presses.press("Enter")
     presses.until("[data-page=contact]")
     presses.tab_to("#other_minutes")
     presses.press("4", "5")
     presses.tab_to("[name=how]")
-    presses.press("ArrowDown", "ArrowDown")  # from "I don't know" to telephone
+    presses.press("ArrowDown", "ArrowDown")  # from "I don't know" down to telephone
     presses.tab_to("[name=topic]")
     presses.press("ArrowDown")
     presses.press("Enter")
@@ -96,8 +96,8 @@ def conversations(office: Office, peer: Peer) -> None:
 def test_week_of_25_employers_is_recorded_by_mouse_within_25_minutes(
     running: Running, presses: Presses
 ) -> None:
-    """It has 20 calls, 5 conversations, 3 trainings and 4 talks with managers."""
-    names = iter(employers(running) * 2)  # each call is about another one
+    """The week has 20 calls, 5 conversations, 3 trainings and 4 talks with managers."""
+    names = iter(employers(running) * 2)  # each call is for a different employer
     for number in range(20):
         call(presses, next(names), new=number % 4 == 0)
     for number in range(5):

@@ -1,4 +1,4 @@
-"""Viewing pages changes nothing at the desk: each address that answers GET."""
+"""Viewing a page changes nothing at the desk, at any address that answers GET."""
 
 import datetime
 import hashlib
@@ -15,24 +15,24 @@ from tests.desk.conftest import PASSPHRASE
 from tests.desk.web.conftest import Running, Window
 from tests.support.fake_server import Peer, Reporter
 
-# What a look may change after all: by address, the columns, and why.
+# Columns that viewing a page may change, by address, and why.
 MAY_CHANGE = {
-    # What was new has then been seen: that is noted, by writing those rows again.
+    # New messages are then marked as seen, and their rows are written again.
     "thread.thread": ("item.seen", "item.number", "sqlite_sequence.seq"),
 }
-# A summary is made of what is there, and can be made again at any time.
+# A summary is derived from stored data, and can be created again at any time.
 MADE_OF_OTHERS = ("summary",)
 OF_SITES = ("cards",)  # blueprints whose handle is a site's
-ASKED_AS = {"files.content": "empty"}  # by a script
+ASKED_AS = {"files.content": "empty"}  # requested by a script
 
 
 @pytest.fixture
 def window(running: Running, reporter: Reporter) -> Window:
-    """Return a desk with a report that has a file, and an employer whose site has no card yet.
+    """Return a desk with a report that has a file, and with an employer whose site has no card.
 
-    The card was made two months ago, so another one is due at the next request for it. The
-    conversation already has its case: the first visit to the register makes a case of each
-    conversation.
+    The card was made two months ago, so a new one is due at the next request for it. The
+    conversation already has its case, because the first visit to the register creates a case for
+    each conversation.
     """
     made = running.at_work()
     reporter.attach("Zie", ("foto.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(100)))

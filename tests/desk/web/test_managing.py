@@ -116,7 +116,9 @@ def test_overlong_card_text_is_refused_and_stays_in_its_field(
         assert place.one().state.profile.name == "Els de Vries"
 
 
-def test_language_without_a_field_on_the_page_is_kept(running: Running, window: Window) -> None:
+def test_profile_language_that_the_form_does_not_offer_is_kept(
+    running: Running, window: Window
+) -> None:
     said = {"pl": "Mo\u017cesz zapyta\u0107."}
     with running.lock.use() as place:
         sites.card(place, change=lambda old: replace(old, languages=("nl", "pl"), sentence=said))
@@ -292,7 +294,7 @@ def test_backup_and_passphrase_change_are_refused_during_a_fetch(
     def work() -> None:
         with running.lock.use() as place, running.lock.send_away(place.names()) as back:
             for site in place.names():
-                back(site)  # its last site is done, and it is not
+                back(site)  # its last site has finished, but the fetch has not
             begun.set()
             over.wait(60)
 

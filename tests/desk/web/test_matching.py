@@ -50,7 +50,7 @@ def test_matching_words_in_first_message_propose_the_case(
 ) -> None:
     page = written(running, window, office, f"Ik belde.\n{words.upper().replace(' ', ',  ')}!")
     assert "herkenningswoorden van je zaak “Belde over roosters”" in page.text
-    window.get(f"{running.home}cases")  # makes a case of the conversation, before anybody chose
+    window.get(f"{running.home}cases")  # creates a case for the conversation, before anybody chose
     joined = window.press(page, "/match/")
     assert "Belde over roosters" in joined.text
     assert "Open het gesprek" in joined.text
@@ -192,7 +192,7 @@ def test_rejoining_a_conversation_with_its_own_case_changes_nothing(
 
 def test_conversation_cannot_join_a_case_of_another_employer(office: Office, thread: str) -> None:
     brought_in(office, event="case", employer="Bakkerij", case="B")
-    office.run("register", "cases")  # makes a case of the conversation
+    office.run("register", "cases")  # creates a case for the conversation
     before = kept(office)
     told = office.run("register", "match", thread[:8], "B", code=1)
     assert f"is about {EMPLOYER!r}, and the case about 'Bakkerij'" in told.stderr

@@ -72,7 +72,7 @@ def test_locked_desk_shows_no_page_of_the_register(running: Running, path: str) 
     assert 'data-page="unlock"' in running.window().get(running.home + path).html
 
 
-# nieuw contact
+# new contact
 
 
 def test_only_employer_and_date_are_required(running: Running, window: Window) -> None:
@@ -115,7 +115,7 @@ def test_case_shows_the_main_group_given_by_a_later_contact(
 def test_case_button_opens_a_contact_form_for_that_case(
     running: Running, window: Window, employers: int
 ) -> None:
-    """The form is used as it opens; only the minutes are entered."""
+    """The form is sent as it opens, with only the minutes filled in."""
     if employers == 2:
         bring_in(running, {"event": "employer", "date": "2027-01-05", "employer": "Bakkerij"})
     contact(running, window, employer=EMPLOYER, which="new", new_case="Rooster")
@@ -236,7 +236,7 @@ def test_typed_form_is_shown_again_after_unlock(running: Running, window: Window
     assert contacts(running) == []
 
 
-# zaken
+# cases
 
 
 def test_open_cases_come_first_and_can_be_searched(running: Running, window: Window) -> None:
@@ -304,12 +304,12 @@ def test_case_sheet_can_be_filled_in_changed_and_cleared(running: Running, windo
     assert "Wat er speelt: wat je aankruiste, hoort niet bij het onderwerp." in wrong.text
 
 
-# toestemming
+# consent
 
 
 @pytest.fixture
 def agreed(running: Running, window: Window) -> Answer:
-    """Return the page of a case with a consent of today, to talk with the director anonymously."""
+    """Return the page of a case with a consent given today: to talk to the director anonymously."""
     bring_in(running, event("case", case="K", label="Zaak"))
     page = case_page(running, window, "Zaak")
     return window.submit(
@@ -394,7 +394,7 @@ def test_completed_step_produces_an_unsent_draft_to_the_reporter(
     assert len(running.office.peer.items) == before
 
 
-# hoe een zaak eindigt
+# the end of a case
 
 
 def test_case_is_closed_reopened_and_destroyed_after_confirmation(
@@ -433,11 +433,57 @@ def test_private_marks_link_two_cases_and_can_be_removed(running: Running, windo
         assert register.case(place, "L").related == set()
 
 
-# verbeteren
+# corrections
 
 
 def entry_of(window: Window, page: Answer) -> Answer:
     return window.get(next(link for link in page.links if "/entry/" in link))
+
+
+SHARED = event("agreement", "2026-01-01", until="2028-12-31", headcount=400, shared_with="Sam")
+
+
+def sheet_of(window: Window, page: Answer) -> tuple[Answer, Form]:
+    sheet = window.get(next(link for link in page.links if link.endswith("/sheet")))
+    return sheet, sheet.form_to("sheet")
+
+
+def test_case_can_be_left_to_the_colleague_only_where_a_joint_report_is_made(
+    running: Running, window: Window
+) -> None:
+    bring_in(running, event("case", case="K", label="Zaak"))
+    page = case_page(running, window, "Zaak")
+    assert "colleague_counts" not in sheet_of(window, page)[0].html
+    bring_in(running, SHARED)
+    sheet, form = sheet_of(window, page)
+    assert "Alleen jij ziet dit." in sheet.text
+    done = window.submit(sheet, form, colleague_counts="1")
+    assert "Mijn collega telt deze situatie ja" in done.text
+    assert exported(running)[-1] == event("case", case="K", colleague_counts=True)
+    sheet, form = sheet_of(window, done)
+    done = window.submit(sheet, form, colleague_counts=[])
+    assert "Mijn collega telt" not in done.text
+    assert not any("colleague_counts" in one for one in exported(running))
+
+
+@pytest.mark.parametrize(
+    ("closing", "told"),
+    [
+        (event("freeze", first_year=2026, last_year=2026),
+         "Het verslag over 2026 is al uitgebracht."),
+        (event("joint", first_year=2026, last_year=2026, counsellor="Sam", given=True),
+         "Je aantallen over 2026 gaf je al aan Sam."),
+    ],
+)  # fmt: skip
+def test_page_says_that_a_mark_comes_too_late_for_the_report(
+    running: Running, window: Window, closing: dict[str, object], told: str
+) -> None:
+    bring_in(running, SHARED, event("case", "2026-03-01", case="K", label="Zaak"), closing)
+    page = case_page(running, window, "Zaak")
+    sheet, form = sheet_of(window, page)
+    assert told in window.submit(sheet, form, colleague_counts="1").text
+    sheet, form = sheet_of(window, page)
+    assert told not in window.submit(sheet, form, role="witness").text
 
 
 def test_corrected_entry_leaves_nothing_of_the_wrong_one(running: Running, window: Window) -> None:
@@ -453,7 +499,7 @@ def test_corrected_entry_leaves_nothing_of_the_wrong_one(running: Running, windo
     running.close()
     thief = Thief(running.office.folder, PASSPHRASE)
     assert thief.knows("Zaak")
-    assert not thief.knows("Verkeerdwoord")  # in no page of the file either
+    assert not thief.knows("Verkeerdwoord")  # nor in any page of the database file
 
 
 def test_entry_is_removed_unless_another_depends_on_it(
@@ -476,7 +522,8 @@ def test_signed_answer_is_shown_and_cannot_be_changed_or_removed(
     oral = event("consent", case="K", consent="a", step="Praten", scope="Rooster", answer="no")
     bring_in(running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
              oral)  # fmt: skip
-    typed = entry_of(window, case_page(running, window, "Zaak"))  # a form from before it was known
+    # A form from before the answer was known.
+    typed = entry_of(window, case_page(running, window, "Zaak"))
     signed: dict[str, Any] = {**oral, "source": "thread", "message": "ab" * 32}
     with running.lock.use() as place:
         (number,) = (n for n, one in register.numbered(place) if isinstance(one, Consent))
@@ -532,7 +579,7 @@ def test_contact_entered_twice_on_the_command_line_is_counted_twice(office: Offi
         assert len([one for one in register.every(place) if isinstance(one, Contact)]) == 2
 
 
-# werkgevers
+# employers
 
 
 def employer_page(running: Running, window: Window, name: str = EMPLOYER) -> Answer:
@@ -608,7 +655,7 @@ def test_checklist_saves_only_changed_answers(running: Running, window: Window) 
     assert kept == [{"poster": "yes", "onboarding": "no"}, {"onboarding": "partly"}]
 
 
-# op de kalender
+# agenda
 
 
 def test_today_lists_overdue_items_first_and_calendar_covers_three_months(
@@ -634,7 +681,7 @@ def test_today_lists_overdue_items_first_and_calendar_covers_three_months(
     assert "Tweede" in case.text
 
 
-# ander werk
+# other work
 
 
 def test_advice_training_and_certificate_are_recorded_apart_from_cases(
@@ -680,6 +727,36 @@ def test_contact_without_a_case_is_found_at_its_employer_and_corrected(
     assert contacts(running) == [event("contact", minutes=20, record_nothing=True)]
 
 
+def test_contact_of_an_earlier_year_is_found_at_its_employer(
+    running: Running, window: Window
+) -> None:
+    bring_in(
+        running, event("agreement", "2024-01-01", until="2026-12-31", hours=60),
+        event("contact", "2025-04-01", minutes=90), event("contact", "2027-01-04", minutes=15),
+    )  # fmt: skip
+    page = employer_page(running, window)
+    assert "90 minuten" not in page.text
+    (link,) = [one for one in page.links if "year=" in one]
+    earlier = window.get(link)
+    assert "Jouw uren in 2025" in earlier.text
+    assert "1,5 uur van de 60 die je afsprak." in earlier.text
+    assert "15 minuten" not in earlier.text
+    contact = window.get([one for one in earlier.links if "/entry/" in one][-1])
+    assert ("minutes", "90") in contact.form_with("minutes").fields
+    now = window.get(next(one for one in earlier.links if "year=2027" in one))
+    assert "15 minuten" in now.text
+
+
+@pytest.mark.parametrize("year", ["1", "x", "2024", "9" * 30, ""])
+def test_employers_page_of_a_year_without_work_shows_the_present_one(
+    running: Running, window: Window, year: str
+) -> None:
+    bring_in(running, event("contact", "2027-01-04", minutes=15))
+    page = window.get(f"{employer_page(running, window).path}?year={year}")
+    assert page.status == 200
+    assert "Jouw uren in 2027" in page.text
+
+
 def test_agreement_can_be_corrected_until_a_report_of_its_term_is_issued(
     running: Running, window: Window
 ) -> None:
@@ -720,7 +797,7 @@ def test_employers_group_is_fixed_once_it_has_a_report(running: Running, window:
         assert "over Concern is al een jaarverslag uitgebracht" in refused.text
 
 
-# een volle schijf
+# a full disk
 
 TYPED = "Wat ik typte. " * 30
 SHORT = "Wat ik typte"
@@ -729,7 +806,7 @@ SHORT = "Wat ik typte"
 def fill_the_disk(running: Running) -> None:
     """Limit the database's size and fill its free pages."""
     with running.lock.use() as place:
-        place.database.run("PRAGMA max_page_count = 1")  # the least that it can be: as it is
+        place.database.run("PRAGMA max_page_count = 1")  # the minimum is the present size
         number = 0
         for title in ("x" * 190, ""):
             with contextlib.suppress(OSError):

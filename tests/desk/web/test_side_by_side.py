@@ -1,4 +1,4 @@
-"""A site that does not respond delays no page, and nothing else writes to it meanwhile."""
+"""A site that does not respond delays no page, and nothing else writes to that site meanwhile."""
 
 import contextlib
 import dataclasses
@@ -139,11 +139,11 @@ def test_reopened_desk_refuses_requests_that_were_waiting_when_it_was_locked(
         with lock.use():
             with lock.send_away(["a"]):
                 assert over.wait(60)
-            lock.unlock(PASSPHRASE)  # before the other can go on
+            lock.unlock(PASSPHRASE)  # before the other request can continue
 
     def write() -> None:
         with lock.use() as place:
-            waiting.set()  # it keeps its turn until it waits
+            waiting.set()  # it holds the desk until it waits
             with contextlib.suppress(desk_lock.Locked):
                 lock.settle_all() if every else lock.settle("a")
                 return
@@ -213,7 +213,7 @@ def test_card_waiting_for_a_fetch_is_shown_again_after_a_lock(
     waiting, settle = threading.Event(), running.lock.settle
 
     def waits(*sites: str) -> None:
-        waiting.set()  # it keeps its turn until it waits
+        waiting.set()  # it holds the desk until it waits
         settle(*sites)
 
     monkeypatch.setattr(running.lock, "settle", waits)
@@ -276,7 +276,7 @@ class Sending:
 
     def _way(self, office: Office) -> PeerTransport:
         made = PeerTransport(office.peer)
-        made.break_off = self.broken_off.set  # type: ignore[method-assign] # seen
+        made.break_off = self.broken_off.set  # type: ignore[method-assign] # recorded
         return made
 
     def _send(self) -> None:

@@ -1,4 +1,4 @@
-"""Limits on the memory that a program knowing only the port can make the desk use."""
+"""Limits on the memory that a program which knows only the port can make the desk use."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ from tests.desk.web.test_command import Started
 from tests.support.processes import until
 
 MIB = 1024 * 1024
-# Holds 200 connections with half a header, then sends bodies that nobody asked for, and drips.
+# Holds 200 connections with half a header, then sends unrequested bodies, and sends slowly.
 STRANGER = """
 import socket, sys, time
 port, held = int(sys.argv[1]), []
@@ -95,7 +95,7 @@ def test_body_of_a_request_without_the_cookie_is_not_read(running: Running) -> N
             f"POST {running.home}unlock HTTP/1.1\r\nHost: 127.0.0.1:{running.gate.port}\r\n"
             "Sec-Fetch-Site: same-origin\r\nContent-Length: 1000000\r\n\r\n".encode()
         )
-        assert b" 403 " in stranger.recv(1000)  # before a single byte of it was sent
+        assert b" 403 " in stranger.recv(1000)  # before any byte of the body was sent
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="select() there has no such bound")
@@ -126,7 +126,7 @@ def test_unauthenticated_connections_never_displace_the_window(running: Running)
     try:
         until(lambda: len(running.server.active_channels) > 1, "nobody was let in")
         assert 'data-page="unlock"' in window.get(running.home).html
-        # The window's own may be over by now; strangers are counted alone.
+        # The window's own connection may have ended by now; only strangers are counted.
         there = list(running.server.active_channels.values())
         assert len([one for one in there if not one.is_own]) <= MOST_STRANGERS
     finally:

@@ -1,4 +1,4 @@
-"""Gesprek: what a conversation's page shows and does."""
+"""Gesprek: the page of a conversation and its actions."""
 
 import re
 import textwrap
@@ -59,7 +59,7 @@ def test_answer_reaches_the_reporter(running: Running, reporter: Reporter, threa
     assert 'data-page="thread"' in answer.html
     assert "Verstuurd." in answer.text
     assert reporter.texts()[-1] == "Dank je wel.\nTot gauw."
-    assert "Verstuurd." not in opened(running, window).text  # said once
+    assert "Verstuurd." not in opened(running, window).text  # shown only once
 
 
 def test_file_is_sent_with_an_answer(running: Running, reporter: Reporter, thread: str) -> None:
@@ -181,7 +181,7 @@ def test_kept_message_is_shown_as_waiting_and_not_sent_twice(
 
 
 def test_second_click_sends_nothing_more(running: Running, reporter: Reporter, thread: str) -> None:
-    """Another text from the same page, as after the browser's Back button, is sent."""
+    """A different text from the same page, as after the browser's Back button, is sent."""
     window = running.at_work()
     page = opened(running, window)
     clicks = [
@@ -312,7 +312,7 @@ def test_unverified_text_is_never_shown_as_the_reporters(
     stranger = Reporter(peer, running.office.identity)
     stranger.report("Ik ben de melder niet.")
     item, kept = next((i, k) for i, k in peer.items.items() if k.mailbox == stranger.mailbox)
-    kept.mailbox = reporter.mailbox  # the server puts it into another conversation
+    kept.mailbox = reporter.mailbox  # the server moves the message to another conversation
     peer.gone.add(stranger.mailbox)
     window = running.at_work()
     running.fetch(window)

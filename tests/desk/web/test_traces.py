@@ -1,4 +1,4 @@
-"""What is left on disks after a conversation, if browser and program are closed or killed.
+"""No word of a conversation stays on a disk after browser and program are closed or killed.
 
 This uses an ordinary profile instead of the program's own window: the worst case.
 """
@@ -45,7 +45,7 @@ class Disk:
 
     def __init__(self, folder: Path, image: Path | None) -> None:
         self.folder = folder
-        self.image = image  # of the whole disk, if it is one of its own
+        self.image = image  # an image of the whole disk, if it is a separate one
 
     def unmount(self) -> None:
         """Unmount the disk, so that everything is written to it."""
@@ -63,7 +63,7 @@ def stamp(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(stamp: Path) -> Iterator[Disk]:
-    """Yield a separate disk if this user may mount one; on it, deleted files are searched too.
+    """Yield a separate disk if this user may mount one; there, deleted files are also searched.
 
     Its path is short, because Chromium needs that for its socket.
     """
@@ -104,7 +104,7 @@ def office(disk: Disk, peer: Peer, clock: Clock) -> Office:
 
 @pytest.fixture
 def program(office: Office, disk: Disk) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Yield the program over that desk, which asks for the passphrase, and its link."""
+    """Yield the program with that desk, which asks for the passphrase, and its link."""
     home = disk.folder / "home"
     home.mkdir()
     made = subprocess.Popen(
@@ -201,14 +201,14 @@ def test_no_word_of_a_conversation_remains_on_disk(
     with ordinary(name, profile, temporary) as context:
         work(context.new_page(), link)
         typed = time.time()
-        context.new_page().goto("about:blank")  # what changes has the session written down
+        context.new_page().goto("about:blank")  # a change makes the browser write its session
         until(
             lambda: any(one.stat().st_mtime > typed for one in profile.rglob(SESSIONS[name])),
             "no session was written down",
         )
         if end == "killed":
             for pid in in_use(profile):
-                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                with contextlib.suppress(ProcessLookupError):  # the process has just ended
                     os.kill(pid, signal.SIGKILL)
             process.kill()
     process.terminate()
@@ -232,11 +232,11 @@ def _zip(text: bytes) -> bytes:
 
 
 def _mozilla(text: bytes) -> bytes:
-    """Return the bytes as Firefox packs its sessions, with the text in pieces of four bytes."""
+    """Return a text packed like Firefox's sessions, in pieces of four bytes."""
     pieces = [text[at : at + 4].ljust(4) for at in range(0, len(text), 4)]
     first = b"".join(reversed(pieces))
     block = bytes([0xF0, len(first) - 15]) + first
-    for number in range(len(pieces)):  # a copy of each, in order
+    for number in range(len(pieces)):  # a copy of each piece, in order
         back = 4 * (2 * number + 1)
         block += (b"\0" if number else b"") + back.to_bytes(2, "little")
     return b"mozLz40\0" + (2 * len(first)).to_bytes(4, "little") + block
@@ -271,7 +271,7 @@ def test_disk_search_finds_a_word_in_a_file_name(tmp_path: Path) -> None:
 def test_changed_files_are_found_regardless_of_folder_and_mtime(stamp: Path) -> None:
     older = [Path(sys.executable), stamp]
     newer = []
-    for folder in ("/dev/shm", "/var/tmp", stamp.parent):  # noqa: S108 - looked through
+    for folder in ("/dev/shm", "/var/tmp", stamp.parent):  # noqa: S108 - searched
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             newer.append(Path(file.name))
         os.utime(file.name, (0, 0))  # as the desk does with its own files

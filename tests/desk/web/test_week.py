@@ -1,4 +1,4 @@
-"""A week entered in one sitting: what the next entry takes over, and what can be corrected."""
+"""A week entered in one sitting: how the next entry is prefilled, and what can be corrected."""
 
 import json
 
@@ -140,7 +140,7 @@ def test_case_list_shows_number_of_contacts(running: Running, window: Window) ->
     assert "Het gaat over mijn chef." not in window.get(f"{running.home}cases").text
 
 
-# a contact that turns out to belong to a case
+# contacts that turn out to belong to a case
 
 
 def entry(running: Running, window: Window) -> Answer:
@@ -198,6 +198,20 @@ def test_invalid_choice_of_case_changes_nothing(
         assert refused.status == 422
         assert 'role="alert"' in refused.html
     assert contacts(running) == before
+
+
+def test_typed_case_of_a_contact_is_shown_again_after_unlock(
+    running: Running, window: Window, alone: Answer
+) -> None:
+    running.lock.lock()
+    asked = window.submit(alone, alone.form_to("/case"), which="new", new_case="Bijna kwijt")
+    again = window.press(asked, "unlock", passphrase=PASSPHRASE)
+    assert 'data-page="entry"' in again.html
+    typed = again.form_to("/case").fields
+    assert {("which", "new"), ("new_case", "Bijna kwijt")} <= set(typed)
+    assert ("minutes", "25") in again.form_with("minutes").fields
+    done = window.submit(again, again.form_to("/case"))
+    assert "<h1>Bijna kwijt</h1>" in done.html
 
 
 def test_contact_from_a_reported_year_cannot_be_moved(

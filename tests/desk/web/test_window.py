@@ -35,7 +35,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @here("chromium")
 @pytest.mark.slow
-def test_window_opens_the_page_and_leaves_nothing(running: Running, system: Path) -> None:
+def test_window_opens_the_page_and_leaves_nothing_behind(running: Running, system: Path) -> None:
     address = running.gate.link.address(running.url)
     with handed_over(address) as file, window.opened(file, "nl") as found:
         assert found == "own"
@@ -64,7 +64,7 @@ def test_window_command_contains_no_link_and_disables_extensions(tmp_path: Path)
 
 def test_unsupported_browser_is_not_found() -> None:
     assert window.find({"PATH": "/nowhere"}) is None
-    assert sys.platform == "linux"  # the folders of other systems are not tried here
+    assert sys.platform == "linux"  # the folders of other systems are not tested here
 
 
 @here("chromium")

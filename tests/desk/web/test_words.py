@@ -59,14 +59,14 @@ def refusal_keys() -> set[str]:
 
 
 def table_keys() -> set[str]:
-    """Return the keys of all refusals of a whole table."""
+    """Return the keys of all refusals that concern an entire table."""
     source = (PAGE.parent / "register" / "tables.py").read_text()
     return set(re.findall(r'_refused\(\s*"([a-z_]+)"', source))
 
 
-# Kinds of entries that the pages show, each with its way to a correction.
+# Kinds of entries that the pages show, each with the page that corrects it.
 ENTRIES = ("contact", "consent", "step", "complaint", "close", "agreement", *work.WORK)
-# Keys that are put together from a prefix and a value.
+# Keys that are composed of a prefix and a value.
 MADE = {
     *forms.keys(),
     "wrong.fixed", "wrong.fixed_until",
@@ -126,7 +126,7 @@ def used() -> set[str]:
         text = re.sub(r'url_for\("[^"]*"|endpoint == "[^"]*"', "", path.read_text())
         literals = re.findall(r'"([a-z0-9_.-]+)"', text)
         found |= {one for one in literals if KEY.fullmatch(one) and one.split(".")[0] in prefixes}
-        found = {one for one in found if not one.endswith("_")}  # the first part of one
+        found = {one for one in found if not one.endswith("_")}  # the first part of a key
     views = {f"{module}.{view}" for module in endpoints for view in _views(module)}
     return {name for name in found - views if not name.endswith((".html", ".css", ".js", ".svg"))}
 

@@ -1,4 +1,4 @@
-"""Real processes to break: gunicorn and its workers, a killing strace, small disks."""
+"""Fixtures for fault tests: gunicorn with workers, strace that kills them, small disks."""
 
 import contextlib
 import random
@@ -18,7 +18,7 @@ from tests.support.drop_box import DropBox
 from tests.support.processes import dead, threads, until
 from tests.support.programs import STRACE
 
-# Every call by which a process changes a file, takes its turn, or answers.
+# Every call with which a process changes a file, takes a lock, or responds.
 CALLS = "pwrite64,write,fdatasync,fsync,ftruncate,rename,unlink,openat,flock,utimensat,sendto,mkdir"
 
 
@@ -43,7 +43,7 @@ def watched(box: DropBox, *inject: str, calls: str = CALLS, out: Path) -> Iterat
         until(lambda: all(map(_traced, pids)), "strace does not get hold of the workers")
         yield
     finally:
-        # Told to end, it may wait for ever for a process that it killed.
+        # When told to end, strace may wait forever for a process that it killed.
         tracer.send_signal(signal.SIGKILL if inject else signal.SIGTERM)
         tracer.wait(20)
 
@@ -106,8 +106,8 @@ def everything_in(folder: Path) -> bytes:
 
 @pytest.fixture
 def chance() -> random.Random:
-    """Return a random generator for the points of failure."""
-    return random.Random(seed())  # noqa: S311 - chooses where to break, keeps no secret
+    """Return a random number generator for the points of failure."""
+    return random.Random(seed())  # noqa: S311 - chooses points of failure, not secrets
 
 
 SmallDisk = Callable[[str], Path]

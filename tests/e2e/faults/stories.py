@@ -1,4 +1,4 @@
-"""What a person did, saw confirmed, and must find again: the record to check the server by."""
+"""The record of what a person did and saw confirmed, against which the server is checked."""
 
 import contextlib
 import http.client
@@ -11,11 +11,12 @@ from tests.support.drop_box import DropBox
 from tests.support.plain_browser import Page, PlainBrowser
 from tests.support.steps import come_back
 
-CUT_OFF = (OSError, http.client.HTTPException)  # what a browser sees of a server that was killed
+# The errors that a browser gets from a killed server.
+CUT_OFF = (OSError, http.client.HTTPException)
 
 
 def text_of(chance: random.Random, what: str) -> str:
-    """Return a text with a known beginning, length and end, so that a part of it is detected."""
+    """Return a text with a known beginning, length and end, so that a partial copy is detected."""
     number = chance.randrange(10**12)
     return f"{what}-{number}-begin " + "woord " * chance.randrange(3000) + f"end-{number}"
 
@@ -27,14 +28,14 @@ class Story:
     code: str
     sure: list[str] = field(default_factory=list)
     unsure: list[str] = field(default_factory=list)
-    withdrawn: bool | None = False  # None: asked for, and the answer never came
+    withdrawn: bool | None = False  # None: requested, but the response never arrived
 
     def holds(self, box: DropBox) -> None:
         """Check that the code works and every confirmed text is there, complete."""
         page = come_back(box.browser(), "nl", self.code)
         if self.withdrawn or (self.withdrawn is None and page.path != "/nl/conversation"):
             assert page.path == "/nl/return", "a withdrawn report opened"
-            assert "-begin " not in page.text  # the word alone may stand in the code
+            assert "-begin " not in page.text  # the word alone may be part of the code
             return
         assert (page.status, page.path) == (200, "/nl/conversation"), page.text[:300]
         for text in self.sure:

@@ -1,4 +1,4 @@
-"""Backups of a busy real server, and a desk that meets the restored one."""
+"""Backups of a busy real server, and a desk that connects to the restored one."""
 
 import http.client
 import re
@@ -141,7 +141,7 @@ def test_every_report_confirmed_before_a_backup_is_in_it(
     box.stop()
     new = operator.restored(made)
     before = [(code, text) for moment, code, text in crowd.confirmed if moment <= asked]
-    print(f"{rate:.0f} reports a second; a backup took {took:.2f} s; {len(before)} before it")  # noqa: T201 - a figure to be read with -s
+    print(f"{rate:.0f} reports a second; a backup took {took:.2f} s; {len(before)} before it")  # noqa: T201 - a figure shown with -s
     assert crowd.failed == []
     assert len(before) > 10
     site = sites.load(new.folder).settings.site
@@ -170,7 +170,7 @@ def test_desks_lose_nothing_on_a_restored_server(
     threads = {t["id"]: counsellor.read(t["id"])["messages"] for t in counsellor.threads()}
     of = {shown[0]["text"]: thread for thread, shown in threads.items()}
     made = operator.make()
-    # All that comes now, the server will have lost.
+    # The restored server will lack everything that arrives from now on.
     counsellor.reply(of["Dit blijft"], "Een antwoord")
     attached = tmp_path / "brief.txt"
     attached.write_bytes(b"een bijlage " * 200_000)
@@ -200,7 +200,7 @@ def test_desks_lose_nothing_on_a_restored_server(
         ]
         assert "Verloren bij de server, niet bij de desk" in texts
         assert "Na de back-up" in texts
-        # Both sides write on, as if nothing had been.
+        # Both sides continue to write as if nothing had happened.
         write_form(new, stays.code)("Ik ben er nog")
         stays.sure.append("Ik ben er nog")
         counsellor.reply(of["Dit blijft"], "Ik ook")
@@ -218,14 +218,14 @@ def test_desks_lose_nothing_on_a_restored_server(
 def test_withdrawal_survives_a_restore_for_a_desk_that_never_fetched(
     box: DropBox, operator: Backups
 ) -> None:
-    """It survives by the list next to the backup, and by the old folder's list."""
+    """Both the list next to the backup and the old folder's list preserve it."""
     first, second = told(box, "Eerst"), told(box, "Dan")
     made = operator.make()
     kept = made.read_bytes()
     withdraw_form(box, first.code)()
     first.withdrawn = True
     operator.make()
-    # One a day is kept in the folder: the first of today was copied elsewhere, as is advised.
+    # The folder keeps one backup a day; today's first one was copied elsewhere, as advised.
     assert not made.exists()
     made.write_bytes(kept)
     withdraw_form(box, second.code)()
@@ -245,7 +245,7 @@ def test_withdrawal_survives_a_restore_for_a_desk_that_never_fetched(
 def test_backup_and_restore_write_no_plaintext(
     box: DropBox, operator: Backups, tmp_path: Path
 ) -> None:
-    """No text, code or secret key is written, and no file outside the two folders."""
+    """No text, code or secret key is written, nor any file outside the two folders."""
     story = told(box, TEXT.format("een"))
     box.stop()
     secrets = Secrets()
@@ -269,7 +269,7 @@ def test_backup_and_restore_write_no_plaintext(
         )
         assert done.returncode == 0, done.stderr
         watch.wait()
-        # Under SQLite's own shared memory there are no texts: places in the log, and locks.
+        # SQLite's own shared memory contains no texts, only positions in the log, and locks.
         known = (f"mkdir: {folder} is opened", "klankbord.db-shm is written through memory")
         found = watch.leaks(secrets, folder)
         assert [one for one in found if not any(part in one for part in known)] == [], name
@@ -315,7 +315,7 @@ def test_killed_backup_leaves_no_valid_file(command: str, tmp_path: Path, long_r
     points = run()
     shutil.rmtree(target, ignore_errors=True)
     assert len(points) > 40
-    # The last steps, in which things take their places, each; of the rest some.
+    # Each of the last steps, in which files get their final names, and some of the others.
     few = points[:: 1 if long_run else 60]
     for point in few + ([] if long_run else points[-8::3]):
         run(*point)
@@ -347,7 +347,7 @@ def _broken_off(folder: Path) -> bool:
 def test_backup_on_full_disk_is_refused_and_the_site_continues(
     box: DropBox, disk: SmallDisk, tmp_path: Path
 ) -> None:
-    """It leaves no file, and the next report is stored as before."""
+    """The backup leaves no file, and the next report is stored as before."""
     place = disk("size=96m")
     box = moved(box, place)
     settings = box.folder / "site.toml"
@@ -360,7 +360,7 @@ def test_backup_on_full_disk_is_refused_and_the_site_continues(
         assert refused.returncode == 1
         assert "there is no room" in refused.stderr
         assert refused.stderr.count("\n") == 1
-        # And where it fills up only on the way.
+        # The disk may also fill up only during the backup.
         small = disk("size=1m")
         told(box, TEXT.format(1))
         refused = box.server("backup", "--to", small, check=False)
@@ -390,7 +390,7 @@ def test_memory_is_bounded_regardless_of_data_size(tmp_path: Path, long_run: boo
         newest = directory.kept(box.folder / "backups")[-1].path
         assert newest.stat().st_size > size * 1_000_000
         peaks["restore"].append(_peak("--dir", target, "restore", newest, "--key", operator.key))
-    print(f"peak kB: {peaks}")  # noqa: T201 - for whoever looks
+    print(f"peak kB: {peaks}")  # noqa: T201 - shown with -s
     for little, much in peaks.values():
         assert much < little + 16_000
 

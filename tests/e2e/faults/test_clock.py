@@ -17,7 +17,7 @@ from tests.support.server_folder import DAY, AServer, ids
 DOUBTED = "purging waits: the clock may be wrong; doctor says what to do"
 
 
-# libfaketime moves the deadline of Python's sleep too, and the system refuses it.
+# libfaketime also moves the deadline of Python's sleep, which the system then rejects.
 SLEEP = "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], seconds)\n"
 
 
@@ -36,7 +36,7 @@ class Off:
             "LD_PRELOAD": str(FAKETIME),
             "FAKETIME": f"{days:+d}d",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",  # the sign of life of a worker is the time of a file
+            "NO_FAKE_STAT": "1",  # a worker's heartbeat is the time of a file
             "PYTHONPATH": str(self.shim),
         }
         self.box.env = wrong if days else {}
@@ -46,7 +46,7 @@ class Off:
 @needs_faketime
 @pytest.mark.parametrize("days", [365, pytest.param(-365, marks=pytest.mark.long)])
 def test_clock_jump_of_a_year_between_starts_purges_nothing(box: DropBox, days: int) -> None:
-    """The log says so once, reports can be read meanwhile and after, and upkeep continues."""
+    """One log line reports it, reports can be read during and after it, and upkeep continues."""
     off = Off(box)
     story = told(box, "Dit blijft.")
     off.by(days)
@@ -119,7 +119,7 @@ def test_dates_written_by_a_fast_clock_are_corrected(server: AServer) -> None:
 
 
 def test_items_dated_by_a_slow_clock_do_not_expire_too_soon(server: AServer) -> None:
-    """A reply in that time keeps its mailbox as long as with a correct clock."""
+    """A reply during that time keeps its mailbox as long as it would with a correct clock."""
     server.later(100)
     purge.confirm(server.store, server.day)
     server.report("one")

@@ -1,4 +1,4 @@
-"""Disks without space, without inodes, and read-only: texts are kept and nothing is lost."""
+"""Disks without space or inodes, and read-only disks: texts are kept and nothing is lost."""
 
 import os
 import re
@@ -43,12 +43,12 @@ def fill(place: Path) -> Path:
 
 
 def to_the_last_byte(box: DropBox, place: Path) -> DropBox:
-    """Return the drop box on this disk, without settings that stop it from filling up."""
+    """Return the drop box on this disk, without the settings that keep it from filling up."""
     made = moved(box, place)
     settings = made.folder / "site.toml"
     text = settings.read_text()
     settings.write_text(re.sub("(?m)^free_bytes = .*", "free_bytes = 1", text))
-    made.log = box.log  # not on the disk that is filled
+    made.log = box.log  # not on the full disk
     return made
 
 
@@ -86,7 +86,7 @@ def test_full_disk_keeps_the_text_and_allows_withdrawals(box: DropBox, disk: Sma
 
 @needs_root
 def test_server_starts_on_a_full_disk(box: DropBox, disk: SmallDisk) -> None:
-    """It uses the reserved space to serve existing data."""
+    """The server uses the reserved space to serve existing data."""
     place = disk("size=96m")
     box = to_the_last_byte(box, place)
     box.serve()
@@ -128,7 +128,7 @@ def test_without_free_inodes_reports_are_stored_or_refused(box: DropBox, disk: S
 
 @needs_strace
 def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -> None:
-    """As the kernel does after a disk error: every write is refused and reading continues."""
+    """The kernel does this after a disk error: every write is refused and reading continues."""
     story = told(box, TEXT)
     report, more = report_form(box.browser()), write_form(box, story.code)
     withdraw = withdraw_form(box, story.code)
@@ -149,8 +149,8 @@ def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -
 
 
 @needs_root
-def test_start_on_a_read_only_disk_still_reads(box: DropBox, disk: SmallDisk) -> None:
-    """Existing data can be read, and what cannot be stored is refused."""
+def test_server_started_on_a_read_only_disk_can_still_read(box: DropBox, disk: SmallDisk) -> None:
+    """Existing data can be read, and everything that would have to be stored is refused."""
     place = disk("size=32m")
     story = told(box, TEXT)
     box = moved(box, place)

@@ -23,7 +23,7 @@ from tests.support.processes import dead, threads, until
 from tests.support.programs import needs_strace
 from tests.support.steps import come_back
 
-RESTART = 2.0  # seconds; the fastest of many restarts, since a machine may have other work
+RESTART = 2.0  # seconds; the fastest of many restarts, because a machine may be busy
 Act = Callable[[], None]
 
 
@@ -35,7 +35,7 @@ class Journey:
     ) -> None:
         self.box, self.counsellor, self.chance, self.out = box, counsellor, chance, out
         self.stories: list[Story] = []
-        self.replies: dict[str, bool] = {}  # each with whether the desk said that it went
+        self.replies: dict[str, bool] = {}  # each with whether the desk reported it as sent
         self.restarts: list[float] = []
         for _ in range(3):
             self.stories.append(told(box, text_of(chance, "first")))
@@ -62,7 +62,7 @@ class Journey:
         done = self.counsellor.desk(*arguments, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    # steps: all that leads up to it is done, what is returned is the step itself
+    # steps: each method does the preparation, and returns the step itself
 
     def submit(self) -> Act:
         send, text = report_form(self.box.browser()), text_of(self.chance, "report")
@@ -130,7 +130,8 @@ class Journey:
         call, count = point
         with watched(self.box, f"{call}:signal=KILL:when={count}", out=self.out):
             act()
-        killed = {pid for pid in before if dead(pid)}  # each counts for itself: it may be both
+        # Each worker is checked separately, because both may be killed.
+        killed = {pid for pid in before if dead(pid)}
         if everybody:
             self.box.kill()
             faults = [f for f in faults_of(self.box.folder) if "nobody names" not in f]
@@ -179,7 +180,7 @@ def test_confirmed_data_survives_kills_of_workers_or_server(
     tmp_path: Path,
     long_run: bool,
 ) -> None:
-    """Submit, return, follow up, withdraw, reply; each is killed at a random call."""
+    """A report, return, follow-up, withdrawal and reply are each killed at a random call."""
     journey = Journey(box, counsellor, chance, tmp_path / "calls")
     names = list(journey.steps)
     turns = 300 if long_run else 10
@@ -202,9 +203,9 @@ def test_confirmed_data_survives_kills_of_workers_or_server(
 
 @needs_strace
 def test_tracer_attaches_to_the_other_worker_if_one_dies(box: DropBox, tmp_path: Path) -> None:
-    """For example, an injected kill hits before strace is attached to all threads."""
+    """For example, an injected kill comes before strace is attached to all threads."""
     assert box.process is not None
-    box.process.send_signal(signal.SIGSTOP)  # it replaces nobody meanwhile
+    box.process.send_signal(signal.SIGSTOP)  # the master starts no replacement meanwhile
     try:
         first, second = box.workers()
         os.kill(first, signal.SIGKILL)
@@ -214,4 +215,4 @@ def test_tracer_attaches_to_the_other_worker_if_one_dies(box: DropBox, tmp_path:
     finally:
         box.process.send_signal(signal.SIGCONT)
     until(lambda: first not in box.workers(), "the worker was not replaced")
-    box.kill()  # the new worker takes no SIGTERM before it has begun
+    box.kill()  # a new worker ignores SIGTERM until it has started

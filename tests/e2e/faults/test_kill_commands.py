@@ -1,4 +1,4 @@
-"""kill -9 of a purge and of a migration at any call: old or new, never in between."""
+"""kill -9 of a purge and of a migration at any call: the data is old or new, never in between."""
 
 import datetime
 import random
@@ -21,7 +21,7 @@ from tests.support.programs import STRACE, needs_strace
 from tests.support.server_folder import DAY, AServer, file, ids
 
 pytestmark = needs_strace
-# Every call that changes a file. (Opening is left out: Python itself opens a thousand.)
+# Every call that changes a file, except opening, because Python itself opens a thousand files.
 CALLS = "pwrite64,fdatasync,fsync,ftruncate,rename,unlink,flock,utimensat,mkdir"
 
 PURGE = """
@@ -56,13 +56,13 @@ Point = tuple[str, int]
 
 
 def _run(program: str, folder: Path, *more: str, point: Point | None = None) -> list[Point]:
-    """Run it to its end or to the call at which it is killed; return its calls."""
+    """Run a program to its end or to the call at which it is killed; return its calls."""
     out = folder.parent / "calls"
     kill = ("-e", "inject={}:signal=KILL:when={}".format(*point)) if point else ()
     assert STRACE is not None
     done = subprocess.run(
         (
-            # Not with --seccomp-bpf: under it strace 6.1 kills nobody.
+            # Without --seccomp-bpf, with which strace 6.1 kills no process.
             *(STRACE, "-f", "-qq", "-o", str(out), "-e", f"trace={CALLS}", *kill),
             *(sys.executable, "-S", "-c", f"import sys\nsys.path[:0] = {sys.path!r}\n{program}"),
             *(str(folder), *more),
@@ -89,7 +89,7 @@ def _points(
 
 
 def _made(folder: Path) -> AServer:
-    """Make two reports that expire in half a year, one with a large file, and a withdrawal."""
+    """Create a withdrawal and two reports that expire in half a year, one with a large file."""
     server = AServer(folder)
     for name in ("one", "two", "three"):
         server.report(name)
@@ -184,8 +184,9 @@ def test_killed_migration_leaves_old_or_new_schema(
         assert kind == "empty" or [f for f in faults_of(copy) if "nobody names" not in f] == []
         _run(OPEN, copy, *more)
         assert _schema(copy) == new
-        if not kind.startswith("made"):  # which this program would refuse as a newer one's
-            # The copy that it was tried on goes as all does that was on its way in.
+        # This program would refuse a "made" database as one of a newer program.
+        if not kind.startswith("made"):
+            # The copy used for the trial is removed like any unfinished file.
             store = SqliteStore(copy, lambda: DAY)
             store.sweep()
             store.close()
@@ -193,8 +194,8 @@ def test_killed_migration_leaves_old_or_new_schema(
         shutil.rmtree(copy)
 
 
-def test_every_date_column_is_known_to_redate(tmp_path: Path) -> None:
-    """``redate`` covers every such column."""
+def test_redate_covers_every_date_column(tmp_path: Path) -> None:
+    """A new column that holds a date must be added to ``redate``."""
     server = _made(tmp_path / "server")
     connection = sqlite3.connect(server.folder / "klankbord.db")
     found = {

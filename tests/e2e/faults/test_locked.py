@@ -1,4 +1,4 @@
-"""A locked database: a backup that reads for long, and one that blocks all writers."""
+"""A locked database: a backup that reads for a long time, and one that blocks all writers."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ def _opened(box: DropBox) -> sqlite3.Connection:
 
 
 def test_long_read_blocks_nothing_and_the_log_is_emptied_after_it(box: DropBox) -> None:
-    """Reports and a withdrawal continue; the withdrawn bytes go when the reader finishes."""
+    """Reports and a withdrawal continue; withdrawn bytes are removed when the reader finishes."""
     stays, goes = told(box, TEXT), told(box, TEXT)
     reader = _opened(box)
     reader.execute("BEGIN")
@@ -29,7 +29,7 @@ def test_long_read_blocks_nothing_and_the_log_is_emptied_after_it(box: DropBox) 
         story.holds(box)
     assert all(file[2000:2100] in everything_in(box.folder) for file in sealed)
     reader.close()
-    told(box, TEXT)  # the next write of a process that owes it
+    told(box, TEXT)  # the next write of a process that still has to empty the log
     told(box, TEXT)
     until(
         lambda: sum(f[2000:2100] in everything_in(box.folder) for f in sealed) == 1,
@@ -42,7 +42,7 @@ def test_long_read_blocks_nothing_and_the_log_is_emptied_after_it(box: DropBox) 
 def test_backup_during_traffic_disturbs_nobody_and_is_complete(
     box: DropBox, tmp_path: Path
 ) -> None:
-    """It copies page by page, like ``sqlite3 .backup``, while reports arrive."""
+    """The backup copies page by page, like ``sqlite3 .backup``, while reports arrive."""
     first = told(box, TEXT)
     source, copy = _opened(box), sqlite3.connect(tmp_path / "copy.db")
     begun = threading.Event()
@@ -76,7 +76,7 @@ def test_lasting_lock_gives_an_error_page_and_restarts_no_worker(box: DropBox) -
     story.holds(box)
     until(lambda: len(box.workers()) == 2, "the worker was not replaced")
     for pid in before[1:]:
-        os.kill(pid, 9)  # now only those are left that began under the lock
+        os.kill(pid, 9)  # now only workers that started under the lock are left
     until(lambda: before[1] not in box.workers() and len(box.workers()) == 2, "not replaced")
     story.holds(box)
     assert box.process is not None

@@ -1,4 +1,4 @@
-"""SIGTERM: running requests are completed. Uploads cut off by a kill leave nothing."""
+"""After SIGTERM, running requests are completed. Uploads cut off by a kill leave nothing behind."""
 
 import contextlib
 import hashlib
@@ -64,7 +64,7 @@ def _answer(connection: socket.socket) -> Page:
 
 
 def _taken(box: DropBox, connection: socket.socket) -> bool:
-    """Return whether a worker has accepted the connection: until then its peer has no inode."""
+    """Return whether a worker has accepted the connection; until then its peer has no inode."""
     own = f":{connection.getsockname()[1]:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     found = [r for r in rows if r[1].endswith(f":{box.port:04X}") and r[2].endswith(own)]
@@ -90,7 +90,7 @@ def test_sigterm_completes_a_report_still_being_received(box: DropBox) -> None:
 
 
 def test_sigterm_completes_requests_waiting_for_argon2id(box: DropBox) -> None:
-    """Eight reports are in the workers: eight valid code pages follow, and it exits with 0."""
+    """Eight reports are being hashed: eight valid code pages follow, and the exit code is 0."""
     texts = [f"Nummer {n}. {TEXT}" for n in range(8)]
     posts = [_posted(box, text) for text in texts]
     connections = [_connected(box) for _ in posts]
@@ -132,12 +132,12 @@ def test_interrupted_desk_upload_is_removed_at_the_next_start(tmp_path: Path) ->
             connection.sendall(head + sealed[:3_000_000])
             files = serving.house.folder / "files"
             until(lambda: list(files.glob("*.part")), "nothing was staged")
-            # The parent first: it would start another worker meanwhile.
+            # The parent is killed first, because it would start another worker.
             for pid in [serving.process.pid, *serving.workers()]:
                 os.kill(pid, signal.SIGKILL)
             serving.stop()
         assert list(files.glob("*.part")), "the test looks at nothing"
-        serving.house.store.sweep()  # as ``serve`` does before it serves
+        serving.house.store.sweep()  # as ``serve`` does at the start
         assert list(files.iterdir()) == []
         serving.start()
         with socket.create_connection(("127.0.0.1", serving.port), timeout=20) as connection:

@@ -1,4 +1,4 @@
-"""Files of npm's age-encryption open here, and ours open there (SPEC section 0)."""
+"""This code opens files of npm's age-encryption, which opens ours (SPEC section 0)."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.protocol.interop.conftest import Ask
 
 PASSPHRASE = "zeven wörter ☂"
 
-# Every count of recipients and every edge of a chunk, but not all of their products.
+# Every number of recipients and every chunk boundary, but not all combinations.
 CASES = [
     (count, length)
     for count in range(1, 7)

@@ -1,4 +1,4 @@
-"""The keys of a retrieval code, derived here and by derive.mjs (SPEC section 2)."""
+"""The keys of a retrieval code, as derived in Python and by derive.mjs (SPEC section 2)."""
 
 import secrets
 
@@ -34,7 +34,7 @@ def test_code_with_words_of_both_lists_derives_the_same_keys(peer: Ask) -> None:
     same(peer, (*word_list("nl")[:4], *word_list("en")[-3:]), site)
 
 
-def test_another_site_gives_another_mailbox() -> None:
+def test_different_sites_give_different_mailboxes() -> None:
     words = generate("nl")
     one, other = (reporter_keys(derive_root(words, site * 32)) for site in "01")
     assert one.mailbox != other.mailbox

@@ -1,4 +1,4 @@
-"""tests/vectors/age equals what was published, and the lock file names no host."""
+"""tests/vectors/age equals the published vectors, and the lock file names no host."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The two sites of the neighbouring tests, and codes that are cheap to hash."""
+"""The two sites of the tests in ``tests/server/web``, and codes that are cheap to hash."""
 
 from tests.server.web.conftest import two
 from tests.support.codes import cheap_codes

@@ -1,7 +1,7 @@
 """Every field, cookie, header, path, query, card and sealed file in turn, by Hypothesis.
 
-Unlike the generated requests, each value is tested alone. Whatever a browser or a desk sends is
-accepted, or refused in one of the ways of the table; it never causes a fault or leaves a trace.
+Unlike the generated requests, each value is tested alone. Anything that a browser or a desk sends
+is accepted, or refused in one of the ways in the table. It never causes a fault or leaves a trace.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.support.values import BYTES, SENT, TYPED, long_words, strange
 
 HOST = ("Host", "127.0.0.1:8000")
 OWN = [HOST, ("Content-Type", FORM), ("Origin", ORIGIN), ("Sec-Fetch-Site", "same-origin")]
-# Bytes as a browser would never send them, and characters as nobody types them.
+# Bytes that a browser would never send, and characters that nobody types.
 ANY = st.one_of(
     st.sampled_from(strange(TYPED)),
     st.text(max_size=200),
@@ -72,7 +72,7 @@ EVERY_FIELD = [(form, name) for form in FORMS for name in (*fields_of(FORMS[form
 
 @pytest.mark.parametrize(("form", "name"), EVERY_FIELD)
 def test_every_field_accepts_or_refuses_any_value(room: Room, form: str, name: str) -> None:
-    """Each strange value alone, twice, and next to valid ones, inside and outside a session."""
+    """Each strange value is sent alone, twice, and next to valid ones, in and out of a session."""
     values = [*strange(TYPED), *(long_words(TYPED) if name == "code" else ())]
     if name not in ("text", "remark", "code"):  # where length matters
         values = [value for value in values if len(value) < 2_000]
@@ -81,7 +81,7 @@ def test_every_field_accepts_or_refuses_any_value(room: Room, form: str, name: s
         if name != "csrf_token":
             good.append(("csrf_token", room.token))
         twice = [(name, value)] * (1 + number % 2)
-        # A withdrawal that is sure ends the conversation that all the others need.
+        # A confirmed withdrawal ends the conversation that all other cases need.
         good = [pair for pair in good if pair[0] != "sure"]
         session = bool(number % 3) and form != "withdraw"
         room.post(form, [*twice, *good], session)
@@ -105,14 +105,14 @@ def test_arbitrary_body_causes_no_fault(room: Room, body: bytes, form: str) -> N
 
 
 @given(ELSEWHERE, st.booleans())
-def test_arbitrary_cookie_is_not_a_session(room: Room, value: str, named: bool) -> None:
+def test_arbitrary_cookie_opens_no_session(room: Room, value: str, named: bool) -> None:
     cookie = f"s={value}" if named else value
     answer = room.ask("GET", "/nl/conversation", [HOST, ("Cookie", cookie)])
     assert b"Begin." not in answer.body
 
 
 @given(st.data())
-def test_altered_cookie_is_not_a_session(room: Room, data: st.DataObject) -> None:
+def test_altered_cookie_opens_no_session(room: Room, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(room.cookie) - 1))
     letter = data.draw(st.sampled_from("ABab09-_=+/ %"))
     changed = room.cookie[:at] + letter + room.cookie[at + 1 :]
@@ -143,7 +143,7 @@ def test_arbitrary_path_and_query_cause_no_fault(room: Room, path: str, query: s
         room.ask("GET", f"{before}{path}?{query}", [HOST])
 
 
-# what a desk sends, below HTTP
+# a desk's data, below HTTP
 
 DEEP: list[bytes] = [
     b"", b" ", b"\0", b"\xff", b"{", b"[]", b"null", b"1", b'"a"', b'{"a":1,"a":1}',

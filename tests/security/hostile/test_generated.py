@@ -38,7 +38,7 @@ _TOKEN = re.compile(rb'name="csrf_token" value="([^"]+)"')
 
 
 class Plain(PlainBrowser):
-    """The equivalent of Browser over a socket."""
+    """The equivalent of ``Browser``, over a socket."""
 
     def come_back(self, code: str) -> None:
         page = self.get("/nl/return")
@@ -92,10 +92,10 @@ class World:
         self.token = json.loads(browser.get("/api/desk/challenge").text)["token"]
 
     def _newest(self, mailbox: str = "") -> tuple[str, Thread]:
-        """Return the newest conversation, or this one, as the desk reads it."""
+        """Return the newest or the given conversation, as the desk reads it."""
         noor, boxes, rows = self.house.counsellors[0], self.house.mailboxes, []
         more = True
-        while more:  # from the desk's last number on: the inbox grows and grows
+        while more:  # from the desk's last number on, because the inbox keeps growing
             page, more = boxes.inbox(noor.identity, self.read)
             rows += page
             self.read = page[-1].number if more else self.read
@@ -139,7 +139,7 @@ class World:
 
 
 def check(call: Call, answer: Answer) -> None:
-    """Check what every response must satisfy."""
+    """Check the rules for every response."""
     assert answer.status in STATUSES, answer.status
     names = {name.lower(): value for name, value in answer.headers}
     for name, value in WANTED.items():
@@ -178,7 +178,7 @@ def _text_of(call: Call) -> bytes:
 def check_kept(call: Call, answer: Answer) -> None:
     """Check that a refused form of the site returns with its text."""
     known = {200, 203, 303, 403, 409, 410, 422, 503}
-    # A file can be too large; and a name that is not UTF-8, which no browser sends, is no form.
+    # A file can be too large, and a name that is not UTF-8, which no browser sends, is not a form.
     known |= {400, 413} if call.form == "files" else set()
     assert answer.status in known, answer.status
     if answer.status == 303 or b'<ol class="code"' in answer.body:
@@ -191,7 +191,7 @@ def check_kept(call: Call, answer: Answer) -> None:
 
 
 def note(visitor: Visitor, answer: Answer) -> None:
-    """Update what a browser keeps of a response."""
+    """Update the data that a browser keeps from a response."""
     for name, value in answer.headers:
         if name == "Set-Cookie":
             visitor.cookie = value.partition(";")[0].partition("=")[2]
@@ -203,7 +203,7 @@ def note(visitor: Visitor, answer: Answer) -> None:
 def world(tmp_path: Path) -> Iterator[World]:
     people = ("Noor Visser", "Sam Jansen")
     house = House(tmp_path / "site", people, limits=Limits(messages=10, free_bytes=1, file=FILE))
-    made = World(tmp_path, house, random.Random(SEED), ORIGIN)  # noqa: S311 - to be made again
+    made = World(tmp_path, house, random.Random(SEED), ORIGIN)  # noqa: S311 - must be repeatable
     yield made
     made.close()
 
@@ -215,7 +215,7 @@ def test_no_request_causes_a_fault_or_leaves_a_trace(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """It runs in this process, and hashing a code costs almost nothing."""
+    """The app runs in this process, and hashing a code costs almost nothing."""
     monkeypatch.setattr(logging.getLogger("klankbord"), "propagate", True)
     caplog.set_level(logging.DEBUG)
     seen: collections.Counter[int] = collections.Counter()
@@ -241,7 +241,7 @@ def test_no_request_causes_a_fault_or_leaves_a_trace(
     world.check_nothing_stayed((caplog.text + said.out + said.err).encode())
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
     assert said.out + said.err == ""
-    # The generator gets somewhere: it is no proof if everything is refused at the door.
+    # The generator reaches the app: refusing everything at once would prove nothing.
     assert {200, 303, 400, 401, 403, 404, 405, 413, 415, 421, 422} <= set(seen), seen
     assert {303, 403, 413} <= {status for status, many in uploads.items() if many}, uploads
     assert world.house.stored() > 15

@@ -1,4 +1,4 @@
-"""Bytes at a real gunicorn: an ambiguous request is processed in no way."""
+"""Raw bytes sent to a real gunicorn: an ambiguous request is not processed at all."""
 
 import random
 import re
@@ -34,7 +34,7 @@ def _cl(value: bytes) -> bytes:
     return POST + b"Content-Length" + value + b"\r\n\r\n" + INNER
 
 
-# Each is answered at most once, and never with a page; what follows in its bytes is no request.
+# Each gets at most one response, and never a page; the bytes after it are not a request.
 REFUSED = {
     "length and chunks": _te(b": chunked\r\nContent-Length: 4"),
     "chunks and length": _cl(b": 5\r\nTransfer-Encoding: chunked"),
@@ -106,7 +106,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    # Many of these break off: nobody waits long for the rest.
+    # Many of these are incomplete, so the tests do not wait long for the rest.
     short = {
         r"client_(header|body)_timeout [12]0s": r"client_\1_timeout 300ms",
         "client_body_timeout 60s": "client_body_timeout 500ms",
@@ -126,7 +126,7 @@ def statuses(answer: bytes) -> list[int]:
 
 
 def check_log(serving: Serving, begun: int = 0) -> None:
-    """Check that the log has only exception types and places in other people's code."""
+    """Check that the log has only exception types and lines in third-party code."""
     log = serving.log.read_bytes()[begun:]
     assert S not in log
     assert TYPED.encode() not in log
@@ -167,7 +167,7 @@ def test_ambiguous_request_is_refused_and_closes_the_connection(
         (GET + b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", [200]),
         (GET + b"SCRIPT_NAME: /nl\r\nX_Forwarded_Host: " + S + END, [200]),
         (GET.replace(b"/nl/", b"http://127.0.0.1/nl/") + b"\r\n", [400]),
-        # nginx reads these in one way, and tells the app the same in the usual form, or not at all.
+        # nginx reads these in only one way, and forwards them in the usual form or not at all.
         (GET.replace(b"\r\n", b"\n") + b"\n" + GET + b"\r\n", [200, 200]),
         (GET + b"X-A: b\nX-C: d" + END + GET + b"\r\n", [200, 200]),
         (GET + S + END, [200]),
@@ -238,8 +238,8 @@ def test_control_character_in_a_header_causes_no_server_error_behind_nginx(
 def test_generated_requests_over_a_socket_cause_no_fault(
     tmp_path: Path, long_run: bool, serving: Serving
 ) -> None:
-    """They are raw bytes, a third of them cut, doubled or altered; no fault and no trace."""
-    rng = random.Random(SEED)  # noqa: S311 - to be made again
+    """The requests are raw bytes, a third of them cut, doubled or altered."""
+    rng = random.Random(SEED)  # noqa: S311 - must be repeatable
     world = World(tmp_path, serving.house, rng, serving.url)
     world.maker.host = urllib.parse.urlsplit(serving.url).netloc
     begun = serving.log.stat().st_size
@@ -264,14 +264,14 @@ def test_generated_requests_over_a_socket_cause_no_fault(
     check_log(serving, begun)
     world.check_nothing_stayed(serving.log.read_bytes()[begun:])
     assert {200, 400, 401, 403, 404, 422} <= seen
-    assert 405 in seen or not long_run  # 300 requests need not meet every status
+    assert 405 in seen or not long_run  # 300 requests need not produce every status
     world.elsewhere.close()
 
 
 def _check_raw(call: Call, answer: bytes, broken: bool) -> None:
     if not answer and (broken or call.method == "CONNECT"):
         return None
-    if broken and not answer.startswith(b"HTTP/"):  # a request of HTTP/0.9: its answer has no head
+    if broken and not answer.startswith(b"HTTP/"):  # HTTP/0.9: the response has no head
         assert S not in answer
         return None
     head, _, body = answer.partition(END)
@@ -280,10 +280,11 @@ def _check_raw(call: Call, answer: bytes, broken: bool) -> None:
         return _check_raw(call, body, broken)
     lines = head.decode("latin-1").split("\r\n")[1:]
     headers = [(line.partition(": ")[0], line.partition(": ")[2]) for line in lines]
-    if call.method != "HEAD":  # after it there may be an answer to what followed
+    if call.method != "HEAD":  # a response to the following bytes may come after it
         body = body[: int(dict(headers).get("Content-Length", len(body)))]
-    # What a desk sends is handed on as it comes, and what the server says of it is left alone:
-    # there gunicorn's page goes out, and an answer before the end of a body can be lost to nginx.
+    # nginx forwards a desk's request as it arrives, and does not change the response. gunicorn's
+    # own page can therefore be sent, and nginx can lose a response that comes before the end of the
+    # body.
     of_desks = call.target.startswith("/api/")
     if of_desks and status == 400 and b"<title>Bad Request</title>" in body:
         assert S not in body

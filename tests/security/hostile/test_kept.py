@@ -1,4 +1,4 @@
-"""Typed text returns after every end of a session, and one post with the code sends it."""
+"""Typed text is shown again after any end of a session, and one post with the code sends it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -158,7 +158,7 @@ def test_server_restart_while_writing_loses_no_word(box: DropBox, tmp_path: Path
     box.restart()
     sent = writer.submit(asked, asked.form_with("text", "code"), code=code)
     assert sent.path == "/nl/conversation?sent=1"
-    # The cookie of before the restart stays dead, whoever kept it.
+    # A cookie from before the restart stays invalid, whoever kept it.
     thief = PlainBrowser(box.url)
     thief.cookies = old
     assert "Begin." not in thief.get("/nl/conversation").text

@@ -1,1 +1,1 @@
-"""No plaintext leaves the server except to its owner, and none of it stays."""
+"""No plaintext leaves the server except to its owner, and none stays on the server."""

@@ -25,7 +25,7 @@ def site_of(box: DropBox) -> str:
 
 
 def purge(box: DropBox, *under: str, days: int = 400) -> str:
-    """Run ``klankbord-server purge`` as of a number of days from now; return its output."""
+    """Run ``klankbord-server purge`` with a clock that is some days ahead; return its output."""
     program = str(Path(sys.executable).parent / "klankbord-server")
     clock = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"+{days}d"}
     environment = {**os.environ, **box.env}
@@ -57,7 +57,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory, mould: tuple[Path, int]) -
     watch = Watch(folder / "strace")
     home = str(folder / "home")
     made = DropBox(folder / "server", port=mould[1])
-    # Without it, a first import would write its .pyc files, which are none of our business.
+    # Otherwise the first import would write .pyc files, which do not matter here.
     made.env = {"HOME": home, "PYTHONDONTWRITEBYTECODE": "1"}
     made.under = ("env", "-C", home, *watch.command)
     made.serve()

@@ -1,4 +1,4 @@
-"""What a process could reveal by crashing, or to another process of the same account."""
+"""Data that a process could reveal in a crash, or to another process of the same account."""
 
 import os
 import re
@@ -20,9 +20,9 @@ from tests.support.steps import STORY, tell
 
 SETPRIV = shutil.which("setpriv")
 CORE = Path("/proc/sys/kernel/core_pattern").read_text().strip()
-# What reads another's memory, as a thief under the server's own account would.
+# A program that reads another process's memory, like a thief under the server's account.
 READ_MEMORY = "import sys; open(f'/proc/{sys.argv[1]}/mem', 'rb'); print('open')"
-# One process that is like the server but for what this page tests.
+# A process like the server, but without the protections tested here.
 OPEN_BOOK = "import sys; sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.read()"
 
 
@@ -88,20 +88,20 @@ def _reads_memory_of(pid: int) -> str:
     [
         signal.SIGSEGV,
         signal.SIGABRT,
-        pytest.param(signal.SIGBUS, marks=pytest.mark.long),  # ends it as the first does
-        pytest.param(signal.SIGQUIT, marks=pytest.mark.long),  # as the second
+        pytest.param(signal.SIGBUS, marks=pytest.mark.long),  # ends it like the first
+        pytest.param(signal.SIGQUIT, marks=pytest.mark.long),  # like the second
     ],
 )
-def test_worker_killed_during_a_report_leaves_nothing(
+def test_worker_killed_during_a_report_leaves_nothing_behind(
     box: DropBox, here: Path, how: signal.Signals
 ) -> None:
-    """There is no core, text or traceback with values; the site continues and stored nothing."""
+    """No core dump, text or traceback is left; the report was not stored; the site continues."""
     mark = secrets.token_hex(12)
     with stuck(box, lambda: tell(box.browser(), "nl", f"{STORY['nl']} {mark}")):
         before = box.processes()[1:]
         for pid in before:
             os.kill(pid, how)
-        # SIGABRT and SIGQUIT end a worker in order; it waits for its thread then.
+        # SIGABRT and SIGQUIT end a worker in an orderly way: it first waits for its thread.
         if how in (signal.SIGSEGV, signal.SIGBUS):
             until(lambda: not set(before) & set(box.processes()[1:]), "no worker died", 60)
     assert box.browser().get("/nl/").status == 200

@@ -25,7 +25,7 @@ LEAKY = ROOT / "tests" / "support" / "leaky.py"
 def test_every_leak_of_a_leaking_server_is_detected(
     tmp_path: Path, mould: tuple[Path, int]
 ) -> None:
-    """It leaks through the log, files, names, memory, in pieces, and to another client."""
+    """The server leaks through log, files, names and memory, in pieces, and to other clients."""
     out = tmp_path / "out"
     out.mkdir()
     shutil.copytree(mould[0] / "server", tmp_path / "server")
@@ -43,7 +43,7 @@ def test_every_leak_of_a_leaking_server_is_detected(
         page = tell(ann.browser(), "nl", ann.text("report"), **ANSWERS)
         ann.learn(page.code, way.site)
         other = AddressedBrowser(box.url, way.bob.address, "else")
-        for _ in range(40):  # until the worker that knows it has answered
+        for _ in range(40):  # until the worker that has it in memory has responded
             other.request("GET", "/nl", follow=0)
         held = {
             where
@@ -86,7 +86,7 @@ def _sees(way: Journey, data: bytes) -> bool:
 
 @pytest.mark.parametrize("before", range(4))
 def test_secret_is_detected_in_every_encoding(before: int) -> None:
-    """In a longer text at any offset, the usual encodings contain one of the searched forms."""
+    """At any offset in a longer text, each usual encoding contains one of the searched forms."""
     secret = "zeer herkenbaar"
     whole = "x" * before + secret + " y" * before
     raw = whole.encode()

@@ -10,24 +10,24 @@ from tests.support.journey import Journey
 from tests.support.programs import needs_faketime, needs_strace
 from tests.support.syscalls import written_since
 
-pytestmark = [needs_strace, needs_faketime]  # of the journey that all tests here look at
+pytestmark = [needs_strace, needs_faketime]  # for the journey that all tests here examine
 FAKETIMES = re.compile(r"(openat|link|mmap): /dev/shm/(sem\.|faketime_)")
 
 
 def test_server_writes_a_secret_only_to_its_own_reporter(journey: Journey) -> None:
-    """From the first request to the purge: text, answers, codes, keys, replies, address.
+    """This covers text, answers, codes, keys, replies and address, from first request to purge.
 
     No other file is opened for writing, and nothing is written in a way that cannot be watched.
     """
     assert journey.watch.leaks(journey.secrets, journey.box.folder) == []
     journey.purging.wait()
     purged = journey.purging.leaks(journey.secrets, journey.box.folder)
-    # What turns the purge's clock keeps the time there; the server has no part in it.
+    # libfaketime, which sets the purge's clock, keeps the time there; the server does not.
     assert [one for one in purged if not FAKETIMES.search(one)] == []
 
 
 def test_watcher_sees_responses_to_reporters(journey: Journey) -> None:
-    """It saw each text, code and reply being sent, so it would have seen them elsewhere too."""
+    """The watcher saw each text, code and reply being sent, so it would also see them elsewhere."""
     seen = set()
     for one in journey.watch.calls():
         if one.name in ("write", "writev", "sendto", "sendmsg"):
@@ -50,7 +50,8 @@ def test_no_file_ever_contains_plaintext(journey: Journey) -> None:
     assert list((folder / "home").rglob("*")) == [], "something was left in the server's home"
     places = [Path(name) for name in ("/tmp", "/var/tmp", "/dev/shm", "/var/crash")]  # noqa: S108 - looked at
     marks = journey.ann.marks()
-    tests = folder.parents[1]  # what tests that run beside this one write; ours was looked at
+    # Files of tests that run at the same time; those of this test were searched.
+    tests = folder.parents[1]
     for path, data in written_since(journey.began, *places, besides=tests):
         assert not any(mark in data for mark in marks), path
 
@@ -70,7 +71,7 @@ def test_log_contains_only_the_servers_own_events(journey: Journey) -> None:
 
 
 def test_cookie_contains_nothing_readable(journey: Journey) -> None:
-    """It is sealed, has a fixed length, and never repeats; it shows no code, key or time."""
+    """The cookie is sealed, has a fixed length, never repeats, and shows no code, key or time."""
     values = [
         cookie.partition(";")[0].partition("=")[2]
         for person in (journey.ann, journey.bob)

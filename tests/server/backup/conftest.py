@@ -1,4 +1,4 @@
-"""The other implementation of age, as in the protocol tests."""
+"""A second implementation of age, as in the protocol tests."""
 
 from tests.protocol.interop.conftest import peer
 

@@ -36,7 +36,7 @@ LARGE = 1_500_000
 
 
 class Machine:
-    """A server with data, its operator's key and commands, and a day that can be changed."""
+    """A server with data, its operator's key and commands, and a date that a test can change."""
 
     def __init__(self, folder: Path, **more: Limits | Retention) -> None:
         self.folder = folder
@@ -88,7 +88,7 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     made = Machine(tmp_path)
     monkeypatch.setattr(common, "today", lambda: made.day)
-    # What doctor says of the machine that the tests run on is not the matter here.
+    # Doctor's findings about the machine that runs the tests are irrelevant here.
     monkeypatch.setattr(machine_around, "ROOT", tmp_path / "machine")
     monkeypatch.delenv("KLANKBORD_DIR", raising=False)
     made.make_key()
@@ -106,7 +106,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def _filled(server: AServer) -> dict[str, bytes]:
-    """Fill a site with every kind of data; return what was sealed, by item."""
+    """Fill a site with every kind of data; return the sealed bytes of each item."""
     sealed = [server.report("one"), server.report("two"), server.report("three")]
     large = file(2, LARGE)
     server.put_file("one", large)
@@ -148,7 +148,7 @@ def test_without_a_key_no_backup_is_made(machine: Machine) -> None:
     assert not machine.place.exists()
 
 
-# there and back
+# backup and restore
 
 
 def test_backup_of_a_running_site_restores_everything(machine: Machine) -> None:
@@ -180,7 +180,7 @@ def test_backup_of_a_running_site_restores_everything(machine: Machine) -> None:
 
 
 def test_stock_tools_can_open_a_backup(machine: Machine) -> None:
-    """It is one age file for one key, containing a plain tar without times."""
+    """A backup is one age file for one key, containing a plain tar without times."""
     _filled(machine.server)
     machine.does("backup")
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])
@@ -216,7 +216,7 @@ def test_each_restored_site_gets_a_new_store_id(machine: Machine) -> None:
     assert "bakery: Bakker: 0 conversations" in said.stdout
 
 
-def test_file_names_and_times_are_no_finer_than_a_day(machine: Machine) -> None:
+def test_file_names_and_times_reveal_nothing_finer_than_a_day(machine: Machine) -> None:
     _filled(machine.server)
     machine.does("backup")
     assert machine.restore().exit_code == 0
@@ -242,9 +242,9 @@ def test_later_or_failed_backup_also_leaves_no_time_finer_than_a_day(
     machine.later(1)
     midnight = datetime.datetime.combine(machine.day, datetime.time(), datetime.UTC).timestamp()
     places = (machine.place, machine.server.folder / "files")
-    machine.does("backup")  # a second one, which takes an older list away
+    machine.does("backup")  # a second backup, which removes an older list
     assert [place.stat().st_mtime for place in places] == [midnight] * 2
-    machine.does("backup")  # a third, which takes the second away
+    machine.does("backup")  # a third backup, which removes the second list
     assert [place.stat().st_mtime for place in places] == [midnight] * 2
 
     def broken(*_: object) -> None:
@@ -255,11 +255,11 @@ def test_later_or_failed_backup_also_leaves_no_time_finer_than_a_day(
     assert [place.stat().st_mtime for place in places] == [midnight] * 2
 
 
-# what was withdrawn
+# withdrawals
 
 
 def test_conversation_withdrawn_after_the_backup_stays_withdrawn(machine: Machine) -> None:
-    """The list next to the backups, which each later backup updates, records it."""
+    """The list next to the backups records it, and each later backup updates that list."""
     for name in ("one", "two"):
         machine.server.report(name)
     machine.does("backup")
@@ -304,14 +304,14 @@ def test_withdrawal_waiting_for_desks_is_still_waiting_after_a_restore(machine: 
 def test_conversation_withdrawn_during_the_backup_is_not_restored(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It happens after the database is copied and before the other files are."""
+    """The withdrawal comes after the database is copied but before the other files are."""
     machine.server.report("one")
     machine.server.put_file("one", file(2, LARGE))
     machine.server.reply("one", 1)
     checked = snapshot.check
 
     def meanwhile(database: object) -> None:
-        checked(database)  # type: ignore[arg-type]  # handed through
+        checked(database)  # type: ignore[arg-type]  # passed on unchanged
         machine.server.withdraw("one", 2)
 
     monkeypatch.setattr(snapshot, "check", meanwhile)
@@ -334,7 +334,7 @@ def test_missing_list_next_to_the_backup_is_reported(machine: Machine) -> None:
     assert "there was no list of withdrawn conversations" in done.stderr
 
 
-# how long
+# retention
 
 
 def test_one_backup_a_day_is_kept_for_fourteen_days(machine: Machine) -> None:
@@ -433,7 +433,7 @@ def test_flipped_bit_anywhere_is_detected_without_a_key(machine: Machine) -> Non
     assert "it has no checksum" in machine.types("backup", "--check").stdout
 
 
-def test_restore_detects_a_flipped_bit_and_leaves_nothing(machine: Machine) -> None:
+def test_restore_detects_a_flipped_bit_and_leaves_nothing_behind(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     whole = machine.newest.read_bytes()
@@ -450,7 +450,7 @@ def test_restore_detects_a_flipped_bit_and_leaves_nothing(machine: Machine) -> N
     assert machine.restore().exit_code == 0
 
 
-def test_wrong_key_opens_nothing_and_an_old_key_opens_its_backups(machine: Machine) -> None:
+def test_wrong_key_opens_nothing_and_an_old_key_still_opens_its_backups(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     old = machine.folder / "old.txt"
@@ -507,7 +507,7 @@ def test_nonempty_folder_is_left_unchanged(machine: Machine) -> None:
     assert target.stat().st_ino == node
 
 
-def test_killed_restore_is_reported_and_started_again(machine: Machine) -> None:
+def test_killed_restore_is_reported_and_can_be_started_again(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     target = machine.folder / "new"
@@ -570,7 +570,7 @@ BROKEN = {
 def test_site_with_invalid_settings_is_backed_up_and_restored_as_closed(
     machine: Machine, how: str
 ) -> None:
-    """Its database contains the id that the lists of withdrawn mailboxes use."""
+    """The site's database contains the id that the lists of withdrawn mailboxes use."""
     path, broken = machine.server.folder / "site.toml", BROKEN[how]
     with machine.server.store.writing():
         machine.server.store.set_site_id(settings.read(machine.server.folder).site)
@@ -694,7 +694,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_hostile_backup_is_refused_and_leaves_nothing(what: str, machine: Machine) -> None:
+def test_hostile_backup_is_refused_and_leaves_nothing_behind(what: str, machine: Machine) -> None:
     """Anyone with the server's folder can seal a backup to its key, because that key is public."""
     public = (machine.server.folder / "backup-key").read_text().strip()
     file = machine.folder / "klankbord-2026-03-10.age"
@@ -720,7 +720,9 @@ def test_restore_leaves_disk_space_for_other_sites(
 
 
 @pytest.mark.parametrize("part", [0, 1, 100, 0.3, 0.9, -1])
-def test_truncated_backup_is_refused_and_leaves_nothing(machine: Machine, part: float) -> None:
+def test_truncated_backup_is_refused_and_leaves_nothing_behind(
+    machine: Machine, part: float
+) -> None:
     machine.server.report("one")
     machine.does("backup")
     data = machine.newest.read_bytes()

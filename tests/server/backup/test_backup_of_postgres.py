@@ -92,7 +92,7 @@ def test_conversation_withdrawn_after_a_backup_stays_withdrawn(
 def test_list_of_withdrawals_is_kept_if_the_database_is_unreachable(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even if another site was backed up: an older backup may be restored with that list."""
+    """This holds even if another site was backed up: an older backup may be restored with it."""
     done = kept.types(
         *("site", "add", "other", "--name", "Ander BV", "--origin", "https://other.example.org")
     )

@@ -1,4 +1,4 @@
-"""A correctly sealed backup that contains a database no server wrote.
+"""A correctly sealed backup with a database that no server wrote.
 
 Anyone with the server's folder can seal a backup to its key, because that key is public.
 """
@@ -153,7 +153,7 @@ def test_database_settings_that_keep_deleted_data_are_refused(
     attacker.refused("its page format is not that of a server")
 
 
-NUL = "char(0) || '/../x'"  # where functions of SQLite and of C stop
+NUL = "char(0) || '/../x'"  # where string functions of SQLite and C stop
 VALUES = {
     "a day that is none": ("mailboxes", "last_added", "'2026-99-99'"),
     "a day with more after it": ("mailboxes", "last_added", f"last_added || {NUL}"),
@@ -189,7 +189,7 @@ def test_store_with_several_ids_or_none_is_refused(several: bool, attacker: Atta
     attacker.refused("its table store does not have exactly one row")
 
 
-def test_value_of_another_type_is_refused_as_damage(attacker: Attacker) -> None:
+def test_value_of_the_wrong_type_is_refused_as_damage(attacker: Attacker) -> None:
     attacker.alter(_again("items", "STRICT, ", ""))
     attacker.alter("UPDATE items SET n = n + 0.5")
     attacker.alter(_again("items", "WITHOUT", "STRICT, WITHOUT"))
@@ -224,7 +224,7 @@ def test_doctor_and_backup_report_what_restore_would_refuse(attacker: Attacker) 
 
 
 def test_database_with_analyze_statistics_is_restored(attacker: Attacker) -> None:
-    """They contain row counts and table names, which the tables reveal anyway."""
+    """The statistics contain row counts and table names, which the tables reveal anyway."""
     attacker.alter("ANALYZE")
     assert "no server makes" not in attacker.types("doctor", "--site", ".").stdout
     assert attacker.types("backup").exit_code == 0
@@ -248,7 +248,7 @@ def test_statistics_with_samples_of_removed_rows_are_refused_with_advice(
 
 
 def test_unaltered_folder_is_restored(attacker: Attacker) -> None:
-    """This proves that the other tests fail because of their alterations."""
+    """This proves that restores in the other tests fail because of the alterations."""
     attacker.alter("VACUUM")
     done = attacker.restore()
     assert done.exit_code == 0, done.output

@@ -1,4 +1,4 @@
-"""Backups on another machine: a real sshd, with a key that can do nothing else."""
+"""Backups on another machine: a real sshd, and a key that can only upload."""
 
 import getpass
 import os

@@ -23,7 +23,7 @@ Opened = Callable[[Path, Path], None]
 
 
 def stock_age() -> str:
-    """Return why the installed age cannot do it; empty if it can."""
+    """Return why the installed age cannot open a backup; empty if it can."""
     program = shutil.which("age")
     if program is None:
         return "age is not installed"
@@ -36,7 +36,7 @@ def stock_age() -> str:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """Return the output of ``backup-key``, in a file."""
+    """Return a file with the output of ``backup-key``."""
     return tmp_path / "backup-key.txt"
 
 
@@ -44,7 +44,7 @@ def key(tmp_path: Path) -> Path:
 def backup(
     tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Path, dict[str, bytes]]]:
-    """Yield a backup, and what was sealed in that server, by item."""
+    """Yield a backup, and the sealed bytes of each item on that server."""
     monkeypatch.setattr(common, "today", lambda: DAY)
     server = AServer(tmp_path / "server")
     sealed = [server.report("one"), file(2, 1_500_000)]

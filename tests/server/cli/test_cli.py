@@ -30,7 +30,7 @@ ORIGIN = "https://drop.example.org"
 
 
 class Operator:
-    """Types commands for one folder, on a day that can be changed."""
+    """An operator who types commands for one folder, on a date that a test can change."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,7 +59,7 @@ class Operator:
 def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     made = Operator(tmp_path / "server")
     monkeypatch.setattr(common, "today", lambda: made.day)
-    # What doctor says of the machine that the tests run on is not the matter here.
+    # Doctor's findings about the machine that runs the tests are irrelevant here.
     monkeypatch.setattr(machine_around, "ROOT", tmp_path / "machine")
     monkeypatch.delenv("KLANKBORD_DIR", raising=False)
     return made
@@ -138,14 +138,14 @@ def test_files_made_by_root_belong_to_the_folders_owner(operator: Operator) -> N
         ("init", "--name", "a\u202eb", "--origin", ORIGIN),
     ],
 )
-def test_failed_init_leaves_nothing(operator: Operator, arguments: tuple[str, ...]) -> None:
+def test_failed_init_leaves_nothing_behind(operator: Operator, arguments: tuple[str, ...]) -> None:
     failed = operator.types(*arguments)
     assert failed.exit_code == 1
     assert failed.stderr.count("\n") == 1
     assert list(operator.folder.parent.iterdir()) == []
 
 
-def test_init_without_write_permission_leaves_nothing(
+def test_init_without_write_permission_leaves_nothing_behind(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -408,7 +408,7 @@ def test_serve_prints_its_address_and_whether_it_is_reachable_from_the_network(
     monkeypatch.setattr(serve, "run", lambda *_, **__: None)
     path = ready.folder.parent / "sock"
     with socket.socket(socket.AF_UNIX) as killed:
-        killed.bind(str(path))  # left over: nobody listens
+        killed.bind(str(path))  # a leftover socket without a listener
     port = free_port()
     for bind, said in (
         (f"127.0.0.1:{port}", f"Serving on port {port} of this machine; Ctrl-C ends it.\n"),

@@ -138,7 +138,7 @@ def test_full_disk_leaves_no_partial_backup(operator: Operator, part: str, disk:
 def test_empty_disk_mounted_over_the_folder_is_not_mistaken_for_a_new_server(
     operator: Operator, disk: SmallDisk
 ) -> None:
-    """As after a reboot, before the encrypted disk is mounted."""
+    """This is the state after a reboot, before the encrypted disk is mounted."""
     empty = disk("size=16m")
     for words in (["backup"], ["doctor", "--site", "."], ["status"], ["serve"], ["purge"]):
         done = operator.types(*words, folder=empty)

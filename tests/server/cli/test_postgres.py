@@ -17,7 +17,7 @@ from tests.vectors import world
 
 
 class Operator:
-    """Runs commands on a server's folder with one site, whose database is ``address``."""
+    """An operator whose server has one site, with its database at ``address``."""
 
     def __init__(self, folder: Path, running: Postgres) -> None:
         self.folder = folder
@@ -94,7 +94,7 @@ def test_doctor_reports_missing_data_and_unsafe_log_settings(operator: Operator)
     assert f"{name} is error; it should be panic" in operator.types("doctor").output
 
 
-def test_settings_with_another_site_id_are_refused(operator: Operator) -> None:
+def test_settings_with_a_different_site_id_are_refused(operator: Operator) -> None:
     path = operator.folder / "site.toml"
     (site,) = loader.read(operator.folder).sites
     path.write_text(path.read_text().replace(site.settings.site, world.SITE))

@@ -1,4 +1,4 @@
-"""When a worker ends: not while it works, and only if it has something to forget."""
+"""When a worker exits: if possible not during a request, and only if it has data to forget."""
 
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -87,7 +87,7 @@ def test_consecutive_slow_requests_keep_no_worker_running_for_more_than_two_hour
 ) -> None:
     worker.serve(FORM)
     for _ in range(int(LONGEST + PATIENCE) // 60):
-        worker.begin(FORM)  # never done
+        worker.begin(FORM)  # never finishes
         worker.serve(COOKIE)
         assert not worker.ended_after(59)
         worker.now += 1
@@ -98,7 +98,7 @@ def test_worker_with_constant_readers_ends_between_uploads(
     worker: Worker,
 ) -> None:
     for _ in range(int(LONGEST + SPARING) // 60 - 1):
-        worker.begin(COOKIE)  # never done
+        worker.begin(COOKIE)  # never finishes
         worker.serve(FORM)
         assert not worker.ended_after(60)
     upload = worker.begin(FORM)

@@ -87,8 +87,8 @@ COMMANDS: dict[str, Callable[[TakenOver], Result]] = {
     "backup-key": lambda t: t.types("backup-key", "--new"),
     "backup": lambda t: t.types("backup"),
     "purge": lambda t: t.types("purge", "--day", f"{DAY}", "--yes"),
-    # Of the site alone, which is all that lies in the account's folder: to ask the machine's own
-    # programs takes seconds.
+    # Only the site's checks, because the account's folder contains nothing else and running the
+    # machine's own programs takes seconds.
     "doctor": lambda t: t.types("doctor", "--site", "."),
 }
 LINKED = {
@@ -161,7 +161,7 @@ def test_named_pipe_does_not_block_root(place: str, taken: TakenOver) -> None:
     os.mkfifo(path)
     os.lchown(path, NOBODY, NOBODY)
     for command in ("site list", "site check", "card list", "doctor"):
-        COMMANDS[command](taken)  # or the time limit of the tests ends it
+        COMMANDS[command](taken)  # otherwise the test's time limit ends it
 
 
 SWAP = """
@@ -188,7 +188,7 @@ while True:
 
 @contextmanager
 def swapping(taken: TakenOver) -> Iterator[None]:
-    """Let the account replace its folders by links and back, endlessly."""
+    """Let the account keep replacing its folders with links and back."""
     words = [sys.executable, "-c", SWAP, str(taken.folder), str(taken.roots / "folder")]
     swaps = subprocess.Popen(words, cwd="/")
     try:
@@ -314,7 +314,7 @@ def test_account_holding_every_lock_blocks_root_for_only_a_few_seconds(
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         for name in ("card retire", "card add", "site retire", "backup-key", "backup", "purge"):
-            done = COMMANDS[name](taken)  # or the time limit of the tests ends it
+            done = COMMANDS[name](taken)  # otherwise the test's time limit ends it
             assert done.exit_code in (0, 1), (name, done.output)
             assert done.output.strip(), name
         assert "too long" in COMMANDS["card retire"](taken).stderr

@@ -1,4 +1,4 @@
-"""``status``: the state of today in plain words, without anything about reporters."""
+"""``status`` describes today's state in plain words, without anything about reporters."""
 
 import datetime
 import json

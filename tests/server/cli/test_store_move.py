@@ -1,4 +1,4 @@
-"""A site's conversations are moved to PostgreSQL and back: completely, or nothing changes."""
+"""A site's conversations are moved to PostgreSQL and back, completely or not at all."""
 
 import fcntl
 import itertools

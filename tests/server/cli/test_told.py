@@ -11,7 +11,7 @@ from tests.vectors import world
 
 __all__ = ["operator", "ready"]
 
-# What a terminal would obey, hide or turn; and a name that is no UTF-8.
+# Characters that a terminal would obey, hide or reorder, and a name that is not UTF-8.
 HOSTILE = ("\x1b]0;x\x07", "\x1b[2J", "\u202egpj", "\u200b", "\x9b31m", "\r", "\x7f")
 EVIL = [f"a{one}b" for one in HOSTILE]
 
@@ -43,7 +43,7 @@ def test_undecodable_name_is_also_escaped(ready: Operator) -> None:
 
 @pytest.mark.parametrize("name", EVIL)
 def test_refusal_escapes_every_name(ready: Operator, tmp_path: Path, name: str) -> None:
-    """Names from the command line, from a folder, and from the settings."""
+    """This covers names from the command line, a folder and the settings."""
     settings = ready.folder / "site.toml"
     kept = settings.read_text()
     for words in (

@@ -1,11 +1,11 @@
 """``klankbord-server`` as the operator types it: commands, exit codes and output.
 
-In a transcript a line is
+A line of a transcript is one of these:
 
-- ``$ WORDS``: a command for one server's folder; behind ``<`` what is typed when it asks.
+- ``$ WORDS``: a command for one server's folder, followed by ``<`` and the answer to its prompt.
 - ``= CODE``: the exit code, where it is not 0.
 - ``! TEXT``: a line on standard error; any other line is one on standard output.
-- ``@ day +N``: so many days pass. ``@ card NAME ...``: a counsellor's card file is made.
+- ``@ day +N``: N days pass. ``@ card NAME ...``: a counsellor's card file is created.
   ``@ damage NAME``: that file is changed. ``@ report NAME``: somebody reports to Anna.
   ``@ edit OLD => NEW``: the operator edits site.toml.
 - ``# ...``: a comment.
@@ -134,7 +134,7 @@ def test_commands_match_the_transcript(
         if mark == "@":
             desk.happens(shlex.split(typed) if not typed.startswith("edit") else typed.split(" "))
             continue
-        monkeypatch.setattr(fault_log.logger, "handlers", [])  # as in a process of its own
+        monkeypatch.setattr(fault_log.logger, "handlers", [])  # as in a separate process
         code, out, err = desk.types(typed)
         where = f"{path.name}:{step.line}: {typed}"
         assert code == step.code, f"{where}\n{out}{err}"

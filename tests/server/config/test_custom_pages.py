@@ -18,7 +18,7 @@ HTML = "HTML is not allowed; write it in Markdown"
 
 
 class Seen(html.parser.HTMLParser):
-    """Every tag and attribute of a piece of HTML."""
+    """Collects every tag and attribute of a piece of HTML."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ DAY = world.DAY
 
 
 class Operator:
-    """Types commands for one server's folder."""
+    """An operator who types commands for one server's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class Operator:
 @pytest.fixture
 def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     monkeypatch.setattr(common, "today", lambda: DAY)
-    # What doctor says of the machine that the tests run on is not the matter here.
+    # Doctor's findings about the machine that runs the tests are irrelevant here.
     monkeypatch.setattr(machine_around, "ROOT", tmp_path / "machine")
     monkeypatch.delenv("KLANKBORD_DIR", raising=False)
     return Operator(tmp_path / "server")
@@ -79,7 +79,7 @@ def said(read: Reading) -> list[str]:
     return [fault.said for fault in read.faults if not fault.note]
 
 
-# where they lie
+# site folders
 
 
 def test_sites_are_independent_of_each_other_and_of_the_top_level_site(
@@ -113,7 +113,7 @@ def test_folder_with_an_invalid_site_name_is_reported_as_a_fault(two: Operator) 
     assert two.types("site", "check").exit_code == 1
 
 
-# what a mistake costs
+# the effect of mistakes
 
 
 MISTAKES = {
@@ -198,7 +198,7 @@ def test_missing_database_is_reported(two: Operator) -> None:
 
 
 def test_host_name_claimed_by_two_sites_belongs_to_neither(two: Operator) -> None:
-    """Nobody can tell whose it is, and a reporter must never reach another organisation."""
+    """It is unclear which site owns the name, and a reporter must never reach the wrong one."""
     two.adds("drie")
     edit(two.folder / "sites" / "een", "https://een.example.org", "https://twee.example.org:8443")
     read = two.read()
@@ -212,7 +212,7 @@ def test_host_name_claimed_by_two_sites_belongs_to_neither(two: Operator) -> Non
 
 
 def test_copied_site_is_served_under_neither_name(two: Operator) -> None:
-    """Its codes and cookies would work at both."""
+    """Codes and cookies of one copy would work at the other."""
     copy = two.folder / "sites" / "drie"
     shutil.copytree(two.folder / "sites" / "een", copy)
     edit(copy, "https://een.example.org", "https://drie.example.org")
@@ -414,7 +414,7 @@ def test_worker_thread_keeps_few_databases_open(tmp_path: Path) -> None:
     paths = [os.readlink(link) for link in links if os.path.islink(link)]
     held = [path for path in paths if path.startswith(mine) and path.endswith("klankbord.db")]
     assert len(held) <= connections.OPEN
-    with stores[0].writing():  # one in the middle of something stays
+    with stores[0].writing():  # a database in use stays open
         for store in stores[1:]:
             store.store_id()
         stores[0].set_served(DAY)
@@ -437,7 +437,7 @@ def test_upkeep_covers_all_sites_and_skips_a_broken_one(two: Operator) -> None:
     store = SqliteStore(operator.folder / "sites" / "twee", lambda: day)
     assert store.served() == day
     store.close()
-    assert (operator.folder / "reserve").exists()  # one for all
+    assert (operator.folder / "reserve").exists()  # one reserve for all sites
     assert not (operator.folder / "sites" / "twee" / "reserve").exists()
 
 

@@ -1,4 +1,4 @@
-"""Working days, and when a desk that does not fetch is reminded, reported and mentioned."""
+"""Working days, and when a silent desk is reminded, reported and mentioned on pages."""
 
 import datetime
 

@@ -236,7 +236,7 @@ def test_card_is_parsed_once_per_content(server: AServer, monkeypatch: pytest.Mo
     assert all(a.card is b.card for a, b in zip(first, server.site.cards(), strict=True))
 
 
-def test_only_cards_with_a_key_for_today_are_open(server: AServer) -> None:
+def test_only_cards_with_a_key_for_today_can_be_written_to(server: AServer) -> None:
     assert len(server.site.open_cards(DAY)) == 2
     until = server.site.cards()[0].card.sealing[-1].until
     assert len(server.site.open_cards(until)) == 2
@@ -268,7 +268,7 @@ def test_unsuitable_card_is_not_put_into_use(server: AServer) -> None:
 
 
 def _named(counsellor: str, name: str, serial: int) -> bytes:
-    """Return a newer card of a counsellor with another name."""
+    """Return a newer card of a counsellor, with a different name."""
     signing = {"anna": world.ANNA, "bram": world.BRAM, "chris": world.CHRIS}[counsellor]
     fields = fields_of(world.issue_card(counsellor, serial=serial))
     return sign_card({**fields, "name": name}, signing)
@@ -306,7 +306,7 @@ def test_retired_identities_are_remembered_with_their_date(server: AServer) -> N
     cards = server.folder / "cards"
     (cards / "twice.card").write_bytes(world.issue_card("anna"))
     (cards / "broken.card").write_bytes(b"x")
-    for name in ("twice", "broken"):  # nobody's desk ends with these
+    for name in ("twice", "broken"):  # retires no identity
         server.site.retire(name, DAY)
     assert not path.exists()
     server.site.retire("anna", DAY)

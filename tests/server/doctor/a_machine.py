@@ -29,7 +29,7 @@ RECORDED = Path(__file__).with_name("recorded")
 ONION = "b" * 56 + ".onion"
 DOMAIN = "box.example.org"
 READ = settings.Law(read_by="B. de Wit", read_on=DAY)
-OTHER = 65534  # an account's number, for who may give files away
+OTHER = 65534  # another account's id, for tests that may change a file's owner
 
 CHECKED = f"""compiled = {DAY}
 
@@ -42,7 +42,7 @@ phone = "030 111 22 33"
 checked = {DAY}
 """
 
-# The answers of the machine's programs, in files that the tests change.
+# The output of the machine's programs, in files that tests can change.
 ANSWERS = "answers"
 UNIT = f"{ANSWERS}/units/klankbord.service"
 NGINX_UNIT = f"{ANSWERS}/units/klankbord-nginx.service"
@@ -51,7 +51,7 @@ NGINX = f"{ANSWERS}/nginx"
 TOR = f"{ANSWERS}/tor"
 KEYS = "var/lib/tor/klankbord-box"
 
-# Each program prints the file that its words call for.
+# Each program prints the file that matches its arguments.
 PRINTS = """#!/bin/sh
 here="${0%/*}/../../answers"
 for last; do :; done
@@ -227,7 +227,7 @@ def _tor(made: AMachine) -> None:
 
 
 def with_desks(made: AMachine, let_in: str) -> None:
-    """Add one more address to the machine, for clients with a key."""
+    """Add an onion address that only clients with a key can reach."""
     made.add(TOR, made.path(f"{ANSWERS}/tor-desks").read_text())
     folder = "var/lib/tor/klankbord-desks"
     made.write(f"{folder}/hostname", "e" * 56 + ".onion\n", 0o600)
@@ -237,14 +237,14 @@ def with_desks(made: AMachine, let_in: str) -> None:
 
 
 def copied(source: Path, target: Path) -> AMachine:
-    """Return a copy of it, with owners, modes and times."""
+    """Return a copy of the machine, with owners, modes and times."""
     let_others_through(target)
     subprocess.run(["cp", "-a", source, target], check=True)
     return AMachine(target)
 
 
 def sound(folder: Path) -> Iterator[Path]:
-    """Yield the sound machine, built once, on its day."""
+    """Yield the sound machine, built once, with the clock set to its date."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(common, "today", lambda: DAY)
         patch.setattr(machine, "ROOT", folder / "sound")

@@ -112,7 +112,7 @@ def unit(old: str, new: str) -> Callable[[AMachine], None]:
 
 
 def used(name: str) -> Callable[[AMachine], None]:
-    """Return a fault: another unit runs and starts at boot."""
+    """Return a change that makes another unit run and start at boot."""
     return lambda made: made.write(
         f"{ANSWERS}/units/{name}",
         f"Id={name}\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n",
@@ -157,7 +157,7 @@ def steps(*all_of_them: Callable[[AMachine], object]) -> Callable[[AMachine], No
 
 Broken = tuple[str, Callable[[AMachine], object], str, str]
 
-# What was done to it -> the checks that find it, how it was done, and words of the fault and of the
+# Fault -> the checks that find it, the change that causes it, and words from the finding and the
 # repair.
 BROKEN: dict[str, Broken] = {
     "settings with an unknown key": (
@@ -358,7 +358,7 @@ BROKEN: dict[str, Broken] = {
             "tor", lambda m: m.write("usr/bin/tor", TOR_REFUSES, 0o755), "Unknown option",
             "tor --verify-config",
         ),
-    } if os.geteuid() == 0 else {}),  # whom alone Tor lets look
+    } if os.geteuid() == 0 else {}),  # Tor lets nobody else look
     "a Tor that logs notices": (
         "tor", lambda m: m.replace(TOR, "Log warn", "Log notice"), "Log notice", "Log warn",
     ),

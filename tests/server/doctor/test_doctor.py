@@ -67,11 +67,11 @@ def test_broken_machine_is_detected_and_reported_with_its_repair(
 
 def test_more_than_forty_broken_machines_cover_each_check() -> None:
     assert len(BROKEN) >= 40
-    judged = {"disk encryption", "visit"}  # see the tests of these
+    judged = {"disk encryption", "visit"}  # these have their own tests
     assert {check for check, *_ in BROKEN.values()} - {"swap proxy"} == set(CHECKS) - judged
 
 
-# What the operator judges, and what could not be seen
+# Notes for the operator to judge, and things that could not be checked
 
 
 def bare_disk(made: AMachine) -> None:
@@ -190,7 +190,7 @@ def test_check_with_nothing_to_inspect_is_not_reported_as_fine(tmp_path: Path) -
     assert {one.state for one in found if one.check != "secrets"} == {"unseen"}
 
 
-# A program whose answer is missing or odd -> the checks that then say that they could not look.
+# A program whose output is missing or odd -> the checks that then report they could not run.
 UNANSWERED = {
     "systemctl": {"core dumps", "service", "tor", "proxy", "certificate", "logs", "machine clock"},
     "setpriv": {"proxy", "certificate"},
@@ -245,7 +245,7 @@ def test_last_line_states_the_totals(here: AMachine) -> None:
 
 @pytest.fixture
 def reachable(sound: Path) -> Iterator[AMachine]:
-    """Yield a copy that other accounts can reach."""
+    """Yield a copy of the machine in a folder that other accounts can reach."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         yield a_machine.copied(sound, Path(folder) / "machine")
@@ -253,7 +253,7 @@ def reachable(sound: Path) -> Iterator[AMachine]:
 
 @contextmanager
 def as_the_servers_account(closed: Path) -> Iterator[None]:
-    """Run the block as the server's account of a machine whose ``closed`` folder is another's."""
+    """Run the block as the server's account; another account owns the folder ``closed``."""
     if os.geteuid() == 0:
         os.seteuid(a_machine.OTHER)
         try:
@@ -324,7 +324,7 @@ def test_text_output_contains_the_same_findings_as_json(here: AMachine) -> None:
     assert done.stdout.count("fine ") > 20
 
 
-# It only looks
+# No changes
 
 DIALS_NOBODY = """
 import os, sys
@@ -357,7 +357,7 @@ def test_doctor_opens_no_socket_and_runs_only_host_programs(here: AMachine) -> N
 
 
 def everything(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    """Return every path in a folder: bytes, mode, time of the last change."""
+    """Return the bytes, mode and modification time of every path in a folder."""
     return {
         str(path): (
             path.read_bytes() if path.is_file() and not path.is_symlink() else b"",
@@ -393,7 +393,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @contextmanager
 def a_server_has_it_open(server: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run another process with data in the log; kill it at the end."""
+    """Keep the database open in another process, with data in the log; kill it at the end."""
     with subprocess.Popen(
         [sys.executable, "-c", HELD, str(server), SOMEBODY],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,

@@ -1,4 +1,4 @@
-"""doctor among hostile files: it ends, reports what it saw, and executes nothing it reads."""
+"""doctor among hostile files: it finishes, reports what it saw, and runs nothing it read."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.server.doctor import a_machine
 from tests.server.doctor.a_machine import KEYS, AMachine
 
 SECRET = "AGE-SECRET-KEY-1" + "A" * 58
-LINE = "tmp/x\x1b[2J\nfine   secrets\x9b\u202e"  # a name that would clear, forge and turn
+LINE = "tmp/x\x1b[2J\nfine   secrets\x9b\u202e"  # clears, forges a line and reverses text
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ PLACES = {
         (place, put)
         for place in PLACES
         for put in (fifo, endless, large, served)
-        if (place, put) != ("BACKUP", large)  # which may be as large as it is
+        if (place, put) != ("BACKUP", large)  # a backup may be large
     ],
 )
 def test_special_or_large_file_is_reported_without_blocking(
@@ -141,7 +141,7 @@ def folders_in_folders(top: Path, count: int) -> Iterator[None]:
     os.close(here)
     try:
         yield
-    finally:  # from the top: what removes temporary folders goes into them too
+    finally:  # from the top, because pytest's own removal would recurse into them
         while (top / "d/d").exists():
             (top / "d/d").rename(top / "e")
             (top / "d").rmdir()
@@ -155,7 +155,7 @@ def test_deeply_nested_folders_are_walked(machine: AMachine) -> None:
         assert wrong(machine.examined()) == {"access"}
 
 
-# A program that is not what it seems
+# Misbehaving programs
 
 HOLDS_ON = {
     "says nothing": "#!/bin/sh\nsleep 600\n",
@@ -175,7 +175,7 @@ def test_program_that_never_ends_is_killed_and_named(
         machine.write(f"usr/bin/{name}", HOLDS_ON[how], 0o755)
     begun = time.monotonic()
     found = machine.examined()
-    assert time.monotonic() - begun < 100  # each of them would take 600
+    assert time.monotonic() - begun < 100  # each program would otherwise take 600 seconds
     seen = {one.check: one.fault for one in found if one.state == "unseen"}
     assert set(seen) == {"account", "socket", "disk encryption"}
     assert "getent did not" in seen["account"]
@@ -208,12 +208,12 @@ def test_too_many_files_to_check_are_reported(
     assert (found.state, "tmp has more than 200 files" in found.fault) == ("unseen", True)
 
 
-# A web server that is somebody else's
+# A hostile web server
 
 
 @contextmanager
 def answering(head: bytes, more: bytes = b"") -> Iterator[str]:
-    """Run a server that sends this, and then ``more`` for as long as somebody reads."""
+    """Run a server that sends ``head``, and then ``more`` for as long as the client reads."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -253,7 +253,7 @@ def seen(origin: str) -> list[Finding]:
         b"all is fine",
     ],
 )
-def test_server_response_is_not_repeated(head: bytes) -> None:
+def test_response_of_a_visited_server_is_not_quoted(head: bytes) -> None:
     with answering(head) as origin:
         (found,) = seen(origin)
     assert found.state == "wrong"

@@ -69,7 +69,7 @@ def test_checking_a_running_nginx_changes_nothing_and_finds_its_settings(made: A
     made.write("usr/bin/setpriv", f"#!/bin/sh\nexec {' '.join(words)} -T -q\n", 0o755)
     running = subprocess.Popen([*words, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
     try:
-        pid = folder / "pid"  # the last that it writes at a start
+        pid = folder / "pid"  # the last file that nginx writes at startup
         while not (pid.exists() and pid.read_text().endswith("\n")):
             assert running.poll() is None
             time.sleep(0.01)
@@ -100,6 +100,6 @@ def test_checking_tor_changes_nothing_and_reports_a_rejected_line(made: AMachine
     (onion,) = known.onions
     assert onion.ports == ["80 unix:/run/klankbord-nginx/onion.sock"]
     made.add("etc/tor/torrc", "SafeLoging 1\n")
-    if os.geteuid() == 0:  # whom alone Tor lets look
+    if os.geteuid() == 0:  # Tor lets nobody else look
         (found,) = tor.tor(looked(made))
         assert (found.state, "'SafeLoging'" in found.fault) == ("wrong", True)

@@ -39,7 +39,7 @@ class Watched:
         self.server.day += datetime.timedelta(days)
 
     def runs_for(self, days: int) -> None:
-        """Run day by day, like a server that is always on."""
+        """Run the caretaker day by day, like a server that is always on."""
         for _ in range(days):
             self.later(1)
             self.caretaker.step()
@@ -164,7 +164,7 @@ def test_failure_is_logged_only_by_type_and_retried(watched: Watched) -> None:
 
 
 def test_log_in_use_is_emptied_once_released(watched: Watched) -> None:
-    """A withdrawal happens during a read; the sealed bytes go with the next step."""
+    """A withdrawal happens during a read; the next step removes the sealed bytes."""
     server = watched.server
     sealed = server.report("two")
     watched.caretaker.step()
@@ -189,7 +189,7 @@ def test_log_held_open_is_also_emptied_by_the_next_write(watched: Watched) -> No
     server.withdraw("two", 2)
     began = time.monotonic()
     server.report("three")
-    assert time.monotonic() - began < BUSY_SECONDS / 2  # it does not wait for whoever reads
+    assert time.monotonic() - began < BUSY_SECONDS / 2  # the write does not wait for the reader
     assert sealed[1000:2000] in server.everything_on_disk()
     reader.close()
     server.report("four")

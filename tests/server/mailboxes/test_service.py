@@ -207,7 +207,7 @@ def test_only_the_latest_addressees_may_answer_and_only_to_each_other(server: AS
         server.reply("unknown", 1)
 
 
-def test_inbox_has_pages_of_a_hundred(server: AServer) -> None:
+def test_inbox_page_has_at_most_a_hundred_items(server: AServer) -> None:
     for n in range(101):
         server.report(str(n))
     first, more = server.mailboxes.inbox(ANNA, 0)
@@ -275,7 +275,7 @@ def test_files_with_invalid_shape_id_or_size_are_refused(tmp_path: Path, on: Kin
     server.store.close()
 
 
-# room
+# space
 
 
 def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path, on: Kind) -> None:
@@ -332,7 +332,7 @@ def test_full_site_is_reported_and_still_accepts_a_withdrawal(tmp_path: Path, on
     server.store.close()
 
 
-def test_nothing_new_is_accepted_below_the_free_disk_minimum(tmp_path: Path) -> None:
+def test_nothing_new_is_accepted_below_the_free_space_minimum(tmp_path: Path) -> None:
     server = AServer(tmp_path / "server")
     limits = dataclasses.replace(server.site.settings.limits, free_bytes=2**52)
     server.site.settings = dataclasses.replace(server.site.settings, limits=limits)
@@ -414,7 +414,7 @@ def test_reporter_can_withdraw_an_expired_conversation(server: AServer) -> None:
         agent.withdraw(root, lang="nl")
 
 
-def test_withdrawn_ids_are_kept_31_days(server: AServer) -> None:
+def test_withdrawn_ids_are_kept_for_31_days(server: AServer) -> None:
     server.report("one")
     server.withdraw("one", 2)
     server.later(30)
@@ -515,7 +515,7 @@ def test_mailbox_expires_90_days_after_the_last_addition(server: AServer) -> Non
     assert not server.store.is_withdrawn(ids("one")[0])
 
 
-def test_unfetched_item_is_kept_180_days_with_its_mailbox(server: AServer) -> None:
+def test_unfetched_item_is_kept_for_180_days_with_its_mailbox(server: AServer) -> None:
     sealed = server.report("one")
     _purge(server, 179)
     assert server.kept("one") == [("reporter", 1)]
@@ -769,7 +769,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def purge(self) -> None:
-        """Purge; on the same day it removes only withdrawals that every desk has."""
+        """Purge; on the same day, this removes only withdrawals that every desk has fetched."""
         before = {i for inbox in self.inboxes.values() for _, i in inbox.values()}
         upkeep.purge(self.server.site, self.server.store, DAY)
         for inbox in self.inboxes.values():

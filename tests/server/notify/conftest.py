@@ -62,7 +62,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """Return the authority that this machine trusts, as in the system's own list."""
+    """Return a certificate authority that this machine trusts as if the system's list had it."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     return authority

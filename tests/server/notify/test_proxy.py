@@ -22,7 +22,7 @@ def test_proxy_resolves_the_host_name_and_each_mail_uses_its_own_circuit(
     assert len(set(proxy.users)) == 2
 
 
-# What a proxy says, answer by answer, and then nothing more -> what is said of it.
+# The proxy's replies, one by one, before it falls silent -> the reported fault.
 PROXIES: dict[str, tuple[list[bytes | None], str]] = {
     "hangs": ([b""], "took too long"),
     "hangs up": ([b"", None], "hung up"),
@@ -48,7 +48,7 @@ def test_failing_proxy_is_reported_in_one_sentence_and_sends_no_mail(
             if answer is None:
                 return
             near.sendall(answer)
-        while near.recv(4096):  # until the mailer gives up
+        while near.recv(4096):  # until the mailer closes the connection
             pass
 
     listening = Listening(0, serve)

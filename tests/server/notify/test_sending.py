@@ -39,7 +39,7 @@ def test_each_counsellor_gets_a_separate_mail_over_tls(
         assert mailer.runs(mailer.set_up(provider.port, f'tls = "{tls}"')) == []
     assert [mail.to for mail in provider.taken] == [[f"rcpt TO:<{ANNA}>"], [f"rcpt TO:<{BRAM}>"]]
     assert sentences(provider) == ["Open je programma nu.", "Nothing new for today."]
-    if tls == "starttls":  # nothing but this was said before
+    if tls == "starttls":  # nothing else was sent in plaintext
         first = provider.heard[: provider.heard.index("STARTTLS") + 1]
         assert first == ["ehlo [127.0.0.1]", "STARTTLS"]
 
@@ -74,7 +74,7 @@ def test_mail_reveals_nothing_of_machine_site_or_program(
 
 
 @pytest.mark.parametrize("language", config.LANGUAGES)
-def test_sentences_of_a_language_have_equal_length(language: str) -> None:
+def test_both_mail_sentences_of_a_language_have_equal_length(language: str) -> None:
     said = [*run.SENTENCES[language].values(), run.TRIALS[language]]
     assert len(set(said)) == 3
     assert len({len(sentence.encode("utf-8")) for sentence in said}) == 1
@@ -84,7 +84,7 @@ def test_sentences_of_a_language_have_equal_length(language: str) -> None:
 def test_both_statuses_have_the_same_size_on_disk_and_on_the_wire(
     mailer: Mailer, provider: MailServer
 ) -> None:
-    """Byte and record counts are equal, for anyone who sees the line or the provider's storage."""
+    """An observer of the network or of the provider's disk sees equal byte and record counts."""
     seen = []
     words: tuple[tuple[Word, Word], ...] = (("open", "open"), ("rest", "rest"), ("open", "rest"))
     with provider, Socks(provider.port) as proxy:
@@ -128,12 +128,12 @@ def test_wrong_certificate_is_refused_before_anything_is_sent(
 
 
 def test_without_tls_nothing_is_sent(mailer: Mailer) -> None:
-    with MailServer(None, "starttls") as server:  # offers it, and cannot
+    with MailServer(None, "starttls") as server:  # offers STARTTLS but cannot do it
         faults = mailer.runs(mailer.set_up(server.port, 'tls = "starttls"'))
-        # TLS is not offered, or somebody took it out; a log-in is.
+        # TLS is not offered, or an attacker stripped it; authentication is offered.
         server.answers["EHLO"] = "250-8BITMIME\r\n250 AUTH PLAIN"
         faults += mailer.runs(mailer.set_up(server.port, 'tls = "starttls"'))
-        faults += mailer.runs(mailer.set_up(server.port))  # speaks none where it should
+        faults += mailer.runs(mailer.set_up(server.port))  # a server without TLS on a TLS port
     assert len(faults) == 6
     assert server.taken == []
     assert not any(re.match("(?i)auth|mail|rcpt", line) for line in server.heard)
@@ -141,7 +141,7 @@ def test_without_tls_nothing_is_sent(mailer: Mailer) -> None:
 
 def test_unsent_mail_is_retried_the_same_day(mailer: Mailer, provider: MailServer) -> None:
     with provider:
-        pass  # its port is known, and nobody is there
+        pass  # the port is known, and nothing listens on it
     settings = mailer.set_up(provider.port)
     (first, second) = mailer.runs(settings)
     assert f"localhost does not answer on port {provider.port}" in first
@@ -161,7 +161,7 @@ def test_unsent_mail_is_dropped_the_next_day(mailer: Mailer, provider: MailServe
     assert len(mailer.runs(settings)) == 2
     with provider:
         with pytest.raises(MailError, match="there is no status for today"):
-            mailer.runs(settings, TOMORROW)  # never one of another day
+            mailer.runs(settings, TOMORROW)  # never a status of another day
         mailer.tells("rest", day=TOMORROW.date())
         assert mailer.runs(settings, TOMORROW) == []
     assert sentences(provider) == ["Vandaag niets nieuws.", "Nothing new for today."]
@@ -361,7 +361,7 @@ def test_kill_at_any_smtp_step_causes_no_second_mail(
         assert mailer.runs(settings, LATER) == faults
     certain = STEPS.index(step) < STEPS.index("DATA")
     assert len(provider.taken) <= 1
-    if certain:  # it cannot have gone, so it goes now
+    if certain:  # the mail cannot have been sent yet, so it is sent now
         assert (len(provider.taken), faults) == (1, [])
 
 
@@ -385,5 +385,5 @@ def test_kill_at_any_state_write_causes_no_second_mail(
         assert len(provider.taken) == (0 if nth == 1 else 1)
         faults = mailer.runs(settings, LATER)
     assert len(provider.taken) == 1
-    assert len(faults) == (1 if nth == 2 else 0)  # of the second it cannot know
+    assert len(faults) == (1 if nth == 2 else 0)  # whether the second mail was sent is unknown
     assert sent_log.last(mailer.state) == (None if nth == 2 else DAY)

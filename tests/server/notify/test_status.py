@@ -115,7 +115,7 @@ def test_status_file_has_a_fixed_size_and_is_valid_for_one_day(desk: Desk) -> No
 def test_unreadable_database_is_reported_and_every_counsellor_told_to_open_the_desk(
     desk: Desk,
 ) -> None:
-    """A desk that is opened finds out what is wrong; one that is not opened does not."""
+    """A desk that is opened detects the problem; a desk that is not opened does not."""
     desk.server.store.close()
     (desk.server.folder / "klankbord.db").unlink()
     done = desk.types()
@@ -188,7 +188,7 @@ def test_doctor_reports_if_no_mail_was_sent_for_two_days(desk: Desk, tmp_path: P
         every = checks.examine(desk.server.folder, DAY, root=root)
         return [one for one in every if one.check == "daily mail"]
 
-    assert [one.state for one in found()] == ["fine"]  # nobody wants it here
+    assert [one.state for one in found()] == ["fine"]  # the mail is not set up
     place.mkdir(parents=True)
     assert [one.state for one in found()] == ["wrong"]
     for days, state in ((0, "fine"), (1, "fine"), (2, "wrong")):

@@ -113,7 +113,7 @@ def test_guide_command_refuses_altered_files(signer: Signer, tmp_path: Path, cas
     assert _by_hand(given, signer.public) != 0
 
 
-def test_guide_command_refuses_another_key(signer: Signer, tmp_path: Path) -> None:
+def test_guide_command_refuses_a_different_key(signer: Signer, tmp_path: Path) -> None:
     given = Signer(tmp_path / "other").release(tmp_path / "release", FILES)
     assert _by_hand(given, signer.public) != 0
 

@@ -1,4 +1,4 @@
-"""An upgrade: to a release that serves, or back to the previous one, whatever interrupts it.
+"""An upgrade ends with the new release or the previous one serving, whatever interrupts it.
 
 The server, its data and minisign are real. Shell scripts replace systemctl and ``deploy/install``,
 which the installer's tests run.
@@ -61,7 +61,7 @@ exec {top}/systemctl restart klankbord
 """
 FAILS = 'case "$*" in *serve*) exit 1;; esac'
 
-# What a newer program does that brings the database up to date and then does not serve.
+# A newer program that migrates the database and then fails to serve.
 LATER = """
 import sqlite3, sys
 database = sqlite3.connect(sys.argv[1])
@@ -187,7 +187,7 @@ def test_older_unsigned_or_malformed_release_changes_nothing(
 def test_advice_depends_only_on_the_exit_status(
     installed: Installed,
 ) -> None:
-    """The last words of an installer are written for people, and name folders and files."""
+    """An installer's output is written for people, and names folders and files."""
     failing = "#!/bin/sh\necho '{}' >&2\nexit {}\n"
     for number, (words, status, advice) in enumerate(
         (
@@ -251,7 +251,7 @@ def _killed_and_again(installed: Installed, last: str) -> None:
     try:
         installed.upgrade(release)
     except UpgradeError as error:
-        assert "undone" in str(error)  # noqa: PT017 - one of two right ends
+        assert "undone" in str(error)  # noqa: PT017 - one of two valid outcomes
         assert installed.current == "old"
         assert installed.is_clean()
         installed.upgrade(release)
@@ -291,7 +291,7 @@ def counted(*words, **more):
 subprocess.run = counted
 Upgrade(machine, "0.1.0", say).run(release)
 """
-COMMANDS = 6  # more than the switch runs: after the last one it is done
+COMMANDS = 6  # more than the switch runs; after the last one it is complete
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_power_cut_during_the_switch_leaves_a_program_that_serves(
     try:
         installed.upgrade(release)
     except UpgradeError as error:
-        assert "serves again" in str(error)  # noqa: PT017 - one of two right ends
+        assert "serves again" in str(error)  # noqa: PT017 - one of two valid outcomes
         assert installed.current == "old"
         installed.upgrade(release)
     assert installed.current == "new"

@@ -77,7 +77,7 @@ def test_upgrade_on_a_read_only_disk_changes_nothing(installed: OnADisk, part: s
     assert "ead-only" in done.stderr
     assert str(installed.top / part) in done.stderr
     assert "Nothing that serves was changed. Let that disk take writes," in done.stderr
-    assert "5." not in done.stdout  # no visit ended
+    assert "5." not in done.stdout  # the switch was not reached
     check_done(installed, installed.types(release))
 
 
@@ -98,7 +98,7 @@ def test_upgrade_on_a_full_disk_changes_nothing_and_asks_for_space(
     if done.exit_code:
         check_nothing_switched(installed, done)
         assert "Make room on that disk," in done.stderr
-        assert "5." not in done.stdout  # no visit ended
+        assert "5." not in done.stdout  # the switch was not reached
     installed.make_room()
     if done.exit_code:
         check_done(installed, installed.types(release))

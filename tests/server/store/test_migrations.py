@@ -1,7 +1,9 @@
-"""From the first schema with data to the current one, and back by a backup."""
+"""Migration from the first schema with data to the current one, and return by a backup."""
 
 import copy
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from tests.support.server_folder import ANNA, BRAM, DAY, AServer, faults_in, fil
 
 
 class Old:
-    """A filled server folder of the first version, and what was sealed in it."""
+    """A filled server folder of the first version, and its sealed items."""
 
     def __init__(self, folder: Path) -> None:
         server = AServer(folder)
@@ -40,8 +42,7 @@ class Old:
         """Copy all rows into tables that only the first migration made."""
         new, old = self.folder / "klankbord.db", self.folder / "first.db"
         with closing(sqlite3.connect(old, isolation_level=None)) as connection:
-            database = Database(connection, execute_plugins=False)
-            migrations.migrations.apply(database, stop_before="m002_served")
+            migrations.migrations.apply(connection, stop_before="m002_served")
             connection.execute("UPDATE _sqlite_migrations SET applied_at = ?", [str(DAY)])
             connection.execute("ATTACH ? AS new", [str(new)])
             connection.execute("DELETE FROM store")
@@ -188,3 +189,21 @@ def test_backup_before_migration_can_be_restored_by_the_older_program(
     store = SqliteStore(new, lambda: DAY)
     assert not purge.doubt(store, DAY)
     store.close()
+
+
+def test_start_with_nothing_to_migrate_does_not_load_sqlite_utils(old: Old) -> None:
+    """Each worker of a server would otherwise keep 2 MB in memory for it."""
+    program = (
+        "import datetime, pathlib, sys\n"
+        "import dropbox_app.server.cli.serve\n"
+        "from dropbox_app.server.store.sqlite import SqliteStore\n"
+        "SqliteStore(pathlib.Path(sys.argv[1]), lambda: datetime.date(2027, 1, 5)).close()\n"
+        "print('sqlite_utils' in sys.modules)"
+    )
+
+    def loads_it() -> str:
+        words = (sys.executable, "-c", program, str(old.folder))
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+    assert loads_it() == "True\n"  # the first start has migrations to run
+    assert loads_it() == "False\n"

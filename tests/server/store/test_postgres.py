@@ -1,6 +1,6 @@
-"""The store on a real PostgreSQL: what it keeps, what it never keeps, and what remains of it.
+"""The store on a real PostgreSQL: data that it keeps, never keeps, and removes completely.
 
-What both stores have in common is tested in ``tests/server/mailboxes``.
+Behaviour that both stores share is tested in ``tests/server/mailboxes``.
 """
 
 import datetime
@@ -94,7 +94,7 @@ def test_text_columns_hold_only_ids_identities_and_fixed_words(server: Here) -> 
         "SELECT table_name, column_name FROM information_schema.columns"
         " WHERE table_schema = current_schema() AND data_type = 'text'"
     )
-    empty = {"staged"}  # but while a file is being received
+    empty = {"staged"}  # has rows only while a file is being received
     for table, column in texts:
         found = server.rows(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")  # noqa: S608 - our own names
         assert found or table in empty or str(table).startswith("keys_") or column == "site", table
@@ -138,7 +138,7 @@ def test_site_cannot_read_rows_of_another_site(tmp_path: Path, postgres: Postgre
 
 
 def test_sealed_files_are_on_disk_only_under_second_seal(server: Here) -> None:
-    """Whatever copies PostgreSQL keeps of a sealed file are useless without the key."""
+    """Any copies of a sealed file that PostgreSQL keeps are useless without the key."""
     sealed = server.report("one")
     large = file(2, 2_000_000)
     server.put_file("one", large)
@@ -154,7 +154,7 @@ def test_sealed_files_are_on_disk_only_under_second_seal(server: Here) -> None:
 
 
 def test_withdrawal_removes_keys_from_disk(server: Here) -> None:
-    """Not in a table, its index, the planner's samples or the write-ahead log."""
+    """No key is left in a table, its index, the planner's samples or the write-ahead log."""
     server.report("one")
     server.put_file("one", file(2, 2_000_000))
     server.reply("one", 1)
@@ -175,7 +175,7 @@ def test_withdrawal_removes_keys_from_disk(server: Here) -> None:
 
 
 def test_purge_removes_expired_keys_from_disk(server: Here) -> None:
-    """Also for an item in a mailbox that lives on: each item has a key of its own."""
+    """This includes an item in a mailbox that still exists: each item has its own key."""
     server.report("one")
     server.add("one", 2)
     server.fetch()
@@ -195,7 +195,7 @@ def test_purge_removes_expired_keys_from_disk(server: Here) -> None:
 
 
 def test_purge_removes_old_write_ahead_log(server: Here) -> None:
-    """Even if nothing has expired: no time of a report remains for more than a day."""
+    """This holds even if nothing has expired, so no report's time remains for over a day."""
     server.report("one")
     log = server.running.data / "pg_wal"
     before = {path.name for path in log.iterdir() if path.is_file()}
@@ -213,7 +213,7 @@ def test_key_in_use_is_removed_by_next_upkeep(server: Here) -> None:
 
     def read() -> None:
         with server.store.reading():
-            assert server.store.mailboxes()  # the view begins here
+            assert server.store.mailboxes()  # the snapshot begins here
             reading.set()
             assert over.wait(60)
             assert server.store.read(sha256_hex(sealed)) == sealed
@@ -230,7 +230,7 @@ def test_key_in_use_is_removed_by_next_upkeep(server: Here) -> None:
     assert key not in server.running.everything_on_disk()
 
 
-def test_open_view_is_stable_while_keys_are_rewritten(server: Here) -> None:
+def test_open_snapshot_is_stable_while_keys_are_rewritten(server: Here) -> None:
     alike = [
         name
         for name in map(str, range(200))
@@ -401,7 +401,7 @@ def test_transaction_with_a_failed_statement_raises_an_error(server: Here) -> No
 def test_report_without_standby_confirmation_is_not_confirmed(
     server: Here, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL itself calls it stored, with a warning, when the wait is interrupted."""
+    """PostgreSQL itself reports success, with a warning, if the wait is interrupted."""
     monkeypatch.setattr(postgres_connections, "COMMIT_SECONDS", 0.5)
     store = server.store
     set_to = "ALTER SYSTEM SET synchronous_standby_names = "
@@ -451,7 +451,7 @@ def test_confirmed_reports_survive_a_killed_database(
             writer.join(0.01)
         running.kill()
         writer.join(60)
-        for _ in range(3):  # visitors see that it is busy, and may try again
+        for _ in range(3):  # visitors are told that the server is busy, and may try again
             with pytest.raises(StoreBusy):
                 server.store.mailboxes()
         running.start_again()
@@ -474,7 +474,7 @@ def test_forked_worker_opens_its_own_connections(server: Here) -> None:
         try:
             server.report("two")
             os._exit(0 if server.rows(ours) > before else 1)
-        except BaseException:  # a child that went on would run the other tests too
+        except BaseException:  # otherwise the child would go on to run the other tests
             os._exit(2)
     assert os.waitpid(process, 0)[1] == 0
     assert len(server.store.mailboxes()) == 2
@@ -557,7 +557,7 @@ def test_concurrent_reports_get_numbers_without_gaps(server: Here) -> None:
 def test_only_one_purge_runs_and_a_killed_one_releases_its_lock(
     server: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each has its own store, like two app servers."""
+    """Each process has its own store, like two app servers."""
     monkeypatch.setitem(postgres_connections.OPTIONS, "lock_timeout", "200ms")
     other = open_store(server.address, lambda: DAY)
     with server.store.walking():
@@ -582,7 +582,7 @@ def test_sweep_removes_abandoned_uploads_only(server: Here) -> None:
         assert server.long_files() == 1
     assert server.long_files() == 0
     left = server.mailboxes.stage()
-    left.write(bytes(3_000_000))  # its worker is killed: it is never left
+    left.write(bytes(3_000_000))  # as if its worker was killed: the file is never closed
     assert server.long_files() == 1
     server.later(3)
     assert server.store.sweep() == 1
@@ -651,7 +651,7 @@ def test_keys_are_spread_over_sixteen_tables() -> None:
 
 
 def test_large_file_is_stored_and_read_with_little_memory(server: Here) -> None:
-    """In a separate process: 60 MB in and out raise its peak by less than 12 MB."""
+    """In a separate process, storing and reading 60 MB raises the memory peak by under 12 MB."""
     mailbox = ids("one")[0]
     server.report("one")
     process = os.fork()
@@ -665,14 +665,14 @@ def test_large_file_is_stored_and_read_with_little_memory(server: Here) -> None:
 
 
 def _peak_of_a_large_file(server: Here, mailbox: str) -> int:
-    """Return by how many MB the peak rises while a file is stored and read."""
+    """Return the rise of the memory peak in MB while a file is stored and read."""
 
     def peak() -> int:
         text = Path("/proc/self/status").read_text()
         return int(text.partition("VmHWM:")[2].split()[0]) // 1024
 
     server.store.mailboxes()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins again
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = peak()
     block = os.urandom(65_536)
     with server.store.stage(new_digest()) as staged:

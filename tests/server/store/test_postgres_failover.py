@@ -1,4 +1,4 @@
-"""The primary is killed and its standby takes over: confirmed steps remain, none is partial."""
+"""The primary is killed and its standby takes over: no confirmed step is lost or partial."""
 
 import contextlib
 import itertools
@@ -28,7 +28,7 @@ STEPS = ("report", "add", "reply", "file", "withdraw", "purge")
 
 
 class OnBoth(OnPostgres):
-    """A site whose address names a primary and its standby, and uses the one that takes writes."""
+    """A site whose address names a primary and its standby; it uses the one that is writable."""
 
     def __init__(self, primary: Postgres, standby: Postgres) -> None:
         super().__init__(primary)
@@ -85,7 +85,7 @@ class Life:
         return put
 
     def wrong(self) -> list[str]:
-        """Return what differs from what was confirmed, and what was stored in part."""
+        """Return differences from the confirmed data, and partially stored data."""
         found = []
         name, step = self.under_way
         for conversation in {*self.kept, name}:
@@ -173,7 +173,7 @@ def test_report_repeated_after_a_standby_failure_is_stored_once(
 @pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
 @needs_root
 def test_full_disk_loses_no_confirmed_report(tmp_path: Path) -> None:
-    disk = Path(tempfile.mkdtemp(prefix="klankbord-disk-"))  # where PostgreSQL's account can look
+    disk = Path(tempfile.mkdtemp(prefix="klankbord-disk-"))  # where PostgreSQL's account has access
     mount = ("mount", "-t", "tmpfs", "-o", "size=200m,mode=755", "disk", disk)
     with contextlib.ExitStack() as stack:
         stack.callback(disk.rmdir)

@@ -1,4 +1,4 @@
-"""The store on real files: what it keeps, what it never keeps, and what a crash leaves."""
+"""The store on real files: data that it keeps, data that it never keeps, and crashes."""
 
 import datetime
 import os
@@ -196,7 +196,7 @@ def test_every_thread_syncs_writes_and_overwrites_removed_data(
 
 @pytest.mark.slow
 def test_concurrent_reports_from_two_processes_all_arrive(tmp_path: Path) -> None:
-    """There are 16 threads in each of two processes, like the workers."""
+    """Two processes have 16 threads each, like the workers."""
     server = AServer(tmp_path / "server")
     program = f"""
 import datetime, threading
@@ -311,13 +311,13 @@ def test_large_file_of_a_failed_transaction_is_removed(server: AServer) -> None:
 
 
 def test_large_file_of_an_uncommitted_transaction_is_swept(server: AServer) -> None:
-    """This is the state after a crash between the file's name and the commit."""
+    """This is the state after a crash between naming the file and the commit."""
     (server.folder / "files" / ("a" * 64)).write_bytes(bytes(2 * 1024 * 1024))
     assert server.store.sweep() == 1
     assert list((server.folder / "files").iterdir()) == []
 
 
-def test_failed_transaction_leaves_nothing(server: AServer) -> None:
+def test_failed_transaction_leaves_nothing_behind(server: AServer) -> None:
     def fail() -> None:
         with server.store.writing():
             server.store.add_mailbox(*ids("one"), DAY)
@@ -330,7 +330,7 @@ def test_failed_transaction_leaves_nothing(server: AServer) -> None:
 
 
 def _times_open(server: AServer) -> int:
-    """Return how many handles this process has on the database."""
+    """Return how many handles this process has open on the database."""
     path = str(server.folder / "klankbord.db")
     handles = Path("/proc/self/fd").iterdir()
     return sum(os.path.realpath(handle) == path for handle in handles)
@@ -347,7 +347,7 @@ def test_forked_worker_opens_its_own_database_connection(server: AServer) -> Non
     assert len(server.store.mailboxes()) == 2
 
 
-def test_withdrawn_list_has_lines_of_id_and_day(tmp_path: Path) -> None:
+def test_withdrawn_list_has_one_id_and_its_day_per_line(tmp_path: Path) -> None:
     path = tmp_path / "withdrawn"
     kept = Withdrawn(path)
     assert kept.read() == {}
@@ -386,7 +386,7 @@ def test_messages_of_every_size_round_trip(server: AServer) -> None:
         assert server.mailboxes.item(mailbox, sha256_hex(sealed)) == sealed
 
 
-def test_full_disk_is_reported_as_such_and_leaves_nothing(server: AServer) -> None:
+def test_full_disk_is_reported_as_such_and_leaves_nothing_behind(server: AServer) -> None:
     """A file size limit simulates a full disk: the system refuses further writes."""
     program = f"""
 import resource, signal
@@ -420,5 +420,5 @@ def test_unnamed_sqlite_errors_are_reported_too() -> None:
     with pytest.raises(StoreError, match="the database failed: OperationalError"), failures():
         connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()
     connection.close()
-    with pytest.raises(sqlite3.ProgrammingError), failures():  # a fault of ours, as it is
+    with pytest.raises(sqlite3.ProgrammingError), failures():  # our own bug, raised unchanged
         connection.execute("SELECT 1")

@@ -1,4 +1,4 @@
-"""The upkeep never mistakes a file in progress for a crash's leftover."""
+"""The upkeep never mistakes a file in progress for the leftover of a crash."""
 
 import fcntl
 import threading
@@ -68,7 +68,7 @@ def test_sqlite_files_of_a_copy_in_progress_are_kept(server: AServer, end: str) 
 
 
 def before_the_lock(server: AServer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Sweep exactly between a file's naming and locking; return what was removed."""
+    """Sweep exactly between naming a file and locking it; return the removed files."""
     real, swept = fcntl.flock, list[int]()
 
     def flock(handle: int, how: int) -> None:
@@ -94,7 +94,7 @@ def test_sweep_locks_a_file_while_deciding_on_it(
 def test_file_stored_again_during_a_sweep_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has the same name, and the sweep has already seen that the file has no row."""
+    """The file has the same name, and the sweep has already seen that the name has no row."""
     item = new_digest(LARGE).hexdigest()
     (server.folder / "files" / item).write_bytes(LARGE)
     again = threading.Thread(target=lambda: keep(server, LARGE))

@@ -1,4 +1,4 @@
-"""The write lock among threads and processes: immediate if free, and waited for with a limit."""
+"""The write lock between threads and processes is granted at once if free, or times out."""
 
 import subprocess
 import sys
@@ -145,7 +145,7 @@ def test_abandoned_lock_request_is_reused_by_the_next_writer(tmp_path: Path) -> 
 
 
 def test_lock_is_exclusive_and_every_writer_gets_it(tmp_path: Path) -> None:
-    """Two processes with four threads each, some of which give up."""
+    """There are two processes with four threads each, some of which give up."""
     both = (Turns(tmp_path), Turns(tmp_path))
     at_work: list[int] = []
     done: list[int] = []

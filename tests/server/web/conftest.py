@@ -134,7 +134,7 @@ class Counsellor:
     def _add_passed_on(
         self, mailbox: str, arrived: list[Arrived], plain: Mapping[str, bytes]
     ) -> None:
-        """Insert what the reporter forwarded in place of the file in which it arrived."""
+        """Insert the forwarded messages in place of the file in which they arrived."""
         read = threads.read(
             arrived, site=self.house.site.settings.site, mailbox=mailbox, viewer=self.identity
         )
@@ -178,7 +178,7 @@ class Counsellor:
 
 
 class Browser(PlainBrowser):
-    """The browser of the journeys, connected directly to the app."""
+    """The browser of the end-to-end tests, connected directly to the app."""
 
     def __init__(self, house: "House", *, cookies: bool = True, origin: str = ORIGIN) -> None:
         super().__init__(origin, cookies=cookies)

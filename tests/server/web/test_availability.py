@@ -21,7 +21,7 @@ CALL = {"nl": "Bel 030 123 45 67 (ma-vr 9-17).", "en": "Call 030 123 45 67 (ma-v
 
 
 def over(house: House) -> None:
-    """Expire the first counsellor's last window; the others make new cards and fetch."""
+    """Let the first counsellor's last key expire; the others make new cards and fetch."""
     house.clock.pass_days(100)
     for other in house.counsellors[1:]:
         house.site.update(other.identity, other.card(), house.clock.today())
@@ -73,7 +73,7 @@ every = pytest.mark.parametrize("state", STATES)
 
 
 def begun(house: House, text: str = "Het begin.") -> str:
-    """Return the code of a conversation with Noor, who has not fetched it."""
+    """Return the code of a conversation with Noor, who has not fetched it yet."""
     return house.browser().tell(text, counsellor=house.counsellors[0].identity.hex).code
 
 
@@ -260,7 +260,7 @@ def test_waiting_reporter_is_not_promised_the_usual_days(
     assert {"nl": "nog geen antwoord", "en": "no answer yet"}[lang] in text
 
 
-def test_retired_counsellor_is_not_said_to_fetch(two: House) -> None:
+def test_page_does_not_say_that_a_retired_counsellor_fetches(two: House) -> None:
     code = begun(two)
     retired(two)
     browser = two.browser()
@@ -272,7 +272,7 @@ def test_retired_counsellor_is_not_said_to_fetch(two: House) -> None:
 def test_question_from_an_unreachable_counsellor_has_no_answer_buttons(
     two: House, lang: str
 ) -> None:
-    """A remark that was being sent is kept."""
+    """The remark in a form that was being sent is kept."""
     noor = two.counsellors[0]
     code = begun(two)
     noor.write("consent-request", ASKED)
@@ -306,7 +306,7 @@ ENDS = pytest.mark.parametrize("end", [over, retired])
 def test_report_to_an_unreachable_counsellor_is_not_sent_to_another(
     two: House, end: Callable[[House], None], lang: str
 ) -> None:
-    """With one counsellor left the form still asks, because the report may be about that one."""
+    """With one counsellor left, the form still asks: the report may be about that counsellor."""
     noor, sam = two.counsellors
     browser = two.browser()
     page = browser.get(f"/{lang}/report")
@@ -327,7 +327,7 @@ def test_report_to_an_unreachable_counsellor_is_not_sent_to_another(
 
 
 def test_form_naming_one_counsellor_sends_to_no_other(house: House) -> None:
-    """The form named Noor, but when it is sent there is only Sam."""
+    """The form names Noor, but only Sam is available when it is sent."""
     browser = house.browser()
     page = browser.get("/nl/report")
     assert "Je schrijft aan Noor Visser." in page.text
@@ -344,7 +344,7 @@ def test_form_naming_one_counsellor_sends_to_no_other(house: House) -> None:
 
 
 def written(house: House, lang: str) -> tuple[Browser, Page]:
-    """Start a follow-up, retire Noor's card, and send it; return the browser and the response."""
+    """Write a follow-up, send it after Noor's card was retired; return browser and response."""
     browser = house.browser()
     page = browser.come_back(begun(house), lang)
     retired(house)
@@ -359,7 +359,7 @@ def test_follow_up_is_kept_while_choosing_another_counsellor(two: House, lang: s
     assert kept(page) == TEXT
     said = {"nl": "Je kunt verder met iemand anders.", "en": "You can continue with someone else."}
     assert said[lang] in page.text
-    # A link before the text would leave it behind; only the one that is on every page is there.
+    # A link above the text would lose the text, so only the link that every page has is there.
     assert page.links.count(f"/{lang}/counsellor") == 1
     other = browser.submit(page, page.form_to("counsellor", "text"))
     assert other.path == f"/{lang}/counsellor"
@@ -384,7 +384,7 @@ def test_follow_up_without_any_counsellor_stays_in_its_form(house: House, lang: 
     assert changed.status == 200
     assert kept(changed) == TEXT
     sam = house.welcome("Sam Jansen")
-    # And when there is somebody again, it goes along.
+    # Once a counsellor is available again, the text goes with the form.
     page = browser.submit(page, page.form_with("text"))
     page = browser.submit(page, page.form_to("counsellor", "text"))
     browser.submit(page, page.form_with("text"), counsellor=sam.identity.hex)

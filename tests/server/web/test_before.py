@@ -1,4 +1,4 @@
-"""The pages before a report: the same for everybody, true for this site, and calm."""
+"""The pages before a report are the same for everybody, true for this site, and calm."""
 
 import html.parser
 import re
@@ -86,7 +86,7 @@ def check_shape(page: Page) -> None:
     assert neutral in {
         words(lang).say(f"title.{key}") for lang in PAGE_LANGUAGES for key in NEUTRAL
     }
-    # Where something has to be mended, the title says so, and nothing of what.
+    # If a form has errors, the title says that it has, but not which ones.
     assert mark in {"", *(f"{words(lang).say('title.problem')})" for lang in PAGE_LANGUAGES)}
     assert [tag for tag, _ in outline.tags].count("h1") == 1
     assert re.findall("<script.*?</script>", page.html, re.S) == [
@@ -100,7 +100,7 @@ def check_shape(page: Page) -> None:
 def test_every_visitor_gets_the_same_bytes_and_no_cookie(house: House, address: str) -> None:
     """This holds with or without a session, at any address of the site."""
     plain = house.browser().get(address)
-    # A page where one can type has a status that no browser keeps alive for a Back.
+    # A page with a form has a status with which no browser keeps it in memory for "Back".
     assert plain.status == (203 if address.endswith(("/report", "/return")) else 200)
     assert not plain.header("Set-Cookie")
     headers = {
@@ -138,12 +138,12 @@ def test_each_page_links_to_its_translation(house: House) -> None:
         assert f"/en/{page}" in house.browser().get(f"/nl/{page}").links
 
 
-def test_landing_leads_to_safety_and_then_to_report(house: House) -> None:
+def test_landing_page_leads_to_safety_page_and_then_to_report_form(house: House) -> None:
     assert "/nl/safety" in house.browser().get("/nl/").links
     assert "/nl/report" in house.browser().get("/nl/safety").links
 
 
-def test_only_counsellor_and_code_are_named_as_able_to_open_it(house: House) -> None:
+def test_page_names_only_counsellor_and_code_as_able_to_open_a_report(house: House) -> None:
     for page in ("", "about"):
         text = house.browser().get(f"/nl/{page}").text
         assert "alleen Noor Visser je bericht openen. En jij, met je code." in text, page
@@ -161,13 +161,13 @@ def test_confidentiality_statement_mentions_peers_and_exceptions(house: House, p
     assert "Lees de uitzonderingen" in said
 
 
-def test_only_the_chosen_one_of_several_counsellors_can_open_it(two: House) -> None:
+def test_page_says_that_only_the_chosen_counsellor_can_open_a_report(two: House) -> None:
     text = two.browser().get("/en/").text
     assert "Only the person you choose and you, with your code, can open your message." in text
     assert "Noor Visser and Sam Jansen" in text
 
 
-def test_page_names_who_runs_the_site_and_that_they_could_read_along(house: House) -> None:
+def test_page_names_operator_and_says_that_they_could_read_messages(house: House) -> None:
     text = house.browser().get("/en/").text
     assert "This site runs on a computer managed by Stichting Hosting." in text
     assert "While you write or read messages, Stichting Hosting could read them too." in text
@@ -330,7 +330,7 @@ def test_counsellor_is_shown_with_kind_scope_and_languages(house: House) -> None
 
 
 def test_landing_page_has_two_buttons(house: House) -> None:
-    """They are to write and to come back."""
+    """One is for writing a report and one for coming back."""
     html = house.browser().get("/nl/").html
     assert re.findall(r'<a class="button[^"]*" href="([^"]+)"', html) == [
         "/nl/safety",

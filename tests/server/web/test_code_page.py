@@ -1,4 +1,4 @@
-"""The code page: what was written down is checked on it, and nothing is sent twice."""
+"""The code page checks the words that a reporter wrote down, and sends nothing twice."""
 
 import contextlib
 import sqlite3
@@ -21,7 +21,7 @@ both = pytest.mark.parametrize("lang", ["nl", "en"])
 
 
 def attempt(browser: Browser, page: Page, words: Sequence[str] | str) -> Page:
-    """Type these into "try it now" and press its button; return the response."""
+    """Type these words under "try it now" and press its button; return the response."""
     typed = words if isinstance(words, str) else " ".join(words)
     return browser.submit(page, page.form_with("typed"), typed=typed)
 
@@ -78,7 +78,7 @@ def test_code_page_says_how_to_come_back_and_the_slip_does_not(house: House, lan
 
 @both
 def test_conversation_links_to_a_separate_address_slip(house: House, lang: str) -> None:
-    """It is not on the code page, because leaving that page would lose the words."""
+    """The code page has no such link, because leaving that page would lose the words."""
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     assert f"/{lang}/address" not in page.links
@@ -110,7 +110,7 @@ def test_code_page_title_is_the_same_in_every_state(house: House) -> None:
 def test_each_wrong_word_is_reported_and_the_code_stays(
     house: House, places: tuple[int, ...], said: str
 ) -> None:
-    """It may be a list word or not; the typed text stays in its field."""
+    """The word may be on the list or not; the typed text stays in its field."""
     browser = house.browser()
     page = browser.tell(TEXT)
     wrong = others(page.code, "nl")
@@ -218,7 +218,7 @@ def test_words_are_not_shown_again_after_the_box_was_ticked(house: House) -> Non
 
 
 def test_code_page_outlives_the_idle_timeout(house: House) -> None:
-    """For somebody looking for a pen, the four-hour limit applies and the 20 minutes do not."""
+    """A reporter looking for a pen has four hours instead of 20 minutes."""
     browser = house.browser()
     page = browser.tell(TEXT)
     house.clock.pass_minutes(3 * 60)
@@ -338,7 +338,7 @@ def test_reporter_who_does_not_feel_safe_sees_help_first_on_a_page_of_equal_leng
 def test_safety_answer_exists_only_in_the_sealed_report(
     house: House, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is not in other stored data, a length, a header or a log."""
+    """The answer is not in other stored data, a length, a header or a log."""
     heads: dict[str, list[tuple[str, int]]] = {}
     rows: dict[str, list[tuple[object, ...]]] = {}
     known: set[str] = set()

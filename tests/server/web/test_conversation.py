@@ -1,4 +1,4 @@
-"""The conversation: what it shows, what can be done, and that no typed text is lost."""
+"""The page of the conversation: its contents and actions, without losing any typed text."""
 
 import concurrent.futures
 import datetime
@@ -230,7 +230,7 @@ def test_refused_answer_stays_in_its_form(
 def test_remark_on_a_question_that_no_longer_exists_is_not_lost(
     reporter: Browser, noor: Counsellor
 ) -> None:
-    """It was answered in another window, or no longer exists."""
+    """The question was answered in another window, or no longer exists."""
     noor.write("consent-request", ASKED)
     page = reporter.get("/nl/conversation")
     form = page.form_to("consent", "request")
@@ -318,7 +318,7 @@ def _turned(two: House) -> tuple[Browser, str]:
 
 
 def test_effects_of_a_change_of_counsellor_are_explained(two: House) -> None:
-    """The former counsellor can still fetch it; the new one sees that there was another."""
+    """The former counsellor can still fetch the message; the new one sees that there was one."""
     noor, _ = two.counsellors
     browser, _ = _turned(two)
     page = browser.get("/nl/counsellor")
@@ -387,7 +387,7 @@ def test_with_one_counsellor_no_change_is_offered(reporter: Browser) -> None:
 
 
 def test_chosen_counsellor_with_expired_card_is_named(two: House) -> None:
-    """A chosen counsellor with an expired card gets nothing, and the writer is told."""
+    """A chosen counsellor with an expired card gets nothing, and the reporter is told."""
     noor, sam = two.counsellors
     browser = two.browser()
     code = browser.tell("Het begin.", counsellor=noor.identity.hex).code
@@ -449,10 +449,10 @@ def test_concurrent_messages_from_two_sessions_both_arrive(house: House, noor: C
     assert sorted(noor.texts()) == sorted(["Begin", *(f"bericht {n}" for n in range(12))])
 
 
-# sessions that are over
+# after the session ended
 
 
-def test_post_after_the_session_keeps_the_text_and_one_post_sends(
+def test_post_after_the_session_keeps_the_text_and_one_more_post_sends_it(
     house: House, noor: Counsellor
 ) -> None:
     for end in (house.restart, lambda: house.clock.pass_minutes(30)):
@@ -502,7 +502,7 @@ def test_language_button_keeps_the_text_inside_and_outside_a_session(
 
 
 def test_text_of_one_conversation_is_never_sent_to_another(house: House) -> None:
-    """With an old page and another code in the same browser, the page asks which one is meant."""
+    """If an old page meets another code's session, the page asks which conversation is meant."""
     browser = house.browser()
     first = browser.tell("Het eerste.").code
     second = browser.tell("Het tweede.").code
@@ -626,7 +626,7 @@ def test_empty_or_overlong_follow_up_is_kept(reporter: Browser) -> None:
 
 
 def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one(house: House) -> None:
-    """Another session of the same code withdrew it; a copy of this text would end with it."""
+    """Another session withdrew the conversation, and text added to it would be lost too."""
     reporter, other = house.browser(), house.browser()
     code = reporter.tell("Het begin.").code
     reporter.come_back(code)
@@ -646,7 +646,7 @@ def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one(house: House) -
 def test_unverified_message_is_reported_and_never_shown(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
-    """It is sealed to the reporter under the counsellor's name, but signed with another key."""
+    """The message is sealed under the counsellor's name, but signed with another key."""
     thread = noor.only_thread()
     (own,) = thread.genuine()
     forger = SigningKey.generate()
@@ -697,7 +697,7 @@ def test_missing_message_in_between_is_reported(
 def test_missing_newest_message_is_reported_without_blaming_anybody(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
-    """Only one author's word says that it existed."""
+    """Only one author claims that it existed."""
     for text in ("een", "twee"):
         noor.write("reply", {"text": text})
     reporter.write_on("Dank je.")
@@ -756,7 +756,7 @@ def test_item_exists_until_its_deletion_day_ends_in_amsterdam(
      ("2026-11-03T01:00+01:00", "3 november")],
 )  # fmt: skip
 def test_message_shows_the_signed_day_in_local_time(house: House, written: str, shown: str) -> None:
-    """Late in the evening it is the day in Amsterdam; after midnight no finer time is known."""
+    """Late in the evening this is the day in Amsterdam; after midnight the UTC day is shown."""
     house.clock.seconds = datetime.datetime.fromisoformat(written).timestamp()
     browser = house.browser()
     page = browser.tell("Begin")
@@ -766,8 +766,8 @@ def test_message_shows_the_signed_day_in_local_time(house: House, written: str, 
     assert "vandaag" not in text.lower()
 
 
-def test_deletion_day_never_moves_back(house: House, noor: Counsellor) -> None:
-    """Unfetched items stay longer, but a fetch ends that, so it is not promised."""
+def test_displayed_deletion_day_never_becomes_earlier(house: House, noor: Counsellor) -> None:
+    """Unfetched items stay longer, but only until a fetch, so that is not promised."""
     browser = house.browser()
     first = browser.tell("Begin")
     assert "Dat doen we niet vóór 1 februari 2027." in first.text
@@ -784,7 +784,7 @@ def test_deletion_day_never_moves_back(house: House, noor: Counsellor) -> None:
 
 
 def test_deletion_day_is_never_in_the_past(house: House) -> None:
-    """While nobody fetches, the item stays."""
+    """The item stays as long as nobody fetches it."""
     code = house.browser().tell("Begin").code
     house.clock.pass_days(100)
     page = house.browser().come_back(code)

@@ -181,7 +181,7 @@ def test_newer_card_is_accepted_and_served_byte_for_byte(server: AServer, desk: 
     assert desk.client.get("/api/site").data == site.data
 
 
-# who asks
+# authentication
 
 
 def test_signed_request_is_valid_only_for_what_was_signed(server: AServer, desk: Desk) -> None:
@@ -286,7 +286,7 @@ def test_signer_is_checked_before_the_body_is_read(server: AServer, desk: Desk) 
     assert answer.status_code == 401
 
 
-# what is asked
+# requests
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A separate address for desks: desks are answered only there, and nobody else is."""
+"""A separate address for desks: it answers only desks, and no other address answers them."""
 
 import json
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def test_desks_are_answered_only_at_the_desk_address(apart: House) -> None:
     assert _ask(apart, target, at=DESKS, signed_for=DESKS) == 200
     for origin in (ORIGIN, SECURE, ONION):
         assert _ask(apart, target, at=origin, signed_for=origin) == 404
-        # Nor with a request that was signed for another address than it came to.
+        # A request signed for an address other than the one it was sent to is refused too.
         assert _ask(apart, target, at=origin, signed_for=DESKS) == 404
         assert _ask(apart, target, at=DESKS, signed_for=origin) == 401
 

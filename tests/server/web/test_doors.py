@@ -20,7 +20,7 @@ TODAY = datetime.date(2026, 11, 29)
 @both
 @pytest.mark.parametrize("topic", TOPICS)
 def test_help_is_two_clicks_from_the_first_page(house: House, lang: str, topic: str) -> None:
-    """The second is a link within the page, so the server does not learn the choice."""
+    """The second click is a link within the page, so the server does not learn the choice."""
     first = house.browser().get(f"/{lang}/")
     assert f"/{lang}/what" in first.links
     what = house.browser().get(f"/{lang}/what")
@@ -39,7 +39,7 @@ def test_help_is_two_clicks_from_the_first_page(house: House, lang: str, topic: 
 
 
 @both
-def test_centre_open_day_and_night_comes_first_after_sexual_violence(
+def test_centre_open_day_and_night_is_listed_first_for_sexual_violence(
     house: House, lang: str
 ) -> None:
     page = house.browser().get(f"/{lang}/help")
@@ -156,12 +156,12 @@ def test_site_can_replace_the_list_and_an_invalid_list_affects_only_itself(house
 
 @both
 def test_unchecked_entry_is_not_described_as_checked(house: House, lang: str) -> None:
-    """The page says that none was checked, or that some were not; the operator is told which."""
+    """The page says that none or not all were checked; the operator is told which."""
     none, some = (words(lang).say(key) for key in ("help.unchecked_all", "help.unchecked"))
     assert all(entry.checked is None for entry in shipped().entries)
     text = house.browser().get(f"/{lang}/help").text
     assert (none in text, some in text) == (True, False)
-    # With each topic: whoever comes from "what happened" lands there, and may see nothing else.
+    # At each topic: a visitor who follows "what happened" lands there and may see nothing else.
     assert text.count(none) == len(shipped().by_topic())
     told = " ".join(notes(loader.read(house.folder)))
     unchecked = [entry.name for entry in shipped().entries if entry.checked is None]

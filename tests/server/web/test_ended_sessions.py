@@ -132,7 +132,7 @@ def name(n: int) -> bytes:
     return n.to_bytes(16, "big")
 
 
-def test_when_full_the_oldest_sessions_end_and_no_entry_is_dropped() -> None:
+def test_when_slots_are_full_the_oldest_sessions_end_and_no_entry_is_dropped() -> None:
     ended = EndedSessions(lambda: 1000.0, buckets=1, slots=3)
     for n in range(3):
         ended.end(name(n), 900 + n)
@@ -169,7 +169,7 @@ def test_ended_session_is_never_reopened(
 
 
 def test_flood_of_ended_sessions_does_not_end_a_recent_one() -> None:
-    """Ten times more sessions than slots end, one a second: the newest quarter stays recorded."""
+    """Ten times as many sessions as slots end, one a second: the newest quarter stays recorded."""
     now = 0.0
     ended = EndedSessions(lambda: now, buckets=16, slots=16)
     draw = random.Random(7)  # noqa: S311 - no secret

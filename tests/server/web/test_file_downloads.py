@@ -65,10 +65,10 @@ def reply_with(noor: Counsellor, content: bytes, name: str = "brief.pdf") -> str
     return item
 
 
-# room
+# free space
 
 
-def test_running_upload_is_refused_below_the_free_disk_minimum(
+def test_running_upload_is_refused_below_the_free_space_minimum(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page was rendered while there was space."""
@@ -85,7 +85,7 @@ def test_running_upload_is_refused_below_the_free_disk_minimum(
 def test_text_is_accepted_when_files_no_longer_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On disk, site and conversation level, files stop first and text continues."""
+    """At the limit of the disk, site or conversation, files stop first and text continues."""
     for limits, free in (
         (Limits(free_bytes=2**30), 2**31 - 1),
         (Limits(free_bytes=1, site_bytes=400_000), 2**40),
@@ -124,7 +124,7 @@ def test_page_offers_no_files_if_none_can_be_accepted(
 
 
 @pytest.mark.parametrize("after", [1, 3_000_000])
-def test_upload_that_fills_the_disk_leaves_nothing(
+def test_upload_that_fills_the_disk_leaves_nothing_behind(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     write = StagedFile.write
@@ -141,7 +141,7 @@ def test_upload_that_fills_the_disk_leaves_nothing(
     nothing_kept(house)
 
 
-def test_free_disk_is_checked_again_during_an_upload(
+def test_free_disk_space_is_checked_again_during_an_upload(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
@@ -159,7 +159,7 @@ def test_free_disk_is_checked_again_during_an_upload(
     nothing_kept(house)
 
 
-# what the conversation says
+# messages in the conversation
 
 
 def test_typed_text_is_carried_to_the_files_page_and_the_other_language(
@@ -301,10 +301,10 @@ def test_altered_file_is_not_sent_even_partly(
     check_shape(page)
 
 
-def test_file_with_another_size_than_signed_is_not_sent(
+def test_file_whose_size_differs_from_the_signed_one_is_not_sent(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its hash and its seal are valid, but the signed size differs."""
+    """The file's hash and seal are valid, but the signed size differs."""
     real = Attachment.__init__
 
     def smaller(self: Attachment, sha256: str, name: str, kind: str, size: int) -> None:

@@ -1,4 +1,4 @@
-"""A download's name is only a name, whatever its sender called it."""
+"""A download's name is a plain file name, whatever the sender called the file."""
 
 import re
 from urllib.parse import unquote
@@ -12,7 +12,7 @@ _FORM = re.compile(r"attachment; filename=\"([^\"]+)\"; filename\*=UTF-8''([A-Za
 
 
 @given(names())
-def test_both_forms_of_a_download_name_are_only_a_name(name: str) -> None:
+def test_both_forms_of_a_download_name_are_plain_file_names(name: str) -> None:
     found = _FORM.fullmatch(disposition(name, "nameless"))
     assert found
     assert found[1].isascii()

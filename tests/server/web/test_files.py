@@ -1,4 +1,4 @@
-"""Files in the conversation: accepted sealed and served complete, or not at all."""
+"""Files in the conversation are accepted sealed and served complete, or not at all."""
 
 import os
 import random
@@ -170,7 +170,7 @@ def test_nonempty_file_without_a_name_is_accepted(reporter: Browser, noor: Couns
 
 
 def test_random_sizes_round_trip_and_are_stored_padded(tmp_path: Path, long_run: bool) -> None:
-    """The stored lengths are Padmé's and reveal nothing else."""
+    """The stored lengths are padded by Padmé and reveal nothing else."""
     chance = random.Random(seed())  # noqa: S311 - chooses sizes, keeps no secret
     sizes = [int(2 ** chance.uniform(0, 21)) for _ in range(1000 if long_run else 60)]
     house = House(tmp_path / "site", limits=Limits(free_bytes=1))
@@ -209,7 +209,7 @@ def test_file_can_be_opened_by_the_addressees_but_not_with_the_code(tmp_path: Pa
     house.close()
 
 
-# decided before a byte is kept
+# refused before any byte is stored
 
 
 @pytest.fixture
@@ -331,7 +331,7 @@ def test_errors_link_only_to_existing_fields(tmp_path: Path) -> None:
         house.close()
 
 
-# the one way in
+# the only entry point
 
 
 def test_file_form_opens_no_temporary_file(
@@ -376,7 +376,7 @@ def test_interrupted_form_sends_nothing(reporter: Browser, house: House, cut: in
     nothing_kept(house)
 
 
-# sent once, together, and to whom it was for
+# sent once, together, and to the intended addressees
 
 
 def test_message_arriving_meanwhile_causes_no_second_upload(

@@ -1,4 +1,4 @@
-"""A site filled by reporters stops at its limit: what they read, and what continues."""
+"""A site that reporters fill stops at its limit: the page they get, and what still works."""
 
 from pathlib import Path
 

@@ -48,7 +48,7 @@ def test_request_that_waits_too_long_is_told_that_the_server_is_busy() -> None:
 
 
 def test_waiting_time_is_counted_from_the_arrival_of_the_request() -> None:
-    """A free slot does not help a request whose reader has given up."""
+    """A free slot does not help a request if its sender has already given up."""
     gate = Gate(1)
     assert PATIENCE == 10
     with arrived(seconds_ago=PATIENCE - 1):

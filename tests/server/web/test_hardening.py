@@ -24,7 +24,7 @@ WANTED = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# A policy does not stop a browser from looking up or connecting to what a page only announces.
+# A policy does not stop a browser from resolving or connecting to hosts in resource hints.
 ELSEWHERE = re.compile(r"""\b(?:href|src|srcset|action|formaction|poster|data)=["']?(?:\w+:)?//""")
 OTHER_PORTS = ("drop.example.org:443", "drop.example.org:8443", "DROP.example.org")
 UNWANTED = ("Server", "Date", "Last-Modified", "ETag", "Expires", "X-Powered-By", "Vary")
@@ -144,7 +144,7 @@ def test_unknown_page_is_explained_in_both_languages(house: House, path: str, st
 
 
 def test_redirect_never_repeats_the_requested_url(house: House) -> None:
-    """Even if only a slash is missing, there is no werkzeug page, query or host in it."""
+    """Even if only a slash is missing, the response has no werkzeug page, query or host."""
     rules = {rule.rule for rule in house.app.url_map.iter_rules()}
     paths = {rule.replace(LANG, "/nl") for rule in rules}
     paths |= {path.rstrip("/") if path.endswith("/") else path + "/" for path in paths}

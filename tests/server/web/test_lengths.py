@@ -26,7 +26,7 @@ from tests.support.plain_browser import Page
 
 TEXT = "Er is iets gebeurd."
 GZIP = {"Accept-Encoding": "gzip, deflate, br, zstd"}
-FIRST_VISIT = 14_000  # bytes on the wire: what the first round of a connection brings
+FIRST_VISIT = 14_000  # bytes on the wire: what a connection's first round trip delivers
 
 
 def away(house: House) -> None:
@@ -139,7 +139,7 @@ def test_code_and_error_responses_also_have_the_same_length(house: House) -> Non
 
 
 def test_session_page_length_does_not_reveal_text_length(house: House) -> None:
-    """Pages with short texts have the one length, and longer ones a multiple of it."""
+    """Pages with short texts share one length, and longer pages have a multiple of it."""
     seen = []
     for size in (1, 500, 5_000, 9_999, 20_000, 60_000):
         browser = house.browser()

@@ -1,7 +1,7 @@
 """The server works with the oldest gunicorn and werkzeug that pyproject.toml allows.
 
-The other tests use the newest. These run the same tests of serving, in processes that import the
-oldest versions: with --long, and in a separate step of .ci/run.
+The other tests use the newest versions. These run the serving tests again in processes that import
+the oldest versions: with --long, and in a separate step of .ci/run.
 """
 
 import os

@@ -39,7 +39,7 @@ def test_absent_counsellor_is_not_late(house: House) -> None:
 
 
 def test_pages_follow_the_response_days_setting(house: House) -> None:
-    """With nine working days promised, they mention it after eleven without a fetch."""
+    """If nine working days are promised, pages mention the silence after eleven days."""
     slow = House(house.folder.parent / "slow", response_days=9)
     slow.clock.pass_days(15)
     assert "niet gekeken" not in slow.browser().get("/nl/").text

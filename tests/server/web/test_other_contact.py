@@ -1,4 +1,4 @@
-"""Concerns about a counsellor: whom to contact; and people who are accused themselves."""
+"""The contact for concerns about a counsellor, and reporters who are accused themselves."""
 
 from pathlib import Path
 
@@ -30,7 +30,9 @@ def test_contact_about_a_counsellor_is_shown_with_a_dialable_number(
 
 
 @both
-def test_only_counsellor_without_another_contact_is_not_a_dead_end(house: House, lang: str) -> None:
+def test_single_counsellor_without_another_contact_is_not_a_dead_end(
+    house: House, lang: str
+) -> None:
     text = house.browser().get(f"/{lang}/").text
     assert {"nl": "bijvoorbeeld je huisarts", "en": "such as your doctor"}[lang] in text
 

@@ -35,7 +35,7 @@ def turn(browser: Browser, sam: Counsellor, **more: str) -> Page:
     return browser.submit(page, page.form_with("along"), **values)
 
 
-def test_thread_is_forwarded_if_the_reporter_ticks_it(
+def test_thread_is_forwarded_if_the_reporter_ticks_the_box(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
     """The new counsellor verifies all of it, including the other counsellor's messages."""
@@ -74,7 +74,7 @@ def test_double_click_sends_once(running: Browser, sam: Counsellor) -> None:
 def test_thread_is_forwarded_once_to_the_same_counsellor(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
-    """A forged form requests it with each message; whoever has the thread does not get it again."""
+    """A forged form asks to forward it with each message, but the counsellor gets it once."""
     turn(running, sam, along="y")
     page = running.get("/nl/counsellor")
     form = page.form_with("along")

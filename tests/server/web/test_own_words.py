@@ -42,7 +42,7 @@ def test_sentence_in_another_language_is_labelled(house: House, noor: Counsellor
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_card_without_optional_fields_shows_none(house: House, path: str) -> None:
+def test_page_shows_no_optional_fields_that_a_card_lacks(house: House, path: str) -> None:
     page = house.browser().get(f"/nl/{path}")
     assert "<q>" not in page.html
     assert "egisternummer" not in page.text
@@ -57,7 +57,7 @@ def test_hostile_words_of_a_counsellor_are_shown_as_text(
     noor.renew()
     page = house.browser().get(f"/nl/{path}")
     assert HOSTILE in page.text
-    # Either keeps its own direction: nothing around it moves.
+    # Each keeps its own text direction and reorders nothing around it.
     assert re.search(r'<p dir="auto"><q>[^<]*</q></p>', page.html)
     assert re.search(r"Registernummer: <bdi>[^<]*</bdi>", page.html)
 

@@ -20,7 +20,7 @@ PROMISES = {
     ),
     "landing.sealed_many": ("test_only_the_chosen_counsellor_gets_the_report",),
     "landing.run_by": (
-        "test_page_names_who_runs_the_site_and_that_they_could_read_along",
+        "test_page_names_operator_and_says_that_they_could_read_messages",
         "test_no_file_ever_contains_plaintext",
     ),
     "info.promise_name": (
@@ -46,8 +46,8 @@ PROMISES = {
     "code.try_help": ("test_reloading_any_response_shows_the_code_and_sends_nothing",),
     "code.right": ("test_correctly_retyped_words_are_accepted_in_any_spelling",),
     "code.confirm_help": ("test_words_are_not_shown_again_after_the_box_was_ticked",),
-    "code.expiry": ("test_deletion_day_never_moves_back",),
-    "conversation.idle": ("test_post_after_the_session_keeps_the_text_and_one_post_sends",),
+    "code.expiry": ("test_displayed_deletion_day_never_becomes_earlier",),
+    "conversation.idle": ("test_post_after_the_session_keeps_the_text_and_one_more_post_sends_it",),
     "privacy.not_address": ("test_log_contains_only_the_servers_own_events",),
     "privacy.not_time": (
         "test_no_column_stores_a_time_finer_than_a_day",
@@ -56,7 +56,7 @@ PROMISES = {
     "privacy.kept_files": ("test_reporters_file_must_be_sealed_to_the_counsellors_only",),
     "privacy.idle": ("test_mailbox_expires_90_days_after_the_last_addition",),
     "privacy.unfetched": (
-        "test_unfetched_item_is_kept_180_days_with_its_mailbox",
+        "test_unfetched_item_is_kept_for_180_days_with_its_mailbox",
         "test_announced_absence_extends_the_mailbox_to_30_days_after_it",
     ),
     "privacy.backup": (
@@ -66,7 +66,9 @@ PROMISES = {
     "privacy.withdraw": ("test_withdrawn_data_is_nowhere_on_disk",),
     "accessibility.made1": ("test_whole_journey_works_by_keyboard_alone",),
     "accessibility.made3": ("test_style_sheet_loads_nothing_and_has_no_animation",),
-    "accessibility.made4": ("test_post_after_the_session_keeps_the_text_and_one_post_sends",),
+    "accessibility.made4": (
+        "test_post_after_the_session_keeps_the_text_and_one_more_post_sends_it",
+    ),
     "accessibility.tested1": ("test_every_page_fits_a_small_phone_and_doubled_text_size",),
     "accessibility.tested2": ("test_every_text_has_sufficient_contrast",),
     "accessibility.tested3": (
@@ -102,11 +104,9 @@ PROMISES = {
     "sealed.files": ("test_pages_and_sealing_browser_share_a_conversation",),
     "sealed.unsent": ("test_unsent_report_is_reported_as_such_and_can_be_sent_again",),
     "sealed.on": ("test_no_request_of_a_whole_conversation_reveals_code_or_text",),
-    "landing.run_by_employer": (
-        "test_page_names_who_runs_the_site_and_that_they_could_read_along",
-    ),
+    "landing.run_by_employer": ("test_page_names_operator_and_says_that_they_could_read_messages",),
     "landing.run_by_some_employer": ("test_unnamed_employer_is_still_called_the_employer",),
-    "landing.run_by_unknown": ("test_page_names_who_runs_the_site_and_that_they_could_read_along",),
+    "landing.run_by_unknown": ("test_page_names_operator_and_says_that_they_could_read_messages",),
     "frame.leave": ("test_complete_journey_works_in_each_browser",),
     "frame.leave_help": (
         "test_complete_journey_works_in_each_browser",
@@ -138,11 +138,11 @@ PROMISES = {
     "errors.unsent": ("test_confirmed_data_survives_kills_of_workers_or_server",),
     "conversation.write_help": ("test_reporter_can_change_counsellor_at_any_time",),
     "conversation.again": ("test_report_repeated_from_an_open_code_page_is_stored_once",),
-    "conversation.passed_on": ("test_thread_is_forwarded_if_the_reporter_ticks_it",),
+    "conversation.passed_on": ("test_thread_is_forwarded_if_the_reporter_ticks_the_box",),
     "conversation.nobody_now": ("test_expired_key_is_never_used_for_sealing",),
     "conversation.others_now": ("test_chosen_counsellor_with_expired_card_is_named",),
     "conversation.closed": ("test_closed_conversation_first_states_that_it_is_closed",),
-    "conversation.expires": ("test_deletion_day_never_moves_back",),
+    "conversation.expires": ("test_displayed_deletion_day_never_becomes_earlier",),
     "conversation.expires_soon": (
         "test_approaching_expiry_is_announced",
         "test_item_exists_until_its_deletion_day_ends_in_amsterdam",
@@ -162,7 +162,7 @@ PROMISES = {
         "test_thread_is_not_forwarded_without_a_tick",
     ),
     "other.along_help": (
-        "test_thread_is_forwarded_if_the_reporter_ticks_it",
+        "test_thread_is_forwarded_if_the_reporter_ticks_the_box",
         "test_file_can_be_opened_by_the_addressees_but_not_with_the_code",
     ),
     "other.before": ("test_effects_of_a_change_of_counsellor_are_explained",),
@@ -204,7 +204,7 @@ PROMISES = {
     "again.gone": ("test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one",),
 }
 
-# By what a sentence may promise something, in the language that all are written in first.
+# Words that may make a sentence a promise, in the language in which texts are first written.
 PROMISING = re.compile(
     r"bewa(?:ren|ard|art)|\bwissen\b|gewist|opgeslagen|verzegel|niets? (?:is )?verstuurd|openen"
     r"|(?:^|\. )(?:we|wij) (?:vragen|volgen|kennen|laten|nemen|geven)|alleen (?:wie|jij|\{)"
@@ -213,7 +213,7 @@ PROMISING = re.compile(
     r"|Escape|Snel weg",
     re.IGNORECASE,
 )
-# What only sounds like it: what others may do or have, headings, a doubt that is said.
+# Texts that only sound like promises: what others may do or have, headings, stated doubts.
 NO_PROMISE = {
     "sealed.switch",
     *("safety.private", "wrong.body", "errors.code_wrong", "conversation.removed"),
@@ -228,8 +228,8 @@ NO_PROMISE = {
     ),
 }
 
-# Every text that says something of the law. Each has a public source that says so; a new one
-# belongs here only when it has one too, and an employment lawyer should read them all.
+# Every text that makes a statement about the law. A public source supports each; add a new one only
+# if it has a source too. An employment lawyer should read them all.
 LAW = {
     "law.draft",  # whose text it is, of the blocks that config.law reads
     "law.own",
@@ -237,7 +237,7 @@ LAW = {
     "law.title",
     "options.outside",
     "options.term",
-    "privacy.controller",  # what the operator says of itself
+    "privacy.controller",  # the operator's statement about itself
     "what.employer",
     "what.employer_title",
 }
@@ -247,8 +247,8 @@ OF_THE_LAW = re.compile(
     r"|(een|je) werkgever moet|moet je werkgever|employer must|in nederland|in the netherlands)\b",
     re.IGNORECASE,
 )
-# What only looks like it: the country of a telephone number or a clock, a counsellor who does not
-# judge.
+# Texts that only look like it: the country of a telephone number or a clock, a counsellor who does
+# not judge.
 NOT_OF_IT = {"code.sexual_violence", "crisis.suicide", "role.lead", "technical.how8"}
 
 

@@ -12,13 +12,13 @@ from tests.server.web.test_words import catalogue
 from tests.support.catalogues import texts
 
 PAGES = ("", "safety", "report", "return", "withdrawn", *INFO)
-SENTENCE = 9.0  # words of a sentence, in the mean of a page
-LONGEST = 22  # words of any one sentence
-WORD = 4.9  # letters of a word, in the mean of a page
+SENTENCE = 9.0  # mean number of words per sentence on a page
+LONGEST = 22  # words in the longest sentence
+WORD = 4.9  # mean number of letters per word on a page
 # Pages whose words may be longer, by how much, and why.
 HARDER = {
-    "exceptions": 0.4,  # what the law calls things
-    "technical": 0.2,  # names of formats, for who checks
+    "exceptions": 0.4,  # legal terms
+    "technical": 0.2,  # names of formats, for readers who verify the site
 }
 # Words that a frightened reader should not have to know, and those that promise too much.
 JARGON = re.compile(
@@ -28,10 +28,10 @@ JARGON = re.compile(
     r"|volledig|completely|100 ?(%|procent|per cent)|gegarandeerd|guaranteed?)\b",
     re.IGNORECASE,
 )
-# Where such a word is the plain one.
+# Texts in which such a word is the plain one.
 MAY = {
-    "code.how2": {"account"},  # of work, as people call it
-    "crisis.suicide": {"anoniem", "anonymously"},  # of 113, which says so itself
+    "code.how2": {"account"},  # an account at work, as people call it
+    "crisis.suicide": {"anoniem", "anonymously"},  # 113 describes itself so
 }
 BLOCKS = ("p", "li", "h1", "h2", "label", "legend", "summary", "dt", "dd", "a")
 

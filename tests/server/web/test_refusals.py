@@ -1,7 +1,7 @@
 """Every refusal: one table in the code, the same in the reference and in responses.
 
 After a change of the table, run ``python -m tests.server.web.test_refusals`` in the checkout's
-folder to update the guide's table.
+folder to update the reference's table.
 """
 
 import importlib
@@ -33,7 +33,7 @@ from tests.server.web.test_report import kept
 from tests.server.web.test_words import catalogue
 from tests.support.server_folder import AServer
 
-# What is to be mended in a form, and what is said when its session is over: no exceptions.
+# Errors in a form, and the text shown after its session ended; these are not exceptions.
 PROBLEMS = {
     "errors.text_missing": 422,
     "errors.wanted_missing": 422,
@@ -67,14 +67,14 @@ PROBLEMS = {
     "files.nobody": 200,
 }
 HEADINGS = {"errors.title", "errors.kept", "errors.unsent_yet"}
-# What the pages of files say when nothing is refused.
+# Texts of the files pages if nothing is refused.
 ABOUT_FILES = {
     "files.open", "files.title", "files.first_title", "files.hidden", "files.shows", "files.name",
     "files.rather", "files.who", "files.text", "files.choose",
     "files.choose_again", "files.slow", "files.send", "files.words_can", "files.unnamed",
     "files.download", "files.check", "files.whole", "files.unnamed_here", "files.limits",
 }  # fmt: skip
-# Those that no request can meet, or that become one of the others before anybody sees them.
+# Exceptions that no request can cause, or that are converted before anybody sees them.
 INSIDE = {
     "BackupError", "BackupFull", "BadRelease", "UpgradeError",
     "TooSlow",
@@ -190,7 +190,7 @@ def test_page_shows_the_tables_sentence_and_keeps_the_text(
 def test_files_page_keeps_the_text_and_no_file(
     house: House, monkeypatch: pytest.MonkeyPatch, row: Refusal, lang: str
 ) -> None:
-    """It may be refused before the first byte, or after all of them arrived."""
+    """A file may be refused before its first byte arrives, or after all of them have."""
 
     def write(*_: object, **__: object) -> None:
         raise made(row)
@@ -256,7 +256,7 @@ def test_every_other_api_failure_is_json(
     assert "herkenbaar" not in said.out + said.err
 
 
-# What the generated requests found; each of these once was a fault.
+# Cases that generated requests found; each was once a bug.
 
 
 @pytest.mark.parametrize("path", ["/nl", "/en", "/nl/", "/nl/herkenbaar", "/nl/report/herkenbaar"])
@@ -282,7 +282,7 @@ def test_incomplete_post_is_refused(house: House) -> None:
 
 
 def test_form_with_too_many_fields_is_refused(house: House) -> None:
-    """Ten megabytes of hidden fields were once returned after seconds of work."""
+    """The server once returned ten megabytes of hidden fields after seconds of work."""
     for path in ("report", "conversation", "return", "consent", "counsellor", "withdraw"):
         page = house.browser().request("POST", f"/nl/{path}", b"text=x" + b"&a=b" * 100_000)
         assert page.status == 400

@@ -1,4 +1,4 @@
-"""A report that an impatient click sends twice gives one report, and its code both times."""
+"""An impatient second click on a report stores one report, and shows its code both times."""
 
 import contextvars
 import threading
@@ -54,7 +54,7 @@ class Click(Browser):
         headers: dict[str, str] | None = None,
         follow: int = 5,
     ) -> Page:
-        # As gunicorn has it: what one request sets, none after it sees.
+        # As under gunicorn: no later request sees what one request sets.
         ask = partial(super().request, method, path, body, {**self.told, **(headers or {})}, follow)
         return contextvars.copy_context().run(ask)
 
@@ -85,7 +85,7 @@ def test_second_click_shows_the_same_code_and_stores_nothing(house: House) -> No
     assert TEXT.splitlines()[0] in back.text
 
 
-def test_click_while_the_first_is_being_stored_waits_for_its_code(
+def test_second_click_while_a_report_is_being_stored_waits_for_its_code(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten equal posts arrive at once, and the first takes long to store."""
@@ -132,7 +132,7 @@ def test_post_differing_in_any_field_is_a_separate_report(
 
 @pytest.mark.parametrize("visitor", [OTHER, ""])
 def test_knowing_the_text_is_not_enough_to_get_the_code(house: House, visitor: str) -> None:
-    """This holds whichever of the two posts first, and without a known circuit."""
+    """This holds whichever person posts first, and even without a known circuit."""
     mine, theirs = Click(house), Click(house, visitor)
     codes = {theirs.send().code, mine.send().code, theirs.send().code if visitor else "none"}
     assert len(codes) == (2 if visitor else 3)

@@ -124,7 +124,7 @@ def test_text_at_the_limit_is_sent_and_a_longer_one_stays_in_the_form(house: Hou
     check_shape(page)
 
 
-def test_site_may_have_a_lower_limit(tmp_path: Path) -> None:
+def test_site_can_set_a_lower_text_limit(tmp_path: Path) -> None:
     house = House(tmp_path / "site", limits=Limits(text=1000, free_bytes=1))
     assert house.browser().tell("x" * 1001).status == 422
     assert house.browser().tell("x" * 1000).status == 200
@@ -169,7 +169,7 @@ def test_report_repeated_from_an_open_code_page_is_stored_once(house: House) -> 
     assert house.stored() == 2
 
 
-def test_redisplayed_code_page_names_the_counsellor_chosen_then(two: House) -> None:
+def test_redisplayed_code_page_names_the_originally_chosen_counsellor(two: House) -> None:
     """Counsellors who became available later cannot open it."""
     noor, _ = two.counsellors
     browser = two.browser()
@@ -345,7 +345,7 @@ def test_foreign_page_cannot_prefill_a_code_or_counsellor(house: House, path: st
         assert not person.cookies
 
 
-def test_old_browser_without_fetch_metadata_may_write(house: House) -> None:
+def test_old_browser_without_fetch_metadata_can_send_a_report(house: House) -> None:
     body = urllib.parse.urlencode({"text": TEXT}).encode()
     client = house.app.test_client()
     answer = client.post(

@@ -74,7 +74,7 @@ def sealed_to(recipients: int, size: int = 8192, plain: Callable[[int], bytes] =
     return age.seal(plain(size), keys)
 
 
-# the whole way
+# a complete conversation
 
 
 def test_sealed_conversation_from_report_to_withdrawal(
@@ -256,7 +256,7 @@ def test_report_is_refused_in_a_taken_withdrawn_or_expired_mailbox(
     assert (got.status, got.json) == gone
 
 
-# taking back
+# withdrawal
 
 
 def test_repeated_withdrawal_gets_404(
@@ -271,7 +271,7 @@ def test_repeated_withdrawal_gets_404(
     assert sealing.store.item(sha256_hex(sealed)) is not None
 
 
-def test_delete_without_message_leaves_nothing(
+def test_delete_without_message_leaves_nothing_behind(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Toch niet.", noor.identity)
@@ -281,7 +281,7 @@ def test_delete_without_message_leaves_nothing(
     assert browser.ask("GET", "/api/conversation").status == 404
 
 
-# who asks
+# access
 
 
 def test_unknown_expired_and_withdrawn_conversations_look_alike(
@@ -292,7 +292,7 @@ def test_unknown_expired_and_withdrawn_conversations_look_alike(
     sealing.clock.pass_days(400)
     withdrawn.open_mailbox(noor.identity)
     withdrawn.ask("DELETE", "/api/conversation")
-    noor.renew()  # its keys ended too
+    noor.renew()  # its keys expired too
     bodies = {"POST": sealed_to(2), "PUT": sealed_to(1, 16_384)}
     for method, target in CALLS[2:]:
         to = target.replace(f"to={NOWHERE}", f"to={noor.identity.hex}")
@@ -384,7 +384,7 @@ def test_unknown_counsellor_and_ended_site_get_no_report(
     begun.write("Dit gesprek gaat door.")
 
 
-# what is sent
+# requests
 
 
 @pytest.mark.parametrize(
@@ -543,7 +543,7 @@ def test_nginx_check_allows_only_existing_conversations(
     assert opens(browser.token) == 403
 
 
-# only where it is wanted
+# only on sites that enable it
 
 
 def test_api_is_absent_without_the_setting(house: House) -> None:

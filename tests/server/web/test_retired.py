@@ -34,7 +34,7 @@ def test_every_page_says_that_the_site_is_closed_and_none_links_to_the_form(
         assert "030 123 45 67" in page.text, path
         assert not any(name == "text" for form in page.forms for name, _ in form.fields), path
     landing = browser.get(f"/{lang}/")
-    # With a code one can: nothing on the page may say that nobody can be written to.
+    # A reporter with a code can still write, so the page may not say that nobody can.
     cannot = {"nl": "kun je nu niet schrijven", "en": "You cannot write to"}[lang]
     assert cannot not in landing.text
     assert "Noor Visser" in landing.text

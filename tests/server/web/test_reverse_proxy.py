@@ -1,4 +1,4 @@
-"""nginx's statements are trusted only at its socket; transfers have a minimum rate."""
+"""nginx's headers are trusted only at its socket; transfers have a minimum rate."""
 
 import contextvars
 import io
@@ -36,7 +36,7 @@ def own_context() -> Iterator[None]:
 
 
 class Seen:
-    """An app that records what it is told."""
+    """An app that records the environment of a request."""
 
     def __init__(self) -> None:
         self.way: bool | None = None
@@ -55,7 +55,7 @@ def ask(behind_nginx: bool, **headers: str) -> tuple[Seen, str]:
     seen = Seen()
     environ = create_environ("/", headers={k.replace("_", "-"): v for k, v in headers.items()})
     app = ReverseProxy(seen, behind_nginx=behind_nginx)
-    # What it sets is for one request: no test after this may see it.
+    # The proxy sets variables for one request; no later test may see them.
     _, status, told = contextvars.copy_context().run(run_wsgi_app, app, environ)
     if status.startswith("421"):
         assert [*told.items()][2:] == list(HEADERS.items())
@@ -107,7 +107,7 @@ class Clock:
 
 
 class Dripping(io.RawIOBase):
-    """A body of which each piece takes a second."""
+    """A body that takes a second for each piece."""
 
     def __init__(self, clock: Clock, rate: int) -> None:
         self.clock, self.rate = clock, rate
@@ -121,7 +121,7 @@ class Dripping(io.RawIOBase):
 def test_body_below_the_minimum_rate_ends_at_its_deadline(rate: int, ends: float) -> None:
     """The size of the pieces that the app requests does not matter."""
     clock = Clock()
-    body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type] # has read alone
+    body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type] # has only ``read``
     with pytest.raises(TooSlow):  # noqa: PT012 - until it is too slow
         while True:
             body.read(65_536)
@@ -130,7 +130,7 @@ def test_body_below_the_minimum_rate_ends_at_its_deadline(rate: int, ends: float
 
 def test_body_at_the_minimum_rate_is_never_cut_off() -> None:
     clock = Clock()
-    body = PacedBody(Dripping(clock, SLOWEST), Pace(clock))  # type: ignore[arg-type] # has read alone
+    body = PacedBody(Dripping(clock, SLOWEST), Pace(clock))  # type: ignore[arg-type] # has only ``read``
     for _ in range(300):
         assert len(body.read(65_536)) == 65_536
     assert clock.now - 1000 > 100 * GRACE

@@ -1,4 +1,4 @@
-"""What is equal for everybody: page lengths, responses to codes, and header order."""
+"""Page lengths, responses to codes and header order are equal for everybody."""
 
 import re
 import sqlite3
@@ -79,7 +79,7 @@ def test_page_cache_is_bounded_and_keeps_the_newest() -> None:
     for key, state in (("a", 1), ("b", 1), ("a", 1), ("a", 2), ("a", 2), ("c", 1), ("a", 2)):
         assert len(get(key, state)) == PACKED
     assert made == ["a1", "b1", "a2", "c1"]
-    get("d", 1)  # and the one asked for the longest ago goes
+    get("d", 1)  # and the least recently used entry is removed
     get("c", 1)
     get("a", 2)
     assert made == ["a1", "b1", "a2", "c1", "d1"]
@@ -88,7 +88,7 @@ def test_page_cache_is_bounded_and_keeps_the_newest() -> None:
     assert kept.size == 3 * PACKED
 
 
-# one answer to every code that opens nothing
+# one response to every code that opens nothing
 
 
 def codes_of_nothing(house: House) -> dict[str, str]:
@@ -110,7 +110,7 @@ def codes_of_nothing(house: House) -> dict[str, str]:
     page = taken_back.get("/nl/withdraw")
     taken_back.submit(page, page.form_with("sure"), sure="y")
     noor.threads()
-    assert house.stored() == 2  # what is over and was not purged, and what the desk was told
+    assert house.stored() == 2  # the expired conversation, and the withdrawal for the desk
     return codes
 
 
@@ -128,7 +128,7 @@ class Work:
 
         monkeypatch.setattr(connections, "connect", traced)
         house.restart()
-        house.browser().get("/nl/")  # after which a process knows its people
+        house.browser().get("/nl/")  # after this, the process has read the cards
         self.done.clear()
 
         def derive(words: Sequence[str], site: str) -> bytes:
@@ -174,7 +174,7 @@ def test_every_unusable_code_gets_the_same_response_after_equal_work(
     way: Callable[[Browser, str, str], Page],
     lang: str,
 ) -> None:
-    """Codes that were never issued, purged, expired but stored, or withdrawn."""
+    """The codes were never issued, or their conversation was purged, expired or withdrawn."""
     old = house.browser()
     codes = codes_of_nothing(house)
     old.tell("Iets anders.")
@@ -275,7 +275,7 @@ def test_redirect_length_depends_on_nothing_that_was_sent(serving: Serving) -> N
     assert len(seen) == 1
 
 
-# What every answer has, in this order; and what only some have, after it, with the reason.
+# The headers of every response, in order, and those that only some have, with the reason.
 ALWAYS = ("Content-Type", "Content-Length", "Connection", *HEADERS)
 SOMETIMES = {
     "Content-Encoding": "what is the same for everybody, to who takes gzip",
@@ -284,7 +284,7 @@ SOMETIMES = {
     "Allow": "what an address takes: 405, and OPTIONS",
     "Onion-Location": "what the app answers at a domain",
 }
-# Whose value is not the same everywhere; the others are what security_headers.HEADERS has.
+# Headers whose value varies; the others have the value in security_headers.HEADERS.
 OWN_VALUE = {"Content-Length", "Content-Type"}
 TYPES = {
     "text/html; charset=utf-8": "pages, and what has no body",
@@ -328,7 +328,7 @@ def all_kinds(serving: Serving) -> Iterator[tuple[str, bytes]]:
 
 
 def test_every_response_has_the_same_headers_in_the_same_order(serving: Serving) -> None:
-    """Compared as bytes, including gunicorn's own refusals, with the exceptions in the tables."""
+    """Headers are compared as bytes, even in gunicorn's own refusals; tables list exceptions."""
     statuses, extra, types = set(), set(), set()
     for kind, answer in all_kinds(serving):
         fields = head(answer)
@@ -349,7 +349,7 @@ def test_every_response_has_the_same_headers_in_the_same_order(serving: Serving)
 
 
 def test_https_adds_one_header_in_a_fixed_position(tmp_path: Path) -> None:
-    """Every response to a name with https has it; gunicorn's own refusal knows no name."""
+    """Every response to a name with https has it, except gunicorn's own refusals."""
     house = House(tmp_path / "site")
     for method in ("GET", "OPTIONS", "PUT"):
         for address in (*ADDRESSES, "/nowhere", "/nl/leave", "/api/site", "/api/desk/inbox"):

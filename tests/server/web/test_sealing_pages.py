@@ -1,4 +1,4 @@
-"""The pages for a browser that seals: what they include, and which pages do not."""
+"""The pages that include the client for a browser that seals, and those that do not."""
 
 import html
 import importlib.resources
@@ -115,7 +115,7 @@ def test_client_files_are_served_under_their_content_hash(sealing: House) -> Non
         page = sealing.browser().get(address)
         assert page.status == 200, address
         assert sha256_hex(page.body)[:16] in address
-        # The worker has this policy, under which it reaches nothing.
+        # This is the worker's policy, which allows it no connections.
         assert policy(page) == HEADERS[POLICY], address
         kind = dict(page.headers)["Content-Type"].partition(";")[0]
         assert kind == ("text/plain" if address.endswith(".txt") else "text/javascript")

@@ -1,4 +1,4 @@
-"""The server in production form, behind nginx: what it does not reveal, and how it stops."""
+"""The server as in production, behind nginx: its responses, its traces and its shutdown."""
 
 import contextlib
 import datetime
@@ -74,7 +74,7 @@ def test_interrupted_request_has_no_effect(serving: Serving) -> None:
 
 
 def test_workers_share_one_cookie_key(serving: Serving) -> None:
-    """A session continues at any worker."""
+    """A session continues in any worker."""
     browser = PlainBrowser(serving.url)
     page = browser.get("/nl/report")
     page = browser.submit(page, page.form_with("text"), text="Een herkenbaar verhaal.")
@@ -121,21 +121,21 @@ def test_core_dumps_are_off_and_files_are_private(serving: Serving) -> None:
 
 
 def test_idle_worker_uses_little_memory(serving: Serving) -> None:
-    """After a hundred reports no worker uses more than 64 MB."""
+    """After a hundred reports no worker uses more than 60 MB."""
     browser = PlainBrowser(serving.url, cookies=False)
     page = browser.get("/nl/report")
     for number in range(100):
         browser.submit(page, page.form_with("text"), text=f"verhaal {number}")
     for pid in serving.workers():
         status = Path(f"/proc/{pid}/status").read_text()
-        # What all share, the tables in memory, is there once and is no worker's.
+        # Shared memory, with the tables, exists once and is not counted for any worker.
         own = re.findall(r"Rss(?:Anon|File):\s+(\d+) kB", status)
         assert len(own) == 2
-        assert sum(map(int, own)) < 64 * 1024, status
+        assert sum(map(int, own)) < 60 * 1024, status
 
 
 def test_long_text_in_pieces_is_received_completely(serving: Serving) -> None:
-    """A text too long for a message is returned completely."""
+    """A text that is too long for a message is returned completely."""
     text = b"text=" + b"%0D%0A%C3%A9" * 20_000 + b"herkenbaar"
     head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n"
     head += (
@@ -191,7 +191,7 @@ def test_large_file_is_accepted_from_a_desk_and_rejected_early_from_others(
 
 
 def test_refusal_arrives_while_the_body_is_still_being_sent(serving: Serving) -> None:
-    """Directly at the app, as when nginx writes before it has read the response."""
+    """The client talks directly to the app and, like nginx, writes before it reads."""
     sealed = file(2, 600_000)
     target, signed = _signed_file(serving, sealed, SigningKey(bytes(32)))
     head = f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nAuthorization: {signed}\r\n"
@@ -207,7 +207,7 @@ def test_refusal_arrives_while_the_body_is_still_being_sent(serving: Serving) ->
 def test_slow_client_after_a_refusal_blocks_the_app_only_briefly(
     serving: Serving,
 ) -> None:
-    """Directly at the app, one byte at a time, each within its time limit."""
+    """The client sends directly to the app, one byte at a time, each within its time limit."""
     head = f"PUT /api/desk/mailboxes/{'0' * 64}/files/{'0' * 64} HTTP/1.1\r\n"
     head += f"Host: 127.0.0.1:{serving.port}\r\nX-Klankbord-Way: domain\r\n"
     head += "Content-Length: 600000\r\n\r\n"
@@ -251,7 +251,7 @@ def test_server_stops_on_sigterm(tmp_path: Path, how: signal.Signals) -> None:
 
 
 def test_without_nginx_no_request_data_is_on_disk_or_in_a_log(serving: Serving) -> None:
-    """``scripts/run`` has only gunicorn, on loopback, and trusts no header of nginx there."""
+    """``scripts/run`` has only gunicorn, on loopback, which trusts none of nginx's headers."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     read, write = serving.house.folder, serving.home

@@ -1,4 +1,4 @@
-"""The one cookie: fixed size, one site, its time limits, and nothing readable in it."""
+"""The one cookie has a fixed size, belongs to one site, expires, and contains nothing readable."""
 
 import base64
 import re
@@ -16,7 +16,7 @@ def cookie_of(house: House, **options: str) -> tuple[str, str]:
     return name_and_value, attributes
 
 
-def test_cookie_has_its_attributes_and_no_time(house: House) -> None:
+def test_cookie_has_its_security_attributes_and_no_expiry_time(house: House) -> None:
     named, attributes = cookie_of(house)
     assert named.startswith("s=")
     assert attributes == "Path=/; HttpOnly; SameSite=Strict"
@@ -33,7 +33,7 @@ def test_cookie_is_secure_under_https(house: House, origin: str, name: str, secu
 
 
 def test_cookie_always_has_the_same_size(house: House) -> None:
-    """It does not depend on the words or the page."""
+    """The size does not depend on the words or the page."""
     sizes = set()
     for lang in ("nl", "en", "nl", "en"):
         browser = house.browser()
@@ -47,7 +47,7 @@ def test_cookie_always_has_the_same_size(house: House) -> None:
 
 
 def test_nothing_in_the_cookie_is_readable(house: House) -> None:
-    """It contains neither the code nor a time in any simple encoding."""
+    """The cookie contains neither the code nor a time in any simple encoding."""
     browser = house.browser()
     code = browser.tell("Iets.").code
     raw = base64.urlsafe_b64decode(browser.cookies["s"])
@@ -57,7 +57,7 @@ def test_nothing_in_the_cookie_is_readable(house: House) -> None:
     assert not re.search(rb"[\x20-\x7e]{16,}", raw)
 
 
-def test_cookie_of_another_site_altered_or_invented_is_not_a_session(
+def test_cookie_from_another_site_altered_or_invented_opens_no_session(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     browser = house.browser()
@@ -136,7 +136,7 @@ def test_words_are_removed_from_the_cookie_after_the_code_page(house: House) -> 
 
 
 def test_withdrawn_report_can_be_sent_again(house: House) -> None:
-    """It was withdrawn here, or in another window while this cookie still has the mark."""
+    """The withdrawal was in this window, or in another one while this cookie still has the mark."""
     browser, other = house.browser(), house.browser()
     other.come_back(browser.tell("Iets.").code)
     browser.get("/nl/conversation")
@@ -173,7 +173,7 @@ def test_leaving_first_ends_the_session_and_then_redirects(house: House) -> None
 
 
 def test_report_posted_again_after_leaving_is_a_new_one(house: House) -> None:
-    """SECURITY.md says so: a reporter who resends because no code arrived must get one."""
+    """As SECURITY.md promises, a reporter who resends because no code arrived gets a code."""
     browser = house.browser()
     page = browser.get("/nl/report")
     first = browser.submit(page, page.form_with("text"), text="Iets.")

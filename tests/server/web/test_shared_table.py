@@ -1,4 +1,4 @@
-"""Shared memory of workers: all read what one writes, and a killed worker blocks none."""
+"""Shared memory of workers: all read an entry that one writes, and a killed worker blocks none."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ KEY = bytes(range(16))
 
 
 def in_a_worker(work: Callable[[], object]) -> int:
-    """Run it in a separate process, forked from this one; return the process id."""
+    """Run ``work`` in a process forked from this one; return the process id."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -70,7 +70,7 @@ def test_worker_killed_while_holding_the_lock_does_not_block_the_others() -> Non
 
 
 def test_partially_written_entry_is_ignored() -> None:
-    """The time of an entry is written last, so the entry does not exist before."""
+    """The time of an entry is written last, so the entry does not exist until then."""
     table = SharedTable(1, 1, 4)
     table.write(table.places()[0], KEY, 10.0, b"four")
     table.write(table.places()[0], KEY, 0.0, b"othe")

@@ -40,7 +40,7 @@ def test_each_persona_finds_help_in_two_clicks(tmp_path: Path, who: str, lang: s
 
 
 def check(page: Page, person: Person, lang: str) -> None:
-    """Check that the page has what this person needs."""
+    """Check that the page has the help that this person needs."""
     text = page.text.replace("\u2060", "").replace("\u00a0", " ").replace("\u00ad", "")
     assert person.said(lang) in text
     for number in person.numbers:

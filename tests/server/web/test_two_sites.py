@@ -320,7 +320,7 @@ def test_sites_keep_their_own_terms_and_limits(tmp_path: Path) -> None:
 
 
 def test_many_sites_keep_few_databases_open(tmp_path: Path) -> None:
-    """A small version of what scripts/bench --sites measures with three hundred."""
+    """This is a small version of scripts/bench --sites, which uses three hundred sites."""
     server = Server(tmp_path / "server", others=10)
     lengths = set()
     for _ in range(2):
@@ -336,7 +336,7 @@ def test_many_sites_keep_few_databases_open(tmp_path: Path) -> None:
     server.close()
 
 
-# what a site says itself
+# a site's own texts
 
 
 def write(house: House, lang: str, page: str, text: str) -> None:
@@ -355,7 +355,7 @@ def test_custom_page_replaces_the_default(house: House, page: str) -> None:
     assert len(own.body) == len(default.body)
     assert not own.header("Set-Cookie")
     headings = re.findall("<(h[1-6])[^>]*>", own.html)
-    # The title, its own, and who to call; whom to turn to about a counsellor stays.
+    # The title, the site's heading, whom to call, and on one page the contact about a counsellor.
     assert headings == ["h1", "h2", "h2", *(["h2"] if page == "role" else [])]
     check_shape(own)
     assert "Eigen kop" not in house.browser().get(f"/en/{page}").html

@@ -1,7 +1,7 @@
-"""Code words and the reporter's texts: no browser translates or corrects them.
+"""No browser translates or corrects code words and the reporter's texts.
 
 A translated code is a lost conversation, and a spelling checker may send text elsewhere. A
-counsellor's text may be translated: a reader who knows neither language has no other way.
+counsellor's text may be translated, because some readers know neither language.
 """
 
 import html.parser
@@ -102,7 +102,7 @@ def test_reporters_text_is_marked_as_not_translatable(house: House) -> None:
         free |= {word for word in marks.free if MARK in word}
         shown |= {word for word in marks.kept if MARK in word}
     assert free == THEIRS
-    assert len(shown) >= 7  # each text was met somewhere
+    assert len(shown) >= 7  # each text was found on some page
 
 
 def test_counsellors_text_is_translatable_and_the_privacy_cost_is_stated(house: House) -> None:
@@ -120,7 +120,7 @@ def test_code_words_are_never_translatable(house: House) -> None:
     """This includes a sentence that suggests a word."""
     browser = house.browser()
     page = browser.tell("Iets.")
-    # Words that no page holds by itself.
+    # Words that no page contains on its own.
     pages = (house.browser().get("/nl/return"), page, browser.get("/en/code"))
     around = {word.strip("?,.") for one in pages for word in Marks(one).free}
     code = [word for word in page.code.split() if word not in around]

@@ -11,7 +11,7 @@ from tests.server.web.test_before import check_shape
 from tests.server.web.test_conversation import ASKED
 
 both = pytest.mark.parametrize("lang", ["nl", "en"])
-# Said on a condition: whether a code was just typed, the page does not know.
+# Conditional, because the page does not know whether a code was just typed.
 COOKIES = {
     "nl": "Heb je net je code ingevuld? Dan houdt je browser cookies tegen",
     "en": "If you have just entered your code, your browser is blocking cookies",
@@ -43,7 +43,7 @@ def test_code_page_links_only_to_leave_and_the_other_language(house: House, lang
 
 @both
 @pytest.mark.parametrize("way", ["stop", "leave"])
-def test_page_after_closing_and_going_back_says_so_and_mentions_cookies_conditionally(
+def test_back_after_closing_says_that_it_was_closed_and_mentions_cookies_conditionally(
     house: House, lang: str, way: str
 ) -> None:
     browser = house.browser()
@@ -133,7 +133,7 @@ def test_every_single_choice_question_can_be_cleared(house: House, lang: str) ->
     assert not message.body.get("answers")
 
 
-def test_message_has_its_language_marked(house: House) -> None:
+def test_language_of_a_message_is_marked(house: House) -> None:
     """The counsellor writes Dutch here, and an English page marks that for screen readers."""
     code = house.browser().tell("Something.", "en").code
     house.counsellors[0].write("reply", {"text": "Dank je."})
@@ -145,7 +145,7 @@ def test_message_has_its_language_marked(house: House) -> None:
 
 @both
 def test_after_sending_the_page_opens_right_above_the_message(house: House, lang: str) -> None:
-    """It opens at the confirmation, which the message follows, without scrolling."""
+    """The page opens at the confirmation, right above the message, without scrolling."""
     browser = house.browser()
     asked = browser.come_back(browser.tell("Het begin.", lang).code, lang)
     fields = dict(asked.form_with("text").fields) | {"text": "Nog iets."}

@@ -78,7 +78,7 @@ ASKED: dict[str, Callable[[Browser, dict[str, Page]], Page]] = {
 def test_conversation_withdrawn_meanwhile_is_reported_as_unknown(
     two: House, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """It is withdrawn between listing its messages and reading them."""
+    """The withdrawal comes between listing the messages and reading them."""
     early, late, other = two.browser(), two.browser(), two.browser()
     page = early.get("/nl/report")
     form = page.form_with("text")

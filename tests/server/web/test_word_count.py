@@ -1,4 +1,4 @@
-"""How much a frightened person must read from the first page to "sent"."""
+"""The number of words that a frightened person must read from the first page to "sent"."""
 
 import html.parser
 import re
@@ -11,12 +11,13 @@ from tests.server.web.conftest import House
 from tests.support.plain_browser import Page
 
 WAY = ("", "safety", "report")  # and then the code page
-MOST = {"nl": 480, "en": 500}  # words that stand open on the four pages, with one counsellor
-# With two there are two to choose from, each with a sentence and a number; and whom else to call.
+MOST = {"nl": 480, "en": 500}  # visible words on the four pages, with one counsellor
+# With two counsellors to choose from, each with a sentence and a number, and another contact.
 MOST_OF_TWO = {"nl": 550, "en": 580}
 
-# What nobody may have to open a fold for. By page: who it is, who could read along, that it is no
-# complaint, how soon an answer comes, danger, the code and how to keep it, how to come back.
+# Facts that must be visible without opening a fold, by page: who it is, who could read messages,
+# that it is not a complaint, how soon an answer comes, danger, the code and how to keep it, how to
+# come back.
 OPEN = {
     "": (
         {"nl": "Noor Visser", "en": "Noor Visser"},
@@ -117,7 +118,7 @@ def test_path_from_first_page_to_sent_report_has_few_words(house: House, lang: s
 
 
 @pytest.mark.parametrize("lang", MOST)
-def test_most_important_facts_are_visible_on_that_path(house: House, lang: str) -> None:
+def test_most_important_facts_are_visible_on_the_path_to_a_report(house: House, lang: str) -> None:
     way = walked(house, lang)
     for name, wanted in OPEN.items():
         text = opened(way[name])

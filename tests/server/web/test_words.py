@@ -15,7 +15,7 @@ from tests.support.catalogues import catalogue_in, placeholders, texts
 
 SERVER = Path(dropbox_app.server.web.__file__).parent
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
-# Keys that are put together from a prefix and a value.
+# Keys that are composed of a prefix and a value.
 MADE = {
     *(f"{name}.{value}" for name, (_, values) in ANSWERS.items() for value in values),
     *(f"report.{name}" for name in ANSWERS),
@@ -47,7 +47,7 @@ def used() -> set[str]:
     return found - {name for name in found if name.endswith((".html", ".css"))}
 
 
-FORMS = {"nl": 2, "en": 2, "pl": 3, "uk": 3, "ar": 6}  # of a number
+FORMS = {"nl": 2, "en": 2, "pl": 3, "uk": 3, "ar": 6}  # the plural forms of each language
 
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
@@ -95,15 +95,15 @@ def test_missing_key_is_a_fault_and_never_shown() -> None:
 
 
 def test_no_text_has_an_exclamation_mark_or_a_forbidden_claim() -> None:
-    """No exclamation mark, no official report, and no right that a counsellor lacks."""
+    """No text promises an official report or a right that a counsellor does not have."""
     for lang in PAGE_LANGUAGES:
         for key, message in catalogue(lang).items():
             for text in texts(message):
                 assert "!" not in text, key
-                # The one name of a public body that holds such a word.
+                # The name of a public body that contains such a word.
                 said = text.replace("Huis voor Klokkenluiders", "")
                 assert not re.search("verschoningsrecht|whistleblow|klokkenluid", said, re.I), key
-                if key != "crisis.suicide":  # of 113, which promises it itself
+                if key != "crisis.suicide":  # 113 itself promises this
                     assert not re.search("anoniem|anonymous|anonim|анонім|مجهول", text, re.I), key
                 assert not re.search("versleuteld|encrypt|szyfr|шифр|تشفير|مشفر", text, re.I), key
 

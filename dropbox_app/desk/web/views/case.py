@@ -9,12 +9,20 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
-from dropbox_app.desk.actions import corrections, matching, register, retention, threads, writing
+from dropbox_app.desk.actions import (
+    corrections,
+    joint,
+    matching,
+    register,
+    retention,
+    threads,
+    writing,
+)
 from dropbox_app.desk.errors import NotFound
 from dropbox_app.desk.register import cases, consents, due, form
 from dropbox_app.desk.register.cases import Standing
 from dropbox_app.desk.register.categories import GROUPS
-from dropbox_app.desk.register.events import Close, Complaint, Consent, Contact, Step
+from dropbox_app.desk.register.events import Close, Complaint, Consent, Contact, Joint, Step
 from dropbox_app.desk.register.fields import Sentence
 from dropbox_app.desk.register.form import Fault, Refused
 from dropbox_app.desk.web import forms, here
@@ -272,7 +280,20 @@ def keep_sheet(handle: str) -> ResponseReturnValue:
         problems = forms.problems(told, place.machine.today(), error, "case")
         return _sheet_page(handle, found, request.form, problems), forms.status(error)
     here.page().say(told.say("case.sheet_done"))
+    _say_if_closed(found, register.case(place, found.reference))
     return _back(handle)
+
+
+def _say_if_closed(before: Standing, after: Standing) -> None:
+    """Say that a changed mark comes too late for the report in which the situation counts."""
+    if before.sheet.colleague_counts == after.sheet.colleague_counts:
+        return
+    place, told = here.place(), here.told()
+    closed, year = joint.closed_by(place, after), str(joint.counted_year(place, after))
+    if isinstance(closed, Joint):
+        here.page().say(told.say("case.colleague_given", year=year, other=closed.counsellor))
+    elif closed is not None:
+        here.page().say(told.say("case.colleague_frozen", year=year))
 
 
 @blueprint.get("/<handle>/destroy")
@@ -315,8 +336,13 @@ def _labels() -> dict[str, str]:
 
 
 def _shown(found: Standing) -> tuple[str, ...]:
-    level = cases.level(register.sheet(here.place(), found.employer))
-    return tuple(forms.asked(here.told(), "case", level))
+    """Return the fields of the sheet's form. The mark for joint reports only if one is made."""
+    place = here.place()
+    level = cases.level(register.sheet(place, found.employer))
+    needed = found.sheet.colleague_counts or joint.is_shared(place, found.employer)
+    return tuple(
+        name for name in forms.asked(here.told(), "case", level) if name != joint.MARK or needed
+    )
 
 
 def _sheet(found: Standing) -> dict[str, Json]:

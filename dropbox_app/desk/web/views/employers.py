@@ -1,6 +1,6 @@
 """The pages of employers ("Werkgevers"): sheet, agreements, status and hours of each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -18,12 +18,16 @@ from dropbox_app.desk.register.events import (
     Employer,
     Event,
     Hours,
+    Statistic,
 )
 from dropbox_app.desk.web import forms, here
 from dropbox_app.desk.web.forms import Typed
 from dropbox_app.protocol.encoding import Json
 
 blueprint = Blueprint("employers", __name__, url_prefix="/employers")
+
+
+_TIMED = (Contact, Statistic, Advice, Activity, Hours)  # the events in the account of hours
 
 
 @blueprint.get("")
@@ -158,7 +162,12 @@ def _page(handle: str, refused: str, typed: Typed, problems: list[str]) -> str:
     known = register.sheet(place, name) or Employer(date=today, employer=name)
     agreed = [one for one in events if isinstance(one, Agreement)]
     now = cases.agreement_on(events, name, today)
-    used = hours.minutes(events, name, today.year)
+    work = [(number, event) for number, event in reversed(register.numbered(place, name))
+            if _is_without_case(event)]  # fmt: skip
+    years = {event.date.year for event in events if isinstance(event, _TIMED)} | {today.year}
+    year = next((one for one in years if str(one) == request.args.get("year")), today.year)
+    then = now if year == today.year else _agreed_in(agreed, year)
+    used = hours.minutes(events, name, year)
     start: Typed = MultiDict({"date": today.isoformat()})
     return render_template(
         "employer.html",
@@ -189,10 +198,12 @@ def _page(handle: str, refused: str, typed: Typed, problems: list[str]) -> str:
         used_all=round(sum(used.values()) / 60, 1),
         work=[
             (here.register_handle("entry", str(number)), event)
-            for number, event in reversed(register.numbered(place, name))
-            if event.date.year == today.year and _is_without_case(event)
+            for number, event in work
+            if event.date.year == year
         ],
-        year=str(today.year),
+        year=str(year),
+        other_years=[str(one) for one in sorted(years - {year}, reverse=True)],
+        agreed_hours=then.hours if then else None,
         others=[
             (here.register_handle("employer", one), one)
             for one in register.employers(place)
@@ -201,6 +212,16 @@ def _page(handle: str, refused: str, typed: Typed, problems: list[str]) -> str:
         near=names.near(register.employers(place), name),
         said=here.page().take_said(),
     )
+
+
+def _agreed_in(agreed: Sequence[Agreement], year: int) -> Agreement | None:
+    """Return the newest agreement that was in force on a day of a year."""
+    there = [
+        one
+        for one in agreed
+        if one.date.year <= year and (one.until is None or year <= one.until.year)
+    ]
+    return there[-1] if there else None
 
 
 def _is_without_case(event: Event) -> bool:

@@ -21,6 +21,7 @@ from dropbox_app.protocol.encoding import Json
 
 blueprint = Blueprint("entry", __name__, url_prefix="/entry/<handle>")
 MOST_CASES = 200  # cases listed on this page, into which a contact can be moved
+INTO_FORM = "into"  # the name of the form that moves a contact into a case
 INTO = ("old", "new")  # whether that case exists or is new
 
 
@@ -31,7 +32,10 @@ def show(handle: str) -> ResponseReturnValue:
     kept = here.page().take_typed()
     if kept is None:
         return _page(handle, event, forms.typed(event), [])
-    return _page(handle, event, kept, [here.told().say("unlock.kept")])
+    told = [here.told().say("unlock.kept")]
+    if kept["form"] == INTO_FORM:
+        return _page(handle, event, forms.typed(event), [], kept, told)
+    return _page(handle, event, kept, told)
 
 
 @blueprint.post("")
@@ -115,7 +119,7 @@ def _page(
         alone=isinstance(event, Contact) and not event.case,
         nothing=isinstance(event, Contact) and bool(event.record_nothing),
         cases=_cases(event), case_typed=case_typed or MultiDict({"which": "old"}),
-        case_problems=case_problems, into=INTO,
+        case_problems=case_problems, into=INTO, into_form=INTO_FORM,
     )  # fmt: skip
 
 

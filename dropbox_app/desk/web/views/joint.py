@@ -95,6 +95,7 @@ def _give(handle: str, year: int, problems: list[str]) -> str:
     return render_template(
         "joint_give.html", handle_here=handle, year=year, name=name, problems=problems,
         state=annual.state(here.place(), name, years[-1]), years=_named(years),
+        left_out=joint.left_to_colleague(here.place(), name, years),
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ _ASK = (
     "--inh-caps=-all,+net_bind_service", "--ambient-caps=-all,+net_bind_service",
     "/usr/sbin/nginx", "-T", "-q", "-e", "stderr", "-p", FOLDER, "-c", CONFIG,
 )  # fmt: skip
-# Directives that the promises depend on, with the required value and the effect of another value.
+# Directives that the promises depend on, with the required value and the effect of any other.
 _WANTED = {
     "User": (ACCOUNT, "it runs as another account than its own"),
     "LimitCORE": ("0", "it may leave core dumps"),

@@ -12,7 +12,7 @@ PROGRAM = "/opt/klankbord"
 COMMAND = "/usr/local/bin/klankbord-server"
 SOCKETS = "/run/klankbord"
 ACCOUNT = "klankbord"
-# Settings that the promises depend on, and the effect of another value.
+# Settings that the promises depend on, and the effect of a wrong value.
 WANTED = {
     "User": (ACCOUNT, "it runs as another account than its own"),
     "UMask": ("0077", "other accounts may read what it writes"),

@@ -23,7 +23,7 @@ _AGAINST_FLOODS = (
     ("HiddenServiceEnableIntroDoSDefense 1", "one who knocks at {} without end keeps others out"),
 )
 _QUIET = ("warn", "err")
-# Each entry is a setting, its required value, and the effect of another value.
+# Each entry is a setting, its required value, and the effect of any other value.
 _NEEDED = (
     ("HeartbeatPeriod", "0", "it may count visits in its log, hour by hour"),
     ("SocksPort", "0", "programs of this machine can visit through it"),

@@ -33,7 +33,7 @@ class Contact:
 
     @classmethod
     def of_other(cls, other: OtherContact) -> "Contact":
-        """Return the number to call about a counsellor, with the name of the person who answers."""
+        """Return the number to call with a concern about a counsellor, and the contact's name."""
         return cls(f"{other.name}, {_whole(other.phone)}", "", _dialled(other.phone))
 
 

@@ -58,7 +58,7 @@ class People:
 
     @property
     def to_report(self) -> "People":
-        """Return the view for a visitor without a conversation. At an ended site, nobody is open.
+        """Return the view for a visitor without a conversation; at an ended site, nobody is open.
 
         ``Person.open`` stays unchanged, for the sentences to reporters who have a code.
         """

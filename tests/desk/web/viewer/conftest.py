@@ -39,7 +39,7 @@ def page(request: pytest.FixtureRequest, start: Start, one_site: ViewerSite) -> 
     """Open the desk's page in a new browser; each file has a frame."""
     context = start(str(request.param), True).new_context()
     made = context.new_page()
-    one_site.frame = frame_page.built()  # this is made before what a test asks for itself
+    one_site.frame = frame_page.built()  # this runs before the test's own fixtures
     one_site.open(made)
     yield made
     context.close()

@@ -1,4 +1,4 @@
-"""The committed viewer is the one that its sources produce."""
+"""The committed viewer matches its sources."""
 
 import base64
 import hashlib

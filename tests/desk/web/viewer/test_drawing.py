@@ -1,4 +1,4 @@
-"""What the browser draws of a file: exactly its pixels and nothing else."""
+"""The browser's rendering of a file: exactly its pixels and nothing else."""
 
 import hashlib
 import io
@@ -47,7 +47,7 @@ def test_large_photo_keeps_its_pixels_and_loses_location_and_name(
 ) -> None:
     """The PNG has identical pixels, and the JPEG shows no visible difference.
 
-    12 megapixels with --long, else 3: the two hashes and the two copies of every pixel are slow.
+    The photo has 12 megapixels with --long, otherwise 3, because hashing pixels is slow.
     """
     size = (4_000, 3_000) if long_run else (2_000, 1_500)
     photo = jpeg(tmp_path, *TAGS, "-Comment=secret words", size=size)
@@ -139,7 +139,7 @@ def big(number: int) -> bytes:
 def stated(width: int, height: int) -> dict[str, tuple[str, bytes]]:
     """Return the beginnings of images whose headers declare this size, without any pixels."""
     frame = b"\xff\xc0\0\x11\x08" + height.to_bytes(2, "big") + width.to_bytes(2, "big")
-    parts = b"\xff\xe1\0\x06Exif\xff\xdb\0\x04\0\0\xff\xff"  # segments, and one byte to fill
+    parts = b"\xff\xe1\0\x06Exif\xff\xdb\0\x04\0\0\xff\xff"  # segments, and one filler byte
     vp8l = long((width - 1) | (height - 1) << 14)
     boxes = b"\0\0\0\x14ispe\0\0\0\0" + big(8) + big(8) + b"\0\0\0\x14ispe\0\0\0\0"
     return {
@@ -171,7 +171,7 @@ def test_image_declaring_too_many_pixels_is_not_decoded(
     told = site.look(page, kind, content)
     assert (told["fault"], told["width"], told["height"]) == ("too_large", 10_000, 12_000)
     kind, content = stated(100, 120)[form]
-    # Nothing of it is there: one browser refuses it, another shows an empty picture.
+    # The picture has no data: one browser refuses it, and another shows an empty picture.
     assert site.look(page, kind, content).get("fault", "damaged") == "damaged"
 
 
@@ -220,7 +220,7 @@ def fax() -> bytes:
     left = PIL.Image.new("1", (64, 48), 1)
     left.paste(0, (0, 0, 32, 48))
     tiff = decoded(saved(left, "TIFF", compression="group4"))
-    start, length = tiff.tag_v2[273][0], tiff.tag_v2[279][0]  # type: ignore[attr-defined] # of TIFF
+    start, length = tiff.tag_v2[273][0], tiff.tag_v2[279][0]  # type: ignore[attr-defined] # a TIFF attribute
     return saved(left, "TIFF", compression="group4")[start : start + length]
 
 
@@ -294,7 +294,7 @@ def test_document_is_saved_as_images_without_author_and_attachment(
     assert decoded(site.kept[2]).convert("RGB").getpixel((300, 600))[2] > 200  # type: ignore[index]  # three numbers
 
 
-# what cannot be drawn
+# files that cannot be drawn
 
 
 def locked() -> bytes:
@@ -329,7 +329,7 @@ def test_exact_reason_is_given_if_a_file_cannot_be_shown(
 def test_interrupted_transfer_is_not_drawn_and_not_called_damaged(
     page: Page, site: ViewerSite
 ) -> None:
-    """For example, the desk finds at the end that it is not the signed file."""
+    """For example, the desk notices at the end that the file is not the signed one."""
     site.broken.add("one")
     assert site.look(page, "image/png", small_png())["fault"] == "not_received"
     site.broken.clear()
@@ -342,7 +342,7 @@ def test_frame_that_fails_to_start_is_not_blamed_on_the_file(page: Page, site: V
 
 
 def test_small_image_is_saved_as_a_plain_png(page: Page, site: ViewerSite) -> None:
-    """It has no transparent pixels, and so only a header, rows, an end and colours."""
+    """The image has no transparency, so the PNG has only a header, rows, an end and colours."""
     site.look(page, "image/png", small_png(), type="image/png")
     found = decoded(site.kept[1])
     assert found.convert("RGB").tobytes() == b"".join(pixels(small_png())[2])

@@ -13,8 +13,8 @@ from dropbox_app.desk.web.frame_page import FramePage
 from tests.support.hostile_files import huge_png, pdf, small_png, svg
 from tests.support.viewer_site import Ears, ViewerSite, worker_of
 
-# Tries every way out that a script has, in a page or in a worker, and tells which "worked". It
-# waits for all of them, so that silence afterwards means something.
+# Tries every way in which a script could get out, in a page or in a worker, and reports which
+# "worked". It waits for all of them, so that silence afterwards is meaningful.
 ATTACK = """
 const at = "127.0.0.1:PORT", worked = [];
 const late = () => new Promise((resolve) => setTimeout(() => resolve(false), 3000));
@@ -58,7 +58,7 @@ const attacks = {
 };
 const all = Promise.all(Object.entries(attacks).map(([n, how]) => attempt(n, how)));
 """
-# In the worker it answers as a picture would: what worked, as the colours of one row of pixels.
+# In the worker it responds like a picture: the result is in the colours of one row of pixels.
 IN_WORKER = (
     ATTACK
     + """
@@ -85,7 +85,7 @@ def aimed(script: str, ears: Ears, site: ViewerSite) -> str:
 
 
 def test_attack_succeeds_from_an_ordinary_page(page: Page, site: ViewerSite, ears: Ears) -> None:
-    """This proves that the attack works, so that the tests below mean something."""
+    """This proves that the attack works, without which the tests below would prove nothing."""
     script = aimed(ATTACK, ears, site) + "all.then(() => document.body.dataset.done = 'yes');"
     site.files["loose.html"] = f"<body><script>{script}</script>".encode()
     other = page.context.new_page()
@@ -96,8 +96,10 @@ def test_attack_succeeds_from_an_ordinary_page(page: Page, site: ViewerSite, ear
     assert "/files/one" in site.asked
 
 
-def test_compromised_worker_reaches_nothing(page: Page, site: ViewerSite, ears: Ears) -> None:
-    """It has no network, cookie, outer page or storage, and can output only pixels."""
+def test_compromised_worker_cannot_reach_anything_outside(
+    page: Page, site: ViewerSite, ears: Ears
+) -> None:
+    """The worker has no network, cookie, outer page or storage, and can output only pixels."""
     site.frame = worker_of(aimed(IN_WORKER, ears, site))
     told = site.look(page, "image/png", small_png(), text=True)
     assert [one["text"] for one in told["seen"]] == ["[]"], told
@@ -182,7 +184,7 @@ def test_file_bytes_are_not_served_to_a_page_image_or_script(page: Page, site: V
     assert "sandbox" in headers["content-security-policy"]
 
 
-# bounds
+# limits
 
 
 def test_image_of_400_megapixels_is_refused_by_its_header(page: Page, site: ViewerSite) -> None:
@@ -243,7 +245,7 @@ def _processor_seconds() -> dict[int, float]:
     return {pid: seconds for pid, seconds in used.items() if below(pid)}
 
 
-# The worker may have been taken over: each of these is what it could answer in a page's place.
+# The worker may have been taken over: it could send each of these results instead of a page.
 ANSWERS = {
     "nothing": "undefined",
     "a word": "'<b>ready</b>'",
