@@ -24,6 +24,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 SUMS = "SHA256SUMS"
+MANIFEST = "release-manifest.json"
 LISTS = ("server", "desk")  # files in requirements/ with the packages of an installation
 _PIN = re.compile(r"^([a-z0-9-]+)==(\S+) \\\n((?: +--hash=sha256:[0-9a-f]{64}.*\n)+)", re.MULTILINE)
 
@@ -52,6 +53,7 @@ def build(root: Path, target: Path) -> str:
             archive.extractall(folder, filter="tar")
         tree = Path(folder) / name
         _wheel(tree, target, made)
+        (target / MANIFEST).write_bytes((tree / "dropbox_app" / MANIFEST).read_bytes())
         lists = {one: (tree / "requirements" / f"{one}.txt").read_text("utf-8") for one in LISTS}
     for one, pins in lists.items():
         (target / f"requirements-{one}.txt").write_text(pins, "utf-8")

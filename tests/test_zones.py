@@ -100,7 +100,8 @@ RANKED = {
     ),
     "desk": (
         "errors", "register", "annual", "transport", "storage", "keys", "session",
-        "untrusted_files", "threads", "sync", "folder", "printables", "actions", "web", "cli",
+        "site_check", "untrusted_files", "threads", "sync", "folder", "printables", "actions",
+        "web", "cli",
     ),
 }  # fmt: skip
 UNRANKED: dict[str, set[str]] = {"server": set(), "desk": set()}

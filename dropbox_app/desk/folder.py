@@ -123,7 +123,7 @@ class Workplace:
     database: Database
     machine: Machine
     _swept: set[str] = field(default_factory=set)
-    _couriers: set[Courier] = field(default_factory=set)
+    _couriers: set[Courier | Transport] = field(default_factory=set)
     _broken_off: bool = False
     _book: Book | None = None
     _book_of: object = None  # the database version from which the book was read
@@ -232,6 +232,34 @@ class Workplace:
         finally:
             self._couriers.discard(courier)
             courier.close()
+
+    @contextlib.contextmanager
+    def visiting(self, desk: Desk) -> Iterator[Callable[[], Transport]]:
+        """Yield a function that opens a new connection to the site, as a visitor has. Raises Unfit.
+
+        Over Tor, each connection has its own circuit.
+        """
+        proxy, opened = read_proxy(desk.state.proxy), []
+
+        def way() -> Transport:
+            transport = self.machine.transport(proxy)
+            opened.append(transport)
+            self._couriers.add(transport)
+            if self._broken_off:
+                transport.break_off()
+            return transport
+
+        try:
+            yield way
+        finally:
+            for transport in opened:
+                self._couriers.discard(transport)
+                transport.close()
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Return whether ``break_off`` was called."""
+        return self._broken_off
 
     def break_off(self) -> None:
         """Abort all work with servers within a minute, with CannotReach; no data is lost.

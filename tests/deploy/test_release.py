@@ -49,6 +49,7 @@ def test_release_is_complete_and_sbom_names_every_package(tmp_path: Path) -> Non
         f"klankbord-{version}.cdx.json",
         "requirements-server.txt",
         "requirements-desk.txt",
+        "release-manifest.json",
         "SHA256SUMS",
     }
     bom = json.loads(made[f"klankbord-{version}.cdx.json"])

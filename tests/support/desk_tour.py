@@ -337,6 +337,7 @@ def _the_rest(running: Running, page: Page, folder: Path) -> Iterator[tuple[str,
         ("posters", "posters"),
         ("cards", "cards"),
         ("card-new", "cards/new"),
+        ("check", "check"),
         ("settings", "settings"),
         ("backups", "backups"),
     ):

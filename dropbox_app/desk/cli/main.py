@@ -10,6 +10,7 @@ import click
 
 from dropbox_app.desk.cli import (
     annual,
+    check_site,
     files,
     keys,
     notebook,
@@ -52,6 +53,7 @@ def main(context: click.Context, no_browser: bool, port: int, lang: str | None) 
 for _command in (
     *setup.COMMANDS,
     *keys.COMMANDS,
+    *check_site.COMMANDS,
     *whole.COMMANDS,
     *threads.COMMANDS,
     *files.COMMANDS,

@@ -37,7 +37,7 @@ def fetch() -> None:
     """
     with common.at_work() as place:
         several = len(place.vault.sites) > 1
-        done = sites.fetch(place, common.site_hint(), _progress(several=several), _waiting)
+        done = sites.fetch(place, common.site_hint(), _progress(several=several), still_waiting)
         if len(done) == 1 and done[0].failure is not None:
             raise done[0].failure
     if any(one.failure or one.report.alarms for one in done):
@@ -65,7 +65,7 @@ def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
     return tell
 
 
-def _waiting(employers: Collection[str]) -> None:
+def still_waiting(employers: Collection[str]) -> None:
     """Report on stderr which sites have not responded yet."""
     first, more = list(employers)[:NAMED], len(employers) - NAMED
     names = ", ".join(map(visible, first)) + (f" and {more} more" if more > 0 else "")

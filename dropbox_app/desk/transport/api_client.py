@@ -58,10 +58,11 @@ class SealedFile:
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's response: the status, and the body as it arrives."""
+    """A server's response: the status, the body as it arrives, and the headers in their order."""
 
     status: int
     pieces: Iterator[bytes]
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Transport(Protocol):
@@ -135,7 +136,8 @@ class HttpTransport:
                 content=None if method == "GET" else sent,
                 extensions={"timeout": limits | {"connect": CONNECT_SECONDS}},
             ) as response:
-                yield Answer(response.status, response.iter_stream())
+                written = responses.headers(response.headers)
+                yield Answer(response.status, response.iter_stream(), written)
         except httpcore.ProxyError as error:
             raise CannotReach(
                 f"The proxy did not reach {origin}: {error}. Is Tor running and connected?"

@@ -45,6 +45,11 @@ def read(pieces: Iterable[bytes]) -> dict[str, object]:
     return value
 
 
+def headers(given: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    """Return headers as text."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in given)
+
+
 def author(fields: Mapping[str, object], key: str) -> str:
     """Return the author: the reporter or an identity."""
     named = text(fields, key)

@@ -46,7 +46,7 @@ _SHOWN_AGAIN = {
     "cards.change": "cards.card", "away.announce": "away.away", "cards.join": "cards.new",
 }  # fmt: skip
 # Requests that a script makes by itself. They do not show that the person is there.
-_NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", _STATIC})
+_NO_ACTIVITY = frozenset({"entering.ping", "fetching.progress", "checking.show", _STATIC})
 
 
 class _Flask(Flask):

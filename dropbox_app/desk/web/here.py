@@ -14,6 +14,7 @@ from dropbox_app.desk.actions import passphrase, settings
 from dropbox_app.desk.folder import Workplace
 from dropbox_app.desk.storage.state import Profile
 from dropbox_app.desk.web.answers import Answers
+from dropbox_app.desk.web.checking import Checking
 from dropbox_app.desk.web.desk_lock import DeskLock
 from dropbox_app.desk.web.draft import Draft, Form
 from dropbox_app.desk.web.fetching import Fetching
@@ -63,6 +64,7 @@ class Page:
     _pressed: set[tuple[str, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.checking = Checking(self.lock)
         self.lock.when_locked = self._drop
 
     def _drop(self) -> None:
@@ -72,6 +74,7 @@ class Page:
         self.proposed = None
         self.answers.drop()
         self.fetching.drop()
+        self.checking.drop()
 
     def unlock(self, given: str) -> None:
         """Open the desk, and apply its settings. Raises the errors of ``DeskLock.unlock``.

@@ -105,7 +105,7 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
 
 @contextlib.contextmanager
 def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
-    """During the block, check once a second whether to lock, to fetch, or to end.
+    """During the block, check once a second whether to lock, to fetch, to check or to end.
 
     Failures are logged with their type and place, and retried. Otherwise the desk would never lock
     automatically again.
@@ -114,7 +114,9 @@ def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
 
     def tick() -> None:
         while not over.wait(TICK):
-            for work in (page.lock.lock_if_idle, page.fetching.start_if_due):
+            for work in (
+                page.lock.lock_if_idle, page.fetching.start_if_due, page.checking.start_if_due
+            ):  # fmt: skip
                 try:
                     work()
                 except Exception as error:  # logged; the page continues to serve

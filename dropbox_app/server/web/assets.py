@@ -88,6 +88,12 @@ def sealing_assets() -> SealingAssets:
     )
 
 
+@functools.cache
+def release_manifest() -> bytes:
+    """Return the list of what every site of this release sends, for anybody who compares."""
+    return (importlib.resources.files("dropbox_app") / "release-manifest.json").read_bytes()
+
+
 LEAVE_SCRIPT = _static("leave.js").decode("utf-8")
 # A hash source, as a content security policy expects it.
 LEAVE_SCRIPT_HASH = "'sha256-{}'".format(

@@ -97,7 +97,7 @@ MADE = {
     *(f"due.{kind}" for kind in due.KINDS),
     *(f"upkeep.{kind}" for kind in categories.UPKEEP),
     *(f"agenda.{part}" for part in ("late", "soon", "later")),
-    "employers.title", "more.employers", "work.title", "more.work",
+    "employers.title", "more.employers", "work.title", "more.work", "check.title", "more.check",
     "more.away", "more.snippets", "more.posters", "more.cards", "more.backup", "more.settings",
     "language.nl", "language.en", "casecopy.for_reporter", "casecopy.for_employer", "casecopy.case",
     "exchange.title", "more.exchange", "field.case", "field.event",

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from dropbox_app.desk.actions import today as actions
 from dropbox_app.desk.web import here
-from dropbox_app.desk.web.views import agenda
+from dropbox_app.desk.web.views import agenda, checking
 
 blueprint = Blueprint("today", __name__)
 
@@ -23,5 +23,6 @@ def today() -> ResponseReturnValue:
         phases=actions.phases(here.place(), shown),
         due=agenda.rows(agenda.SOON),
         most=AT_ONCE,
+        differing=checking.differing(),
         said=here.page().take_said(),
     )

@@ -6,7 +6,7 @@ Every visitor gets the same bytes of each page (see ``PageRenderer.shared_page``
 from flask import Blueprint, Response
 
 from dropbox_app.server.config.languages import ALWAYS
-from dropbox_app.server.web.assets import read_style
+from dropbox_app.server.web.assets import read_style, release_manifest
 from dropbox_app.server.web.rendering import takes_gzip
 from dropbox_app.server.web.routing import LANG, see_other
 from dropbox_app.server.web.session import current_session
@@ -70,3 +70,9 @@ def style() -> Response:
     if takes_gzip():
         return Response(sheet.packed, content_type=kind, headers={"Content-Encoding": "gzip"})
     return Response(sheet.content, content_type=kind)
+
+
+@blueprint.get("/release-manifest.json")
+def manifest() -> Response:
+    """Send the release manifest, which tells nobody more than the style sheet's name does."""
+    return Response(release_manifest(), content_type="application/json")

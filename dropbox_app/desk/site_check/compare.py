@@ -1,0 +1,251 @@
+"""Check one address of a site: two visits, compared with the release and the last check.
+
+The first visitor requests each page just before the second one does. Each has its own connection,
+and over Tor its own circuit. A third connection asks which release the site says that it runs.
+"""
+
+import datetime
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dropbox_app.desk.errors import CannotReach, Unfit
+from dropbox_app.desk.site_check import cards as card_check
+from dropbox_app.desk.site_check import release as releases
+from dropbox_app.desk.site_check.findings import Finding, Kept, Values, changes, excerpt
+from dropbox_app.desk.site_check.matching import Match, TooLong
+from dropbox_app.desk.site_check.pages import FORMS, LANGUAGES, PATHS, PLAIN, Mode, Pages
+from dropbox_app.desk.site_check.release import Manifest
+from dropbox_app.desk.site_check.visit import Seen, Visitor
+from dropbox_app.desk.transport.api_client import Transport
+from dropbox_app.protocol.encoding import sha256_hex
+
+POLICY = "Content-Security-Policy"
+# Headers that a web server in front may add, and those that concern one response.
+_ALSO = frozenset(
+    {"date", "server", "connection", "keep-alive", "content-length", "transfer-encoding"}
+    | {"content-encoding", "content-type"}
+)
+_BUSY = (429, 502, 503, 504)
+_LANGUAGE = re.compile(rb'<li><a class="button" href="/([a-z]{2})/"')
+_LISTED = "sections[][1][]"  # the slot with the address of a page in the list of all pages
+_CLIENT = '<script defer id="sealed"'
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the desk knows of the site. ``card``: its own card if the server has it, else b""."""
+
+    site: str
+    origins: tuple[str, ...]
+    identity: str  # in hex
+    card: bytes
+    before: Kept | None = None
+
+
+@dataclass
+class Check:
+    """A check of one address. ``way`` opens a new connection; ``pause`` waits between pages."""
+
+    origin: str
+    way: Callable[[], Transport]
+    expected: Expected
+    today: datetime.date
+    pages: Pages
+    circuits: bool
+    pause: Callable[[], object] = lambda: None
+    # Another release's manifest, whose signature was checked: the site may run that release.
+    other: Manifest | None = None
+    found: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
+    values: Values = field(default_factory=Values)
+
+    def run(self) -> Kept:
+        """Check the address; the findings include why it could not be visited."""
+        before = self.expected.before
+        values = dict(before.values) if before else {}
+        cards = dict(before.cards) if before else {}
+        visitors: list[Visitor] = []
+        try:
+            for _ in range(3):
+                visitors.append(Visitor(self.way(), self.origin, self.pause))
+            cards = self._visit(*visitors)
+            values = self.values.kept() or values
+        except CannotReach:
+            self._add("unreachable", self.origin)
+        finally:
+            for visitor in visitors:
+                visitor.close()
+        findings = sorted(self.found.values(), key=lambda one: (not one.alarm, one.kind, one.where))
+        return Kept(self.today, tuple(findings), values, cards, self.circuits, self.origin)
+
+    def _add(self, kind: str, where: str = "", **said: str) -> None:
+        self.found.setdefault((kind, where, said.get("name", "")), Finding(kind, where, said))
+
+    # One visit by each of the two visitors
+
+    def _visit(self, first: Visitor, second: Visitor, third: Visitor) -> dict[str, str]:
+        seen: dict[str, tuple[Seen, Seen]] = {}
+        for address in self._addresses(seen):
+            seen[address] = self._both(address, first.page, second.page)
+        facts = self._both(card_check.ADDRESS, first.part, second.part)
+        manifest = self._claimed(third)
+        seals = any(_CLIENT in _text(one) for pair in seen.values() for one in pair)
+        wanted = manifest.files if seals else manifest.always
+        for address in wanted:
+            for one in self._both(address, first.part, second.part):
+                self._file(manifest, address, one)
+        own = manifest.raw == self.pages.release.manifest.raw
+        self._pages(seen, manifest if own else None, manifest)
+        shown = [card_check.read(one, self.expected.site) for one in facts]
+        for finding in card_check.compare(shown, self.expected, self.values.all):
+            self._add(finding.kind, finding.where, **finding.said)
+        if not self.values.all.get(_LISTED, set()) <= {*PATHS}:
+            self._add("page", "/nl/more", excerpt="/")
+        for origin in self.values.all.get("settings.origins[]", set()):
+            if origin not in self.expected.origins:
+                self._add("origin", name=origin)
+        if self.expected.before is not None and own:
+            for finding in changes(self.expected.before.values, self.values.kept()):
+                self.found[finding.kind, "", finding.said["value"]] = finding
+        return card_check.names(shown) or dict(
+            self.expected.before.cards if self.expected.before else {}
+        )
+
+    def _addresses(self, seen: Mapping[str, object]) -> Iterator[str]:
+        """Yield the addresses of all pages; the first page names the languages of the others."""
+        yield "/"
+        for lang in self._languages(seen["/"]):
+            for path in PATHS:
+                yield f"/{lang}/{path}"
+
+    def _languages(self, pair: object) -> tuple[str, ...]:
+        bodies = [one.body for one in pair] if isinstance(pair, tuple) else []
+        named = {found.decode() for body in bodies for found in _LANGUAGE.findall(body)}
+        return tuple(lang for lang in LANGUAGES if lang in named or lang in PLAIN)
+
+    def _both(
+        self, address: str, first: Callable[[str], Seen], second: Callable[[str], Seen]
+    ) -> tuple[Seen, Seen]:
+        """Return what both visitors get, and note a difference.
+
+        The site may change between the two requests, for example at midnight. Then both get the
+        second response from then on.
+        """
+        one, other = first(address), second(address)
+        if one.body == other.body and one.status == other.status:
+            return one, other
+        later = [first(address), second(address)]
+        if any(again.status in _BUSY for again in (one, other, *later)):
+            return one, other  # this is told by itself
+        if any(again.body != other.body or again.status != other.status for again in later):
+            self._add("differs", address)
+        return one, other
+
+    def _claimed(self, visitor: Visitor) -> Manifest:
+        """Return the manifest to compare with: this release's, unless the site runs another."""
+        own = self.pages.release.manifest
+        seen = visitor.part(releases.ADDRESS)
+        if seen.status != 200 or not seen.readable:
+            self._add("missing", releases.ADDRESS, status=str(seen.status))
+            return own
+        if seen.body == own.raw:
+            return own
+        if self.other is not None and seen.body == self.other.raw:
+            self._add(
+                "version", name=self.other.version, proven="yes", than=_order(self.other, own)
+            )
+            return self.other
+        try:
+            claimed = Manifest.read(seen.body)
+        except Unfit:
+            self._add("file", releases.ADDRESS)
+            return own
+        self._add("version", name=claimed.version[:40], proven="", than=_order(claimed, own))
+        return claimed
+
+    # What each response should be
+
+    def _file(self, manifest: Manifest, address: str, seen: Seen) -> None:
+        if seen.status != 200:
+            self._missing(address, seen)
+            return
+        if not seen.readable or sha256_hex(seen.body) != manifest.files[address]:
+            self._add("file", address)
+        self._headers(manifest, address, seen, manifest.kinds.get(address, ""), manifest.policy)
+
+    def _missing(self, address: str, seen: Seen) -> None:
+        self._add("busy" if seen.status in _BUSY else "missing", address, status=str(seen.status))
+
+    def _pages(
+        self, seen: Mapping[str, tuple[Seen, Seen]], own: Manifest | None, manifest: Manifest
+    ) -> None:
+        languages = self._languages(seen["/"])
+        seals = self._seals(seen, languages) if own else False
+        for address, pair in seen.items():
+            _, lang, path = address.split("/") if address != "/" else ("", "", "")
+            for one in dict.fromkeys(pair):
+                if one.status != manifest.statuses.get(path, 200):
+                    self._missing(address, one)
+                    continue
+                text = _text(one)
+                client = path in FORMS and _CLIENT in text
+                policy = manifest.policies.get(address, "") if client else manifest.policy
+                self._headers(manifest, address, one, manifest.kinds.get("", ""), policy)
+                if own is None:
+                    continue
+                match = self._match(lang, path, Mode(languages, seals), client, text)
+                if match.fits and one.readable:
+                    self.values.add(f"{lang}/{path}", match.slots)
+                else:
+                    self._add("page", address, excerpt=excerpt(text, match.until))
+
+    def _seals(self, seen: Mapping[str, tuple[Seen, Seen]], languages: tuple[str, ...]) -> bool:
+        """Return whether the site says that a browser may seal messages itself."""
+        text = _text(seen["/nl/technical"][0])
+        return self._match("nl", "technical", Mode(languages, True), False, text).fits
+
+    def _match(self, lang: str, path: str, mode: Mode, client: bool, text: str) -> Match:
+        try:
+            return self.pages.matcher(lang, path, mode, client).match(text)
+        except TooLong:
+            return Match(False)
+
+    def _headers(
+        self, manifest: Manifest, address: str, seen: Seen, kind: str, policy: str
+    ) -> None:
+        if seen.header(POLICY) != [policy]:
+            self._add("policy", address)
+        wanted = dict(manifest.headers)
+        if self.origin.startswith("https://"):
+            wanted |= dict(manifest.over_https)
+        wanted["Content-Type"] = kind
+        for name, value in wanted.items():
+            if seen.header(name) != [value]:
+                self._add("header", address, name=name)
+        known = _ALSO | {POLICY.lower()} | {name.lower() for name in wanted}
+        for name, value in seen.headers:
+            if name.lower() in known:
+                continue
+            if name.lower() == "onion-location" and self._own_onion(value):
+                continue
+            self._add("header", address, name=name)
+
+    def _own_onion(self, value: str) -> bool:
+        return any(value.startswith(f"{one}/") for one in self.expected.origins)
+
+
+def _text(seen: Seen) -> str:
+    """Return a page without the spaces that pad it."""
+    return seen.body.decode("utf-8", "replace").rstrip(" ")
+
+
+def _order(other: Manifest, own: Manifest) -> str:
+    """Return whether another release is "newer", "older", or has the same number: ""."""
+    numbers = []
+    for one in (other, own):
+        found = re.fullmatch(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", one.version)
+        if found is None:
+            return ""
+        numbers.append(tuple(map(int, found.groups())))
+    theirs, ours = numbers
+    return "newer" if theirs > ours else "older" if theirs < ours else ""

@@ -1,0 +1,154 @@
+"""The findings of a check, and what is kept of a check until the next one."""
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dropbox_app.desk.site_check.values import unescape
+from dropbox_app.protocol.encoding import Json, sha256_hex
+
+# Findings that can have an ordinary cause, which the counsellor can ask the operator about.
+CALM = frozenset({"version", "changed", "card_new", "card_gone", "unreachable", "busy"})
+MOST_SHOWN = 120  # characters of a value that is kept as it is; of a longer one, only its hash
+MOST_KEPT = 400  # values
+MOST_FINDINGS = 50
+EXCERPT = 60  # characters of a page before and after the place where it differs
+# Slots that follow from the day or from the cards, that the shape of the page decides, or that only
+# an open form shows.
+_NOT_KEPT = (
+    "date", "days", "backup", "plural", "listed", "counsellor", "sealed.", "people.", "sections",
+    "settings.limits",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference.
+
+    ``kind`` names the sentence. ``where`` is the address on the site, if there is one. ``said``
+    are the values for the sentence: public texts of the site.
+    """
+
+    kind: str
+    where: str = ""
+    said: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def alarm(self) -> bool:
+        """Return whether an unaltered site never gives this finding."""
+        return self.kind not in CALM
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the desk keeps of a check: its day, its findings, and the site's public values.
+
+    ``values``: what the site itself filled in on its pages, by slot. ``cards``: the name on each
+    counsellor's card, by identity in hex. ``circuits``: whether the two visits came from two
+    addresses of Tor. ``origin``: the address of the site that was visited.
+    """
+
+    day: datetime.date
+    findings: tuple[Finding, ...]
+    values: Mapping[str, tuple[str, ...]]
+    cards: Mapping[str, str]
+    circuits: bool
+    origin: str
+
+    @property
+    def same(self) -> bool:
+        """Return whether the check found no difference."""
+        return not self.findings
+
+    @property
+    def alarm(self) -> bool:
+        """Return whether any finding is one that an unaltered site never gives."""
+        return any(one.alarm for one in self.findings)
+
+    def json(self) -> dict[str, Json]:
+        """Return this for the desk's database."""
+        return {
+            "day": self.day.isoformat(),
+            "findings": [
+                {"kind": one.kind, "where": one.where, "said": dict(one.said)}
+                for one in self.findings[:MOST_FINDINGS]
+            ],
+            "values": {name: list(found) for name, found in self.values.items()},
+            "cards": dict(self.cards),
+            "circuits": self.circuits,
+            "origin": self.origin,
+        }
+
+
+def dump(checks: Mapping[str, Kept]) -> str:
+    """Return the checks of a site, by address, as one text for the desk's database."""
+    return json.dumps({origin: one.json() for origin, one in checks.items()}, sort_keys=True)
+
+
+def load(text: str) -> dict[str, Kept]:
+    """Return the checks in a text of ``dump``. A text of another version is no check."""
+    try:
+        return {origin: _kept(one) for origin, one in json.loads(text or "{}").items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _kept(fields: dict[str, Any]) -> Kept:
+    return Kept(
+        datetime.date.fromisoformat(fields["day"]),
+        tuple(Finding(one["kind"], one["where"], dict(one["said"])) for one in fields["findings"]),
+        {name: tuple(found) for name, found in fields["values"].items()},
+        dict(fields["cards"]),
+        bool(fields["circuits"]),
+        str(fields["origin"]),
+    )
+
+
+class Values:
+    """The site's own values, as the slots of its pages show them."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, set[str]] = {}
+        self.all: dict[str, set[str]] = {}
+
+    def add(self, page: str, slots: Iterable[tuple[str, str]]) -> None:
+        """Add the slots of a page."""
+        for name, written in slots:
+            value = unescape(written)
+            self.all.setdefault(name, set()).add(value)
+            if not value or name.startswith(_NOT_KEPT):
+                continue
+            if name in ("own", "law"):
+                # The organisation's own text differs from page to page.
+                name = f"{name} {page}"
+            shown = value if len(value) <= MOST_SHOWN else f"#{sha256_hex(value.encode())[:16]}"
+            self._found.setdefault(name, set()).add(shown)
+
+    def kept(self) -> dict[str, tuple[str, ...]]:
+        """Return the values to keep until the next check."""
+        names = sorted(self._found)[:MOST_KEPT]
+        return {name: tuple(sorted(self._found[name])) for name in names}
+
+
+def changes(
+    before: Mapping[str, tuple[str, ...]], now: Mapping[str, tuple[str, ...]]
+) -> Iterable[Finding]:
+    """Yield the values that changed since the last check."""
+    for name in sorted({*before, *now}):
+        old, new = before.get(name, ()), now.get(name, ())
+        if old != new:
+            gone = [one for one in old if one not in new]
+            came = [one for one in new if one not in old]
+            said = {"value": name, "old": _shown(gone), "new": _shown(came)}
+            yield Finding("changed", said=said)
+
+
+def _shown(texts: Iterable[str]) -> str:
+    return ", ".join(one for one in texts if not one.startswith("#"))
+
+
+def excerpt(page: str, at: int) -> str:
+    """Return the page's text around the place where it differs from the release."""
+    return " ".join(page[max(0, at - EXCERPT) : at + EXCERPT].split())

@@ -1,0 +1,108 @@
+"""Checks of the sites in the page: by the button, by itself, and what the first page shows."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from dropbox_app.desk.actions import check_site
+from dropbox_app.desk.web import checking
+from dropbox_app.desk.web.checking import LATER, SOON, Checking
+from tests.desk.conftest import Office
+from tests.desk.site_check.conftest import PASSPHRASE, Reply, World, body_changed
+from tests.desk.web.conftest import Running, Seconds, Window
+from tests.support.processes import until
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def running(world: World) -> Iterator[Running]:
+    made = Running(cast(Office, world), Seconds())  # it uses only the folder and the machine
+    yield made
+    made.close()
+
+
+def wait(running: Running) -> None:
+    until(lambda: not running.page.checking.under_way, "the check did not end")
+
+
+def press(running: Running, window: Window) -> str:
+    """Press the button; return the page with the result."""
+    window.press(window.get(f"{running.home}check"), "check")
+    wait(running)
+    return window.get(f"{running.home}check").html
+
+
+def test_button_checks_and_the_page_shows_the_result(running: Running, world: World) -> None:
+    window = running.at_work()
+    assert "Nog niet gecontroleerd." in window.get(f"{running.home}check").html
+    assert "Geen verschil gevonden" in press(running, window)
+    assert "de site van Bakkerij" not in window.get(running.home).html
+    world.alter = body_changed("/nl/role", b"<h1>", b"<h1 >")
+    shown = press(running, window)
+    assert "De pagina /nl/role is niet die van deze versie." in shown
+    assert "&lt;h1 &gt;" in shown
+    assert "Er klopt iets niet aan de site van Bakkerij." in window.get(running.home).html
+    world.alter = lambda _number, _target, reply: reply
+    press(running, window)
+    assert "de site van Bakkerij" not in window.get(running.home).html
+
+
+def test_check_by_itself_runs_once_a_day_at_a_random_moment(
+    running: Running, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "READING", (0.0, 0.0))
+    clock = Seconds()
+    timer = Checking(running.lock, clock)
+    clock.now += SOON[1]
+    timer.start_if_due()
+    assert not timer.under_way, "the desk is locked"
+    running.at_work()
+    timer.start_if_due()  # plans
+    clock.now += SOON[0] - 1
+    timer.start_if_due()
+    assert not world.asked
+    clock.now += SOON[1] - SOON[0] + 1
+    timer.start_if_due()
+    until(lambda: not timer.under_way, "the check did not end")
+    asked = len(world.asked)
+    assert asked > 50
+    clock.now += LATER[1]
+    timer.start_if_due()
+    until(lambda: not timer.under_way, "the check did not end")
+    assert len(world.asked) == asked, "the site was checked today already"
+    world.house.clock.pass_days(1)
+    clock.now += LATER[1]
+    timer.start_if_due()
+    until(lambda: not timer.under_way, "the check did not end")
+    assert len(world.asked) > asked
+
+
+def test_check_that_a_lock_ends_is_not_kept(running: Running, world: World) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def alter(_number: int, _target: str, reply: Reply) -> Reply:
+        arrived.set()
+        go_on.wait(60)
+        return reply
+
+    world.alter = alter
+    running.at_work()
+    running.page.checking.start()
+    assert arrived.wait(60)
+    running.lock.lock()
+    assert not running.lock.is_open
+    go_on.set()
+    wait(running)
+    running.lock.unlock(PASSPHRASE)
+    with running.lock.use() as place:
+        (kept,) = check_site.last(place)
+    assert kept.results == ()
