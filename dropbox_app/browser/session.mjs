@@ -10,7 +10,8 @@ import { nextWanted } from "./protocol/handover.mjs";
 import { identityText } from "./protocol/keys.mjs";
 import { REPORTER } from "./protocol/messages.mjs";
 import { openItem, pinsOf, readThread } from "./protocol/thread.mjs";
-import { fromReporter } from "./protocol/writing.mjs";
+import { addressees, fromReporter } from "./protocol/writing.mjs";
+import { SessionFiles } from "./session_files.mjs";
 import { lineOf, notesOf } from "./shown.mjs";
 
 const CLOCK_TOLERANCE = 2; // days
@@ -26,7 +27,7 @@ const CLOCK_TOLERANCE = 2; // days
 /**
  * An error that the person can be told about or can correct. `name` is one of clock, site, words,
  * counsellor, locked, too_long, text_is_code, withheld, changed, nobody, word_count,
- * unknown_letter, unknown_word; `details` depend on it.
+ * unknown_letter, unknown_word, moved, file_changed, file_broken, file_lost; `details` depend on it.
  */
 export class Refused extends Error {
   /** @param {string} name @param {Fields} [details] */
@@ -59,6 +60,7 @@ export class Session {
     this.thread = null;
     /** @type {Pins | null} */
     this.pins = null;
+    this.files = new SessionFiles(this);
   }
 
   /** Load a word list. It must be exactly the file with which this client was built. @param {{name: string, text: string}} file */
@@ -215,23 +217,42 @@ export class Session {
   /**
    * Sign and seal the next message. Nothing is sent yet. `wanted`: the counsellors that the
    * reporter has just chosen, if any.
-   * @param {{lang: string, kind: string, body: Fields, wanted?: string[]}} message
+   * `files`: whether the files that were sealed go with it.
+   * @param {{lang: string, kind: string, body: Fields, wanted?: string[], files?: boolean}} message
    */
   async write(message) {
     this.checkText(message.body.text ?? "");
+    const wanted = this.chosen(message);
+    if (!message.files) return this.seal(message, wanted);
+    const attachments = this.files.attachments(this.recipients(wanted));
+    return this.seal({ ...message, body: { ...message.body, attachments } }, wanted);
+  }
+
+  /** Return whom the next message is for. @param {{kind: string, wanted?: string[]}} message */
+  chosen({ kind, wanted: given }) {
     const { thread } = this;
     if (!thread) throw new Refused("locked");
     const last = thread.newest.get(REPORTER)?.wanted ?? [];
-    const next = message.kind === "message" ? nextWanted(thread, (identity) => this.isOpen(identity)) : last;
-    const wanted = message.wanted?.map(identityOf) ?? next;
+    const next = kind === "message" ? nextWanted(thread, (identity) => this.isOpen(identity)) : last;
+    const wanted = given?.map(identityOf) ?? next;
     const refused = this.refusal(thread, wanted);
     // A withdrawal does not depend on any card. Every counsellor who can be told is told.
-    if (refused && !(refused === "changed" && message.kind === "withdrawal")) throw new Refused(refused);
-    return this.seal(message, wanted);
+    if (refused && !(refused === "changed" && kind === "withdrawal")) throw new Refused(refused);
+    return wanted;
+  }
+
+  /** Return the keys to which files for these counsellors are sealed today. @param {string[]} wanted */
+  recipients(wanted) {
+    try {
+      return addressees(wanted, { cards: this.cards, site: this.site, day: this.today }).map(({ key }) => key);
+    } catch (error) {
+      throw error instanceof NobodyToWriteTo ? new Refused("nobody") : error;
+    }
   }
 
   /** Remember that the server has this message, so that the server cannot omit it unnoticed. @param {{n: number, digest: string}} sent */
   sent({ n, digest }) {
+    this.files.forget(); // the server keeps none of them for a later message
     if (!this.keys) return;
     const { recipient, verify } = this.keys;
     /** @type {Pins["newest"]} */
@@ -247,6 +268,7 @@ export class Session {
     this.thread = null;
     this.pins = null;
     this.drawn = [];
+    this.files.wipe();
   }
 
   /**
@@ -260,7 +282,9 @@ export class Session {
       const draft = { site, day, lang, kind, body, thread, wanted, cards };
       const sealed = await fromReporter(this.known(), draft);
       const addressed = sealed.to.map((identity) => hex(unb64(identity, 32)));
-      return { ...sealed, addressed, query: `n=${sealed.n}&to=${addressed.join(".")}` };
+      const files = (body.attachments ?? []).map((/** @type {Fields} */ { sha256 }) => sha256).join(".");
+      const query = `n=${sealed.n}&to=${addressed.join(".")}`;
+      return { ...sealed, addressed, query: files ? `${query}&files=${files}` : query };
     } catch (error) {
       throw error instanceof NobodyToWriteTo ? new Refused("nobody") : error;
     }

@@ -33,7 +33,7 @@ export function lineOf(entry, thread, isOpen) {
     asker: askerOf(message, thread),
     options: message.body.options ?? [],
     answers: message.body.answers ?? {},
-    files: message.attachments.map(({ name }) => name),
+    files: message.attachments.map(({ name, sha256, size }) => ({ name, item: sha256, size })),
     request: message.kind === "consent-request" ? requestOf(message, thread, isOpen) : null,
     passedOn: message.thread !== null,
     former: !mine && !wanted.includes(message.by),

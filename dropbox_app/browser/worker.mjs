@@ -25,13 +25,21 @@ const asks = {
   read: (given) => session.read(given),
   write: (given) => session.write(given),
   sent: (given) => session.sent(given),
+  sealFiles: (given) => session.files.seal(given),
+  filePart: (given) => session.files.part(given),
+  sealedFile: (given) => session.files.sealed(given),
+  openFile: (given) => session.files.open(given),
+  openPart: (given) => session.files.push(given),
+  openLast: () => session.files.finish(),
   wipe: () => session.wipe(),
 };
 
 globalThis.addEventListener("message", async ({ data }) => {
   const { id, ask, given } = data;
   try {
-    postMessage({ id, answer: await asks[ask](given) });
+    const answer = /** @type {any} */ (await asks[ask](given));
+    // Parts of files are given away, not copied.
+    postMessage({ id, answer }, { transfer: answer?.bytes ? [answer.bytes.buffer] : [] });
   } catch (error) {
     // No details of a fault of the program are passed on, because they could contain typed text.
     const told = error instanceof Refused ? error : new Refused("fault");

@@ -8,6 +8,11 @@ from dropbox_app.protocol.keys import Recipient
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.protocol.stream import CHUNK
 
+# Bytes of a part of a sealed file that is sent in parts; the last part may be shorter. No whole
+# attachment has this length: Padmé sizes near it are multiples of 65,536, and the header and the
+# tags for 1 to 6 recipients never fill the rest (SPEC section 6).
+FILE_PART = 4 * 1024 * 1024
+
 _ZEROS = bytes(CHUNK)
 
 

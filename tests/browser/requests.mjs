@@ -3,8 +3,10 @@
 import { openSealed, seal } from "../../dropbox_app/browser/protocol/age.mjs";
 import { parseCard } from "../../dropbox_app/browser/protocol/card.mjs";
 import * as code from "../../dropbox_app/browser/protocol/code.mjs";
-import { dayNumber, dayText, hex, utf8 } from "../../dropbox_app/browser/protocol/encoding.mjs";
+import { dayNumber, dayText, hex, join, utf8 } from "../../dropbox_app/browser/protocol/encoding.mjs";
 import { OpenError } from "../../dropbox_app/browser/protocol/errors.mjs";
+import { cleanName, cleanType, savedName } from "../../dropbox_app/browser/protocol/file_names.mjs";
+import { FileChanged, FileOpener, FileSealer } from "../../dropbox_app/browser/protocol/files.mjs";
 import { fingerprint, identityText } from "../../dropbox_app/browser/protocol/keys.mjs";
 import { openItem, pinsOf, readThread } from "../../dropbox_app/browser/protocol/thread.mjs";
 import { fromReporter } from "../../dropbox_app/browser/protocol/writing.mjs";
@@ -66,6 +68,47 @@ export const requests = {
     for (let at = 0; at < codes; at++) for (const word of code.drawCode(words)) counts[word]++;
     return counts;
   },
+
+  // Seal a file: its parts and id.
+  sealFile: async ({ content, recipients }) => {
+    const sealer = await FileSealer.of(new Blob([fromBase64(content)]), recipients);
+    const parts = [];
+    for (let number = 0; number < sealer.parts; number++) parts.push(base64((await sealer.part(number)).bytes));
+    return { parts, item: sealer.item(), length: sealer.length };
+  },
+
+  // Seal a file that changes meanwhile: the error's name, when its first part is made again.
+  changingFile: async ({ content, other, recipients }) => {
+    const sealer = await FileSealer.of(new Blob([fromBase64(content)]), recipients);
+    await sealer.part(0);
+    sealer.file = new Blob([fromBase64(other)]);
+    sealer.edge = null;
+    try {
+      await sealer.part(0);
+      return "";
+    } catch (error) {
+      return error.constructor === FileChanged ? "changed" : String(error);
+    }
+  },
+
+  // Open a file that arrives in pieces: its content, or the name of the fault.
+  openFile: async ({ sealed, seed, item, size, step }) => {
+    const opener = new FileOpener({ sha256: item, size }, identityText(bytesOf(seed)));
+    const bytes = fromBase64(sealed);
+    const pieces = [];
+    try {
+      for (let at = 0; at < bytes.length; at += step) pieces.push(await opener.push(bytes.slice(at, at + step)));
+      pieces.push(await opener.finish());
+    } catch (error) {
+      if (!(error instanceof OpenError)) throw error;
+      return { fault: error.fault };
+    }
+    return { content: base64(join(...pieces)) };
+  },
+
+  fileNames: ({ names, fallback }) => names.map((name) => [cleanName(name, fallback), savedName(name, fallback)]),
+
+  fileTypes: ({ types }) => types.map(cleanType),
 
   fingerprint: ({ identity }) => fingerprint(identity),
 

@@ -9,8 +9,8 @@ from tests.vectors.sealed_cases import ANNA_SEED
 from tests.vectors.world import ANNA, MAILBOX, SITE
 
 READ = (
-    *("batches", "cards", "codes", "json_lines", "messages", "padme", "sealed", "texts"),
-    "threads",
+    *("batches", "cards", "codes", "files", "json_lines", "messages", "padme", "sealed"),
+    *("texts", "threads"),
 )
 
 

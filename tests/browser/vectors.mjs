@@ -7,6 +7,7 @@ import { parseCard, sealingKey } from "../../dropbox_app/browser/protocol/card.m
 import * as code from "../../dropbox_app/browser/protocol/code.mjs";
 import * as encoding from "../../dropbox_app/browser/protocol/encoding.mjs";
 import { CardError, CodeError, FormatError, MessageError, OpenError } from "../../dropbox_app/browser/protocol/errors.mjs";
+import { FileSealer } from "../../dropbox_app/browser/protocol/files.mjs";
 import { identityText, recipientOf } from "../../dropbox_app/browser/protocol/keys.mjs";
 import { parseMessage } from "../../dropbox_app/browser/protocol/messages.mjs";
 import { attachmentSize } from "../../dropbox_app/browser/protocol/padding.mjs";
@@ -66,6 +67,17 @@ const checks = {
 
   padme({ size, expect }) {
     equal(attachmentSize(size), expect);
+  },
+
+  async files({ header, file_key, nonce, content, expect }) {
+    const file = new Blob([joined(content)]);
+    const sealer = new FileSealer(file, joined(header), bytesOf(file_key), bytesOf(nonce));
+    const parts = [];
+    for (let number = 0; number < sealer.parts; number++) parts.push((await sealer.part(number)).bytes);
+    equal({ length: sealer.length, parts: parts.map((part) => sha256Hex(part)), item: sealer.item() }, expect);
+    for (const [number, bytes] of parts.entries()) {
+      equal(encoding.same((await sealer.part(number)).bytes, bytes), true, "the same again");
+    }
   },
 
   codes({ typed, site, expect }, { words }) {

@@ -28,7 +28,7 @@ MAIN = re.compile(r"<main.*?</main>", re.DOTALL)
 TEMPLATE = re.compile(r'<template id="sealed-([a-z]+)"[^>]*>(.*?)</template>', re.DOTALL)
 CLIENT = re.compile(r'<script defer id="sealed".*?</script>', re.DOTALL)
 # Templates that replace the page's main part.
-WHOLE = ("code", "again", "conversation", "other", "withdraw", "withdrawn")
+WHOLE = ("code", "again", "conversation", "files", "other", "withdraw", "withdrawn")
 SAID = "Een zin die het script hier zegt."
 LOOKS = [("light", "nl"), ("dark", "en"), ("light", "ar")]
 

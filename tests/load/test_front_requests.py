@@ -40,10 +40,13 @@ PLACES = {
         (f"Authorization: {TOKEN}",),
     ),
     "sealed file": ("PUT", "/api/files/00ff", (f"Authorization: {TOKEN}",)),
-    "a sealed file": ("GET", "/api/files/00ff", (f"Authorization: {TOKEN}",)),
+    "sealed part": ("PUT", "/api/files/parts/00ff", (f"Authorization: {TOKEN}",)),
+    "its join": ("POST", "/api/files/00ff", (f"Authorization: {TOKEN}",)),
+    "a sealed file": ("GET", "/api/files/00ff?from=9", (f"Authorization: {TOKEN}",)),
     "withdrawn unseen": ("DELETE", "/api/conversation", (f"Authorization: {TOKEN}",)),
 }
-ASKED_FIRST = ("files", "sealed file", "a sealed file")  # locations that ask whose file it is
+# Locations that ask whose file it is.
+ASKED_FIRST = ("files", "sealed file", "sealed part", "its join", "a sealed file")
 FORGED = (
     "X-Klankbord-Way: desks", "x-klankbord-way: desks", "X_Klankbord_Way: desks",
     "X-Klankbord-Since: 1", "X-Klankbord-Visitor: me",
@@ -176,7 +179,10 @@ def test_alternative_url_spellings_cannot_upload_without_a_session(
         assert [one.target for one in recorder.take()] == [path] * passed
 
 
-@pytest.mark.parametrize("spelling", ["/api/files/00ff", "/api/file%73/00ff", "/api//files/00ff"])
+@pytest.mark.parametrize(
+    "spelling",
+    ["/api/files/00ff", "/api/file%73/00ff", "/api//files/00ff", "/api/files/parts/00ff"],
+)
 def test_sealed_file_is_passed_on_only_for_a_conversation(
     front: Front, recorder: Recorder, spelling: str
 ) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.attachment import FILE_PART
+from dropbox_app.protocol.encoding import sha256_hex, to_line
 from dropbox_app.protocol.retrieval_code import derive_root
 from dropbox_app.server.web.reporter_api import MOST_IDS
 from tests.load.test_front_crowds import MIB, enter, held, upload
 from tests.support.memory import memory_of
-from tests.support.sealing_browser import Answer, SealingBrowser
+from tests.support.sealing_browser import OPENING, Answer, SealingBrowser
 from tests.support.serving import Serving, wait_until
 
 GONE = {"error": "no such conversation", "refused": "gone"}
@@ -60,6 +61,24 @@ def test_largest_batch_of_messages_fits_into_an_address(serve: Callable[..., Ser
     report = browser.report("Er is iets gebeurd.", noor.identity)
     ids = [sha256_hex(report), *(f"{number:064x}" for number in range(MOST_IDS - 1))]
     assert browser.batch(ids) == [report, *([b""] * (MOST_IDS - 1))]
+
+
+def test_parts_of_a_large_file_are_within_the_limits(serve: Callable[..., Serving]) -> None:
+    """One circuit sends as many as it likes, one after the other: nginx only slows it down."""
+    serving = serve(changes={}, seal_in_browser=True)
+    noor = serving.house.counsellors[0]
+    browser = sealing_browser(serving, 1)
+    browser.report("Er is iets gebeurd.", noor.identity)
+    attachment, sealed = browser.seal_file("film.mp4", bytes(6 * FILE_PART))
+    parts = [sealed[at : at + FILE_PART] for at in range(0, len(sealed), FILE_PART)]
+    for part in parts:
+        assert browser.ask("PUT", f"/api/files/parts/{sha256_hex(part)}", part).status == 200
+    line = to_line({"parts": [sha256_hex(part) for part in parts]})
+    joined = browser.ask("POST", f"/api/files/{attachment.sha256}", line, headers=OPENING)
+    assert (joined.status, joined.json) == (200, {"missing": []})
+    browser.write("Zie de film.", (attachment,))
+    got = browser.ask("GET", f"/api/files/{attachment.sha256}?from={FILE_PART}")
+    assert got.body == sealed[FILE_PART:]
 
 
 def test_app_refuses_sealed_file_without_a_conversation(

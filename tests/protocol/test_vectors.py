@@ -14,6 +14,7 @@ from dropbox_app.protocol.messages import ReporterPublic
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.protocol.retrieval_code import derive_root, read_typed, reporter_keys
 from dropbox_app.protocol.stream import PayloadWriter
+from tests.vectors.file_cases import FILE_KEY, PAYLOAD_NONCE, parts_of, seal
 from tests.vectors.make import DETERMINISTIC, FOLDER, stored, written
 from tests.vectors.other_cases import BATCH
 from tests.vectors.sealed_cases import ANNA_SEED
@@ -63,6 +64,16 @@ def test_second_seal_matches_vectors(vector: Vector) -> None:
     assert bytes(sealed[:64]).hex() == vector["begins"]
     assert sha256_hex(bytes(sealed)) == vector["expect"]
     assert b"".join(second_seal.chunks(io.BytesIO(sealed).read, key)) == plain
+
+
+@pytest.mark.parametrize("vector", each("files"))
+def test_file_is_sealed_and_cut_into_the_listed_parts(vector: Vector) -> None:
+    sealed = seal(join(vector["header"]), join(vector["content"]))
+    assert len(sealed) == vector["expect"]["length"]
+    assert [sha256_hex(part) for part in parts_of(sealed)] == vector["expect"]["parts"]
+    assert sha256_hex(sealed) == vector["expect"]["item"]
+    assert vector["file_key"] == FILE_KEY.hex()
+    assert vector["nonce"] == PAYLOAD_NONCE.hex()
 
 
 @pytest.mark.parametrize("vector", each("batches"))

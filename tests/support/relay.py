@@ -28,7 +28,8 @@ class Lie:
         return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
 
 
-Fault = Literal["refuse", "lose", "flood", ""] | Lie
+Fault = Literal["refuse", "lose", "cut", "flood", ""] | Lie
+CUT = 2 * 1024 * 1024  # bytes of a response after which "cut" ends the connection
 # What the pages' worker asks of a code, as built, and what takes no time, in as many bytes.
 WORKER, AS_BUILT = "/static/worker-", b"m:19456,t:2,p:1,"
 CHEAP = b"m:8,t:1,p:1,".ljust(len(AS_BUILT))
@@ -40,10 +41,10 @@ class Relay:
     """Listens on loopback and forwards to the server at ``port``, one request per connection.
 
     ``fault``: decides about each request: "refuse" ends the connection before the server receives
-    it, "lose" afterwards, without passing on the response, and "flood" sends an endless response. A
-    ``Lie`` is sent in place of the response. ``cheap_codes``: browsers get a worker that hashes a
-    code at once and not for a second, where the test is about something else. It derives other keys
-    than the server and the desk do.
+    it, "lose" afterwards, without passing on the response, "cut" in the middle of a long response,
+    and "flood" sends an endless response. A ``Lie`` is sent in place of the response.
+    ``cheap_codes``: browsers get a worker that hashes a code at once and not for a second, where
+    the test is about something else. It derives other keys than the server and the desk do.
     """
 
     port: int
@@ -105,13 +106,14 @@ class Relay:
                 while True:  # until the browser closes the connection
                     browser.sendall(FLOOD[1])
             if not (isinstance(fault, Lie) and not fault.passed_on):
-                self._pass_on(passed, None if fault else browser)
+                passes = CUT if fault == "cut" else 0 if fault else None
+                self._pass_on(passed, browser, passes)
             if isinstance(fault, Lie):
                 browser.sendall(fault.written)
 
-    def _pass_on(self, passed: Passed, browser: socket.socket | None) -> None:
-        """Send a request to the server, and its response to the browser, if it is to get it."""
-        cheaper = self.cheap_codes and passed.target.startswith(WORKER) and browser is not None
+    def _pass_on(self, passed: Passed, browser: socket.socket, passes: int | None) -> None:
+        """Send a request to the server, and the first ``passes`` bytes of its response back."""
+        cheaper = self.cheap_codes and passed.target.startswith(WORKER) and passes is None
         without = ("connection", "accept-encoding") if cheaper else ("connection",)
         with socket.create_connection(("127.0.0.1", self.port)) as server:
             server.sendall(_written(passed, without))
@@ -121,8 +123,9 @@ class Relay:
                 assert whole.count(AS_BUILT) == 1
                 parts = iter([whole.replace(AS_BUILT, CHEAP)])
             for data in parts:
-                if browser is not None:
-                    browser.sendall(data)
+                passed_on = data if passes is None else data[:passes]
+                browser.sendall(passed_on)
+                passes = None if passes is None else passes - len(passed_on)
 
 
 def _request(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Passed | None:

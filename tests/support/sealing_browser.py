@@ -104,7 +104,10 @@ class SealingBrowser:
 
     def post(self, draft: writing.Draft, sealed: bytes, call: str = "messages") -> Answer:
         to = ".".join(identity.hex for identity in draft.to)
-        return self.ask("POST", f"/api/conversation/{call}?n={draft.n}&to={to}", sealed)
+        said = json.loads(draft.plaintext.partition(b"\n")[0])
+        files = ".".join(file["sha256"] for file in said.get("attachments", ()))
+        more = f"&files={files}" if files else ""
+        return self.ask("POST", f"/api/conversation/{call}?n={draft.n}&to={to}{more}", sealed)
 
     def post_report(self, draft: writing.Draft, sealed: bytes) -> Answer:
         """Send a sealed report, which opens its mailbox."""

@@ -77,9 +77,11 @@ class AServer(OneSite):
         self.mailboxes.submit(mailbox=mailbox, access=access, to=to, sealed=sealed)
         return sealed
 
-    def add(self, name: str, n: int, to: Sequence[VerifyKey] = (ANNA,)) -> bytes:
+    def add(
+        self, name: str, n: int, to: Sequence[VerifyKey] = (ANNA,), named: Sequence[str] = ()
+    ) -> bytes:
         sealed = message(len(to))
-        self.mailboxes.add(access=ids(name)[1], n=n, to=to, sealed=sealed)
+        self.mailboxes.add(access=ids(name)[1], n=n, to=to, sealed=sealed, named=named)
         return sealed
 
     def reply(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.vectors.card_cases import card_vectors
+from tests.vectors.file_cases import file_vectors
 from tests.vectors.message_cases import message_vectors
 from tests.vectors.other_cases import (
     batch_vectors,
@@ -33,6 +34,7 @@ DETERMINISTIC: Mapping[str, Callable[[], list[Vector]]] = {
     "cards": card_vectors,
     "codes": code_vectors,
     "desk_requests": request_vectors,
+    "files": file_vectors,
     "json_lines": line_vectors,
     "messages": message_vectors,
     "padme": padme_vectors,

@@ -8,6 +8,8 @@ const MAX_JSON = 4 * 2 ** 20; // bytes
 const MAX_ITEMS = 10_000; // a mailbox has 500 messages, each with at most ten files and a thread
 const ID = /^[0-9a-f]{64}$/;
 const DAY = /^2[0-9]{3}-[0-9]{2}-[0-9]{2}$/;
+/** @type {RequestInit} */
+const PLAIN = { cache: "no-store", credentials: "omit", redirect: "error" };
 const MOST_IDS = 50; // as many as the server takes in one address
 const MAX_BATCH = 2 ** 21; // bytes; the server sends at most half of this
 
@@ -142,30 +144,40 @@ async function once(...tries) {
   return null;
 }
 
+/** Fetch an address whose answer is read elsewhere. @param {string} path @param {string} token @param {AbortSignal} signal */
+export const get = (path, token, signal) => fetch(path, { ...PLAIN, headers: { Authorization: `Bearer ${token}` }, signal });
+
 /**
+ * Send a request and read its answer. Throws Lost.
  * @param {string} method @param {string} path
- * @param {{token?: string, body?: Uint8Array, type?: string, most?: number}} [options]
+ * @param {{token?: string, body?: Uint8Array, type?: string, most?: number, patience?: number, signal?: AbortSignal}} [options]
  * @returns {Promise<Answer>}
  */
-async function ask(method, path, { token, body, type, most = MAX_JSON } = {}) {
+export async function ask(method, path, { token, body, type, most = MAX_JSON, patience = PATIENCE, signal } = {}) {
   /** @type {{[name: string]: string}} */
   const headers = {};
   if (token) headers.Authorization = `Bearer ${token}`;
   if (type) headers["Content-Type"] = type;
+  // AbortSignal.any is missing in browsers that can otherwise seal.
+  const late = new AbortController();
+  const end = () => late.abort();
+  const timer = setTimeout(end, patience);
+  signal?.addEventListener("abort", end);
   try {
     const response = await fetch(path, {
+      ...PLAIN,
       method,
       headers,
       body: /** @type {BodyInit | undefined} */ (body),
-      cache: "no-store",
-      credentials: "omit",
-      redirect: "error",
-      signal: AbortSignal.timeout(PATIENCE),
+      signal: late.signal,
     });
     const bytes = await atMost(response, most);
     return { status: response.status, json: jsonOf(response, bytes), bytes };
   } catch {
     throw new Lost(); // whatever the cause, the result of the request is unknown
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", end);
   }
 }
 

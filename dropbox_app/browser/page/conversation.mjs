@@ -4,6 +4,7 @@
 import * as api from "./api.mjs";
 import { add, clear, fill, lock, onPress, onSubmit, part, say, show, showNames, slot, tell } from "./dom.mjs";
 import { endOf } from "./expiry.mjs";
+import { Files } from "./files.mjs";
 import { dayIn, lineElement, names, notesBefore } from "./lines.mjs";
 import { problem, unsent } from "./problems.mjs";
 
@@ -32,6 +33,7 @@ export class Conversation {
     this.busy = false;
     // The page with the code is not locked. After it, the keys are forgotten when nobody is there.
     this.opened = false;
+    this.files = new Files(this);
   }
 
   /** @param {string} token */
@@ -80,6 +82,7 @@ export class Conversation {
       this.view = await this.client.ask("read", { items });
       for (const id of this.view.damaged) this.items.delete(id); // the next attempt fetches it again
       this.view.remarks = this.remarks;
+      this.view.save = (/** @type {any} */ file) => this.files.save(file);
       this.mine = this.view.mine;
       this.opened = true;
       this.view.ends = endOf(list, this.client.given);
@@ -143,10 +146,11 @@ export class Conversation {
       return this.send({ kind: "message", body: { text } }, form);
     });
     onPress("retry", () => this.again());
+    onPress("files", () => this.files.show());
     if (this.pending) this.waitFor(form);
   }
 
-  /** Seal and send a message, with the form locked. @param {{kind: string, body: any, wanted?: string[]}} given @param {HTMLFormElement} form */
+  /** Seal and send a message, with the form locked. @param {{kind: string, body: any, wanted?: string[], files?: boolean}} given @param {HTMLFormElement} form */
   async send(given, form) {
     if (this.busy) return undefined;
     if (this.pending) return this.waitFor(form);
@@ -163,6 +167,7 @@ export class Conversation {
         // Another message was stored first. Read it, and sign this one again for the same
         // addressees.
         if (!(await this.reread(shownTo))) return undefined;
+        if (given.files) await this.files.joinAgain();
       }
       tell(say("errors.busy"));
     } catch (error) {
@@ -245,7 +250,8 @@ export class Conversation {
     tell(say("sealed.sending"));
     this.busy = true;
     try {
-      if (!(await this.decide(await api.arrived(this.token, this.pending), part("message")))) return;
+      const form = part("message") ?? part("files");
+      if (!(await this.decide(await api.arrived(this.token, this.pending), form))) return;
     } finally {
       this.busy = false;
     }
@@ -428,6 +434,7 @@ export class Conversation {
   }
 
   forget() {
+    this.files.stop();
     this.token = "";
     this.opened = false;
     this.items.clear();

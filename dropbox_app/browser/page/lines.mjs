@@ -58,11 +58,24 @@ export function lineElement(line, view, answer) {
   fill(article, "text", line.text);
   slot("text", article)?.setAttribute("lang", line.lang);
   fill(article, "to", line.mine ? say("conversation.to", { counsellor: names(line.to, view) }) : "");
-  for (const name of line.files) add(shown("files", article), "li", name.replace(UNSEEN, "") || say("files.unnamed"));
+  for (const file of line.files) addFile(file, line.mine, shown("files", article), view);
   for (const option of line.options) addOption(option, shown("options", article));
   addAnswers(line.answers, article);
   if (line.request) slot("request", article)?.append(requestElement(line, view, answer));
   return article;
+}
+
+/** Show a file's name; a counsellor's file can be saved. @param {any} file @param {boolean} mine @param {HTMLElement | null} list @param {any} view */
+function addFile(file, mine, list, view) {
+  const one = add(list, "li", "");
+  const name = add(one, "span", file.name.replace(UNSEEN, "") || say("files.unnamed"));
+  name.dir = "auto";
+  name.translate = false;
+  if (mine) return;
+  const button = add(one, "button", say("files.download"), "quiet");
+  button.setAttribute("type", "button");
+  button.addEventListener("click", () => view.save(file));
+  name.after(" ");
 }
 
 /** @param {{title: string, pro: string, con: string}} option @param {HTMLElement | null} list */

@@ -15,6 +15,10 @@ const KEYS = {
   unknown_letter: "errors.code_letter",
   word_count: "errors.code_count",
   too_long: "errors.text_long",
+  moved: "files.moved",
+  file_changed: "sealed.file_changed",
+  file_lost: "files.lost",
+  file_broken: "files.altered_theirs",
 };
 
 /** Return the sentence for an error. `otherwise`: the key for an unexpected error. @param {unknown} error @param {string} [otherwise] */

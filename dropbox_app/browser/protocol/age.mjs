@@ -36,6 +36,22 @@ export async function seal(plaintext, recipients) {
  * @param {Uint8Array} sealed @param {string} identity `AGE-SECRET-KEY-PQ-1…`
  */
 export async function openSealed(sealed, identity) {
+  const { recipients } = await openHeader(sealed, identity);
+  const decrypter = new Decrypter();
+  decrypter.addIdentity(identity);
+  try {
+    return { plaintext: await decrypter.decrypt(sealed), recipients };
+  } catch {
+    throw new OpenError("payload");
+  }
+}
+
+/**
+ * Open the header at the beginning of a file; return the file key, the header's length and the
+ * number of its recipients. Throws OpenError.
+ * @param {Uint8Array} sealed @param {string} identity `AGE-SECRET-KEY-PQ-1…`
+ */
+export async function openHeader(sealed, identity) {
   const { stanzas, length } = parseHeader(sealed);
   for (const stanza of stanzas) {
     if (stanza.args[0] === HYBRID && !isWhole(stanza)) throw new OpenError("header");
@@ -52,16 +68,12 @@ export async function openSealed(sealed, identity) {
     },
   });
   try {
-    await decrypter.decryptHeader(sealed.slice(0, length));
+    const fileKey = await decrypter.decryptHeader(sealed.slice(0, length));
+    return { fileKey, length, recipients: stanzas.length };
   } catch (error) {
     if (strange) throw new OpenError("no_key");
     // The other error is a key share of low order, which no honest sender creates.
     throw new OpenError(/** @type {Error} */ (error).message === WRONG_MAC ? "header_mac" : "header");
-  }
-  try {
-    return { plaintext: await decrypter.decrypt(sealed), recipients: stanzas.length };
-  } catch {
-    throw new OpenError("payload");
   }
 }
 

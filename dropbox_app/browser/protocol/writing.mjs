@@ -60,8 +60,8 @@ export async function fromReporter(keys, draft) {
   return { n, to, sealed, item: sha256Hex(sealed), digest, leftOut };
 }
 
-/** Return those who have a key for today, with that key. @param {string[]} wanted @param {Draft} draft */
-function addressees(wanted, { cards, site, day }) {
+/** Return those who have a key for today, with that key. @param {string[]} wanted @param {Pick<Draft, "cards" | "site" | "day">} draft */
+export function addressees(wanted, { cards, site, day }) {
   const open = wanted.flatMap((identity) => {
     const card = cards.find((one) => one.site === site && one.identity === identity);
     const key = card && sealingKey(card, day);
@@ -89,7 +89,7 @@ function former(last, wanted) {
 /** @param {string} kind @param {Fields} body @returns {Fields} */
 function content(kind, body) {
   const cleaned = clean(body);
-  return kind === "report" || kind === "message" ? { ...cleaned, attachments: [] } : cleaned;
+  return kind === "report" || kind === "message" ? { attachments: [], ...cleaned } : cleaned;
 }
 
 /** @param {any} value @returns {any} */

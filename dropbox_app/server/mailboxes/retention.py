@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 from dropbox_app.server.config.settings import Retention
 from dropbox_app.server.config.site import Site
+from dropbox_app.server.mailboxes.file_parts import is_full_part
 from dropbox_app.server.store.interface import REPORTER, Addressed, ItemInfo, MailboxInfo, Store
 
 FAR = 31  # days without upkeep after which the clock is doubted until somebody confirms it
 HALF_SENT = 2  # days that a mailbox without messages, or a file without its message, is kept
+PART_SENT = 1  # the same for a part of a file, which its sender can send again
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def quiet(
             continue  # this item stays as long as the mailbox exists
         by_reporter = item.author == REPORTER
         term = retention.reporter_items if by_reporter else retention.counsellor_items
-        least = min(term, retention.unfetched) if item.n else HALF_SENT
+        least = min(term, retention.unfetched) if item.n else _unsent(item)
         if item.day + datetime.timedelta(least) <= today:
             return False
     return True
@@ -123,13 +125,18 @@ def _end(
 ) -> datetime.date:
     """Return the day on which an item expires, regardless of other items."""
     if not item.n:
-        return item.day + datetime.timedelta(HALF_SENT)
+        return item.day + datetime.timedelta(_unsent(item))
     known = [day for day in fetches if day is not None]
     if len(known) < len(fetches):
         return item.day + datetime.timedelta(retention.unfetched)
     by_reporter = item.author == REPORTER
     term = retention.reporter_items if by_reporter else retention.counsellor_items
     return max([item.day, *known]) + datetime.timedelta(term)
+
+
+def _unsent(item: ItemInfo) -> int:
+    """Return for how many days an item is kept whose message has not arrived."""
+    return PART_SENT if is_full_part(item) else HALF_SENT
 
 
 def _expires(

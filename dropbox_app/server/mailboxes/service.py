@@ -4,14 +4,11 @@
 """
 
 import datetime
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Callable, Collection, Sequence
 
 from dropbox_app.protocol import age
 from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.encoding import new_digest
-from dropbox_app.protocol.errors import HeaderFailure
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.padding import MESSAGE_SIZES
 from dropbox_app.server.config.site import Site
@@ -24,13 +21,15 @@ from dropbox_app.server.errors import (
     SiteFull,
     UnknownCounsellor,
 )
-from dropbox_app.server.mailboxes import retention
+from dropbox_app.server.mailboxes import file_parts, retention
 from dropbox_app.server.mailboxes.replayed_withdrawals import take_withdrawal
+from dropbox_app.server.mailboxes.results import Conversation, Listed, OpenFile
 from dropbox_app.server.mailboxes.room import ANSWERS, FILES, Room
 from dropbox_app.server.mailboxes.validation import (
     MAX_TO,
     check_attachment,
     check_message,
+    fits,
     stanzas_of,
     texts_of,
 )
@@ -47,33 +46,6 @@ __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenF
 
 PAGE = 100  # inbox rows in one page
 MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """The items that an access id gives access to."""
-
-    mailbox: str
-    items: tuple[ItemInfo, ...]
-    created: datetime.date
-    last_added: datetime.date
-    expires: datetime.date  # the day on which it expires if nothing is added or fetched
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A mailbox in the list for a desk, with the newest ``n`` of each author."""
-
-    id: str
-    newest: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True)
-class OpenFile:
-    """A sealed file that the caller reads in pieces and then closes."""
-
-    size: int
-    file: BinaryIO
 
 
 class Mailboxes:
@@ -146,14 +118,45 @@ class Mailboxes:
             self._room.check(size, mailbox, kind=FILES)
             self._room.check_messages(mailbox, REPORTER, MESSAGE_SIZES[0])
 
-    def attach(self, *, access: str, item: str, staged: Staged) -> None:
+    def attach(self, *, access: str, item: str, staged: Staged, parts: Sequence[str] = ()) -> None:
         """Store a reporter's attachment, which becomes visible with the next message.
 
-        Raises BadShape, Gone, MailboxFull, SiteFull, StoreBusy.
+        ``parts``: what it was joined from, and is removed with this. Raises BadShape, Gone,
+        MailboxFull, SiteFull, StoreBusy.
         """
         check_attachment(staged, item, REPORTER, self._site.settings.limits.file)
         with self._store.writing():
-            self._put(self._of_access(access).id, REPORTER, item, staged)
+            mailbox = self._of_access(access).id
+            left = set(parts) - {item} - set(file_parts.missing(self._store, mailbox, parts))
+            self._store.remove_items(sorted(left))
+            self._put(mailbox, REPORTER, item, staged)
+
+    def attach_part(self, *, access: str, part: str, staged: Staged) -> None:
+        """Store a part of a reporter's attachment. Raises like ``attach``."""
+        file_parts.check_part(staged, part)
+        with self._store.writing():
+            self._put(self._of_access(access).id, REPORTER, part, staged)
+
+    def join(self, *, access: str, item: str, parts: Sequence[str]) -> list[str]:
+        """Store a reporter's attachment that arrived in parts; return the missing parts, if any.
+
+        Repeating this succeeds. Raises like ``attach``.
+        """
+        with self._store.reading():
+            mailbox = self._of_access(access).id
+            if file_parts.is_here(self._store, mailbox, item):
+                return []
+            left = file_parts.missing(self._store, mailbox, parts)
+            # For a moment the file is here twice.
+            size = sum(i.size for i in self._store.items(mailbox) if i.id in parts)
+            self._room.check(size, kind=FILES)
+        if left:
+            return left
+        with self.stage() as staged:
+            if not file_parts.join(self._store, parts, staged):
+                return file_parts.missing(self._store, mailbox, parts) or list(parts)
+            self.attach(access=access, item=item, staged=staged, parts=parts)
+        return []
 
     def add(
         self,
@@ -163,12 +166,14 @@ class Mailboxes:
         to: Sequence[VerifyKey],
         sealed: bytes,
         files: Sequence[Staged] = (),
+        named: Sequence[str] = (),
     ) -> None:
-        """Store the reporter's message ``n``, and show it and the earlier files to ``to``.
+        """Store the reporter's message ``n``, and show it and its files to ``to``.
 
-        The message and ``files`` are stored together or not at all. A repeated call succeeds.
-        Raises OutOfStep with the newest n unless ``n`` is next, BadShape, UnknownCounsellor, Gone,
-        MailboxFull, SiteFull, StoreBusy. After OutOfStep, ``files`` can be reused.
+        The message and ``files`` are stored together or not at all; ``named`` are files that were
+        sent before, and any other that waits is removed. A repeated call succeeds. Raises OutOfStep
+        with the newest n unless ``n`` is next, BadShape, UnknownCounsellor, Gone, MailboxFull,
+        SiteFull, StoreBusy. After OutOfStep, ``files`` can be reused.
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
@@ -184,7 +189,8 @@ class Mailboxes:
             self._check_step(info.id, REPORTER, n)
             for staged in files:
                 self._put(info.id, REPORTER, staged.digest(), staged)
-            self._message(info.id, item, REPORTER, n, identities, sealed)
+            own = {*named, *(staged.digest() for staged in files)}
+            self._message(info.id, item, REPORTER, n, identities, sealed, own)
 
     def withdraw(
         self, *, access: str, n: int, to: Sequence[VerifyKey], sealed: bytes | None
@@ -394,22 +400,27 @@ class Mailboxes:
         self._store.touch(mailbox, info.day)
 
     def _message(
-        self, mailbox: str, item: str, by: str, n: int, identities: Sequence[str], sealed: bytes
-    ) -> None:
-        """Store a message and make it visible, with the files sent since the previous one."""
+        self, mailbox: str, item: str, by: str, n: int, identities: Sequence[str], sealed: bytes,
+        own: Collection[str] | None = None,
+    ) -> None:  # fmt: skip
+        """Store a message and show it with its ``own`` files (None: all since the previous one)."""
         day = self.today()
         # Authors also see their own items in their inbox, even if they cannot open them.
         readers = dict.fromkeys((*identities, *(() if by == REPORTER else (by,))))
         shown = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
         stanzas = stanzas_of("attachment", by, len(identities))
+        here: set[str] = set()
         for file in shown:
-            if not self._fits(file, stanzas):
-                # This file is left over from an unsent message to other addressees.
+            left = own is not None and file.id not in own  # from a message that was never sent
+            if left or not fits(self._store.open(file.id), file.size, stanzas):
                 self._store.remove_items([file.id])
                 continue
+            here.add(file.id)
             self._store.show(file.id, n, day)
             self._store.address(file.id, readers)
             self._mark_own(by, file.id, day)
+        if own is not None and not here.issuperset(own):
+            raise BadShape("a file of the message is not here, or is sealed to others")
         self._post(mailbox, ItemInfo(item, "message", by, n, day, len(sealed)), sealed)
         self._store.address(item, readers)
         self._mark_own(by, item, day)
@@ -417,18 +428,6 @@ class Mailboxes:
     def _mark_own(self, by: str, item: str, day: datetime.date) -> None:
         if by != REPORTER:
             self._store.set_fetched(by, item, day)
-
-    def _fits(self, file: ItemInfo, stanzas: int) -> bool:
-        opened = self._store.open(file.id)
-        if opened is None:
-            return False
-        with opened:
-            start = opened.read(age.header_length(stanzas + 1))
-        try:
-            age.check_shape(start, file.size, stanzas, "files")
-        except HeaderFailure:
-            return False
-        return True
 
     def _put(self, mailbox: str, by: str, item: str, staged: Staged) -> None:
         """Store a checked file. It stays invisible until the message that names it."""
@@ -438,10 +437,11 @@ class Mailboxes:
                 raise BadShape("this sealed file is another item already")
             return
         self._room.check(staged.size, mailbox, kind=FILES)
-        waiting = [f for f in self._store.items(mailbox) if not f.n and f.author == by]
-        # This allows for the files of an earlier attempt and for a thread passed on. Files of
-        # further attempts are removed after HALF_SENT days. It is unknown which files are old, so
-        # none can be removed sooner.
+        waiting = [
+            f
+            for f in self._store.items(mailbox)
+            if not f.n and f.author == by and not file_parts.is_full_part(f)
+        ]
         if len(waiting) > 2 * self._site.settings.limits.files_per_message:
             raise MailboxFull("too many files wait for their message")
         info = ItemInfo(item, "attachment", by, 0, self.today(), staged.size)

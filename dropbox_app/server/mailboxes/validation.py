@@ -1,7 +1,7 @@
 """The required form of a sealed file and of the list of its addressees (SPEC section 6)."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import sha256_hex
@@ -45,6 +45,19 @@ def check_attachment(staged: Staged, item: str, by: str, most: int) -> None:
         raise BadShape("sealed to too few or too many")
     if staged.size > age.sealed_length(attachment_size(most), stanzas):
         raise BadShape(f"a file may be {most} bytes")
+
+
+def fits(opened: BinaryIO | None, size: int, stanzas: int) -> bool:
+    """Return whether a stored attachment has the form of one for this many recipients."""
+    if opened is None:
+        return False
+    with opened:
+        start = opened.read(age.header_length(stanzas + 1))
+    try:
+        age.check_shape(start, size, stanzas, "files")
+    except HeaderFailure:
+        return False
+    return True
 
 
 def texts_of(to: Iterable[VerifyKey]) -> list[str]:

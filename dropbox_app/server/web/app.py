@@ -13,7 +13,7 @@ from dropbox_app.server.config.loader import Reading
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.errors import SettingsError
 from dropbox_app.server.reporter.kdf_limiter import Gate, slots_for
-from dropbox_app.server.web import desk_api, reporter_api
+from dropbox_app.server.web import desk_api, reporter_api, reporter_files
 from dropbox_app.server.web.early_answers import let_answers_arrive
 from dropbox_app.server.web.ended_sessions import EndedSessions
 from dropbox_app.server.web.error_pages import handle_errors
@@ -55,6 +55,7 @@ _VIEWS = (
     sealing,
     internal,
     reporter_api,
+    reporter_files,
     desk_api,
 )
 

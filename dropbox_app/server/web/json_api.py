@@ -46,16 +46,25 @@ def refusal(error: KlankbordError, refused: str = "") -> Response:
     return answer({"error": str(error), **more}, HTTPStatus(status))
 
 
-def sealed_file(opened: OpenFile) -> Response:
-    """Return a sealed file, read in pieces and closed even if it was not read to its end."""
-    response = Response(_pieces(opened), mimetype="application/octet-stream")
-    response.content_length = opened.size
+def sealed_file(opened: OpenFile, start: int = 0) -> Response:
+    """Return a sealed file, read in pieces and closed even if it was not read to its end.
+
+    ``start``: how many of its bytes are left out. Raises BadRequest if it has fewer.
+    """
+    if start > opened.size:
+        opened.file.close()
+        raise BadRequest("the file is shorter")
+    response = Response(_pieces(opened, start), mimetype="application/octet-stream")
+    response.content_length = opened.size - start
     response.call_on_close(opened.file.close)
     return response
 
 
-def _pieces(opened: OpenFile) -> Iterator[bytes]:
+def _pieces(opened: OpenFile, start: int) -> Iterator[bytes]:
     with opened.file:
+        # Not every store can begin in the middle of a file, so the beginning is read and dropped.
+        while start and (dropped := opened.file.read(min(start, CHUNK))):
+            start -= len(dropped)
         while piece := opened.file.read(CHUNK):
             yield piece
 

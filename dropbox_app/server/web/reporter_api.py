@@ -14,13 +14,12 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, request
 
-from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.batch import pack
-from dropbox_app.protocol.encoding import check_hex, from_line
+from dropbox_app.protocol.encoding import Json, check_hex, from_line
 from dropbox_app.protocol.errors import FormatError, KlankbordError
 from dropbox_app.protocol.fields import text_of, texts_of
 from dropbox_app.protocol.keys import VerifyKey
-from dropbox_app.protocol.padding import attachment_size
+from dropbox_app.protocol.messages import MAX_FILES
 from dropbox_app.protocol.retrieval_code import access_id
 from dropbox_app.server.errors import BadRequest, Gone, StoreUnsure, Unauthorised
 from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE, Conversation
@@ -31,7 +30,6 @@ from dropbox_app.server.web.json_api import (
     arguments,
     body_pieces,
     identities,
-    item_id,
     item_ids,
     nothing_here,
     number,
@@ -41,7 +39,6 @@ from dropbox_app.server.web.json_api import (
 from dropbox_app.server.web.sites import current_site
 
 OPENING = 1024  # maximum bytes of the request that opens a mailbox
-LOOK = 16 * 1024 * 1024  # bytes of a file after which the free space is checked again
 MOST_IDS = 50  # an address with more could be too long for nginx
 MOST_AT_ONCE = 1024 * 1024  # bytes of the messages in one response
 BEARER = re.compile("Bearer ([0-9a-f]{64})")
@@ -73,10 +70,8 @@ def check_site() -> Response | None:
 @blueprint.post("/api/reports", provide_automatic_options=False)
 def open_mailbox() -> Response:
     """POST reports: create a mailbox for files, which no desk sees until its report arrives."""
-    if request.mimetype != JSON:
-        raise BadRequest(f"the body must be {JSON}")
     try:
-        given = from_line(_body(OPENING))
+        given = json_body(OPENING)
         mailbox, access = (check_hex(text_of(given, key), 32) for key in ("mailbox", "access"))
         to = tuple(VerifyKey.from_hex(one) for one in texts_of(given, "to", MAX_TO, 1))
     except FormatError as error:
@@ -99,32 +94,14 @@ def post_report(mailbox: str) -> Response:
     return answer({})
 
 
-@blueprint.put("/api/files/<item>", provide_automatic_options=False)
-def put_file(item: str) -> Response:
-    """PUT files/ID: store a sealed file, which no desk sees before the message that names it."""
-    site = current_site()
-    access, item = given_access(), item_id(item)
-    _check_length()
-    site.mailboxes.room_for_files(access, request.content_length or 0)
-    limit = sealed_length(attachment_size(site.settings.limits.file), MAX_TO)
-    looked = 0
-    with site.mailboxes.stage() as staged:
-        for piece in body_pieces(limit):
-            staged.write(piece)
-            if staged.size - looked >= LOOK:
-                looked = staged.size
-                site.mailboxes.room_for_files(access, 0)
-        site.mailboxes.attach(access=access, item=item, staged=staged)
-    return answer({})
-
-
 @blueprint.post("/api/conversation/messages", provide_automatic_options=False)
 def post_message() -> Response:
-    """POST conversation/messages?n=N&to=HEX.HEX: store the sealed report or message."""
+    """POST conversation/messages?n=N&to=HEX.HEX&files=ID.ID: store a message with its files."""
     access = given_access()
-    given = arguments("n", "to")
+    given = arguments("n", "to", *(["files"] if "files" in request.args else []))
     current_site().mailboxes.add(
         access=access,
+        named=item_ids(given["files"], MAX_FILES) if "files" in given else (),
         n=number(given["n"]),
         to=identities(given["to"]),
         sealed=_body(MAX_SEALED_MESSAGE),
@@ -178,16 +155,7 @@ def items() -> Response:
 @blueprint.get("/api/items/<item>", provide_automatic_options=False)
 def item(item: str) -> Response:
     """GET items/ID: return a sealed message of this conversation."""
-    return _sealed(item, "message")
-
-
-@blueprint.get("/api/files/<item>", provide_automatic_options=False)
-def file(item: str) -> Response:
-    """GET files/ID: return a sealed attachment.
-
-    Files have their own path because they can take long.
-    """
-    return _sealed(item, "attachment")
+    return sealed_item(item, "message")
 
 
 @blueprint.post("/api/conversation/withdrawal", provide_automatic_options=False)
@@ -226,7 +194,14 @@ def _conversation(access: str) -> Conversation:
     return found
 
 
-def _sealed(item: str, what: What) -> Response:
+def json_body(limit: int) -> dict[str, Json]:
+    """Return the body, a JSON line of at most ``limit`` bytes. Raises BadRequest, FormatError."""
+    if request.mimetype != JSON:
+        raise BadRequest(f"the body must be {JSON}")
+    return from_line(_body(limit))
+
+
+def sealed_item(item: str, what: What, start: int = 0) -> Response:
     """Return a sealed file of this conversation. Raises Gone if there is none of that kind."""
     found = _conversation(given_access())
     if (item, what) not in {(known.id, known.what) for known in found.items}:
@@ -234,15 +209,16 @@ def _sealed(item: str, what: What) -> Response:
     opened = current_site().mailboxes.opened(found.mailbox, item)
     if opened is None:
         raise Gone("no such item")
-    return sealed_file(opened)
+    return sealed_file(opened, start)
 
 
-def _check_length() -> None:
+def check_length() -> None:
+    """Raise BadRequest unless the request gives the length of its body."""
     if request.content_length is None:
         raise BadRequest("a request must give the length of its body")
 
 
 def _body(limit: int) -> bytes:
     """Return the complete body of at most ``limit`` bytes. Raises BadRequest, TooLarge."""
-    _check_length()
+    check_length()
     return b"".join(body_pieces(limit))

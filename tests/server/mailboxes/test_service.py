@@ -254,7 +254,9 @@ def test_reporters_file_must_be_sealed_to_the_counsellors_only(server: AServer) 
     access = ids("one")[1]
     item = attach(server.mailboxes, access, file(1))
     stale = attach(server.mailboxes, access, file(2))
-    server.add("one", 2)
+    with pytest.raises(BadShape):
+        server.add("one", 2, named=[item, stale])
+    server.add("one", 2, named=[item])
     assert server.mailboxes.item_for(ANNA, item) is not None
     assert server.mailboxes.item_for(ANNA, stale) is None
 

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.protocol import age
-from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.encoding import Json, sha256_hex
 from dropbox_app.protocol.keys import Recipient, Seed
+from dropbox_app.protocol.messages import Attachment
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.config.settings import Limits, Reporter
 from dropbox_app.server.errors import StoreBusy, StoreUnsure
 from dropbox_app.server.mailboxes.purge import purge
 from dropbox_app.server.mailboxes.service import Mailboxes
-from dropbox_app.server.web.reporter_api import LOOK, OPENING
+from dropbox_app.server.web.reporter_api import OPENING
+from dropbox_app.server.web.reporter_files import LOOK
 from tests.server.web.conftest import ORIGIN, Counsellor, House
 from tests.support.sealing_browser import Answer, SealingBrowser
 
@@ -23,6 +25,8 @@ CALLS = (
     ("POST", "/api/reports"),
     ("POST", f"/api/reports/{NOWHERE}?to={NOWHERE}"),
     ("PUT", f"/api/files/{NOWHERE}"),
+    ("PUT", f"/api/files/parts/{NOWHERE}"),
+    ("POST", f"/api/files/{NOWHERE}"),
     ("POST", "/api/conversation/messages?n=1&to=" + NOWHERE),
     ("GET", "/api/conversation"),
     ("GET", f"/api/items?ids={NOWHERE}"),
@@ -134,6 +138,48 @@ def test_file_is_delivered_with_its_message(noor: Counsellor, browser: SealingBr
     assert browser.ask("GET", f"/api/files/{attachment.sha256}").body == sealed
 
 
+def test_file_that_no_message_names_never_reaches_a_desk(
+    sealing: House, noor: Counsellor, browser: SealingBrowser
+) -> None:
+    """Whoever stops after sending a file does not send it with the next message."""
+    browser.report("Kijk.", noor.identity)
+    left = browser.put_file("toch-niet.txt", b"liever niet")
+    right = browser.put_file("wel.txt", b"graag")
+    browser.write("Zie het bestand.", (right,))
+    assert noor.house.mailboxes.item_for(noor.identity, right.sha256) is not None
+    assert sealing.store.item(left.sha256) is None
+    page = sealing.browser()
+    browser.put_file("toch-niet.txt", b"liever niet")
+    page.come_back(" ".join(browser.words))
+    page.write_on("Zonder script.")
+    files = [i for i in sealing.store.items(browser.keys.mailbox) if i.what == "attachment"]
+    assert [file.id for file in files] == [right.sha256]
+
+
+def test_message_that_names_a_missing_file_is_refused(
+    sealing: House, noor: Counsellor, browser: SealingBrowser
+) -> None:
+    """Also a file that is sealed to others, or belongs to an earlier message."""
+    browser.report("Kijk.", noor.identity)
+    first = browser.put_file("een.txt", b"een")
+    browser.write("Zie het bestand.", (first,))
+    for item, sealed in ((NOWHERE, b""), (first.sha256, b""), (None, sealed_to(2, 16_384))):
+        if item is None:
+            item = sha256_hex(sealed)
+            assert browser.ask("PUT", f"/api/files/{item}", sealed).status == 200
+        named = Attachment(item, "x.txt", "text/plain", 1)
+        draft = browser.draft("message", {"text": "Zie."}, files=(named,))
+        got = browser.post(draft, draft.seal())
+        assert (got.status, got.json["refused"]) == (422, "other")
+    draft = browser.draft("message", {"text": "Zie."})
+    many = ".".join([NOWHERE] * 11)
+    for files in ("x", "", many):
+        target = f"/api/conversation/messages?n=3&to={noor.identity.hex}&files={files}"
+        assert browser.ask("POST", target, draft.seal()).status == 400
+    assert browser.texts() == ["Kijk.", "Zie het bestand."]
+    browser.write("Zonder bestand.")
+
+
 def test_large_file_sent_twice_is_stored_once(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
@@ -208,10 +254,13 @@ def _sealed_for(noor: Counsellor) -> tuple[str, bytes]:
 
 def test_report_can_have_files(noor: Counsellor, browser: SealingBrowser) -> None:
     browser.open_mailbox(noor.identity)
-    attachment, sealed = _sealed_for(noor)
-    assert browser.ask("PUT", f"/api/files/{attachment}", sealed).status == 200
-    browser.report("Met een bestand.", noor.identity)
-    assert noor.house.mailboxes.item_for(noor.identity, attachment) is not None
+    item, sealed = _sealed_for(noor)
+    assert browser.ask("PUT", f"/api/files/{item}", sealed).status == 200
+    file = Attachment(item, "x.txt", "text/plain", 1)
+    body: dict[str, Json] = {"text": "Met een bestand.", "answers": {}}
+    draft = browser.draft("report", body, (noor.identity,), (file,))
+    assert browser.post(draft, draft.seal()).status == 200
+    assert noor.house.mailboxes.item_for(noor.identity, item) is not None
 
 
 def test_report_and_its_mailbox_are_stored_together_or_not_at_all(
@@ -562,7 +611,7 @@ def test_other_methods_and_addresses_get_404(browser: SealingBrowser) -> None:
     for method, target in (
         ("GET", "/api/reports"),
         ("POST", "/api/conversation"),
-        ("POST", f"/api/files/{NOWHERE}"),
+        ("GET", f"/api/files/parts/{NOWHERE}"),
         ("PUT", "/api/conversation/messages"),
         ("POST", "/api/conversation/"),
         ("DELETE", f"/api/items/{NOWHERE}"),

@@ -11,6 +11,7 @@ VIEWS = (
     "dropbox_app.server.web.views.",
     "dropbox_app.server.web.desk_api",
     "dropbox_app.server.web.reporter_api",
+    "dropbox_app.server.web.reporter_files",
 )
 
 

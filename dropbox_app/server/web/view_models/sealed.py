@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import babel
 
-from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, NOTICE_STATUS
+from dropbox_app.protocol.messages import ANSWERS, CONSENT_ANSWERS, MAX_FILES, NOTICE_STATUS
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.web.assets import SealingAssets, sealing_assets
 from dropbox_app.server.web.i18n import Words
@@ -20,7 +20,8 @@ KEYS = (
     "sealed.on", "sealed.plain", "sealed.checking", "sealed.sending", "sealed.hashing",
     "sealed.unsent", "sealed.perhaps", "sealed.perhaps_title", "sealed.perhaps_message",
     "sealed.arrived", "sealed.clock", "sealed.withheld", "sealed.changed_card", "sealed.network",
-    "sealed.switch", "sealed.files",
+    "sealed.switch", "sealed.file_part", "sealed.file_waiting", "sealed.file_stopped",
+    "sealed.file_stuck", "sealed.file_changed", "sealed.file_opening", "sealed.file_saved",
     "errors.busy", "errors.busy_read", "errors.full", "errors.mailbox_full", "errors.nobody",
     "errors.text_missing", "errors.text_is_code", "errors.wanted_missing", "errors.wanted_closed",
     "errors.code_missing", "errors.code_letter", "errors.code_word", "errors.code_word_near",
@@ -35,14 +36,15 @@ KEYS = (
     "conversation.conflict", "conversation.conflict_mine", "conversation.newer",
     "conversation.passed_on", "conversation.closed", "conversation.expires",
     "conversation.expires_soon", "handover.now", "files.unnamed", "files.unnamed_here",
-    "files.lost", "options.pro", "options.con",
+    "files.lost", "files.download", "files.altered_theirs", "files.broken", "files.full",
+    "files.large", "files.moved", "files.none", "files.who", "options.pro", "options.con",
     "consent.title", "consent.step", "consent.scope", "consent.successor",
     "consent.successor_unknown", "consent.unreachable", "consent.said", "consent.said_unknown",
     "word.former", "word.and", "word.or", "word.counsellor",
 )  # fmt: skip
 # Sentences that depend on a number, once for each plural form of the language.
 COUNTED = (
-    "errors.text_long", "errors.code_count", "errors.typed_wrong", "conversation.gap",
+    "files.many", "errors.text_long", "errors.code_count", "errors.typed_wrong", "conversation.gap",
     "conversation.gap_mine", "withdraw.can3", "withdraw.can3_untold", "withdraw.cannot2",
     "withdraw.cannot4",
 )  # fmt: skip
@@ -72,6 +74,8 @@ class SealedPage:
     person: Person | None
     holders: str
     earliest: datetime.date
+    most: int  # how many files one message may have
+    largest: str  # the size of the largest file
 
     @classmethod
     def of(
@@ -87,6 +91,8 @@ class SealedPage:
             person=only,
             holders=only.name if only else told.say("word.counsellor"),
             earliest=today + datetime.timedelta(days=settings.retention.idle),
+            most=min(settings.limits.files_per_message, MAX_FILES),
+            largest=told.size(settings.limits.file),
         )
 
 

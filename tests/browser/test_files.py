@@ -1,0 +1,117 @@
+"""Files that the browser's client seals and opens, against Python (SPEC sections 4 and 6)."""
+
+import base64
+import io
+import unicodedata
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from dropbox_app.protocol import age
+from dropbox_app.protocol.attachment import FILE_PART, AttachmentSealer, contents
+from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.keys import Recipient, Seed
+from dropbox_app.server.web.filenames import clean_name, clean_type, disposition
+from tests.browser.conftest import Ask
+from tests.support.file_names import names
+
+ANNA, BRAM, NOBODY = (Seed(bytes([n]) * 32) for n in (1, 2, 3))
+SIZES = (0, 1, 16_384, 65_535, 65_536, 65_537, FILE_PART, FILE_PART + 300_000)
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def content_of(size: int) -> bytes:
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+def sealed_attachment(content: bytes, *recipients: Recipient) -> bytes:
+    sealed = bytearray()
+    sealer = AttachmentSealer(sealed.extend, recipients)
+    sealer.update(content)
+    sealer.finish()
+    return bytes(sealed)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("size", SIZES)
+def test_file_sealed_by_client_opens_in_python(client: Ask, size: int) -> None:
+    content = content_of(size)
+    recipients = [str(seed.recipient()) for seed in (ANNA, BRAM)]
+    made = client("sealFile", content=b64(content), recipients=recipients)
+    parts = [base64.b64decode(part) for part in made["parts"]]
+    sealed = b"".join(parts)
+    assert sha256_hex(sealed) == made["item"]
+    assert len(sealed) == made["length"]
+    assert {len(part) for part in parts[:-1]} <= {FILE_PART}
+    age.check_shape(sealed, len(sealed), 2, "files")
+    for seed in (ANNA, BRAM):
+        chunks = age.open_chunks(io.BytesIO(sealed).read, (seed,))
+        assert b"".join(contents(chunks, size)) == content
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("step", [50_000, 1_000_000])
+def test_file_sealed_by_python_opens_in_client(client: Ask, size: int, step: int) -> None:
+    content = content_of(size)
+    sealed = sealed_attachment(content, ANNA.recipient(), BRAM.recipient())
+    item = sha256_hex(sealed)
+    opened = client(
+        "openFile", sealed=b64(sealed), seed=BRAM.raw.hex(), item=item, size=size, step=step
+    )
+    assert base64.b64decode(opened["content"]) == content
+
+
+def test_altered_cut_foreign_or_misnamed_file_does_not_open(peer: Ask) -> None:
+    sealed = sealed_attachment(content_of(200_000), ANNA.recipient(), BRAM.recipient())
+
+    def fault(data: bytes, seed: Seed = ANNA, size: int = 200_000, item: str = "") -> str:
+        opened = peer(
+            "openFile", sealed=b64(data), seed=seed.raw.hex(), item=item or sha256_hex(data),
+            size=size, step=30_000,
+        )  # fmt: skip
+        return str(opened.get("fault", ""))
+
+    assert fault(sealed) == ""
+    assert fault(sealed, NOBODY) == "no_key"
+    assert fault(sealed, item="0" * 64) == "payload", "another file than the signed one"
+    assert fault(sealed, size=190_000) == "payload", "content where padding should be"
+    assert fault(sealed, size=300_000) == "payload", "another length"
+    assert fault(sealed[:-1]) == "payload"
+    assert fault(sealed + b"\0") == "payload"
+    assert fault(sealed + sealed[-65_552:]) == "payload", "endless"
+    for at in (5_000, 100_000, len(sealed) - 1):
+        altered = bytearray(sealed)
+        altered[at] ^= 1
+        assert fault(bytes(altered)) == "payload", at
+    assert fault(b"") == "header"
+    assert fault(bytes(200_000)) == "header"
+
+
+def test_file_that_changes_on_the_device_is_never_sealed_twice(peer: Ask) -> None:
+    """Two contents under one key and nonce would give both away."""
+    content = content_of(100_000)
+    recipients = [str(ANNA.recipient())]
+    for other in (content[:-1], content[:-1] + b"!", content + b"!"):
+        said = peer("changingFile", content=b64(content), other=b64(other), recipients=recipients)
+        assert said == "changed"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(name=names())
+def test_names_are_cleaned_as_the_pages_clean_them(peer: Ask, name: str) -> None:
+    whole = name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # A newer list of characters may know more of them than Python's.
+    sendable = "".join(one for one in whole if unicodedata.category(one) != "Cn")
+    ((cleaned, saved),) = peer("fileNames", names=[sendable], fallback="bestand")
+    assert cleaned == clean_name(sendable, "bestand")
+    assert saved == unquote(disposition(sendable, "bestand").rpartition("''")[2])
+
+
+def test_types_are_cleaned_as_the_pages_clean_them(peer: Ask) -> None:
+    types = ["", "text/plain", "Text/Plain; charset=utf-8", "x", "a/b/c", "é/x", " image/png "]
+    assert peer("fileTypes", types=types) == [clean_type(one) for one in types]
