@@ -24,7 +24,7 @@ _TRAININGS = {"training", "information"}
 
 
 def terms(events: Iterable[e.Event], employer: str) -> list[Term]:
-    """Return the appointments at an employer. Raises Unfit for one without a recorded end.
+    """Return the appointments at an employer. Raises Unfit if one has no recorded end.
 
     Only the headcount in the agreement is used, because a later one could be chosen after the year
     was counted. If two agreements begin on the same day, the later entry counts.
@@ -174,7 +174,7 @@ def sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any]
 
 
 def counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -> Counsellor:
-    """Return the reporting counsellor, with the newest register number and the year's upkeep."""
+    """Return the reporting counsellor, with the newest register number and the year's training."""
     said = sheet(events, employer, year)
     numbers = [
         (one.date, one.register_number)

@@ -60,7 +60,7 @@ def form_for(headcount: int) -> Form:
 
 
 def may_have_term_band(headcount: int) -> bool:
-    """Return whether the agreement may promise one band over three years (50 to 249 people)."""
+    """Return whether the agreement may promise a band for three years (50 to 249 people)."""
     return _TERM_BAND_FROM <= headcount < _B_FROM
 
 
