@@ -224,7 +224,7 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
 
 
 def _alone(event: e.Event, number: int) -> Case | None:
-    """Return a case without a reference, made from a contact, a case, or a destroyed case's row."""
+    """Make a case without a reference from a contact, a case, or the row of a destroyed case."""
     if isinstance(event, e.OfCase) and event.case:
         return None
     key = f"\0{number}"  # no reference contains this character

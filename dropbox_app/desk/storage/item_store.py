@@ -187,7 +187,7 @@ class LocalStore:
         return shutil.disk_usage(self._disk.root).free
 
     def recipients(self, item: str) -> int:
-        """Return the number of recipients in an item's header; 0 if the format is not ours."""
+        """Return the number of recipients in an item's header; 0 if the format is unknown."""
         with self._disk.path(self._item(item)).open("rb") as file:
             start = file.read(MAX_HEADER)
         try:
@@ -299,7 +299,7 @@ class LocalStore:
         return Arrived(item.id, contents, sealed_for=item.sealed_for)
 
     def opened(self, item: str, seeds: Sequence[Seed]) -> Iterator[bytes]:
-        """Yield an attachment in authenticated chunks. It is complete only if nothing is raised.
+        """Yield an attachment in authenticated chunks. Only without an error is it complete.
 
         Raises FileNotFoundError, WrongFile if it is not the stored one, or AgeError if it was
         received damaged.

@@ -59,7 +59,7 @@ class File:
         self._end = time.monotonic() + ANSWER_SECONDS
 
     def came(self, piece: bytes) -> None:
-        """Count a piece that arrived.
+        """Count a piece that was received.
 
         Raises CannotReach if the file is too slow, or if the round was aborted.
         """

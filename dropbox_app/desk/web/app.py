@@ -174,7 +174,7 @@ def _words() -> dict[str, Any]:
 
 
 def _fault(error: Exception) -> ResponseReturnValue:
-    """Show an error, and say that nothing was done. Views that keep a text do this themselves."""
+    """Show an error that no view handled, and say that nothing was done."""
     status = 404 if isinstance(error, NotSetUp) else 409
     return render_template("fault.html", problem=sentence(here.told(), error)), status
 

@@ -77,7 +77,7 @@ def serve(
 
 
 def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
-    """Return a server for the page, behind its gate. It responds once it is running.
+    """Return a server for the page, behind its gate. The server responds once it is running.
 
     Port 0 selects a free port. Raises OSError if the port is taken.
     """
@@ -105,7 +105,7 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
 
 @contextlib.contextmanager
 def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
-    """During the block, check once a second whether to lock, to fetch, to check or to end.
+    """During the block, once a second, lock, fetch, check the sites or end if that is due.
 
     Failures are logged with their type and place, and retried. Otherwise the desk would never lock
     automatically again.

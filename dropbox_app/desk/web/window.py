@@ -119,7 +119,7 @@ def _end(browser: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder. Processes that are ending may still write to it for a moment."""
+    """Remove a folder. Ending processes may still write to the folder for a moment."""
     until = time.monotonic() + _PATIENCE
     while folder.exists() and time.monotonic() < until:
         shutil.rmtree(folder, ignore_errors=True)
