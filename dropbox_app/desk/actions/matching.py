@@ -68,10 +68,10 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
 def join(place: Workplace, mailbox: str, reference: str) -> Standing:
     """Join a thread to a case, and return the case. The annual report then counts one situation.
 
-    Normally the case that was created for the thread is removed. It is kept, and marked as the same
-    situation, if the counsellor recorded anything in it, if its year is closed, or if the other
-    case has a thread. Nothing changes if the two are already joined. Raises NotFound, Refused,
-    Unfit.
+    Normally the case that was created for the thread is removed. The created case is kept, and
+    marked as the same situation, if the counsellor recorded anything in it, if its year is closed,
+    or if the other case has a thread. Nothing changes if the two are already joined. Raises
+    NotFound, Refused, Unfit.
     """
     day = place.machine.today()
     with place.database.transaction():

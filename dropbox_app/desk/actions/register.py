@@ -1,7 +1,7 @@
 """Actions on the register: store and read events, cases, and consents from threads.
 
-The register is never sent. It is stored only in the desk's database and backups, unless the
-counsellor exports it.
+The register is never sent. The register is stored only in the desk's database and backups, unless
+the counsellor exports it.
 """
 
 import collections

@@ -35,12 +35,13 @@ class Read:
 class Today:
     """The day's work.
 
-    ``mine``: threads that the counsellor should answer or read. Those whose reporter does not feel
-    safe come first, then those with an answer about consent, then the oldest. ``to_send``: threads
-    with a message that the server does not have yet; they may also be in ``mine``. ``theirs``:
-    threads that wait for the reporter's answer, oldest first. ``all``: the total number of threads
-    in each group, including those left out. ``unsafe``: the number of threads in ``mine`` whose
-    reporter does not feel safe. ``read``: each site by its employer's name, late sites first.
+    ``mine``: threads that the counsellor should answer or read. Threads whose reporter does not
+    feel safe come first, then those with an answer about consent, then the oldest. ``to_send``:
+    threads with a message that the server does not have yet; they may also be in ``mine``.
+    ``theirs``: threads that wait for the reporter's answer, oldest first. ``all``: the total number
+    of threads in each group, including those left out. ``unsafe``: the number of threads in
+    ``mine`` whose reporter does not feel safe. ``read``: each site by its employer's name, late
+    sites first.
     """
 
     day: datetime.date

@@ -137,9 +137,9 @@ def send(
 def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
     """Keep a thread on the server longer, by sending the reporter a notice about it.
 
-    The server restarts the thread's idle term after any addition (SPEC section 9). It does not
-    learn that this notice is meant to extend the term. Raises Unfit if the thread is closed, and
-    the errors of ``send``.
+    The server restarts the thread's idle term after any addition (SPEC section 9). The server does
+    not learn that this notice is meant to extend the term. Raises Unfit if the thread is closed,
+    and the errors of ``send``.
     """
     if open_thread.open_case(desk, mailbox).closed:
         sentence = "This thread is closed, so it is not kept longer. Reopen it first."

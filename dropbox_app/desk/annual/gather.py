@@ -76,7 +76,7 @@ def issued(events: Iterable[e.Event]) -> list[Issued]:
 
 
 def price(events: Iterable[e.Event], term: Term) -> int | None:
-    """Return the fixed yearly price of a term in euros; None if none is recorded."""
+    """Return the fixed yearly price of a term in euros; None if no price is recorded."""
     standing = {
         one.date: one.price
         for one in events

@@ -200,8 +200,8 @@ def figure_years(term: Term, chosen: Form, wanted: int) -> range:
 def term_band_years(term: Term, wanted: int) -> range | None:
     """Return the three calendar years whose band the report of ``wanted`` shows, or None.
 
-    The periods of three years are counted from the first year of the term. They do not overlap and
-    do not extend beyond the term.
+    The periods of three years are counted from the first year of the term. The periods do not
+    overlap and do not extend beyond the term.
     """
     if not term.term_band:
         return None

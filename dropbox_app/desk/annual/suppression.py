@@ -1,6 +1,6 @@
 """The figures about contacts that a report shows: three forms, and bands at least ten wide.
 
-The headcount at the start of an appointment determines the form, before there is anything to count.
+The headcount at the start of an appointment determines the form, before any case can be counted.
 The lowest band includes zero, and every band is at least ten wide. Even after known cases are
 subtracted, the remaining range is never within one to nine.
 """

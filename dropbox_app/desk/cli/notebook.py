@@ -21,7 +21,7 @@ _LANGUAGES = click.Choice(LANGUAGES)
 def note(thread: str, text_file: str | None, clear: bool) -> None:
     """Show your private note on a thread, or replace it.
 
-    The note is never sent, and no export contains it. This desk's backups contain the note. It is
+    The note is never sent, and no export contains it. The note is in this desk's backups, and is
     deleted when you forget the thread.
 
     \b

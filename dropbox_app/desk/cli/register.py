@@ -36,7 +36,7 @@ def register() -> None:
 @click.argument("file", metavar="FILE")
 @click.option("--into", multiple=True, metavar="CASE", help="Add rows to this existing case.")
 def bring_in(file: str, into: tuple[str, ...]) -> None:
-    """Import events, one JSON object per line. If anything is wrong, none are imported.
+    """Import events, one JSON object per line. If any event is wrong, no event is imported.
 
     FILE is text in UTF-8; - is standard input. FILE may also be a table with data from earlier
     years, as CSV or xlsx. The first row of the table contains the names of the columns, as in

@@ -108,8 +108,8 @@ def standing(given: Sequence[Event]) -> Standing:
 def is_signed(event: Event) -> bool:
     """Return whether the reporter signed this answer in the thread.
 
-    Such an answer keeps its day, even if it is fetched after the report of its year was issued.
-    Such an answer is not counted, and does not change the year in which its case counts.
+    A signed answer keeps its day, even if it is fetched after the report of its year was issued. A
+    signed answer is not counted, and does not change the year in which its case counts.
     """
     return isinstance(event, Consent) and event.source == "thread"
 

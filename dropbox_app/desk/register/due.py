@@ -115,8 +115,8 @@ def months_after(day: datetime.date, months: int) -> datetime.date:
 def icalendar(days: Collection[datetime.date]) -> str:
     """Return a calendar (RFC 5545) that marks days, without any details.
 
-    There is one entry per day, however many items are due, always with the same text. The calendar
-    shows no employer, case, kind or number.
+    The calendar has one entry per day, however many items are due, always with the same text. The
+    calendar shows no employer, case, kind or number.
     """
     made = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Klankbord//Klankbord//NL"]
     for day in sorted(set(days)):

@@ -69,7 +69,7 @@ def read(rows: Sequence[Row], words: Vocabulary, today: datetime.date) -> list[R
 
 
 def day(text: str) -> str:
-    """Return a day in the form that events use. Other text stays as it is.
+    """Return a day in the form that events use. Other text stays as it is, to be refused.
 
     Days are read as written in the Netherlands, with the day before the month: 31-1-2027, 31/01/27,
     31 januari 2027. A two-digit year is in this century.

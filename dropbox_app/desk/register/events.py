@@ -215,9 +215,10 @@ class Consent(OfCase):
 class Step(OfCase):
     """A step outside the confidential talk that was taken on ``date``.
 
-    A step needs a ``consent`` that is at most 14 days old and not narrower than the step. Otherwise
-    every answer of an exception must be true: ``consent_was_sought``, ``no_other_way``,
-    ``serious_harm``, ``moral_distress`` and ``as_small_as_possible``. ``why`` gives the reason.
+    A step needs a ``consent`` that is at most 14 days old and not narrower than the step. Without
+    such a consent, every answer of an exception must be true: ``consent_was_sought``,
+    ``no_other_way``, ``serious_harm``, ``moral_distress`` and ``as_small_as_possible``. ``why``
+    gives the reason.
     """
 
     kind: ClassVar[str] = "step"
@@ -303,8 +304,8 @@ class Destruction(Event):
 class Freeze(OfEmployer):
     """An annual report that was issued on ``date`` and can no longer change.
 
-    It covers the calendar years ``first_year`` to ``last_year``. ``bands``: the bands that the
-    report printed. ``advice``: the three items of advice. ``text``: the report as issued.
+    The report covers the calendar years ``first_year`` to ``last_year``. ``bands``: the bands that
+    the report printed. ``advice``: the three items of advice. ``text``: the report as issued.
     """
 
     kind: ClassVar[str] = "freeze"
@@ -320,13 +321,12 @@ class Freeze(OfEmployer):
 class Joint(OfEmployer):
     """Counts for a joint report of two counsellors, exchanged on ``date``.
 
-    They cover the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other
+    The counts cover the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other
     counsellor. ``fingerprint``: the ten groups of that counsellor's card, empty in older entries.
     ``given``: the counts were exported to the other counsellor, who makes the report, and these
     years are closed here; otherwise they were imported from that counsellor. ``situations``: by
-    main group. Later counts of the same years replace earlier ones.
-    A person who spoke to both counsellors counts twice, unless the case of one of them has
-    ``colleague_counts``.
+    main group. Later counts of the same years replace earlier ones. A person who spoke to both
+    counsellors counts twice, unless the case of one of them has ``colleague_counts``.
     """
 
     kind: ClassVar[str] = "joint"

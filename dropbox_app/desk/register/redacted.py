@@ -1,6 +1,6 @@
 """The redacted copy of a case: choose its fields, and remove names from its texts.
 
-Pure functions. A copy is for the reporter or for the employer. It contains only the chosen fields.
+Pure functions. A copy is for the reporter or for the employer, and contains only the chosen fields.
 The following are never offered and cannot be chosen: notes, the counsellor's name for the case,
 marks, references, the conversation, and the other person in a step.
 """
@@ -113,8 +113,8 @@ def known_names(
 ) -> list[str]:
     """Return the names in the register that others must not see.
 
-    These are the counsellor's names for cases of the other side, the people with whom steps were
-    taken, and the names on the employer's sheet.
+    The names are the counsellor's names for cases of the other side, the people with whom steps
+    were taken, and the names on the employer's sheet.
     """
     named = [one.sheet.label for one in other_sides]
     named += [getattr(one, "partner", "") for one in entries]

@@ -13,9 +13,9 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
     """Return the events that change when a case is destroyed, each with its replacement.
 
     Every event of the case is removed, and coded rows replace the first one. Other events no longer
-    refer to the case. Cases that belonged together through the destroyed case still do. They count
-    as before, in the same year and main group, even if the employer received a complaint or a
-    colleague counts them. ``given`` must be in order.
+    refer to the case. Cases that belonged together through the destroyed case still belong
+    together. These cases count as before, in the same year and main group, even if the employer
+    received a complaint or a colleague counts them. ``given`` must be in order.
     """
     found = cases.standings(given)
     gone = found[reference]

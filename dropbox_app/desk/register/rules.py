@@ -343,7 +343,7 @@ def _value(agreed: Agreement, field: str) -> object:
 
 
 def _issued_in(known: _Known, agreed: Agreement) -> Freeze | Joint | None:
-    """Return a report of this term, or counts for one that were exported or imported.
+    """Return a report of this term, or exported or imported counts for such a report.
 
     A year in two terms belongs to the first term.
     """

@@ -1,6 +1,7 @@
 """The counsellor's own texts at this desk: notes on threads, snippets, settings.
 
-The texts are stored in the database, and therefore in its backups. They are never sent.
+The texts are stored in the database, and therefore in its backups. The counsellor's own texts are
+never sent.
 """
 
 from dropbox_app.desk.storage.database import Database

@@ -1,6 +1,6 @@
 """The desk's state for one site, except the contents of its items (SPEC, the local store).
 
-It is held in memory. ``storage/rows.py`` writes the changes to the database, all or none.
+The state is kept in memory. ``storage/rows.py`` writes the changes to the database, all or none.
 """
 
 import datetime

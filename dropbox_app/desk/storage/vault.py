@@ -145,7 +145,7 @@ class Vault:
         return vault
 
     def save(self, *, once: bool = False) -> None:
-        """Write the vault completely. It is on disk before this returns."""
+        """Write the vault completely. The vault is on disk before the function returns."""
         with self._saving:
             line = to_line(
                 {

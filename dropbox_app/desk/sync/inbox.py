@@ -56,7 +56,7 @@ _TOO_MUCH_OWED = (
 
 
 class _Arrivals:
-    """Items that were fetched but not yet synced to disk. They are recorded after syncing."""
+    """Items that were fetched but not yet synced to disk. Items are recorded after syncing."""
 
     def __init__(self, desk: Desk, group: Group) -> None:
         self.group = group

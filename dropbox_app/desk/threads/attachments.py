@@ -182,7 +182,7 @@ def seal(
 ) -> list[tuple[Attachment, int]]:
     """Seal each file into the local store; return each with the length of its sealed file.
 
-    No plaintext reaches the disk. If one file fails, none is kept.
+    No plaintext reaches the disk. If one file fails, no file is kept.
     """
     made: list[tuple[Attachment, int]] = []
     try:

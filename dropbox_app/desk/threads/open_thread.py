@@ -291,7 +291,7 @@ def _unsent(items: dict[str, Item], one: Arrived) -> bool:
 
 
 def _not_sent(arrived: Iterable[Arrived]) -> Iterable[Entry]:
-    """Return the desk's messages that the server refused. They are shown, but outside the chain."""
+    """Return the desk's messages that the server refused, which are shown outside the chain."""
     for one in arrived:
         message = _parsed(one.plaintext) if one.plaintext is not None else None
         yield Entry(one.item, message, "unverified", "not_sent")

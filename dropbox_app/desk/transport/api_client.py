@@ -206,7 +206,7 @@ class Shown:
 
 
 class Courier:
-    """A client of the desk API for one site. It uses the first address that responds.
+    """A client of the desk API for one site. The client uses the first address that responds.
 
     ``origins`` are for reporters. Desks use ``desk_origins``, if there are any.
     """

@@ -89,7 +89,7 @@ def read_proxy(text: str) -> Proxy | None:
 def find_tor() -> str:
     """Return the address of Tor on this computer; "" if it is not running.
 
-    This only checks whether a program listens at Tor's usual ports. Nothing is sent.
+    The function only checks whether a program listens at Tor's usual ports. Nothing is sent.
     """
     for port in TOR_PORTS:
         with contextlib.suppress(OSError):

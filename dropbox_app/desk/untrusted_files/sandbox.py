@@ -1,9 +1,10 @@
 """A sandbox for programs that read untrusted files: bubblewrap, on Linux only.
 
-The sandbox contains the system's own /usr, read-only, a folder in memory, and an empty keyring. It
-has no network, home folder, desk, terminal, other processes or inherited environment. Memory, time,
-processes and written bytes are limited. A program that a file has taken over cannot leave the
-sandbox, and only the form of its output is trusted. Without bubblewrap, no such program is run.
+The sandbox contains the system's own /usr, read-only, a folder in memory, and an empty keyring. The
+sandbox has no network, home folder, desk, terminal, other processes or inherited environment.
+Memory, time, processes and written bytes are limited. A program that a file has taken over cannot
+leave the sandbox, and only the form of its output is trusted. Without bubblewrap, no such program
+is run.
 """
 
 import contextlib
@@ -64,7 +65,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterator[Running]:
-    """Run ``job`` on a file in the sandbox. Its processes end with the context.
+    """Run ``job`` on a file in the sandbox. The job's processes end with the context.
 
     Raises NoSandbox, Unseen, and the errors of ``pieces``. In that case the file was not inspected.
     """

@@ -65,7 +65,7 @@ def log_fault(error: BaseException) -> None:
 
 
 def create_app(page: Page) -> Flask:
-    """Return the app for one run of the page. It is safe only behind ``gate.Gate``."""
+    """Return the app for one run of the page. The app is safe only behind ``gate.Gate``."""
     app = _Flask(__name__, static_url_path="/static")
     app.config.update(
         MAX_CONTENT_LENGTH=uploads.MOST,

@@ -31,7 +31,7 @@ _free: set[object] = set()
 
 @dataclass
 class Beginning:
-    """The person's input so far in the first run. It is not written to disk yet."""
+    """The person's input so far in the first run, which is not written to disk yet."""
 
     invitation: bytes = b""
     profile: Profile | None = None

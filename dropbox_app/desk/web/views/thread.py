@@ -218,7 +218,7 @@ def forget(handle: str) -> ResponseReturnValue:
 def _back(handle: str) -> ResponseReturnValue:
     """Redirect to the top, where the result is shown.
 
-    Otherwise a browser would keep the part of the address after #.
+    Without this, a browser would keep the part of the address after #.
     """
     return redirect(url_for("thread.thread", handle=handle, _anchor="main"), 303)
 
