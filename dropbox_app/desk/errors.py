@@ -36,9 +36,10 @@ class NoSuchCounsellor(NotFound):
 
 
 class Unfit(DeskError):
-    """The input cannot be used.
+    """The given input cannot be used.
 
-    ``key`` is the key of the page's own sentence, if there is one; ``values`` are inserted into it.
+    ``key`` is the key of the page's own sentence for the error, if there is one; ``values`` are
+    inserted into that sentence.
     """
 
     def __init__(self, sentence: str, key: str = "", **values: object) -> None:

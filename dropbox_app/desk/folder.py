@@ -1,4 +1,4 @@
-"""The desk's folder as a whole: create it, open it, move a site.
+"""Create or open the desk's folder, and move a site to new addresses.
 
 One desk serves several sites, and has a separate identity for each (SPEC section 3).
 """
@@ -116,7 +116,7 @@ def _addresses(given: object) -> tuple[str, ...]:
 
 @dataclass
 class Workplace:
-    """An opened and locked desk. Threads may share it if each works on its own site."""
+    """An opened and locked desk. Threads may share a workplace if each works on its own site."""
 
     disk: Disk
     vault: Vault
@@ -177,7 +177,7 @@ class Workplace:
         return Desk(self.vault, store, state, self.machine.today())
 
     def names(self, hint: str = "") -> dict[str, str]:
-        """Return the names of the sites by id: all, or the one that ``hint`` names.
+        """Return the names of the sites by id: all of them, or only the site that ``hint`` names.
 
         A complete name takes precedence over a part of a name or the beginning of an id. Raises
         NotFound.
@@ -202,11 +202,11 @@ class Workplace:
         return {found[0]: called[found[0]]}
 
     def desks(self, hint: str = "") -> list[Desk]:
-        """Return the desks of all sites, or of the one that ``hint`` names. Raises NotFound."""
+        """Return the desks of all sites, or only of the site named by ``hint``. Raises NotFound."""
         return [self.desk(site) for site in sorted(self.names(hint))]
 
     def one(self, hint: str = "") -> Desk:
-        """Return the desk of one site. Raises NotFound if there are several and none was named."""
+        """Return the desk of one site. Raises NotFound if not exactly one matches."""
         found = self.names(hint)
         if len(found) != 1:
             raise NotFound("This desk serves several sites; say which with --site NAME.")
@@ -235,7 +235,7 @@ class Workplace:
 
     @contextlib.contextmanager
     def visiting(self, desk: Desk) -> Iterator[Callable[[], Transport]]:
-        """Yield a function that opens a new connection to the site, as a visitor has. Raises Unfit.
+        """Yield a function that opens a new connection to the site, like a visitor's. Raises Unfit.
 
         Over Tor, each connection has its own circuit.
         """
@@ -264,7 +264,7 @@ class Workplace:
     def break_off(self) -> None:
         """Abort all work with servers within a minute, with CannotReach; no data is lost.
 
-        This is called from another thread. Afterwards no connection can be made.
+        Call this from another thread. Afterwards no connection can be made.
         """
         self._broken_off = True
         for courier in tuple(self._couriers):
@@ -276,7 +276,7 @@ def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplac
     """Open and lock the desk in a folder. Raises NotSetUp, InUse, WrongPassphrase, Damaged.
 
     A desk of the first format is migrated first. If data was deleted or keys were destroyed, the
-    database gets a new key at the end, or at the next start if that is interrupted.
+    database gets a new key at the end, or at the next start if the work is interrupted.
     """
     disk = Disk(folder, machine.today)
     with disk.locked():
@@ -404,7 +404,7 @@ def try_card(site: str, profile: Profile, today: datetime.date) -> None:
 def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> None:
     """Adopt the addresses and name in a new invitation for a site of this desk.
 
-    ``proxy`` replaces the existing one; "" removes it, and None keeps it. Raises Unfit.
+    ``proxy`` replaces the existing proxy; "" removes it, and None keeps it. Raises Unfit.
     """
     if invitation.site not in place.vault.sites:
         raise Unfit(
@@ -425,9 +425,9 @@ def move(place: Workplace, invitation: Invitation, proxy: str | None = None) -> 
 def forget(desk: Desk, mailbox: str) -> int:
     """Permanently delete a thread from this computer without opening it; return its item count.
 
-    The ids of its items remain, so that they are not fetched again. If the counsellor wrote in it,
-    the number and hash of the counsellor's last message also remain, so that the chain can
-    continue.
+    The ids of the thread's items remain, so that the items are not fetched again. If the counsellor
+    wrote in it, the number and hash of the counsellor's last message also remain, so that the chain
+    can continue.
     """
     state = desk.state
     items = state.of(mailbox)

@@ -15,9 +15,9 @@ from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
 @dataclass(frozen=True)
 class News:
-    """A fact to report to the user. ``key`` identifies it for other wordings or languages.
+    """A fact to report to the user. ``key`` identifies the fact for other wordings or languages.
 
-    ``thread`` is the mailbox that it concerns; "" if it concerns none or several.
+    ``thread`` is the mailbox that the news concerns; "" if there is none or more than one.
     """
 
     sentence: str
@@ -44,7 +44,7 @@ class Report:
         return [one.sentence for one in self.news if one.is_alarm]
 
     def note(self, sentence: str, key: str, thread: str = "") -> None:
-        """Add news, unless it was already added."""
+        """Add an item of news, unless it was already added."""
         self._tell(News(sentence, key, thread))
 
     def alarm(self, sentence: str, key: str, thread: str = "") -> None:

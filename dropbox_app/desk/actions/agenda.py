@@ -39,7 +39,7 @@ def dated(place: Workplace, days: int) -> list[Due]:
 def calendar(found: Iterable[Due], today: datetime.date) -> bytes:
     """Return an iCalendar file that marks the days on which something is due, without details.
 
-    Overdue items are marked on ``today``.
+    Overdue items appear on ``today``.
     """
     return due.icalendar({max(one.day, today) for one in found}).encode("ascii")
 

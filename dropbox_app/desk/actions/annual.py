@@ -26,7 +26,7 @@ FACTS = ("counsellor_kind", "scope", "reachable", "stand_in", "discussed_with")
 
 @dataclass(frozen=True)
 class Written:
-    """A file for the employer. ``name`` is the suggested name, without the employer's name."""
+    """A file for the employer. ``name`` is the suggested file name, without the employer's name."""
 
     name: str
     data: bytes
@@ -34,10 +34,10 @@ class Written:
 
 @dataclass(frozen=True)
 class Shown:
-    """A report in the form that only the counsellor sees.
+    """A report as shown to the counsellor alone.
 
-    ``preview`` explains it, and is empty once the report is issued and cannot change. ``seal``
-    identifies exactly this report and is passed to ``freeze``.
+    ``preview`` explains the report, and is empty once the report is issued. ``seal`` identifies
+    exactly this report and is passed to ``freeze``.
     """
 
     report: Report
@@ -52,7 +52,7 @@ class State:
 
     ``issued`` is the day of issue. ``given_to`` is the other counsellor, if that counsellor makes
     the report. ``waits_for`` is the reason why the report cannot be made yet. If the report can be
-    made now, none of them is set.
+    made now, none of these fields is set.
     """
 
     employer: str
@@ -69,7 +69,7 @@ def show(
     """Return the report of a year as issued, or as it would be issued now. Raises Unfit, NotFound.
 
     If ``language`` is empty, the language in which the report was issued is used. If ``own`` is
-    None, the stored words are used. ``reader`` is the language of the preview.
+    None, the counsellor's stored words are used. ``reader`` is the language of the preview.
     """
     wanted = periods.year(year)
     events = register.every(place)
@@ -113,8 +113,8 @@ def freeze(
 ) -> None:  # fmt: skip
     """Issue a report. From then on, neither the report nor the entries of its year can change.
 
-    ``seal`` is the seal of the report that the counsellor viewed. If it is empty, it is not
-    checked. Raises Unfit if the report may not be issued, was already issued, or has changed since.
+    ``seal`` is the seal of the report that the counsellor viewed. An empty ``seal`` is not checked.
+    Raises Unfit if the report may not be issued, was already issued, or has changed since.
     """
     wanted = periods.year(year)
     with place.database.transaction():  # concurrent entries wait, and are then refused
@@ -182,7 +182,7 @@ def empty(place: Workplace, employer: str, year: int) -> tuple[Gap, ...]:
 
 
 def agreed(place: Workplace, employer: str, year: int) -> Term | None:
-    """Return the term to which a year belongs and the form that applies; None if there is none."""
+    """Return the term to which a year belongs and the form that applies; None if no term exists."""
     try:
         term = periods.term_of(gather.terms(place.book().terms, employer), employer, year)
         return replace(term, form=periods.form(term))
@@ -249,7 +249,7 @@ def _state(events: Sequence[Event], employer: str, year: int, today: datetime.da
 def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
     """Return whether a year's report has figures.
 
-    If three years share a band, only the report of the last year has them.
+    If one band covers three years, only the report of the third year has figures.
     """
     try:
         term = periods.term_of(gather.terms(events, employer), employer, year)
@@ -302,7 +302,7 @@ def _counsellor(place: Workplace) -> str:
 
 
 def name_of(events: list[Event], wanted: str) -> str:
-    """Return the employer with this name, or else the only one whose name contains it.
+    """Return the employer with this name, or else the only employer whose name contains it.
 
     Raises NotFound.
     """

@@ -1,6 +1,6 @@
-"""Actions on backups: write the desk to one sealed file, test it, restore it (SPEC section 12).
+"""Actions on backups: write a desk to one sealed file, test the file, restore it (SPEC section 12).
 
-A desk may contain many large files, so they are read and written in pieces.
+A desk may contain many large files, so files are read and written in pieces.
 """
 
 import contextlib
@@ -47,10 +47,10 @@ class Held:
 
 
 def backup(place: Workplace, file: Path) -> int:
-    """Write everything to one age file sealed with the passphrase; return its number of files.
+    """Write the desk to one age file sealed with the passphrase; return the number of files in it.
 
-    It contains a plain tar, so ``age -d FILE | tar x`` restores the folder. The file gets its final
-    name only when it is complete. Raises AlreadyThere.
+    The age file contains a plain tar archive, so ``age -d FILE | tar x`` restores the folder. The
+    file gets its final name only when it is complete. Raises AlreadyThere.
     """
     count = 0
     place.database.flush()
@@ -73,7 +73,7 @@ def backup(place: Workplace, file: Path) -> int:
 
 
 def rehearse(file: Path, passphrase: str, machine: Machine, beside: Path) -> list[Held]:
-    """Read a backup to its end, as a restore would; return its contents for each site.
+    """Read a whole backup, as a restore would; return its contents for each site.
 
     The backup is unpacked into a new folder next to ``beside``, where everything stays sealed as in
     a desk's folder. That folder is then removed. Raises WrongPassphrase, Damaged, or DeskError if
@@ -103,7 +103,7 @@ def _held(state: State) -> Held:
 def restore(folder: Path, file: Path, passphrase: str, machine: Machine) -> list[str]:
     """Restore a desk into a folder that is empty or missing; return the names of its sites.
 
-    Raises AlreadyThere, WrongPassphrase, Damaged. If it fails, the folder is unchanged.
+    Raises AlreadyThere, WrongPassphrase, Damaged. If the restore fails, the folder is unchanged.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AlreadyThere(f"{folder} is not empty; restore into a new folder with --dir.")
@@ -138,7 +138,7 @@ def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Itera
 
 
 def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
-    """Unpack with whichever form of the passphrase works. Older versions used it as typed."""
+    """Unpack with the form of the passphrase that works; older versions used the typed form."""
     *others, last = vault.forms(passphrase)
     for form in (*others, last):
         try:

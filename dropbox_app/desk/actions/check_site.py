@@ -24,7 +24,7 @@ _SETTING = "check "
 
 @dataclass(frozen=True)
 class Checked:
-    """The check of one site: a result for each address. ``first``: there was none before."""
+    """The check of one site: a result for each address. ``first``: no earlier check was kept."""
 
     site: str
     employer: str
@@ -38,7 +38,7 @@ class Checked:
 
     @property
     def alarm(self) -> bool:
-        """Return whether an address shows what an unaltered site never shows."""
+        """Return whether an address has a finding that an unaltered site never gives."""
         return any(one.alarm for one in self.results)
 
 
@@ -52,15 +52,15 @@ def check(
     progress: Callable[[Checked], object] = lambda _: None,
     waiting: Callable[[Collection[str]], object] = lambda _: None,
 ) -> list[Checked]:
-    """Check all sites at once, or the one that ``site`` names, and keep the results.
+    """Check all sites at once, or only ``site``, and keep the results.
 
     Args:
         place: the opened desk.
         site: the name of a site; "" for all.
         other: the manifest of another release, whose signature was checked.
-        pause: is called between two pages of a site.
-        choose: chooses the addresses to visit, by default all.
-        progress: is called with each result.
+        pause: called between two pages of a site.
+        choose: chooses the addresses to visit; the default is all.
+        progress: called with each result.
         waiting: as for ``sites.fetch``.
 
     Raises NotFound, Damaged, and CannotReach if the desk was locked meanwhile.
@@ -78,7 +78,7 @@ def check(
 
 @functools.cache
 def _pages() -> Pages:
-    """Return the pages of this release, whose shapes are made once."""
+    """Return the pages of this release; each shape is computed only once."""
     return Pages(release.own())
 
 
@@ -118,7 +118,7 @@ def _check(
 
 
 def last(place: Workplace, site: str = "") -> list[Checked]:
-    """Return the last checks of all sites, or of the one that ``site`` names. Raises NotFound."""
+    """Return the last checks of all sites, or only of ``site``. Raises NotFound."""
     kept = notebook.settings(place.database)
     return [
         Checked(one, employer, tuple(findings.load(kept.get(f"{_SETTING}{one}", "")).values()))
@@ -127,7 +127,7 @@ def last(place: Workplace, site: str = "") -> list[Checked]:
 
 
 def read_manifest(manifest: Path, key: Path) -> Manifest:
-    """Return the manifest of another release, if its signature fits the key. Raises Unfit."""
+    """Return the manifest of another release, if its signature matches the key. Raises Unfit."""
     signature = manifest.with_name(f"{manifest.name}.minisig")
     try:
         raw = manifest.read_bytes()

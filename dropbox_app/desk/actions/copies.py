@@ -82,7 +82,7 @@ def _carries(place: Workplace, found: Standing, consent: str) -> bool:
 
 
 def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
-    """Return the cases of the other side, whichever of the two cases has the mark."""
+    """Return the cases of the other side; either of the two cases may have the mark."""
     return [
         one
         for one in register.all_cases(place, found.employer)
@@ -92,6 +92,6 @@ def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
 
 
 def _of_sheet(place: Workplace, found: Standing) -> list[str]:
-    """Return the contact person and the names that no report may contain, from the sheet."""
+    """Return the contact person on the sheet, and the names that no report may contain."""
     sheet = register.sheet(place, found.employer)
     return [*sheet.avoid, sheet.contact_person] if sheet else []

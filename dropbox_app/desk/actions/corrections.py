@@ -1,8 +1,8 @@
 """Corrections in the register: change or remove an entry, or clear a field.
 
-Wrong text is replaced rather than kept alongside the correction, so that nobody can demand it
-later. The database gets a new key before ``Workplace`` is closed, so that the vault no longer opens
-earlier copies of the database file. Older backups still contain the text.
+Wrong text is replaced rather than kept alongside the correction, so that nobody can demand the old
+text later. The database gets a new key before ``Workplace`` is closed, so that the vault no longer
+opens earlier copies of the database file. Older backups still contain the text.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -46,7 +46,7 @@ def correct(place: Workplace, number: int, values: Mapping[str, Json] | None) ->
     """Replace an entry's fields, or remove the entry if ``values`` is None.
 
     Raises NotFound. Raises Refused, and changes nothing, if the remaining entries would contradict
-    each other, if a report of its year was issued, or if the reporter signed it.
+    each other, if a report of the entry's year was issued, or if the reporter signed the entry.
     """
     old = entry(place, number)
     new = None if values is None else form.parse(values, place.machine.today())
@@ -98,7 +98,7 @@ def into_case(
     """Move a contact without a case into a case; return what was added, and the case's reference.
 
     ``reference`` is an existing case's reference or label; ``new_case`` is the label of a new case,
-    and may be empty. The contact keeps its day, and is no longer counted separately. Raises
+    and may be empty. The contact keeps its date, and is no longer counted separately. Raises
     NotFound or Refused, and then changes nothing.
     """
     old = entry(place, number)
@@ -184,7 +184,7 @@ def _set(
 
 
 def unmark(place: Workplace, reference: str, other: str, mark: str) -> None:
-    """Remove a private mark between two cases, whichever of the two has it. Raises Refused."""
+    """Remove a private mark between two cases from whichever case has the mark. Raises Refused."""
     changes: dict[int, Event | None] = {}
     touched = []
     for number, event in register.numbered(place):
@@ -224,7 +224,7 @@ def _new_faults(
 ) -> list[form.Fault]:
     """Return the contradictions that the change would cause in the cases it affects.
 
-    This checks the events of these cases, and the events that refer to one of them.
+    The events of these cases are checked, and all events that refer to one of the cases.
     """
     near = [(number, event) for number, event in book.entries if _is_near(event, touched)]
     before = [event for _, event in near]

@@ -1,4 +1,4 @@
-"""Import earlier years from a table, after a check, and export the register as a table.
+"""Check and import a table with events of earlier years, and export the register as a table.
 
 All rows of a table are imported, or none. Existing entries are not imported again.
 """
@@ -22,8 +22,9 @@ from dropbox_app.desk.register.lines import Numbered
 class Table:
     """A parsed table: its rows, the new events by row, and the faults by row.
 
-    ``added`` is the result if the table had no faults. ``into`` maps the first new row for an
-    existing case to that case, unless the register already has a row of this table for it.
+    ``added`` is what an import would add if the table had no faults. ``into`` maps the first new
+    row for an existing case to that case, unless the register already has a row of this table for
+    it.
     """
 
     rows: list[Read]
@@ -50,8 +51,8 @@ def look(place: Workplace, raw: bytes, words: Vocabulary) -> Table:
 def take(place: Workplace, raw: bytes, words: Vocabulary, into: Collection[str] = ()) -> Added:
     """Store the events of a CSV or xlsx file, all or none. Raises Refused with all faults.
 
-    ``into`` lists the references of existing cases to which the rows belong. Without it, rows could
-    end up in another person's case that has the same number.
+    ``into`` lists the references of existing cases to which the rows belong. Without ``into``, rows
+    could end up in another person's case that has the same number.
     """
     with place.database.transaction():
         found = look(place, raw, words)
@@ -91,7 +92,7 @@ def _is_there(number: int, one: Standing) -> Fault:
 
 
 def _given(place: Workplace, rows: list[Read]) -> list[Numbered]:
-    """Return the events of the rows, after adding one that opens each case not opened by a row."""
+    """Return the events of the rows, and an opening event for each case that no row opens."""
     given = [one.event for one in rows if one.event is not None]
     opened = {*place.book().references}
     opened |= {one.event.case for one in given if isinstance(one.event, Case)}

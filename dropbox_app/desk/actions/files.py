@@ -90,7 +90,7 @@ class SavedAll:
 
 
 def list_files(place: Workplace, thread: str, site: str = "") -> Listing:
-    """Return the files of a thread, after reading each one to its end. Raises NotFound."""
+    """Return the files of a thread, after reading each file completely. Raises NotFound."""
     opened = threads.read(place, thread, site)
     found = [attachments.check(opened.desk, file) for file in attachments.of_case(opened.case)]
     looked = [Looked(file, finds, _holds(opened.desk, file, finds)) for file, finds in found]
@@ -127,9 +127,9 @@ def save(
 
 
 def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
-    """Read one file of a thread to its end, and describe it. Raises NotFound.
+    """Read one file of a thread completely, and describe it. Raises NotFound.
 
-    This does not look for hidden contents, because that needs mat2 and takes a second or more.
+    The result omits hidden contents, because finding them needs mat2 and takes a second or more.
     """
     opened = threads.read(place, thread, site)
     found, findings = attachments.check(opened.desk, attachments.find(opened.case, file))
@@ -139,7 +139,7 @@ def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
 def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
     """Return a file of a thread for the browser to render in its sandbox. Raises NotFound, Unfit.
 
-    The file has already been read to its authenticated end. If it has changed since, reading
+    The whole file has already been read and authenticated. If the file has changed since, reading
     ``pieces`` raises an error.
     """
     opened = threads.read(place, thread, site)
@@ -159,7 +159,8 @@ def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
 def export(place: Workplace, thread: str, out: Path, text: Wording, site: str = "") -> Opened:
     """Write the messages of a thread unencrypted to the new folder ``out``.
 
-    ``text`` converts them to text. Raises NotFound, AlreadyThere, and then leaves no files behind.
+    ``text`` converts the messages to text. Raises NotFound, AlreadyThere, and then leaves no files
+    behind.
     """
     opened = threads.read(place, thread, site)
     with readable.new_folder(out, opened.desk.today):

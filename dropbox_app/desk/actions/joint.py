@@ -75,8 +75,8 @@ def _given_away(before: Joint, name: str) -> Unfit:
 def years(place: Workplace, employer: str, year: int) -> range:
     """Return the calendar years that ``give`` exports and closes. Raises Unfit.
 
-    These are three years if one band over three years was agreed. After an export for the year,
-    they are the years of that export.
+    There are three years if the agreement has a single band for three years. After an export for
+    the year, the years of that export are returned.
     """
     events = place.book().terms
     found = gather.exchanged(events, employer, range(year, year + 1))
@@ -122,9 +122,10 @@ MARK = "colleague_counts"  # the field of a case that the colleague counts
 
 
 def mark(place: Workplace, reference: str, *, colleague_counts: bool) -> Standing:
-    """Mark a case as counted by the colleague of a joint report, or remove the mark.
+    """Mark a case as counted by the other counsellor of a joint report, or remove the mark.
 
-    Returns the case. Raises NotFound. Raises Refused if a closed year has the entry with the mark.
+    Returns the case. Raises NotFound. Raises Refused if the entry with the mark is in a closed
+    year.
     """
     found = register.case(place, reference)
     corrections.set_sheet(place, found.reference, {MARK: True} if colleague_counts else {}, (MARK,))
@@ -134,7 +135,8 @@ def mark(place: Workplace, reference: str, *, colleague_counts: bool) -> Standin
 def closed_by(place: Workplace, found: Standing) -> Freeze | Joint | None:
     """Return the issued report or exported counts that a mark on a case no longer changes.
 
-    It is that of the year in which the situation began. None means that the mark still counts.
+    The report or the counts are those of the year in which the situation began. None means that the
+    mark still has an effect.
     """
     return rules.closed_by(place.book().terms, found.employer, counted_year(place, found))
 
@@ -147,9 +149,9 @@ def counted_year(place: Workplace, found: Standing) -> int:
 
 
 def is_shared(place: Workplace, employer: str) -> bool:
-    """Return whether a joint report on an employer was agreed, or counts for one exchanged.
+    """Return whether a joint report on an employer was agreed, or counts for one were exchanged.
 
-    That may be a report on a group to which the employer belongs.
+    The joint report may be on a group to which the employer belongs.
     """
     terms = place.book().terms
     near = groups.above(groups.ever(terms), employer) | {employer}
@@ -161,7 +163,7 @@ def is_shared(place: Workplace, employer: str) -> bool:
 
 
 def left_to_colleague(place: Workplace, employer: str, years: range) -> int:
-    """Return how many situations of these years ``give`` leaves out: the colleague counts them."""
+    """Return how many situations of these years ``give`` leaves to the colleague to count."""
     return counting.by_colleague(annual.situations(place, employer), years)
 
 

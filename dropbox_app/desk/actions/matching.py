@@ -1,7 +1,7 @@
-"""Matching words for a caller, with which a later report can be joined to the existing case.
+"""Matching words for a caller, so that a later report can be joined to the existing case.
 
-They prove nothing, because anyone who knows them can use them. Therefore only the counsellor can
-join cases.
+Matching words prove nothing, because anyone who knows them can use them. Therefore only the
+counsellor can join cases.
 """
 
 import re
@@ -48,7 +48,7 @@ def give(place: Workplace, reference: str, language: str) -> str:
 def proposed(place: Workplace, opened: Opened) -> Standing | None:
     """Return the employer's case whose matching words are in the reporter's first message.
 
-    Returns None if there is none, or if the thread and the case are already joined.
+    Returns None if there is no such case, or if the thread and the case are already joined.
     """
     waiting = _given(place)
     if not waiting:
@@ -66,12 +66,12 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
 
 
 def join(place: Workplace, mailbox: str, reference: str) -> Standing:
-    """Join a thread to a case, and return the case. The annual report then counts them once.
+    """Join a thread to a case, and return the case. The annual report then counts one situation.
 
-    Normally the case that was created for the thread is removed. It is kept, and marked as the same
-    situation, if the counsellor recorded anything in it, if its year is closed, or if the other
-    case has a thread. Nothing changes if the two are already joined. Raises NotFound, Refused,
-    Unfit.
+    Normally the case that was created for the thread is removed. The created case is kept, and
+    marked as the same situation, if the counsellor recorded anything in it, if its year is closed,
+    or if the other case has a thread. Nothing changes if the two are already joined. Raises
+    NotFound, Refused, Unfit.
     """
     day = place.machine.today()
     with place.database.transaction():
@@ -108,7 +108,7 @@ def _own(place: Workplace, mailbox: str) -> Standing:
 
 
 def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
-    """Remove a thread's case. Return False if it stays because something was recorded in it."""
+    """Remove a thread's case. Return False if it is kept because it has entries."""
     (number, only), *others = register.of_case(place, own)
     desk, _ = threads.find(place, mailbox)
     label = desk.state.threads[mailbox].label
@@ -130,7 +130,7 @@ def _of_thread(place: Workplace, mailbox: str) -> Standing | None:
 
 
 def _given(place: Workplace) -> dict[str, Standing]:
-    """Return the cases without a thread that have matching words, by these words."""
+    """Return the cases without a thread that have matching words, keyed by these words."""
     return {
         one.sheet.match_word: one
         for one in place.book().standings.values()
@@ -141,8 +141,8 @@ def _given(place: Workplace) -> dict[str, Standing]:
 def _plain(text: str) -> str:
     """Return the words of a text in lower case, without accents, separated by one space.
 
-    As in a code, the dotless i of a Turkish keyboard counts as an i, and invisible characters are
-    dropped.
+    As in a reporter's code, the dotless i of a Turkish keyboard counts as an i, and invisible
+    characters are dropped.
     """
     apart = unicodedata.normalize("NFKD", text.casefold()).replace("\u0131", "i")
     plain = "".join(sign for sign in apart if not _unseen(sign))

@@ -1,4 +1,4 @@
-"""Private notes on a thread. They are never sent, and are deleted with the thread."""
+"""Private notes on a thread. Notes are never sent, and are deleted with the thread."""
 
 from dropbox_app.desk.actions import threads
 from dropbox_app.desk.errors import Unfit

@@ -24,8 +24,9 @@ def draw(language: str) -> str:
 def judge(passphrase: str) -> Verdict:
     """Return a verdict on a passphrase that a person chose.
 
-    "short": it is refused. "pattern": it repeats a few characters or one part, which attackers try
-    first. "unknown": it is long enough, but no program can tell whether somebody could guess it.
+    "short": the passphrase is refused. "pattern": the passphrase repeats a few characters or one
+    part, a pattern that attackers try first. "unknown": the passphrase is long enough, but no
+    program can tell whether somebody could guess it.
     """
     tidy = vault.tidy(passphrase)
     if len(tidy) < LEAST:

@@ -14,7 +14,7 @@ MOST_NUMBERED = 1_000  # files with the same name in one folder
 
 
 def write(out: Path, name: str, pieces: Iterable[bytes], day: datetime.date) -> Path:
-    """Write to ``out``, or to a file called ``name`` in it if it is a folder; return the path.
+    """Write to ``out``, or to the file ``name`` in ``out`` if ``out`` is a folder; return the path.
 
     If the name is taken, a number is added. Raises AlreadyThere and the errors of ``pieces``, and
     then leaves no file behind.

@@ -1,7 +1,7 @@
 """Actions on the register: store and read events, cases, and consents from threads.
 
-The register is never sent. It is stored only in the desk's database and backups, unless the
-counsellor exports it.
+The register is never sent. The register is stored only in the desk's database and backups, unless
+the counsellor exports it.
 """
 
 import collections
@@ -47,7 +47,7 @@ HELD_BACK = Sentence(
 
 @dataclass(frozen=True)
 class Added:
-    """The result of adding events. ``kept`` is the number of new ones.
+    """The result of adding events. ``kept`` is the number of new events.
 
     ``there``: the number of events that already existed and were not added again. ``left_out``: how
     often each field was omitted because of the level of recording. ``near``: new names of
@@ -139,7 +139,7 @@ def _look(place: Workplace, given: Sequence[Numbered], *, once: bool) -> Looked:
 
 
 def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
-    """Return new names of employers that are similar to an existing one, or to each other."""
+    """Return new names of employers that are similar to an existing name, or to each other."""
     known, found = set(there), []
     for name in sorted(new - there):
         found += [(name, other) for other in names.near(known, name)]
@@ -256,8 +256,8 @@ def adopt(place: Workplace) -> int:
     """Create a case for every reporter's thread that has none; return how many were created.
 
     A thread that only the server claims to exist does not count: at least one message from the
-    reporter must have been verified. The case is opened on the day that the reporter signed, or
-    today if that year is closed.
+    reporter must have been verified. The case is opened on the day in the reporter's signed
+    message, or today if the year of that day is closed.
     """
     if place.book().threads.issuperset(lists.of_reporters(place.database)):
         return 0
@@ -286,7 +286,7 @@ def _adopt(place: Workplace, listed: Sequence[Listed]) -> int:
 
 
 def case_of_thread(mailbox: str, label: str, employer: str, day: datetime.date) -> Case:
-    """Return the event that creates a case for a thread. It has no reference yet."""
+    """Return the event that creates a case for a thread. The case has no reference yet."""
     return Case(date=day, employer=employer, thread=mailbox, label=label, channel="drop_box")
 
 
@@ -314,9 +314,9 @@ def consent_ledger(place: Workplace, reference: str) -> list[Entry]:
 def take_consents(place: Workplace, found: Standing) -> int:
     """Enter the reporter's signed answers from a case's thread; return how many were new.
 
-    They count in the order in which they were signed, regardless of the order of arrival. An answer
-    is skipped if the register has an answer to the same question that was signed later and has the
-    same or an earlier day.
+    Answers count in the order in which they were signed, regardless of the order of arrival. An
+    answer is skipped if the register has an answer to the same question that was signed later and
+    has the same or an earlier day.
     """
     opened = _thread(place, found)
     if opened is None:
@@ -400,12 +400,12 @@ def export(place: Workplace) -> str:
 
 
 def numbered(place: Workplace, employer: str = "") -> list[tuple[int, Event]]:
-    """Return events with their numbers. They were checked before they were stored."""
+    """Return events with their numbers. Stored events need no further check."""
     return place.book().at(employer) if employer else place.book().entries
 
 
 def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
-    """Return the level of recording at each employer, including these events."""
+    """Return the level of recording at each employer after these events."""
     names = {one.employer for one in given if isinstance(one, OfEmployer)}
     there = [event for name in names for _, event in book.at(name) if isinstance(event, Employer)]
     sheets = cases.sheets(cases.in_order([*there, *given]))
@@ -413,7 +413,7 @@ def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
 
 
 def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
-    """Return the existing events against which to check new ones: those of the cases they name."""
+    """Return the existing events of the cases that new events name, to check the new events."""
     named: dict[str, None] = {}
     for one in given:
         if isinstance(one.event, OfCase):
@@ -424,7 +424,7 @@ def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
 
 
 def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
-    """Give each case that has no reference a new one: its year and the next number of that year."""
+    """Give each case without a reference one: its year, and the next number in that year."""
     used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:

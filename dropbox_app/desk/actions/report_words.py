@@ -1,6 +1,7 @@
 """The counsellor's own words for a report, and its language, stored until it is issued.
 
-They are stored in the desk's database and its backups. An issued report is stored in the register.
+The words are stored in the desk's database and its backups. An issued report is stored in the
+register.
 """
 
 import json

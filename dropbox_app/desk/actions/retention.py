@@ -21,11 +21,12 @@ class Destroyed:
 
 
 def destroy(place: Workplace, found: Standing) -> Destroyed:
-    """Destroy a case and its thread. Raises DeskError if a message in it is still to be sent.
+    """Destroy a case and its thread. Raises DeskError if the thread has an unsent message.
 
-    The thread is destroyed first. If the work is interrupted, the case still exists, and the next
-    attempt destroys it. The database gets a new key before ``Workplace`` is closed, so that the
-    vault no longer opens earlier copies of the database file. Older backups still contain the data.
+    The thread is destroyed first. If the destruction is interrupted, the case still exists, and the
+    next attempt destroys it. The database gets a new key before ``Workplace`` is closed, so that
+    the vault no longer opens earlier copies of the database file. Older backups still contain the
+    data.
     """
     conversation = _forget(place, found.sheet.thread)
     with place.database.transaction():

@@ -63,7 +63,7 @@ def choose(
 
 
 def proxy(place: Workplace) -> str | None:
-    """Return the proxy of all sites; "" if there is none, None if they differ."""
+    """Return the proxy of all sites; "" if there is none, None if the sites' proxies differ."""
     found = {desk.state.proxy for desk in place.desks()}
     return found.pop() if len(found) == 1 else None
 
@@ -72,7 +72,7 @@ def set_proxy(place: Workplace, address: str, site: str = "") -> list[str]:
     """Reach all sites, or the one named by ``site``, through a proxy. "" removes the proxy.
 
     Returns the employers' names. Raises Unfit, before anything is changed, if a site's address
-    cannot be reached that way.
+    cannot be reached through the proxy.
     """
     desks = place.desks(site)
     way = read_proxy(address)

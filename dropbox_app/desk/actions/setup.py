@@ -37,7 +37,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Moved:
-    """A site with new addresses. ``dialled`` lists the ones that the desk uses."""
+    """A site with new addresses. ``dialled`` lists the addresses that the desk uses."""
 
     employer: str
     dialled: tuple[str, ...]
@@ -59,7 +59,7 @@ def check(invitation: bytes, profile: Profile, proxy: str, machine: Machine) -> 
 
 
 def needs_tor(invitation: Invitation) -> bool:
-    """Return whether the desk needs Tor: the site has an address that only Tor can reach."""
+    """Return whether the desk needs Tor because the site has an address that only Tor can reach."""
     return any(is_onion(one) for one in (*invitation.origins, *invitation.desk_origins))
 
 
@@ -91,7 +91,7 @@ def join(place: Workplace, invitation: bytes, profile: Profile, proxy: str = "")
 def move(place: Workplace, invitation: bytes, proxy: str | None = None) -> Moved:
     """Adopt the addresses and name in a site's new invitation. Raises Unfit.
 
-    ``proxy`` replaces the previous one; "" removes it, and None keeps it.
+    ``proxy`` replaces the previous proxy; "" removes it, and None keeps it.
     """
     told = invited(invitation)
     workplace.move(place, told, proxy)
@@ -111,7 +111,7 @@ def make_onion_key(address: str, out: Path) -> str:
 
 
 def tidy(profile: Profile) -> Profile:
-    """Return a profile with its texts cleaned up for a card, without the empty ones.
+    """Return a profile with its texts cleaned up for a card, and without empty texts.
 
     Invisible characters are also removed from the sentence, which is often pasted.
     """

@@ -20,7 +20,7 @@ from dropbox_app.protocol.card import Away, Card
 
 @dataclass(frozen=True)
 class Fetched:
-    """The result of one site's fetch. ``failure`` explains why it was not completed."""
+    """The result of one site's fetch. ``failure`` explains why the fetch was not completed."""
 
     site: str
     employer: str
@@ -50,8 +50,8 @@ class Site:
 class CardShown:
     """The desk's own card.
 
-    ``changed``: whether its contents are new. ``at_server``: whether the server already has a card,
-    so that the next fetch publishes the changes.
+    ``changed``: whether the card's contents are new. ``at_server``: whether the server already has
+    a card, so that the next fetch publishes the changes.
     """
 
     profile: Profile
@@ -96,7 +96,7 @@ def _fetch(place: Workplace, desk: Desk) -> Fetched:
 
 
 def sites(place: Workplace, site: str = "") -> list[Site]:
-    """Return the sites of this desk, or only the one that ``site`` names."""
+    """Return the sites of this desk, or only ``site``."""
     found = []
     for desk in place.desks(site):
         state = desk.state
@@ -136,7 +136,7 @@ def card(
 def cards_of_all(place: Workplace) -> list[tuple[str, CardShown]]:
     """Return the desk's own card for each site with the employer's name, sorted by name.
 
-    All of them can then be confirmed in one phone call, in which the groups are read out.
+    The operator can then confirm all the cards in one phone call, in which the groups are read out.
     """
     employers = sorted(place.names().items(), key=lambda one: (one[1].casefold(), one[0]))
     return [(employer, card(place, site)) for site, employer in employers]
@@ -196,7 +196,7 @@ def away(
 
 
 def _stand_in(desk: Desk, given: str, confirmed: Callable[[Card], bool]) -> Card | None:
-    """Return this site's colleague among those given, one per line. Raises NotFound, Unfit."""
+    """Return this site's colleague from a list with one per line. Raises NotFound, Unfit."""
     unknown = None
     for who in filter(str.strip, given.splitlines()):
         try:

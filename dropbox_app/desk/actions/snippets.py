@@ -55,7 +55,7 @@ def snippet(place: Workplace, name: str, language: str) -> Snippet:
 def edit(place: Workplace, name: str, language: str, text: str) -> Snippet:
     """Store the counsellor's own version of a snippet, or raise NotFound or Unfit.
 
-    If the text equals the default, that version is removed instead.
+    If the text equals the default, the counsellor's version is removed instead.
     """
     was = snippet(place, name, language)
     kept = clean_text(text).strip()

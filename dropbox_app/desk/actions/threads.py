@@ -75,7 +75,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Searched:
-    """The newest messages that a search found. ``more``: whether there are others."""
+    """The newest messages that a search found. ``more``: whether the search found others."""
 
     newest: tuple[Found, ...]
     more: bool
@@ -90,7 +90,7 @@ class Chosen:
 
 
 def list_threads(place: Workplace, site: str = "") -> list[Listed]:
-    """Return every thread of all sites, or of the one that ``site`` names; newest first."""
+    """Return every thread of all sites, or only of ``site``; newest first."""
     return [*choose(place, place.names(site)).first]
 
 
@@ -225,7 +225,7 @@ def _folded(text: str) -> str:
 
 
 def _pattern(word: str) -> re.Pattern[str]:
-    """Return a pattern that finds a word or a prefix of it, as the index of messages does."""
+    """Return a pattern that finds words that begin with ``word``, as the message index does."""
     return re.compile(r"(?<![^\W_])" + r"[\W_]+".join(re.findall(r"[^\W_]+", word)))
 
 

@@ -19,7 +19,7 @@ _GROUPS: Mapping[Which, Order] = {"mine": "urgent", "to_send": "oldest", "theirs
 
 @dataclass(frozen=True)
 class Read:
-    """The day on which a site's inbox was last read to its end, or None.
+    """The day on which a site's inbox was last read completely, or None.
 
     ``late``: since then, more working days have passed than the site's promised response time.
     """
@@ -35,12 +35,13 @@ class Read:
 class Today:
     """The day's work.
 
-    ``mine``: threads that the counsellor should answer or read. Those whose reporter does not feel
-    safe come first, then those with an answer about consent, then the oldest. ``to_send``: threads
-    with a message that the server does not have yet; they may also be in ``mine``. ``theirs``:
-    threads that wait for the reporter's answer, oldest first. ``all``: the total number of threads
-    in each group, including those left out. ``unsafe``: the number of threads in ``mine`` whose
-    reporter does not feel safe. ``read``: each site by its employer's name, late ones first.
+    ``mine``: threads that the counsellor should answer or read. Threads whose reporter does not
+    feel safe come first, then those with an answer about consent, then the oldest. ``to_send``:
+    threads with a message that the server does not have yet; they may also be in ``mine``.
+    ``theirs``: threads that wait for the reporter's answer, oldest first. ``all``: the total number
+    of threads in each group, including those left out. ``unsafe``: the number of threads in
+    ``mine`` whose reporter does not feel safe. ``read``: each site by its employer's name, late
+    sites first.
     """
 
     day: datetime.date
@@ -53,7 +54,7 @@ class Today:
 
 
 def today(place: Workplace, site: str = "", most: int | None = None) -> Today:
-    """Return the day's work for all sites, or for the one that ``site`` names. Raises NotFound.
+    """Return the day's work for all sites, or only for ``site``. Raises NotFound.
 
     ``most`` limits the threads in each group. Up to 500 further threads whose reporter does not
     feel safe are also returned, so that a flood of such reports cannot hide a real one.
@@ -77,10 +78,10 @@ def today(place: Workplace, site: str = "", most: int | None = None) -> Today:
 
 
 def phases(place: Workplace, listed: Iterable[Listed]) -> dict[str, str]:
-    """Return the phase of each thread's case, by mailbox, as the list of cases has it.
+    """Return the phase of each thread's case, by mailbox, as the list of cases shows it.
 
-    A thread whose case is not made yet is new. A thread is left out if its employer's level of
-    recording keeps no phase: its case would be new until it is closed.
+    A thread without a case counts as new. A thread is left out if its employer's level of recording
+    keeps no phase, because its case would be shown as new until it is closed.
     """
     book, found = place.book(), {}
     for one in listed:

@@ -108,8 +108,8 @@ def send(
     ``successor`` names a colleague for a handover. ``confirmed`` returns whether the ten groups of
     a card are the colleague's. Raises AlreadyWaiting if the same message is waiting and ``again``
     is False. Raises Kept if the message is stored and the next fetch will send it. Any other error
-    means that it is neither sent nor stored. The desk's report has the results of the fetch, even
-    after an error.
+    means that the message is neither sent nor stored. The desk's report has the results of the
+    fetch, even after an error.
     """
     if not again:
         _refuse_double(desk, mailbox, message)
@@ -137,8 +137,9 @@ def send(
 def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
     """Keep a thread on the server longer, by sending the reporter a notice about it.
 
-    The server restarts its idle term after any addition (SPEC section 9). It does not learn that
-    this notice extends the term. Raises Unfit if the thread is closed, and the errors of ``send``.
+    The server restarts the thread's idle term after any addition (SPEC section 9). The server does
+    not learn that this notice is meant to extend the term. Raises Unfit if the thread is closed,
+    and the errors of ``send``.
     """
     if open_thread.open_case(desk, mailbox).closed:
         sentence = "This thread is closed, so it is not kept longer. Reopen it first."
@@ -149,15 +150,15 @@ def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
 
 
 def language(desk: Desk, mailbox: str) -> str:
-    """Return the reporter's language if the desk supports it, else the counsellor's first one."""
+    """Return the reporter's language if the desk supports it, else the counsellor's first."""
     spoken = pages_language(desk, mailbox)
     return spoken if spoken in LANGUAGES else desk.state.profile.languages[0]
 
 
 def pages_language(desk: Desk, mailbox: str) -> str:
-    """Return the language of the pages that the reporter last wrote on; "" if there are none.
+    """Return the language of the pages that the reporter last wrote on; "" if not known.
 
-    It may be a language in which the desk has no texts, such as Polish.
+    The desk may have no texts in that language, for example Polish.
     """
     last = open_thread.open_case(desk, mailbox).thread.newest.get(REPORTER)
     return last.lang if last else ""

@@ -1,6 +1,7 @@
 """Advice based only on what the employer itself has set up, seen or ordered.
 
-It reveals nothing about cases: the same answers give the same advice, whatever was reported.
+The advice reveals nothing about cases: the same answers give the same advice, whatever was
+reported.
 """
 
 from collections.abc import Mapping, Sequence

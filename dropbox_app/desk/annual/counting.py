@@ -1,7 +1,7 @@
 """Count situations: cases that belong together count once, in the year of the first case.
 
-A situation is left out if the employer has received a formal complaint or legal report about it.
-One that a colleague counts is left out of this counsellor's part of a joint report.
+A situation is left out if the employer has received a formal complaint or legal report about it. A
+situation that a colleague counts is left out of this counsellor's part of a joint report.
 """
 
 import datetime
@@ -16,8 +16,8 @@ class Case:
 
     ``key`` is unique among the cases of one employer, including destroyed ones. ``together`` is the
     counsellor's private mark: cases with the same mark are one situation. ``held_since`` is the day
-    on which the employer received a formal complaint or legal report about it.
-    ``colleague_counts`` is another private mark: the colleague of a joint report counts it.
+    on which the employer received a formal complaint or legal report about it. ``colleague_counts``
+    is another private mark: the other counsellor of a joint report counts the case.
     """
 
     key: str
@@ -32,7 +32,7 @@ class Case:
 class Situation:
     """Cases that belong together. Year and group are those of the first case.
 
-    If a colleague counts one of them, the colleague counts the situation.
+    If a colleague counts one of the cases, the colleague counts the whole situation.
     """
 
     year: int
@@ -54,21 +54,22 @@ def counts(cases: Iterable[Case], years: range, *, joint: bool = False) -> Mappi
     """Return the number of situations of each group that began in these calendar years.
 
     A situation is left out if the employer had received a complaint about it by the last day of the
-    last year, because the employer can count such situations itself. ``joint``: these are a part of
-    a joint report, so those that the colleague counts are left out too.
+    last year, because the employer can count such situations itself. ``joint``: the counts are part
+    of a joint report, so the situations that the colleague counts are left out too.
     """
     return counted(situations(cases), years, joint=joint)
 
 
 def counted(every: Iterable[Situation], years: range, *, joint: bool = False) -> Mapping[str, int]:
-    """Like ``counts``, but take situations instead of cases."""
+    """Return the same as ``counts``, but from situations instead of cases."""
     return Counter(one.group for one in _free(every, years) if not (joint and one.colleague_counts))
 
 
 def by_colleague(every: Iterable[Situation], years: range) -> int:
     """Return how many situations of these years are marked as counted by a colleague.
 
-    Those that the employer holds are not among them, because no report counts them.
+    Situations about which the employer received a complaint are not included, because no report
+    counts them.
     """
     return sum(one.colleague_counts for one in _free(every, years))
 

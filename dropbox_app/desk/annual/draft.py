@@ -56,11 +56,10 @@ def draft(
 
     ``counsellor`` is the counsellor's name, and ``own`` their words for forms B and C. ``joint``
     contains the situations of the employer's other counsellor, for the years of ``counted_years``;
-    if None, the imported ones are used. Only the sum is turned into bands, and this counsellor's
-    part leaves out the situations that the colleague counts. ``reader`` is the
-    language of the preview, if it differs from the report's. ``situations`` are those of the
-    employer, if already derived; ``events`` then need not contain cases. Raises Unfit, which says
-    what to do.
+    if None, the imported counts are used. Only the sum is turned into bands, and this counsellor's
+    part leaves out the situations that the colleague counts. ``reader`` is the language of the
+    preview, if it differs from the report's. ``situations`` are those of the employer, if already
+    derived; ``events`` then need not contain cases. Raises Unfit, which says what to do.
     """
     term = term_for(events, employer, year, today)
     form = periods.form(term)
@@ -136,8 +135,8 @@ def counted_years(term: periods.Term, year: int) -> range:
 def joint_years(events: Sequence[Event], employer: str, year: int, today: datetime.date) -> range:
     """Return the calendar years whose counts another counsellor needs for a joint report.
 
-    ``events`` is as for ``term_for``. Raises Unfit if that report has no figures, or if no other
-    counsellor was agreed.
+    ``events`` is as for ``term_for``. Raises Unfit if that report has no figures, or if the
+    agreement names no other counsellor.
     """
     term = term_for(events, employer, year, today)
     if not term.shared_with:
@@ -159,7 +158,7 @@ def joint_counts(
 ) -> tuple[range, Mapping[str, int]]:
     """Return the years of ``joint_years``, and their situations by main group. Raises Unfit.
 
-    Those that the other counsellor counts are left out.
+    Situations that the other counsellor counts are left out.
     """
     years = joint_years(events, employer, year, today)
     return years, counting.counts(gather.cases(events, employer), years, joint=True)
@@ -171,8 +170,8 @@ def _joint(
     """Return the counts that were imported from the other counsellor of a shared employer.
 
     Two separate reports could be subtracted from each other, so one report covers both counts. A
-    report without figures needs none: None, as for a report by one counsellor. Exchanged counts are
-    used regardless of what the agreement says now.
+    report without figures needs no counts, so the result is None, as for a report by one
+    counsellor. Exchanged counts are used regardless of what the agreement says now.
     """
     years = periods.figure_years(term, form, year)
     found = gather.exchanged(events, term.employer, years) if years else []
@@ -214,7 +213,7 @@ def _check_joint(joint: Mapping[str, int]) -> None:
 def _counts(
     situations: Sequence[Situation], years: range, joint: Mapping[str, int] | None
 ) -> preview.Counts:
-    """Return the counts of both counsellors; if ``joint`` is None, there is only this one."""
+    """Return the counts of both counsellors; if ``joint`` is None, of this counsellor only."""
     own = counting.counted(situations, years)
     part = counting.counted(situations, years, joint=joint is not None)
     return preview.Counts(

@@ -1,6 +1,6 @@
 """The empty items of a report or its bill, for the counsellor to fill in before issuing it.
 
-They do not prevent a report, and do not depend on the cases.
+Empty items do not prevent a report, and do not depend on the cases.
 """
 
 from collections.abc import Sequence

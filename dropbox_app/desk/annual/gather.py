@@ -24,7 +24,7 @@ _TRAININGS = {"training", "information"}
 
 
 def terms(events: Iterable[e.Event], employer: str) -> list[Term]:
-    """Return the appointments at an employer. Raises Unfit for one without a recorded end.
+    """Return the appointments at an employer. Raises Unfit if one has no recorded end.
 
     Only the headcount in the agreement is used, because a later one could be chosen after the year
     was counted. If two agreements begin on the same day, the later entry counts.
@@ -76,7 +76,7 @@ def issued(events: Iterable[e.Event]) -> list[Issued]:
 
 
 def price(events: Iterable[e.Event], term: Term) -> int | None:
-    """Return the fixed yearly price of a term in euros; None if none is recorded."""
+    """Return the fixed yearly price of a term in euros; None if no price is recorded."""
     standing = {
         one.date: one.price
         for one in events
@@ -174,7 +174,7 @@ def sheet(events: Iterable[e.Event], employer: str, year: int) -> dict[str, Any]
 
 
 def counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -> Counsellor:
-    """Return the reporting counsellor, with the newest register number and the year's upkeep."""
+    """Return the reporting counsellor, with the newest register number and the year's training."""
     said = sheet(events, employer, year)
     numbers = [
         (one.date, one.register_number)
@@ -224,7 +224,7 @@ def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
 
 
 def _alone(event: e.Event, number: int) -> Case | None:
-    """Return a case without a reference, made from a contact, a case, or a destroyed case's row."""
+    """Make a case without a reference from a contact, a case, or the row of a destroyed case."""
     if isinstance(event, e.OfCase) and event.case:
         return None
     key = f"\0{number}"  # no reference contains this character

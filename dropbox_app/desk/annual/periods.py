@@ -22,9 +22,9 @@ class Term:
 
     ``headcount`` is the number of people at its start; 0 if it was not recorded. ``last_year`` is
     the last calendar year that it covers. ``form`` is the agreed form; None means the form for the
-    headcount. ``term_band``: the agreement has one band over three years (form A). ``family``: the
-    groups above this employer and the members below it, at any level. ``shared_with`` is the other
-    counsellor of a joint report; "" if there is none.
+    headcount. ``term_band``: the agreement has a single band for three years (form A). ``family``:
+    the groups above this employer and the members below it, at any level. ``shared_with`` is the
+    other counsellor of a joint report; "" if there is none.
     """
 
     employer: str
@@ -41,7 +41,8 @@ class Term:
 class Issued:
     """An issued report, which can no longer change.
 
-    ``figures``: the calendar years whose situations are in the band or bands that it printed.
+    ``figures``: the calendar years whose situations are in the band or bands that the report
+    printed.
     """
 
     employer: str
@@ -51,7 +52,7 @@ class Issued:
 
 
 def year(text: str) -> int:
-    """Return the calendar year that was typed. Raises Unfit for a half, a quarter or a range."""
+    """Return the typed calendar year. Raises Unfit for a half-year, a quarter or a range."""
     if not _YEAR.fullmatch(text.strip()):
         raise Unfit(
             "A report is about one whole calendar year: write four digits, such as 2026. Halves,"
@@ -158,7 +159,7 @@ def check(
 
 
 def _refuse_nested(issued: Sequence[Issued], term: Term) -> None:
-    """Reject reports at two levels of a group: either the group has one, or its members do."""
+    """Reject reports at two levels of a group: only the group or only its members may have one."""
     other = next((one.employer for one in issued if one.employer in term.family), "")
     if other:
         raise Unfit(
@@ -199,8 +200,8 @@ def figure_years(term: Term, chosen: Form, wanted: int) -> range:
 def term_band_years(term: Term, wanted: int) -> range | None:
     """Return the three calendar years whose band the report of ``wanted`` shows, or None.
 
-    The periods of three years are counted from the first year of the term. They do not overlap and
-    do not extend beyond the term.
+    The periods of three years are counted from the first year of the term. The periods do not
+    overlap and do not extend beyond the term.
     """
     if not term.term_band:
         return None

@@ -1,7 +1,7 @@
 """Explain to the counsellor why a report looks the way it does.
 
-Only the counsellor sees this, and no file for the employer contains it, because the reason for a
-figure reveals the figure.
+Only the counsellor sees the preview, and no file for the employer contains it, because the reason
+for a figure reveals the figure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ class Counts:
     """What a report counts, and what it leaves out.
 
     ``total``: the situations that count, by main group; in a joint report, those of both
-    counsellors. ``held``: the number of this counsellor's situations that the employer holds.
-    ``by_colleague``: the number of those marked as counted by a colleague. They are left out only
-    if the report ``is_joint``.
+    counsellors. ``held``: the number of this counsellor's situations about which the employer
+    received a complaint. ``by_colleague``: the number of situations marked as counted by a
+    colleague. Those situations are left out only if the report ``is_joint``.
     """
 
     total: Mapping[str, int]

@@ -1,7 +1,7 @@
 """Compose a report from fixed slots: what the employer saw, bands, and agreed sentences.
 
 ``Seen`` contains all printed data apart from the figures and the counsellor's own words, and
-nothing about cases. In form A without an agreed band over three years, the report therefore depends
+nothing about cases. In form A without an agreed band for three years, the report therefore depends
 only on facts that the employer already knows.
 """
 

@@ -1,7 +1,7 @@
 """The counts that one counsellor gives another for a joint report (SPEC section 12).
 
-They are signed by the counsellor who gives them and sealed for one colleague. If anyone could forge
-counts, an employer could choose numbers and infer the other counsellor's from the band.
+The counts are signed by the counsellor who gives them, and sealed for one colleague. If anyone
+could forge counts, an employer could choose numbers and infer the other counsellor's from the band.
 """
 
 import datetime
@@ -29,9 +29,10 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Counts:
-    """Situations in some calendar years at one employer, by main group.
+    """Situations at one employer in the given calendar years, by main group.
 
-    ``by`` is the identity of the counsellor who gives them, and ``name`` is that counsellor's name.
+    ``by`` is the identity of the counsellor who gives the counts, and ``name`` is that counsellor's
+    name.
     """
 
     site: str

@@ -1,6 +1,6 @@
 """The figures about contacts that a report shows: three forms, and bands at least ten wide.
 
-The headcount at the start of an appointment determines the form, before there is anything to count.
+The headcount at the start of an appointment determines the form, before any case can be counted.
 The lowest band includes zero, and every band is at least ten wide. Even after known cases are
 subtracted, the remaining range is never within one to nine.
 """
@@ -60,7 +60,7 @@ def form_for(headcount: int) -> Form:
 
 
 def may_have_term_band(headcount: int) -> bool:
-    """Return whether the agreement may promise one band over three years (50 to 249 people)."""
+    """Return whether the agreement may promise a band for three years (50 to 249 people)."""
     return _TERM_BAND_FROM <= headcount < _B_FROM
 
 

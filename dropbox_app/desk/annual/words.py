@@ -1,6 +1,6 @@
 """Check the counsellor's own words for details that make a person recognisable.
 
-This finds common mistakes but proves nothing. The counsellor decides.
+The check finds common mistakes but proves nothing. The counsellor decides.
 """
 
 import functools
@@ -65,7 +65,7 @@ class Found:
 
 
 def check(text: str, *, departments: Iterable[str] = (), names: Iterable[str] = ()) -> list[Found]:
-    """Return the passages to check again, in text order, each wording once.
+    """Return the passages to review, in text order, each wording once.
 
     ``departments`` and ``names`` are words that the counsellor has recorded about this employer:
     departments, places, people. Raises Unfit if the text is too long.

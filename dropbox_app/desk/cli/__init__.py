@@ -9,7 +9,7 @@ import signal
 def run() -> None:
     """Run the command. Ctrl-C and a closed pipe end it without a traceback.
 
-    This also applies while the program is being loaded.
+    The same applies while the program is being loaded.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:

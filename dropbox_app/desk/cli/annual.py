@@ -71,9 +71,9 @@ def report(
 ) -> None:  # fmt: skip
     """Make the annual report to EMPLOYER for the calendar year YEAR.
 
-    It gives wide ranges or no figures at all, in a form that was agreed before the term began. Look
-    at --preview first. After --freeze you always get the same report. Without --signals and
-    --bottlenecks the report has the text that you saved for it on the page, if any.
+    The report gives wide ranges or no figures at all, in a form that was agreed before the term
+    began. Look at --preview first. After --freeze you always get the same report. Without --signals
+    and --bottlenecks the report has the text that you saved for it on the page, if any.
 
     \b
     Example:
@@ -141,8 +141,8 @@ def give(employer: str, year: str, card: str, out: Path) -> None:
 
     FILE is the card that your colleague wrote with 'klankbord-desk card --out FILE'. Only your
     colleague can open the counts. All such files have the same size. The year is then closed in
-    your register, or all three years if one range over three years was agreed. If you export again,
-    the counts are the same.
+    your register, or all three years if a single range for three years was agreed. If you export
+    again, the counts are the same.
 
     \b
     Example:

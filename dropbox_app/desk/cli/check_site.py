@@ -37,10 +37,11 @@ def check_site(
 ) -> None:
     """Visit your sites as a reporter does, and compare what they send with this release.
 
-    Compares the pages, the files that a browser loads, the cards and the policy, in two visits at
-    the same time. Says what differs. It cannot show what the server sends to somebody else.
+    The command compares the pages, the files that a browser loads, the cards and the policy, in two
+    visits at the same time, and says what differs. The comparison cannot show what the server sends
+    to somebody else.
 
-    The exit code is 0 if all is the same, 1 if something differs or the site was not reached, and 2
+    The exit code is 0 if nothing differs, 1 if something differs or the site was not reached, and 2
     if the command was used wrongly.
 
     \b

@@ -137,7 +137,7 @@ def folder() -> Path:
 
 
 def passphrase(*, new: bool = False) -> str:
-    """Return the passphrase from its file or the terminal. A new one is typed twice."""
+    """Return the passphrase from its file or the terminal. A new passphrase is typed twice."""
     file: Path | None = _given("passphrase_file")
     return read_passphrase(file) if file is not None else ask_passphrase(new=new)
 
@@ -149,7 +149,7 @@ def given_passphrase() -> str | None:
 
 
 def ask_passphrase(*, new: bool) -> str:
-    """Return the passphrase from the terminal. A new one is typed twice. Raises Unfit."""
+    """Return the passphrase from the terminal. A new passphrase is typed twice. Raises Unfit."""
     if new:
         click.echo(
             f"Choose a passphrase of at least {vault.MIN_PASSPHRASE} characters; five words drawn "

@@ -18,7 +18,7 @@ from dropbox_app.desk.untrusted_files.inspect import safe_name
 def list_files(thread: str, as_json: bool) -> None:
     """Show a thread's files: their real type, and whether they match the signature.
 
-    Each file is read to its end, but not opened: its first bytes show its type. mat2 looks for
+    Each file is read completely, but not opened: its first bytes show its type. mat2 looks for
     hidden data (a place, a name) in a sandbox (bubblewrap, Linux only). The exit code is 1 if a
     file was withheld, swapped, altered or added.
 
@@ -63,10 +63,10 @@ def save(
 ) -> None:
     """Decrypt a thread's file and save it; FILE is the id that 'files' shows.
 
-    This does not open the file, and overwrites nothing. Anyone who uses this computer can then open
-    the file, and the file can reveal who sent it. Read this command's output before you pass it on.
-    --all saves every message and file in one new folder. It leaves out a file that could do harm
-    when opened, unless you add --others.
+    The command does not open the file, and overwrites nothing. Anyone who uses this computer can
+    then open the file, and the file can reveal who sent it. Read this command's output before you
+    pass it on. --all saves every message and file in one new folder. Files that could do harm when
+    opened are left out, unless you add --others.
 
     \b
     Example:

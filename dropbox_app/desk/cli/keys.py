@@ -66,8 +66,8 @@ def card(
     The card is public. The operator asks you for the ten groups by telephone.
 
     The options --name, --kind, --scope, --languages, --register-number and --sentence change the
-    card. Once the server has your card, the next 'fetch' sends the new one, and no call is needed.
-    An empty text removes a register number or a sentence.
+    card. Once the server has your card, the next 'fetch' sends the changed card, and no call is
+    needed. An empty text removes a register number or a sentence.
 
     \b
     Example:

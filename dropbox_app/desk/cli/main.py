@@ -1,9 +1,9 @@
 """``klankbord-desk``: the counsellor's desk, as a page and on the command line.
 
-Without a command it opens the page, so that a double click is enough.
-Exit codes: 0 success; 1 failure or an alarm; 2 wrong usage; 3 a message was not sent but is stored,
-and the next fetch sends it; 141 the reader of the output closed the pipe. An error is one sentence
-on stderr. ``--dir``, ``--passphrase-file`` and ``--site`` can be given before or after the command.
+Without a command, the program opens the page, so that a double click is enough. Exit codes: 0
+success; 1 failure or an alarm; 2 wrong usage; 3 a message was not sent but is stored, and the next
+fetch sends it; 141 the reader of the output closed the pipe. An error is one sentence on stderr.
+``--dir``, ``--passphrase-file`` and ``--site`` can be given before or after the command.
 """
 
 import click

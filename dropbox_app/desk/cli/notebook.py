@@ -21,8 +21,8 @@ _LANGUAGES = click.Choice(LANGUAGES)
 def note(thread: str, text_file: str | None, clear: bool) -> None:
     """Show your private note on a thread, or replace it.
 
-    It is never sent, and no export contains it. It is in this desk's backups, and is deleted when
-    you forget the thread.
+    The note is never sent, and no export contains it. The note is in this desk's backups, and is
+    deleted when you forget the thread.
 
     \b
     Example:

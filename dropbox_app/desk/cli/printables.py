@@ -38,8 +38,8 @@ _LANGUAGE = click.option(
 def poster(kind: str, lang: str, phone: str, hours: str, out: Path) -> None:
     """Make a poster, wallet cards or an intranet text, for one site.
 
-    It shows your name, the site's address as text and as a QR code, and your ten groups. It is made
-    on this computer.
+    The result shows your name, the site's address as text and as a QR code, and your ten groups.
+    The file is made on this computer.
 
     \b
     Example:
@@ -60,7 +60,8 @@ def poster(kind: str, lang: str, phone: str, hours: str, out: Path) -> None:
 def recovery_sheet(lang: str, out: Path) -> None:
     """Make the sheet to print and keep in a safe: your sites, and what to do without this computer.
 
-    It contains no secret. Write your passphrase on it by hand, and do not keep it with a backup.
+    The sheet contains no secret. Write your passphrase on it by hand, and do not keep the sheet
+    with a backup.
 
     \b
     Example:
@@ -79,7 +80,7 @@ def recovery_sheet(lang: str, out: Path) -> None:
 def call_sheet(lang: str, out: Path) -> None:
     """Make a sheet to print and fill in by hand during a call. It contains no data from the desk.
 
-    Type in the data afterwards and destroy the paper.
+    Afterwards, type the data into the register and destroy the paper.
 
     \b
     Example:

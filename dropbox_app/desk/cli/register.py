@@ -36,13 +36,14 @@ def register() -> None:
 @click.argument("file", metavar="FILE")
 @click.option("--into", multiple=True, metavar="CASE", help="Add rows to this existing case.")
 def bring_in(file: str, into: tuple[str, ...]) -> None:
-    """Import events, one JSON object per line. If anything is wrong, none are imported.
+    """Import events, one JSON object per line. If any event is wrong, no event is imported.
 
-    FILE is text in UTF-8; - is standard input. It may also be a table of earlier years as CSV or
-    xlsx. Its first row contains the names of the columns, as in EVENTS.md or on the page. Each row
-    is a contact, or the event named in its column "event". Events that are already in the register
-    are not imported again. Rows of a table are added to an existing case only if you name it with
-    --into. An error names the line and the field.
+    FILE is text in UTF-8; - is standard input. FILE may also be a table with data from earlier
+    years, as CSV or xlsx. The first row of the table contains the names of the columns, as in
+    EVENTS.md or on the page. Each further row is a contact, or the event named in its column
+    "event". Events that are already in the register are not imported again. Rows of a table are
+    added to an existing case only if you name it with --into. An error names the line and the
+    field.
 
     \b
     Example:
@@ -138,7 +139,7 @@ def contact(
 @click.option("--open", "only_open", is_flag=True, help="Only those that are not closed.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_cases(employer: str, only_open: bool, as_json: bool) -> None:
-    """List the cases, the newest first. Each thread has one.
+    """List the cases, the newest first. Each thread has a case.
 
     \b
     Example:
@@ -196,12 +197,13 @@ def consents(reference: str, as_json: bool) -> None:
 @click.option("--off", is_flag=True, help="Remove the mark: you count the situation yourself.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def colleague_counts(reference: str, off: bool, as_json: bool) -> None:
-    """Mark a case of which your colleague counts the situation.
+    """Mark a case whose situation your colleague counts.
 
-    Use it if you make a joint report and somebody came to both of you. Otherwise that person counts
-    twice. The one to whom the person came first counts the situation, and the other marks the case.
-    Your part of the joint report then leaves it out. Your hours do not change, and a report that
-    you make alone counts it. Issued reports and exported counts do not change.
+    Use this mark if you make a joint report and somebody spoke to both of you. Otherwise that
+    person counts twice. The counsellor to whom the person spoke first counts the situation, and the
+    other counsellor marks the case. Your part of the joint report then leaves the situation out.
+    Your hours do not change, and a report that you make alone still counts the situation. Issued
+    reports and exported counts do not change.
 
     \b
     Example:
@@ -315,8 +317,8 @@ def rename(old: str, new: str, yes: bool) -> None:
 def match_words(case: str, lang: str) -> None:
     """Print a case's matching words: two words for a caller who may write later.
 
-    If they are in the first message of a conversation, the desk's page offers to add the
-    conversation to the case. They do not prove who is writing.
+    If the words are in the first message of a conversation, the desk's page offers to add the
+    conversation to the case. The words do not prove who is writing.
 
     \b
     Example:

@@ -33,7 +33,7 @@ def copy(
     reference: str, reader: str, fields: tuple[str, ...], without: tuple[str, ...],
     names: tuple[str, ...], out: str | None,
 ) -> None:  # fmt: skip
-    """Make a copy of a case to pass on. By default it shows only types and days.
+    """Make a copy of a case to pass on. By default, the copy shows only types and days.
 
     The output lists the other fields that you can choose. The copy never contains notes, your name
     for the case, marks, or the other person in a step. A copy for the employer needs the reporter's
@@ -79,7 +79,7 @@ def taken(place: Workplace, raw: bytes, into: tuple[str, ...]) -> Added:
 
 
 def _named(given: tuple[str, ...], there: set[Field]) -> set[Field]:
-    """Return the given fields. An unknown one is reported as a usage error."""
+    """Return the given fields. An unknown field is reported as a usage error."""
     known = {f"{number}.{name}": (number, name) for number, name in there}
     for one in given:
         if one not in known:

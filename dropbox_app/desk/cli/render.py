@@ -218,7 +218,7 @@ def pages(opened: Opened) -> Iterator[tuple[str, bytes]]:
 
 
 def today(found: Today, *, several: bool) -> Iterator[str]:
-    """Yield ``today`` for people: each group under its heading, without empty ones."""
+    """Yield ``today`` for people: each group under its heading, without empty groups."""
     groups = (
         ("Waiting for you", found.mine),
         ("Waiting to be sent; 'fetch' sends it", found.to_send),
@@ -301,7 +301,7 @@ def _withheld(case: Case) -> Iterator[str]:
 
 
 def _apart(case: Case, by: str) -> bool:
-    """Return whether the reporter never wrote to this counsellor and this desk at the same time."""
+    """Return whether no message of the reporter was addressed to both this author and this desk."""
     if by in (REPORTER, case.own):
         return False
     chosen = [{str(i) for i in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]
@@ -438,6 +438,6 @@ def _who(case: Case, by: str) -> str:
 
 
 def _called(case: Case, by: str) -> str:
-    """Return a counsellor's name as given by the site, with the identity that proves it."""
+    """Return a counsellor's name as given by the site, with the verified identity."""
     name = case.names.get(by)
     return f"{visible(name)} ({_who(case, by)})" if name else _who(case, by)

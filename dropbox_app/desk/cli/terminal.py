@@ -49,7 +49,7 @@ def block(text: str, columns: int | None = None) -> list[str]:
 
 
 def terminal_columns() -> int:
-    """Return the width of the terminal, within limits; 80 if there is none."""
+    """Return the width of the terminal, within limits; 80 if there is no terminal."""
     return max(MIN_COLUMNS + len(MARGIN), min(shutil.get_terminal_size().columns, MAX_COLUMNS))
 
 
@@ -109,7 +109,7 @@ def _shown(text: str, *, line_ends: bool) -> Iterator[str]:
 
 
 def _cut(line: str, width: int) -> Iterator[str]:
-    """Cut after a space if one is in the last third, and anywhere otherwise."""
+    """Cut a line into parts, after a space if the last third of a part has one."""
     part, columns = "", 0
     for character in line:
         wide = _columns(character)

@@ -133,7 +133,7 @@ def show_today(as_json: bool) -> None:
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Find messages and your own notes that contain all WORDS, or words that begin with them.
 
-    It searches only messages that this desk has opened, on this computer.
+    The search runs on this computer, and covers only messages that this desk has opened.
 
     \b
     Example:

@@ -38,8 +38,8 @@ def change_passphrase(new_file: Path | None) -> None:
 def backup(file: Path) -> None:
     """Write the whole desk to one new file, sealed with your passphrase.
 
-    Keep it away from this computer, and replace it each month. A backup also contains keys that the
-    desk destroys later, and threads that you forget later: destroy old backups.
+    Keep the backup away from this computer, and replace it each month. A backup also contains keys
+    that the desk destroys later, and threads that you forget later: destroy old backups.
 
     \b
     Example:
@@ -55,10 +55,10 @@ def backup(file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def rehearse(file: Path, as_json: bool) -> None:
-    """Test a backup: decrypt all of it and show its contents. It restores nothing.
+    """Test a backup: decrypt all of it and show its contents. Nothing is restored.
 
-    It is unpacked next to the desk's folder, still sealed, and then removed. The passphrase is the
-    one that the desk had when the backup was made.
+    The backup is unpacked next to the desk's folder, still sealed, and the unpacked copy is then
+    removed. The passphrase is the one that the desk had when the backup was made.
 
     \b
     Example:

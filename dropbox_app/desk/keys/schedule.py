@@ -1,7 +1,7 @@
 """Which sealing keys must exist, and which must be destroyed (SPEC section 3). Pure functions.
 
-A key is for one UTC month. Keys exist for the current month and three more, from two days before
-the card is issued, and beyond the end of an announced absence.
+A key is for one UTC month. Keys exist from the month of the second day before the card is issued
+until three months after the month of issue, or longer if an announced absence requires it.
 """
 
 import datetime
@@ -99,7 +99,7 @@ def doomed(
 ) -> list[HeldSeed]:
     """Return the seeds to destroy on ``day``.
 
-    ``read_to_end`` is the last day on which the inbox was read to its end. If it is None, each seed
+    ``read_to_end`` is the last day on which the inbox was read completely. If it is None, each seed
     is kept as long as allowed.
     """
     gone = []

@@ -112,7 +112,7 @@ def _place(origin: str, say: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _in_order(origins: Sequence[str]) -> list[str]:
-    """Return addresses for every browser first, then for Tor; at most one of each kind."""
+    """Return at most one ordinary address, and after it at most one onion address."""
     plain = [one for one in origins if not _is_onion(one)]
     onions = [one for one in origins if _is_onion(one)]
     return [*plain[:1], *onions[:1]]
@@ -141,7 +141,7 @@ def _texts(language: str) -> Mapping[str, Any]:
 
 
 def _filled(say: Mapping[str, Any], site: Site) -> dict[str, Any]:
-    """Insert the names into the texts, and the QR code's text for each address."""
+    """Return the texts with the names of the counsellor and the employer filled in."""
 
     def fill(text: str) -> str:
         return text.replace("{counsellor}", site.counsellor).replace("{employer}", site.employer)

@@ -33,7 +33,7 @@ def pattern(names: Iterable[str]) -> re.Pattern[str] | None:
     """Return a pattern that finds the names in a folded text; None if there are no names.
 
     Each name is searched for as a whole, with and without spaces, and by each of its words except
-    small ones such as "van". It may be followed by an s: Jans, Jan's.
+    small ones such as "van". A name may be followed by an s: Jans, Jan's.
     """
     wanted = {form for name in names for form in _forms(name)}
     if not wanted:
@@ -49,7 +49,7 @@ def pattern(names: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def blacked_out(text: str, names: re.Pattern[str] | None, sign: str) -> tuple[str, list[str]]:
-    """Return the text with ``sign`` for each name, and the removed passages, folded."""
+    """Return the text with ``sign`` in place of each name, and the removed passages, folded."""
     if names is None:
         return text, []
     composed = unicodedata.normalize("NFC", text)
@@ -91,7 +91,7 @@ def _is_name(word: str) -> bool:
 
 
 def _beside(end: str) -> str:
-    """Return a pattern for characters next to which ``end`` is part of a different word."""
+    """Return a pattern for the characters that would make ``end`` part of a different word."""
     if end.isdecimal():
         return r"\d"
     return _LETTER if end < _NO_CAPITALS else _NOTHING

@@ -134,8 +134,8 @@ class Book:
     def terms(self) -> list[Event]:
         """Return the events against which later ones are checked.
 
-        These are agreements, issued reports, counts exchanged by two counsellors, groups, and an
-        event for the name of every employer.
+        The result contains agreements, issued reports, counts exchanged by two counsellors, groups,
+        and an event for the name of every employer.
         """
         return self.terms_without(())
 

@@ -31,9 +31,9 @@ class Standing:
 
     ``opened`` and ``last`` are the days of its first and newest event; an answer that the reporter
     signed does not open it. ``closed`` is the day on which it was closed, or None. ``sheet`` has
-    the newest value of each field of its case events. ``group`` is its main group, or else that of
-    its first contact with one. ``minutes`` and ``contacts`` are the totals of its contacts.
-    ``held_since`` is the day of the first formal complaint or legal report.
+    the newest value of each field of its case events. ``group`` is its main group, or else the
+    first main group given in its contacts. ``minutes`` and ``contacts`` are the totals of its
+    contacts. ``held_since`` is the day of the first formal complaint or legal report.
     """
 
     reference: str
@@ -58,12 +58,12 @@ class Standing:
 
     @property
     def employer_holds(self) -> bool:
-        """Return whether the employer received a formal complaint or a legal report about it."""
+        """Return whether the employer received a formal complaint or legal report on the case."""
         return self.held_since is not None
 
     @property
     def counted_on(self) -> datetime.date:
-        """Return the day on which the case counts, which may be that of a destroyed case."""
+        """Return the day on which the case counts; a destroyed case may have set its year."""
         began = self.sheet.began
         return self.opened if began is None else datetime.date(began, 1, 1)
 
@@ -74,7 +74,7 @@ class Standing:
 
     @property
     def phase(self) -> str:
-        """Return the phase of the case: ``closed`` after closing, ``new`` if none was given."""
+        """Return the phase of the case: ``closed`` after closing, ``new`` if no phase was given."""
         return "closed" if self.closed else self.sheet.phase or "new"
 
 
@@ -93,7 +93,7 @@ def standings(given: Sequence[Event]) -> dict[str, Standing]:
 
 
 def standing(given: Sequence[Event]) -> Standing:
-    """Return the case that these events describe. They belong to one case, in order."""
+    """Return the case that these events describe. The events are in order, and of one case only."""
     first = next((one for one in given if not is_signed(one)), given[0])
     assert isinstance(first, OfCase)  # noqa: S101 - stated in the docstring
     empty = Case(date=first.date, employer=first.employer, case=first.case)
@@ -108,14 +108,14 @@ def standing(given: Sequence[Event]) -> Standing:
 def is_signed(event: Event) -> bool:
     """Return whether the reporter signed this answer in the thread.
 
-    Such an answer keeps its day, even if it is fetched after the report of its year was issued. It
-    is not counted, and does not change the year in which its case counts.
+    A signed answer keeps its day, even if it is fetched after the report of its year was issued. A
+    signed answer is not counted, and does not change the year in which its case counts.
     """
     return isinstance(event, Consent) and event.source == "thread"
 
 
 def related(found: dict[str, Standing]) -> dict[str, Standing]:
-    """Return the cases, each linked to the others in its situation, whichever case has the link."""
+    """Return the cases, with the links between cases of one situation in both directions."""
     for one in found.values():
         one.related = set()
     for one in found.values():

@@ -22,7 +22,7 @@ _EXCEPTION = (
 class Entry:
     """A consent request, its newest answer, and that answer's age in days.
 
-    ``good``: whether a step may rely on it on the requested day.
+    ``good``: whether a step may rely on the answer on the requested day.
     """
 
     newest: Consent
@@ -51,8 +51,8 @@ def forbids(given: Sequence[Event], step: Step | Contact) -> tuple[tuple[str, st
     """Return why a step may not be recorded as done, as pairs of a field and a sentence.
 
     The result is empty if the step relies on an existing "yes" that is at most 14 days old and not
-    narrower than the step. It is also empty for an exception whose questions were all answered yes.
-    ``given`` contains all events of its case, in order.
+    narrower than the step. An exception whose questions were all answered "yes" also gives an empty
+    result. ``given`` contains all events of its case, in order.
     """
     if isinstance(step, Step) and _begins_exception(step):
         return _exception(step)
@@ -104,9 +104,9 @@ def _weak(newest: Consent, step: Step | Contact) -> tuple[tuple[str, str], ...]:
 
 
 def _with_question(newer: Consent, older: Consent | None) -> Consent:
-    """Return the newer answer, with the older question if it has none of its own.
+    """Return the newer answer, with the older question if the newer answer has none.
 
-    If an answer does not state whether a name may be disclosed, the older one's choice applies.
+    If an answer does not state whether a name may be disclosed, the older answer's choice applies.
     """
     if older is None:
         return newer

@@ -36,8 +36,9 @@ LOOKED_AT = (Absence, Agreement, Certificate, Consent, Step, Upkeep)
 class Due:
     """One row of the agenda.
 
-    ``kind`` is one of ``KINDS``. ``name`` is the counsellor's name for the case, if it concerns
-    one. ``hours`` is the number of missing hours of upkeep, and ``upkeep`` their kind.
+    ``kind`` is one of ``KINDS``. ``name`` is the counsellor's name for the case, if the row
+    concerns a case. ``hours`` is the number of missing hours of professional development, and
+    ``upkeep`` their kind.
     """
 
     day: datetime.date
@@ -114,8 +115,8 @@ def months_after(day: datetime.date, months: int) -> datetime.date:
 def icalendar(days: Collection[datetime.date]) -> str:
     """Return a calendar (RFC 5545) that marks days, without any details.
 
-    There is one entry per day, however many items are due, always with the same text. It shows no
-    employer, case, kind or number.
+    The calendar has one entry per day, however many items are due, always with the same text. The
+    calendar shows no employer, case, kind or number.
     """
     made = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Klankbord//Klankbord//NL"]
     for day in sorted(set(days)):

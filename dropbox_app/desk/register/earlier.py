@@ -1,8 +1,8 @@
-"""Convert rows of a table of earlier years to events: map columns to fields, and read cells.
+"""Convert the rows of a table to events: map columns to fields, and read the cells.
 
-Pure functions. A header names a field by its code, by its label on the page, or by a common word. A
-row is one event, of the kind in its column ``event``, or else a contact. Nothing is guessed: an
-unknown word is a fault that names the row and the field.
+Pure functions. A header names a field by its code, by its label on the page, or by a common word.
+Each row is one event of the kind in its column ``event``, or otherwise a contact. Nothing is
+guessed: an unknown word is a fault that names the row and the field.
 """
 
 import datetime
@@ -69,7 +69,7 @@ def read(rows: Sequence[Row], words: Vocabulary, today: datetime.date) -> list[R
 
 
 def day(text: str) -> str:
-    """Return a day in the form that events use. Other text is returned as it is, and refused later.
+    """Return a day in the form that events use. Other text stays as it is, to be refused.
 
     Days are read as written in the Netherlands, with the day before the month: 31-1-2027, 31/01/27,
     31 januari 2027. A two-digit year is in this century.

@@ -19,7 +19,7 @@ from dropbox_app.desk.register import fields as f
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """The fields of every event. ``date`` is the day when it happened, or from which it applies."""
+    """The fields of every event. ``date`` is the day when it happened or took effect."""
 
     kind: ClassVar[str]
     date: datetime.date = f.day(needed=True)
@@ -43,11 +43,11 @@ class OfCase(OfEmployer):
 class Employer(OfEmployer):
     """The sheet of an employer. Each given field replaces the earlier value.
 
-    ``group``: the name of the employer whose report covers this one; it must be chosen before the
-    first report of either. ``avoid``: departments, titles, places and names that must not appear in
-    a report. ``reachable``, ``stand_in``: as printed in the report. ``recording``: the level of
-    detail that the register keeps about cases here; ``minimal`` if it was never given.
-    ``legal_terms``: whether the deadlines of 7 days and 3 months apply.
+    ``group``: the name of the employer whose report also covers this employer; the group must be
+    chosen before the first report of either. ``avoid``: departments, titles, places and names that
+    must not appear in a report. ``reachable``, ``stand_in``: as printed in the report.
+    ``recording``: the level of detail that the register keeps about cases here; ``minimal`` if no
+    level was given. ``legal_terms``: whether the deadlines of 7 days and 3 months apply.
     """
 
     kind: ClassVar[str] = "employer"
@@ -74,8 +74,8 @@ class Agreement(OfEmployer):
     """The agreement with an employer for a term that begins on ``date``.
 
     ``form`` and ``headcount`` are those of the annual report, fixed for the term. ``price``: euros
-    per year. ``term_band``: form A at 50 to 249 people also shows one band over the term of three
-    years. ``hours``: agreed hours per year. ``shared_with``: the other counsellor of a joint
+    per year. ``term_band``: form A (50 to 249 people) also shows a single band for the term of
+    three years. ``hours``: agreed hours per year. ``shared_with``: the other counsellor of a joint
     report. A later event with the same ``date`` corrects the agreement. After a report of its term
     was issued, or counts for one were exchanged, only two corrections are possible: a missing price
     can be added, and ``until`` can move to a later day. After an exchange, a missing
@@ -96,14 +96,14 @@ class Agreement(OfEmployer):
 class Case(OfCase):
     """A case, opened on ``date`` by its first event. Later events change the fields they contain.
 
-    ``label``: the counsellor's own name for it. ``thread``: the id of its thread, if it has one.
-    ``belongs_with``: references of cases of the same situation, which counts once.
+    ``label``: the counsellor's own name for the case. ``thread``: the id of the case's thread, if
+    it has one. ``belongs_with``: references of cases of the same situation, which counts once.
     ``conflicts_with``: cases of the other side. Both marks are private. ``began``, ``began_group``:
     year and main group of the situation, if a destroyed case started it. ``match_word``: two words
     given to a person who may write later. ``colleague_counts``: another private mark. The colleague
     with whom this counsellor makes a joint report counts the situation, so this counsellor's part
-    of that report leaves it out. Counts that were exchanged or issued before stay as they are. A
-    report that the counsellor makes alone counts it.
+    of that report leaves it out. Counts that were already exchanged or issued do not change. A
+    report that the counsellor makes alone counts the situation.
     """
 
     kind: ClassVar[str] = "case"
@@ -136,10 +136,10 @@ class Case(OfCase):
 class Contact(OfCase):
     """One contact, with or without a case. ``minutes``: its length.
 
-    ``record_nothing``: it is counted, but no other field is kept. ``again``: the contact continues
-    an earlier one that also has no case; otherwise a contact without a case is a new situation.
-    ``topic``: the main group. ``consent``: the reference of the consent for a contact outside the
-    confidential talk.
+    ``record_nothing``: the contact is counted, but no other field is kept. ``again``: the contact
+    continues an earlier one that also has no case; otherwise a contact without a case is a new
+    situation. ``topic``: the main group. ``consent``: the reference of the consent for a contact
+    outside the confidential talk.
     """
 
     kind: ClassVar[str] = "contact"
@@ -215,9 +215,10 @@ class Consent(OfCase):
 class Step(OfCase):
     """A step outside the confidential talk that was taken on ``date``.
 
-    It needs a ``consent`` that is at most 14 days old and not narrower than the step. Otherwise
-    every answer of an exception must be true: ``consent_was_sought``, ``no_other_way``,
-    ``serious_harm``, ``moral_distress`` and ``as_small_as_possible``. ``why`` gives the reason.
+    A step needs a ``consent`` that is at most 14 days old and not narrower than the step. Without
+    such a consent, every answer of an exception must be true: ``consent_was_sought``,
+    ``no_other_way``, ``serious_harm``, ``moral_distress`` and ``as_small_as_possible``. ``why``
+    gives the reason.
     """
 
     kind: ClassVar[str] = "step"
@@ -272,10 +273,11 @@ class Checklist(OfEmployer):
 class Statistic(OfEmployer):
     """The data kept about a destroyed case or contact: one coded row that is linked to nobody.
 
-    ``date`` is 1 January of the year in which it was opened. ``situations`` is 0 if it counts with
-    another case. ``held``: the year in which the employer received a complaint or report about it;
-    it is then left out like a case. In older rows, ``situations`` is 0 if that was the same year.
-    ``colleague_counts``: as for a case.
+    ``date`` is 1 January of the year of the case or contact. ``situations`` is 0 if the case counts
+    together with another one. ``held``: the year in which the employer received a complaint or
+    report about the case; the row is then left out like a case. In older rows, ``situations`` is 0
+    if the employer received the complaint in the year of ``date``. ``colleague_counts``: as for a
+    case.
     """
 
     kind: ClassVar[str] = "statistic"
@@ -302,8 +304,8 @@ class Destruction(Event):
 class Freeze(OfEmployer):
     """An annual report that was issued on ``date`` and can no longer change.
 
-    It covers the calendar years ``first_year`` to ``last_year``. ``bands``: the bands that it
-    printed. ``advice``: its three items. ``text``: the report as issued.
+    The report covers the calendar years ``first_year`` to ``last_year``. ``bands``: the bands that
+    the report printed. ``advice``: the three items of advice. ``text``: the report as issued.
     """
 
     kind: ClassVar[str] = "freeze"
@@ -319,13 +321,12 @@ class Freeze(OfEmployer):
 class Joint(OfEmployer):
     """Counts for a joint report of two counsellors, exchanged on ``date``.
 
-    They cover the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other
+    The counts cover the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other
     counsellor. ``fingerprint``: the ten groups of that counsellor's card, empty in older entries.
     ``given``: the counts were exported to the other counsellor, who makes the report, and these
     years are closed here; otherwise they were imported from that counsellor. ``situations``: by
-    main group. Later counts of the same years replace earlier ones.
-    A person who spoke to both counsellors counts twice, unless the case of one of them has
-    ``colleague_counts``.
+    main group. Later counts of the same years replace earlier ones. A person who spoke to both
+    counsellors counts twice, unless the case of one of them has ``colleague_counts``.
     """
 
     kind: ClassVar[str] = "joint"
@@ -347,7 +348,7 @@ class Absence(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Upkeep(Event):
-    """Professional upkeep of the counsellor."""
+    """The counsellor's own training, peer supervision or other professional development."""
 
     kind: ClassVar[str] = "upkeep"
     what: str = f.word(c.UPKEEP)

@@ -56,7 +56,8 @@ class Wrong(Exception):
 class Reader:
     """Reads one field, and describes the field's limits in words for the reference.
 
-    ``shape`` determines how a form asks for it. ``allowed`` lists its fixed words, if any.
+    ``shape`` determines how a form asks for the field. ``allowed`` lists the field's fixed words,
+    if any.
     """
 
     read: Callable[[Json], Any]

@@ -1,4 +1,4 @@
-"""The JSON form of events: read them and name every fault, check them, and write them."""
+"""The JSON form of events: read events and report every fault, check events, and write them."""
 
 import dataclasses
 import datetime

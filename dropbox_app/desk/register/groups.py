@@ -47,6 +47,6 @@ def members(said: Above, employer: str) -> frozenset[str]:
 def related(said: Above, employer: str) -> frozenset[str]:
     """Return all employers above and below the given one.
 
-    Only one employer of such a pair may have a report.
+    Of two related employers, only one may have a report.
     """
     return above(said, employer) | members(said, employer)

@@ -1,7 +1,7 @@
 """The counsellor's private account: the hours agreed with an employer, and the hours spent.
 
-It is never printed for an employer, because a price or report that depends on hours reveals the
-amount of work.
+The account is never printed for an employer, because a price or report that depends on hours
+reveals the amount of work.
 """
 
 from collections.abc import Iterable

@@ -22,7 +22,7 @@ _LEAST = 5  # the minimum number of letters of a name that is compared by simila
 
 
 def plain(name: str) -> str:
-    """Return a name in lower case, without accents, spaces or punctuation; "" if none is left."""
+    """Return a name in lower case, without accents, spaces or punctuation; may be ""."""
     return "".join(_words(name))
 
 
@@ -58,9 +58,9 @@ def employers(given: Iterable[Event]) -> set[str]:
 def check_one(given: Sequence[Event], old: str, new: str) -> None:
     """Raise Unfit if two employers cannot be merged.
 
-    They cannot be merged if both had a report or exchanged counts for the same year, because one of
-    these would reveal figures that the other hid. A colleague's counts that were not used in a
-    report yet do not matter.
+    Two employers cannot be merged if both had a report or exchanged counts for the same year,
+    because one of these would reveal figures that the other hid. A colleague's counts that no
+    report has used yet do not prevent a merge.
     """
     if new in related(ever(given), old):
         raise Unfit(
@@ -78,7 +78,7 @@ def check_one(given: Sequence[Event], old: str, new: str) -> None:
 
 
 def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
-    """Return the years of reports and exchanged counts, with True if figures left this desk."""
+    """Return the years of reports and exchanged counts; True if a year's figures left the desk."""
     found: dict[int, bool] = {}
     for one in given:
         if isinstance(one, Freeze | Joint) and one.employer == name:

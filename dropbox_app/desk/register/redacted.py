@@ -1,8 +1,8 @@
 """The redacted copy of a case: choose its fields, and remove names from its texts.
 
-Pure functions. A copy is for the reporter or for the employer. It contains only the chosen fields.
-These are never offered and cannot be chosen: notes, the counsellor's name for the case, marks,
-references, the conversation, and the other person in a step.
+Pure functions. A copy is for the reporter or for the employer, and contains only the chosen fields.
+The following are never offered and cannot be chosen: notes, the counsellor's name for the case,
+marks, references, the conversation, and the other person in a step.
 """
 
 import datetime
@@ -113,8 +113,8 @@ def known_names(
 ) -> list[str]:
     """Return the names in the register that others must not see.
 
-    These are the counsellor's names for cases of the other side, the people with whom steps were
-    taken, and the names on the employer's sheet.
+    The names are the counsellor's names for cases of the other side, the people with whom steps
+    were taken, and the names on the employer's sheet.
     """
     named = [one.sheet.label for one in other_sides]
     named += [getattr(one, "partner", "") for one in entries]
@@ -139,7 +139,7 @@ def may_have(
 ) -> bool:
     """Return whether ``reader`` may get a copy today.
 
-    The employer gets one only with a consent on which a step may rely, or with an exception that
+    The employer gets a copy only with a consent on which a step may rely, or with an exception that
     was recorded today.
     """
     return reader == "reporter" or any(good) or today in exceptions

@@ -1,4 +1,4 @@
-"""Generate ``EVENTS.md``, the reference of the events, from their definitions."""
+"""Generate ``EVENTS.md``, the reference of all events, from the definitions of the events."""
 
 import inspect
 

@@ -13,9 +13,9 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
     """Return the events that change when a case is destroyed, each with its replacement.
 
     Every event of the case is removed, and coded rows replace the first one. Other events no longer
-    refer to the case. Cases that belonged together through it still do. They count as before, in
-    the same year and main group, even if the employer received a complaint or a colleague counts
-    them. ``given`` must be in order.
+    refer to the case. Cases that belonged together through the destroyed case still belong
+    together. These cases count as before, in the same year and main group, even if the employer
+    received a complaint or a colleague counts them. ``given`` must be in order.
     """
     found = cases.standings(given)
     gone = found[reference]
@@ -63,7 +63,7 @@ def _began(found: Mapping[str, Standing], reference: str) -> bool:
 def _statistics(given: Sequence[Event], gone: Standing, *, counts: bool) -> list[Statistic]:
     """Return coded rows that count a case once, in its year, and its minutes in each year.
 
-    ``counts`` is false if the case counts with another one.
+    ``counts`` is false if the case counts together with another case.
     """
     began = gone.counted_on.year
     minutes: dict[int, int] = {began: 0}
@@ -96,9 +96,10 @@ def _unnamed(event: Case, reference: str) -> Case:
 def _together(
     found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
 ) -> Event:
-    """Link the remaining cases directly, and keep what the destroyed one said about all of them.
+    """Link the remaining cases directly, and keep what the destroyed case said about the situation.
 
-    That is its year if it was the first, and that a colleague counts the situation.
+    The year and the main group are kept if the destroyed case was the first. The mark that a
+    colleague counts the situation is kept too.
     """
     one = found[others[0]]
     left = dict.fromkeys(ref for ref in one.sheet.belongs_with if ref != gone.reference)

@@ -33,7 +33,7 @@ LEAST_BAND, BAND_YEARS = 50, 3  # for one band over a term: minimum people, and 
 
 @dataclass
 class _Known:
-    """The facts from the events so far that the rules need."""
+    """The facts that the rules need from the earlier events."""
 
     employer_of: dict[str, str]
     events_of: dict[str, list[Event]]
@@ -46,7 +46,7 @@ class _Known:
 
     @property
     def told(self) -> list[Freeze | Joint]:
-        """Return issued reports, and counts that were exported or imported for one."""
+        """Return issued reports, and counts that were exported or imported for a report."""
         return [*self.frozen, *self.joint]
 
 
@@ -93,7 +93,7 @@ def closed_by(there: Sequence[Event], employer: str, year: int) -> Freeze | Join
 def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
     """Return a fault if an agreement or a group can no longer be removed.
 
-    It cannot be removed after a report was issued for it, or counts for a joint report were
+    Neither can be removed after a report was issued for it, or after counts for a joint report were
     exported or imported.
     """
     known = _known_of(there)
@@ -186,12 +186,13 @@ def _closed(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
 
 
 def _closing(known: _Known, employer: str, year: int) -> Freeze | Joint | None:
-    """Return the event that closed an employer's year; None if it is open."""
+    """Return the event that closed an employer's year, or its group's; None if it is open."""
+    counted_in = groups.above(groups.standing(known.sheets), employer) | {employer}
     return next(
         (
             one
             for one in known.told
-            if one.employer == employer
+            if one.employer in counted_in
             and year in _years(one)
             and (isinstance(one, Freeze) or one.given)
         ),
@@ -200,7 +201,7 @@ def _closing(known: _Known, employer: str, year: int) -> Freeze | Joint | None:
 
 
 def _spelling(known: _Known, field: str, name: str) -> list[tuple[str, str]]:
-    """Reject a second name for an employer, because it would then have two reports."""
+    """Reject a second name for an employer, because the employer could then have two reports."""
     there = known.spelled.get(names.plain(name), set())
     if not there or name in there or not names.plain(name):
         return []
@@ -328,7 +329,7 @@ def _until(issued: Freeze | Joint) -> Sentence:
 
 
 def _differ(one: Agreement, other: Agreement, field: str) -> bool:
-    """Return whether two values differ. A missing price counts as equal."""
+    """Return whether two values differ. A missing price equals any price."""
     if field == "price" and None in (one.price, other.price):
         return False
     return _value(one, field) != _value(other, field)
@@ -343,7 +344,7 @@ def _value(agreed: Agreement, field: str) -> object:
 
 
 def _issued_in(known: _Known, agreed: Agreement) -> Freeze | Joint | None:
-    """Return a report of this term, or counts for one that were exported or imported.
+    """Return a report of this term, or exported or imported counts for such a report.
 
     A year in two terms belongs to the first term.
     """
@@ -400,11 +401,12 @@ def _overlap(one: Agreement, other: Agreement) -> bool:
 
 
 def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
-    """Reject a second report alongside a joint one: two for the same years could be subtracted.
+    """Reject a second report for the years of a joint one, because the two could be subtracted.
 
     An issued report without figures does not conflict with a joint one: in a term of three years
-    with one band, each counsellor makes the first two reports. A file may contain counts from two
-    colleagues that an older version recorded, because that version's register must be importable.
+    with a single band, each counsellor makes the first two reports. A file may contain counts from
+    two colleagues that an older version recorded, because that version's register must be
+    importable.
     """
     for one in known.frozen:
         figures = bool(one.bands) or one.form != "A"  # only a form A report may have no figures

@@ -1,8 +1,8 @@
-"""Tables of earlier years: the rows of a CSV or xlsx file, and the register as CSV.
+"""Read the rows of a table of past events (CSV or xlsx), and write the register as CSV.
 
-A file may come from anywhere, so all its dimensions are limited: bytes, unpacked bytes and tags,
-time, rows, columns and the length of a cell. Only the first sheet of an xlsx file is read. For a
-formula, its saved value is used.
+A file may have any origin, so all its dimensions are limited: bytes, unpacked bytes and tags, time,
+rows, columns and the length of a cell. Only the first sheet of an xlsx file is read. For a formula,
+its saved value is used.
 """
 
 import codecs
@@ -137,7 +137,7 @@ def _csv(raw: bytes) -> Iterator[list[Cell]]:
 
 
 def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
-    """Yield the rows of the first sheet. openpyxl unpacks it after the size was checked."""
+    """Yield the rows of the first sheet. openpyxl unpacks the file after its size was checked."""
     from openpyxl import load_workbook  # type: ignore[import-untyped] # slow to load, rarely needed
 
     broken = _refused("table_broken", "this xlsx file cannot be read; save it as CSV and try that")
@@ -174,7 +174,7 @@ class _Timed(io.BytesIO):
 
 
 def _bound(packed: zipfile.ZipFile) -> None:
-    """Reject an xlsx file that needs much time or memory, before anything is parsed.
+    """Reject an xlsx file that needs much time or memory, before any part of it is parsed.
 
     A part is never unpacked beyond its stated size: zipfile stops there. In every encoding that the
     parser supports, a tag contains the byte of "<". An entity can stand for more tags; its

@@ -20,7 +20,7 @@ _IDENTITY = re.compile("[0-9a-f]{64}")
 
 
 class Expected(Protocol):
-    """What the desk knows of the site."""
+    """What the desk knows about the site."""
 
     @property
     def identity(self) -> str: ...  # noqa: D102 - this counsellor's own identity, in hex
@@ -115,7 +115,7 @@ def _own(shown: Shown, expected: Expected) -> Iterator[Finding]:
 def _since(shown: Shown, expected: Expected) -> Iterator[Finding]:
     """Compare the counsellors with those of the last check.
 
-    A known name with another identity is a swapped card.
+    A known name with another identity means that the card was swapped.
     """
     before = expected.before
     if before is None or not before.cards or shown.faults:

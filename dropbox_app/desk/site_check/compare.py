@@ -1,7 +1,8 @@
 """Check one address of a site: two visits, compared with the release and the last check.
 
-The first visitor requests each page just before the second one does. Each has its own connection,
-and over Tor its own circuit. A third connection asks which release the site says that it runs.
+The first visitor requests each page just before the second one does. Each visitor has its own
+connection and, over Tor, its own circuit. A third connection asks which release the site claims to
+run.
 """
 
 import datetime
@@ -34,7 +35,7 @@ _CLIENT = '<script defer id="sealed"'
 
 @dataclass(frozen=True)
 class Expected:
-    """What the desk knows of the site. ``card``: its own card if the server has it, else b""."""
+    """What the desk knows about the site. ``card``: its own card if the server has it, else b""."""
 
     site: str
     origins: tuple[str, ...]
@@ -60,7 +61,7 @@ class Check:
     values: Values = field(default_factory=Values)
 
     def run(self) -> Kept:
-        """Check the address; the findings include why it could not be visited."""
+        """Check the address; if it could not be visited, a finding explains why."""
         before = self.expected.before
         values = dict(before.values) if before else {}
         cards = dict(before.cards) if before else {}
@@ -126,10 +127,10 @@ class Check:
     def _both(
         self, address: str, first: Callable[[str], Seen], second: Callable[[str], Seen]
     ) -> tuple[Seen, Seen]:
-        """Return what both visitors get, and note a difference.
+        """Return the responses to both visitors, and record a difference that remains.
 
-        The site may change between the two requests, for example at midnight. Then both get the
-        second response from then on.
+        The site may change between the two requests, for example at midnight. After such a change,
+        both visitors get the new response, so a repeated request shows no difference.
         """
         one, other = first(address), second(address)
         if one.body == other.body and one.status == other.status:
@@ -142,7 +143,7 @@ class Check:
         return one, other
 
     def _claimed(self, visitor: Visitor) -> Manifest:
-        """Return the manifest to compare with: this release's, unless the site runs another."""
+        """Return this release's manifest, or ``other`` if the site runs that release."""
         own = self.pages.release.manifest
         seen = visitor.part(releases.ADDRESS)
         if seen.status != 200 or not seen.readable:
@@ -235,12 +236,12 @@ class Check:
 
 
 def _text(seen: Seen) -> str:
-    """Return a page without the spaces that pad it."""
+    """Return a page without its padding of spaces."""
     return seen.body.decode("utf-8", "replace").rstrip(" ")
 
 
 def _order(other: Manifest, own: Manifest) -> str:
-    """Return whether another release is "newer", "older", or has the same number: ""."""
+    """Return "newer" or "older" for another release, or "" if it has the same number."""
     numbers = []
     for one in (other, own):
         found = re.fullmatch(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", one.version)

@@ -1,4 +1,4 @@
-"""The findings of a check, and what is kept of a check until the next one."""
+"""The findings of a check, and the data that is kept until the next check."""
 
 import datetime
 import json
@@ -28,7 +28,7 @@ class Finding:
     """One difference.
 
     ``kind`` names the sentence. ``where`` is the address on the site, if there is one. ``said``
-    are the values for the sentence: public texts of the site.
+    contains the values for the sentence, which are public texts of the site.
     """
 
     kind: str
@@ -43,11 +43,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the desk keeps of a check: its day, its findings, and the site's public values.
+    """The data that the desk keeps about a check: day, findings, and the site's public values.
 
     ``values``: what the site itself filled in on its pages, by slot. ``cards``: the name on each
-    counsellor's card, by identity in hex. ``circuits``: whether the two visits came from two
-    addresses of Tor. ``origin``: the address of the site that was visited.
+    counsellor's card, by identity in hex. ``circuits``: whether the two visits used two Tor
+    circuits. ``origin``: the address of the site that was visited.
     """
 
     day: datetime.date
@@ -68,7 +68,7 @@ class Kept:
         return any(one.alarm for one in self.findings)
 
     def json(self) -> dict[str, Json]:
-        """Return this for the desk's database."""
+        """Return the check as an object for the desk's database."""
         return {
             "day": self.day.isoformat(),
             "findings": [
@@ -88,7 +88,7 @@ def dump(checks: Mapping[str, Kept]) -> str:
 
 
 def load(text: str) -> dict[str, Kept]:
-    """Return the checks in a text of ``dump``. A text of another version is no check."""
+    """Return the checks in a text of ``dump``. A text from another version gives no checks."""
     try:
         return {origin: _kept(one) for origin, one in json.loads(text or "{}").items()}
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,8 +1,8 @@
 """Compare a page with its shape, and return what is in its slots.
 
-The shape becomes an automaton. Every pair of a state and a position in the page is looked at once
-at most, so that no page can make the comparison slow. A page that does not match is described by
-the place up to which it does.
+The shape becomes an automaton. Every pair of a state and a position in the page is examined at most
+once, so that no page can make the comparison slow. For a page that does not match, the result is
+the position up to which it matches.
 """
 
 import re
@@ -27,7 +27,7 @@ _OWN = re.compile(
 
 
 class TooLong(Exception):
-    """The comparison of a page takes too many steps."""
+    """The comparison of a page would take too many steps."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Matcher:
         return Match(False, (), farthest)
 
     def _first(self, number: int) -> frozenset[str] | None:
-        """Return the signs that can follow at a state; None if any can."""
+        """Return the characters that can follow at a state; None if any character can."""
         if number not in self._firsts:
             found: set[str] | None = set()
             todo, seen = [number], set()
@@ -149,7 +149,7 @@ class Matcher:
 
 
 def _same(text: str, page: str, at: int) -> int:
-    """Return how many signs of a text the page has at a position."""
+    """Return how many first characters of a text the page has at a position."""
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2

@@ -39,15 +39,15 @@ class Mode:
 
 @dataclass
 class Pages:
-    """The matchers of a release's pages, which are made when they are first asked for."""
+    """The matchers of a release's pages; each matcher is created on first use."""
 
     release: Release
     _made: dict[tuple[str, str, Mode, bool], Matcher] = field(default_factory=dict)
 
     def matcher(self, lang: str, path: str, mode: Mode, client: bool) -> Matcher:
-        """Return the matcher of a page; ``lang`` "" is the choice of a language.
+        """Return the matcher of a page; ``lang`` is "" for the page with the choice of a language.
 
-        ``client``: whether the page loads the client.
+        ``client``: whether the page loads the client script.
         """
         key = lang, path, mode, client
         if key not in self._made:
@@ -138,7 +138,7 @@ class _Page:
         return values.choice(values.filled(one, given, lang in RIGHT_TO_LEFT) for one in forms)
 
     def _absence(self, _person: object, **_options: object) -> object:
-        """Return every sentence about a counsellor who cannot be written to now, and none."""
+        """Return a choice of every sentence about an unavailable counsellor, and of no sentence."""
 
         def said(key: str) -> object:
             slots = {name: Unknown(name) for name in ("counsellor", "days", "backup", "date")}
@@ -197,7 +197,7 @@ class _Page:
 
 
 def _open(texts: Mapping[str, tuple[str, ...]], given: Mapping[str, object]) -> list[str]:
-    """Return the keys of the sentences that need no other values than these."""
+    """Return the keys of the sentences that need only the ``given`` values."""
     return [
         key
         for key, forms in texts.items()
@@ -214,14 +214,14 @@ def _fits(text: str, given: Mapping[str, object]) -> bool:
 
 
 class _Settings(Known):
-    """The settings of the site: unknown, except for those that decide which sentences it has."""
+    """The site's settings: unknown, except those that decide which sentences a page has."""
 
     def __init__(self, seals: bool) -> None:
         super().__init__(_AnySetting(seals))
 
 
 class _AnySetting(dict[str, object]):
-    """Every setting by its name."""
+    """Gives an unknown value for every setting, by its name."""
 
     def __init__(self, seals: bool) -> None:
         super().__init__(reporter=Known({"seal_in_browser": seals}))

@@ -1,4 +1,4 @@
-"""This release as the desk has it: the manifest, the templates, the catalogues, the script.
+"""The files of this release that the desk has: manifest, templates, catalogues and script.
 
 All of them are files of the same package as the desk. The manifest states the digest of the others.
 """
@@ -25,9 +25,10 @@ _WEB = "server/web"  # the folder of the site's files in the package
 class Manifest:
     """A release manifest.
 
-    ``files``: the SHA-256 of each file by its address. ``headers``: those of every response, in
-    order. ``policies``: the content security policies that differ from the one in ``headers``, by
-    page. ``always``: the files that every site serves; the others only if browsers may seal.
+    ``files``: the SHA-256 of each file by its address. ``headers``: the headers of every response,
+    in order. ``policies``: the content security policies that differ from the one in ``headers``,
+    by page. ``always``: the files that every site serves; the other files are served only if
+    browsers may seal.
     """
 
     raw: bytes
@@ -69,7 +70,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Release:
-    """A release with everything that its pages are made of."""
+    """A release with everything from which its pages are made."""
 
     manifest: Manifest
     templates: Mapping[str, str]
@@ -86,7 +87,7 @@ class Release:
 
 
 def _length(address: str, stem: str) -> int:
-    """Return the length of an address with this stem, 16 digits and the address's own ending."""
+    """Return the length of an address that consists of the stem, 16 digits and its own ending."""
     return len(f"/static/{stem}-") + 16 + len(address) - address.rindex(".")
 
 
@@ -134,7 +135,7 @@ def own_manifest() -> Manifest:
 
 @functools.cache
 def own() -> Release:
-    """Return this release. Raises Damaged if its files are not those of its manifest."""
+    """Return this release. Raises Damaged if its files do not match its manifest."""
     manifest, found = own_manifest(), sources()
     if digest(found) != manifest.templates:
         raise Damaged(

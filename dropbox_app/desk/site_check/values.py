@@ -1,7 +1,7 @@
 """The values of templates whose settings are unknown.
 
-A known text stays a text. What only the site knows becomes a slot, named after the expression in
-the template. A slot matches any text without markup, because the templates escape it.
+A known text stays a text. A value that only the site knows becomes a slot, named after the
+expression in the template. A slot matches any text without markup, because the templates escape it.
 """
 
 import itertools
@@ -63,7 +63,7 @@ class Shape:
 
     @property
     def has_html(self) -> bool:
-        """Return whether it has a slot for the organisation's own HTML."""
+        """Return whether the shape has a slot for the organisation's own HTML."""
         return self.kind == "html" or any(part.has_html for part in self.parts)
 
 
@@ -88,14 +88,14 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Return the text that was escaped."""
+    """Return the text from its escaped form."""
     for sign, written in reversed(_ESCAPES.items()):
         text = text.replace(written, sign)
     return text
 
 
 def nothing() -> Shape:
-    """Return the shape of no text."""
+    """Return the shape of an empty text."""
     return Shape("all")
 
 
@@ -114,7 +114,7 @@ def joined(parts: Iterable[Shape]) -> Shape:
 def either(parts: Iterable[Shape]) -> Shape:
     """Return a choice of shapes. The organisation's own HTML comes last.
 
-    It could otherwise stand for the release's own text.
+    Otherwise that HTML could be matched with the release's own text.
     """
     options = sorted(dict.fromkeys(parts), key=lambda one: one.has_html)
     return options[0] if len(options) == 1 else Shape("one", "", tuple(options))
@@ -143,7 +143,7 @@ def name_of(value: object) -> str:
 
 
 def truth(value: object) -> bool | None:
-    """Return whether a template takes a value for true; None if only the site knows."""
+    """Return whether a template treats a value as true; None if only the site knows."""
     if isinstance(value, Unknown | Rendered):
         return None
     if isinstance(value, Choice):
@@ -159,9 +159,9 @@ def truth(value: object) -> bool | None:
 
 
 def choice(options: Iterable[object]) -> object:
-    """Return one of several values. Choices within choices are dissolved.
+    """Return one of several values. Nested choices are merged.
 
-    A choice of nothing stands for a value that no site can have.
+    A choice without options represents a value that no site can have.
     """
     flat: list[object] = []
     for option in options:
@@ -177,7 +177,7 @@ NEVER = Choice(())
 
 
 def of_each(value: object, change: Callable[[object], object]) -> object:
-    """Return the change of a value, or of each of its options."""
+    """Apply ``change`` to a value, or to each of its options."""
     return choice(map(change, value.options)) if isinstance(value, Choice) else change(value)
 
 
@@ -204,7 +204,7 @@ def as_text(value: object) -> Text:
 
 
 def plain(text: Text) -> object:
-    """Return a str if a text has no slots, with its fixed parts joined in any case."""
+    """Return a text with its fixed parts joined; a text without slots becomes a str."""
     parts: list[str | Slot] = []
     for part in text.parts:
         if isinstance(part, str) and parts and isinstance(parts[-1], str):
@@ -239,7 +239,7 @@ def filled(sentence: str, given: Mapping[str, object], isolated: bool) -> object
 
 
 def split(value: object, at: str) -> object:
-    """Return the parts of a text, as ``str.split`` does; slots stay whole."""
+    """Return the parts of a text, as ``str.split`` does; slots are never split."""
     if isinstance(value, Choice):
         each = [split(option, at) for option in value.options]
         if not each:

@@ -1,4 +1,4 @@
-"""Request pages of a reporter's site as a browser does, without anything that names the desk.
+"""Request pages of a reporter's site as a browser does, without anything that identifies the desk.
 
 No request has a cookie, a signature or an id. A server can still recognise a check by the order and
 the number of the requests, and by how the connection is encrypted.
@@ -38,7 +38,7 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Seen:
-    """A response. ``body`` is decompressed; ``readable`` is False if it could not be."""
+    """A response. ``body`` is decompressed; ``readable`` is False if that failed."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -56,7 +56,7 @@ class Visitor:
     def __init__(
         self, transport: Transport, origin: str, pause: Callable[[], object] = lambda: None
     ) -> None:
-        """``pause`` is called before each page, as a person reads before going on."""
+        """``pause`` is called before each page, because a person reads one page before the next."""
         self._transport = transport
         self._origin = origin
         self._pause = pause

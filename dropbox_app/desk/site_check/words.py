@@ -39,9 +39,9 @@ def sentence(lang: str, finding: Finding) -> str:
 
 
 def _value(names: Mapping[str, str], slot: str) -> str:
-    """Return what a slot contains, in words: the longest name with which it begins.
+    """Return in words what a slot contains, by the longest known name with which the slot begins.
 
-    An organisation's own text is named with its page.
+    The name of an organisation's own text includes the page of the text.
     """
     known = [name for name in names if name and slot.startswith(name)]
     said = names[max(known, key=len)] if known else names[""].format(name=slot)

@@ -204,7 +204,7 @@ class Disk:
 class Group:
     """Files of a ``Disk`` that are synced together, which takes little longer than syncing one.
 
-    Each file is in place and safe on disk when ``settle`` returns. This also happens as soon as
+    Each file is in place and safe on disk when ``settle`` returns. Files are also synced as soon as
     TOGETHER files or TOGETHER_BYTES are waiting.
     """
 

@@ -1,6 +1,6 @@
-"""The desk's database: SQLCipher, one file for all sites, with a key that only the vault holds.
+"""The desk's database: SQLCipher, one file for all sites, with a key that only the vault contains.
 
-It contains all data that the desk has opened. After data was deleted or a sealing key was
+The database contains all data that the desk has opened. After data was deleted or a sealing key was
 destroyed, the file is rewritten with a new key. The vault then no longer opens an older copy of the
 file (SPEC, the local store).
 """
@@ -120,7 +120,7 @@ Row = tuple[Value, ...]
 
 
 class Database:
-    """An opened database. Threads may share it: a transaction reserves it for one of them."""
+    """An opened database. Threads may share it: a transaction reserves it for one thread."""
 
     def __init__(self, disk: Disk, held: DatabaseKey) -> None:
         self._disk = disk
@@ -179,7 +179,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run the block completely or not at all. At the end it is on disk. Blocks may nest."""
+        """Run the block completely or not at all. At its end, all is on disk. Blocks may nest."""
         with self._lock:
             if self._depth:
                 yield
@@ -219,9 +219,9 @@ class Database:
 
         Returns ``version`` before and after: data read at the former is still valid at the latter.
 
-        Writing the vault switches to the new file. If the program is killed before it, the old file
-        remains in use, and the next start removes the new one. If it is killed afterwards, the next
-        start removes the old one.
+        Writing the vault switches to the new file. If the program is killed before that write, the
+        old file remains in use, and the next start removes the new one. If it is killed afterwards,
+        the next start removes the old one.
         """
         with self._lock:
             old, new = self._held, vault.database.successor()

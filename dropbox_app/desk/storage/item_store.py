@@ -2,11 +2,12 @@
 
 An item is a file ``ID.age``, as received or made, until the desk moves it into the database:
 
-- The contents of a message go into the database, and the file is removed. The sealed bytes of the
-  desk's own messages, and of withdrawals, are also kept there, for a server that is restored from
-  its backup.
-- The header and the file key of an attachment go into the database, and ``ID.body`` contains the
-  payload. Header and body together are the file as received. No sealing key opens the body alone.
+- The contents of a message are moved into the database, and the file is removed. The sealed bytes
+  of the desk's own messages, and of withdrawals, are also kept there, for a server that is restored
+  from its backup.
+- The header and the file key of an attachment are moved into the database, and ``ID.body`` contains
+  the payload. Header and body together are the file as received. No sealing key opens the body
+  alone.
 
 Plaintext on disk exists only inside the database.
 """
@@ -83,7 +84,7 @@ class LocalStore:
         return state
 
     def save(self, state: State) -> None:
-        """Write the changes, all or none. They are on disk before this returns."""
+        """Write the changes, all or none. The changes are on disk before the function returns."""
         new = rows.of(state)
         if new != self._saved:
             rows.save(self._database, self._site, self._saved, new)
@@ -124,7 +125,7 @@ class LocalStore:
         self._disk.write(self._item(item), sealed)
 
     def together(self) -> contextlib.AbstractContextManager[Group]:
-        """Receive many items. They are safe on disk at the end, or when the group is settled."""
+        """Receive many items, which are safe on disk at the end, or when the group is settled."""
         return self._disk.together()
 
     @contextlib.contextmanager
@@ -187,7 +188,7 @@ class LocalStore:
         return shutil.disk_usage(self._disk.root).free
 
     def recipients(self, item: str) -> int:
-        """Return the number of recipients in an item's header; 0 if the format is not ours."""
+        """Return the number of recipients in an item's header; 0 if the format is unknown."""
         with self._disk.path(self._item(item)).open("rb") as file:
             start = file.read(MAX_HEADER)
         try:
@@ -299,7 +300,7 @@ class LocalStore:
         return Arrived(item.id, contents, sealed_for=item.sealed_for)
 
     def opened(self, item: str, seeds: Sequence[Seed]) -> Iterator[bytes]:
-        """Yield an attachment in authenticated chunks. It is complete only if nothing is raised.
+        """Yield an attachment in authenticated chunks. Only without an error is it complete.
 
         Raises FileNotFoundError, WrongFile if it is not the stored one, or AgeError if it was
         received damaged.
@@ -358,7 +359,7 @@ class LocalStore:
     # Deleting items.
 
     def drop(self, items: Iterable[str]) -> None:
-        """Delete the items' files permanently. Their rows are deleted with the state."""
+        """Delete the items' files permanently. Their rows are deleted when the state is saved."""
         self._disk.remove(
             *(n for item in items for n in (self._item(item), self._body(item), self._kept(item)))
         )

@@ -2,9 +2,9 @@
 
 All new files are written alongside the old desk and compared with it. Only then is the vault
 written with the name of the database; this switches to the new format. If the program is killed
-before that write, the old desk remains in use and the next start begins again. If it is killed
-afterwards, the next start removes the rest of the old desk. After a failure, the new files are
-removed and the old desk is unchanged.
+before that write, the old desk remains in use and the next start repeats the conversion. If it is
+killed afterwards, the next start removes the rest of the old desk. After a failure, the new files
+are removed and the old desk is unchanged.
 """
 
 import datetime
@@ -89,7 +89,7 @@ def take_over(disk: Disk, vault: Vault) -> None:
 
 
 def _need_room(disk: Disk) -> None:
-    """Raise, before anything is written, if there is no space for a second copy of all items."""
+    """Raise DeskError, before anything is written, if a second copy of all items does not fit."""
     size = sum(path.stat().st_size for path in disk.root.rglob("*.age"))
     free = shutil.disk_usage(disk.root).free
     if free < size + _ROOM:

@@ -1,6 +1,7 @@
 """The counsellor's own texts at this desk: notes on threads, snippets, settings.
 
-They are stored in the database, and therefore in its backups. They are never sent.
+The texts are stored in the database, and therefore in its backups. The counsellor's own texts are
+never sent.
 """
 
 from dropbox_app.desk.storage.database import Database
@@ -41,7 +42,7 @@ def keep_snippet(database: Database, name: str, language: str, text: str) -> Non
 
 
 def report(database: Database, employer: str, year: int) -> str:
-    """Return the text stored for the report of a year until it is issued; "" if none."""
+    """Return the text stored for the report of a year until its issue; "" if there is none."""
     sql = "SELECT value FROM setting WHERE name = ?"
     found = database.run(sql, (_report(employer, year),))
     return str(found[0][0]) if found else ""

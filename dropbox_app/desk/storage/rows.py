@@ -57,7 +57,7 @@ class Promise:
 
     The site promises an answer within ``response_days`` working days; 0 if unknown. ``read_to_end``
     is the last day on which all items were fetched. ``away_until`` is the last day of an announced
-    absence. Both are None if there is none.
+    absence. Either is None if there is no such day.
     """
 
     response_days: int
@@ -87,7 +87,7 @@ def _promise(fields: dict[str, Json]) -> Promise:
 
 
 def damage(error: FormatError) -> Damaged:
-    """Return the error for a row that differs from what was written, for example on a bad page."""
+    """Return the error for a row that differs from what was written, for example by disk damage."""
     return Damaged(
         f"What this desk knows of a site is damaged ({error}); restore the desk from its backup."
     )

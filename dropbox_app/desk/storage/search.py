@@ -56,7 +56,7 @@ def find(
 def words_in(text: str) -> list[str]:
     """Return the words that a search looks for, without separate punctuation.
 
-    The index contains only letters and digits. If it contains no part of a word, nothing is found.
+    Words without letters or digits are left out, because the index contains nothing else.
     """
     apart = "".join(" " if _apart(sign) else sign for sign in seen(text)).split()
     return [word for word in apart if any(sign.isalnum() for sign in word)]

@@ -1,6 +1,6 @@
 """The desk's state for one site, except the contents of its items (SPEC, the local store).
 
-It is held in memory. ``storage/rows.py`` writes the changes to the database, all or none.
+The state is kept in memory. ``storage/rows.py`` writes the changes to the database, all or none.
 """
 
 import datetime
@@ -20,10 +20,10 @@ class Item:
 
     ``server_says``: the author according to the server; only the signed contents prove it.
     ``store``: the store id under which it arrived. ``sealed_for``: the number of recipients in its
-    header, or 0 if the format is not ours; a copy that was sealed again no longer shows it.
-    ``fetched``: whether the server knows that the desk has it. ``checked``: whether its thread's
-    pins take it into account. ``sent``: for the desk's own messages, whether the server has them.
-    ``seen``: whether it was shown.
+    header, or 0 if the format is not ours; a copy that was sealed again no longer shows that
+    number. ``fetched``: whether the server knows that the desk has it. ``checked``: whether its
+    thread's pins take it into account. ``sent``: for the desk's own messages, whether the server
+    has them. ``seen``: whether it was shown.
     """
 
     id: str
@@ -43,7 +43,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Owed:
-    """An item that the server listed but did not send. It is requested at every fetch."""
+    """An item that the server listed but did not send. An owed item is requested at every fetch."""
 
     item: Item
     since: datetime.date

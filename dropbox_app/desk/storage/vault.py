@@ -145,7 +145,7 @@ class Vault:
         return vault
 
     def save(self, *, once: bool = False) -> None:
-        """Write the vault completely. It is on disk before this returns."""
+        """Write the vault completely. The vault is on disk before the function returns."""
         with self._saving:
             line = to_line(
                 {
@@ -200,7 +200,7 @@ class Vault:
         return [held.seed for held in reversed(self.seeds(site))]
 
     def join(self, site: str) -> SigningKey:
-        """Return the identity for a site, which is created if missing. No two sites share one."""
+        """Return the identity for a site; create it if missing. No two sites share an identity."""
         with self._saving:
             return self._identities.setdefault(check_hex(site, 16), SigningKey.generate())
 
@@ -210,7 +210,7 @@ class Vault:
             self._seeds.setdefault(site, []).extend(seeds)
 
     def destroy(self, site: str, doomed: Sequence[HeldSeed]) -> None:
-        """Remove seeds. They are gone once ``save`` has returned."""
+        """Remove seeds. The seeds are destroyed once ``save`` has returned."""
         with self._saving:
             self._seeds[site] = [held for held in self.seeds(site) if held not in doomed]
 

@@ -1,8 +1,8 @@
 """One complete exchange with the server, in an order that loses no data.
 
-New items are fetched first. Then keys are made in advance, the card is published and the site is
-checked. Only after that are expired keys destroyed (SPEC sections 3 and 7). The last step runs even
-if an earlier one failed: a site that has retired this desk must not be able to make the desk keep
+New items are fetched first. After that, keys are made in advance, the card is published and the
+site is checked. Expired keys are destroyed last (SPEC sections 3 and 7). The destruction runs even
+if an earlier step failed: a site that has retired this desk must not be able to make the desk keep
 its keys.
 """
 

@@ -1,4 +1,4 @@
-"""Read the inbox to its end, fetch each item, and check the server's statements.
+"""Read the whole inbox, fetch each item, and check the server's statements.
 
 An item and the state that refers to it are on disk before the server is told. A crash at any step
 leaves a state from which the next fetch continues (SPEC sections 7 and 9).
@@ -56,7 +56,7 @@ _TOO_MUCH_OWED = (
 
 
 class _Arrivals:
-    """Items that were fetched but not yet synced to disk. They are recorded after syncing."""
+    """Items that were fetched but not yet synced to disk. Items are recorded after syncing."""
 
     def __init__(self, desk: Desk, group: Group) -> None:
         self.group = group
@@ -64,7 +64,7 @@ class _Arrivals:
         self._desk = desk
 
     def settle(self) -> None:
-        """Sync the items, then record them. After that they are no longer owed."""
+        """Sync the items, then record them. Recorded items are no longer owed."""
         self.group.settle()
         for item in self.items.values():
             self._desk.state.owed.pop(item.id, None)
@@ -73,7 +73,7 @@ class _Arrivals:
 
 
 def collect(desk: Desk) -> dict[str, dict[str, int]]:
-    """Read the inbox to its end, then return the server's list of mailboxes."""
+    """Read the whole inbox, then return the server's list of mailboxes."""
     asked = _ask_again(desk)
     whole = _read_inbox(desk)
     listed = desk.courier.mailboxes()
@@ -92,7 +92,7 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
 
 
 def _read_inbox(desk: Desk) -> bool:
-    """Continue reading where the last reading stopped; return whether the end was reached."""
+    """Read on in the inbox where the last fetch stopped; return whether all of it was read."""
     state, restores = desk.state, 0
     for _ in range(MOST_PAGES):
         page = desk.courier.inbox(state.number)
@@ -141,8 +141,8 @@ def _meet_store(desk: Desk, store: str) -> None:
 def _take_page(desk: Desk, page: Page) -> bool:
     """Fetch one page, record its items, then tell the server.
 
-    Returns whether the whole page was fetched. It stops early and reports this if too much is owed
-    or was fetched, or if the disk is nearly full.
+    Returns whether the whole page was fetched. The function stops early, and reports the reason, if
+    too much is owed or was fetched, or if the disk is nearly full.
     """
     number = desk.state.number
     with _arriving(desk) as arrivals:
@@ -211,7 +211,7 @@ def _meet_again(desk: Desk, item: Item) -> None:
     """Handle an item that the desk already has and that is listed again.
 
     Another author's item is listed again only if the server or the desk was restored. The server
-    may then not know that the desk has it.
+    may then not know that the desk has the item.
     """
     if item.server_says == desk.own or item.sent != "received":
         item.sent, item.fetched = "sent", True
@@ -233,7 +233,7 @@ def _keep(desk: Desk, item: Item) -> None:
 
 
 def _bring(desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals) -> None:
-    """Fetch one item. If that fails, record it as owed."""
+    """Fetch one item. If that fails, record the item as owed."""
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
     if item.size > limit:
         _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
@@ -342,8 +342,8 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
 def _tell_fetched(desk: Desk) -> None:
     """Tell the server which items are stored here; the state that contains them was saved before.
 
-    The fact that the server was told is saved with the next change. If that is lost, the server is
-    told again.
+    The fact that the server was told is saved with the next change. If that record is lost, the
+    server is told again.
     """
     told = [item for item in desk.state.items.values() if not item.fetched]
     for item in told:

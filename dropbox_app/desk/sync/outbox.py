@@ -1,7 +1,7 @@
-"""Send messages. Each is sealed and stored, and retried until the server reports the result.
+"""Send messages. Each message is sealed, stored and retried until the server reports the result.
 
 A message is in the local store before the server gets it. A lost connection therefore neither loses
-it nor sends it twice: the same bytes are the same item (SPEC section 6).
+a message nor sends it twice: the same bytes are the same item (SPEC section 6).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +80,7 @@ def write(
 ) -> None:
     """Write a thread's next message and send it, its files first.
 
-    This reads the inbox first, so that the message goes to the counsellors whom the reporter has
+    The inbox is read first, so that the message is sealed for the counsellors whom the reporter has
     chosen most recently. Raises DeskError or MessageError if the thread cannot be written to.
     Raises Kept if the message stays queued, even if Ctrl-C interrupted the sending. Raises Unfit if
     the site does not accept such files. After any other error, the message is neither sent nor
@@ -179,7 +179,7 @@ def _send(desk: Desk, item: Item, tries: int) -> Item:
 
 
 def _again(desk: Desk, item: Item, message: Message, tries: int) -> Item:
-    """Handle a number that is already used: fetch, sign with the next number, and send."""
+    """Handle a message number that is already used: fetch, sign with the next number, and send."""
     inbox.collect(desk)
     if item.sent == "sent":
         return item
@@ -312,7 +312,7 @@ def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size:
 
 
 def _with_tip(desk: Desk, case: Case) -> Case:
-    """Continue after the desk's newest message, even if only its number and digest remain."""
+    """Continue the chain after the desk's newest message, even if only number and digest remain."""
     n, digest = open_thread.own_tip(desk, case)
     listed = case.known.listed.get(desk.own, 0)
     if listed > n:

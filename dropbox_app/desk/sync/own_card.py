@@ -134,10 +134,10 @@ def watch(desk: Desk, shown: Shown) -> None:
 
 
 def tell_reachable(desk: Desk, shown: Shown) -> None:
-    """Say that reporters can choose this counsellor, when the site first shows the issued card.
+    """Tell the user that reporters can choose this counsellor, once the site shows the issued card.
 
-    The desk then learns its own name from that card, so this is said once. Nothing is said during
-    an absence, or if the site shows any other card.
+    The desk then learns its own name from that card, so the user is told only once. Nothing is said
+    during an absence, or if the site shows any other card.
     """
     if not desk.state.published:
         return

@@ -1,8 +1,8 @@
 """The files of a thread: list them, compare them with the signed entries, send the desk's own.
 
 A verified message defines a file: its id is the hash of the sealed file, and its size is signed
-(SPEC section 4). The content passes through memory only in chunks. It is used only after it was
-read to its authenticated end.
+(SPEC section 4). The content passes through memory only in chunks. The content is used only after
+all of it was read and authenticated.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ class CaseFile:
 
     @property
     def short(self) -> str:
-        """Return enough of the id to identify it."""
+        """Return enough of the id to identify the file."""
         return self.item[:LEAST_PREFIX]
 
 
@@ -106,7 +106,7 @@ def find(case: Case, name: str) -> CaseFile:
 
 
 def check(desk: Desk, file: CaseFile) -> tuple[CaseFile, Findings | None]:
-    """Read a file to its end; return it with its state, and the findings."""
+    """Read a whole file; return it with its state, and the findings."""
     if file.state not in READY or file.attachment is None:
         return file, None
     name, declared = file.attachment.name, file.attachment.type
@@ -138,7 +138,7 @@ def usable(desk: Desk, case: Case, name: str) -> tuple[CaseFile, Attachment, Fin
 
 
 def pieces(desk: Desk, file: CaseFile) -> Iterator[bytes]:
-    """Yield the content in authenticated pieces. It is complete only if nothing is raised."""
+    """Yield the content in authenticated pieces. Only without an error is the content complete."""
     if file.attachment is None:
         raise Unfit(f"File {file.short}: {SAID[file.state]}.")
     seeds = desk.vault.openers(desk.state.site)
@@ -182,7 +182,7 @@ def seal(
 ) -> list[tuple[Attachment, int]]:
     """Seal each file into the local store; return each with the length of its sealed file.
 
-    No plaintext reaches the disk. If one file fails, none is kept.
+    No plaintext reaches the disk. If one file fails, no file is kept.
     """
     made: list[tuple[Attachment, int]] = []
     try:

@@ -88,11 +88,11 @@ class Case:
 
     @property
     def closed(self) -> bool:
-        """Return whether the counsellor's newest notice about closing or reopening closes it."""
+        """Return whether the counsellor's newest notice of closing or reopening closes it."""
         return turn.closed([*self.thread.genuine()], self.own)
 
     def former(self, entry: Entry) -> bool:
-        """Return whether its author is a colleague to whom the reporter no longer writes."""
+        """Return whether the author is a colleague to whom the reporter no longer writes."""
         if not entry.genuine or entry.message is None or entry.message.by in (REPORTER, self.own):
             return False
         return messages.parse_identity(entry.message.by) not in self.thread.wanted
@@ -162,7 +162,8 @@ def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
     """Return unnamed items sent as files that could be messages, judging by their length.
 
     Each is returned with a flag that tells whether it contains a message. Items that can be opened
-    and contain none are omitted. Without this, a server could hide a message by calling it a file.
+    and contain none are omitted. Without this check, a server could hide a message by calling it a
+    file.
     """
     named = {file.sha256 for message in case.thread.genuine() for file in message.attachments}
     named |= {message.thread for message in case.thread.genuine() if message.thread}
@@ -210,8 +211,8 @@ def _passed_on(desk: Desk, read: Thread, items: dict[str, Item]) -> tuple[list[A
     """Return the messages of earlier threads that the reporter passed on.
 
     The newest thread is read first, and each message once, up to 64 MiB and 1,000 messages in
-    total, because anyone can pass a thread on any number of times. Also returns how many threads
-    were not read.
+    total, because anyone can pass a thread on any number of times. The number of threads that were
+    not read is also returned.
     """
     named = list(dict.fromkeys(message.thread for message in read.genuine() if message.thread))
     there = [items[one] for one in named if one in items and items[one].what == "attachment"]
@@ -290,7 +291,7 @@ def _unsent(items: dict[str, Item], one: Arrived) -> bool:
 
 
 def _not_sent(arrived: Iterable[Arrived]) -> Iterable[Entry]:
-    """Return the desk's messages that the server refused. They are shown, but outside the chain."""
+    """Return the desk's messages that the server refused, which are shown outside the chain."""
     for one in arrived:
         message = _parsed(one.plaintext) if one.plaintext is not None else None
         yield Entry(one.item, message, "unverified", "not_sent")

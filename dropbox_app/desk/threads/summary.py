@@ -1,7 +1,7 @@
 """The row of a thread in a list, so that a list need not open every message.
 
-It is stored in the database alongside the thread, with the columns by which lists filter and sort.
-Any change of the thread deletes it, and the next list creates it again.
+The summary is stored in the database alongside the thread, with the columns by which lists filter
+and sort. Any change of the thread deletes the summary, and the next list creates it again.
 """
 
 import datetime

@@ -41,7 +41,7 @@ def standing(messages: Sequence[Message], status: str, own: str) -> Standing:
 
     ``messages`` are the genuine messages, in order. ``status`` is open, withdrawn or gone. ``own``
     is the identity of this desk's counsellor. Nobody can write in a thread that is not open. In a
-    closed one nobody needs to answer until the reporter writes again.
+    closed thread, nobody needs to answer until the reporter writes again.
     """
     unanswered = _unanswered(messages, own)
     answers = [m for m in unanswered if m.kind == "consent-answer"]

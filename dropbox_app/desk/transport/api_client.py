@@ -206,7 +206,7 @@ class Shown:
 
 
 class Courier:
-    """A client of the desk API for one site. It uses the first address that responds.
+    """A client of the desk API for one site. The client uses the first address that responds.
 
     ``origins`` are for reporters. Desks use ``desk_origins``, if there are any.
     """
@@ -325,8 +325,8 @@ class Courier:
     def shown(self) -> Shown:
         """Return the site's public facts, requested anonymously over another connection.
 
-        This uses an address for reporters. At an address that only desks can reach, the server
-        would know who is asking.
+        The request uses an address for reporters. At an address that only desks can reach, the
+        server would know who is asking.
         """
         transport = self._transport.apart()
         self._ways.append(transport)

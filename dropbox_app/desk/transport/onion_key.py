@@ -1,7 +1,7 @@
 """A key for Tor on this computer, for an onion address that only key holders can reach.
 
-The key is for Tor and not for the desk: it gives access to the server but opens no sealed data. It
-is therefore only written to a file for Tor. If it is lost, a new one can be made.
+The key is for Tor and not for the desk: it gives access to the server but opens no sealed data. The
+key is therefore only written to a file for Tor. If the key is lost, a new one can be made.
 """
 
 import base64

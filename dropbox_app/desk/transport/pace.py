@@ -19,7 +19,7 @@ _FILE = "A file came too slowly: less than {0} bytes a second. Fetch again."
 
 
 class Round:
-    """The time limit of one round with a server. It starts with the first request."""
+    """The time limit of one round with a server. The round starts with the first request."""
 
     def __init__(self) -> None:
         self._end = 0.0
@@ -59,7 +59,7 @@ class File:
         self._end = time.monotonic() + ANSWER_SECONDS
 
     def came(self, piece: bytes) -> None:
-        """Count a piece that arrived.
+        """Count a piece that was received.
 
         Raises CannotReach if the file is too slow, or if the round was aborted.
         """

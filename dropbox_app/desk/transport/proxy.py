@@ -89,7 +89,7 @@ def read_proxy(text: str) -> Proxy | None:
 def find_tor() -> str:
     """Return the address of Tor on this computer; "" if it is not running.
 
-    This only checks whether a program listens there. Nothing is sent.
+    The function only checks whether a program listens at Tor's usual ports. Nothing is sent.
     """
     for port in TOR_PORTS:
         with contextlib.suppress(OSError):
@@ -135,8 +135,8 @@ class Direct(httpcore.NetworkBackend):
     """Opens connections for httpcore, directly to the server.
 
     ``end`` (a time of ``time.monotonic``) limits all reads and writes, whatever the other side
-    does. The sender of a request sets it. ``broken_off``, which another thread may set, ends them
-    almost immediately.
+    does. The sender of a request sets ``end``. ``broken_off``, which another thread may set, ends
+    them almost immediately.
     """
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class Direct(httpcore.NetworkBackend):
     def left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
         """Return the seconds for the next step, at most ``timeout``.
 
-        Raises ``error`` if none are left.
+        Raises ``error`` if no time is left.
         """
         left = min(self.end - time.monotonic(), float("inf") if timeout is None else timeout)
         if left <= 0:

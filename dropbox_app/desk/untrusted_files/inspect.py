@@ -44,7 +44,7 @@ Sign = Literal[
 
 @dataclass(frozen=True)
 class Findings:
-    """The kind of a file, and sentences to read before opening it.
+    """The kind of a file, and sentences for the user to read before opening the file.
 
     ``signs`` contains the code of each of the ``warnings``.
     """

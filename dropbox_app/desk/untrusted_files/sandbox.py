@@ -1,10 +1,10 @@
 """A sandbox for programs that read untrusted files: bubblewrap, on Linux only.
 
-The sandbox contains the system's own /usr, read-only, a folder in memory, and an empty keyring. It
-has no network, home folder, desk, terminal, other processes or inherited environment. Memory, time,
-processes and written bytes are limited. A program that a file has taken over cannot leave the
-sandbox, and only the form of its output is trusted. Without bubblewrap no program is run, because a
-false promise of safety is worse than none.
+The sandbox contains the system's own /usr, read-only, a folder in memory, and an empty keyring. The
+sandbox has no network, home folder, desk, terminal, other processes or inherited environment.
+Memory, time, processes and written bytes are limited. A program that a file has taken over cannot
+leave the sandbox, and only the form of its output is trusted. Without bubblewrap, no such program
+is run.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ _SAID = {
 
 
 class NoSandbox(DeskError):
-    """No safe way to inspect a file is available here."""
+    """This computer has no safe way to inspect a file."""
 
 
 class Unseen(DeskError):
@@ -65,7 +65,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterator[Running]:
-    """Run ``job`` on a file in the sandbox. Its processes end with the context.
+    """Run ``job`` on a file in the sandbox. The job's processes end with the context.
 
     Raises NoSandbox, Unseen, and the errors of ``pieces``. In that case the file was not inspected.
     """
@@ -101,7 +101,7 @@ def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterat
 
 
 def _feed(process: "subprocess.Popen[bytes]", pieces: Iterable[bytes]) -> None:
-    """Send the whole file and then close the input. For a damaged file it is never closed."""
+    """Send the whole file, and then close the input; for a damaged file, leave the input open."""
     if process.stdin is None:
         return
     # The program inside responds only after the end of the file, so neither side blocks the other.

@@ -1,9 +1,9 @@
 """The program inside the sandbox, for the system's own Python. The desk never imports it.
 
-It is called as ``python3 -I -c SOURCE JOB ENDING BYTES SECONDS``. It prints ``ready``, reads a file
-from standard input, and writes to standard output: one JSON line, and for ``clean`` the cleaned
-file after it. The output may come from a program that the file has taken over, so the desk trusts
-only its form.
+The desk calls the program as ``python3 -I -c SOURCE JOB ENDING BYTES SECONDS``. The program prints
+``ready``, reads a file from standard input, and writes to standard output: one JSON line, and for
+``clean`` the cleaned file after it. A file that has taken over the program may have written the
+output, so the desk trusts only the form of the output.
 """
 
 import ctypes

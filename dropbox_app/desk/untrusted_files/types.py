@@ -14,7 +14,7 @@ MAX_TYPE_PART = 60  # characters (SPEC section 4); PowerPoint's own type has one
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file. ``word`` is used after "is". ``acts``: opening it can run a program."""
+    """A kind of file. ``word`` is its name after "is". ``acts``: opening it can run a program."""
 
     word: str
     mime: str
@@ -178,7 +178,7 @@ _CONTROLS = bytes({*range(32)} - {*b"\t\n\r\f\x1b"})
 
 
 def recognise(head: bytes, *, zip_parts: bytes = b"") -> Kind:
-    """Return the kind of a file by its first HEAD bytes. ``zip_parts`` are names found later on."""
+    """Return the kind of a file by its first HEAD bytes and, for a zip file, the names in it."""
     if not head:
         return EMPTY
     if head[:4] == b"PK\3\4":

@@ -35,7 +35,7 @@ class Answers:
         return key
 
     def find(self, key: str) -> Answer | None:
-        """Return a stored page. It remains stored, so that going back shows it again."""
+        """Return a stored page. The page remains stored, so that going back shows it again."""
         return self._kept.get(key)
 
     def drop(self) -> None:

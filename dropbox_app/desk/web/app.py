@@ -65,7 +65,7 @@ def log_fault(error: BaseException) -> None:
 
 
 def create_app(page: Page) -> Flask:
-    """Return the app for one run of the page. It is safe only behind ``gate.Gate``."""
+    """Return the app for one run of the page. The app is safe only behind ``gate.Gate``."""
     app = _Flask(__name__, static_url_path="/static")
     app.config.update(
         MAX_CONTENT_LENGTH=uploads.MOST,
@@ -174,7 +174,7 @@ def _words() -> dict[str, Any]:
 
 
 def _fault(error: Exception) -> ResponseReturnValue:
-    """Show an error, and say that nothing was done. Views that keep a text do this themselves."""
+    """Show an error that no view handled, and say that nothing was done."""
     status = 404 if isinstance(error, NotSetUp) else 409
     return render_template("fault.html", problem=sentence(here.told(), error)), status
 

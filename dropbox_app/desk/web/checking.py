@@ -1,7 +1,7 @@
-"""Check the sites in the background, by a button or at random moments while the desk is open.
+"""Check the sites in the background, at the press of a button or at random while the desk is open.
 
-Only the results are kept, in the desk's database. A check by itself visits one address of each site
-and waits between the pages, as a visitor does.
+Only the results are kept, in the desk's database. An automatic check visits one address of each
+site and waits between the pages, as a visitor does.
 """
 
 import random

@@ -1,12 +1,13 @@
 """The desk of the page: opened with the passphrase, locked by a button or after some time.
 
 While it is open, the vault and the database are held in memory and the folder is locked for other
-programs. When it is locked, they are dropped, and the next page asks for the passphrase. Python
-does not overwrite memory, so traces can remain there until the program ends.
+programs. When the desk is locked, the vault and the database are dropped, and the next page asks
+for the passphrase. Python does not overwrite memory, so traces can remain there until the program
+ends.
 
 One request at a time uses the desk. A request that waits for a server (a fetch, a message) lets
-others use it meanwhile. During that time the site is *away*, and no other request writes to that
-site. Locking aborts waiting requests.
+other requests use the desk meanwhile. During that time the site is *away*, and no other request
+writes to that site. Locking aborts waiting requests.
 """
 
 import contextlib
@@ -32,12 +33,13 @@ BREAKING_OFF = 60  # seconds within which aborted work ends
 class Locked(Exception):
     """The desk is locked; the passphrase opens it.
 
-    This is not a DeskError. No view handles it, because no page can be shown without an open desk.
+    This error is not a DeskError. No view handles it, because no page can be shown without an open
+    desk.
     """
 
 
 class SiteAway(DeskError):
-    """A fetch, or another message, is under way at this site."""
+    """A fetch from this site, or the sending of another message to it, is in progress."""
 
 
 class DeskLock:

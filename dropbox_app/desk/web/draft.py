@@ -1,7 +1,8 @@
 """Forms that arrive while the desk is locked, sealed until it is open again.
 
-Their key pair is created each time the desk is opened, unless a form is still waiting. The secret
-half is kept only in the desk's database, so nobody can read these forms without the passphrase.
+The key pair for the forms is created each time the desk is opened, unless a form is still waiting.
+The secret half is kept only in the desk's database, so nobody can read these forms without the
+passphrase.
 """
 
 import json
@@ -47,7 +48,7 @@ class Draft:
         self._recipient = seed.recipient()
 
     def keep(self, handle: str, form: Form) -> None:
-        """Seal a form. It replaces an earlier form of the same page.
+        """Seal a form, which replaces an earlier form of the same page.
 
         Before the first ``prepare``, no form is kept.
         """

@@ -1,6 +1,7 @@
-"""Fetch from all sites in the background, by a button or by a timer while the desk is open.
+"""Fetch from all sites in the background, at the press of a button or by a timer.
 
-The results are kept in memory until the next fetch, or until the desk is locked.
+The timer runs only while the desk is open. The results are kept in memory until the next fetch, or
+until the desk is locked.
 """
 
 import random

@@ -85,7 +85,7 @@ MOST_RADIOS = 8  # a longer list becomes a select
 
 @dataclass(frozen=True)
 class Asked:
-    """One field of a form. ``level`` is the lowest level of recording that keeps it."""
+    """One field of a form. ``level`` is the lowest level of recording that keeps the field."""
 
     name: str
     shape: str

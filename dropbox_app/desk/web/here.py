@@ -31,7 +31,7 @@ _free: set[object] = set()
 
 @dataclass
 class Beginning:
-    """The person's input so far in the first run. It is not written to disk yet."""
+    """The person's input so far in the first run, which is not written to disk yet."""
 
     invitation: bytes = b""
     profile: Profile | None = None
@@ -79,7 +79,7 @@ class Page:
     def unlock(self, given: str) -> None:
         """Open the desk, and apply its settings. Raises the errors of ``DeskLock.unlock``.
 
-        A language that was chosen while it was locked is stored in the desk.
+        A language that was chosen while the desk was locked is stored in the desk.
         """
         self.lock.unlock(given)
         with self.lock.use() as place:
@@ -90,7 +90,7 @@ class Page:
             self.draft.prepare(place)
 
     def proposed_passphrase(self, *, again: bool) -> str:
-        """Return a drawn passphrase. ``again``: the earlier one, which may already be on paper."""
+        """Return a drawn passphrase. ``again``: the earlier one, perhaps already written down."""
         if not again or not self._proposed:
             self._proposed = passphrase.draw(self.language)
         return self._proposed
@@ -113,7 +113,8 @@ class Page:
     def offer(self, form: str, **fields: str) -> None:
         """Remember fields that the next entry in a form is likely to share.
 
-        They are only in memory, and are filled in only on the next page with such a form.
+        The fields are kept only in memory, and are filled in only on the next page with such a
+        form.
         """
         self._next = (form, fields)
 
@@ -164,7 +165,7 @@ class Page:
         self.last_ping = self.clock()
 
     def window_is_gone(self) -> bool:
-        """Return whether a window was open, but none has been for a minute."""
+        """Return whether a window was open, but no window has been open for a minute."""
         return self.last_ping is not None and self.clock() - self.last_ping > WINDOW_GONE
 
 
@@ -202,8 +203,8 @@ def file_of(handle: str) -> str:
 def register_handle(kind: str, name: str) -> str:
     """Return the handle of a case, an employer or an entry of the register, for addresses.
 
-    For a case or an employer, it stands for the number of the first entry, or for the site if there
-    is none, because a locked desk has no names.
+    For a case or an employer, the handle stands for the number of the first entry, or for the site
+    if there is no entry, because a locked desk has no names.
     """
     book = place().book()
     firsts = {"case": book.first_of_case, "employer": book.first_of_employer}

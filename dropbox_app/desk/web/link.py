@@ -1,7 +1,7 @@
-"""The one-time link that admits a browser. It is valid once, for one minute.
+"""The one-time link that admits a browser. The link is valid once, for one minute.
 
-The browser gets it in a file that only this user can read. It is never on a command line, which
-every user of the computer can read.
+The browser gets it in a file that only this user can read. The link is never on a command line,
+which every user of the computer can read.
 """
 
 import contextlib

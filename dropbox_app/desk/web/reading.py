@@ -55,7 +55,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Shown:
-    """One message. ``doubt``: why it should not be trusted. ``remark``: any other comment."""
+    """One message. ``doubt``: why not to trust the message. ``remark``: any other comment."""
 
     own: bool
     who: str
@@ -94,7 +94,7 @@ def conversation(case: Case, told: Words) -> Conversation:
 
 
 def is_formal(*texts: str) -> bool:
-    """Return whether a step sounds like one after which the organisation decides."""
+    """Return whether a step sounds formal, so that the organisation would decide after it."""
     plain = " ".join(texts).casefold()
     return any(word in plain for word in _FORMAL)
 
@@ -133,7 +133,7 @@ def _remarks(case: Case, entry: Entry, reason: str, told: Words) -> Iterator[str
 
 
 def _files(entry: Entry, files: Mapping[str, CaseFile]) -> Iterator[CaseFile]:
-    """Yield the files that a message names. Those of a false message are not trusted."""
+    """Yield the files that a message names. Files of a false message are not trusted."""
     if entry.message is not None and (entry.genuine or entry.reason == "not_sent"):
         for file in entry.message.attachments:
             yield files[file.sha256]
@@ -248,7 +248,7 @@ def _findings(case: Case, told: Words) -> Iterator[str]:
 
 
 def _together(case: Case, by: str) -> bool:
-    """Return whether the reporter has written to this counsellor and this desk at the same time."""
+    """Return whether a message of the reporter was addressed to both this author and this desk."""
     chosen = [{str(one) for one in m.wanted} for m in case.thread.genuine() if m.by == REPORTER]
     return any({by, case.own} <= those for those in chosen)
 

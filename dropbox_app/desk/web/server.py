@@ -43,10 +43,11 @@ def serve(
     """Serve the page of the desk in ``folder`` until SIGTERM or Ctrl-C.
 
     If ``passphrase`` returns one, the desk is opened immediately; the passphrase is not stored.
-    With ``browser``, a window is opened, and the program ends a minute after it was closed.
-    Otherwise ``show`` gets the one-time address. If no browser is found, it gets a sentence with
-    that address. ``language`` is the language of the page, which is stored in the desk; "" stands
-    for the stored one. Raises the errors of opening the desk, and OSError if the port is taken.
+    With ``browser``, a window is opened, and the program ends a minute after it was closed. Without
+    ``browser``, ``show`` gets the one-time address. If no browser is found, ``show`` gets a
+    sentence with that address. ``language`` is the language of the page, which is stored in the
+    desk; "" means the stored language. Raises the errors of opening the desk, and OSError if the
+    port is taken.
     """
     _leave_no_core()
     lock = DeskLock(folder, machine)
@@ -77,7 +78,7 @@ def serve(
 
 
 def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
-    """Return a server for the page, behind its gate. It responds once it is running.
+    """Return a server for the page, behind its gate. The server responds once it is running.
 
     Port 0 selects a free port. Raises OSError if the port is taken.
     """
@@ -105,10 +106,10 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
 
 @contextlib.contextmanager
 def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
-    """During the block, check once a second whether to lock, to fetch, to check or to end.
+    """During the block, once a second, lock, fetch, check the sites or end if that is due.
 
-    Failures are logged with their type and place, and retried. Otherwise the desk would never lock
-    automatically again.
+    A failed step is logged with the type and place of its error, and retried. Without the retry,
+    the desk would never lock automatically again.
     """
     over = threading.Event()
 

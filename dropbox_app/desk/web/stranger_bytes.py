@@ -17,7 +17,7 @@ def response(pieces: Iterator[bytes], size: int) -> Response:
     """Return the bytes, but only for a script's fetch. Raises Forbidden.
 
     As a page, picture, script or style, a reporter's file would run or be decoded at the desk's own
-    address. The request occupies the desk until the last byte.
+    address. The request occupies the desk until the last byte is sent.
     """
     if request.headers.get("Sec-Fetch-Dest") != "empty":
         raise Forbidden

@@ -1,8 +1,8 @@
 """Limit what the server accepts from requests that may not come from the page's own window.
 
-Any program on this computer can connect to the port. waitress reads a request to its end before the
-gate sees it. The gate is therefore asked as soon as the headers have arrived, and the bodies of
-other requests are not read at all. Only a few connections without the cookie are allowed. A new one
+Any program on this computer can connect to the port. waitress reads a whole request before the gate
+sees it. The gate is therefore asked as soon as the headers have arrived, and the bodies of other
+requests are not read at all. Only a few connections without the cookie are allowed. A new one
 replaces the oldest of them, but never the connection of the page's own window.
 """
 

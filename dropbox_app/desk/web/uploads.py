@@ -1,6 +1,6 @@
 """Read the page's forms in memory, so that no chosen file reaches a disk as plaintext.
 
-Frameworks put a form's large files in temporary files. Here they stay in memory until they are
+Frameworks put a form's large files in temporary files. Here the files stay in memory until they are
 sealed, so the total size of a form is limited.
 """
 

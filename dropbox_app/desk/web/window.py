@@ -1,8 +1,8 @@
 """The window in which the page opens.
 
 The first choice is a separate window of the system's Edge, Chrome or Chromium, in a new profile
-that is removed at the end. No extension can read the page, and nothing remains in any history.
-Otherwise the ordinary browser is used, and the page explains what remains there.
+that is removed at the end. No extension can read the page, and nothing remains in any history. If
+there is none, the ordinary browser is used, and the page explains what remains in it.
 """
 
 import contextlib
@@ -119,7 +119,7 @@ def _end(browser: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder. Processes that are ending may still write to it for a moment."""
+    """Remove a folder. Ending processes may still write to the folder for a moment."""
     until = time.monotonic() + _PATIENCE
     while folder.exists() and time.monotonic() < until:
         shutil.rmtree(folder, ignore_errors=True)

@@ -40,7 +40,7 @@ def make() -> ResponseReturnValue:
 
 @blueprint.post("/try")
 def rehearse() -> ResponseReturnValue:
-    """Read a backup to its end, and show its contents."""
+    """Read a whole backup, and show its contents."""
     given, chosen = request.form.get("path", "").strip(), request.form.get("passphrase", "")
     lock = here.page().lock
     try:

@@ -163,7 +163,7 @@ def take_backup() -> ResponseReturnValue:
 
 
 def _restore_upload(sealed: bytes, chosen: str) -> list[str]:
-    """Restore from a file that the browser sent. It is sealed, so it may be written to disk."""
+    """Restore from a file that the browser sent. The file is sealed, so it may be on disk."""
     lock = here.page().lock
     lock.folder.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".klankbord-restore-", dir=lock.folder.parent)
@@ -184,10 +184,10 @@ def given_invitation() -> bytes:
 
 
 def given_profile(old: Profile | None = None, form: Typed | None = None) -> Profile:
-    """Return the counsellor's profile from a form. An unknown word is replaced by the first one.
+    """Return the counsellor's profile from a form. An unknown word becomes the first allowed one.
 
-    The form has no field for languages that the desk does not support; those in ``old`` are kept.
-    ``form`` defaults to the form of this request.
+    The form has no field for languages that the desk does not support; languages in ``old`` are
+    kept. ``form`` defaults to the form of this request.
     """
     given = request.form if form is None else form
     kind, scope = given.get("kind", ""), given.get("scope", "")

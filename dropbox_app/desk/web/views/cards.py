@@ -82,8 +82,8 @@ def move(handle: str) -> ResponseReturnValue:
 def file(handle: str) -> ResponseReturnValue:
     """Send the card for the operator. It is public.
 
-    A card that the site does not have yet is first issued again if its keys are not today's. This
-    is therefore a POST.
+    A card that the site does not have yet is first issued again if its keys are not today's. The
+    request is therefore a POST.
     """
     site = _site(handle)
     here.page().lock.settle(site)
@@ -98,7 +98,7 @@ def file(handle: str) -> ResponseReturnValue:
 def files() -> ResponseReturnValue:
     """Send the cards of all employers in one file, numbered in the order of the list of groups.
 
-    Like ``file``, this may issue a card again, so it is a POST.
+    Like ``file``, this may issue a card again, so the request is a POST.
     """
     here.page().lock.settle_all()
     packed = io.BytesIO()

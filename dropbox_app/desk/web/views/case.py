@@ -213,7 +213,7 @@ def _mark(found: Standing) -> str:
 
 
 def _word(found: Standing) -> str:
-    """Draw the matching words of a case."""
+    """Draw matching words for a case at random."""
     matching.give(here.place(), found.reference, here.page().language)
     return "match.made"
 
@@ -336,7 +336,7 @@ def _labels() -> dict[str, str]:
 
 
 def _shown(found: Standing) -> tuple[str, ...]:
-    """Return the fields of the sheet's form. The mark for joint reports only if one is made."""
+    """Return the fields of the sheet's form. The joint mark is among them if needed."""
     place = here.place()
     level = cases.level(register.sheet(place, found.employer))
     needed = found.sheet.colleague_counts or joint.is_shared(place, found.employer)
@@ -348,7 +348,7 @@ def _shown(found: Standing) -> tuple[str, ...]:
 def _sheet(found: Standing) -> dict[str, Json]:
     """Return the sheet's values, except those shown elsewhere on the page.
 
-    The main group is the one in which the case is counted, even if only a contact states it.
+    The main group is that in which the case is counted, even if only a contact states it.
     """
     apart = (
         "event",
@@ -368,7 +368,7 @@ def _sheet(found: Standing) -> dict[str, Json]:
 
 
 def _marked(found: Standing, mark: str, others: list[Standing]) -> list[tuple[str, Standing]]:
-    """Return the cases that a mark links to this one, whichever of the two has the mark."""
+    """Return the cases that a mark links to this case, whichever of the two has the mark."""
     if mark == "belongs_with":
         there = found.related
     else:

@@ -46,7 +46,7 @@ def ask(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("")
 def look(handle: str) -> ResponseReturnValue:
-    """Show the resulting copy, or the choices again. It is written only after it was viewed."""
+    """Show the resulting copy, or the choices again. Only a copy that was viewed can be written."""
     place, told = here.place(), here.told()
     reference = here.registered("case", handle)
     found, chosen = copies.choice(place, reference), _chosen(request.form)
@@ -134,7 +134,7 @@ def _lines(told: Words, found: Choice, made: Copy, today: datetime.date) -> Iter
 
 
 def _day(told: Words, day: datetime.date) -> str:
-    """Return a day with its year, because the copy is also read later."""
+    """Return a day with its year, because the copy may be read in a later year."""
     return told.date(day, datetime.date.min).replace("\u00a0", " ")
 
 

@@ -32,7 +32,7 @@ WHICH = ("none", "new", "old")  # whether the contact has no case, a new one, or
 
 @blueprint.get("")
 def new() -> ResponseReturnValue:
-    """Ask for a contact today, in the case that the address names, if any."""
+    """Ask for the details of today's contact, in the case that the address names, if any."""
     place = here.place()
     start: Typed = MultiDict({"date": place.machine.today().isoformat(), "which": "none"})
     names = register.employers(place)
@@ -100,7 +100,7 @@ def call_sheet(language: str) -> Printed:
 
 
 def _contact(of: Standing | None) -> Contact:
-    """Return the contact in the form. In a case, it takes the case's employer. Raises Refused."""
+    """Return the contact in the form. In a case, the case's employer is used. Raises Refused."""
     employer = request.form.get("employer", "") or (of.employer if of else "")
     values = forms.given("contact", employer=employer or None)
     values |= forms.other_minutes()

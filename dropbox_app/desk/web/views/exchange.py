@@ -1,4 +1,4 @@
-"""Import and export ("In en uit"): the register as a file, and earlier years from a table."""
+"""Import and export ("In en uit"): write the register to a file, read a table of past events."""
 
 import base64
 import binascii

@@ -1,7 +1,7 @@
 """Counts for the joint report of two counsellors: exported as a sealed file, and imported.
 
-Both take two steps. The colleague's ten groups are shown first, and nothing is done until the
-counsellor confirms that the colleague read out the same groups.
+Export and import both take two steps. The colleague's ten groups are shown first, and nothing is
+done until the counsellor confirms that the colleague read out the same groups.
 """
 
 import base64

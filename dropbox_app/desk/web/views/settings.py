@@ -63,7 +63,7 @@ def proxy() -> ResponseReturnValue:
 
 @blueprint.post("/passphrase")
 def change_passphrase() -> ResponseReturnValue:
-    """Change the passphrase, if the current one is given."""
+    """Change the passphrase, if the current passphrase is given."""
     place, told = here.place(), here.told()
     new = request.form.get("passphrase", "")
     problem = passphrase_problem(new, request.form.get("again", ""))

@@ -90,22 +90,22 @@ def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
 
 
 def _rows(text: str) -> int:
-    """Return the rows in which all of a text is in sight, for a browser that does not count them.
+    """Return the number of rows that show a whole text, for browsers that cannot fit the field.
 
-    The style sheet lets the field follow the text in the other browsers, also on a narrow screen.
+    In other browsers, the style sheet fits the field to the text, also on a narrow screen.
     """
     return max(LEAST_ROWS, sum(len(line) // ROW + 1 for line in text.split("\n")))
 
 
 def _pages_in(desk: Desk, mailbox: str) -> str:
-    """Return the language of the reporter's pages; "" if the desk also has it."""
+    """Return the language of the reporter's pages; "" if the desk has texts in it."""
     spoken = writing.pages_language(desk, mailbox)
     return "" if spoken in ("", *LANGUAGES) else here.told().language(spoken)
 
 
 @blueprint.post("/reply")
 def reply(handle: str) -> ResponseReturnValue:
-    """Send an answer. With ``insert``, or a snippet and no text, insert the snippet as text."""
+    """Send an answer. With ``insert``, or a snippet and no text, insert the snippet."""
     text = request.form.get("text", "")
     name = request.form.get("snippet", "")
     if "insert" in request.form and not name:
@@ -218,7 +218,7 @@ def forget(handle: str) -> ResponseReturnValue:
 def _back(handle: str) -> ResponseReturnValue:
     """Redirect to the top, where the result is shown.
 
-    Otherwise a browser would keep the part of the address after #.
+    Without this, a browser would keep the part of the address after #.
     """
     return redirect(url_for("thread.thread", handle=handle, _anchor="main"), 303)
 

@@ -21,7 +21,7 @@ MOST_SHOWN = 20  # entries without an employer
 
 @blueprint.get("")
 def work() -> ResponseReturnValue:
-    """Ask for work that is not a contact with a reporter."""
+    """Show the form for work that is not a contact with a reporter."""
     kept = here.page().take_typed()
     if kept is None:
         last, fields = here.page().take_offered(*WORK)

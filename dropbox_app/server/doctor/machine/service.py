@@ -80,8 +80,8 @@ def program(machine: Machine) -> Faults:
             "program",
             f"others than root may change {loose[0]}"
             + (f" and {len(loose) - 1} more" if loose[1:] else ""),
-            "treat it as compromised until you know who did it (When it was compromised in "
-            f"deploy/guide/emergencies.md); then chown -R root:root and chmod -R go-w {PROGRAM}",
+            "treat it as compromised until you know who did it (When the machine was compromised "
+            f"in deploy/guide/emergencies.md); then chown -R root:root and chmod -R go-w {PROGRAM}",
         )
     current = machine.path(f"{PROGRAM}/current").resolve()
     if not (current / "klankbord-whole").is_file() and machine.there(f"{PROGRAM}/releases"):
