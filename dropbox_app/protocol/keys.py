@@ -74,7 +74,7 @@ class Recipient:
         return cls(bech32.decode(_RECIPIENT_HRP, text))
 
     def wrap(self, file_key: bytes) -> tuple[bytes, bytes]:
-        """HPKE-seal a file key; return the encapsulated key (1,120 bytes) and the result."""
+        """HPKE-seal a file key; return the encapsulated key (1,120 bytes) and the sealed key."""
         sealed = _SUITE.encrypt(file_key, self._key, info=_INFO)
         return sealed[:ENC_SIZE], sealed[ENC_SIZE:]
 
@@ -146,7 +146,7 @@ class Seed(_Secret):
         return bech32.encode(_SEED_HRP, self._raw).upper()
 
     def unwrap(self, enc: bytes, sealed: bytes) -> bytes | None:
-        """Undo ``Recipient.wrap``; return None if it was made for another recipient.
+        """Undo ``Recipient.wrap``; return None if the file key was wrapped for another recipient.
 
         Raises HeaderFailure if the X25519 share in ``enc`` is of low order, which no honest sender
         produces.

@@ -2,7 +2,8 @@
 
 The statements about this program are fixed in the templates and tested. The statements about the
 law are blocks that a site can replace with ``content/{nl,en}/BLOCK.md``. The pages name the author
-of the text, the person who read it, and the day of that reading. No lawyer has read the drafts.
+of the text, the person who reviewed it, and the day of the review. No lawyer has reviewed the
+drafts.
 """
 
 import functools

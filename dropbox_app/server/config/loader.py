@@ -172,7 +172,7 @@ class _Draft:
         self.close(f"{where}: {key}: {what} is that of {theirs} too")
 
     def _check_id(self, site: str) -> None:
-        """Raise SettingsError if the database has another site id, as no code would then work."""
+        """Raise SettingsError if the database has another site id, because no code would work."""
         kept = held_id(self.place.folder)
         if kept and kept != site:
             line = settings.line_of("site", self._text)

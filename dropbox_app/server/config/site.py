@@ -85,7 +85,7 @@ class Site:
         return next((c for c in self.cards() if c.card.identity == identity), None)
 
     def pin(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """Put a card that the operator has confirmed into use. Raises CardError, StoreBusy."""
+        """Put into use a card that the operator has confirmed. Raises CardError, StoreBusy."""
         with self._turns.taken():
             card = self.check_new(name, raw, day)
             self._write(name, raw, day)
@@ -131,7 +131,7 @@ class Site:
             return card
 
     def retire(self, name: str, day: datetime.date | None = None) -> None:
-        """Retire a card immediately. Nobody can write to its counsellor, and the desk cannot fetch.
+        """Retire a card immediately: nobody can write to its counsellor, and its desk cannot fetch.
 
         The identity is never accepted again, because the holder of a lost or stolen desk could use
         it to read messages.

@@ -106,9 +106,9 @@ def doubted(
 ) -> str:
     """Like ``doubt``, but for values that the caller has already read.
 
-    ``newest`` is the newest day stored, ``served`` the day of the last upkeep, and ``anything``
-    whether a mailbox exists. A date is doubted if it is before ``newest`` or more than FAR days
-    after ``served``: with a wrong clock, a purge would end every conversation.
+    ``newest`` is the newest day stored, ``served`` the day of the last maintenance, and
+    ``anything`` whether a mailbox exists. A date is doubted if it is before ``newest`` or more than
+    FAR days after ``served``: with a wrong clock, a purge would end every conversation.
     """
     if newest is not None and today < newest:
         return f"it says {today}, but something here is dated {newest}"

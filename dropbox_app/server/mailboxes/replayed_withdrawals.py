@@ -21,9 +21,9 @@ def take_withdrawal(
     """Withdraw a conversation that a restore brought back. A repeated call succeeds.
 
     As in an ordinary withdrawal, the access and the items are removed, and the ``withdrawal`` waits
-    for the desks. The message number is not checked. Anything that the reporter has written since
-    in this mailbox, which should not exist, is removed too. Raises BadShape, Gone (the mailbox does
-    not exist), StoreBusy; never SiteFull.
+    for the desks. The message number is not checked. Anything that the reporter has written in this
+    mailbox since the withdrawal is removed too, because it should not exist. Raises BadShape, Gone
+    (the mailbox does not exist), StoreBusy; never SiteFull.
     """
     try:
         message, sealed = withdrawal.read(given, site=site.settings.site, mailbox=mailbox)

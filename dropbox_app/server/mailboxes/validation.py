@@ -15,7 +15,7 @@ MAX_TO = 5
 
 
 def stanzas_of(what: Literal["message", "attachment"], by: str, identities: int) -> int:
-    """Return how many recipients a file has. Reporters do not receive their own attachments."""
+    """Return how many recipients a file has. Reporters cannot open attachments that they sent."""
     return identities + (what == "message" or by != REPORTER)
 
 

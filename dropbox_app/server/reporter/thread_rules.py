@@ -1,4 +1,4 @@
-"""Pure rules on a thread: who gets the next message, and whether a message was just sent.
+"""Pure rules on a thread: who receives the next message, and whether a message was just sent.
 
 All functions take opened threads and change nothing.
 """

@@ -112,7 +112,7 @@ def _make_room() -> None:
 
 @contextmanager
 def walk(connection: sqlite3.Connection) -> Iterator[None]:
-    """Keep more pages in memory during the block, so that a step costs no more in a large store."""
+    """Keep more pages in memory during the block, so that large stores take no longer per step."""
     with failures():
         connection.execute(f"PRAGMA cache_size = -{WALK}")
     try:

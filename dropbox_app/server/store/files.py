@@ -68,7 +68,7 @@ def remove(path: Path, day: datetime.date) -> None:
 
 
 def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600) -> None:
-    """Replace a file atomically, so that a reader or a crash finds one complete version."""
+    """Replace a file atomically: readers always find a complete version, even after a crash."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     try:

@@ -1,7 +1,7 @@
 """Make sure that a response arrives even if it is sent before the body has been read.
 
 If the app closed a connection on which nginx is still writing, nginx could notice that before it
-reads the response. It would then report "cannot be reached" instead. The rest of the body is
+reads the response. nginx would then report "cannot be reached" instead. The rest of the body is
 therefore read and discarded until nginx, which has the response, closes the connection.
 """
 

@@ -26,7 +26,7 @@ _FIXED = len(_HEAD) + 2 + 4 + 8
 
 
 def step_of(length: int, step: int, coarse: int) -> int:
-    """Double ``step`` until ``length`` fits; from ``coarse`` on, return a multiple instead."""
+    """Double ``step`` until ``length`` fits; above ``coarse``, return a multiple of ``step``."""
     while step < min(length, coarse):
         step *= 2
     return -(-length // step) * step

@@ -4,7 +4,7 @@ On a real server, nginx is in front of the app and connects to a socket file tha
 (``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's headers of the same
 names:
 
-    X-Klankbord-Way onion, desks or domain: the socket through which the request came
+    X-Klankbord-Way onion, desks or domain: the socket on which the request arrived
     X-Klankbord-Since the time at which the request arrived, in seconds with three decimals
     X-Klankbord-Visitor only with a report: the Tor circuit or, for a domain, the IP address
 
@@ -64,7 +64,7 @@ class Pace:
 class PacedBody:
     """The body of a request, with the interface that WSGI requires.
 
-    A read raises TooSlow if ``STEP`` more bytes arrived after the time allowed for the body.
+    A read checks the time after at most ``STEP`` bytes, and raises TooSlow if it has run out.
     """
 
     def __init__(self, body: IO[bytes], pace: Pace) -> None:
@@ -134,7 +134,7 @@ class ReverseProxy:
         self._behind_nginx = behind_nginx
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Respond to a request that came through nginx, or over TCP without nginx."""
+        """Respond to a request that arrived through nginx, or over TCP without nginx."""
         way = environ.pop(_WAY, "")
         since = environ.pop(_SINCE, "")
         visitor = environ.pop(_VISITOR, "")

@@ -58,7 +58,7 @@ class TooManyFiles(Refused):
 
 
 class FilesBroken(Refused):
-    """The files did not arrive complete."""
+    """The files did not arrive completely."""
 
 
 class NotInSession(Refused):

@@ -55,7 +55,7 @@ class Request:
 
     @property
     def stands(self) -> bool:
-        """Return whether a yes still applies and no answer can withdraw it any more.
+        """Return whether a yes still applies and can no longer be withdrawn.
 
         This happens after an agreed handover. A yes to the handover itself does not count, because
         its purpose was to leave that counsellor.

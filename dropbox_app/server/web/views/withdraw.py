@@ -24,7 +24,7 @@ blueprint = Blueprint("withdraw", __name__)
 
 @blueprint.get(f"{LANG}/withdraw")
 def show(lang: str) -> Response:
-    """Show what deletion can and cannot undo, and a form."""
+    """Show what deletion can and cannot undo, with the form that deletes the conversation."""
     root = current_session().root
     return ask_code_again(lang) if root is None else _page(lang, root, {})
 
