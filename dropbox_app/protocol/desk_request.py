@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 
 @dataclass(frozen=True)
 class Claim:
-    """The contents of an Authorization header. They are untrusted until ``check`` has passed."""
+    """The contents of an Authorization header, which are untrusted until ``check`` passes."""
 
     origin: str
     identity: VerifyKey
@@ -79,8 +79,8 @@ def check(claim: Claim, *, origins: Collection[str], site: str, method: str, tar
 
     The caller must check the age of the token, whether the identity is known to this server, and
     the hash of the body. ``origins`` come from the server's own settings, never from the Host
-    header. Otherwise one server could give the desk another server's challenge, and use the signed
-    request there.
+    header. If they came from that header, one server could give the desk another server's
+    challenge, and use the signed request there.
     """
     check_target(target)
     if claim.origin not in origins:

@@ -167,7 +167,7 @@ class VerifyKey:
     """A public Ed25519 key: a counsellor's identity, or a reporter's ``verify``.
 
     Raises KeyFormatError unless ``raw`` is the canonical encoding of a point of exactly prime
-    order. Otherwise one library could accept a signature that another rejects.
+    order. With any other encoding, one library could accept a signature that another rejects.
     """
 
     raw: bytes
@@ -254,7 +254,7 @@ class SigningKey(_Secret):
 def x25519_pair() -> tuple[bytes, bytes]:
     """Return a new secret and public key for use by another program.
 
-    This package seals nothing to this key.
+    This package seals nothing to the new key.
     """
     made = X25519PrivateKey.generate()
     return made.private_bytes_raw(), made.public_key().public_bytes_raw()

@@ -114,7 +114,7 @@ class ReporterPublic:
 
 @dataclass(frozen=True)
 class Attachment:
-    """One file of a message: the id of its sealed file, and the sender's description of it."""
+    """One file of a message: the id of its sealed file, and the sender's description."""
 
     sha256: str
     name: str

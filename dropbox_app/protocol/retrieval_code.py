@@ -46,8 +46,8 @@ def dealt_words(lang: str) -> tuple[str, ...]:
     """Return the words of ``word_list(lang)`` that a new code may contain, in the same order.
 
     Some words are omitted because they could hurt the recipient, or reveal the purpose of the paper
-    to anyone who finds it (``words/not_dealt_{lang}.txt``; see the README there). They remain in
-    the list, so every code that was issued before still works.
+    to anyone who finds it (``words/not_dealt_{lang}.txt``; see the README there). The omitted words
+    remain in the list, so every code that was issued before still works.
     """
     folder = importlib.resources.files("dropbox_app.protocol") / "words"
     left_out = set((folder / f"not_dealt_{lang}.txt").read_text("ascii").split())

@@ -47,7 +47,7 @@ class PayloadWriter:
             view = view[taken:]
 
     def finish(self) -> None:
-        """Seal the last chunk. It is empty only if the whole payload is empty."""
+        """Seal the last chunk. That chunk is empty only if the whole payload is empty."""
         if self._finished:
             raise ValueError("already finished")
         self._seal(last=True)

@@ -47,7 +47,7 @@ GENUINE = frozenset({"verified", "newer", "conflict"})
 
 @dataclass(frozen=True)
 class Arrived:
-    """One file of a mailbox: its id, and its contents or the name of the fault.
+    """One file of a mailbox: its id, and its contents or the name of a fault.
 
     ``sealed_for`` is the number of recipients in its header; None if it has no header.
     """
@@ -253,9 +253,9 @@ class _Rules:
     def first_recipient(self, entries: Iterable[Entry]) -> str | None:
         """Return the recipient that a desk without pins accepts as the reporter's.
 
-        It is taken from the oldest signed message with a usable recipient, so all readers trust the
-        same messages, whatever their order of arrival. Returns "" if no message has a usable
-        recipient; in that case no message is trusted.
+        The recipient is taken from the oldest signed message with a usable recipient, so all
+        readers trust the same messages, whatever their order of arrival. Returns "" if no message
+        has a usable recipient; in that case no message is trusted.
         """
         own = [e.message for e in entries if e.message and e.message.reporter]
         found = None

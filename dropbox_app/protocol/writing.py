@@ -119,7 +119,7 @@ def _addressees(
 ) -> tuple[tuple[VerifyKey, ...], tuple[Recipient, ...], tuple[VerifyKey, ...]]:
     """Return the counsellors in ``wanted`` with a key for today, their keys, and the others.
 
-    Only identities that are also in ``among`` are addressed.
+    The message is addressed only to identities that are also in ``among``.
     """
     keys = {card.identity: card.sealing_key(day) for card in cards if card.site == site}
     valid = [(one, key) for one in wanted if one in among and (key := keys.get(one))]

@@ -109,7 +109,7 @@ def _own_database(
     """Return a folder to back up: for a site on PostgreSQL, a copy with an SQLite database.
 
     If the site cannot be copied, its own folder is returned. That folder has no database, so the
-    site is then omitted.
+    site is then left out of the backup.
     """
     known = read.of(place.name)
     if known is None or not known.settings.store:
@@ -290,7 +290,7 @@ def _size(path: Path) -> int:
 
 
 def _doubted(places: tuple[Place, ...], read: Reading, today: datetime.date) -> bool:
-    """Return whether the clock may be wrong, by the purge's rule. If so, nothing may be removed."""
+    """Return whether the clock may be wrong, by the purge's rule; if so, remove no backup."""
     for place in places:
         known = read.of(place.name)
         with suppress(KlankbordError, OSError):  # the backup reports this error itself

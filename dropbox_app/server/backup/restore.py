@@ -230,8 +230,8 @@ def _check_schemas(new: Path) -> None:
 def _sites(new: Path, read: Reading) -> list[tuple[Place, str]]:
     """Return every restored site and its id. Raises BackupError.
 
-    A site whose settings were already wrong is restored too. It stays closed until they are
-    corrected, as on the old machine.
+    A site whose settings were already wrong is restored too. The site stays closed until the
+    settings are corrected, as on the old machine.
     """
     found = []
     for place in paths.places(new):

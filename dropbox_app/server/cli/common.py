@@ -85,7 +85,7 @@ class Group(click.Group):
 
 
 class GivenFile(click.Path):
-    """A file named on the command line. This account may not have permission to read it."""
+    """A file named on the command line, which this account may not have permission to read."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path)

@@ -209,8 +209,8 @@ def site_retire(folder: Path | None, called: str) -> None:
 def site_check_command(folder: Path | None, called: str | None, only_settings: bool) -> None:
     """Check the sites; show each fault with its file, line and expected value.
 
-    This command changes nothing. Without NAME, it checks all sites. After you edit a file, run this
-    command before you send SIGHUP to the server.
+    This command changes nothing. Without NAME, the command checks all sites. After you edit a file,
+    run this command before you send SIGHUP to the server.
 
     \b
     klankbord-server --dir /var/lib/klankbord site check

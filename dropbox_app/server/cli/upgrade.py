@@ -15,7 +15,7 @@ def upgrade_command(release: Path) -> None:
 
     RELEASE is the folder of a release, with SHA256SUMS and its signature. The signature must be
     made with the key in /etc/klankbord/release.pub. After an interruption, run the same command
-    again: it first finishes the upgrade or rolls it back. This works only on a server that
+    again: it first finishes the upgrade or rolls it back. This command works only on a server that
     deploy/install set up.
 
     \b

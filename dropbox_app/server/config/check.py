@@ -102,7 +102,7 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
 
 
 def missing(place: Place, store: str = "") -> Iterator[Fault]:
-    """Yield a fault if the database is missing. This is cheap enough for hundreds of sites.
+    """Yield a fault if the database is missing. This check is fast enough for hundreds of sites.
 
     ``store``: the value of the setting. A database on PostgreSQL is not checked until the site is
     opened.

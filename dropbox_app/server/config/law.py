@@ -1,4 +1,4 @@
-"""The text on the law: the site's own text, or a draft that comes with the program.
+"""The text on the law: the site's own text, or a draft that is part of the program.
 
 The statements about this program are fixed in the templates and tested. The statements about the
 law are blocks that a site can replace with ``content/{nl,en}/BLOCK.md``. The pages name the author

@@ -262,7 +262,7 @@ def held_id(folder: Path) -> str | None:
 def _close_doubles(drafts: Sequence[_Draft]) -> None:
     """Close every site that has the same host name or id as another site.
 
-    It is unclear which site should have the name, and a reporter must never reach the wrong
+    Nobody can tell which site should have the name, and a reporter must never reach the wrong
     organisation.
     """
     found: dict[tuple[str, str], list[_Draft]] = {}

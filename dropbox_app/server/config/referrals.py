@@ -79,7 +79,7 @@ def unchecked(entries: Iterable[Referral]) -> Literal["", "some", "all"]:
 
 @functools.cache
 def shipped() -> Referrals:
-    """Return the default list, which comes with this program."""
+    """Return the default list, which is part of this program."""
     folder = importlib.resources.files("dropbox_app.server.config")
     return parse((folder / FILE_NAME).read_bytes(), FILE_NAME)
 

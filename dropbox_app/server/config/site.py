@@ -1,9 +1,9 @@
 """One organisation's site: its settings and its counsellors' cards, from one folder.
 
 The folder contains ``site.toml``, ``cards/``, ``retired``, ``klankbord.db``, ``files/`` and
-``withdrawn``. It also contains ``ended`` if the site is closed to new reports. Settings are read
-strictly and only once, at start. Cards are read again on every call, because another worker or the
-operator may have changed them. A card file in use pins its identity (SPEC section 3).
+``withdrawn``. If the site is closed to new reports, the folder also contains ``ended``. Settings
+are read strictly and only once, at start. Cards are read again on every call, because another
+worker or the operator may have changed them. A card file in use pins its identity (SPEC section 3).
 """
 
 import datetime
@@ -61,7 +61,7 @@ class Site:
         return tuple((n, c) for n, c in self._read() if isinstance(c, str))
 
     def begun(self) -> bool:
-        """Return whether the site has ever had a card; if not, it is not open yet."""
+        """Return whether the site has ever had a card; if not, the site is not open yet."""
         return bool(self.cards() or self.faults() or self._retired())
 
     def ended(self) -> str:

@@ -1,7 +1,7 @@
 """The status of a server in a few lines: the output of ``klankbord-server status``.
 
 ``doctor`` looks for faults and explains how to fix them. This module reports the current state. The
-report contains nothing about reporters: neither the number of conversations or messages, nor their
+status contains nothing about reporters: neither the number of conversations or messages, nor their
 dates. This module stores nothing and changes nothing.
 """
 

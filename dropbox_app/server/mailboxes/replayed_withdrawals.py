@@ -1,7 +1,7 @@
 """Re-apply withdrawals that a desk reports after the server was restored from an old backup.
 
-A desk sends its own messages again in the usual way. A withdrawal comes from the reporter, so it is
-accepted on the reporter's signature, whichever desk sends it (SPEC section 7).
+A desk sends its own messages again in the usual way. A withdrawal is signed by the reporter, so it
+is accepted on that signature, whichever desk sends it (SPEC section 7).
 """
 
 import datetime

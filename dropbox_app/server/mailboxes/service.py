@@ -1,6 +1,6 @@
 """The actions of reporters and desks on mailboxes (SPEC sections 6 to 9).
 
-``store`` provides the storage steps. Nothing is decrypted here. Each action is one transaction.
+``store`` provides the storage steps. This module decrypts nothing. Each action is one transaction.
 """
 
 import datetime
@@ -248,8 +248,8 @@ class Mailboxes:
     def listed(self, identity: VerifyKey, after: str = "", most: int = -1) -> tuple[Listed, ...]:
         """Return the mailboxes whose newest reporter message is addressed to this counsellor.
 
-        They are sorted by id and start after ``after``. At most ``most`` mailboxes are returned,
-        unless ``most`` is negative.
+        The mailboxes are sorted by id and start after ``after``. At most ``most`` mailboxes are
+        returned, unless ``most`` is negative.
         """
         with self._store.reading():
             return tuple(

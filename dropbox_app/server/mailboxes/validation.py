@@ -32,7 +32,8 @@ def check_attachment(staged: Staged, item: str, by: str, most: int) -> None:
     """Check the hash, form and size of a complete attachment that ``by`` sealed.
 
     ``item``: the id that the sender gave. ``most``: the size of the largest file before sealing, in
-    bytes. Raises BadShape. No lock is held meanwhile, so no other request waits.
+    bytes. Raises BadShape. The store is not locked during the check, so no other request has to
+    wait.
     """
     if staged.digest() != item:
         raise BadShape("the file does not have the id that was given")

@@ -20,7 +20,7 @@ LAST = "last"  # the last day on which every mail was sent; the account of ``doc
 
 
 class State:
-    """The record of one day, by card name. It is empty on a new day."""
+    """The record of one day, by card name. On a new day, the record is empty."""
 
     def __init__(self, folder: Path, today: datetime.date) -> None:
         """Read the record. Raises MailError."""

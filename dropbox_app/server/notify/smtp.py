@@ -25,10 +25,10 @@ _NOT_TAKEN = 400  # reply codes from this number on mean that the mail was not a
 
 
 def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.datetime) -> bytes:
-    """Return the mail to send. Its length depends only on addresses, subject and sentence.
+    """Return the mail to send. The mail's length depends only on addresses, subject and sentence.
 
     The Message-ID is random, and the Date is rounded to the minute (the provider records the time
-    of arrival anyway). Neither reveals this machine, its clock or its site.
+    of arrival anyway). Neither header reveals this machine, its clock or its site.
     """
     name = f"{secrets.token_hex(16)}@{sender.rpartition('@')[2]}"
     lines = (

@@ -60,8 +60,9 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
 def of(store: Store, identity: str, today: datetime.date, response_days: int) -> Word:
     """Return "open" if a desk should be opened today, otherwise "rest".
 
-    A desk should be opened if something is waiting for it. It should also be opened if it has not
-    fetched messages within the ``response_days`` working days in which the site promises an answer.
+    A desk should be opened if something is waiting for it. A desk should also be opened if it has
+    not fetched messages within the ``response_days`` working days in which the site promises an
+    answer.
     """
     due = response.due(store.last_fetch(identity), today, response_days)
     return "open" if due or store.waits(identity) else "rest"

@@ -157,7 +157,7 @@ class Upgrade:
         return release, new, hosts
 
     def _installed(self) -> Path:
-        """Return the program in use. It must contain its own installer, for a rollback."""
+        """Return the program in use, which must contain its own installer for a rollback."""
         try:
             old = self.machine.current.resolve(strict=True)
         except OSError:

@@ -1,7 +1,7 @@
 """Performs the protocol's steps for a browser without JavaScript (SPEC section 8).
 
 This is the only module of the server that sees a text or a code. This module keeps nothing between
-requests; the caller keeps the root in the cookie. It writes only sealed files.
+requests; the caller keeps the root in the cookie. All files that this module writes are sealed.
 """
 
 import contextlib
@@ -90,8 +90,8 @@ class Addressing:
 class Enclosed:
     """Sealed and staged files that are sent with one message.
 
-    ``after`` is the number of the reporter's newest message when the form was generated. It lets
-    the server recognise a form that is sent twice.
+    ``after`` is the number of the reporter's newest message when the form was generated. This
+    number lets the server recognise a form that is sent twice.
     """
 
     to: tuple[VerifyKey, ...]

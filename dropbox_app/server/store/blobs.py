@@ -18,7 +18,7 @@ BESIDE = ("-journal", "-wal", "-shm")  # suffixes of files that SQLite writes ne
 
 
 def locked_part(folder: Path) -> tuple[Path, int]:
-    """Create a part file. It is locked while its handle is open, so that no sweep removes it."""
+    """Create a part file, which is locked while its handle is open, so that no sweep removes it."""
     while True:
         path = folder / (secrets.token_hex(16) + PART)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

@@ -103,7 +103,7 @@ class PostgresStore:
 
     @contextmanager
     def walking(self) -> Iterator[None]:
-        """Go through all mailboxes. Only one server at a time can do so. Raises StoreBusy."""
+        """Go through all mailboxes, which only one server at a time can do. Raises StoreBusy."""
         with self._connections.alone() as connection:
             connection.execute(
                 "SELECT pg_advisory_lock(current_schema()::regnamespace::oid::bigint)"

@@ -134,7 +134,7 @@ def _objects(connection: sqlite3.Connection) -> _Objects:
 def _plain(sql: str) -> str:
     """Return a statement without the differences between versions of SQLite.
 
-    These are white space and the quotes around our names. Our names are in lower case, so a quoted
-    keyword is not one of them. Literals stay unchanged.
+    The differences are white space and the quotes around our names. Our names are in lower case, so
+    a quoted keyword is not one of them. Literals stay unchanged.
     """
     return _DIFFERENT.sub(lambda part: part[1] or part[2] or part[3] or " ", sql)

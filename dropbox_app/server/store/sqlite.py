@@ -1,7 +1,7 @@
 """The store on SQLite: one database in the site's folder, large sealed files next to it.
 
-It uses a write-ahead log with synced commits, overwrites removed rows, and has one connection per
-thread. Writers take the lock of ``write_lock``.
+This store uses a write-ahead log with synced commits, overwrites removed rows, and has one
+connection per thread. Writers take the lock of ``write_lock``.
 """
 
 import datetime
@@ -388,7 +388,7 @@ class SqliteStore:
     def truncate_log(self) -> bool:
         """Empty the write-ahead log. Returns whether that succeeded.
 
-        If a reader holds the log, or the disk is full, every later write by this process tries
+        If a reader is using the log, or the disk is full, every later write by this process tries
         again, and so does the maintenance for all processes.
         """
         try:

@@ -1,6 +1,6 @@
 """The list of withdrawn mailboxes, in a file next to the database.
 
-It is a separate file, so that restoring the database cannot bring a mailbox back.
+The list is a separate file, so that restoring the database cannot bring a mailbox back.
 """
 
 import bisect

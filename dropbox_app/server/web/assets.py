@@ -19,7 +19,7 @@ from dropbox_app.server.web.padding import packed
 
 @dataclass(frozen=True)
 class Style:
-    """The style sheet. Its name changes with its content."""
+    """The style sheet. The name of the file changes with its content."""
 
     name: str
     content: bytes

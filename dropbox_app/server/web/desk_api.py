@@ -185,7 +185,7 @@ def _asked_by() -> VerifyKey:
 
 
 def _claim() -> Claim:
-    """Return the verified claim from the header. All faults in it get the same response."""
+    """Return the verified claim from the header. All faults in the claim get the same response."""
     site = current_site()
     settings = site.settings
     try:

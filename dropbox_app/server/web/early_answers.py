@@ -30,10 +30,10 @@ def let_answers_arrive(app: Flask) -> None:
 def _drop(body: object, connection: socket.socket) -> None:
     """Read and discard ``body`` until it ends, the connection closes or PATIENCE seconds pass.
 
-    A blocking read waits until all requested bytes have arrived, however slowly. Each read here
-    therefore takes only the available bytes, and this function waits between reads. Gunicorn then
-    closes the connection if the body was late. nginx does the same if it could not write the body
-    in time.
+    A blocking read waits until all requested bytes have arrived, however slowly. Each read in this
+    function therefore takes only the available bytes, and the function waits between reads.
+    Gunicorn then closes the connection if the body was late. nginx does the same if it could not
+    write the body in time.
     """
     deadline = time.monotonic() + PATIENCE
     waits = connection.gettimeout()

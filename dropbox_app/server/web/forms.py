@@ -118,7 +118,7 @@ class CodeForm(_Open):
 
 
 class CodeCheckForm(_Open):
-    """The form of the code page: the words typed again, and the box that confirms they are kept."""
+    """The form of the code page: the retyped words, and a box to confirm that they are kept."""
 
     typed = StringField()
     kept = BooleanField()

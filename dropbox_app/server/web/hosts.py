@@ -65,7 +65,7 @@ class Hosts:
         return not (of_desks and self._desk_names)
 
     def is_own_post(self, request: Request) -> bool:
-        """Return whether a post came from a page of this site, as far as its headers show."""
+        """Return whether a post is from a page of this site, as far as its headers show."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
             return False
         origin = request.headers.get("Origin")

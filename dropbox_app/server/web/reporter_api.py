@@ -1,8 +1,8 @@
 """The reporter API, for a browser that seals its messages itself (SPEC section 6).
 
-It exists only on a site whose settings allow it. Every call except the first needs the access
-token. The token cannot open messages; the server looks up its hash. Unknown, expired and withdrawn
-conversations get the same response.
+The API exists only on a site whose settings allow sealing in the browser. Every call except the
+first needs the access token. The token cannot open messages; the server looks up its hash. Unknown,
+expired and withdrawn conversations get the same response.
 
 An error has ``refused`` only if it is certain that nothing was stored: "gone" if there is no such
 conversation or item, otherwise "other". A browser trusts no error without this field, because a

@@ -1,8 +1,8 @@
 """Read the headers that nginx sets on a request, and limit the time for a large body or response.
 
 On a real server, nginx is in front of the app and connects to a socket file that only it can open
-(``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's headers of the same
-names:
+(``deploy/etc/klankbord/nginx``). nginx sets these headers, and removes headers of the same names
+that a client sent:
 
     X-Klankbord-Way onion, desks or domain: the socket on which the request arrived
     X-Klankbord-Since the time at which the request arrived, in seconds with three decimals
@@ -125,8 +125,8 @@ class PacedAnswer:
 class ReverseProxy:
     """The app as gunicorn calls it. ``behind_nginx``: whether it listens on nginx's socket file.
 
-    If so, a request without a known ``X-Klankbord-Way`` gets status 421, because only nginx
-    connects to that socket.
+    On nginx's socket, a request without a known ``X-Klankbord-Way`` gets status 421, because only
+    nginx connects to that socket.
     """
 
     def __init__(self, app: WSGIApplication, *, behind_nginx: bool) -> None:

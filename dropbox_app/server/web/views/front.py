@@ -65,7 +65,7 @@ def stop(lang: str) -> Response:
 
 @blueprint.get(f"/static/{read_style().name}")
 def style() -> Response:
-    """Send the style sheet, the only file under /static/. It is the same at every host name."""
+    """Send the style sheet, the only file under /static/, which is the same at every host name."""
     sheet, kind = read_style(), "text/css; charset=utf-8"
     if takes_gzip():
         return Response(sheet.packed, content_type=kind, headers={"Content-Encoding": "gzip"})

@@ -31,7 +31,7 @@ def show(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/withdraw")
 def send(lang: str) -> Response:
-    """Delete the conversation, if the box is ticked."""
+    """Delete the conversation, if the person ticked the box."""
     form = WithdrawForm()
     lead = words(lang).say("again.withdraw")
     if "switch" in request.form:
