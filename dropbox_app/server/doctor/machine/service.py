@@ -144,7 +144,7 @@ def account(machine: Machine) -> Faults:
 
 
 def _members(group: list[str], accounts: list[list[str]]) -> Faults:
-    """Yield a fault for each member of a group who does not need to be in it."""
+    """Yield a fault for each account that is needlessly a member of a group."""
     allowed = {group[0], "root"}
     for other in sorted({one for one in group[3].split(",") if one} - allowed):
         yield wrong(
