@@ -49,7 +49,7 @@ MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
 
 class Mailboxes:
-    """The actions on one site's mailboxes. Threads can share it."""
+    """The thread-safe actions on one site's mailboxes."""
 
     def __init__(self, site: Site, store: Store, today: Callable[[], datetime.date]) -> None:
         self._site = site

@@ -235,7 +235,7 @@ class SiteCookie:
     def fresh(
         self, root: bytes, code: Sequence[str] = (), mark: bytes = b"", post: Post | None = None
     ) -> ReporterSession:
-        """Return a new session for the report ``post``; if given, ``code`` opens its code page.
+        """Return a new session for the report ``post``; if ``code`` is given, open its code page.
 
         The cookie is sealed now, so that nothing can fail after a report is stored. See
         ``ReporterSession.become``.
