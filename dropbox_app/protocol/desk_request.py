@@ -79,8 +79,8 @@ def check(claim: Claim, *, origins: Collection[str], site: str, method: str, tar
 
     The caller must check the age of the token, whether the identity is known to this server, and
     the hash of the body. ``origins`` come from the server's own settings, never from the Host
-    header. If they came from that header, one server could give the desk another server's
-    challenge, and use the signed request there.
+    header. If the origins came from the Host header, one server could give the desk another
+    server's challenge, and use the signed request there.
     """
     check_target(target)
     if claim.origin not in origins:

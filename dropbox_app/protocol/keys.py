@@ -121,7 +121,7 @@ class Seed(_Secret):
 
     @property
     def raw(self) -> bytes:
-        """Return the 32 bytes. Keep them out of logs, errors and all plaintext files."""
+        """Return the 32 bytes. Keep these bytes out of logs, errors and all plaintext files."""
         return self._raw
 
     def recipient(self) -> Recipient:
@@ -233,7 +233,7 @@ class SigningKey(_Secret):
 
     @property
     def seed(self) -> bytes:
-        """Return the 32 bytes. Keep them out of logs, errors and all plaintext files."""
+        """Return the 32 bytes. Keep these bytes out of logs, errors and all plaintext files."""
         return self._raw
 
     @property

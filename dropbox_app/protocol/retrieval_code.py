@@ -67,9 +67,10 @@ def generate(lang: str, below: Callable[[int], int] = secrets.randbelow) -> tupl
 def split_typed(text: str) -> tuple[str, ...]:
     """Split typed text into seven words, whether they are in the lists or not.
 
-    The words may follow a label ("Code: …"). If there are not seven words, this raises
-    UnknownLetter if the text contains a letter that no code contains, and otherwise WrongWordCount.
-    Use this function to compare typed text with a known code, and ``read_typed`` to derive keys.
+    The words may follow a label ("Code: …"). If the text does not have seven words, this function
+    raises UnknownLetter if the text contains a letter that no code contains, and otherwise
+    WrongWordCount. Use this function to compare typed text with a known code, and ``read_typed`` to
+    derive keys.
     """
     folded = _folded(text)
     words = _words_of(folded)
@@ -170,7 +171,7 @@ class ReporterKeys:
 
 
 def reporter_keys(root: bytes) -> ReporterKeys:
-    """Derive the reporter's keys from the root, with one label for each (SPEC section 2)."""
+    """Derive the reporter's keys from the root, with one label for each key (SPEC section 2)."""
     return ReporterKeys(root)
 
 

@@ -68,7 +68,7 @@ def open_payload(
     """Open a payload and return the length of its plaintext; see ``payload_chunks``.
 
     If PayloadFailure is raised, ``write`` has already received the chunks before the fault. The
-    caller must not use them before this function returns.
+    caller must not use these chunks before this function returns.
     """
     total = 0
     for chunk in payload_chunks(read, file_key, begun):

@@ -71,7 +71,7 @@ class Entry:
 
     @property
     def genuine(self) -> bool:
-        """Return whether the message is verified to come from its author."""
+        """Return whether the message is verified to be from its author."""
         return self.state in GENUINE
 
 

@@ -57,7 +57,7 @@ class Refused(ServerError):
 
 
 class OutOfStep(Refused):
-    """Another message arrived first. Read it, and write again."""
+    """Another message arrived first. Read that message, and write again."""
 
     def __init__(self, newest: int) -> None:
         super().__init__("the number is not the one after this author's newest message")

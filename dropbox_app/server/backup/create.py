@@ -1,7 +1,7 @@
 """Back up all sites while they are in use: write one sealed file and verify it.
 
 Each database is copied in its state at a single moment, and the files next to it are read
-afterwards. Data that is removed or added in between is not included.
+afterwards. Data that is removed or added during the backup is not included.
 """
 
 import datetime
@@ -108,8 +108,8 @@ def _own_database(
 ) -> Place:
     """Return a folder to back up: for a site on PostgreSQL, a copy with an SQLite database.
 
-    If the site cannot be copied, its own folder is returned. That folder has no database, so the
-    site is then left out of the backup.
+    If the site cannot be copied, the site's own folder is returned. Because that folder has no
+    database, the site is then left out of the backup.
     """
     known = read.of(place.name)
     if known is None or not known.settings.store:

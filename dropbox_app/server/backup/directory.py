@@ -2,8 +2,9 @@
 
 Each day has one sealed file, ``klankbord-DAY.age``. All backups share one sealed list of withdrawn
 mailboxes, ``withdrawn-DAY.age``, made with the newest backup. The SHA-256 of each file is in a file
-next to it. The checksum is written first, and a backup without one does not count. Everything is
-sealed to the operator's key: without it, checksums can be verified, but no file can be read.
+next to it. The checksum is written first, and a backup without a checksum does not count.
+Everything is sealed to the operator's key: without the key, checksums can be verified, but no file
+can be read.
 """
 
 import datetime
@@ -84,7 +85,7 @@ def kept(folder: Path, kind: Kind = "klankbord") -> list[Kept]:
 
 @contextmanager
 def alone(folder: Path, day: datetime.date) -> Iterator[None]:
-    """Lock the folder for one backup, and remove what an interrupted backup left behind.
+    """Lock the folder for one backup, and remove the leftovers of an interrupted backup.
 
     Even if files are added or removed meanwhile, the folder's time is rounded to the day.
     """

@@ -1,9 +1,9 @@
-"""The operator's key for backups, and all code that encrypts to it or decrypts with it.
+"""The operator's key for backups, and all code that encrypts or decrypts with that key.
 
 The server's folder contains the public half in a file. The secret half is printed once, and is
 needed for a restore. The secret half opens only the backups: the conversations in them remain
 sealed to counsellors and reporters. Besides the reporter's agent, this is the only module of the
-server that may use functions that decrypt. No module that serves requests imports it
+server that may use functions that decrypt. No module that serves requests imports this module
 (tests/test_zones.py).
 """
 

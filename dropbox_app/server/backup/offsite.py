@@ -2,7 +2,7 @@
 
 This module removes nothing from the other machine, which removes old backups itself. An attacker on
 this server can still overwrite the copies that were sent. Only copies that the other machine keeps
-outside that folder are safe.
+outside the target folder are safe.
 """
 
 import re

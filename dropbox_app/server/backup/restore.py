@@ -75,7 +75,7 @@ def restore(
     """Fill an empty or new folder from a backup. Raises BackupError, ServerError.
 
     ``lists`` are further lists of withdrawn mailboxes. ``old`` accepts a backup even if it is older
-    than the sites promise to keep one.
+    than the period for which the sites promise to keep backups.
     """
     named = directory.read_name(file)
     if named and named[0] == "withdrawn":
@@ -363,7 +363,7 @@ def _finish(
 
 
 def _opens(store: SqliteStore, mailbox: str) -> bool:
-    """Return whether a code still opens the mailbox. If not, it contains a withdrawal for desks."""
+    """Return whether a code still opens the mailbox, which otherwise contains a withdrawal."""
     info = store.mailbox(mailbox)
     return info is not None and info.access is not None
 

@@ -58,7 +58,7 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
     "--check", "only_check", is_flag=True, help="Make no backup; check the existing ones."
 )
 def backup_command(folder: Path | None, target: str | None, only_check: bool) -> None:
-    """Back up all sites into one sealed file, even while they run; remove old backups.
+    """Back up all sites into one sealed file, even while they are in use; remove old backups.
 
     Neither this command nor --check needs the secret key. If the server's disk is lost, its backups
     are lost too. --to HOST:FOLDER copies the files in DIR/backups to another machine with rsync

@@ -86,7 +86,7 @@ class _Offer:
 def _offer(
     folder: Path | None, site_name: str | None, file: Path, file_name: str | None, several: bool
 ) -> _Offer:
-    """Read a card and find its site, before any question. Raises CardError, SettingsError."""
+    """Read a card and find its site, without asking anything. Raises CardError, SettingsError."""
     with file.open("rb") as opened:
         raw = opened.read(cards.MAX_BYTES + 1)
     try:
@@ -123,7 +123,7 @@ def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
 
 
 def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None:
-    """Ask the operator to confirm a card's fingerprint. Raises CardError if they do not."""
+    """Ask the operator to confirm a card's fingerprint. Raises CardError if unconfirmed."""
     groups = offer.card.identity.fingerprint()
     who = f"{offer.card.name}, {_who(offer.card)}"
     where = f", at {offer.site.settings.name}" if say_where else ""

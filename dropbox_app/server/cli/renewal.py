@@ -104,7 +104,7 @@ class Renewal:
 
 
 class _Answer:
-    """The pieces of a response, which calls ``done`` when the server closes it."""
+    """The pieces of a response; ``done`` is called when the server closes the response."""
 
     def __init__(self, pieces: Iterable[bytes], done: Callable[[], None]) -> None:
         self._pieces = pieces

@@ -274,8 +274,8 @@ def _try_socket(path: Path) -> None:
 def _set_limits() -> None:
     """Set this process's limits.
 
-    They prevent core dumps, which would contain texts and keys. They also keep freed memory to a
-    minimum, and allow enough open files for the connections.
+    The limits prevent core dumps, which would contain texts and keys. The limits also keep freed
+    memory to a minimum, and allow enough open files for the connections.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -339,8 +339,8 @@ def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
 def _build(target: Path, text: str, made: Settings) -> None:
     """Fill a new or empty folder. The folder is a site once it contains settings.
 
-    If that fails, the folder is emptied again. A folder that existed before is kept, because the
-    account may not be able to create it.
+    If filling the folder fails, it is emptied again. A folder that existed before is kept, because
+    the account may not be able to create it.
     """
     new = not target.exists()
     try:

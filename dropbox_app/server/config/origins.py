@@ -52,8 +52,9 @@ def check_origin(origin: str) -> str:
     """Return an origin in the canonical form that a desk signs.
 
     The form is scheme://host[:port], in lower case, without a default port. Plain http is allowed
-    only for onion services, which Tor encrypts, and for this machine itself. Elsewhere, anyone on
-    the network path could read the traffic. Raises SettingsError with the reason.
+    only for onion services, which Tor encrypts, and for this machine itself. Over plain http
+    elsewhere, anyone on the network path could read the traffic. Raises SettingsError with the
+    reason.
     """
     try:
         parts = urlsplit(origin)

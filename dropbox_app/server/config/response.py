@@ -35,7 +35,7 @@ def late(last: datetime.date | None, today: datetime.date, promised: int) -> boo
 
 
 def quiet_for(promised: int) -> int:
-    """Return how many full working days may pass without a fetch before the pages mention that."""
+    """Return after how many full working days without a fetch the pages mention a delay."""
     return promised + GRACE
 
 

@@ -95,7 +95,7 @@ class Crisis:
 
 @dataclass(frozen=True)
 class OtherContact:
-    """A person to call about the counsellors themselves. Without one, both fields are empty."""
+    """A person to call about the counsellors themselves; both fields are empty if unset."""
 
     name: str = ""
     phone: str = ""

@@ -44,7 +44,7 @@ class NamedCard:
 
 
 class Site:
-    """A loaded folder. Safe to share between threads."""
+    """A loaded folder, which threads can share."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder

@@ -69,7 +69,7 @@ def discard(settings: Settings) -> None:
 
 
 def site_of(place: Place, settings: Settings) -> str | None:
-    """Return the id of the site whose conversations are in this store; None if it has none.
+    """Return the id of the site whose conversations are in this store, or None.
 
     Raises StoreError, StoreBusy.
     """

@@ -1,4 +1,4 @@
-"""``klankbord-server doctor``: check the server, changing nothing; explain how to fix faults.
+"""``klankbord-server doctor``: check the server without changing it; explain how to fix faults.
 
 This module checks the sites and backups in a server's folder. ``machine`` checks the host, and
 ``visit`` opens the sites as a visitor does.

@@ -122,4 +122,4 @@ class Unseen(Exception):
 
 
 class NoAnswer(Exception):
-    """Raised if a program on the host gives no usable answer. The text names it and the reason."""
+    """Raised, with the reason, if a named program on the host gives no usable answer."""

@@ -92,7 +92,7 @@ def _to_socket(path: Path) -> Pool:
 
 
 def _through_tor(host: str, port: int) -> Pool:
-    """Return a proxy for this name. Tor resolves it, and uses a separate circuit for each name."""
+    """Return a proxy for this name. Tor resolves each name over a separate circuit."""
     name = secrets.token_hex(8)
     where = httpcore.URL(scheme="socks5", host=host, port=port, target="/")
     return lambda backend: httpcore.SOCKSProxy(where, (name, name), network_backend=backend)
@@ -101,7 +101,7 @@ def _through_tor(host: str, port: int) -> Pool:
 def look(
     where: str, pool: Pool, origin: str, origins: tuple[str, ...], *, behind: bool = False
 ) -> Iterator[Finding]:
-    """Yield the findings at one address. ``behind``: whether it is the server's own socket."""
+    """Yield the findings at one address. ``behind``: whether that is the server's own socket."""
     parts = urlsplit(origin)
     try:
         answers = [_asked(pool, parts, page) for page in PAGES]

@@ -1,1 +1,1 @@
-"""The rules of mailboxes: submit, reply, withdraw, expire. No sealed file is opened here."""
+"""The rules of mailboxes: submit, reply, withdraw, expire. The rules open no sealed file."""

@@ -28,7 +28,7 @@ def purge(site: Site, store: Store, today: datetime.date) -> Purged:
     """Remove all expired data, one mailbox at a time; record the day and empty the log.
 
     Removed rows are overwritten (secure_delete) and files are unlinked. A purge may run while the
-    site is serving, and may be repeated at any time. Raises WrongClock if the date is doubted,
+    site is in use, and may be repeated at any time. Raises WrongClock if the date is doubted,
     StoreBusy, StoreError, SiteFull.
     """
     said = doubt(store, today)
@@ -119,7 +119,7 @@ def doubted(
 
 
 def confirm(store: Store, today: datetime.date) -> None:
-    """Accept ``today`` as the right date, and change every later stored date to it."""
+    """Accept ``today`` as the right date, and replace every later stored date with it."""
     with store.writing():
         store.redate(today)
         store.set_served(today)

@@ -20,10 +20,10 @@ def take_withdrawal(
 ) -> None:
     """Withdraw a conversation that a restore brought back. A repeated call succeeds.
 
-    As in an ordinary withdrawal, the access and the items are removed, and the ``withdrawal`` waits
-    for the desks. The message number is not checked. Anything that the reporter has written in this
-    mailbox since the withdrawal is removed too, because it should not exist. Raises BadShape, Gone
-    (the mailbox does not exist), StoreBusy; never SiteFull.
+    As in an ordinary withdrawal, the access and the items are removed, and the ``withdrawal`` is
+    kept for the desks. The message number is not checked. Anything that the reporter has written in
+    this mailbox since the withdrawal is removed too, because it should not exist. Raises BadShape,
+    Gone (the mailbox does not exist), StoreBusy; never SiteFull.
     """
     try:
         message, sealed = withdrawal.read(given, site=site.settings.site, mailbox=mailbox)

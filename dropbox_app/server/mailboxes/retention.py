@@ -63,7 +63,7 @@ def quiet(
 
 
 def shown(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
-    """Return the lifetime of a mailbox for a visitor. If the date is doubted, nothing has expired.
+    """Return a mailbox's lifetime for a visitor. Nothing expires while the date is doubted.
 
     The clock may be wrong (see ``purge.doubted``), so nothing is removed until the operator
     confirms the date.

@@ -1,7 +1,7 @@
 """Maintain a running server: purge once a day, and empty the write-ahead log after use.
 
 Every worker has a thread that can maintain all sites. The first thread to lock the server's folder
-does the work; if its process dies, another takes over.
+does the work; if its process dies, another thread takes over.
 """
 
 import datetime

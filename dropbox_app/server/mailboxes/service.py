@@ -49,7 +49,7 @@ MAX_SEALED_MESSAGE = age.sealed_length(MESSAGE_SIZES[-1], MAX_TO + 1)
 
 
 class Mailboxes:
-    """The actions on one site's mailboxes. Safe to share between threads."""
+    """The thread-safe actions on one site's mailboxes."""
 
     def __init__(self, site: Site, store: Store, today: Callable[[], datetime.date]) -> None:
         self._site = site
@@ -121,7 +121,7 @@ class Mailboxes:
     def attach(self, *, access: str, item: str, staged: Staged, parts: Sequence[str] = ()) -> None:
         """Store a reporter's attachment, which becomes visible with the next message.
 
-        ``parts``: the ids of the parts from which it was joined, which are removed now. Raises
+        ``parts``: the ids of the parts from which it was joined, which are then removed. Raises
         BadShape, Gone, MailboxFull, SiteFull, StoreBusy.
         """
         check_attachment(staged, item, REPORTER, self._site.settings.limits.file)
@@ -170,11 +170,10 @@ class Mailboxes:
     ) -> None:
         """Store the reporter's message ``n``, and show it and its files to ``to``.
 
-        The message and ``files`` are stored together or not at all; ``named`` are files that were
-        sent before; any other file that still waits for a message is removed. A repeated call
-        succeeds. Raises OutOfStep with the newest n unless ``n`` is next, BadShape,
-        UnknownCounsellor, Gone, MailboxFull, SiteFull, StoreBusy. After OutOfStep, ``files`` can be
-        reused.
+        The message and ``files`` are stored together or not at all. The files in ``named`` were
+        sent before. Any other file without a message is removed. A repeated call succeeds. Raises
+        OutOfStep with the newest n unless ``n`` is next, BadShape, UnknownCounsellor, Gone,
+        MailboxFull, SiteFull, StoreBusy. After OutOfStep, ``files`` can be reused.
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
@@ -198,8 +197,8 @@ class Mailboxes:
     ) -> None:
         """Withdraw the report: remove the access and all other items at once.
 
-        The ``withdrawal`` itself waits for the desks. Without a ``withdrawal`` (because nobody has
-        a valid key), or if the mailbox has expired, everything is removed. Raises OutOfStep,
+        The ``withdrawal`` itself is kept for the desks. Without a ``withdrawal`` (because nobody
+        has a valid key), or if the mailbox has expired, everything is removed. Raises OutOfStep,
         BadShape, UnknownCounsellor, Gone, StoreBusy; never SiteFull.
         """
         identities = self._known(to) if sealed is not None else []
@@ -323,7 +322,7 @@ class Mailboxes:
         return self._site.update(identity, raw, self.today())
 
     def store_id(self) -> str:
-        """Return the store id. A restore changes it, so that desks notice."""
+        """Return the store id, which a restore changes so that desks notice the restore."""
         return self._store.store_id()
 
     def last_fetch(self, identity: VerifyKey) -> datetime.date | None:
@@ -341,7 +340,7 @@ class Mailboxes:
         return retention.shown(self._store, info, self._site, self.today()).expires
 
     def _known(self, to: Sequence[VerifyKey]) -> list[str]:
-        """Return ``to`` as strings. All must have cards here; the sealer checks the keys."""
+        """Return ``to`` as strings. All need a card on this site; the sealer checks the keys."""
         identities = texts_of(to)
         if not set(identities) <= {str(named.card.identity) for named in self._site.cards()}:
             raise UnknownCounsellor("no card of that identity")
@@ -374,7 +373,7 @@ class Mailboxes:
         return info
 
     def _addressed_mailbox(self, by: str, mailbox: str) -> tuple[str, ...]:
-        """Return the newest addressees. Raises Gone unless ``by`` is one of them."""
+        """Return the newest addressees. Raises Gone unless they include ``by``."""
         info = self._store.mailbox(mailbox)
         addressed = self._store.addressed_last(mailbox) if info and info.access else ()
         if info is None or by not in addressed or self.today() >= self._expires(info):
@@ -382,7 +381,7 @@ class Mailboxes:
         return addressed
 
     def _repeated(self, item: str, mailbox: str, author: str) -> bool:
-        """Return whether this message is already stored. Raises BadShape if its author differs."""
+        """Return whether this message is already stored. Raises BadShape if the author differs."""
         known = self._store.item(item)
         if known is None:
             return False

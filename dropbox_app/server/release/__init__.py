@@ -1,1 +1,4 @@
-"""Verify and install a release of the server. No module that serves requests imports this."""
+"""Verify and install a release of the server.
+
+No module that serves requests imports this package.
+"""

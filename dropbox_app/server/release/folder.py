@@ -43,8 +43,8 @@ def read_key(path: Path) -> ReleaseKey:
 def take(folder: Path, key: ReleaseKey, target: Path) -> Release:
     """Check a release and copy its files to ``target``, an empty folder.
 
-    Only the caller may be able to write there. Nothing is written before the signature is verified.
-    Raises BadRelease, OSError.
+    Only the caller may be able to write to ``target``. Nothing is written before the signature is
+    verified. Raises BadRelease, OSError.
     """
     sums = _read(folder / SUMS, LIST_MOST)
     key.check(sums, _read(folder / SIGNATURE, MOST).decode("utf-8", "replace"))

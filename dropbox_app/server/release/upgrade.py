@@ -252,14 +252,14 @@ class Upgrade:
         self.say(f"   {old.name} serves again")
 
     def _hosts(self, program: Path) -> list[str]:
-        """Return a host name of each site. The account reads them, because root must not."""
+        """Return a host name of each site, read by the server's account, because root must not."""
         hosts = self._data("hosts", program).split()
         if not hosts:
             raise UpgradeError("no site can be read; site check says why")
         return hosts
 
     def _ask(self, hosts: list[str]) -> None:
-        """Request the first page of each site from the server. Raises UpgradeError if one fails."""
+        """Request the first page of each site. Raises UpgradeError if a request fails."""
         until = time.monotonic() + self.machine.patience
         for host in hosts:
             while (fault := self._asked(host)) and time.monotonic() < until:

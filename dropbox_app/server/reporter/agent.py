@@ -53,9 +53,9 @@ class NewReport:
 class ReporterView:
     """The verified conversation, as shown to the reporter.
 
-    ``expires`` is the day on which it expires if nobody writes, and ``last_added`` the day of the
-    last addition. ``next_wanted`` lists the addressees of the next message: those of the newest
-    message, or the successor if the reporter agreed to a handover.
+    ``expires`` is the day on which the conversation expires if nobody writes, and ``last_added``
+    the day of the last addition. ``next_wanted`` lists the addressees of the next message: those of
+    the newest message, or the successor if the reporter agreed to a handover.
     """
 
     thread: Thread
@@ -217,8 +217,8 @@ class ReporterAgent:
     def open_file(self, root: bytes, attachment: Attachment) -> Iterator[bytes]:
         """Yield the content of a counsellor's file in authenticated pieces.
 
-        The whole file is checked before this returns: its hash, every chunk, its size and its
-        padding. Raises Gone (the file is missing), PayloadFailure (it does not match the
+        The whole file is checked before this function returns: its hash, every chunk, its size and
+        its padding. Raises Gone (the file is missing), PayloadFailure (it does not match the
         signature), AgeError or FormatError.
         """
         pieces = self._checked(reporter_keys(root), attachment)
@@ -380,7 +380,7 @@ class ReporterAgent:
         """Return the conversation with its messages; None if it no longer exists.
 
         If a listed message is missing, it may have been removed meanwhile, so the list is read
-        again. A message that is still missing then is lost.
+        again. A message that is missing on both readings is lost.
         """
         before = None
         while True:

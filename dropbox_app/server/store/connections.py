@@ -92,7 +92,7 @@ class Connections:
             self._all.pop().close()
 
     def let_go(self, connection: sqlite3.Connection) -> bool:
-        """Close a connection unless it is in use. Returns whether it is now closed."""
+        """Close a connection unless it is in use. Returns whether the connection is now closed."""
         if connection in self._all:  # otherwise ``close`` was called first
             if connection.in_transaction:
                 return False

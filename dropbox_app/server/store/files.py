@@ -32,8 +32,8 @@ def full_disk_said() -> Iterator[None]:
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that must not exist yet, with mode 0600 by default, and sync it to disk.
 
-    If root writes it, the folder's owner becomes its owner, because the server, which is not root,
-    must be able to read it.
+    If root writes the file, the folder's owner becomes the file's owner, because the server, which
+    is not root, must be able to read it.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:

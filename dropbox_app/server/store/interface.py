@@ -2,7 +2,7 @@
 
 The rules are in ``mailboxes``. A store provides small steps, and the transactions that the rules
 need. Ids, access ids and identities are opaque strings here. ``sqlite`` and ``postgres`` implement
-it.
+the interface.
 """
 
 import datetime
@@ -95,8 +95,8 @@ class SecondSeal(Protocol):
 class Staged(Protocol):
     """A sealed file being received: in memory if small, otherwise on disk or in the database.
 
-    This is a context manager. When its block ends, a file is removed unless ``add_item`` moved it
-    into the store.
+    ``Staged`` is a context manager. When its block ends, a file is removed unless ``add_item``
+    moved it into the store.
     """
 
     size: int
@@ -224,14 +224,14 @@ class Store(Protocol):
     def free(self) -> int:
         """Return the number of free bytes on the disk.
 
-        A remote database does not report them, so the result is then very large.
+        A remote database does not report its free space, so the result is then very large.
         """
 
     def is_withdrawn(self, mailbox: str) -> bool:
         """Return whether a mailbox was withdrawn."""
 
     def add_withdrawn(self, mailbox: str, day: datetime.date) -> None:
-        """Add a mailbox to the list of withdrawn ones."""
+        """Add a mailbox to the list of withdrawn mailboxes."""
 
     def drop_withdrawn(self, until: datetime.date) -> int:
         """Remove the ids withdrawn on or before ``until`` from the list; return how many."""

@@ -172,7 +172,7 @@ def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def migrate(connection: sqlite3.Connection, day: datetime.date) -> None:
-    """Migrate the tables; call it inside a transaction, and roll that back after an error."""
+    """Migrate the tables. The caller opens a transaction, and rolls it back after an error."""
     if pending(connection):
         migrations.apply(connection)
         # sqlite-utils writes the time of day here, which must never reach the disk.

@@ -1,7 +1,7 @@
 """The store on SQLite: one database in the site's folder, large sealed files next to it.
 
 This store uses a write-ahead log with synced commits, overwrites removed rows, and has one
-connection per thread. Writers take the lock of ``write_lock``.
+connection per thread. Writers acquire the lock from ``write_lock``.
 """
 
 import datetime
@@ -75,7 +75,7 @@ class SqliteStore:
 
     @classmethod
     def create(cls, folder: Path, today: Callable[[], datetime.date]) -> Self:
-        """Create an empty store. Raises FileExistsError if one exists."""
+        """Create an empty store. Raises FileExistsError if a store exists."""
         write_new(folder / DATABASE, b"")  # mode 0600; the write-ahead log gets the same mode
         (folder / FILES).mkdir(0o700)
         return cls(folder, today)
@@ -125,8 +125,8 @@ class SqliteStore:
     def close(self) -> None:
         """Close every thread's connection. The store cannot be used after that.
 
-        The last process to close it removes the write-ahead log. The times of the database and its
-        folders are set to the beginning of the day, to hide the time of the last report.
+        The last process to close the store removes the write-ahead log. The times of the database
+        and its folders are set to the beginning of the day, to hide the time of the last report.
         """
         self._connections.close()
         with suppress(OSError):  # the folder is missing or belongs to another account
@@ -137,7 +137,7 @@ class SqliteStore:
         return str(self._one("SELECT id FROM store")[0])
 
     def renew_id(self) -> None:
-        """Give the store a new id, by which each desk recognises that it was restored."""
+        """Give the store a new id, by which each desk recognises a restore."""
         self._run("UPDATE store SET id = ?", secrets.token_hex(16))
 
     def site_id(self) -> str | None:

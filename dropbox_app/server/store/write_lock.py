@@ -30,7 +30,7 @@ class Turns:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Hold the lock. Raises StoreBusy if it is not free within BUSY_SECONDS."""
+        """Hold the lock. Raises StoreBusy if the lock is not free within BUSY_SECONDS."""
         end = time.monotonic() + BUSY_SECONDS
         if not self._mine.acquire(timeout=BUSY_SECONDS):
             raise StoreBusy("another thread was writing for too long")
@@ -74,7 +74,7 @@ class _Waiting:
             return self._wanted
 
     def came(self, seconds: float) -> bool:
-        """Return whether the lock was obtained in time. If not, the request is withdrawn."""
+        """Return whether the lock was obtained in time; otherwise withdraw the request."""
         with self._change:
             self._wanted = self._change.wait_for(lambda: self._has, max(seconds, 0))
             return self._wanted

@@ -88,7 +88,7 @@ def create_app(
 ) -> Flask:
     """Return the sites in ``folder`` as one WSGI app.
 
-    The app opens databases, so call this after a fork. The command ``flask --app
+    The app opens databases, so call this function after a fork. The command ``flask --app
     "dropbox_app.server.web.app:create_app('FOLDER')" routes`` lists the routes.
 
     The workers of one server share ``cookie_key`` and ``memory``; without them the app creates its

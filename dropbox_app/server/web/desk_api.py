@@ -233,7 +233,7 @@ def nothing(rest: str) -> Response:
 
 
 def _body(claim: Claim, limit: int) -> bytes:
-    """Return the complete body. Raises Unauthorised if it is not the signed one."""
+    """Return the complete body. Raises Unauthorised if it differs from the signed body."""
     body = b"".join(body_pieces(limit))
     _check_hash(claim, sha256_hex(body))
     return body

@@ -70,7 +70,7 @@ def _pieces(opened: OpenFile, start: int) -> Iterator[bytes]:
 
 
 def body_pieces(limit: int) -> Iterator[bytes]:
-    """Yield the body in pieces. Raises TooLarge if it is longer than ``limit`` bytes."""
+    """Yield the body in pieces. Raises TooLarge if the body exceeds ``limit`` bytes."""
     if (request.content_length or 0) > limit:
         raise TooLarge(f"the body may be {limit} bytes")
     request.max_content_length = limit + 1  # replaces the limit for the pages

@@ -4,14 +4,13 @@ Anyone who observes the encrypted connection sees the length of a response. Ther
 Each form has its own fixed lengths, which do not depend on the site, the content or the visitor:
 
 **Packed**: the pages that are the same for everybody. These pages are compressed and then padded to
-PACKED bytes, or to the first doubling of that number that fits. The padding is in the header of the
-gzip file (its "extra" field, which readers ignore). No other pages are compressed: if a page
-repeats typed text next to a secret, the compressed length reveals something about the secret
-(BREACH).
+PACKED bytes, a number that is doubled until the page fits. The padding is in the header of the gzip
+file (its "extra" field, which readers ignore). No other pages are compressed: if a page repeats
+typed text next to a secret, the compressed length reveals something about the secret (BREACH).
 
 **Plain**: every other page, including errors and responses to a code, and the pages above for a
-client that does not accept gzip. These pages are padded with spaces to PLAIN bytes, or to the first
-doubling of that number that fits.
+client that does not accept gzip. These pages are padded with spaces to PLAIN bytes, a number that
+is doubled until the page fits.
 """
 
 import struct
@@ -39,7 +38,7 @@ def filled(page: bytes) -> bytes:
 
 
 def packed(page: bytes, step: int = PACKED) -> bytes:
-    """Return a compressed and padded page, always the same bytes. ``step`` 1 adds no padding.
+    """Return a compressed and padded page, always with the same bytes. ``step`` 1 adds no padding.
 
     Raises struct.error for padding of 64 KiB, which no step of this module needs.
     """

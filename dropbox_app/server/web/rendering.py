@@ -189,7 +189,7 @@ class PageRenderer:
     ) -> Response:
         """Return a page that is the same for every visitor, rendered once a day.
 
-        ``path`` is the rest of its path after the language, or None for the page without a
+        ``path`` is the rest of the page's path after the language, or None for the page without a
         language. ``context`` returns the additional values for the template. ``seals``: whether a
         browser may seal the typed text of this page, if the site allows that.
         """

@@ -4,7 +4,7 @@ A second click replaces the first request in the browser, so nobody sees the fir
 code, and its cookie is never sent. For three minutes the server remembers a keyed hash of the post,
 and the response, sealed under a key derived from that post (SPEC section 8). The hash covers the
 body, all headers and the circuit or address of the client. Anyone who only knows the text, or posts
-it first, gets nothing. The data is kept only in memory, shared by all workers.
+the text first, cannot get the response. The data is kept only in memory, shared by all workers.
 
 The response is forgotten as soon as the browser sends the session's cookie, because the code page
 has then arrived.

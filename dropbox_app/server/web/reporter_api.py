@@ -6,7 +6,7 @@ expired and withdrawn conversations get the same response.
 
 An error has ``refused`` only if it is certain that nothing was stored: "gone" if there is no such
 conversation or item, otherwise "other". A browser trusts no error without this field, because a
-proxy may have sent it after the message was stored.
+proxy may have sent the error after the message was stored.
 """
 
 import re
@@ -202,7 +202,7 @@ def json_body(limit: int) -> dict[str, Json]:
 
 
 def sealed_item(item: str, what: What, start: int = 0) -> Response:
-    """Return a sealed file of this conversation. Raises Gone if there is none of that kind."""
+    """Return a sealed file of this conversation. Raises Gone if it has no such file."""
     found = _conversation(given_access())
     if (item, what) not in {(known.id, known.what) for known in found.items}:
         raise Gone("no such item")

@@ -1,6 +1,6 @@
 """Sealed files of the reporter API: uploads, whole or in parts, and downloads (SPEC section 6).
 
-Files have their own path, because a transfer can take long.
+Files have their own path, because a transfer can take a long time.
 """
 
 from flask import Blueprint, Response, request

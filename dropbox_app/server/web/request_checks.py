@@ -1,6 +1,6 @@
 """Check every request to a site before its view runs: target, size, form and origin.
 
-A request that fails a check is aborted here, and ``error_pages`` responds to it.
+A request that fails a check is aborted, and ``error_pages`` responds to it.
 """
 
 from flask import abort, g, request

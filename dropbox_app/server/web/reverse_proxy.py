@@ -47,7 +47,7 @@ class TooSlow(ConnectionResetError):
 class Pace:
     """The remaining time of one transfer. ``clock`` returns monotonic time in seconds.
 
-    Threads must not share it: each transfer needs its own.
+    Threads must not share a ``Pace``: each transfer needs its own.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,7 +72,7 @@ class PacedBody:
         self._pace = pace
 
     def read(self, size: int = -1) -> bytes:
-        """Read at most ``size`` bytes, or all remaining ones if it is negative. Raises TooSlow."""
+        """Read at most ``size`` bytes, or all bytes if ``size`` is negative. Raises TooSlow."""
         pieces = []
         while size != 0:
             piece = self._counted(self._body.read(STEP if size < 0 else min(size, STEP)))

@@ -51,7 +51,7 @@ class Keys:
     def of(cls, key: bytes, site: bytes) -> "Keys":
         """Return the keys of one site.
 
-        Values sealed or signed with them are invalid at other sites.
+        Values sealed or signed with these keys are invalid at other sites.
         """
         labels = (b"box", b"signature", b"mark", b"desk", b"ended", b"post")
         own = hmac.digest(key, b"klankbord/site/" + site, "sha256")
@@ -138,10 +138,10 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self["words"] = ""
 
     def become(self, other: "ReporterSession") -> None:
-        """Become another session. The previous one ends, including all copies of its cookie.
+        """Become another session. The previous session ends, including all copies of its cookie.
 
         The previous session does not end while it shows a code of another conversation. If the
-        response was lost, nobody else would know that code.
+        response was lost, only that session knows that code.
         """
         known = not self.get("words") or self["root"] == other["root"]
         if "root" in self and known and self["csrf_token"] != other["csrf_token"]:
@@ -235,7 +235,7 @@ class SiteCookie:
     def fresh(
         self, root: bytes, code: Sequence[str] = (), mark: bytes = b"", post: Post | None = None
     ) -> ReporterSession:
-        """Return a new session for the report ``post``. With ``code``, its code page is open.
+        """Return a new session for the report ``post``; if ``code`` is given, open its code page.
 
         The cookie is sealed now, so that nothing can fail after a report is stored. See
         ``ReporterSession.become``.

@@ -4,7 +4,7 @@ The master creates a table before it forks its workers, and later workers share 
 table has no name in a file system, is never written to disk and ends with the server.
 
 A worker may be killed at any moment. The lock is a kernel record lock, which is released when its
-process ends. An entry that was being written at that moment counts as empty.
+process ends. An entry that was being written when its worker was killed counts as empty.
 """
 
 import fcntl
@@ -25,7 +25,8 @@ class SharedTable:
     """Entries of one size: a key, the time until which it is valid, and ``value`` bytes.
 
     A key belongs to one of ``buckets`` groups of ``slots`` entries, so a look-up reads one group.
-    Times are in seconds, by a clock that the caller chooses. Threads and processes can share it.
+    Times are in seconds, by a clock that the caller chooses. Threads and processes can share the
+    table.
     """
 
     def __init__(self, buckets: int, slots: int, value: int = 0) -> None:
@@ -50,7 +51,7 @@ class SharedTable:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Release the memory. Call this only for a table that no other process uses."""
+        """Release the memory. Call this method only for a table that no other process uses."""
         self._memory.close()
         os.close(self._file)
 
@@ -112,7 +113,7 @@ class Rows:
         )
 
     def put(self, key: bytes, until: float, now: float, value: bytes = b"") -> bool:
-        """Write an entry over one with the same key, or over an empty or expired one.
+        """Write an entry over another with the same key, or over an empty or expired one.
 
         Returns False if its bucket is full.
         """

@@ -1,9 +1,9 @@
 """Uploads: sealed as they arrive, and accepted or rejected before any byte is kept.
 
-The form's fields precede the files. When the first file starts, they determine whether files are
-accepted. A rejected file is read and discarded, so that the browser receives a response with the
-typed text. Every byte of a file is sealed before it reaches a disk, and files that are not sent in
-the end are removed.
+The form's fields precede the files. When the first file starts, the fields determine whether files
+are accepted. A rejected file is read and discarded, so that the browser receives a response with
+the typed text. Every byte of a file is sealed before it reaches a disk, and files that are not sent
+in the end are removed.
 """
 
 import contextlib
@@ -193,7 +193,7 @@ class Taking:
         self._staged.clear()
 
     def enclosed(self, after: int) -> Enclosed | None:
-        """Return the files that arrived, or None. Do not call this after an error."""
+        """Return the files that arrived, or None. Do not call this method after an error."""
         if self._addressing is None or not self._attachments:
             return None
         to = self._addressing.to

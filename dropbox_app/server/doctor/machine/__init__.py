@@ -1,8 +1,8 @@
 """Check the host of a server's folder for anything that could expose a visitor.
 
-Settings are never parsed here. Instead, each check asks the program that uses them. Every path and
-every program is below a root, which is "/" except in tests. The checks change nothing and use no
-network. A check that gets no answer reports that in a finding.
+The checks never parse settings. Instead, each check asks the program that uses the settings. Every
+path and every program is below a root, which is "/" except in tests. The checks change nothing and
+use no network. A check that gets no answer reports that in a finding.
 """
 
 import datetime

@@ -146,7 +146,7 @@ def _directives(said: str) -> Iterator[tuple[str, ...]]:
 
 
 def certificate(machine: Machine) -> Faults:
-    """Check the certificate of the domain. Nobody can visit the site if it is invalid."""
+    """Check the domain's certificate. Nobody can visit the site if the certificate is invalid."""
     domains = [origin[8:] for origin in machine.origins if origin.startswith("https://")]
     if not domains:
         return

@@ -93,7 +93,7 @@ def _refusal(machine: Machine) -> str:
 
 
 def config(machine: Machine) -> Config | None:
-    """Return Tor's effective settings; None if there are none. Raises NoAnswer, Unseen."""
+    """Return Tor's effective settings; None if Tor has no settings. Raises NoAnswer, Unseen."""
     if not machine.there(TORRC):
         return None
     said = machine.ask(*_ASK, "--dump-config", "short")

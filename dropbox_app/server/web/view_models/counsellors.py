@@ -18,7 +18,7 @@ class Person:
 
     ``open``: has a sealing key today. ``away``: the last day of an announced absence. ``stand_in``:
     the name of the deputy, if that counsellor is open and neither away nor silent. ``silent``: this
-    counsellor's desk has not fetched for the promised response time plus two working days.
+    counsellor's desk has not fetched messages for the promised response time plus two working days.
     ``card``: the card, with the counsellor's own words.
     """
 
@@ -58,7 +58,7 @@ class People:
 
     @property
     def to_report(self) -> "People":
-        """Return the view for a visitor without a conversation; at an ended site, nobody is open.
+        """Return the view for a visitor without a conversation; an ended site offers nobody.
 
         ``Person.open`` stays unchanged, for the sentences to reporters who have a code.
         """
@@ -85,7 +85,7 @@ class People:
         return next((person for person in self.everybody if person.value == value), None)
 
     def without(self, identities: Iterable[VerifyKey]) -> tuple[Person, ...]:
-        """Return the counsellors who can be written to, without ``identities``."""
+        """Return the counsellors who can be written to, except those in ``identities``."""
         leave_out = set(identities)
         return tuple(person for person in self.open if person.identity not in leave_out)
 

@@ -1,7 +1,7 @@
 """Sentences on when a conversation ends: already closed, deleted soon, or deleted on a later day.
 
-Closing is only a notice from a counsellor (SPEC section 7). The server deletes by its own terms,
-and may change a promised day only to a later one.
+Closing is only a notice from a counsellor (SPEC section 7). The server deletes conversations under
+its own rules, and may change a promised day only to a later one.
 """
 
 import datetime
@@ -47,7 +47,7 @@ class Ending:
 
 
 def _closed(thread: Thread) -> Message | None:
-    """Return the notice that closed it; None if it was reopened or the reporter wrote again."""
+    """Return the closing notice; None after a reopening or another message from the reporter."""
     closed = None
     for message in thread.genuine():
         status = message.body.get("status") if message.kind == "notice" else None

@@ -84,7 +84,7 @@ class Option:
 
 @dataclass(frozen=True)
 class ShownFile:
-    """A file of a message. ``here``: whether the server has it, intact or not."""
+    """A file of a message. ``here``: whether the server has the file, intact or not."""
 
     id: str
     name: str

@@ -1,7 +1,7 @@
 """The code page shows the seven words until the person confirms that they are written down.
 
 The session contains the words while the page is open (SPEC section 8). The typed words are compared
-with those, so nothing is hashed, looked up or sent again.
+with those in the session, so nothing is hashed, looked up or sent again.
 """
 
 import datetime
@@ -34,7 +34,7 @@ def show(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/code")
 def check(lang: str) -> Response:
-    """Handle "try it now", the confirmation box, and the language button on that page.
+    """Handle "try it now", the confirmation box, and the language button on the code page.
 
     This post needs no token. The post can only remove the words from the session, and browsers do
     not send the cookie with another site's post.
@@ -57,7 +57,7 @@ def check(lang: str) -> Response:
 
 
 def _checked(lang: str, session: ReporterSession, form: CodeCheckForm) -> Response:
-    """Compare the words typed from paper with the code, and show the page again."""
+    """Compare the retyped words with the code, and show the page again."""
     told = words(lang)
     problems = form.problems(session.code, told)
     if not problems:

@@ -1,4 +1,4 @@
-"""Start and end sessions, for all pages that need one.
+"""Start and end sessions, for all pages that need a session.
 
 Every post in a session contains the token of that session, or the code itself in the same form. No
 typed text is lost if a session has ended.
@@ -50,9 +50,9 @@ def ask_code(
 def ask_code_again(lang: str, code: str = "") -> Response:
     """Return the page that asks for the code, in place of a page that needs a session.
 
-    The address does not show that a code was just typed. Removing that from the address would take
-    a second redirect. After two redirects, Chromium's Back button shows the conversation from
-    memory even when the person has left.
+    The address does not show that a code was just typed, because removing such a mark from the
+    address would take a second redirect. After two redirects, Chromium's Back button shows the
+    conversation from memory even when the person has left.
     """
     return ask_code(lang, code=code, reason="idle" if current_session().arrived else "closed")
 
@@ -98,7 +98,7 @@ def session_ended(
 ) -> Response:
     """Return the typed text with a field for the code, so that one post opens a session and sends.
 
-    With the ``token`` of a session that continues, the field is left out.
+    With the ``token`` of a session that continues, the field for the code is omitted.
     """
     typed = any(request.form.get(name) for name in OWN_WORDS)
     return form_again(

@@ -162,7 +162,7 @@ def empty_code_form(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/return")
 def enter(lang: str) -> Response:
-    """Open the conversation of a code. All codes without a conversation get one response."""
+    """Open the conversation of a code. Codes without a conversation all get the same response."""
     site = current_site()
     form = CodeForm()
     if "switch" in request.form:
