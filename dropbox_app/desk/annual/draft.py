@@ -214,7 +214,7 @@ def _check_joint(joint: Mapping[str, int]) -> None:
 def _counts(
     situations: Sequence[Situation], years: range, joint: Mapping[str, int] | None
 ) -> preview.Counts:
-    """Return the counts of both counsellors, or only of this one if ``joint`` is None."""
+    """Return this counsellor's counts, plus those in ``joint`` unless it is None."""
     own = counting.counted(situations, years)
     part = counting.counted(situations, years, joint=joint is not None)
     return preview.Counts(

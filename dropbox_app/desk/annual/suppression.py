@@ -2,7 +2,7 @@
 
 The headcount at the start of an appointment determines the form, before any case can be counted.
 The lowest band includes zero, and every band is at least ten wide. Even after known cases are
-subtracted, the remaining range is never entirely between one and nine.
+subtracted, the remaining range is never entirely within 1 to 9.
 """
 
 from collections.abc import Mapping
