@@ -78,9 +78,9 @@ class _Sealer:
     """Seals a stream: call ``update`` any number of times, then ``finish`` once.
 
     ``write`` receives the header immediately and then one chunk at a time, so memory use is
-    bounded. A file whose ``finish`` was not called cannot be opened. ``wrap`` returns the stanzas
-    for the file key. ``file_key`` decrypts the written file so that it can be verified. Discard it
-    together with the sealer.
+    bounded. A file cannot be opened if ``finish`` was not called for it. ``wrap`` returns the
+    stanzas for the file key. ``file_key`` decrypts the written file so that it can be verified.
+    Discard the key together with the sealer.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class _Sealer:
 
 
 class Sealer(_Sealer):
-    """Seals for ``recipients``. Raises ValueError for none or more than MAX_RECIPIENTS."""
+    """Seals for 1 to MAX_RECIPIENTS ``recipients``. Raises ValueError for any other number."""
 
     def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
         if not 1 <= len(recipients) <= MAX_RECIPIENTS:
@@ -109,7 +109,7 @@ class Sealer(_Sealer):
 
 
 class PassphraseSealer(_Sealer):
-    """Seals for a passphrase. ``log_n`` (1 to MAX_LOG_N) is scrypt's cost; 18 takes 256 MiB.
+    """Seals with a passphrase. ``log_n`` (1 to MAX_LOG_N) is scrypt's cost; 18 takes 256 MiB.
 
     Raises ValueError for an empty passphrase or a cost outside that range. The passphrase is used
     exactly as given, encoded in UTF-8, without normalisation.
@@ -143,12 +143,12 @@ def open_sealed(sealed: bytes, seeds: Sequence[Seed]) -> bytes:
 def open_stream(
     read: Callable[[int], bytes], write: Callable[[bytes], object], seeds: Sequence[Seed]
 ) -> int:
-    """Open a file from ``read`` to ``write`` in bounded memory; return the plaintext's length.
+    """Decrypt from ``read`` to ``write`` in bounded memory; return the length of the plaintext.
 
     ``read(n)`` returns at most ``n`` bytes, and an empty result only at the end. ``write`` receives
-    only authenticated chunks. If PayloadFailure is raised, it has already received the chunks
-    before the fault, so do not use them before this function returns. Raises HeaderFailure,
-    NoMatch, HmacFailure or PayloadFailure, each an AgeError.
+    only authenticated chunks. If PayloadFailure is raised, ``write`` has already received the
+    chunks before the fault. The caller must not use any chunk before this function returns. Raises
+    HeaderFailure, NoMatch, HmacFailure or PayloadFailure, each an AgeError.
     """
     return _open(read, write, lambda header: _unwrap(header, seeds))
 
@@ -156,7 +156,7 @@ def open_stream(
 def open_chunks(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> Iterator[bytes]:
     """Like ``open_stream``, but yield one authenticated chunk at a time.
 
-    PayloadFailure may be raised at any time, so only the end shows that the file is complete.
+    PayloadFailure may be raised at any chunk, so the file is known to be complete only at the end.
     """
     return _chunks(read, lambda header: _unwrap(header, seeds))
 
@@ -164,7 +164,7 @@ def open_chunks(read: Callable[[int], bytes], seeds: Sequence[Seed]) -> Iterator
 def open_with_file_key(
     read: Callable[[int], bytes], write: Callable[[bytes], object], file_key: bytes
 ) -> int:
-    """Like ``open_stream``, for a file whose file key is known, regardless of its stanzas."""
+    """Like ``open_stream``, but use a known file key and ignore the stanzas."""
     return _open(read, write, lambda header: file_key)
 
 
@@ -196,7 +196,7 @@ def open_with_passphrase(sealed: bytes, passphrase: str) -> bytes:
 
 
 def open_chunks_with_passphrase(read: Callable[[int], bytes], passphrase: str) -> Iterator[bytes]:
-    """Like ``open_chunks``, for a file sealed for a passphrase, with a cost of at most MAX_LOG_N.
+    """Like ``open_chunks``, for a file sealed with a passphrase, at a cost of at most MAX_LOG_N.
 
     Raises WrongPassphrase, NoMatch (the file was sealed to keys, not with a passphrase),
     HeaderFailure (also for a higher cost), HmacFailure or PayloadFailure.
@@ -262,7 +262,7 @@ def _chunks(read: Callable[[int], bytes], unwrap: Callable[[Header], bytes]) -> 
 
 
 def _read_head(read: Callable[[int], bytes]) -> bytes:
-    """Read up to the MAC line, which ends the header: no stanza line begins with its mark."""
+    """Read up to the MAC line, which ends the header; no stanza line begins with the same mark."""
     head = bytearray()
     mark = -1
     while len(head) < MAX_HEADER:

@@ -47,8 +47,8 @@ class Header:
 def parse_header(sealed: bytes) -> Header:
     """Parse the header at the beginning of ``sealed``, and ignore the rest.
 
-    Raises HeaderFailure unless this is a well-formed version 1 header of at most MAX_HEADER bytes.
-    An scrypt stanza must be the only stanza.
+    Raises HeaderFailure unless ``sealed`` begins with a well-formed version 1 header of at most
+    MAX_HEADER bytes. An scrypt stanza must be the only stanza.
     """
     head = sealed[:MAX_HEADER]
     if not head.startswith(_VERSION):

@@ -45,7 +45,8 @@ class AttachmentSealer:
 def contents(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Yield the first ``size`` bytes of an opened attachment, in pieces.
 
-    Raises FormatError at the end unless exactly the padding for that size follows, all of it zero.
+    Raises FormatError at the end unless the remaining bytes are exactly the zero padding for that
+    size.
     """
     total = 0
     for chunk in chunks:

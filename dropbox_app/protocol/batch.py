@@ -8,7 +8,7 @@ LENGTH = 4  # bytes
 
 
 def pack(items: Sequence[bytes]) -> bytes:
-    """Return the items in order, each after its length. A missing item is empty."""
+    """Return the items in order, each preceded by its length. A missing item has length 0."""
     return b"".join(len(item).to_bytes(LENGTH, "big") + item for item in items)
 
 

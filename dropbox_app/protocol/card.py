@@ -1,4 +1,4 @@
-"""Counsellor cards: a counsellor's identity, profile, and sealing keys by day (SPEC section 3)."""
+"""Counsellor cards: a counsellor's identity, profile and dated sealing keys (SPEC section 3)."""
 
 import datetime
 import itertools
@@ -99,7 +99,7 @@ class Card:
         return bool(self.register_number or self.sentence)
 
     def words_in(self, lang: str) -> tuple[str, str] | None:
-        """Return the language and the sentence for a page in ``lang``; None if there is none.
+        """Return the language and the sentence for a page in ``lang``; None if the card has none.
 
         If the sentence does not exist in ``lang``, the first of ``languages`` is used.
         """

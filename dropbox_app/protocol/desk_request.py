@@ -1,4 +1,4 @@
-"""Sign a desk's request, and check the signature at the server (SPEC section 7)."""
+"""Sign a desk's request, and check the signature on the server (SPEC section 7)."""
 
 import re
 from collections.abc import Collection
@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.=-]{1,200}")
 
 @dataclass(frozen=True)
 class Claim:
-    """The contents of an Authorization header. They are untrusted until ``check`` has passed."""
+    """The contents of an Authorization header, which are untrusted until ``check`` passes."""
 
     origin: str
     identity: VerifyKey
@@ -40,10 +40,10 @@ def header(
 ) -> str:
     """Return the value of the Authorization header for one request.
 
-    ``origin`` is the scheme, host and port as dialled, and ``target`` the path and query as sent.
-    ``body_hash`` is the hex SHA-256 of the body, even if it is empty. Raises RequestError if
-    ``parse_header`` would reject it: the token and the origin come from elsewhere, and a line end
-    in either would make the signed text ambiguous.
+    ``origin`` is the scheme, host and port to which the desk connects, and ``target`` the path and
+    query as sent. ``body_hash`` is the hex SHA-256 of the body, even if it is empty. Raises
+    RequestError if ``parse_header`` would reject it: the token and the origin come from outside
+    this program, and a line end in either would make the signed text ambiguous.
     """
     check_target(target)
     signature = signing.sign(_signed(origin, site, token, method, target, body_hash))
@@ -53,7 +53,7 @@ def header(
 
 
 def parse_header(value: str) -> Claim:
-    """Parse an Authorization header. Raises RequestError for any other form."""
+    """Parse an Authorization header. Raises RequestError for a malformed header."""
     parts = value.split(" ")
     if len(parts) != 6 or parts[0] != SCHEME:
         raise RequestError("not a desk's authorization")
@@ -77,9 +77,10 @@ def parse_header(value: str) -> Claim:
 def check(claim: Claim, *, origins: Collection[str], site: str, method: str, target: str) -> None:
     """Check origin, target and signature. Raises RequestError.
 
-    The caller must check the age of the token, whether the identity is known here, and the hash of
-    the body. ``origins`` come from the server's own settings, never from the Host header. Otherwise
-    one server could give the desk another server's challenge, and use the signed request there.
+    The caller must check the age of the token, whether the identity is known to this server, and
+    the hash of the body. ``origins`` come from the server's own settings, never from the Host
+    header. If they came from that header, one server could give the desk another server's
+    challenge, and use the signed request there.
     """
     check_target(target)
     if claim.origin not in origins:

@@ -98,13 +98,14 @@ def check_day(text: str) -> datetime.date:
 def with_line_ends(text: str) -> str:
     """Replace the page breaks of PDFs and the line breaks of word processors with line ends.
 
-    Use this for pasted text before ``clean_text``, which would join the words around them.
+    Use this function for pasted text before ``clean_text``, which would join the words on either
+    side of such a break.
     """
     return text.replace("\f", "\n").replace("\v", "\n")
 
 
 def clean_text(text: str) -> str:
-    """Prepare a person's text for signing: LF line ends, no control characters.
+    """Prepare a person's text for signing: make line ends LF, and remove control characters.
 
     Lone surrogates, which UTF-8 cannot represent, become U+FFFD. Nothing else is normalised.
     """

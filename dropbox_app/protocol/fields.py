@@ -1,4 +1,4 @@
-"""Read values of the right type from a JSON object. Each error names the field (SPEC section 1).
+"""Read and type-check values from a JSON object. Each error names the field (SPEC section 1).
 
 Every function raises FormatError. ``key`` is the field's name.
 """
@@ -26,7 +26,7 @@ def one_of(fields: Mapping[str, Json], key: str, allowed: Collection[str]) -> st
 
 
 def number_of(fields: Mapping[str, Json], key: str, least: int = 0) -> int:
-    """Return the field if it is a number of at least ``least``. Here ``true`` is not a number."""
+    """Return the field if it is a number of at least ``least``; ``true`` is not a number."""
     value = fields.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise FormatError(f"{key} is not a number of at least {least}")

@@ -74,7 +74,7 @@ class Recipient:
         return cls(bech32.decode(_RECIPIENT_HRP, text))
 
     def wrap(self, file_key: bytes) -> tuple[bytes, bytes]:
-        """HPKE-seal a file key; return the encapsulated key (1,120 bytes) and the result."""
+        """HPKE-seal a file key; return the encapsulated key (1,120 bytes) and the sealed key."""
         sealed = _SUITE.encrypt(file_key, self._key, info=_INFO)
         return sealed[:ENC_SIZE], sealed[ENC_SIZE:]
 
@@ -146,7 +146,7 @@ class Seed(_Secret):
         return bech32.encode(_SEED_HRP, self._raw).upper()
 
     def unwrap(self, enc: bytes, sealed: bytes) -> bytes | None:
-        """Undo ``Recipient.wrap``; return None if it was made for another recipient.
+        """Undo ``Recipient.wrap``; return None if the file key was wrapped for another recipient.
 
         Raises HeaderFailure if the X25519 share in ``enc`` is of low order, which no honest sender
         produces.
@@ -167,7 +167,7 @@ class VerifyKey:
     """A public Ed25519 key: a counsellor's identity, or a reporter's ``verify``.
 
     Raises KeyFormatError unless ``raw`` is the canonical encoding of a point of exactly prime
-    order. Otherwise one library could accept a signature that another rejects.
+    order. With any other encoding, one library could accept a signature that another rejects.
     """
 
     raw: bytes
@@ -254,7 +254,7 @@ class SigningKey(_Secret):
 def x25519_pair() -> tuple[bytes, bytes]:
     """Return a new secret and public key for use by another program.
 
-    This package seals nothing to this key.
+    This package seals nothing to the new key.
     """
     made = X25519PrivateKey.generate()
     return made.private_bytes_raw(), made.public_key().public_bytes_raw()

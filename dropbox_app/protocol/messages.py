@@ -114,7 +114,7 @@ class ReporterPublic:
 
 @dataclass(frozen=True)
 class Attachment:
-    """One file of a message: the id of its sealed file, and the sender's description of it."""
+    """One file of a message: the id of its sealed file, and the sender's description."""
 
     sha256: str
     name: str
@@ -124,7 +124,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Message:
-    """One well-formed message. ``body`` contains the fields of its kind."""
+    """One well-formed message. ``body`` contains the fields of the message's kind."""
 
     site: str
     mailbox: str
@@ -152,7 +152,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """Return the free text; "" for a kind without one."""
+        """Return the free text; "" for a kind of message without free text."""
         value = self.body.get("text", "")
         return value if isinstance(value, str) else ""
 
@@ -174,7 +174,8 @@ class Kind:
 def parse(plaintext: bytes) -> Message:
     """Parse the contents of a sealed message file. Raises FormatError or MessageError.
 
-    This checks the exact layout, the JSON line, every type and every limit, but not the signature.
+    ``parse`` checks the exact layout, the JSON line, every type and every limit, but not the
+    signature.
     """
     line, signature = _lay_open(plaintext)
     fields = from_line(line)
@@ -214,7 +215,7 @@ def parse(plaintext: bytes) -> Message:
 def lay_out(fields: dict[str, Json], signing: SigningKey) -> bytes:
     """Sign and pad the fields of a message (SPEC section 4); return the bytes to seal.
 
-    Raises TooLong, or FormatError if ``parse`` would reject it.
+    Raises TooLong, or FormatError if ``parse`` would reject the message.
     """
     line = to_line(fields)
     # This comes before padding, whose error would state the size of the whole line instead.

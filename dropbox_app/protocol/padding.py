@@ -7,8 +7,8 @@ SMALLEST_ATTACHMENT = 16_384  # bytes
 def padme(length: int) -> int:
     """Round ``length`` up so that it reveals only O(log log) bits; leave lengths up to 2 unchanged.
 
-    With E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the last E - S bits become zero. This adds at most 12 %,
-    and less than 6 % from 64 KiB on.
+    With E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the last E - S bits become zero. Padding adds at most 12
+    %, and less than 6 % from 64 KiB on.
     """
     if length < 0:
         raise ValueError("a length cannot be negative")

@@ -29,7 +29,7 @@ class BadRelease(KlankbordError):
 
 @dataclass(frozen=True)
 class ReleaseKey:
-    """A minisign public key. ``number`` is 8 bytes that distinguish keys, but prove nothing."""
+    """A minisign public key. ``number`` is 8 bytes that identify the key, but prove nothing."""
 
     number: bytes
     key: bytes
@@ -52,8 +52,7 @@ class ReleaseKey:
             signed: the bytes of the file.
             signature: the text of its ``.minisig`` file.
 
-        Raises BadRelease if the key, the file or the comment is a different one, or if the
-        signature is invalid.
+        Raises BadRelease if the signature is invalid, or belongs to another key, file or comment.
         """
         lines = signature.splitlines()
         if (

@@ -46,8 +46,8 @@ def dealt_words(lang: str) -> tuple[str, ...]:
     """Return the words of ``word_list(lang)`` that a new code may contain, in the same order.
 
     Some words are omitted because they could hurt the recipient, or reveal the purpose of the paper
-    to anyone who finds it (``words/not_dealt_{lang}.txt``; see the README there). They remain in
-    the list, so every code that was dealt before still works.
+    to anyone who finds it (``words/not_dealt_{lang}.txt``; see the README there). The omitted words
+    remain in the list, so every code that was issued before still works.
     """
     folder = importlib.resources.files("dropbox_app.protocol") / "words"
     left_out = set((folder / f"not_dealt_{lang}.txt").read_text("ascii").split())
@@ -69,7 +69,7 @@ def split_typed(text: str) -> tuple[str, ...]:
 
     The words may follow a label ("Code: …"). If there are not seven words, this raises
     UnknownLetter if the text contains a letter that no code contains, and otherwise WrongWordCount.
-    Use it to compare with a known code; use ``read_typed`` to derive keys.
+    Use this function to compare typed text with a known code, and ``read_typed`` to derive keys.
     """
     folded = _folded(text)
     words = _words_of(folded)
@@ -87,7 +87,7 @@ def read_typed(text: str) -> tuple[str, ...]:
     """Return the seven words of typed text, as spelled in the lists.
 
     Raises WrongWordCount, UnknownLetter, or UnknownWord with the closest words in the lists. Keys
-    are derived only from words in the lists, so Unicode tables cannot change a key.
+    are derived only from words in the lists, so a change in the Unicode tables cannot change a key.
     """
     words = split_typed(text)
     for position, word in enumerate(words, start=1):
@@ -100,8 +100,8 @@ def read_typed(text: str) -> tuple[str, ...]:
 def derive_root(words: Sequence[str], site: str) -> bytes:
     """Hash the seven words of ``read_typed`` or ``generate`` to 32 bytes with Argon2id.
 
-    This takes 19 MiB and about 14 ms of CPU time, so the caller limits how many run at once. Raises
-    WrongWordCount or UnknownWord, so that only words in the lists are hashed.
+    One hash takes 19 MiB and about 14 ms of CPU time, so the caller limits how many run at once.
+    Raises WrongWordCount or UnknownWord, so that only words in the lists are hashed.
     """
     if len(words) != WORDS:
         raise WrongWordCount(len(words))
@@ -119,7 +119,7 @@ def derive_root(words: Sequence[str], site: str) -> bytes:
 
 
 class ReporterKeys:
-    """All keys of a reporter, derived from the root. Secret, except for the two ids.
+    """All keys of a reporter, derived from the root. All but the two ids are secret.
 
     Each key is derived on first use, because looking up a code needs only the access id.
     """
@@ -216,7 +216,7 @@ def _every_word() -> frozenset[str]:
 
 
 def _nearest(word: str) -> tuple[str, ...]:
-    """Return at most three words of the lists that may have been meant, the most likely first."""
+    """Return up to three words of the lists that the person may have meant, most likely first."""
     if len(word) > _LONGEST_SUGGESTED_FOR:
         return ()
     near = sorted(_one_slip_away(word) & _every_word())

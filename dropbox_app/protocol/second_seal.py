@@ -1,7 +1,7 @@
 """The second seal of an item in a shared database: an age payload under the item's own key.
 
-SPEC section 5. A database may keep removed bytes, but these cannot be opened once the key is gone.
-The contents are still sealed to the recipients.
+SPEC section 5. A database may keep the bytes of a removed item, but nobody can open them once the
+key is destroyed. The contents are still sealed to the recipients.
 """
 
 import secrets

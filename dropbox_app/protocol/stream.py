@@ -47,7 +47,7 @@ class PayloadWriter:
             view = view[taken:]
 
     def finish(self) -> None:
-        """Seal the last chunk. It is empty only if the whole payload is empty."""
+        """Seal the last chunk. That chunk is empty only if the whole payload is empty."""
         if self._finished:
             raise ValueError("already finished")
         self._seal(last=True)
@@ -84,8 +84,9 @@ def payload_chunks(
 
     ``begun`` is the part of the payload that was already read. ``read(n)`` returns at most ``n``
     bytes, and b"" at the end. Yields only authenticated chunks, in order. Raises PayloadFailure if
-    a chunk is damaged, the end is missing or data follows the end, so only the end shows that the
-    payload is complete. Raises HeaderFailure if even the nonce is missing, as in age.
+    a chunk is damaged, the end is missing or data follows the end, so the payload is known to be
+    complete only after the last chunk. Raises HeaderFailure if even the nonce is missing, as age
+    does.
     """
     held = bytearray(begun)
     _fill(held, read, NONCE)
@@ -109,7 +110,7 @@ def payload_chunks(
 
 
 def payload_length(plaintext: int) -> int:
-    """Return the length of a payload with this many bytes of plaintext, nonce and tags included."""
+    """Return the length of a payload with this much plaintext, including its nonce and tags."""
     return NONCE + plaintext + TAG * max(1, -(-plaintext // CHUNK))
 
 

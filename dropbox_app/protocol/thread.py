@@ -1,4 +1,4 @@
-"""Turn opened files into a conversation that can be trusted (SPEC section 4).
+"""Turn opened files into a verified conversation (SPEC section 4).
 
 Author, addressees, mailbox and order are taken only from the signed lines. A message that fails a
 check is kept and shown as failed.
@@ -47,7 +47,7 @@ GENUINE = frozenset({"verified", "newer", "conflict"})
 
 @dataclass(frozen=True)
 class Arrived:
-    """One file of a mailbox: its id, and its contents or the name of the fault.
+    """One file of a mailbox: its id, and its contents or the name of a fault.
 
     ``sealed_for`` is the number of recipients in its header; None if it has no header.
     """
@@ -61,7 +61,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Entry:
-    """One file as it is shown. ``reason`` names the first check that failed, if any."""
+    """One file as shown to the reader. ``reason`` names the first check that failed, if any."""
 
     item: str
     message: Message | None
@@ -89,8 +89,8 @@ class Thread:
     """The files of a mailbox, checked for one reader, in the order in which they were written.
 
     ``gaps``: author -> missing numbers between others. ``missing_beginning``: author -> how many of
-    the oldest messages are gone (a purge removes only those). ``withheld``: author -> the newest
-    number that anybody has seen, if that message has not arrived.
+    the oldest messages are missing (a purge removes only the oldest). ``withheld``: author -> the
+    newest number that anybody has seen, if that message has not arrived.
     """
 
     site: str
@@ -177,8 +177,8 @@ def read(
 ) -> Thread:
     """Check the opened files of a mailbox as SPEC section 4 requires, and put them in order.
 
-    A desk passes its own identity as ``viewer`` and the ``pins`` that it stores. The reporter's own
-    client passes no ``viewer``, and the keys from its code as ``reporter``.
+    A desk passes its own identity as ``viewer``, and its stored ``pins``. The reporter's client
+    passes no ``viewer``; as ``reporter`` it passes the keys that it derived from the code.
     """
     rules = _Rules(site, mailbox, viewer, reporter.recipient_text if reporter else None)
     entries = [rules.form(one) for one in arrived]
@@ -222,8 +222,9 @@ def read_passed_on(
 ) -> tuple[Arrived, ...]:
     """Split the contents of a ``thread`` attachment into messages for ``read``.
 
-    ``known`` contains the hashes of pairs of lines that were read before; these are skipped, and
-    new ones are added. Raises FormatError unless there are 1 to MAX_PASSED_ON pairs of lines.
+    ``known`` contains the hashes of pairs of lines that were read before; such pairs are skipped,
+    and the hashes of new pairs are added to ``known``. Raises FormatError unless there are 1 to
+    MAX_PASSED_ON pairs of lines.
     """
     before = set() if known is None else known
     # Count first. Otherwise a hundred megabytes of line ends would become as many messages.
@@ -252,9 +253,9 @@ class _Rules:
     def first_recipient(self, entries: Iterable[Entry]) -> str | None:
         """Return the recipient that a desk without pins accepts as the reporter's.
 
-        This is the usable recipient in the oldest signed message that has one, so all readers trust
-        the same messages, in any order of arrival. Returns "" if there is none; no message is then
-        trusted.
+        The recipient is taken from the oldest signed message with a usable recipient, so all
+        readers trust the same messages, whatever their order of arrival. Returns "" if no message
+        has a usable recipient; in that case no message is trusted.
         """
         own = [e.message for e in entries if e.message and e.message.reporter]
         found = None
@@ -266,7 +267,7 @@ class _Rules:
         return found
 
     def form(self, one: Arrived) -> Entry:
-        """Run steps one to four: opening, layout, strict JSON, types."""
+        """Run the first four checks: opening, layout, strict JSON, types."""
         if one.plaintext is None:
             return Entry(one.item, None, "unverified", one.fault, one.passed_on)
         try:
@@ -279,7 +280,7 @@ class _Rules:
         return Entry(one.item, message, "unverified", "unknown_author", one.passed_on)
 
     def check(self, entry: Entry, known: Collection[VerifyKey]) -> Entry:
-        """Run the remaining checks, except order and duplicates, and name the first failure."""
+        """Run the other checks, except order and duplicates; the result names the first failure."""
         message = entry.message
         if message is None:
             return entry

@@ -1,9 +1,9 @@
 """Proof, for a restored server, that a reporter withdrew the conversation (SPEC section 7).
 
 A desk sends the signed lines of the opened ``withdrawal``, followed by the sealed file. Only the
-reporter can sign them, and they are valid for only one mailbox, so a server can act on them
-regardless of who sends them. It need not know the reporter's key, since the mailbox id is the hash
-of that key.
+reporter can sign these lines, and they are valid for only one mailbox, so a server can act on them
+regardless of who sends them. The server need not know the reporter's key, since the mailbox id is
+the hash of that key.
 """
 
 from dropbox_app.protocol import age

@@ -1,4 +1,4 @@
-"""Write the next message of a thread: numbers, chain, addressees (SPEC section 4)."""
+"""Write the next message of a thread, with its number, chain and addressees (SPEC section 4)."""
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ class Draft:
     left_out: tuple[VerifyKey, ...]
 
     def seal(self) -> bytes:
-        """Seal to the reporter, then to every addressee in order, with a fresh file key."""
+        """Seal the draft to the reporter, then to each addressee in order, under a fresh key."""
         return age.seal(self.plaintext, self.recipients)
 
 
@@ -53,11 +53,11 @@ def from_reporter(
     attachments: Sequence[Attachment] = (),
     passed_on: str | None = None,
 ) -> Draft:
-    """Return the reporter's next message; if ``thread`` is None, it is the report.
+    """Return the reporter's next message, or the report if ``thread`` is None.
 
     If ``wanted`` is None, the addressees of the newest message are used. ``passed_on`` is the item
-    id of the attachment that ``thread.write_passed_on`` made. Raises TooLong, FormatError, or
-    NobodyToWriteTo.
+    id of the attachment whose contents ``thread.write_passed_on`` returned. Raises TooLong,
+    FormatError, or NobodyToWriteTo.
     """
     last = thread.newest.get(REPORTER) if thread else None
     chosen = tuple(wanted) if wanted is not None else (last.wanted if last else ())
@@ -117,9 +117,9 @@ def _addressees(
     site: str,
     day: datetime.date,
 ) -> tuple[tuple[VerifyKey, ...], tuple[Recipient, ...], tuple[VerifyKey, ...]]:
-    """Return those in ``wanted`` who have a key for today, their keys, and those left out.
+    """Return the counsellors in ``wanted`` with a key for today, their keys, and the others.
 
-    Only identities that are also in ``among`` are addressed.
+    The message is addressed only to identities that are also in ``among``.
     """
     keys = {card.identity: card.sealing_key(day) for card in cards if card.site == site}
     valid = [(one, key) for one in wanted if one in among and (key := keys.get(one))]
@@ -184,7 +184,7 @@ def _clean(value: Json) -> Json:
 
 
 def _former(last: Message | None, chosen: Sequence[VerifyKey]) -> tuple[VerifyKey, ...]:
-    """Return everyone who was chosen before but no longer is, the newest last."""
+    """Return the counsellors who were chosen before but no longer are, the most recent last."""
     if last is None:
         return ()
     past = dict.fromkeys((*last.former, *last.wanted))

@@ -1,1 +1,1 @@
-"""The server. It holds public keys only, and stores nothing that it can open by itself."""
+"""The server, which has only public keys and stores nothing that it can open by itself."""

@@ -29,7 +29,7 @@ class StoreBusy(StoreError):
 
 
 class StoreUnsure(StoreBusy):
-    """The database connection was lost. This may or may not have been stored: send it again."""
+    """The database connection was lost. The data may or may not be stored: send it again."""
 
 
 class BackupError(ServerError):
@@ -45,7 +45,7 @@ class MailError(ServerError):
 
 
 class MailUnsure(MailError):
-    """The mail may or may not have been sent. It is not sent again."""
+    """The mail may or may not have been sent. It will not be sent again."""
 
 
 class WrongClock(ServerError):
@@ -57,7 +57,7 @@ class Refused(ServerError):
 
 
 class OutOfStep(Refused):
-    """Another message came first. Read it, and write again."""
+    """Another message arrived first. Read it, and write again."""
 
     def __init__(self, newest: int) -> None:
         super().__init__("the number is not the one after this author's newest message")

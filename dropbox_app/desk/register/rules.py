@@ -186,12 +186,13 @@ def _closed(known: _Known, event: OfEmployer) -> list[tuple[str, str]]:
 
 
 def _closing(known: _Known, employer: str, year: int) -> Freeze | Joint | None:
-    """Return the event that closed an employer's year; None if it is open."""
+    """Return the event that closed an employer's year, or its group's; None if it is open."""
+    counted_in = groups.above(groups.standing(known.sheets), employer) | {employer}
     return next(
         (
             one
             for one in known.told
-            if one.employer == employer
+            if one.employer in counted_in
             and year in _years(one)
             and (isinstance(one, Freeze) or one.given)
         ),

@@ -1,4 +1,4 @@
-"""Back up all sites while they serve: write one sealed file and verify it.
+"""Back up all sites while they are in use: write one sealed file and verify it.
 
 Each database is copied in its state at a single moment, and the files next to it are read
 afterwards. Data that is removed or added in between is not included.
@@ -106,10 +106,10 @@ def _make(
 def _own_database(
     place: Place, read: Reading, made: Made, stack: ExitStack, today: datetime.date
 ) -> Place:
-    """Return a folder to back up: for a site on PostgreSQL, a copy with its own database.
+    """Return a folder to back up: for a site on PostgreSQL, a copy with an SQLite database.
 
     If the site cannot be copied, its own folder is returned. That folder has no database, so the
-    site is then omitted.
+    site is then left out of the backup.
     """
     known = read.of(place.name)
     if known is None or not known.settings.store:
@@ -125,7 +125,7 @@ def _own_database(
 
 
 def _add_site(archive: tarfile.TarFile, place: Place, made: Made, today: datetime.date) -> None:
-    """Copy and check a site's database, then add the site.
+    """Copy and check a site's database, then add the site to the backup.
 
     A site whose database cannot be copied is left out. Raises KlankbordError, OSError for later
     failures.
@@ -243,7 +243,7 @@ class _Steady:
 
 
 def _add(archive: tarfile.TarFile, name: str, path: Path, size: int | None = None) -> bool:
-    """Add a file without its timestamp. Return False if it is missing or incomplete."""
+    """Back up a file without its timestamp. Return False if it is missing or incomplete."""
     try:
         file = open_untouched(path)
     except FileNotFoundError:
@@ -260,7 +260,7 @@ def _add(archive: tarfile.TarFile, name: str, path: Path, size: int | None = Non
 
 
 def _check_room(places: tuple[Place, ...], read: Reading, target: Path) -> None:
-    """Refuse a backup that would fill the disk: on a full disk a site accepts no reports."""
+    """Refuse a backup that would fill the disk: a site on a full disk accepts no reports."""
     copy, all_of_it = 0, _MARGIN
     for place in places:
         database = _size(place.folder / DATABASE)
@@ -290,7 +290,7 @@ def _size(path: Path) -> int:
 
 
 def _doubted(places: tuple[Place, ...], read: Reading, today: datetime.date) -> bool:
-    """Return whether the clock may be wrong, by the purge's rule. If so, nothing may be removed."""
+    """Return whether the clock may be wrong, by the purge's rule; if so, remove no backup."""
     for place in places:
         known = read.of(place.name)
         with suppress(KlankbordError, OSError):  # the backup reports this error itself

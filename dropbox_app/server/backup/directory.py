@@ -3,8 +3,7 @@
 Each day has one sealed file, ``klankbord-DAY.age``. All backups share one sealed list of withdrawn
 mailboxes, ``withdrawn-DAY.age``, made with the newest backup. The SHA-256 of each file is in a file
 next to it. The checksum is written first, and a backup without one does not count. Everything is
-sealed to the operator's key, so nothing here can be read, but checksums can be verified without a
-key.
+sealed to the operator's key: without it, checksums can be verified, but no file can be read.
 """
 
 import datetime
@@ -146,7 +145,7 @@ def too_old(
 
 
 def faults(folder: Path) -> Iterator[tuple[str, str]]:
-    """Read every file again, and yield the name and fault of each damaged one."""
+    """Read every file again, and yield the name and fault of each damaged file."""
     for one in sorted(kept(folder) + kept(folder, "withdrawn")):
         yield one.path.name, _fault(one)
 

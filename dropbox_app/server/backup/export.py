@@ -1,4 +1,4 @@
-"""Export a site on PostgreSQL to a folder in the form of a site with its own database.
+"""Export a site on PostgreSQL to a folder that has the form of a site on SQLite.
 
 A backup of that folder can be restored like any other, even on a machine without PostgreSQL.
 """
@@ -24,7 +24,7 @@ FOLDER = ".exported"  # in the site's folder during a backup; only a crash leave
 
 @contextmanager
 def exported(read: ReadSite, spare: int, today: datetime.date) -> Iterator[Place]:
-    """Yield the place of a copy, which is removed at the end.
+    """Yield the ``Place`` of a copy, which is removed at the end.
 
     ``spare``: the bytes that must remain free on the disk. Raises BackupError, StoreError,
     StoreBusy, SiteFull, OSError.

@@ -1,9 +1,10 @@
 """The operator's key for backups, and all code that encrypts to it or decrypts with it.
 
-The server's folder holds the public half in a file. The secret half is printed once, and is needed
-for a restore. It opens only the backups: the conversations in them remain sealed to counsellors and
-reporters. Besides the reporter's agent, this is the only module of the server that may use
-functions that decrypt. No module that serves requests imports it (tests/test_zones.py).
+The server's folder contains the public half in a file. The secret half is printed once, and is
+needed for a restore. The secret half opens only the backups: the conversations in them remain
+sealed to counsellors and reporters. Besides the reporter's agent, this is the only module of the
+server that may use functions that decrypt. No module that serves requests imports it
+(tests/test_zones.py).
 """
 
 import codecs
@@ -32,12 +33,12 @@ def make() -> tuple[str, Recipient]:
 
 
 def keep(folder: Path, public: Recipient, day: datetime.date) -> None:
-    """Seal future backups to this key. Existing ones stay sealed to the previous key."""
+    """Seal future backups to this key. Existing backups stay sealed to the previous key."""
     replace_whole(folder / KEY, f"{public}\n".encode("ascii"), day)
 
 
 def recipient(folder: Path) -> Recipient | None:
-    """Return the public key; None if there is none yet. Raises BackupError for a damaged one."""
+    """Return the public key; None if it does not exist. Raises BackupError if it is damaged."""
     try:
         return Recipient.parse((folder / KEY).read_text("ascii", errors="replace").strip())
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""The files of a server's folder that go into a backup, with their names in that folder.
+"""The files of a server's folder that a backup contains, with their names in that folder.
 
-``age -d FILE | tar x`` restores a folder. The restore command also checks it, gives each site a new
-store id and applies later withdrawals.
+``age -d FILE | tar x`` restores a folder. The restore command also checks the folder, gives each
+site a new store id and applies later withdrawals.
 """
 
 import re
@@ -46,7 +46,7 @@ _OF_A_SITE = re.compile(rf"{paths.SITES}/([a-z0-9-]{{1,40}})/(.+)")
 
 
 def of(place: Place) -> Iterator[Path]:
-    """Yield a site's small files: not its database, sealed files or withdrawn list."""
+    """Yield a site's small files, without its database, sealed files and withdrawn list."""
     cards = sorted((place.folder / sites.CARDS).glob("*.card"))
     pages = sorted((place.folder / custom_pages.FOLDER).glob("*/*.md"))
     for path in (*(place.folder / name for name in (*_FILES, REFERRALS)), *cards, *pages):

@@ -1,8 +1,8 @@
 """Copy the sealed backups to another machine with rsync over ssh, and compare them there.
 
-Nothing is removed there; the other machine removes old backups itself. An attacker on this server
-can still overwrite the copies that were sent. Only copies that the other machine sets aside are
-safe.
+This module removes nothing from the other machine, which removes old backups itself. An attacker on
+this server can still overwrite the copies that were sent. Only copies that the other machine keeps
+outside that folder are safe.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Restore a server's folder from a backup, run every check, and let each desk notice it.
+"""Restore a server's folder from a backup, run every check, and let desks detect the restore.
 
-Everything is written to a folder inside the new one, and moved into place once it is complete. A
+Everything is written to a folder inside the target, and moved into place once it is complete. A
 failed restore leaves nothing behind. Each site gets a new store id, which tells desks to send
 missing data again (SPEC section 7). Conversations withdrawn since the backup are not restored.
 """
@@ -105,7 +105,7 @@ def restore(
 
 @contextmanager
 def _begun(folder: Path) -> Iterator[Path]:
-    """Yield a working folder inside an empty or interrupted target; clean up after a failure."""
+    """Yield a working folder inside a target without data; clean up after a failure."""
     there = folder.exists()
     new = folder / paths.RESTORING
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
@@ -137,7 +137,7 @@ def _empty(folder: Path) -> None:
 
 
 class _Reader:
-    """A readable file that is made of pieces."""
+    """A readable file over an iterator of pieces."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -171,7 +171,7 @@ class _Entry(tarfile.TarInfo):
 
 
 def _unpack(path: Path, keys: Keys, new: Path) -> None:
-    """Write the contents of a backup up to its authenticated end. Raises BackupError."""
+    """Unpack a backup, and authenticate it up to its end. Raises BackupError."""
     with path.open("rb") as file:
         pieces = keys.chunks(file)
         try:
@@ -212,7 +212,7 @@ def _write(path: Path, inside: IO[bytes], name: str) -> None:
 
 
 def _check_schemas(new: Path) -> None:
-    """Raise BackupError for a database with a foreign schema, before anything else reads it."""
+    """Raise BackupError for a database with an unknown schema, before anything else reads it."""
     for place in paths.places(new):
         path = place.folder / DATABASE
         if path.exists():
@@ -230,8 +230,8 @@ def _check_schemas(new: Path) -> None:
 def _sites(new: Path, read: Reading) -> list[tuple[Place, str]]:
     """Return every restored site and its id. Raises BackupError.
 
-    A site whose settings were already wrong is restored too. It stays closed until they are
-    corrected, as on the old machine.
+    A site whose settings were already wrong is restored too. The site stays closed until the
+    settings are corrected, as on the old machine.
     """
     found = []
     for place in paths.places(new):
@@ -363,7 +363,7 @@ def _finish(
 
 
 def _opens(store: SqliteStore, mailbox: str) -> bool:
-    """Return whether a code still opens the mailbox. If not, it holds a withdrawal for desks."""
+    """Return whether a code still opens the mailbox. If not, it contains a withdrawal for desks."""
     info = store.mailbox(mailbox)
     return info is not None and info.access is not None
 
@@ -378,7 +378,7 @@ def _date(new: Path, today: datetime.date) -> None:
 
 
 def _move(new: Path, folder: Path) -> None:
-    """Move everything into place. Until the last step the folder counts as interrupted."""
+    """Move everything into place. Until the last step, the restore counts as interrupted."""
     for path in sorted(new.iterdir()):
         path.rename(folder / path.name)
     new.rmdir()

@@ -10,8 +10,8 @@ import sys
 def run() -> None:
     """Run the command. Ctrl-C and a closed pipe end it without a traceback.
 
-    This also applies while the program is being loaded. If the server's packages are missing, as on
-    a counsellor's computer, a message says so and the exit code is 2.
+    Both are also handled while the program is being loaded. If the server's packages are missing,
+    as on a counsellor's computer, a message says so and the exit code is 2.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:

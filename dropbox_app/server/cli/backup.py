@@ -21,9 +21,9 @@ _FILE = GivenFile()
 def backup_key_command(folder: Path | None, again: bool) -> None:
     """Make the key to which backups are sealed, and print its secret half once.
 
-    Keep the secret half in two other places. Without it no backup can be opened, and nobody else
-    has it. The server's folder keeps only the public half. After --new, also keep the old secret
-    half as long as you keep backups that were sealed to it.
+    Keep the secret half in two other places. No backup can be opened without the secret half, and
+    nobody else has a copy. The server's folder keeps only the public half. After --new, also keep
+    the old secret half as long as you keep backups that were sealed to it.
 
     \b
     klankbord-server --dir /var/lib/klankbord backup-key > backup-key.txt
@@ -60,9 +60,10 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
 def backup_command(folder: Path | None, target: str | None, only_check: bool) -> None:
     """Back up all sites into one sealed file, even while they run; remove old backups.
 
-    Neither this command nor --check needs the secret key. If the disk is lost, this folder is lost
-    too. --to HOST:FOLDER copies the files in DIR/backups to another machine with rsync over ssh,
-    and compares them there. It makes no new backup, and removes no backups from that machine.
+    Neither this command nor --check needs the secret key. If the server's disk is lost, its backups
+    are lost too. --to HOST:FOLDER copies the files in DIR/backups to another machine with rsync
+    over ssh, and compares them there. With --to, this command makes no new backup, and removes no
+    backups from the other machine.
 
     \b
     klankbord-server --dir /var/lib/klankbord backup
@@ -124,7 +125,7 @@ def _check(place: Path) -> None:
 def restore_command(
     folder: Path | None, file: Path, keys: tuple[Path, ...], lists: tuple[Path, ...], old: bool
 ) -> None:
-    """Restore a backup into a new or empty server folder, with all checks.
+    """Restore a backup into a new or empty server folder, and check the result.
 
     Codes and addresses stay the same. At its next fetch, each desk notices the restore and sends
     the items that the server lacks.

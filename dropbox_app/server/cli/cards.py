@@ -1,4 +1,4 @@
-"""``klankbord-server card``: use counsellors' cards after their fingerprints are confirmed."""
+"""``klankbord-server card``: add, list and retire counsellors' cards."""
 
 import contextlib
 import re
@@ -45,10 +45,11 @@ def card_add(
     file_name: str | None,
     fingerprint: str | None,
 ) -> None:
-    """Put a counsellor's card into use after its ten groups are confirmed.
+    """Put a counsellor's card into use after you have confirmed its fingerprint.
 
-    Call the counsellor on a number that you already know, and ask them to read out the ten groups.
-    You can confirm several cards in one call. Each card is added to the site for which it was made.
+    Call the counsellor on a number that you already know, and ask them to read out the ten groups
+    of the fingerprint. You can confirm several cards in one call. Each card is added to the site
+    for which it was made.
 
     \b
     klankbord-server --dir /var/lib/klankbord card add noor.card
@@ -85,7 +86,7 @@ class _Offer:
 def _offer(
     folder: Path | None, site_name: str | None, file: Path, file_name: str | None, several: bool
 ) -> _Offer:
-    """Read a card and find its site, before anybody is asked. Raises CardError, SettingsError."""
+    """Read a card and find its site, before any question. Raises CardError, SettingsError."""
     with file.open("rb") as opened:
         raw = opened.read(cards.MAX_BYTES + 1)
     try:
@@ -112,7 +113,7 @@ def _as_it_was_made(raw: bytes) -> bytes:
 
 
 def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
-    """Return the site of a card: the named one, or the one for which it was made."""
+    """Return the site that the operator named, or the site for which the card was made."""
     if site_name is None:
         for place in paths.places(folder_of(folder)):
             with contextlib.suppress(KlankbordError):  # a fault in another site does not matter
@@ -122,7 +123,7 @@ def _place(folder: Path | None, site_name: str | None, shown: Card) -> Place:
 
 
 def _confirm(offer: _Offer, fingerprint: str | None, *, say_where: bool) -> None:
-    """Ask for confirmation of a card's ten groups. Raises CardError if they are not confirmed."""
+    """Ask the operator to confirm a card's fingerprint. Raises CardError if they do not."""
     groups = offer.card.identity.fingerprint()
     who = f"{offer.card.name}, {_who(offer.card)}"
     where = f", at {offer.site.settings.name}" if say_where else ""
@@ -185,8 +186,8 @@ def card_list(folder: Path | None, site_name: str | None) -> None:
 def card_retire(folder: Path | None, site_name: str | None, name: str) -> None:
     """Retire a card at once, when a desk is lost or stolen or a counsellor leaves.
 
-    The desk with this card can no longer fetch, and is never accepted again. To continue, the
-    counsellor makes a new desk, and you add its card.
+    The desk with this card can no longer fetch messages, and is never accepted again. To continue,
+    the counsellor makes a new desk, and you add its card.
 
     \b
     klankbord-server --dir /var/lib/klankbord card retire noor

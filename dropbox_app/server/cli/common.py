@@ -25,7 +25,7 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
 def today() -> datetime.date:
-    """Return the UTC day. This is the only clock of these commands."""
+    """Return the UTC day. The commands read the clock only through this function."""
     return datetime.datetime.now(datetime.UTC).date()
 
 
@@ -38,7 +38,7 @@ class Refused(click.ClickException):
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print lines that may contain names from a folder, a card or a setting."""
+    """Print lines, and escape control characters in names from a folder, card or setting."""
     click.echo("\n".join(map(visible, text.split("\n"))), err=err)
 
 
@@ -85,7 +85,7 @@ class Group(click.Group):
 
 
 class GivenFile(click.Path):
-    """A file named on the command line. This account may not have permission to read it."""
+    """A file named on the command line, which this account may not have permission to read."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path)
@@ -126,7 +126,7 @@ def _account() -> str:
 
 
 def folder_option(command: _Command) -> _Command:
-    """Add the option ``--dir``, which can come before or after the command."""
+    """Add the option ``--dir``, which can be given before or after the command."""
     return click.option(
         "--dir",
         "folder",
@@ -149,7 +149,7 @@ def site_option(command: _Command) -> _Command:
 def folder_of(given: Path | None) -> Path:
     """Return the folder from ``--dir`` (before or after the command) or the environment.
 
-    From here on, root acts as the account that owns the folder; see ``server/account.py``.
+    After this call, root acts as the account that owns the folder; see ``server/account.py``.
     """
     folder = named_folder(given)
     if account.become_owner(folder):
@@ -173,7 +173,7 @@ def named_folder(given: Path | None) -> Path:
 
 
 def place_of(given: Path | None, site: str | None) -> Place:
-    """Return the place of ``--site``, or of the default site if it is not given.
+    """Return the ``Place`` of the site named by ``--site``, or else of the default site.
 
     The default is the site in the server's own folder, or else the only site. Raises SettingsError.
     """

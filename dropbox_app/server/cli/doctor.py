@@ -28,9 +28,9 @@ def doctor_command(
 ) -> None:
     """Check the server and its machine, or one site; explain how to fix each problem.
 
-    It changes nothing, and uses the network only with --visit. The exit code is 1 if there is a
-    problem. Notes and incomplete checks do not change the exit code; decide for yourself whether
-    they matter.
+    This command changes nothing, and uses the network only with --visit. The exit code is 1 if
+    there is a problem. Notes and incomplete checks do not change the exit code; decide for yourself
+    whether they matter.
 
     \b
     klankbord-server --dir /var/lib/klankbord doctor

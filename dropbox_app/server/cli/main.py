@@ -1,6 +1,7 @@
 """The operator's command.
 
-Exit codes: 0 success, 1 failure, 2 wrong usage, 141 the reader of the output closed the pipe.
+Exit codes: 0 for success, 1 for failure, 2 for wrong usage, and 141 if the reader of the output
+closed the pipe.
 """
 
 import os
@@ -82,11 +83,11 @@ for _command in (
     help="The number of threads in each worker.",
 )
 def serve(folder: Path | None, bind: str, workers: int, threads: int) -> None:
-    """Serve all sites until stopped. SIGHUP loads changed settings without a pause.
+    """Serve all sites until stopped. SIGHUP loads changed settings without interrupting service.
 
-    On a real server, bind to a socket file that only nginx can open. nginx names the route of each
-    request in a header; a request without this header gets status 421. Use a TCP address only to
-    try out the program on your own computer.
+    On a real server, bind to a socket file that only nginx can open. In a header, nginx states by
+    which route each request arrived; a request without this header gets status 421. Use a TCP
+    address only to try out the program on your own computer.
 
     \b
     klankbord-server --dir /var/lib/klankbord serve --bind unix:/run/klankbord/app.sock

@@ -19,11 +19,11 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="The folder from which notify reads the statuses.",
 )  # fmt: skip
 def word_command(folder: Path | None, place: Path) -> None:
-    """Write each counsellor's status for today's mail. Needs no network.
+    """Write each counsellor's status for today's mail, without using the network.
 
-    The status is "open" if something is waiting for the counsellor's desk. It is also "open" if the
-    desk has not fetched within the working days in which the site promises an answer
-    (response_days). Otherwise it is "rest".
+    The status is "open" if something is waiting for the counsellor's desk. The status is also
+    "open" if the desk has not fetched messages within the number of working days in which the site
+    promises an answer (response_days). Otherwise the status is "rest".
 
     \b
     klankbord-server --dir /var/lib/klankbord word
@@ -50,7 +50,7 @@ def word_command(folder: Path | None, place: Path) -> None:
 )  # fmt: skip
 @click.option("--try", "only_try", is_flag=True, help="Send everybody a test mail; change nothing.")
 def notify_command(file: Path, words: Path, state: Path, only_try: bool) -> None:
-    """Send each counsellor today's mail, once. Run it again later to retry failed mails.
+    """Send each counsellor today's mail, once. To retry failed mails, run this command again.
 
     \b
     klankbord-server notify --try

@@ -1,4 +1,4 @@
-"""``klankbord-server purge``: run the daily purge by hand, for example after a doubted date."""
+"""``klankbord-server purge``: run the daily purge by hand, for example after a wrong date."""
 
 import datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ def purge_command(
 
     The clock may be wrong if the date is before the newest stored day, or more than 31 days after
     the last purge. In that case nothing is removed until you confirm the date with --day. The
-    command then shows what it would remove, and asks first.
+    command then shows what it would remove, and asks for confirmation.
 
     \b
     klankbord-server --dir /var/lib/klankbord purge

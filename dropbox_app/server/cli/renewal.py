@@ -1,4 +1,4 @@
-"""End a worker after it has received nothing for some minutes.
+"""End a worker some minutes after its last request that could leave text in memory.
 
 Python cannot wipe a string. Texts, codes and keys stay in a worker's memory until something else
 overwrites them, which takes hours on a quiet server. When a worker ends, the master starts another
@@ -21,15 +21,15 @@ EVERY = 10.0  # seconds between two checks
 class Renewal:
     """The app of one worker, and a thread that decides when the worker should end.
 
-    The thread calls ``look`` and then checks at intervals. Once the end is due, it calls ``end`` at
-    each check until the worker has ended:
+    The thread calls ``look`` and then checks at intervals. Once the worker is due to end, the
+    thread calls ``end`` at each check until the worker has ended:
 
     - at first, only while no request is being handled;
     - from SPARING seconds later, even while pages are being read, but not while a form is handled;
     - from PATIENCE seconds later, in any case.
 
-    Without the last limit, slow uploads could keep a worker, and the texts in its memory, for days.
-    The second stage is for a server on which somebody is always reading.
+    Without the last limit, slow uploads could keep a worker alive, with the texts in its memory,
+    for days. The second stage is for a server on which somebody is always reading.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Renewal:
 
 
 class _Answer:
-    """The pieces of a response. Reports when the server has closed it."""
+    """The pieces of a response, which calls ``done`` when the server closes it."""
 
     def __init__(self, pieces: Iterable[bytes], done: Callable[[], None]) -> None:
         self._pieces = pieces

@@ -5,10 +5,10 @@ into memory that the workers share. Each worker opens databases after the fork. 
 reads the sites again and gunicorn replaces the workers. The key stays the same, so sessions
 continue. Nothing from a request is logged or written to a file: no address, target, header or time.
 
-With ``--bind unix:PATH`` nginx is in front (see ``web.reverse_proxy``). It buffers requests and
+With ``--bind unix:PATH``, nginx is in front (see ``web.reverse_proxy``). nginx buffers requests and
 responses, so that no slow client occupies a thread. A TCP address is only for use on one's own
-computer. There gunicorn answers invalid HTTP with its own pages, which are in English and have no
-content security policy.
+computer. On a TCP address, gunicorn answers invalid HTTP with its own pages, which are in English
+and have no content security policy.
 """
 
 import contextlib
@@ -166,7 +166,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _read_anew(self, _arbiter: object) -> None:
-        """Run in the master before new workers start. New settings with a fault are discarded."""
+        """Before new workers start, read the sites in the master; discard faulty settings."""
         self._read = take(self._folder, self._read)
 
     def _settle(self, _arbiter: object) -> None:
@@ -211,7 +211,7 @@ def run(
     """Serve until SIGTERM or SIGINT, and return when every worker has ended.
 
     ``bind`` is HOST:PORT, or unix:PATH if nginx is in front. ``upkeep`` is the number of seconds
-    until the first upkeep. ``read`` is the folder as ``take`` read it.
+    until the first maintenance. ``read`` is the ``Reading`` that ``take`` returned.
     """
     os.umask(_PRIVATE)
     _set_limits()
@@ -234,7 +234,7 @@ def address_of(bind: str) -> tuple[str, int] | Path:
 
 
 def try_bind(address: tuple[str, int] | Path, option: str = "--bind") -> bool:
-    """Bind an address and release it; gunicorn itself would retry forever or print a traceback.
+    """Check that an address can be bound; gunicorn would retry forever or print a traceback.
 
     Returns whether the address is open to the network. Raises ServerError with the reason if it
     cannot be bound.

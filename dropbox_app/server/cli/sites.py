@@ -118,7 +118,8 @@ def site_add(
 ) -> None:
     """Make another site, in DIR/sites/NAME, and print its invitation.
 
-    NAME is for use in commands: 1 to 40 characters from a-z, 0-9 and -. Reporters do not see it.
+    NAME identifies the site in commands: 1 to 40 characters from a-z, 0-9 and -. Reporters do not
+    see the name.
 
     \b
     klankbord-server --dir /var/lib/klankbord site add bakery --name "Example Bakery" \\
@@ -171,7 +172,8 @@ def site_retire(folder: Path | None, called: str) -> None:
     """Close a site to new reports, and show how many conversations are left.
 
     Existing codes still work, and both sides can still write, until each conversation ends under
-    its terms. Run it again to see how many are left. It takes effect at once, without SIGHUP.
+    its terms. Run this command again to see how many conversations are left. The site closes at
+    once, without SIGHUP.
 
     \b
     klankbord-server --dir /var/lib/klankbord site retire bakery
@@ -207,8 +209,8 @@ def site_retire(folder: Path | None, called: str) -> None:
 def site_check_command(folder: Path | None, called: str | None, only_settings: bool) -> None:
     """Check the sites; show each fault with its file, line and expected value.
 
-    It changes nothing. Without NAME it checks all sites. After an edit, first run this, then send
-    SIGHUP to the server.
+    This command changes nothing. Without NAME, the command checks all sites. After you edit a file,
+    run this command before you send SIGHUP to the server.
 
     \b
     klankbord-server --dir /var/lib/klankbord site check
@@ -324,7 +326,7 @@ def _make(place: Place, wanted: Settings, there: Reading) -> None:
 
 
 def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
-    """Raise SettingsError for a host name that another site uses, whether open or closed."""
+    """Raise SettingsError for a host name that another site, open or closed, already uses."""
     own = {value for _, value in loader.claims(made)}
     theirs = [(s.place, {value for _, value in loader.claims(s.settings)}) for s in there.sites]
     theirs += [(closed.place, closed.hosts) for closed in there.closed]

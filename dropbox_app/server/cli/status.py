@@ -17,9 +17,9 @@ from dropbox_app.server.doctor import status as statuses
 def status_command(folder: Path | None, as_json: bool) -> None:
     """Show today's status of the server. The exit code is 1 if you have something to do.
 
-    It shows whether each site is open, when each desk last fetched, the last backup and mail, the
-    disk, the version, the certificate and the next upkeep. It changes nothing and uses no network.
-    To check the machine and learn how to fix problems, use doctor.
+    The command shows whether each site is open, when each desk last fetched, the last backup and
+    mail, the disk, the version, the certificate and the next upkeep. The command changes nothing
+    and uses no network. To check the machine and learn how to fix problems, use doctor.
 
     \b
     klankbord-server --dir /var/lib/klankbord status

@@ -11,12 +11,12 @@ from dropbox_app.server.cli import common
 @click.command("upgrade")
 @click.argument("release", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def upgrade_command(release: Path) -> None:
-    """Upgrade this server to a signed release, as root; roll back if it does not serve.
+    """Upgrade this server to a signed release, as root; roll back if it serves no pages.
 
-    RELEASE is a release's folder, with SHA256SUMS and its signature. The signature must be made
-    with the key in /etc/klankbord/release.pub. After an interruption, run the same command again:
-    it first finishes the upgrade or rolls it back. This works only on a server that deploy/install
-    set up.
+    RELEASE is the folder of a release, with SHA256SUMS and its signature. The signature must be
+    made with the key in /etc/klankbord/release.pub. After an interruption, run the same command
+    again: it first finishes the upgrade or rolls it back. This command works only on a server that
+    deploy/install set up.
 
     \b
     klankbord-server upgrade klankbord-0.2.0

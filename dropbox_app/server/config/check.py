@@ -39,7 +39,7 @@ def telephone_faults(site: Site) -> Iterator[str]:
 
 
 def no_other_contact(site: Site, today: datetime.date) -> Iterator[str]:
-    """Yield a note if a site has one counsellor and names nobody to contact about them."""
+    """Yield a note if a site has one counsellor and names nobody to contact about that person."""
     if len(site.open_cards(today)) == 1 and not site.settings.other_contact:
         yield (
             f"{_where(site, 'other_contact')}: other_contact: there is one counsellor. Name whom "
@@ -59,7 +59,7 @@ def _where(site: Site, key: str) -> str:
 def desk_faults(
     site: Site, fetches: Mapping[str, datetime.date], today: datetime.date
 ) -> Iterator[tuple[str, bool]]:
-    """Yield each desk that fetches too rarely, and whether the fault is only a note.
+    """Yield a fault for each desk that fetches too rarely, and whether it is only a note.
 
     A counsellor whose card announces an absence is not reported. ``fetches`` maps each identity to
     the day of its last fetch.
@@ -102,7 +102,7 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
 
 
 def missing(place: Place, store: str = "") -> Iterator[Fault]:
-    """Yield a fault if the database is missing. This is cheap enough for hundreds of sites.
+    """Yield a fault if the database is missing. This check is fast enough for hundreds of sites.
 
     ``store``: the value of the setting. A database on PostgreSQL is not checked until the site is
     opened.

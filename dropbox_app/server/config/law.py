@@ -1,8 +1,9 @@
-"""The text on the law: the site's own text, or a draft that comes with the program.
+"""The text on the law: the site's own text, or a draft that is part of the program.
 
 The statements about this program are fixed in the templates and tested. The statements about the
 law are blocks that a site can replace with ``content/{nl,en}/BLOCK.md``. The pages name the author
-of the text, the person who read it, and the day of that reading. No lawyer has read the drafts.
+of the text, the person who reviewed it, and the day of the review. No lawyer has reviewed the
+drafts.
 """
 
 import functools

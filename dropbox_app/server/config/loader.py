@@ -172,7 +172,7 @@ class _Draft:
         self.close(f"{where}: {key}: {what} is that of {theirs} too")
 
     def _check_id(self, site: str) -> None:
-        """Raise SettingsError if the database has another site id, as no code would then work."""
+        """Raise SettingsError if the database has another site id, because no code would work."""
         kept = held_id(self.place.folder)
         if kept and kept != site:
             line = settings.line_of("site", self._text)
@@ -262,7 +262,7 @@ def held_id(folder: Path) -> str | None:
 def _close_doubles(drafts: Sequence[_Draft]) -> None:
     """Close every site that has the same host name or id as another site.
 
-    It is unclear which site should have the name, and a reporter must never reach the wrong
+    Nobody can tell which site should have the name, and a reporter must never reach the wrong
     organisation.
     """
     found: dict[tuple[str, str], list[_Draft]] = {}

@@ -21,8 +21,8 @@ from dropbox_app.server.store.sqlite import DATABASE, FILES, WITHDRAWN
 def move(place: Place, to: str, today: Today) -> Copied:
     """Move a site's conversations to the store ``to``: an address, or "" for the site's folder.
 
-    Raises SettingsError for a wrong address, StoreError, StoreBusy, OSError. The settings and the
-    conversations are then unchanged.
+    Raises SettingsError for a wrong address, StoreError, StoreBusy, OSError. After an error, the
+    settings and the conversations are unchanged.
     """
     path = place.folder / settings.FILE_NAME
     text = settings.text_of(place.folder)
@@ -48,7 +48,7 @@ def move(place: Place, to: str, today: Today) -> Copied:
 
 
 def _copied(place: Place, source: Copyable, after: Settings, today: Today) -> Copied:
-    """Copy to the new store. If this fails, nothing is left there."""
+    """Copy the conversations to the new store. After a failure, that store is empty."""
     _discard_begun(place, after)
     target = stores.create(place.folder, after, today)
     try:

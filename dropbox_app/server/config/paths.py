@@ -1,7 +1,7 @@
 """The folders of a server's sites: the server's own folder, or ``sites/NAME/`` in it.
 
-All site folders have the same layout and hold all data of the site: settings, cards, database,
-files and pages. A server with one site may keep that site in its own folder.
+All site folders have the same layout and contain all data of the site: settings, cards, database,
+files and pages. A server with one site may keep that site in the server's own folder.
 """
 
 import os

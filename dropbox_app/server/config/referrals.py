@@ -1,8 +1,8 @@
 """Referrals: the organisations to contact besides the counsellor.
 
 ``content/referrals.toml`` in a site's folder replaces the whole default list. Like all files of the
-operator, it is read strictly. An unknown key, an invalid number or a topic that the report form
-does not have is rejected by name.
+operator, the list is read strictly. An unknown key, an invalid number or a topic that the report
+form does not have is rejected, and the error names it.
 """
 
 import datetime
@@ -44,7 +44,7 @@ class Referral:
     checked: datetime.date | None = None
 
     def why(self, lang: str) -> str:
-        """Return what the organisation is for, in a language of the pages."""
+        """Return the purpose of the organisation, in a language of the pages."""
         return self.nl if lang == "nl" else self.en
 
     def stale(self, today: datetime.date) -> bool:
@@ -79,7 +79,7 @@ def unchecked(entries: Iterable[Referral]) -> Literal["", "some", "all"]:
 
 @functools.cache
 def shipped() -> Referrals:
-    """Return the default list, which comes with this program."""
+    """Return the default list, which is part of this program."""
     folder = importlib.resources.files("dropbox_app.server.config")
     return parse((folder / FILE_NAME).read_bytes(), FILE_NAME)
 

@@ -1,8 +1,9 @@
-"""The number of working days within which a counsellor answers, and the rules based on it.
+"""The number of working days within which a counsellor answers, and the rules based on that number.
 
-The pages promise an answer within ``response_days`` working days. A desk keeps that promise by
-fetching at least that often. The daily mail asks for that fetch, and ``site check`` and ``doctor``
-report a late desk. The pages mention the delay after another GRACE working days without a fetch.
+The pages promise an answer within ``response_days`` working days. To keep that promise, a desk must
+fetch messages at least that often. The daily mail reminds the counsellor to fetch in time, and
+``site check`` and ``doctor`` report a late desk. The pages mention the delay after another GRACE
+working days without a fetch.
 """
 
 import datetime
@@ -34,7 +35,7 @@ def late(last: datetime.date | None, today: datetime.date, promised: int) -> boo
 
 
 def quiet_for(promised: int) -> int:
-    """Return how many full working days without a fetch may pass before the pages mention it."""
+    """Return how many full working days may pass without a fetch before the pages mention that."""
     return promised + GRACE
 
 

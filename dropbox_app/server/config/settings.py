@@ -95,7 +95,7 @@ class Crisis:
 
 @dataclass(frozen=True)
 class OtherContact:
-    """A person to call about the counsellors themselves. Both fields are empty if there is none."""
+    """A person to call about the counsellors themselves. Without one, both fields are empty."""
 
     name: str = ""
     phone: str = ""
@@ -122,10 +122,10 @@ class Reporter:
 
 @dataclass(frozen=True)
 class Law:
-    """The text on the law: its source, its author, and the person who read it.
+    """The text on the law: its source, its author, and the person who reviewed it.
 
-    ``author`` wrote the site's own text. ``read_by`` and ``read_on`` concern the text that is
-    shown.
+    ``author`` wrote the site's own text. ``read_by`` and ``read_on`` state who reviewed the text
+    that is shown, and when.
     """
 
     draft: str = DRAFTS[0]

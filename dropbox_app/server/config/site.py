@@ -1,9 +1,9 @@
 """One organisation's site: its settings and its counsellors' cards, from one folder.
 
 The folder contains ``site.toml``, ``cards/``, ``retired``, ``klankbord.db``, ``files/`` and
-``withdrawn``. It also contains ``ended`` if the site is closed to new reports. Settings are read
-strictly and only once, at start. Cards are read again on every call, because another worker or the
-operator may have changed them. A card file in use pins its identity (SPEC section 3).
+``withdrawn``. If the site is closed to new reports, the folder also contains ``ended``. Settings
+are read strictly and only once, at start. Cards are read again on every call, because another
+worker or the operator may have changed them. A card file in use pins its identity (SPEC section 3).
 """
 
 import datetime
@@ -61,7 +61,7 @@ class Site:
         return tuple((n, c) for n, c in self._read() if isinstance(c, str))
 
     def begun(self) -> bool:
-        """Return whether the site has ever had a card; if not, it is not open yet."""
+        """Return whether the site has ever had a card; if not, the site is not open yet."""
         return bool(self.cards() or self.faults() or self._retired())
 
     def ended(self) -> str:
@@ -85,7 +85,7 @@ class Site:
         return next((c for c in self.cards() if c.card.identity == identity), None)
 
     def pin(self, name: str, raw: bytes, day: datetime.date) -> Card:
-        """Put a card that the operator has confirmed into use. Raises CardError, StoreBusy."""
+        """Put into use a card that the operator has confirmed. Raises CardError, StoreBusy."""
         with self._turns.taken():
             card = self.check_new(name, raw, day)
             self._write(name, raw, day)
@@ -131,7 +131,7 @@ class Site:
             return card
 
     def retire(self, name: str, day: datetime.date | None = None) -> None:
-        """Retire a card immediately. Nobody can write to its counsellor, and the desk cannot fetch.
+        """Retire a card immediately: nobody can write to its counsellor, and its desk cannot fetch.
 
         The identity is never accepted again, because the holder of a lost or stolen desk could use
         it to read messages.

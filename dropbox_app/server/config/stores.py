@@ -37,7 +37,7 @@ class SiteStore(Copyable, Protocol):
     """A store whose contents can be moved."""
 
     def remove_tables(self) -> None:
-        """Remove all tables, inside ``writing``. Nothing can be stored there afterwards."""
+        """Remove all tables, inside ``writing``. Afterwards, the store cannot be used."""
 
 
 def opened(place: Place, settings: Settings, today: Today) -> SiteStore:
@@ -69,7 +69,7 @@ def discard(settings: Settings) -> None:
 
 
 def site_of(place: Place, settings: Settings) -> str | None:
-    """Return the id of the site whose conversations are stored there; None if there is none.
+    """Return the id of the site whose conversations are in this store; None if it has none.
 
     Raises StoreError, StoreBusy.
     """

@@ -1,4 +1,4 @@
-"""``klankbord-server doctor``: check the server and explain how to fix faults. Changes nothing.
+"""``klankbord-server doctor``: check the server, changing nothing; explain how to fix faults.
 
 This module checks the sites and backups in a server's folder. ``machine`` checks the host, and
 ``visit`` opens the sites as a visitor does.
@@ -172,7 +172,7 @@ def _database_repair(folder: Path) -> str:
 
 
 def _access(folder: Path, name: str) -> Iterator[Finding]:
-    """Check that the server's own account, and no other, can read every file."""
+    """Check that the server's account can read every file, and that no other account can."""
     owner = folder.stat().st_uid
     open_to, of_others = [], []
     try:
@@ -220,7 +220,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _written(path: Path) -> datetime.date:
-    """Return the day of a file's last change. The server stores no finer time."""
+    """Return the day of a file's last change. The server stores no more precise time."""
     return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
 
 

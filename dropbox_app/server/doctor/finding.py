@@ -58,8 +58,8 @@ class Finding:
     """The result of one check.
 
     The operator decides whether a ``note`` is a problem. ``unseen`` means that something could not
-    be checked; the finding gives the reason. Neither changes the exit code. ``site`` is "" for
-    findings about the server or the host.
+    be checked; the finding gives the reason. Neither ``note`` nor ``unseen`` changes the exit code.
+    ``site`` is "" for findings about the server or the host.
     """
 
     check: Check

@@ -1,8 +1,8 @@
 """The status of a server in a few lines: the output of ``klankbord-server status``.
 
-``doctor`` looks for faults and explains how to fix them. This module reports the current state. It
-reports nothing about reporters: neither the number of conversations or messages, nor their days. It
-stores nothing and changes nothing.
+``doctor`` looks for faults and explains how to fix them. This module reports the current state. The
+status contains nothing about reporters: neither the number of conversations or messages, nor their
+dates. This module stores nothing and changes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``doctor --visit``: open each site as a visitor does, and check the responses.
 
-This is the only part of ``doctor`` that uses a network. It connects to the addresses in the
-settings and, with ``--socks``, to Tor on this machine. It requests public pages, and neither
+This is the only part of ``doctor`` that uses a network. The visit connects to the addresses in the
+settings and, with ``--socks``, to Tor on this machine. The visit requests public pages, and neither
 submits nor stores anything.
 """
 
@@ -166,8 +166,8 @@ def _headers(
 class _Bounded(httpcore.NetworkBackend):
     """Opens connections, and closes all of them when the time for a page runs out.
 
-    It does so even if data arrives very slowly. httpcore limits only the time of each single step,
-    and sets no limit at all on its exchange with a SOCKS proxy.
+    The connections are closed even if data arrives very slowly. httpcore limits only the time of
+    each single step, and sets no limit at all on its exchange with a SOCKS proxy.
     """
 
     def __init__(self) -> None:

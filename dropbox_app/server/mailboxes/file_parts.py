@@ -1,7 +1,7 @@
-"""Attachments that arrive in parts (SPEC section 6): a line that breaks costs one part only.
+"""Attachments that arrive in parts (SPEC section 6): a lost connection costs only one part.
 
-Until the file is joined, each part is stored like a file whose message has not arrived. A part of
-full length has a length that no sealed file has (see ``FILE_PART``), which tells it from one.
+Until the file is joined, each part is stored like a file whose message has not arrived. No sealed
+file has the length of a full part (see ``FILE_PART``), so the two cannot be confused.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _PIECE = 64 * 1024
 
 
 def is_full_part(info: ItemInfo) -> bool:
-    """Return whether an item is a part of full length of a file that is not joined yet."""
+    """Return whether an item is a full-length part of a file that is not joined yet."""
     return not info.n and info.size == FILE_PART
 
 
@@ -27,22 +27,22 @@ def check_part(staged: Staged, part: str) -> None:
 
 
 def is_here(store: Store, mailbox: str, item: str) -> bool:
-    """Return whether the reporter of this mailbox has sent this item, whole or as a part."""
+    """Return whether the reporter of this mailbox has sent this item, a file or a part."""
     known = store.item(item)
     return known is not None and known[0] == mailbox and known[1].author == REPORTER
 
 
 def missing(store: Store, mailbox: str, parts: Sequence[str]) -> list[str]:
-    """Return those of these parts that do not wait in this mailbox.
+    """Return those of these parts that are missing from this mailbox.
 
-    A part of another mailbox is missing here like one that does not exist.
+    A part in another mailbox counts as missing too.
     """
     waiting = {i.id for i in store.items(mailbox) if not i.n and i.author == REPORTER}
     return [part for part in parts if part not in waiting]
 
 
 def join(store: Store, parts: Sequence[str], staged: Staged) -> bool:
-    """Write the parts to ``staged``, one after the other; False if one has just been removed."""
+    """Write the parts to ``staged`` in order; return False if a part has just been removed."""
     for part in parts:
         opened = store.open(part)
         if opened is None:

@@ -72,9 +72,10 @@ def expired(site: Site, store: Store, today: datetime.date) -> tuple[int, int]:
 def step(site: Site, store: Store, today: datetime.date, after: str) -> tuple[int, int, str | None]:
     """Check the next STEP mailboxes and remove expired data from them.
 
-    The check itself holds no lock. Each mailbox with expired data gets its own transaction, so a
-    report that arrives meanwhile waits for at most one. Returns the number of mailboxes removed,
-    the number of items removed from other mailboxes, and where to continue (None at the end).
+    The check itself does not lock the store. Each mailbox with expired data gets its own
+    transaction, so a report that arrives meanwhile waits for at most one transaction. Returns the
+    number of mailboxes removed, the number of items removed from other mailboxes, and where to
+    continue (None at the end).
     """
     mailboxes = items = 0
     names = store.mailboxes(after, STEP)
@@ -106,9 +107,9 @@ def doubted(
 ) -> str:
     """Like ``doubt``, but for values that the caller has already read.
 
-    ``newest`` is the newest day stored, ``served`` the day of the last upkeep, and ``anything``
-    whether a mailbox exists. A date is doubted if it is before ``newest`` or more than FAR days
-    after ``served``: with a wrong clock, a purge would end every conversation.
+    ``newest`` is the newest day stored, ``served`` the day of the last maintenance, and
+    ``anything`` whether a mailbox exists. A date is doubted if it is before ``newest`` or more than
+    FAR days after ``served``: with a wrong clock, a purge would end every conversation.
     """
     if newest is not None and today < newest:
         return f"it says {today}, but something here is dated {newest}"

@@ -1,7 +1,7 @@
 """Re-apply withdrawals that a desk reports after the server was restored from an old backup.
 
-A desk sends its own messages again in the usual way. A withdrawal comes from the reporter, so it is
-accepted on the reporter's signature, whichever desk sends it (SPEC section 7).
+A desk sends its own messages again in the usual way. A withdrawal is signed by the reporter, so it
+is accepted on that signature, whichever desk sends it (SPEC section 7).
 """
 
 import datetime
@@ -21,9 +21,9 @@ def take_withdrawal(
     """Withdraw a conversation that a restore brought back. A repeated call succeeds.
 
     As in an ordinary withdrawal, the access and the items are removed, and the ``withdrawal`` waits
-    for the desks. The message number is not checked. Anything that the reporter has written since
-    in this mailbox, which should not exist, is removed too. Raises BadShape, Gone (the mailbox does
-    not exist), StoreBusy; never SiteFull.
+    for the desks. The message number is not checked. Anything that the reporter has written in this
+    mailbox since the withdrawal is removed too, because it should not exist. Raises BadShape, Gone
+    (the mailbox does not exist), StoreBusy; never SiteFull.
     """
     try:
         message, sealed = withdrawal.read(given, site=site.settings.site, mailbox=mailbox)

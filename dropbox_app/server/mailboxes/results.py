@@ -1,4 +1,4 @@
-"""What the actions on mailboxes return."""
+"""The results that actions on mailboxes return."""
 
 import datetime
 from dataclasses import dataclass

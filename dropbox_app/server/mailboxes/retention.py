@@ -41,7 +41,7 @@ def quiet(
 ) -> bool:
     """Return True if nothing in the mailbox can have expired, regardless of fetch state.
 
-    This uses the shortest possible terms, so it needs only the items.
+    The check uses the shortest possible terms, so it needs only the items.
     """
     shown = any(item.n for item in items)
     idle = info.last_added + datetime.timedelta(retention.idle)
@@ -135,7 +135,7 @@ def _end(
 
 
 def _unsent(item: ItemInfo) -> int:
-    """Return for how many days an item is kept whose message has not arrived."""
+    """Return how many days an item is kept if its message does not arrive."""
     return PART_SENT if is_full_part(item) else HALF_SENT
 
 

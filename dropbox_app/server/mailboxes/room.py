@@ -19,7 +19,7 @@ class Room:
         self._store = store
 
     def check(self, size: int, mailbox: str = "", kind: Share = WORDS) -> None:
-        """Check that this many bytes may be added; if a mailbox is given, also to that mailbox."""
+        """Check that this many bytes may be added to the site, and to any given mailbox."""
         limits = self._site.settings.limits
         kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if kind == FILES else 0
         if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
@@ -30,7 +30,7 @@ class Room:
             raise SiteFull("the disk has no room left")
 
     def check_messages(self, mailbox: str, by: str, size: int) -> None:
-        """Check the limit on messages. Half is for the reporter, half for the counsellors."""
+        """Check the limit on messages: half of it is for the reporter, half for the counsellors."""
         limits = self._site.settings.limits
         sizes = [
             item.size

@@ -1,7 +1,7 @@
-"""Upkeep of a running server: purge once a day, and empty the write-ahead log after use.
+"""Maintain a running server: purge once a day, and empty the write-ahead log after use.
 
-Every worker has a thread that can do the upkeep of all sites. The first thread to lock the server's
-folder does it; if its process dies, another takes over.
+Every worker has a thread that can maintain all sites. The first thread to lock the server's folder
+does the work; if its process dies, another takes over.
 """
 
 import datetime
@@ -34,7 +34,7 @@ Today = Callable[[], datetime.date]  # the UTC day
 
 
 class Caretaker:
-    """Does the upkeep of one site. ``warn`` receives lines with no content from conversations."""
+    """Maintains one site. ``warn`` receives lines with no content from conversations."""
 
     def __init__(
         self, site: Site, store: Store, today: Today, warn: Callable[[str], object]
@@ -47,7 +47,7 @@ class Caretaker:
         self._told: tuple[datetime.date, str] | None = None
 
     def step(self) -> None:
-        """Do the upkeep that is due. Disk and database errors are reported, not raised."""
+        """Do the maintenance that is due. Disk and database errors are reported, not raised."""
         today = self._today()
         try:
             if self._done != today:
@@ -69,7 +69,7 @@ class Caretaker:
 
 
 class Rounds:
-    """Does the upkeep of all sites of a server, one after the other, in one thread.
+    """Maintains all sites of a server, one after the other, in one thread.
 
     A fault in one site does not delay the others. ``warn`` receives the warnings of all sites, with
     the site's name if the server has several.
@@ -87,20 +87,20 @@ class Rounds:
         self._thread: threading.Thread | None = None
 
     def start(self, folder: Path, first: float = FIRST, every: float = EVERY) -> None:
-        """Do the upkeep until ``end`` is called, starting once no other worker is doing it."""
+        """Maintain the sites until ``end`` is called, starting once no other worker is doing so."""
         self._thread = threading.Thread(
             target=self._run, args=(folder, first, every), name="caretaker", daemon=True
         )
         self._thread.start()
 
     def end(self) -> None:
-        """Stop. Current work is finished first if it takes at most ``_ENDING`` seconds."""
+        """Stop the thread. Current work that takes at most ``_ENDING`` seconds is finished."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_ENDING)
 
     def step(self) -> None:
-        """Do the upkeep of every site once."""
+        """Maintain every site once."""
         for read in list(self._waiting):
             if self._stop.is_set():
                 return

@@ -1,6 +1,6 @@
 """The actions of reporters and desks on mailboxes (SPEC sections 6 to 9).
 
-``store`` provides the storage steps. Nothing is decrypted here. Each action is one transaction.
+``store`` provides the storage steps. This module decrypts nothing. Each action is one transaction.
 """
 
 import datetime
@@ -62,18 +62,18 @@ class Mailboxes:
     def open_mailbox(self, *, mailbox: str, access: str, to: Sequence[VerifyKey]) -> None:
         """Create a mailbox, which no desk sees until its report is added.
 
-        A repeated call with the same ids succeeds, even after the report. Raises BadShape (an id is
-        taken), UnknownCounsellor, Gone (withdrawn or expired), SiteFull, StoreBusy.
+        A repeated call with the same ids succeeds, even after the report is stored. Raises BadShape
+        (an id is taken), UnknownCounsellor, Gone (withdrawn or expired), SiteFull, StoreBusy.
         """
         self._known(to)
         with self._store.writing():
             self._open(mailbox, access, MESSAGE_SIZES[0])
 
     def submit(self, *, mailbox: str, access: str, to: Sequence[VerifyKey], sealed: bytes) -> None:
-        """Store a report: message 1 of a new or opened mailbox. It is on disk when this returns.
+        """Store a report: message 1 of a mailbox that is new or has no message yet.
 
-        Submitting the same bytes again succeeds. Raises the errors of ``open_mailbox`` and
-        OutOfStep (the mailbox already has a report).
+        The report is on disk when this method returns. Submitting the same bytes again succeeds.
+        Raises the errors of ``open_mailbox`` and OutOfStep (the mailbox already has a report).
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
@@ -121,8 +121,8 @@ class Mailboxes:
     def attach(self, *, access: str, item: str, staged: Staged, parts: Sequence[str] = ()) -> None:
         """Store a reporter's attachment, which becomes visible with the next message.
 
-        ``parts``: what it was joined from, and is removed with this. Raises BadShape, Gone,
-        MailboxFull, SiteFull, StoreBusy.
+        ``parts``: the ids of the parts from which it was joined, which are removed now. Raises
+        BadShape, Gone, MailboxFull, SiteFull, StoreBusy.
         """
         check_attachment(staged, item, REPORTER, self._site.settings.limits.file)
         with self._store.writing():
@@ -140,7 +140,7 @@ class Mailboxes:
     def join(self, *, access: str, item: str, parts: Sequence[str]) -> list[str]:
         """Store a reporter's attachment that arrived in parts; return the missing parts, if any.
 
-        Repeating this succeeds. Raises like ``attach``.
+        A repeated call succeeds. Raises like ``attach``.
         """
         with self._store.reading():
             mailbox = self._of_access(access).id
@@ -171,9 +171,10 @@ class Mailboxes:
         """Store the reporter's message ``n``, and show it and its files to ``to``.
 
         The message and ``files`` are stored together or not at all; ``named`` are files that were
-        sent before, and any other that waits is removed. A repeated call succeeds. Raises OutOfStep
-        with the newest n unless ``n`` is next, BadShape, UnknownCounsellor, Gone, MailboxFull,
-        SiteFull, StoreBusy. After OutOfStep, ``files`` can be reused.
+        sent before; any other file that still waits for a message is removed. A repeated call
+        succeeds. Raises OutOfStep with the newest n unless ``n`` is next, BadShape,
+        UnknownCounsellor, Gone, MailboxFull, SiteFull, StoreBusy. After OutOfStep, ``files`` can be
+        reused.
         """
         identities = self._known(to)
         item = check_message(sealed, len(identities))
@@ -197,9 +198,9 @@ class Mailboxes:
     ) -> None:
         """Withdraw the report: remove the access and all other items at once.
 
-        The ``withdrawal`` itself waits for the desks. Without one (because nobody has a valid key),
-        or if the mailbox has expired, everything is removed. Raises OutOfStep, BadShape,
-        UnknownCounsellor, Gone, StoreBusy; never SiteFull.
+        The ``withdrawal`` itself waits for the desks. Without a ``withdrawal`` (because nobody has
+        a valid key), or if the mailbox has expired, everything is removed. Raises OutOfStep,
+        BadShape, UnknownCounsellor, Gone, StoreBusy; never SiteFull.
         """
         identities = self._known(to) if sealed is not None else []
         item = check_message(sealed, len(identities)) if sealed is not None else ""
@@ -235,7 +236,7 @@ class Mailboxes:
     def inbox(self, identity: VerifyKey, after: int) -> tuple[list[InboxRow], bool]:
         """Return the items after this counsellor's number ``after``, and whether more follow.
 
-        This counts as a fetch. Its day is stored, for the rules on silent desks.
+        The call counts as a fetch, and its day is stored for the rules on silent desks.
         """
         by, day = str(identity), self.today()
         if self._store.last_fetch(by) != day:
@@ -247,8 +248,8 @@ class Mailboxes:
     def listed(self, identity: VerifyKey, after: str = "", most: int = -1) -> tuple[Listed, ...]:
         """Return the mailboxes whose newest reporter message is addressed to this counsellor.
 
-        They are sorted by id and start after ``after``. At most ``most`` are returned, unless that
-        is negative.
+        The mailboxes are sorted by id and start after ``after``. At most ``most`` mailboxes are
+        returned, unless ``most`` is negative.
         """
         with self._store.reading():
             return tuple(
@@ -266,14 +267,14 @@ class Mailboxes:
         return OpenFile(known[1].size, file) if file is not None else None
 
     def fetched(self, identity: VerifyKey, item: str) -> bool:
-        """Record that this counsellor's desk has stored an item; return False if it is unknown."""
+        """Record that this counsellor's desk has an item; return False if the item is unknown."""
         with self._store.writing():
             return self._store.set_fetched(str(identity), item, self.today())
 
     def reply(
         self, *, identity: VerifyKey, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes
     ) -> None:
-        """Store this counsellor's message ``n`` in a mailbox. Repeating the same bytes succeeds.
+        """Store this counsellor's message ``n``. Storing the same bytes again succeeds.
 
         Raises Gone (also if the mailbox is not addressed to this counsellor), NotYours (``to``
         includes somebody whom the reporter's newest message does not address), OutOfStep, BadShape,
@@ -340,7 +341,7 @@ class Mailboxes:
         return retention.shown(self._store, info, self._site, self.today()).expires
 
     def _known(self, to: Sequence[VerifyKey]) -> list[str]:
-        """Return ``to`` as strings. All must have a card here; the sealer checks the keys."""
+        """Return ``to`` as strings. All must have cards here; the sealer checks the keys."""
         identities = texts_of(to)
         if not set(identities) <= {str(named.card.identity) for named in self._site.cards()}:
             raise UnknownCounsellor("no card of that identity")
@@ -390,7 +391,7 @@ class Mailboxes:
         return True
 
     def _check_step(self, mailbox: str, author: str, n: int, *, hole: bool = False) -> None:
-        """Check that ``n`` is next. ``hole``: a restored server may lack earlier messages."""
+        """Check that ``n`` is next. ``hole``: allow missing messages, as on a restored server."""
         newest = self._store.newest(mailbox).get(author, 0)
         if n <= newest or (n > newest + 1 and not hole):
             raise OutOfStep(newest)
@@ -403,7 +404,7 @@ class Mailboxes:
         self, mailbox: str, item: str, by: str, n: int, identities: Sequence[str], sealed: bytes,
         own: Collection[str] | None = None,
     ) -> None:  # fmt: skip
-        """Store a message and show it with its ``own`` files (None: all since the previous one)."""
+        """Store a message; show it and its ``own`` files (None: all since the previous message)."""
         day = self.today()
         # Authors also see their own items in their inbox, even if they cannot open them.
         readers = dict.fromkeys((*identities, *(() if by == REPORTER else (by,))))
@@ -430,7 +431,7 @@ class Mailboxes:
             self._store.set_fetched(by, item, day)
 
     def _put(self, mailbox: str, by: str, item: str, staged: Staged) -> None:
-        """Store a checked file. It stays invisible until the message that names it."""
+        """Store a checked file, which stays invisible until a message that names it is stored."""
         known = self._store.item(item)
         if known is not None:
             if known[0] != mailbox or known[1].author != by or known[1].what != "attachment":

@@ -15,7 +15,7 @@ MAX_TO = 5
 
 
 def stanzas_of(what: Literal["message", "attachment"], by: str, identities: int) -> int:
-    """Return how many recipients a file has. Reporters do not receive their own attachments."""
+    """Return how many recipients a file has. Reporters cannot open attachments that they sent."""
     return identities + (what == "message" or by != REPORTER)
 
 
@@ -32,7 +32,8 @@ def check_attachment(staged: Staged, item: str, by: str, most: int) -> None:
     """Check the hash, form and size of a complete attachment that ``by`` sealed.
 
     ``item``: the id that the sender gave. ``most``: the size of the largest file before sealing, in
-    bytes. Raises BadShape. No lock is held meanwhile, so no other request waits.
+    bytes. Raises BadShape. The store is not locked during the check, so no other request has to
+    wait.
     """
     if staged.digest() != item:
         raise BadShape("the file does not have the id that was given")

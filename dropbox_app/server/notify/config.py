@@ -148,7 +148,7 @@ def _mailed(row: Mapping[str, Any]) -> Mailed:
 
 
 def _once(rows: tuple[Mailed, ...]) -> tuple[Mailed, ...]:
-    """Check that nobody gets two mails a day, and that each card's status goes to one person."""
+    """Check that nobody gets two mails a day, and that each card's status is sent to one person."""
     cards = [card for row in rows for card in row.cards]
     if len({row.address.casefold() for row in rows}) < len(rows) or len(set(cards)) < len(cards):
         raise _Wrong("counsellor: an address or a card is listed twice; list each counsellor once")
@@ -167,5 +167,5 @@ def _is_address(value: object) -> bool:
 
 
 def _plain(text: str) -> bool:
-    """Return whether the text is visible ASCII, because an SMTP login can carry nothing else."""
+    """Return whether the text is visible ASCII, because an SMTP login can contain nothing else."""
     return text.isascii() and (not text or text.isprintable())

@@ -1,7 +1,8 @@
 """Send the daily mail: one of two sentences of equal length for each counsellor.
 
 A mail is sent every day, whatever the status, so a missing mail indicates only a fault. This module
-uses the network. It reads only the status file, its own settings and its own state.
+uses the network. Of the data on disk, it reads only the status file, its own settings and its own
+state.
 """
 
 import datetime

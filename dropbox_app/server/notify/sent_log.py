@@ -1,4 +1,4 @@
-"""Record which of today's mails were started and which were sent, so that none is sent twice.
+"""Record the state of each of today's mails (begun, sent), so that none is sent twice.
 
 Every change replaces the file atomically and is on disk before the work continues.
 """
@@ -20,7 +20,7 @@ LAST = "last"  # the last day on which every mail was sent; the account of ``doc
 
 
 class State:
-    """The record of one day, by card name. It is empty on a new day."""
+    """The record of one day, by card name. On a new day, the record is empty."""
 
     def __init__(self, folder: Path, today: datetime.date) -> None:
         """Read the record. Raises MailError."""
@@ -96,7 +96,7 @@ def last(folder: Path) -> datetime.date | None:
 
 
 def late(folder: Path, today: datetime.date) -> str:
-    """Return a message for ``doctor`` if it is too long since every mail was sent, or ""."""
+    """Return a message for ``doctor``, or "" if every mail was sent recently enough."""
     try:
         day = last(folder)
     except OSError as error:

@@ -1,8 +1,8 @@
 """Send one mail to one address, only over TLS, with no unnecessary content.
 
-A mail must never arrive twice. The caller therefore records it as started just before the server is
-asked to accept the text. If no reply follows, nobody knows whether the mail was sent, and it is not
-sent again.
+A mail must never arrive twice. The caller therefore records the mail as begun just before it asks
+the mail server to accept the text. If no reply follows, nobody knows whether the mail was sent, and
+it is not sent again.
 """
 
 import datetime
@@ -25,10 +25,10 @@ _NOT_TAKEN = 400  # reply codes from this number on mean that the mail was not a
 
 
 def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.datetime) -> bytes:
-    """Return the mail to send. Its length depends only on addresses, subject and sentence.
+    """Return the mail to send. The mail's length depends only on addresses, subject and sentence.
 
     The Message-ID is random, and the Date is rounded to the minute (the provider records the time
-    of arrival anyway). Neither reveals this machine, its clock or its site.
+    of arrival anyway). Neither header reveals this machine, its clock or its site.
     """
     name = f"{secrets.token_hex(16)}@{sender.rpartition('@')[2]}"
     lines = (
@@ -50,10 +50,10 @@ def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.
 def send(
     settings: MailSettings, to: str, message: bytes, begin: Callable[[], object] = lambda: None
 ) -> None:
-    """Hand a mail to the provider. ``begin`` is called just before it may be accepted.
+    """Hand a mail to the provider, and call ``begin`` just before the mail may be accepted.
 
-    Raises MailError if it was not accepted, MailUnsure if it may have been. Neither error contains
-    an address or the text of the mail server's reply.
+    Raises MailError if the mail was not accepted, MailUnsure if it may have been. Neither error
+    contains an address or the text of the mail server's reply.
     """
     begun = False
     try:

@@ -1,8 +1,8 @@
-"""Decide for each counsellor whether to open the desk today, from stored items and fetches.
+"""Decide from stored items and fetches whether each counsellor should open the desk today.
 
-This runs once a day, without a network. The status "open" means that something is waiting, or that
-the desk must fetch to keep the site's promise. The status therefore does not show whether anybody
-wrote.
+This module runs once a day, without using the network. The status "open" means that something is
+waiting, or that the desk must fetch to keep the site's promise. The status therefore does not show
+whether anybody wrote.
 """
 
 import datetime
@@ -60,8 +60,9 @@ def put(server: Path, place: Path, today: datetime.date) -> list[str]:
 def of(store: Store, identity: str, today: datetime.date, response_days: int) -> Word:
     """Return "open" if a desk should be opened today, otherwise "rest".
 
-    It should be opened if something is waiting for it. It should also be opened if it has not
-    fetched within the ``response_days`` working days in which the site promises an answer.
+    A desk should be opened if something is waiting for it. A desk should also be opened if it has
+    not fetched messages within the ``response_days`` working days in which the site promises an
+    answer.
     """
     due = response.due(store.last_fetch(identity), today, response_days)
     return "open" if due or store.waits(identity) else "rest"

@@ -1,8 +1,8 @@
 """The daily status of each counsellor for the mail: open the desk, or nothing new.
 
-Two programs share one small file. ``status`` reads the database, has no network and writes the
-statuses. ``run`` has a network and sends them; of everything stored on the server it can read only
-this file. The file contains no number, id or time, and always has the same size.
+Two programs share one small file. ``status`` reads the database, has no network access and writes
+the statuses. ``run`` has network access and sends them; this file is the only data of the server
+that it can read. The file contains no number, id or time, and always has the same size.
 """
 
 import datetime

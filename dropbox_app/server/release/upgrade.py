@@ -1,8 +1,8 @@
 """Upgrade an installed server to a signed release; roll back if the release does not serve pages.
 
-This is run by root. Before the switch, nothing that the running server uses is changed: an upgrade
-that is killed leaves only a work folder. From the switch until the newer program has responded, a
-note on disk names the older program. An upgrade that finds this note rolls back first.
+Root runs this module. Before the switch, nothing that the running server uses is changed: an
+upgrade that is killed leaves only a work folder. From the switch until the newer program has
+responded, a note on disk names the older program. An upgrade that finds this note rolls back first.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Upgrade:
         return release.version
 
     def _beside(self, folder: Path, old: Path) -> tuple[Release, Path, list[str]]:
-        """Take all steps that can fail without harm; return release, new program and hosts."""
+        """Take all steps that can fail without harm; return release, program and host names."""
         self.say("1. Signature and checksums")
         key = releases.read_key(self.machine.key)
         self._work.mkdir(0o700)
@@ -157,7 +157,7 @@ class Upgrade:
         return release, new, hosts
 
     def _installed(self) -> Path:
-        """Return the program in use. It must contain its own installer, for a rollback."""
+        """Return the program in use, which must contain its own installer for a rollback."""
         try:
             old = self.machine.current.resolve(strict=True)
         except OSError:
@@ -226,9 +226,9 @@ class Upgrade:
         self._sync()
 
     def _go_back(self) -> None:
-        """Start the older program again, with data that it can use. This can be repeated.
+        """Start the older program again, with data that it can use. This step can be repeated.
 
-        Raises UpgradeError if that fails; in that case the note is kept.
+        Raises UpgradeError if it fails; in that case the note is kept.
         """
         old = Path(json.loads(self._note.read_text("utf-8"))["old"])
         try:
@@ -308,7 +308,7 @@ class Upgrade:
         return done.stdout
 
     def _write_notes(self, old: Path) -> None:
-        """Write the note of a switch, and a second one that later replaces it. Raises OSError."""
+        """Write the notes for an unfinished and for a finished switch. Raises OSError."""
         for path, serves in ((self._served, True), (self._note, False)):
             part = path.with_suffix(".new")
             with part.open("w") as file:

@@ -1,7 +1,7 @@
 """Performs the protocol's steps for a browser without JavaScript (SPEC section 8).
 
-This is the only module of the server that sees a text or a code. It keeps nothing between requests;
-the caller keeps the root in the cookie. It writes only sealed files.
+This is the only module of the server that sees a text or a code. This module keeps nothing between
+requests; the caller keeps the root in the cookie. All files that this module writes are sealed.
 """
 
 import contextlib
@@ -90,8 +90,8 @@ class Addressing:
 class Enclosed:
     """Sealed and staged files that are sent with one message.
 
-    ``after`` is the number of the reporter's newest message when the form was generated. It lets
-    the server recognise a form that is sent twice.
+    ``after`` is the number of the reporter's newest message when the form was generated. This
+    number lets the server recognise a form that is sent twice.
     """
 
     to: tuple[VerifyKey, ...]
@@ -131,7 +131,7 @@ class ReporterAgent:
         answers: Mapping[str, Json],
         wanted: Sequence[VerifyKey],
     ) -> NewReport:
-        """Draw a code and seal a report. Afterwards only storing it can fail.
+        """Draw a code and seal a report. After that, only storing the report can fail.
 
         Raises Busy, TooLong (by the site's limit) or NobodyToWriteTo.
         """
@@ -264,11 +264,11 @@ class ReporterAgent:
 
         If ``wanted`` is None, ``next_wanted`` applies. With ``pass_on``, the recipients also get
         the thread so far (SPEC section 4, "Changing counsellor"), unless the previous message went
-        to the same people. It cannot be combined with files. A message that repeats the newest one
-        is not sent again: without a script, nothing else stops a double click. ``files`` are stored
-        with the message or not at all, and only once, however often sending is retried. Raises
-        Gone, TooLong, NobodyToWriteTo, MailboxFull, SiteFull, StoreBusy, or Moved if the recipients
-        differ from those of the files.
+        to the same people. ``pass_on`` cannot be combined with files. A message that repeats the
+        newest one is not sent again: without a script, nothing else prevents a double click from
+        sending it twice. ``files`` are stored with the message or not at all, and only once,
+        however often sending is retried. Raises Gone, TooLong, NobodyToWriteTo, MailboxFull,
+        SiteFull, StoreBusy, or Moved if the recipients differ from those of the files.
         """
         for key in ("text", "step", "with", "scope"):
             value = body.get(key)
@@ -380,7 +380,7 @@ class ReporterAgent:
         """Return the conversation with its messages; None if it no longer exists.
 
         If a listed message is missing, it may have been removed meanwhile, so the list is read
-        again. A message that is missing twice is lost.
+        again. A message that is still missing then is lost.
         """
         before = None
         while True:

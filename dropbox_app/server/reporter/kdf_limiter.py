@@ -1,8 +1,8 @@
 """Limit how many codes are hashed with Argon2id at once, and how long other requests wait.
 
-One hash takes 19 MiB and about 14 ms of CPU time. Without a limit, a hundred at once would take two
-gigabytes and delay everybody. A request that has waited for ``PATIENCE`` is rejected as busy, and
-the person's text is kept.
+One hash takes 19 MiB and about 14 ms of CPU time. Without a limit, a hundred hashes at once would
+take two gigabytes and delay everybody. A request that has waited for ``PATIENCE`` is rejected
+because the server is busy, and the person's text is kept.
 """
 
 import os
@@ -30,7 +30,7 @@ def late() -> bool:
 
 
 class Gate:
-    """Lets ``slots`` threads through at once. Each process has its own gate.
+    """Lets at most ``slots`` threads through at once. Each process has its own gate.
 
     A request that is still waiting ``patience`` seconds after its arrival is rejected.
     """

@@ -1,4 +1,4 @@
-"""Pure rules on a thread: who gets the next message, and whether a message was just sent.
+"""Pure rules on a thread: who receives the next message, and whether a message was just sent.
 
 All functions take opened threads and change nothing.
 """
@@ -23,9 +23,9 @@ def just_said(
 ) -> bool:
     """Return whether the newest message in the thread is this message, sent earlier.
 
-    Two files with the same name and size need not be the same file. They can come from the same
-    form only if the form was generated before that message. ``after`` is the number of the
-    reporter's newest message when the form was generated.
+    Two files with the same name and size need not be the same file. The two messages can be from
+    the same form only if the form was generated before the earlier one was sent. ``after`` is the
+    number of the reporter's newest message when the form was generated.
     """
     last = None
     for message in thread.genuine():

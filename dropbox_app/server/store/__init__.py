@@ -1,1 +1,1 @@
-"""The storage of a site: sealed bytes, ids and days. It contains no protocol and no rules."""
+"""The storage of a site: sealed bytes, ids and days. The package contains no protocol or rules."""

@@ -18,7 +18,7 @@ BESIDE = ("-journal", "-wal", "-shm")  # suffixes of files that SQLite writes ne
 
 
 def locked_part(folder: Path) -> tuple[Path, int]:
-    """Create a part file. It is locked while its handle is open, so that no sweep removes it."""
+    """Create a part file, which is locked while its handle is open, so that no sweep removes it."""
     while True:
         path = folder / (secrets.token_hex(16) + PART)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -31,8 +31,8 @@ def locked_part(folder: Path) -> tuple[Path, int]:
 class StagedFile:
     """A sealed file that is being received; see ``Staged``.
 
-    Up to IN_DATABASE bytes stay in memory. A longer file goes to a part file, which stays locked
-    while its writer is running, so that ``sweep`` recognises the leftovers of a crash.
+    Up to IN_DATABASE bytes stay in memory. A longer file is written to a part file, which stays
+    locked while its writer is running, so that ``sweep`` recognises the leftovers of a crash.
     """
 
     def __init__(self, folder: Path, digest: Digest, today: datetime.date) -> None:
@@ -75,7 +75,7 @@ class StagedFile:
     def keep(self, name: str, day: datetime.date) -> None:
         """Give the part file its final name on disk.
 
-        It stays locked until the database has its row.
+        The file stays locked until the database contains its row.
         """
         if self._file is None or self._path is None:
             raise ValueError("a small file is kept in the database")

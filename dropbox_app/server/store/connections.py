@@ -1,7 +1,7 @@
 """Connections to databases, with all settings on which the site's promises depend.
 
-A thread has one connection for each database that it uses, and at most OPEN connections. Otherwise
-a server with hundreds of sites would keep thousands of files open.
+A thread has one connection for each database that it uses, and at most OPEN connections. Without
+this limit, a server with hundreds of sites would keep thousands of files open.
 """
 
 import os
@@ -23,8 +23,8 @@ OPEN = 4  # connections of one thread to all databases
 def read_only(path: Path) -> bool:
     """Return whether a cleanly closed database is on a read-only file system.
 
-    SQLite can read such a database without an index of its log only if it is told that nobody
-    writes to it.
+    SQLite can read such a database without an index of its log only if SQLite is told that nobody
+    writes to the database.
     """
     if not path.exists() or path.with_name(path.name + "-shm").exists():
         return False
@@ -87,7 +87,7 @@ class Connections:
         return known
 
     def close(self) -> None:
-        """Close the connections of all threads. Afterwards no new one can be opened."""
+        """Close the connections of all threads. Afterwards no connection can be opened."""
         while self._all:
             self._all.pop().close()
 
@@ -112,7 +112,7 @@ def _make_room() -> None:
 
 @contextmanager
 def walk(connection: sqlite3.Connection) -> Iterator[None]:
-    """Keep more pages in memory during the block, so that a step costs no more in a large store."""
+    """Keep more pages in memory during the block, so that large stores take no longer per step."""
     with failures():
         connection.execute(f"PRAGMA cache_size = -{WALK}")
     try:

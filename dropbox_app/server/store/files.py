@@ -1,6 +1,7 @@
 """Write files so that a crash leaves a complete file or none; read them without leaving a trace.
 
-A file counts as written once it is on disk. Its times are rounded to the day (SPEC section 5).
+A file counts as written once it is on disk. The file's times are rounded to the day (SPEC section
+5).
 """
 
 import contextlib
@@ -68,7 +69,7 @@ def remove(path: Path, day: datetime.date) -> None:
 
 
 def replace_whole(path: Path, data: bytes, day: datetime.date, mode: int = 0o600) -> None:
-    """Replace a file atomically, so that a reader or a crash finds one complete version."""
+    """Replace a file atomically: readers always find a complete version, even after a crash."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     try:

@@ -1,7 +1,7 @@
 """Inspect a site's database without changing a byte, a timestamp or the version.
 
-``doctor`` and ``site check`` use this while a server is running, after it was killed, and before a
-newer program has migrated the database.
+``doctor`` and ``site check`` use this module while a server is running, after it was killed, and
+before a newer program has migrated the database.
 """
 
 import datetime
@@ -45,7 +45,7 @@ def look(database: Path, files: Path, withdrawn: Path) -> Look:
 
 
 def old(database: Path) -> bool:
-    """Return whether the next start will migrate the database. Raises StoreError if unusable."""
+    """Return whether a start will migrate the database. Raises StoreError if it is unusable."""
     return _steady(database, pending)
 
 
@@ -123,7 +123,7 @@ def _opened(database: Path, in_use: bool) -> Iterator[sqlite3.Connection]:
 
 
 def _refuse(database: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError for a database that no start would accept."""
+    """Raise StoreError for a database that the server would reject when it starts."""
     refuse_newer(connection, database)
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'store'").fetchone():
         raise StoreError(f"{database} is empty; restore it from a backup")

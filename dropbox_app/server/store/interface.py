@@ -95,8 +95,8 @@ class SecondSeal(Protocol):
 class Staged(Protocol):
     """A sealed file being received: in memory if small, otherwise on disk or in the database.
 
-    This is a context manager. On leaving, a file is removed unless ``add_item`` moved it into the
-    store.
+    This is a context manager. When its block ends, a file is removed unless ``add_item`` moved it
+    into the store.
     """
 
     size: int
@@ -122,10 +122,10 @@ class Store(Protocol):
         """
 
     def reading(self) -> AbstractContextManager[None]:
-        """Open a view that does not change, for several reading steps."""
+        """Open an unchanging view of the data, for several reading steps."""
 
     def walking(self) -> AbstractContextManager[None]:
-        """Open a block that goes through all mailboxes step by step, with transactions inside."""
+        """Open a block for going through all mailboxes, in several transactions."""
 
     def close(self) -> None:
         """Close the store, which cannot be used afterwards."""
@@ -166,10 +166,10 @@ class Store(Protocol):
         """Give an attachment the number and day of the message to which it belongs."""
 
     def address(self, item: str, identities: Iterable[str]) -> None:
-        """Put an item into the inboxes of these counsellors, each under its next number."""
+        """Put an item into these counsellors' inboxes, under the next number of each inbox."""
 
     def items(self, mailbox: str) -> list[ItemInfo]:
-        """Return the items of a mailbox, by day."""
+        """Return the items of a mailbox, sorted by day."""
 
     def item(self, item: str) -> tuple[str, ItemInfo] | None:
         """Return the mailbox of an item, and the item; None if it does not exist."""
@@ -203,10 +203,10 @@ class Store(Protocol):
         """Return whether an item is addressed to this counsellor."""
 
     def waits(self, identity: str) -> bool:
-        """Return whether an item exists that this counsellor's desk has not fetched."""
+        """Return whether any item is waiting to be fetched by this counsellor's desk."""
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch; return False if this counsellor has no such item."""
+        """Record the first fetch of an item; return False if this counsellor has no such item."""
 
     def last_fetch(self, identity: str) -> datetime.date | None:
         """Return the last day on which this counsellor's desk fetched; None if never."""
@@ -216,13 +216,13 @@ class Store(Protocol):
 
     # Space, withdrawn ids, cleaning.
     def used(self) -> int:
-        """Return the bytes in use."""
+        """Return the number of bytes in use."""
 
     def used_by(self, mailbox: str) -> int:
-        """Return the bytes of the items of a mailbox."""
+        """Return the number of bytes in the items of a mailbox."""
 
     def free(self) -> int:
-        """Return the free bytes on the disk.
+        """Return the number of free bytes on the disk.
 
         A remote database does not report them, so the result is then very large.
         """
@@ -240,13 +240,13 @@ class Store(Protocol):
         """Return the newest day stored anywhere; None in an empty store."""
 
     def served(self) -> datetime.date | None:
-        """Return the day of the last upkeep; None if there was none."""
+        """Return the day of the last maintenance; None if there was none."""
 
     def set_served(self, day: datetime.date) -> None:
-        """Set the day of the last upkeep."""
+        """Set the day of the last maintenance."""
 
     def redate(self, day: datetime.date) -> None:
-        """Set every later day to this day."""
+        """Replace every stored day that is later than this day with this day."""
 
     def sweep(self) -> int:
         """Remove the leftovers of a crash; return the number of files."""

@@ -43,7 +43,7 @@ def bring_up_to_date(
 
 
 def try_on_copy(path: Path, files: Path, today: datetime.date) -> None:
-    """Migrate a copy, and check that it is intact and contains as much as before.
+    """Migrate a copy, and check that the copy is intact and has as many rows as before.
 
     The database itself is unchanged. Raises StoreError, SiteFull.
     """

@@ -1,8 +1,8 @@
 """The tables, as a list of migrations. A released migration is never changed.
 
 All tables except sqlite-utils' own list of migrations are WITHOUT ROWID (which sqlite-utils cannot
-write itself). A hidden row number would count across mailboxes and counsellors, and a gap in it
-would reveal something about one of them to another. Columns for a day reject a time of day.
+write itself). Hidden row numbers would be shared by all mailboxes and counsellors, and a gap in
+them would tell one counsellor something about another. Columns for a day reject a time of day.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ _SET = "klankbord"  # sqlite-utils' list could name the migrations of several pr
 class Migrations:
     """Our migrations in order, which sqlite-utils runs.
 
-    It is loaded only to run one. Most starts have none to run, and would keep 2 MB for it.
+    sqlite-utils is loaded only to run a migration, because it takes 2 MB of memory, and most starts
+    have no migration to run.
     """
 
     def __init__(self) -> None:
@@ -124,7 +125,7 @@ def m001_first(db: Database) -> None:
 
 @migrations()
 def m002_served(db: Database) -> None:
-    """Add the last day of the upkeep, which reveals a clock that is far ahead."""
+    """Add the day of the last maintenance, which reveals a clock that is far ahead."""
     db.execute(f"ALTER TABLE store ADD COLUMN served TEXT CHECK (served {_DAY})")
 
 
@@ -156,7 +157,7 @@ def m004_site(db: Database) -> None:
 
 
 def pending(connection: sqlite3.Connection) -> bool:
-    """Return whether any migration is pending. Only reads."""
+    """Return whether any migration is pending, without changing anything."""
     return bool(set(migrations.names).difference(_applied(connection)))
 
 
@@ -182,7 +183,7 @@ def migrate(connection: sqlite3.Connection, day: datetime.date) -> None:
 
 
 def _applied(connection: sqlite3.Connection) -> list[str]:
-    """Return the names of the migrations that were run, in that order."""
+    """Return the names of the migrations that were run, in the order in which they ran."""
     table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
     if not connection.execute(table, [NOTES]).fetchone():
         return []

@@ -39,7 +39,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class PostgresStore:
-    """Implements ``Store``. ``today`` dates steps and files; callers pass all other days."""
+    """Implements ``Store``. ``today`` gives the day of steps and files; callers pass other days."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class PostgresStore:
 
     @contextmanager
     def walking(self) -> Iterator[None]:
-        """Go through all mailboxes. Only one server at a time can do so. Raises StoreBusy."""
+        """Go through all mailboxes, which only one server at a time can do. Raises StoreBusy."""
         with self._connections.alone() as connection:
             connection.execute(
                 "SELECT pg_advisory_lock(current_schema()::regnamespace::oid::bigint)"
@@ -290,7 +290,7 @@ class PostgresStore:
         return bool(self._rows(statement, identity))
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch; return False if this counsellor has no such item."""
+        """Record the first fetch of an item; return False if this counsellor has no such item."""
         changed = self._change(
             "UPDATE addressed SET fetched = coalesce(fetched, %s)"
             " WHERE item = %s AND identity = %s",
@@ -312,7 +312,7 @@ class PostgresStore:
     # room, withdrawn ids, cleaning
 
     def used(self) -> int:
-        """Return the bytes of the sealed files."""
+        """Return the number of bytes in the sealed files."""
         return int(self._one("SELECT used FROM store")[0])
 
     def used_by(self, mailbox: str) -> int:
@@ -333,7 +333,7 @@ class PostgresStore:
         )  # fmt: skip
 
     def drop_withdrawn(self, until: datetime.date) -> int:
-        """Forget the ids withdrawn on or before ``until``; return how many there were."""
+        """Remove the ids withdrawn on or before ``until`` from the list; return how many."""
         return self._change("DELETE FROM withdrawn WHERE day <= %s", until)
 
     def newest_day(self) -> datetime.date | None:
@@ -352,7 +352,7 @@ class PostgresStore:
         self._change("UPDATE store SET served = %s", day)
 
     def redate(self, day: datetime.date) -> None:
-        """Change every later day to this one, after a clock was ahead."""
+        """Replace every later day with this day, after a clock was ahead."""
         for table, column in DAYS:
             self._change(f"UPDATE {table} SET {column} = %s WHERE {column} > %s", day, day)  # noqa: S608 (fixed names)
 

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, with all settings on which the site's promises depend.
 
-A process keeps only a few. Each site has its own role, so connections are not shared between sites.
+A process keeps only a few unused connections. Each site has its own role, so connections are not
+shared between sites.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ class Connections:
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
-        """Yield a new connection without a time limit, for the upkeep."""
+        """Yield a new connection without a time limit, for maintenance."""
         with connect(self._address) as connection, failures():
             connection.execute("SET statement_timeout = 0")
             yield connection

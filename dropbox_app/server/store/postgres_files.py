@@ -1,4 +1,4 @@
-"""Sealed files in PostgreSQL, stored, written and read in pieces."""
+"""Sealed files in PostgreSQL, which are stored, written and read in pieces."""
 
 import datetime
 import io
@@ -20,7 +20,7 @@ Numbered: TypeAlias = Callable[[int], bytes | None]  # returns the piece with th
 
 
 class Pieces:
-    """Seals a file and cuts the sealed bytes into pieces; ``put`` receives each with its number."""
+    """Seals a file and cuts the sealed bytes into pieces; ``put`` receives each numbered piece."""
 
     def __init__(self, second: SecondSeal, put: Callable[[int, bytes], None]) -> None:
         self.file = secrets.token_hex(16)
@@ -55,7 +55,7 @@ class StagedPieces:
     """A sealed file being received; see ``Staged``.
 
     Up to IN_DATABASE bytes stay in memory. The pieces of a longer file are stored in the database
-    at once; they cannot be opened before ``add_item`` stores the key.
+    immediately; they cannot be opened before ``add_item`` stores the key.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class StagedPieces:
 
 
 class StoredFile(io.RawIOBase):
-    """Reads a file piece by piece. ``piece`` returns a piece by its number; None if it is gone."""
+    """Reads a file in pieces. ``piece`` returns a piece by its number; None if it is missing."""
 
     def __init__(self, second: SecondSeal, key: bytes, piece: Numbered) -> None:
         self._second = second
@@ -148,7 +148,7 @@ class StoredFile(io.RawIOBase):
         raise io.UnsupportedOperation("only forwards")
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # typeshed uses Buffer, which Python 3.11 does not have
-        """Read as many bytes as fit, or fewer. Raises StoreError if the file was removed."""
+        """Read at most as many bytes as fit. Raises StoreError if the file was removed."""
         if not self._held:
             self._held = next(self._chunks, b"")
         taken = min(len(self._held), len(buffer))

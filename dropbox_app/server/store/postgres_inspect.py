@@ -23,7 +23,7 @@ class Schema:
         self._address = address
 
     def look(self) -> Look:
-        """Check everything. Raises StoreError, StoreBusy if it cannot be opened or read."""
+        """Check everything. Raises StoreError, StoreBusy if the schema cannot be opened or read."""
         with self._opened() as connection:
             newest, served = _days(connection)
             return Look(

@@ -1,4 +1,4 @@
-"""The requirements for a PostgreSQL server, and warnings about what it should not keep.
+"""The requirements for a PostgreSQL server, and warnings about data that it should not keep.
 
 ``refuse`` checks the requirements at every start. ``remarks`` is for ``doctor``: it lists what the
 server or the role keeps or reveals needlessly (SECURITY.md).
@@ -54,7 +54,7 @@ GRANT pg_checkpoint TO {role};
 
 
 def refuse(connection: Connection) -> None:
-    """Raise StoreError if a confirmed report could be lost here, or read by others."""
+    """Raise StoreError if a confirmed report could be lost on this server, or read by others."""
     version = _number(connection, "SELECT current_setting('server_version_num')::int / 10000")
     if version < OLDEST:
         raise StoreError(f"PostgreSQL {version} is too old; it must be {OLDEST} or newer")
@@ -94,7 +94,7 @@ def _unsafe(connection: Connection) -> Iterator[str]:
 
 
 def _too_mighty(connection: Connection) -> Iterator[str]:
-    """Yield any right by which this role could read other sites, or others could read this one."""
+    """Yield any right that lets this role read other sites, or lets other roles read this one."""
     ours = "FROM pg_roles WHERE rolname = current_user"
     if _number(connection, f"SELECT (rolsuper OR rolbypassrls OR rolcreaterole)::int {ours}"):
         yield "its role may do too much; it should own its schema and nothing else"

@@ -1,4 +1,4 @@
-"""Upkeep of a site's schema: remove the keys of removed items, and reuse the free space.
+"""Maintain a site's schema: destroy the keys of removed items, and reuse the free space.
 
 PostgreSQL leaves the bytes of removed rows in its tables and in its write-ahead log.
 """

@@ -20,7 +20,8 @@ class Reserve:
     """Reserved space for operations that free space: a withdrawal, a purge, a start.
 
     To overwrite removed data, SQLite first writes the same amount to its log. The reserve is a file
-    of zeros. The upkeep creates it, and it is released when the disk runs out of bytes or inodes.
+    of zeros. Maintenance creates the file, which is removed when the disk runs out of bytes or
+    inodes.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,8 +1,8 @@
 """Check that a database has the tables and names that a server writes, and nothing else.
 
-Anyone with the server's folder can seal a backup to its key, because that key is public. A trigger
-in such a database would run when the server writes, and a name such as ``../x`` would lead to other
-files.
+Anyone who has the server's folder can seal a backup to its key, because that key is public. A
+trigger in such a database would run when the server writes, and a name such as ``../x`` would lead
+to other files.
 """
 
 import functools
@@ -72,7 +72,7 @@ def file_fault(database: Path) -> str:
 
 
 def fault(connection: sqlite3.Connection) -> str:
-    """Return the first thing in a database that no server would write, or "". Only reads."""
+    """Read a database, and return the first item that no server would write, or ""."""
     found = _objects(connection)
     if not any(found == known for known in _known()):
         more = sorted({name for _, name, _, _ in found.difference(*_known())})
@@ -134,7 +134,7 @@ def _objects(connection: sqlite3.Connection) -> _Objects:
 def _plain(sql: str) -> str:
     """Return a statement without the differences between versions of SQLite.
 
-    These are white space and the quotes around our names. Our names are in lower case, so a quoted
-    keyword is not one of them. Literals stay unchanged.
+    The differences are white space and the quotes around our names. Our names are in lower case, so
+    a quoted keyword is not one of them. Literals stay unchanged.
     """
     return _DIFFERENT.sub(lambda part: part[1] or part[2] or part[3] or " ", sql)

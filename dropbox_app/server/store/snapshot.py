@@ -1,7 +1,7 @@
-"""A private copy of a site's database at one moment, made while the site serves.
+"""A private copy of a site's database at one moment, made while the site is in use.
 
-It contains only the data of the database: sealed files, ids and days. It does not contain removed
-data, of which a plain copy of the file could keep traces.
+The copy contains only the data of the database: sealed files, ids and days. It does not contain
+removed data, of which a plain copy of the file could keep traces.
 """
 
 import datetime

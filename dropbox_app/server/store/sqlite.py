@@ -1,7 +1,7 @@
 """The store on SQLite: one database in the site's folder, large sealed files next to it.
 
-It uses a write-ahead log with synced commits, overwrites removed rows, and has one connection per
-thread. Writers take the lock of ``write_lock``.
+This store uses a write-ahead log with synced commits, overwrites removed rows, and has one
+connection per thread. Writers take the lock of ``write_lock``.
 """
 
 import datetime
@@ -293,7 +293,7 @@ class SqliteStore:
         return self._run(statement, identity).fetchone() is not None
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch; return False if this counsellor has no such item."""
+        """Record the first fetch of an item; return False if this counsellor has no such item."""
         cursor = self._run(
             "UPDATE addressed SET fetched = coalesce(fetched, ?) WHERE item = ? AND identity = ?",
             day.isoformat(), item, identity,
@@ -314,7 +314,7 @@ class SqliteStore:
     # Space, withdrawn ids, cleaning.
 
     def used(self) -> int:
-        """Return the bytes in use: those of the database, and those of the files next to it."""
+        """Return the number of bytes in use by the database and the files next to it."""
         pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
         statement = f"SELECT total(size) FROM items WHERE size > {IN_DATABASE}"  # noqa: S608 (a constant)
         return int(pages * self._one("PRAGMA page_size")[0] + self._one(statement)[0])
@@ -354,7 +354,7 @@ class SqliteStore:
         self._run("UPDATE store SET served = ?", day.isoformat())
 
     def redate(self, day: datetime.date) -> None:
-        """Set every later day to this day, after a clock was ahead."""
+        """Replace every later day with this day, after a clock was ahead."""
         for table, column in DAYS:
             self._run(f"UPDATE {table} SET {column} = ?1 WHERE {column} > ?1", day.isoformat())  # noqa: S608 (fixed names)
 
@@ -388,8 +388,8 @@ class SqliteStore:
     def truncate_log(self) -> bool:
         """Empty the write-ahead log. Returns whether that succeeded.
 
-        If a reader holds the log, or the disk is full, every later write by this process tries
-        again, and so does the upkeep for all processes.
+        If a reader is using the log, or the disk is full, every later write by this process tries
+        again, and so does the maintenance for all processes.
         """
         try:
             return self._truncate(LOG_SECONDS)

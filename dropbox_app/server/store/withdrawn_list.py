@@ -1,6 +1,6 @@
 """The list of withdrawn mailboxes, in a file next to the database.
 
-It is a separate file, so that restoring the database cannot bring a mailbox back.
+The list is a separate file, so that restoring the database cannot bring a mailbox back.
 """
 
 import bisect
@@ -70,6 +70,6 @@ class Withdrawn:
         replace_whole(self._path, data[:at] + line + data[end:], day)
 
     def write(self, days: dict[str, datetime.date], today: datetime.date) -> None:
-        """Replace the list, dated ``today``."""
+        """Replace the list, and date the file ``today``."""
         text = "".join(f"{mailbox} {day}\n" for mailbox, day in sorted(days.items()))
         replace_whole(self._path, text.encode("ascii"), today)

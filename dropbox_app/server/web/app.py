@@ -93,7 +93,7 @@ def create_app(
 
     The workers of one server share ``cookie_key`` and ``memory``; without them the app creates its
     own. ``today`` returns the UTC day and ``now`` the time in seconds; without ``today`` the day is
-    derived from ``now``. ``read`` is the folder as it was read earlier.
+    derived from ``now``. ``read`` is an earlier ``Reading`` of the folder.
 
     Raises SettingsError if no site can be served, and StoreError if the only site cannot be opened.
     If there are several sites, each is opened on its first request.

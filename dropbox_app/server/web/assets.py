@@ -1,8 +1,8 @@
 """The assets of the pages: one style sheet, and one short script.
 
-The script only improves "leave quickly", which without it still works as a link. Every page
+The script only improves "leave quickly", which still works as a link without the script. Every page
 contains the script, so that no request is needed to load it. The content security policy allows
-this script by its hash, and no other, whatever a page or an address of this site may contain.
+this script, by its hash, and no other script, whatever a page or an address of this site contains.
 
 A site that lets browsers seal messages also serves the client and the word lists. Only the two
 pages that load the client have a policy that allows it.
@@ -19,7 +19,7 @@ from dropbox_app.server.web.padding import packed
 
 @dataclass(frozen=True)
 class Style:
-    """The style sheet. Its name changes with its content."""
+    """The style sheet. The name of the file changes with its content."""
 
     name: str
     content: bytes
@@ -90,7 +90,7 @@ def sealing_assets() -> SealingAssets:
 
 @functools.cache
 def release_manifest() -> bytes:
-    """Return the list of what every site of this release sends, for anybody who compares."""
+    """Return the release manifest: the list of files that every site of this release sends."""
     return (importlib.resources.files("dropbox_app") / "release-manifest.json").read_bytes()
 
 

@@ -75,7 +75,7 @@ def challenge() -> Response:
 def mailboxes() -> Response:
     """GET mailboxes?after=ID: mailboxes whose newest reporter message is for this counsellor.
 
-    Returns one page of them, sorted by id; without ``after``, the first page.
+    Returns one page of the list, sorted by id; without ``after``, the first page.
     """
     identity = _asked_by()
     after = item_id(arguments("after")["after"]) if request.args else ""
@@ -185,7 +185,7 @@ def _asked_by() -> VerifyKey:
 
 
 def _claim() -> Claim:
-    """Return the verified claim from the header. All faults in it get the same response."""
+    """Return the verified claim from the header. All faults in the claim get the same response."""
     site = current_site()
     settings = site.settings
     try:
@@ -228,7 +228,7 @@ def check_target() -> Response | None:
 
 @blueprint.route("/api/<path:rest>", methods=_METHODS, provide_automatic_options=False)
 def nothing(rest: str) -> Response:
-    """Respond in JSON to any other request under /api/ too."""
+    """Respond in JSON to any other request under /api/."""
     return nothing_here()
 
 

@@ -1,4 +1,4 @@
-"""The timed tokens of the desk API (SPEC section 7). A desk signs one with each request."""
+"""The timed tokens of the desk API (SPEC section 7). Each signed request contains a token."""
 
 from collections.abc import Callable
 

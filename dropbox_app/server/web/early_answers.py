@@ -1,7 +1,7 @@
 """Make sure that a response arrives even if it is sent before the body has been read.
 
 If the app closed a connection on which nginx is still writing, nginx could notice that before it
-reads the response. It would then report "cannot be reached" instead. The rest of the body is
+reads the response. nginx would then report "cannot be reached" instead. The rest of the body is
 therefore read and discarded until nginx, which has the response, closes the connection.
 """
 
@@ -30,10 +30,10 @@ def let_answers_arrive(app: Flask) -> None:
 def _drop(body: object, connection: socket.socket) -> None:
     """Read and discard ``body`` until it ends, the connection closes or PATIENCE seconds pass.
 
-    A blocking read waits until all requested bytes have arrived, however slowly. Each read here
-    therefore takes only the available bytes, and this function waits between reads. Gunicorn then
-    closes the connection if the body was late. nginx does the same if it could not write the body
-    in time.
+    A blocking read waits until all requested bytes have arrived, however slowly. Each read in this
+    function therefore takes only the available bytes, and the function waits between reads.
+    Gunicorn then closes the connection if the body was late. nginx does the same if it could not
+    write the body in time.
     """
     deadline = time.monotonic() + PATIENCE
     waits = connection.gettimeout()

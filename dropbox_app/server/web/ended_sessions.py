@@ -49,5 +49,5 @@ class EndedSessions:
 
 
 def _over(start: int) -> int:
-    """Return the time in seconds at which a session expires anyway."""
+    """Return the time in seconds at which a session expires, even if nobody ends it."""
     return start + LONGEST + 1

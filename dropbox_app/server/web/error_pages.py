@@ -140,8 +140,8 @@ def api_status(error: KlankbordError) -> int | None:
 def handle_errors(app: Flask, neutral: PageRenderer) -> None:
     """Respond to every error outside the APIs with a page of the requested site.
 
-    ``neutral`` renders the page if no site has this address, or if the site is closed. It also does
-    so if the site's own page fails, for example because of the same fault.
+    ``neutral`` renders the page if no site has this address, or if the site is closed. ``neutral``
+    also renders the page if the site's own page fails, for example because of the same fault.
     """
 
     def with_pages(make: Callable[[PageRenderer], Response]) -> Response:

@@ -30,7 +30,7 @@ def set_up_logging(stream: IO[str] | None = None) -> None:
 def fault_location(error: BaseException | None) -> str:
     """Return the type of an exception, and the module and line that raised it.
 
-    Its message is left out, because it could contain something that a person wrote.
+    The exception's message is left out, because it could contain something that a person wrote.
     """
     if error is None:
         return "an exception"

@@ -53,8 +53,8 @@ class Problem:
     def elsewhere(self) -> "Problem":
         """Return the same problem for a page that offers other counsellors.
 
-        On such a page, "nobody can open your message" would be untrue: only the chosen counsellors
-        cannot open it.
+        On such a page, "nobody can open your message" would be untrue: it is only the chosen
+        counsellors who cannot open it.
         """
         return replace(self, key="errors.not_yours") if self.key == "errors.nobody" else self
 
@@ -118,7 +118,7 @@ class CodeForm(_Open):
 
 
 class CodeCheckForm(_Open):
-    """The form of the code page: the words typed again, and the box that confirms they are kept."""
+    """The form of the code page: the retyped words, and a box to confirm that they are kept."""
 
     typed = StringField()
     kept = BooleanField()

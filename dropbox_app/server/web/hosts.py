@@ -35,8 +35,8 @@ class Hosts:
     def is_https(self, environ: WSGIEnvironment) -> bool:
         """Return whether the requested address uses https, according to the settings, not a header.
 
-        A name that has only an https origin counts as https on any port. For a name that has both,
-        the port decides.
+        A name that has only an https origin counts as https on any port. For a name with both http
+        and https origins, the port decides.
         """
         host = environ.get("HTTP_HOST", "").lower()
         name = host_name(host)
@@ -65,7 +65,7 @@ class Hosts:
         return not (of_desks and self._desk_names)
 
     def is_own_post(self, request: Request) -> bool:
-        """Return whether a post came from a page of this site, as far as its headers show."""
+        """Return whether a post is from a page of this site, as far as its headers show."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
             return False
         origin = request.headers.get("Origin")
@@ -78,7 +78,8 @@ class Hosts:
 def host_name(host: str) -> str | None:
     """Return the name in a valid Host header; None for an invalid one.
 
-    The port may differ from the settings, because it may be forwarded. The name must match them.
+    The port may differ from the settings, because it may be forwarded. The name must match the
+    settings.
     """
     found = _HOST.fullmatch(host.lower())
     if found is None or int(found["port"] or 0) > MOST_PORT:

@@ -47,9 +47,9 @@ def refusal(error: KlankbordError, refused: str = "") -> Response:
 
 
 def sealed_file(opened: OpenFile, start: int = 0) -> Response:
-    """Return a sealed file, read in pieces and closed even if it was not read to its end.
+    """Return a sealed file, which is read in pieces, and closed even if reading stops early.
 
-    ``start``: how many of its bytes are left out. Raises BadRequest if it has fewer.
+    ``start``: the number of bytes to skip. Raises BadRequest if the file is shorter.
     """
     if start > opened.size:
         opened.file.close()
@@ -83,7 +83,7 @@ def body_pieces(limit: int) -> Iterator[bytes]:
 
 
 def arguments(*names: str) -> dict[str, str]:
-    """Return the query's arguments. Raises BadRequest unless they are exactly these, once each."""
+    """Return the query's arguments. Raises BadRequest unless each name occurs exactly once."""
     if sorted(key for key, _ in request.args.items(multi=True)) != sorted(names):
         raise BadRequest(f"the query wants {' and '.join(names)}, each once")
     return {name: request.args[name] for name in names}

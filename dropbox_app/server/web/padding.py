@@ -1,16 +1,17 @@
 """Padding for responses, so that a length reveals next to nothing about the content.
 
 Anyone who observes the encrypted connection sees the length of a response. There are two forms.
-Each has its own fixed lengths, which do not depend on the site, the content or the visitor:
+Each form has its own fixed lengths, which do not depend on the site, the content or the visitor:
 
-**Packed**: the pages that are the same for everybody. They are compressed and then padded to PACKED
-bytes, doubled until the page fits. The padding is in the header of the gzip file (its "extra"
-field, which readers ignore). No other pages are compressed: if a page repeats typed text next to a
-secret, the compressed length reveals something about the secret (BREACH).
+**Packed**: the pages that are the same for everybody. These pages are compressed and then padded to
+PACKED bytes, or to the first doubling of that number that fits. The padding is in the header of the
+gzip file (its "extra" field, which readers ignore). No other pages are compressed: if a page
+repeats typed text next to a secret, the compressed length reveals something about the secret
+(BREACH).
 
 **Plain**: every other page, including errors and responses to a code, and the pages above for a
-client that does not accept gzip. They are padded with spaces to PLAIN bytes, doubled until the page
-fits.
+client that does not accept gzip. These pages are padded with spaces to PLAIN bytes, or to the first
+doubling of that number that fits.
 """
 
 import struct
@@ -26,7 +27,7 @@ _FIXED = len(_HEAD) + 2 + 4 + 8
 
 
 def step_of(length: int, step: int, coarse: int) -> int:
-    """Double ``step`` until ``length`` fits; from ``coarse`` on, return a multiple instead."""
+    """Double ``step`` until ``length`` fits; above ``coarse``, return a multiple of ``step``."""
     while step < min(length, coarse):
         step *= 2
     return -(-length // step) * step

@@ -1,8 +1,9 @@
 """Render pages: templates, texts in the language, shared parts, padding.
 
 **The pages before a session** are the choice of language, landing, safety, about, report, return
-and the page after a withdrawal. Each is rendered once for a day and a set of available counsellors,
-and kept as bytes (see ``shared_page``). Every visitor gets the same bytes, and can check that.
+and the page after a withdrawal. Each of these pages is rendered once for a day and a set of
+available counsellors, and kept as bytes (see ``shared_page``). Every visitor gets the same bytes,
+and can verify this.
 
 **Lengths** follow ``padding``: all these pages have one of a few lengths.
 

@@ -62,9 +62,9 @@ class RepeatedPosts:
     def turn(self, post: bytes) -> Iterator[Turn]:
         """Hold a post, so that an identical one waits. ``post`` is 16 bytes, or empty.
 
-        This waits for an identical post in any worker that is still alive. Raises Busy if that
-        takes longer than a request may wait to hash a code. An empty post is never remembered, and
-        neither is any post if the table is full.
+        The call waits for an identical post in any worker that is still alive. Raises Busy if the
+        wait is longer than a request may wait to hash a code. An empty post is never remembered,
+        and neither is any post if the table is full.
         """
         answer = self._begin(post) if post else None
         if answer is None:

@@ -1,12 +1,12 @@
 """The reporter API, for a browser that seals its messages itself (SPEC section 6).
 
-It exists only on a site whose settings allow it. Every call except the first needs the access
-token. The token cannot open messages; the server looks up its hash. Unknown, expired and withdrawn
-conversations get the same response.
+The API exists only on a site whose settings allow sealing in the browser. Every call except the
+first needs the access token. The token cannot open messages; the server looks up its hash. Unknown,
+expired and withdrawn conversations get the same response.
 
 An error has ``refused`` only if it is certain that nothing was stored: "gone" if there is no such
-conversation or item, otherwise "other". A browser trusts no error without it, because a proxy may
-have sent it after the message was stored.
+conversation or item, otherwise "other". A browser trusts no error without this field, because a
+proxy may have sent it after the message was stored.
 """
 
 import re
@@ -160,7 +160,7 @@ def item(item: str) -> Response:
 
 @blueprint.post("/api/conversation/withdrawal", provide_automatic_options=False)
 def post_withdrawal() -> Response:
-    """POST conversation/withdrawal?n=N&to=HEX.HEX: store the sealed withdrawal, remove all else."""
+    """POST conversation/withdrawal?n=N&to=HEX.HEX: store the withdrawal, remove everything else."""
     access = given_access()
     given = arguments("n", "to")
     current_site().mailboxes.withdraw(
@@ -174,7 +174,7 @@ def post_withdrawal() -> Response:
 
 @blueprint.delete("/api/conversation", provide_automatic_options=False)
 def withdraw_unseen() -> Response:
-    """DELETE conversation: remove everything, if no counsellor could be told."""
+    """DELETE conversation: remove everything, if no counsellor can be notified."""
     current_site().mailboxes.withdraw(access=given_access(), n=0, to=(), sealed=None)
     return answer({})
 

@@ -1,6 +1,6 @@
-"""Sealed files of the reporter API: sent whole or in parts, and fetched (SPEC section 6).
+"""Sealed files of the reporter API: uploads, whole or in parts, and downloads (SPEC section 6).
 
-They have their own path, because they can take long.
+Files have their own path, because a transfer can take long.
 """
 
 from flask import Blueprint, Response, request
@@ -58,7 +58,7 @@ def put_part(part: str) -> Response:
 
 @blueprint.post("/api/files/<item>", provide_automatic_options=False)
 def join_file(item: str) -> Response:
-    """POST files/ID: join a sealed file from parts, or list those that are missing."""
+    """POST files/ID: join a sealed file from parts, or list the missing parts."""
     access, item = given_access(), item_id(item)
     check_length()
     mailboxes = current_site().mailboxes
@@ -75,7 +75,7 @@ def join_file(item: str) -> Response:
 
 @blueprint.get("/api/files/<item>", provide_automatic_options=False)
 def get_file(item: str) -> Response:
-    """GET files/ID?from=N: return a sealed attachment, or what follows its first N bytes."""
+    """GET files/ID?from=N: return a sealed attachment without its first N bytes."""
     start = number(arguments("from")["from"]) if request.args else 0
     return sealed_item(item, "attachment", start)
 
@@ -86,7 +86,7 @@ def _longest() -> int:
 
 
 def _receive(access: str, staged: Staged, limit: int) -> None:
-    """Read a body of at most ``limit`` bytes. The room for it is checked before and meanwhile."""
+    """Read a body of at most ``limit`` bytes; check the free space before and during the read."""
     check_length()
     mailboxes = current_site().mailboxes
     mailboxes.room_for_files(access, request.content_length or 0)

@@ -1,10 +1,10 @@
 """Read the headers that nginx sets on a request, and limit the time for a large body or response.
 
 On a real server, nginx is in front of the app and connects to a socket file that only it can open
-(``deploy/etc/klankbord/nginx``). It sets these headers and removes a client's headers of the same
-names:
+(``deploy/etc/klankbord/nginx``). nginx sets these headers, and removes headers of the same names
+that a client sent:
 
-    X-Klankbord-Way onion, desks or domain: the socket through which the request came
+    X-Klankbord-Way onion, desks or domain: the socket on which the request arrived
     X-Klankbord-Since the time at which the request arrived, in seconds with three decimals
     X-Klankbord-Visitor only with a report: the Tor circuit or, for a domain, the IP address
 
@@ -64,7 +64,7 @@ class Pace:
 class PacedBody:
     """The body of a request, with the interface that WSGI requires.
 
-    A read raises TooSlow if ``STEP`` more bytes arrived after the time allowed for the body.
+    A read checks the time after at most ``STEP`` bytes, and raises TooSlow if it has run out.
     """
 
     def __init__(self, body: IO[bytes], pace: Pace) -> None:
@@ -125,8 +125,8 @@ class PacedAnswer:
 class ReverseProxy:
     """The app as gunicorn calls it. ``behind_nginx``: whether it listens on nginx's socket file.
 
-    If so, a request without a known ``X-Klankbord-Way`` gets status 421, because only nginx
-    connects to that socket.
+    On nginx's socket, a request without a known ``X-Klankbord-Way`` gets status 421, because only
+    nginx connects to that socket.
     """
 
     def __init__(self, app: WSGIApplication, *, behind_nginx: bool) -> None:
@@ -134,7 +134,7 @@ class ReverseProxy:
         self._behind_nginx = behind_nginx
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Respond to a request that came through nginx, or over TCP without nginx."""
+        """Respond to a request that arrived through nginx, or over TCP without nginx."""
         way = environ.pop(_WAY, "")
         since = environ.pop(_SINCE, "")
         visitor = environ.pop(_VISITOR, "")

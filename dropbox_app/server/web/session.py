@@ -59,7 +59,7 @@ class Keys:
 
 
 def new_key() -> bytes:
-    """Return a new cookie key. It is made before the workers are forked, and never stored."""
+    """Return a new cookie key. The key is made before the workers are forked, and never stored."""
     return random_bytes(KEY_BYTES)
 
 
@@ -120,7 +120,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
 
     @property
     def shows_code(self) -> bool:
-        """Return whether the code page is open. This does not renew the cookie."""
+        """Return whether the code page is open. Reading this property does not renew the cookie."""
         return bool(self.get("words"))
 
     @property
@@ -132,7 +132,8 @@ class ReporterSession(dict[str, Any], SessionMixin):
     def move_on(self) -> None:
         """Leave the code page, and drop the words.
 
-        The mark is kept, because a browser that goes back from here posts the report again.
+        The mark is kept, because a browser that returns from here to the previous page posts the
+        report again.
         """
         self["words"] = ""
 
@@ -168,7 +169,7 @@ def current_session() -> ReporterSession:
 class SiteCookie:
     """Reads and writes the cookie of one site. ``now`` returns seconds.
 
-    ``is_https`` returns whether the request of a WSGI environment came over https. ``memory`` is
+    ``is_https`` returns whether the request of a WSGI environment arrived over https. ``memory`` is
     the workers' shared memory of visits.
     """
 

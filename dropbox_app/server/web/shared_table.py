@@ -77,7 +77,7 @@ class SharedTable:
         return self._memory[place + _HEAD.size : place + self._width]
 
     def write(self, place: int, key: bytes, until: float, value: bytes) -> None:
-        """Write an entry. Its time is written last, so until then it counts as empty."""
+        """Write an entry. The time is written last, so until then the entry counts as empty."""
         if len(key) != KEY or len(value) != self._value:
             raise ValueError("a key or a value of another size than the table's")
         _UNTIL.pack_into(self._memory, place, 0.0)

@@ -26,7 +26,7 @@ def site_finder(table: SiteTable) -> Callable[[], Response | None]:
     def find_site() -> Response | None:
         """Set ``g.hosted_site``, ``g.site`` and the session, or respond if there is no site.
 
-        ``g.site`` is None if no site has the host name, and while its site cannot be opened.
+        ``g.site`` is None if no site has the host name, or while the site cannot be opened.
         """
         hosted: HostedSite | None = table.find(request.environ)
         g.hosted_site = hosted

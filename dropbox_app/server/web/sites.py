@@ -129,8 +129,8 @@ class HostedSite:
         """Return the site, opening it on the first call. Raises StoreError, SiteFull, OSError.
 
         Also raises StoreError if its settings keep it closed. Opening may take as long as the
-        database is busy. One request waits for that, and the others are rejected with StoreBusy,
-        because all sites share the threads.
+        database is busy. One request waits until the site is open, and the others are rejected with
+        StoreBusy, because all sites share the threads.
         """
         if self._read is None:
             raise StoreError("its settings are wrong")

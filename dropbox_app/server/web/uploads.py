@@ -1,9 +1,9 @@
 """Uploads: sealed as they arrive, and accepted or rejected before any byte is kept.
 
-The form's fields come first. When the first file starts, they determine whether files are accepted.
-A rejected file is read and discarded, so that the browser receives a response with the typed text.
-Every byte of a file is sealed before it reaches a disk, and files that are not sent in the end are
-removed.
+The form's fields precede the files. When the first file starts, they determine whether files are
+accepted. A rejected file is read and discarded, so that the browser receives a response with the
+typed text. Every byte of a file is sealed before it reaches a disk, and files that are not sent in
+the end are removed.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ class TooManyFiles(Refused):
 
 
 class FilesBroken(Refused):
-    """The files did not arrive complete."""
+    """The files did not arrive completely."""
 
 
 class NotInSession(Refused):
@@ -140,10 +140,10 @@ def _next(stream: IO[bytes]) -> bytes:
 class Taking:
     """The files of one post. As a context manager, it removes files that were not sent.
 
-    ``admit`` receives the fields before the first file. It returns the recipients of the files, or
-    raises the reason for rejecting them. ``look`` raises if there is no more space. ``error`` is
-    the reason why nothing more is accepted. ``reading`` is True while rejected files are still
-    read; otherwise reading ends at the first file.
+    ``admit`` receives the fields before the first file. ``admit`` returns the recipients of the
+    files, or raises the reason for rejecting them. ``look`` raises if there is no more space.
+    ``error`` is the reason why nothing more is accepted. ``reading`` is True while rejected files
+    are still read; otherwise reading ends at the first file.
     """
 
     reading = True
@@ -227,7 +227,7 @@ class Taking:
 
 
 class Part:
-    """One file of a form. Its bytes are sealed or discarded, and cannot be read."""
+    """One file of a form. The file's bytes are sealed or discarded, and cannot be read."""
 
     def __init__(
         self, taking: Taking, fields: Mapping[str, str], name: str, media_type: str

@@ -79,6 +79,7 @@ def commands(asked: Path, tmp_path: Path, thread: str) -> list[list[str]]:
         ["register", "into-case", str(len(LINES)), "L"],  # the last line
         ["register", "cases"],
         ["register", "consents", "L"],
+        ["register", "colleague-counts", "L"],
         ["register", "agenda", "--ics", str(asked / "calendar.ics")],
         ["register", "export", "--json"],
         ["register", "match-words", "M"],

@@ -125,6 +125,10 @@ def test_consistent_events_are_kept(good: list[dict[str, Any]]) -> None:
         ([GROUP, ISSUED | {"employer": "Holding"}, GROUP | {"group": "Ander"}],
          "group: 'Holding' had a report already"),
         ([ISSUED, CASE | {"date": "2025-12-31"}], "date: the report of 2025 was issued"),
+        ([GROUP, ISSUED | {"employer": "Holding"}, CASE | {"date": "2025-12-31"}],
+         "date: the report of 2025 was issued"),
+        ([GROUP, TAKEN | {"employer": "Holding", "given": True},
+          CASE | {"date": "2025-12-31"}], "date: the counts of 2025 were given"),
         ([ISSUED, ISSUED | {"first_year": 2023}], "a year is in one report"),
     ],
 )  # fmt: skip

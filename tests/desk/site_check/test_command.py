@@ -18,7 +18,7 @@ def test_untouched_site_is_said_to_be_the_same_with_what_that_is_worth(world: Wo
     done = world.run("check-site")
     assert done.exit_code == 0, done.output
     assert "No difference found" in done.output
-    assert "A server can send one person another page." in done.output
+    assert "A server can send one person a different page." in done.output
     assert "This was the first check" in done.output
     assert "This was the first check" not in world.run("check-site", "bakkerij").output
 

@@ -2,7 +2,7 @@
 
 Settings are never parsed here. Instead, each check asks the program that uses them. Every path and
 every program is below a root, which is "/" except in tests. The checks change nothing and use no
-network. A check that gets no answer says so in a finding.
+network. A check that gets no answer reports that in a finding.
 """
 
 import datetime
@@ -32,7 +32,7 @@ MOST = 1024 * 1024  # bytes read of one file
 
 @dataclass(frozen=True)
 class Machine:
-    """The root of the checks, and the known facts about the server: folder, day, addresses."""
+    """The root of the checks, and the known facts about the server: folder, day and addresses."""
 
     root: Path
     folder: Path

@@ -78,7 +78,7 @@ def core_dumps(machine: Machine) -> Faults:
 
 
 def disk_encryption(machine: Machine) -> Faults:
-    """Check whether the disk that holds the server's folder is encrypted."""
+    """Check whether the disk with the server's folder is encrypted."""
     device = _device_under(machine, machine.server)
     encrypted = _is_encrypted(machine, device) if device else None
     if encrypted is None:
@@ -97,7 +97,7 @@ def disk_encryption(machine: Machine) -> Faults:
 
 
 def _device_under(machine: Machine, path: str) -> str | None:
-    """Return the device that holds a path; None if it is not in /dev. Raises NoAnswer."""
+    """Return the device on which a path is stored; None if it is not in /dev. Raises NoAnswer."""
     found = _list(
         machine, "filesystems", "findmnt", "--json", "--nofsroot", "--output", "SOURCE",
         "--target", path, codes=(0, 1),

@@ -120,7 +120,7 @@ def _covers(places: list[str], path: str) -> bool:
 
 
 def _settings(machine: Machine) -> list[tuple[str, ...]]:
-    """Return nginx's effective directives as one flat list; ``file`` names each file.
+    """Return nginx's effective directives as one flat list; a ``file`` entry names each file.
 
     A directive that opens a block ends with "{". Raises NoAnswer.
     """
@@ -146,7 +146,7 @@ def _directives(said: str) -> Iterator[tuple[str, ...]]:
 
 
 def certificate(machine: Machine) -> Faults:
-    """Check the certificate of the domain. Without a valid one nobody can visit the site."""
+    """Check the certificate of the domain. Nobody can visit the site if it is invalid."""
     domains = [origin[8:] for origin in machine.origins if origin.startswith("https://")]
     if not domains:
         return

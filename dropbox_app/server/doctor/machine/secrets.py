@@ -59,7 +59,7 @@ def secrets(machine: Machine) -> Faults:
 
 
 def _files(top: Path, closed: list[str]) -> Iterator[Path | None]:
-    """Yield files, the least deeply nested first, and a single None if there are too many.
+    """Yield files, least deeply nested first; yield None once if there are too many files.
 
     Folders that this account cannot read are added to ``closed``.
     """

@@ -80,8 +80,8 @@ def program(machine: Machine) -> Faults:
             "program",
             f"others than root may change {loose[0]}"
             + (f" and {len(loose) - 1} more" if loose[1:] else ""),
-            "treat it as compromised until you know who did it (When it was compromised in "
-            f"deploy/guide/emergencies.md); then chown -R root:root and chmod -R go-w {PROGRAM}",
+            "treat it as compromised until you know who did it (When the machine was compromised "
+            f"in deploy/guide/emergencies.md); then chown -R root:root and chmod -R go-w {PROGRAM}",
         )
     current = machine.path(f"{PROGRAM}/current").resolve()
     if not (current / "klankbord-whole").is_file() and machine.there(f"{PROGRAM}/releases"):
@@ -144,7 +144,7 @@ def account(machine: Machine) -> Faults:
 
 
 def _members(group: list[str], accounts: list[list[str]]) -> Faults:
-    """Yield a fault for each member of a group who does not need to be in it."""
+    """Yield a fault for each account that is needlessly a member of a group."""
     allowed = {group[0], "root"}
     for other in sorted({one for one in group[3].split(",") if one} - allowed):
         yield wrong(

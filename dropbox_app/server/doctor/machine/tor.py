@@ -222,7 +222,7 @@ def _missing(onion: Onion, said: str, means: str) -> list[Finding]:
 
 
 def _bounded(onion: Onion) -> Faults:
-    """Check the limits on what one visitor can open."""
+    """Check the limits on the number of connections that one visitor can open."""
     yield from _missing(
         onion, "HiddenServiceMaxStreamsCloseCircuit 1", "who opens too much at {} goes on",
     )  # fmt: skip
@@ -235,7 +235,7 @@ def _bounded(onion: Onion) -> Faults:
 
 
 def onion(machine: Machine) -> Faults:
-    """Check that this machine serves each onion address of a site and nobody else has its key."""
+    """Check that this machine alone serves a site's onion addresses, and has their keys."""
     known = config(machine)
     onions = [one for one in known.onions if one.ours] if known else []
     wanted = {

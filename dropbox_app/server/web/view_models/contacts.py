@@ -42,8 +42,8 @@ def contacts(
 ) -> tuple[Contact, ...]:
     """Return the numbers for a page on which the reader writes to the counsellors ``whom``.
 
-    These are the counsellors' own numbers. If they have none, the site's number is returned. If the
-    site has none either, the numbers of all its counsellors are returned.
+    The numbers are the counsellors' own. If these counsellors have none, the site's number is
+    returned. If the site has none either, the numbers of all its counsellors are returned.
     """
     own = [person for person in people.everybody if person.phone]
     theirs = [person for person in own if person.identity in whom]

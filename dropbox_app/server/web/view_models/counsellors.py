@@ -94,7 +94,7 @@ class Directory:
     """Reads the counsellors of a site, and checks on every call whether cards have changed.
 
     The check is cheap: the result is kept while the day is the same and no card file has changed.
-    It is not kept if a desk is silent, because that desk's next fetch changes no card.
+    The result is not kept if a desk is silent, because that desk's next fetch changes no card.
     """
 
     def __init__(self, site: Site, mailboxes: Mailboxes) -> None:
@@ -116,7 +116,7 @@ class Directory:
         return people
 
     def _files(self) -> list[tuple[str, int, int]]:
-        """Return the card files by name, with ctime and inode. Their mtime is always midnight."""
+        """Return the card files by name, with ctime and inode; the mtime is always midnight."""
         try:
             with os.scandir(self._site.folder / CARDS) as entries:
                 stats = [(entry.name, entry.stat()) for entry in entries]

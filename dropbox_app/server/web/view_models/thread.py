@@ -55,10 +55,10 @@ class Request:
 
     @property
     def stands(self) -> bool:
-        """Return whether a yes still applies and no answer can withdraw it any more.
+        """Return whether a yes still applies and can no longer be withdrawn.
 
-        This happens after an agreed handover. A yes to the handover itself does not count, because
-        its purpose was to leave that counsellor.
+        A yes cannot be withdrawn after an agreed handover. A yes to the handover itself does not
+        count, because its purpose was to leave that counsellor.
         """
         return self.turned_away and not self.handover and self.said == "yes"
 
@@ -94,7 +94,7 @@ class ShownFile:
 
 @dataclass(frozen=True)
 class Line:
-    """One message, as it is shown."""
+    """One message, as the page shows it."""
 
     believed: bool
     mine: bool = False

@@ -36,8 +36,8 @@ def show(lang: str) -> Response:
 def check(lang: str) -> Response:
     """Handle "try it now", the confirmation box, and the language button on that page.
 
-    This post needs no token. It can only remove the words from the session, and browsers do not
-    send the cookie with another site's post.
+    This post needs no token. The post can only remove the words from the session, and browsers do
+    not send the cookie with another site's post.
     """
     form = CodeCheckForm()
     session = current_session()
@@ -112,8 +112,8 @@ def code_page(
     """Return the page with the code.
 
     ``day`` is the day of the report, if it was not today. ``again`` is True if the report was sent
-    before. ``unsafe`` is True if the reporter said that they are unsafe. In that case the page
-    starts with help, but has the same length as without it.
+    before. ``unsafe`` is True if the reporter said that they are unsafe. For a reporter who is
+    unsafe, the page starts with help, but has the same length as without help.
 
     ``here`` is set once the browser has shown that it keeps the cookie. Only then can the link to
     the other language and the check of the typed words lead back to this page.

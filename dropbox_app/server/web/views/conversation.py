@@ -117,7 +117,7 @@ def _asked_again(
     problem: Problem,
     status: int,
 ) -> Response:
-    """Return the conversation; the answer is kept in its form if the request is still open."""
+    """Return the conversation; the form keeps the answer if the consent request is still open."""
     remark = clean_text(form.remark.data or "")
     place = f"{problem.field}-{asked.short}" if asked and asked.asks and problem.field else ""
     problems = [replace(problem, field=place)]

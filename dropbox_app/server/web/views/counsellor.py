@@ -1,4 +1,4 @@
-"""The page to write to another counsellor, who then receives the reporter's messages."""
+"""The page for writing to another counsellor, who then receives the reporter's messages."""
 
 from collections.abc import Mapping
 

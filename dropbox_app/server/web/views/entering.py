@@ -62,7 +62,7 @@ def enter_session(
 ) -> bytes | Response:
     """Return the root of the form's session, or of the code in the form itself.
 
-    Without either, return the response that asks for the code, with the sentence ``lead``.
+    If the form has neither, return the response that asks for the code, with the sentence ``lead``.
     """
     site, session = current_site(), current_session()
     told = words(lang)

@@ -1,8 +1,8 @@
 """Files in the conversation: a page to send them, and downloads of received ones.
 
-Files have their own page, so that a text never waits for a file. The page explains what a file can
-reveal before the reporter chooses one. A file is accepted or rejected before any byte of it is kept
-(see ``uploads``).
+Files have their own page, so that sending a text never has to wait for a file. The page explains
+what a file can reveal before the reporter chooses one. A file is accepted or rejected before any
+byte of it is kept (see ``uploads``).
 """
 
 from collections.abc import Mapping
@@ -127,7 +127,7 @@ def _open_page(lang: str) -> Response:
 
 
 def _ask_code(lang: str) -> Response:
-    """Return the form for the code with the text kept. It leads to the files page."""
+    """Return the form for the code with the text kept. The form leads to the files page."""
     lead = words(lang).say("files.code_first")
     return session_ended(lang, lead, button="return.open")
 

@@ -65,7 +65,7 @@ def stop(lang: str) -> Response:
 
 @blueprint.get(f"/static/{read_style().name}")
 def style() -> Response:
-    """Send the style sheet, the only file under /static/. It is the same at every host name."""
+    """Send the style sheet, the only file under /static/, which is the same at every host name."""
     sheet, kind = read_style(), "text/css; charset=utf-8"
     if takes_gzip():
         return Response(sheet.packed, content_type=kind, headers={"Content-Encoding": "gzip"})
@@ -74,5 +74,5 @@ def style() -> Response:
 
 @blueprint.get("/release-manifest.json")
 def manifest() -> Response:
-    """Send the release manifest, which tells nobody more than the style sheet's name does."""
+    """Send the release manifest, which reveals only the release, as the style sheet's name does."""
     return Response(release_manifest(), content_type="application/json")

@@ -1,7 +1,7 @@
 """The information pages: what happened, the options, the roles, how to verify the site.
 
-Every visitor gets the same bytes. The texts are in the catalogues. Their statements must be true of
-this build and this site, and every statement about the law must have a source.
+Every visitor gets the same bytes. The texts are in the catalogues. All statements in the texts must
+be true of this build and this site, and every statement about the law must have a source.
 """
 
 from typing import Any

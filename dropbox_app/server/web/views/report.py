@@ -162,7 +162,7 @@ def empty_code_form(lang: str) -> Response:
 
 @blueprint.post(f"{LANG}/return")
 def enter(lang: str) -> Response:
-    """Open the conversation of a code. All codes without a conversation get the same response."""
+    """Open the conversation of a code. All codes without a conversation get one response."""
     site = current_site()
     form = CodeForm()
     if "switch" in request.form:
@@ -222,8 +222,8 @@ def _form(
 def _asks_for_whom(form: ReportForm, people: People) -> bool:
     """Return whether a report form asks for a counsellor.
 
-    It also asks if the named counsellor can no longer be written to, because a report goes only to
-    a counsellor whom it names.
+    The form also asks if the named counsellor can no longer be written to, because a report is sent
+    only to a counsellor whom it names.
     """
     if len(people.open) != 1:
         return bool(people.open)

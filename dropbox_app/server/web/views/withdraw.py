@@ -24,14 +24,14 @@ blueprint = Blueprint("withdraw", __name__)
 
 @blueprint.get(f"{LANG}/withdraw")
 def show(lang: str) -> Response:
-    """Show what deletion can and cannot undo, and a form."""
+    """Show what deletion can and cannot undo, with the form that deletes the conversation."""
     root = current_session().root
     return ask_code_again(lang) if root is None else _page(lang, root, {})
 
 
 @blueprint.post(f"{LANG}/withdraw")
 def send(lang: str) -> Response:
-    """Delete the conversation, if the box is ticked."""
+    """Delete the conversation, if the person ticked the box."""
     form = WithdrawForm()
     lead = words(lang).say("again.withdraw")
     if "switch" in request.form:
