@@ -206,7 +206,7 @@ class Workplace:
         return [self.desk(site) for site in sorted(self.names(hint))]
 
     def one(self, hint: str = "") -> Desk:
-        """Return the desk of one site. Raises NotFound if not exactly one matches."""
+        """Return the desk of one site. Raises NotFound unless exactly one matches."""
         found = self.names(hint)
         if len(found) != 1:
             raise NotFound("This desk serves several sites; say which with --site NAME.")
@@ -262,7 +262,7 @@ class Workplace:
         return self._broken_off
 
     def break_off(self) -> None:
-        """Abort all work with servers within a minute, with CannotReach; no data is lost.
+        """Abort all work with servers within a minute, by raising CannotReach; no data is lost.
 
         Call this from another thread. Afterwards no connection can be made.
         """
@@ -426,8 +426,8 @@ def forget(desk: Desk, mailbox: str) -> int:
     """Permanently delete a thread from this computer without opening it; return its item count.
 
     The ids of the thread's items remain, so that the items are not fetched again. If the counsellor
-    wrote in it, the number and hash of the counsellor's last message also remain, so that the chain
-    can continue.
+    wrote in the thread, the number and hash of the counsellor's last message also remain, so that
+    the chain can continue.
     """
     state = desk.state
     items = state.of(mailbox)

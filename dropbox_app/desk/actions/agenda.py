@@ -15,8 +15,8 @@ def agenda(place: Workplace, days: int | None = None) -> list[Due]:
     """Return the items due within ``days`` days, or all if it is None; overdue items come first.
 
     An answer is due on the last working day of the response time that the site promises. The
-    counsellor's days off are not counted as working days here, although the site does not know
-    about them.
+    counsellor's days off do not count as working days here, although the site does not know those
+    days.
     """
     register.adopt(place)
     today = place.machine.today()

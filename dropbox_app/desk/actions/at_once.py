@@ -25,8 +25,8 @@ def for_each(
 
     ``waiting`` is called with the employers whose work is unfinished whenever ``TOLD_EVERY``
     seconds have passed without a result. An exception in ``work`` is raised here once all threads
-    have finished. Ctrl-C ends the wait, and the threads end with the program. The desk can safely
-    be killed at any time.
+    have finished. Ctrl-C ends the wait, and the threads end with the program. The desk's process
+    can safely be killed at any time.
     """
     todo: SimpleQueue[Desk] = SimpleQueue()
     came: SimpleQueue[tuple[Desk, T | None, BaseException | None]] = SimpleQueue()

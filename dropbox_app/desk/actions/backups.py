@@ -138,7 +138,7 @@ def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Itera
 
 
 def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
-    """Unpack with the form of the passphrase that works; older versions used the typed form."""
+    """Unpack with the form of the passphrase that fits; older versions used it exactly as typed."""
     *others, last = vault.forms(passphrase)
     for form in (*others, last):
         try:

@@ -224,7 +224,7 @@ def _new_faults(
 ) -> list[form.Fault]:
     """Return the contradictions that the change would cause in the cases it affects.
 
-    The events of these cases are checked, and all events that refer to one of the cases.
+    The function checks the events of these cases, and the events that refer to one of them.
     """
     near = [(number, event) for number, event in book.entries if _is_near(event, touched)]
     before = [event for _, event in near]

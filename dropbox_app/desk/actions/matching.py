@@ -96,7 +96,7 @@ def join(place: Workplace, mailbox: str, reference: str) -> Standing:
 
 
 def _own(place: Workplace, mailbox: str) -> Standing:
-    """Return a thread's existing case. Raises Unfit if it has none."""
+    """Return a thread's existing case. Raises Unfit if no case exists."""
     own = _of_thread(place, mailbox)
     if own is None:
         raise Unfit(

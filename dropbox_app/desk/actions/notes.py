@@ -16,7 +16,7 @@ def note(place: Workplace, name: str, site: str = "") -> str:
 
 
 def write_note(place: Workplace, name: str, text: str, site: str = "") -> str:
-    """Replace the note on a thread. An empty text removes it.
+    """Replace the note on a thread. An empty text removes the note.
 
     Returns the note as stored. Raises NotFound, or Unfit if the text is longer than ``MAX_NOTE``;
     the existing note is then kept.

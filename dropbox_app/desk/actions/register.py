@@ -413,7 +413,7 @@ def _levels(book: Book, given: Sequence[Event]) -> dict[str, str]:
 
 
 def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
-    """Return the existing events of the cases that new events name, to check the new events."""
+    """Return the existing events of the cases that new events name, for checking the new ones."""
     named: dict[str, None] = {}
     for one in given:
         if isinstance(one.event, OfCase):
@@ -424,7 +424,7 @@ def _about(book: Book, given: Sequence[Numbered]) -> list[Event]:
 
 
 def _named(book: Book, given: Sequence[Numbered]) -> list[Numbered]:
-    """Give each case without a reference one: its year, and the next number in that year."""
+    """Give each new case a reference: its year, and the next number in that year."""
     used = {one.event.case for one in given if isinstance(one.event, OfCase)}
     found = []
     for one in given:

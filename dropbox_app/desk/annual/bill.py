@@ -48,7 +48,7 @@ def bill(
     """Return the bill of a year.
 
     ``form`` is the form of the report; in form A, trainings have no names. ``yearly`` is the agreed
-    price of a whole calendar year in euros. Raises Unfit if it is None, because a price set
+    price of a whole calendar year in euros. Raises Unfit if ``yearly`` is None, because a price set
     afterwards would depend on the work.
     """
     if yearly is None:

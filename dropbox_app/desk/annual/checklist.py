@@ -62,7 +62,7 @@ def advice(answers: Mapping[str, str]) -> tuple[str, ...]:
 def followed(last: Sequence[str], answers: Mapping[str, str]) -> tuple[Followed, ...]:
     """Return the result of last year's advice, according to this year's answers.
 
-    The checklist has no question about REPEATED_ADVICE, so its result is unknown.
+    The checklist has no question about REPEATED_ADVICE, so the result of that item is unknown.
     """
     return tuple(Followed(item, _STATES[answers.get(item, "unknown")]) for item in last)
 

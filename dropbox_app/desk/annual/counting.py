@@ -30,7 +30,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Situation:
-    """Cases that belong together. Year and group are those of the first case.
+    """Cases that belong together. The year and the group are those of the first case.
 
     If a colleague counts one of the cases, the colleague counts the whole situation.
     """
@@ -68,7 +68,7 @@ def counted(every: Iterable[Situation], years: range, *, joint: bool = False) ->
 def by_colleague(every: Iterable[Situation], years: range) -> int:
     """Return how many situations of these years are marked as counted by a colleague.
 
-    Situations about which the employer received a complaint are not included, because no report
+    The number excludes situations about which the employer received a complaint, because no report
     counts them.
     """
     return sum(one.colleague_counts for one in _free(every, years))

@@ -56,10 +56,11 @@ def draft(
 
     ``counsellor`` is the counsellor's name, and ``own`` their words for forms B and C. ``joint``
     contains the situations of the employer's other counsellor, for the years of ``counted_years``;
-    if None, the imported counts are used. Only the sum is turned into bands, and this counsellor's
-    part leaves out the situations that the colleague counts. ``reader`` is the language of the
-    preview, if it differs from the report's. ``situations`` are those of the employer, if already
-    derived; ``events`` then need not contain cases. Raises Unfit, which says what to do.
+    if None, the imported counts are used. Only the sum is converted into bands, and this
+    counsellor's part leaves out the situations that the colleague counts. ``reader`` is the
+    language of the preview, if it differs from the report's. ``situations`` are those of the
+    employer, if already derived; ``events`` then need not contain cases. Raises Unfit, which says
+    what to do.
     """
     term = term_for(events, employer, year, today)
     form = periods.form(term)
@@ -213,7 +214,7 @@ def _check_joint(joint: Mapping[str, int]) -> None:
 def _counts(
     situations: Sequence[Situation], years: range, joint: Mapping[str, int] | None
 ) -> preview.Counts:
-    """Return the counts of both counsellors; if ``joint`` is None, of this counsellor only."""
+    """Return this counsellor's counts, plus those in ``joint`` unless it is None."""
     own = counting.counted(situations, years)
     part = counting.counted(situations, years, joint=joint is not None)
     return preview.Counts(

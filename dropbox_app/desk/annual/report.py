@@ -44,8 +44,8 @@ class Counsellor:
 class Training:
     """A training or a talk to staff that the employer ordered.
 
-    ``title`` is the counsellor's own wording. Form A does not print it, because it may reveal why
-    the training was held. ``kind`` is training or information.
+    ``title`` is the counsellor's own wording. Form A does not print the title, because it may
+    reveal why the training was held. ``kind`` is training or information.
     """
 
     day: datetime.date

@@ -84,8 +84,8 @@ def seal(given: Counts, card: Card, signing: SigningKey, day: datetime.date) -> 
 def read(sealed: bytes, seeds: Sequence[Seed], site: str, identity: VerifyKey) -> Counts:
     """Open counts that were sealed for this desk's identity at a site.
 
-    Raises Unfit if they are damaged, not signed by the stated counsellor, or meant for somebody
-    else. The user must confirm the signer's identity.
+    Raises Unfit if the counts are damaged, not signed by the stated counsellor, or meant for
+    somebody else. The user must confirm the signer's identity.
     """
     try:
         line, signature, rest = age.open_sealed(sealed, seeds).split(b"\n", 2)

@@ -2,7 +2,7 @@
 
 The headcount at the start of an appointment determines the form, before any case can be counted.
 The lowest band includes zero, and every band is at least ten wide. Even after known cases are
-subtracted, the remaining range is never within one to nine.
+subtracted, the remaining range is never entirely within 1 to 9.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ class Figure:
 
 
 def form_for(headcount: int) -> Form:
-    """Return the form for an employer with this many people. Raises Unfit if it is below one."""
+    """Return the form for an employer with this many people. Raises Unfit if there are none."""
     if headcount < 1:
         raise Unfit("The headcount is a whole number of people, one or more.", "headcount")
     if headcount < _B_FROM:

@@ -60,8 +60,8 @@ def poster(kind: str, lang: str, phone: str, hours: str, out: Path) -> None:
 def recovery_sheet(lang: str, out: Path) -> None:
     """Make the sheet to print and keep in a safe: your sites, and what to do without this computer.
 
-    The sheet contains no secret. Write your passphrase on it by hand, and do not keep the sheet
-    with a backup.
+    The sheet contains no secret. Write your passphrase on the sheet by hand, and do not keep the
+    sheet with a backup.
 
     \b
     Example:
@@ -78,7 +78,7 @@ def recovery_sheet(lang: str, out: Path) -> None:
 @_LANGUAGE
 @_OUT
 def call_sheet(lang: str, out: Path) -> None:
-    """Make a sheet to print and fill in by hand during a call. It contains no data from the desk.
+    """Make a sheet, without data from the desk, to print and fill in by hand during a call.
 
     Afterwards, type the data into the register and destroy the paper.
 

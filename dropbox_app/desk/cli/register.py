@@ -36,7 +36,7 @@ def register() -> None:
 @click.argument("file", metavar="FILE")
 @click.option("--into", multiple=True, metavar="CASE", help="Add rows to this existing case.")
 def bring_in(file: str, into: tuple[str, ...]) -> None:
-    """Import events, one JSON object per line. If any event is wrong, no event is imported.
+    """Import events, one JSON object per line. If any line is wrong, no event is imported.
 
     FILE is text in UTF-8; - is standard input. FILE may also be a table with data from earlier
     years, as CSV or xlsx. The first row of the table contains the names of the columns, as in
@@ -68,9 +68,10 @@ def bring_in(file: str, into: tuple[str, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object per line.")
 @click.option("--csv", "as_csv", is_flag=True, help="For spreadsheets: a table.")
 def export(as_json: bool, as_csv: bool) -> None:
-    """Print everything in the register. Without options, it prints only the total.
+    """Print everything in the register. Without options, only the total is printed.
 
-    The output is not sealed. If you write it to a file, anybody who can open the file can read it.
+    The output is not sealed. If you write the output to a file, anybody who can open the file can
+    read the register.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Show texts from other people on a terminal, so that they cannot control it or deceive the reader.
+"""Show texts from other people on a terminal, so that no text can control it or deceive the reader.
 
 Control characters and invisible characters are written out as ``<U+202E>``. A text is cut into
 lines that each have a margin, so none of them can look like one of the desk's own lines.

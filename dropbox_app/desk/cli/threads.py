@@ -28,8 +28,8 @@ _LANGUAGE = click.option(
 def fetch() -> None:
     """Fetch new messages, renew your keys and card, and check the site.
 
-    Run it often enough to meet the site's promised response time: at least every second working
-    day, unless the site promises something else. The exit code is 1 if there is a problem.
+    Fetch often enough to meet the site's promised response time: at least every second working day,
+    unless the site promises something else. The exit code is 1 if there is a problem.
 
     \b
     Example:
@@ -182,7 +182,7 @@ def label(thread: str, text: str) -> None:
 def read(thread: str, as_json: bool) -> None:
     """Show a thread; THREAD is its id, or at least its first eight characters.
 
-    Text by others has a bar in front of it. A message that could not be verified is marked.
+    Text from other people has a bar in front of it. A message that could not be verified is marked.
 
     \b
     Example:
@@ -222,9 +222,9 @@ def reply(
 ) -> None:
     """Answer in a thread. The recipient can show your signed message to others.
 
-    You can send up to 10 files with it, of up to 100 MiB each unless the site has other limits.
-    Your files can also contain your name, a place or somebody else's name. --clean sends copies
-    without metadata, and sends nothing if mat2 cannot make one. The file's name is sent too.
+    You can attach up to 10 files, of up to 100 MiB each unless the site has other limits. Your
+    files can also contain your name, a place or somebody else's name. --clean sends copies without
+    metadata, and sends nothing if mat2 cannot make one. The file's name is sent too.
 
     \b
     Example:

@@ -99,8 +99,8 @@ def doomed(
 ) -> list[HeldSeed]:
     """Return the seeds to destroy on ``day``.
 
-    ``read_to_end`` is the last day on which the inbox was read completely. If it is None, each seed
-    is kept as long as allowed.
+    ``read_to_end`` is the last day on which the inbox was read completely. If ``read_to_end`` is
+    None, each seed is kept as long as allowed.
     """
     gone = []
     for one in held:

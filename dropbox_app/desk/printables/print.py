@@ -158,7 +158,7 @@ def file_name(kind: str, language: str) -> str:
 
 
 def _pdf(name: str, language: str, data: Mapping[str, Any]) -> bytes:
-    """Typeset a page. Letters missing from the built-in fonts use a system font."""
+    """Typeset a page. Letters missing from the built-in fonts are set in a system font."""
     try:
         import typst
     except ImportError:

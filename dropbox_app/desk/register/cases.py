@@ -93,7 +93,7 @@ def standings(given: Sequence[Event]) -> dict[str, Standing]:
 
 
 def standing(given: Sequence[Event]) -> Standing:
-    """Return the case that these events describe. The events are in order, and of one case only."""
+    """Return the case that these events describe. They must be in order, and of one case only."""
     first = next((one for one in given if not is_signed(one)), given[0])
     assert isinstance(first, OfCase)  # noqa: S101 - stated in the docstring
     empty = Case(date=first.date, employer=first.employer, case=first.case)

@@ -69,10 +69,10 @@ def read(rows: Sequence[Row], words: Vocabulary, today: datetime.date) -> list[R
 
 
 def day(text: str) -> str:
-    """Return a day in the form that events use. Other text stays as it is, to be refused.
+    """Return a day in the form that events use. Other text is returned unchanged.
 
     Days are read as written in the Netherlands, with the day before the month: 31-1-2027, 31/01/27,
-    31 januari 2027. A two-digit year is in this century.
+    31 januari 2027. A two-digit year is read as a year of this century.
     """
     plain = " ".join(text.casefold().split())
     if found := _FIGURES.fullmatch(plain):

@@ -324,9 +324,10 @@ class Joint(OfEmployer):
     The counts cover the calendar years ``first_year`` to ``last_year``. ``counsellor``: the other
     counsellor. ``fingerprint``: the ten groups of that counsellor's card, empty in older entries.
     ``given``: the counts were exported to the other counsellor, who makes the report, and these
-    years are closed here; otherwise they were imported from that counsellor. ``situations``: by
-    main group. Later counts of the same years replace earlier ones. A person who spoke to both
-    counsellors counts twice, unless the case of one of them has ``colleague_counts``.
+    years are closed here; otherwise they were imported from that counsellor. ``situations``: the
+    number of situations by main group. Later counts of the same years replace earlier ones. A
+    person who spoke to both counsellors counts twice, unless the case of one of them has
+    ``colleague_counts``.
     """
 
     kind: ClassVar[str] = "joint"

@@ -113,8 +113,8 @@ def known_names(
 ) -> list[str]:
     """Return the names in the register that others must not see.
 
-    The names are the counsellor's names for cases of the other side, the people with whom steps
-    were taken, and the names on the employer's sheet.
+    The result contains the counsellor's names for cases of the other side, the people with whom
+    steps were taken, and the names on the employer's sheet.
     """
     named = [one.sheet.label for one in other_sides]
     named += [getattr(one, "partner", "") for one in entries]
@@ -137,7 +137,7 @@ def _is_text(kind: str, name: str) -> bool:
 def may_have(
     reader: Reader, good: Iterable[bool], exceptions: Iterable[datetime.date], today: datetime.date
 ) -> bool:
-    """Return whether ``reader`` may get a copy today.
+    """Return whether ``reader`` may receive a copy today.
 
     The employer gets a copy only with a consent on which a step may rely, or with an exception that
     was recorded today.

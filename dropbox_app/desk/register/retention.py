@@ -61,7 +61,7 @@ def _began(found: Mapping[str, Standing], reference: str) -> bool:
 
 
 def _statistics(given: Sequence[Event], gone: Standing, *, counts: bool) -> list[Statistic]:
-    """Return coded rows that count a case once, in its year, and its minutes in each year.
+    """Return coded rows that count a case once, in its year, and keep its minutes of each year.
 
     ``counts`` is false if the case counts together with another case.
     """

@@ -86,7 +86,7 @@ def closed_years(there: Sequence[Event], changed: Sequence[Event]) -> list[Fault
 
 
 def closed_by(there: Sequence[Event], employer: str, year: int) -> Freeze | Joint | None:
-    """Return the issued report or the exported counts with an employer's year; None if open."""
+    """Return the issued report or exported counts that include a year; None if the year is open."""
     return _closing(_known_of(there), employer, year)
 
 
@@ -426,7 +426,7 @@ def _joint(known: _Known, event: Joint) -> list[tuple[str, str]]:
 
 
 def _second(year: str, other: Joint, event: Joint) -> Sentence:
-    """Return why no other colleague can get the same counts, or send their own."""
+    """Return why no other colleague can get the same counts, or send counts for the same years."""
     who = other.counsellor
     if names.plain(who) == names.plain(event.counsellor):
         said = (f"the counts of {year} were exchanged with a colleague of this name, with other "

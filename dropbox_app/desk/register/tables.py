@@ -177,8 +177,9 @@ def _bound(packed: zipfile.ZipFile) -> None:
     """Reject an xlsx file that needs much time or memory, before any part of it is parsed.
 
     A part is never unpacked beyond its stated size: zipfile stops there. In every encoding that the
-    parser supports, a tag contains the byte of "<". An entity can stand for more tags; its
-    declaration contains the letters searched for here, between which UTF-16 puts zeros.
+    parser supports, a tag contains the byte of "<". An entity can expand to more tags; its
+    declaration contains the letters searched for here, and in UTF-16 these letters are separated by
+    zero bytes.
     """
     parts = packed.infolist()
     if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:

@@ -70,7 +70,7 @@ def read(seen: Seen, site: str) -> Shown:
 def compare(
     both: Sequence[Shown], expected: Expected, slots: Mapping[str, set[str]]
 ) -> Iterator[Finding]:
-    """Yield what is wrong with the cards that two visitors got, and with the pages' identities."""
+    """Yield the faults in the cards that two visitors got, and in the identities on the pages."""
     for one in both:
         yield from one.faults
         yield from _own(one, expected)

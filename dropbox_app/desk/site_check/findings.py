@@ -45,9 +45,9 @@ class Finding:
 class Kept:
     """The data that the desk keeps about a check: day, findings, and the site's public values.
 
-    ``values``: what the site itself filled in on its pages, by slot. ``cards``: the name on each
-    counsellor's card, by identity in hex. ``circuits``: whether the two visits used two Tor
-    circuits. ``origin``: the address of the site that was visited.
+    ``values``: the site's own texts on its pages, by slot. ``cards``: the name on each counsellor's
+    card, by identity in hex. ``circuits``: whether the two visits used two Tor circuits.
+    ``origin``: the address of the site that was visited.
     """
 
     day: datetime.date
@@ -88,7 +88,7 @@ def dump(checks: Mapping[str, Kept]) -> str:
 
 
 def load(text: str) -> dict[str, Kept]:
-    """Return the checks in a text of ``dump``. A text from another version gives no checks."""
+    """Return the checks in a text of ``dump``, or none for a text from another version."""
     try:
         return {origin: _kept(one) for origin, one in json.loads(text or "{}").items()}
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -107,7 +107,7 @@ def _kept(fields: dict[str, Any]) -> Kept:
 
 
 class Values:
-    """The site's own values, as the slots of its pages show them."""
+    """The site's own values, as shown in the slots of its pages."""
 
     def __init__(self) -> None:
         self._found: dict[str, set[str]] = {}

@@ -149,7 +149,7 @@ class Matcher:
 
 
 def _same(text: str, page: str, at: int) -> int:
-    """Return how many first characters of a text the page has at a position."""
+    """Return how many characters of a text match the page from a position on."""
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2

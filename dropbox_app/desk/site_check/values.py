@@ -1,6 +1,6 @@
 """The values of templates whose settings are unknown.
 
-A known text stays a text. A value that only the site knows becomes a slot, named after the
+A known text remains a text. A value that only the site knows becomes a slot, named after the
 expression in the template. A slot matches any text without markup, because the templates escape it.
 """
 
@@ -88,7 +88,7 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Return the text from its escaped form."""
+    """Return the text whose escaped form is given."""
     for sign, written in reversed(_ESCAPES.items()):
         text = text.replace(written, sign)
     return text

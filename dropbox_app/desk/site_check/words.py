@@ -41,7 +41,7 @@ def sentence(lang: str, finding: Finding) -> str:
 def _value(names: Mapping[str, str], slot: str) -> str:
     """Return in words what a slot contains, by the longest known name with which the slot begins.
 
-    The name of an organisation's own text includes the page of the text.
+    For an organisation's own text, the page on which it is shown is added.
     """
     known = [name for name in names if name and slot.startswith(name)]
     said = names[max(known, key=len)] if known else names[""].format(name=slot)

@@ -108,7 +108,7 @@ class Disk:
     def together(self) -> Iterator["Group"]:
         """Write many files and sync them together, which is faster.
 
-        At the end all are safe on disk. After an exception in the block, only files that were
+        At the end all files are safe on disk. After an exception in the block, only files that were
         already ``settle``d remain.
         """
         group = Group(self)
@@ -309,7 +309,7 @@ def writing_outside(path: Path) -> Iterator[Callable[[bytes], object]]:
 
 
 def _claim(new: Path, target: Path) -> None:
-    """Give a file its final name if that is free. Of two simultaneous writers, one is refused."""
+    """Give a file its final name if that name is free. The second of two writers is refused."""
     taken = f"{target} is there already and is not overwritten; choose another name."
     try:
         os.link(new, target)

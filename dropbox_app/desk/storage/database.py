@@ -179,7 +179,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run the block completely or not at all. At its end, all is on disk. Blocks may nest."""
+        """Run the block completely or not at all; then its writes are on disk. Blocks may nest."""
         with self._lock:
             if self._depth:
                 yield
@@ -220,8 +220,8 @@ class Database:
         Returns ``version`` before and after: data read at the former is still valid at the latter.
 
         Writing the vault switches to the new file. If the program is killed before that write, the
-        old file remains in use, and the next start removes the new one. If it is killed afterwards,
-        the next start removes the old one.
+        old file remains in use, and the next start removes the new one. If the program is killed
+        after that write, the next start removes the old file.
         """
         with self._lock:
             old, new = self._held, vault.database.successor()

@@ -202,7 +202,8 @@ class LocalStore:
     def take_in(self, items: Iterable[Item], seeds: Sequence[Seed]) -> None:
         """Move the items that ``seeds`` open into the database, in one transaction.
 
-        Damaged items, and items that the reader rejects, stay as they are. No key is kept for them.
+        Damaged items, and items that the reader rejects, stay as they are. No key is kept for such
+        items.
         """
         named = {self._item(item.id): item for item in items if item.sealed_for}
         here = {name: item for name, item in named.items() if self._disk.exists(name)}
@@ -300,10 +301,10 @@ class LocalStore:
         return Arrived(item.id, contents, sealed_for=item.sealed_for)
 
     def opened(self, item: str, seeds: Sequence[Seed]) -> Iterator[bytes]:
-        """Yield an attachment in authenticated chunks. Only without an error is it complete.
+        """Yield an attachment in authenticated chunks. After an error, it is incomplete.
 
-        Raises FileNotFoundError, WrongFile if it is not the stored one, or AgeError if it was
-        received damaged.
+        Raises FileNotFoundError, WrongFile if the file is not the stored one, or AgeError if the
+        attachment was received damaged.
         """
         row = self._row(item)
         if row is not None and row.contents is not None:  # a file that contains a message

@@ -2,9 +2,9 @@
 
 All new files are written alongside the old desk and compared with it. Only then is the vault
 written with the name of the database; this switches to the new format. If the program is killed
-before that write, the old desk remains in use and the next start repeats the conversion. If it is
-killed afterwards, the next start removes the rest of the old desk. After a failure, the new files
-are removed and the old desk is unchanged.
+before that write, the old desk remains in use and the next start repeats the conversion. If the
+program is killed after that write, the next start removes the rest of the old desk. After a
+failure, the new files are removed and the old desk is unchanged.
 """
 
 import datetime
@@ -109,7 +109,7 @@ class _OldStore:
         self.folder = f"sites/{site}"
 
     def exists(self) -> bool:
-        """Return whether its state has been written. An interrupted ``init`` leaves none."""
+        """Return whether the site's state was written. An interrupted ``init`` leaves no state."""
         return self.disk.exists(f"{self.folder}/state.age")
 
     def state(self) -> State:

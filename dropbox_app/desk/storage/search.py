@@ -56,7 +56,7 @@ def find(
 def words_in(text: str) -> list[str]:
     """Return the words that a search looks for, without separate punctuation.
 
-    Words without letters or digits are left out, because the index contains nothing else.
+    Words without any letter or digit are left out, because the index contains no other characters.
     """
     apart = "".join(" " if _apart(sign) else sign for sign in seen(text)).split()
     return [word for word in apart if any(sign.isalnum() for sign in word)]
@@ -82,7 +82,7 @@ def _wanted(database: Database, word: str) -> str:
 
     For a few complete words, the index is read from the newest message backwards, and no further
     than needed. For a prefix, the database first merges all occurrences of all matching words, in
-    memory that it wipes. For a word in 60,000 messages, that takes a second or more.
+    memory that it wipes. For a word in 60,000 messages, merging takes a second or more.
     """
     plain = "".join(
         sign

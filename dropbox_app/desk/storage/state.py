@@ -20,10 +20,10 @@ class Item:
 
     ``server_says``: the author according to the server; only the signed contents prove it.
     ``store``: the store id under which it arrived. ``sealed_for``: the number of recipients in its
-    header, or 0 if the format is not ours; a copy that was sealed again no longer shows that
-    number. ``fetched``: whether the server knows that the desk has it. ``checked``: whether its
-    thread's pins take it into account. ``sent``: for the desk's own messages, whether the server
-    has them. ``seen``: whether it was shown.
+    header, or 0 if the format is unknown; a copy that was sealed again no longer shows that number.
+    ``fetched``: whether the server knows that the desk has it. ``checked``: whether its thread's
+    pins take it into account. ``sent``: for the desk's own messages, whether the server has them.
+    ``seen``: whether it was shown.
     """
 
     id: str

@@ -1,7 +1,8 @@
 """Read the whole inbox, fetch each item, and check the server's statements.
 
-An item and the state that refers to it are on disk before the server is told. A crash at any step
-leaves a state from which the next fetch continues (SPEC sections 7 and 9).
+An item and the state that refers to it are on disk before the server is told that the desk has the
+item. A crash at any step leaves a state from which the next fetch continues (SPEC sections 7 and
+9).
 """
 
 import contextlib
@@ -92,7 +93,7 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
 
 
 def _read_inbox(desk: Desk) -> bool:
-    """Read on in the inbox where the last fetch stopped; return whether all of it was read."""
+    """Read the inbox from where the last fetch stopped; return whether its end was reached."""
     state, restores = desk.state, 0
     for _ in range(MOST_PAGES):
         page = desk.courier.inbox(state.number)
@@ -120,7 +121,7 @@ def _read_inbox(desk: Desk) -> bool:
 
 
 def _meet_store(desk: Desk, store: str) -> None:
-    """Handle a new store id. The first is stored; a different one means a server restore."""
+    """Handle a new store id. The first id is stored; a different id means a server restore."""
     state = desk.state
     if state.store:
         state.number, state.resend, state.published = 0, True, False
@@ -139,7 +140,7 @@ def _meet_store(desk: Desk, store: str) -> None:
 
 
 def _take_page(desk: Desk, page: Page) -> bool:
-    """Fetch one page, record its items, then tell the server.
+    """Fetch one page, record its items, and tell the server which items the desk has.
 
     Returns whether the whole page was fetched. The function stops early, and reports the reason, if
     too much is owed or was fetched, or if the disk is nearly full.
@@ -158,11 +159,11 @@ def _take_page(desk: Desk, page: Page) -> bool:
 
 @contextlib.contextmanager
 def _arriving(desk: Desk) -> Iterator[_Arrivals]:
-    """Fetch several items. At the end all are safe on disk and recorded.
+    """Fetch several items. At the end all items are safe on disk and recorded.
 
     If the server interrupts the round, the state is saved, so that received items are not fetched
-    again. After other failures, such as a full disk or the end of the program, they are fetched
-    again.
+    again. After other failures, such as a full disk or the end of the program, received items are
+    fetched again.
     """
     with desk.store.together() as group:
         arrivals = _Arrivals(desk, group)

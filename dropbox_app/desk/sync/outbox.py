@@ -409,7 +409,7 @@ def _give_back(desk: Desk, listed: dict[str, dict[str, int]]) -> None:
 
 
 def _give_withdrawals(desk: Desk, listed: dict[str, dict[str, int]]) -> int:
-    """Send the server a proof of each withdrawal; return how many it lacked."""
+    """Send the server a proof of each withdrawal; return how many of them the server lacked."""
     given = 0
     for mailbox, known in desk.state.threads.items():
         if not known.withdrawn:

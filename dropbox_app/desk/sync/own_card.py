@@ -152,7 +152,7 @@ def tell_reachable(desk: Desk, shown: Shown) -> None:
 
 
 def _claims(raw: bytes, own: str) -> bool:
-    """Return whether a card claims this identity. An unreadable card counts as claiming it."""
+    """Return whether a card claims this identity. An unreadable card counts as a claim."""
     try:
         return str(cards.parse(raw).identity) == own
     except CardError:

@@ -138,7 +138,7 @@ def usable(desk: Desk, case: Case, name: str) -> tuple[CaseFile, Attachment, Fin
 
 
 def pieces(desk: Desk, file: CaseFile) -> Iterator[bytes]:
-    """Yield the content in authenticated pieces. Only without an error is the content complete."""
+    """Yield the content in authenticated pieces. After an error, the content is incomplete."""
     if file.attachment is None:
         raise Unfit(f"File {file.short}: {SAID[file.state]}.")
     seeds = desk.vault.openers(desk.state.site)

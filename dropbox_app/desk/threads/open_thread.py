@@ -161,9 +161,9 @@ def keep_pins(desk: Desk, mailbox: str) -> Case:
 def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
     """Return unnamed items sent as files that could be messages, judging by their length.
 
-    Each is returned with a flag that tells whether it contains a message. Items that can be opened
-    and contain none are omitted. Without this check, a server could hide a message by calling it a
-    file.
+    Each item is returned with a flag that tells whether the item contains a message. Items that can
+    be opened and contain no message are omitted. Without this check, a server could hide a message
+    by calling it a file.
     """
     named = {file.sha256 for message in case.thread.genuine() for file in message.attachments}
     named |= {message.thread for message in case.thread.genuine() if message.thread}

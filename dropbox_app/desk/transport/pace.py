@@ -26,11 +26,11 @@ class Round:
         self._broken_off = False
 
     def break_off(self) -> None:
-        """End the round now, from another thread."""
+        """End the round now; another thread may call this."""
         self._broken_off = True
 
     def another(self, seconds: float = ANSWER_SECONDS) -> float:
-        """Return the seconds for one more response. Raises CannotReach if the round has ended.
+        """Return the seconds left for one more response. Raises CannotReach if the round has ended.
 
         A response that has started may end after the round.
         """

@@ -158,7 +158,7 @@ class Direct(httpcore.NetworkBackend):
         return _Bounded(stream, self)
 
     def left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
-        """Return the seconds for the next step, at most ``timeout``.
+        """Return the seconds allowed for the next step, at most ``timeout``.
 
         Raises ``error`` if no time is left.
         """

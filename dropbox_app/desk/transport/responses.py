@@ -111,7 +111,7 @@ def objects(fields: Mapping[str, object], key: str, most: int) -> list[dict[str,
 
 
 def check_status(status: int, pieces: Iterable[bytes]) -> None:
-    """Raise an error for every unsuccessful response. Do not trust its contents."""
+    """Raise an error for every unsuccessful response, without trusting its contents."""
     if 200 <= status < 300:
         return
     if status == 401:

@@ -67,7 +67,8 @@ class Running:
 def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterator[Running]:
     """Run ``job`` on a file in the sandbox. The job's processes end with the context.
 
-    Raises NoSandbox, Unseen, and the errors of ``pieces``. In that case the file was not inspected.
+    Raises NoSandbox, Unseen, and the errors of ``pieces``. After such an error, the file was not
+    inspected.
     """
     if size > MOST_IN:
         raise Unseen(f"It is larger than {MOST_IN // 1024 // 1024} MiB, too large to look into.")

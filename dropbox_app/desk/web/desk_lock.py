@@ -1,6 +1,6 @@
 """The desk of the page: opened with the passphrase, locked by a button or after some time.
 
-While it is open, the vault and the database are held in memory and the folder is locked for other
+While the desk is open, the vault and the database are in memory, and the folder is locked for other
 programs. When the desk is locked, the vault and the database are dropped, and the next page asks
 for the passphrase. Python does not overwrite memory, so traces can remain there until the program
 ends.
@@ -33,8 +33,8 @@ BREAKING_OFF = 60  # seconds within which aborted work ends
 class Locked(Exception):
     """The desk is locked; the passphrase opens it.
 
-    This error is not a DeskError. No view handles it, because no page can be shown without an open
-    desk.
+    This error is not a DeskError. No view handles the error, because no page can be shown without
+    an open desk.
     """
 
 

@@ -136,7 +136,7 @@ class Page:
     def keep_typed(self, where: str, fields: MultiDict[str, str]) -> None:
         """Keep a form of the register that arrived while the desk was locked, sealed.
 
-        ``where`` is the address of the page that shows it again.
+        ``where`` is the address of the page that shows the form again.
         """
         pairs = json.dumps([*fields.items(multi=True)])
         self.draft.keep(where, Form("", {"pairs": pairs}))

@@ -57,7 +57,7 @@ class Words:
         return text.format(**self._written({"number": number, **values}))
 
     def day(self, day: datetime.date, today: datetime.date) -> str:
-        """Return a day in words: today, yesterday, 3 November, or 3 November with another year."""
+        """Return a day in words: today, yesterday, 3 November; in another year, 3 November 2025."""
         if day == today:
             return self.say("day.today")
         if day == today - datetime.timedelta(days=1):

@@ -1,7 +1,7 @@
 """The one-time link that admits a browser. The link is valid once, for one minute.
 
-The browser gets it in a file that only this user can read. The link is never on a command line,
-which every user of the computer can read.
+The browser gets the link in a file that only this user can read. The link is never on a command
+line, which every user of the computer can read.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """A conversation as the page shows it: authors, texts, and calm sentences about any problem.
 
-Only ``threads/open_thread.py`` decides what is genuine. This module describes the result.
+Only ``threads/open_thread.py`` decides what is genuine. This module describes the result in words.
 """
 
 import datetime
@@ -94,7 +94,7 @@ def conversation(case: Case, told: Words) -> Conversation:
 
 
 def is_formal(*texts: str) -> bool:
-    """Return whether a step sounds formal, so that the organisation would decide after it."""
+    """Return whether a step sounds formal, so that the organisation decides what happens next."""
     plain = " ".join(texts).casefold()
     return any(word in plain for word in _FORMAL)
 

@@ -2,8 +2,8 @@
 
 Any program on this computer can connect to the port. waitress reads a whole request before the gate
 sees it. The gate is therefore asked as soon as the headers have arrived, and the bodies of other
-requests are not read at all. Only a few connections without the cookie are allowed. A new one
-replaces the oldest of them, but never the connection of the page's own window.
+requests are not read at all. Only a few connections without the cookie are allowed. A new
+connection replaces the oldest of these, but never the connection of the page's own window.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ MOST_SILENT = 60  # seconds
 
 
 class _Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
-    """A request whose body is read only if it is the page's own. If it is, ``greet`` is called."""
+    """A request whose body is read only if it is the page's own; ``greet`` is then called."""
 
     def __init__(self, adj: Adjustments, gate: Gate, greet: Callable[[], None]) -> None:
         super().__init__(adj)

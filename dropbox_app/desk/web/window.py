@@ -2,7 +2,7 @@
 
 The first choice is a separate window of the system's Edge, Chrome or Chromium, in a new profile
 that is removed at the end. No extension can read the page, and nothing remains in any history. If
-there is none, the ordinary browser is used, and the page explains what remains in it.
+none is found, the user's ordinary browser is used, and the page explains what remains in it.
 """
 
 import contextlib

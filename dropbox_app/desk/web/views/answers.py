@@ -11,7 +11,7 @@ blueprint = Blueprint("answers", __name__, url_prefix="/answer")
 @blueprint.get("/<key>")
 @here.without_desk
 def show(key: str) -> ResponseReturnValue:
-    """Show the page again. If it is no longer kept, redirect to Today."""
+    """Show the page again. If the page is no longer kept, redirect to Today."""
     found = here.page().answers.find(key)
     if found is None:
         return redirect(url_for("today.today"))

@@ -25,7 +25,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("/make")
 def make() -> ResponseReturnValue:
-    """Write a backup to the given file. The program writes it, not the browser."""
+    """Write a backup to the given file. The program writes the file, not the browser."""
     given = request.form.get("path", "").strip()
     path = Path(given).expanduser()
     if not given or not path.is_absolute():

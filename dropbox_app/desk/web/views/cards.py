@@ -52,7 +52,7 @@ def card(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("/site/<handle>")
 def change(handle: str) -> ResponseReturnValue:
-    """Change the contents of the card. The next fetch publishes it."""
+    """Change the contents of the card. The next fetch publishes the new card."""
     site = _site(handle)
     (found,) = sites.sites(here.place(), site)
     profile = given_profile(found.profile)
@@ -82,7 +82,7 @@ def move(handle: str) -> ResponseReturnValue:
 def file(handle: str) -> ResponseReturnValue:
     """Send the card for the operator. It is public.
 
-    A card that the site does not have yet is first issued again if its keys are not today's. The
+    A card that the site does not have yet is first reissued if its keys are not current. The
     request is therefore a POST.
     """
     site = _site(handle)

@@ -336,7 +336,7 @@ def _labels() -> dict[str, str]:
 
 
 def _shown(found: Standing) -> tuple[str, ...]:
-    """Return the fields of the sheet's form. The joint mark is among them if needed."""
+    """Return the fields of the sheet's form. The joint mark is included only if needed."""
     place = here.place()
     level = cases.level(register.sheet(place, found.employer))
     needed = found.sheet.colleague_counts or joint.is_shared(place, found.employer)

@@ -46,7 +46,7 @@ def ask(handle: str) -> ResponseReturnValue:
 
 @blueprint.post("")
 def look(handle: str) -> ResponseReturnValue:
-    """Show the resulting copy, or the choices again. Only a copy that was viewed can be written."""
+    """Show the copy, or the choices again. Only a copy that was viewed can be written to a file."""
     place, told = here.place(), here.told()
     reference = here.registered("case", handle)
     found, chosen = copies.choice(place, reference), _chosen(request.form)

@@ -148,7 +148,7 @@ def _packed(raw: bytes) -> str:
 
 
 def _unpacked(packed: str) -> bytes:
-    """Return the table that a preview put into its form. Raises Unfit if it is invalid."""
+    """Return the table that a preview put into its form. Raises Unfit if the table is invalid."""
     try:
         read = zlib.decompressobj()
         # One byte more than the maximum: at the limit, zlib would not notice the end of its data.

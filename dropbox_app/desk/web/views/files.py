@@ -152,7 +152,7 @@ def _page(thread: str, file: str, problem: str = "", saved: str = "") -> str:
 
 
 def chosen_folder() -> Path:
-    """Return the folder given in the form. Raises Unfit if it does not exist."""
+    """Return the folder given in the form. Raises Unfit if the folder does not exist."""
     path = Path(request.form.get("folder", "").strip()).expanduser()
     if not path.is_absolute() or not path.is_dir():
         raise Unfit("The folder is not there.", "no_folder")

@@ -261,7 +261,7 @@ def _typed(form: str, problem: str) -> Typed:
 def _send(
     handle: str, form: str, made: Callable[[], writing.Message], successor: str = ""
 ) -> ResponseReturnValue:
-    """Send the result of ``made``.
+    """Send the message that ``made`` returns.
 
     ``successor`` is the ten groups of a colleague who takes over.
     """

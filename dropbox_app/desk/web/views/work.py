@@ -1,4 +1,4 @@
-"""The page of other work ("Ander werk"): advice, trainings, travel and further education."""
+"""The page of other work ("Ander werk"): advice, trainings, travel and professional development."""
 
 import secrets
 
