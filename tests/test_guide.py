@@ -50,18 +50,18 @@ def test_guide_shows_each_picture_with_a_description(lang: str) -> None:
     assert guide(lang).count("![") == len(shown)
 
 
-def test_pictures_are_exactly_those_of_the_guide_and_small() -> None:
+def test_picture_folder_contains_exactly_the_pictures_in_the_guide_and_all_are_small() -> None:
     there = {path.name: path.stat().st_size for path in (FOLDER / "pictures").iterdir()}
     assert set(there) == {f"{name}.{lang}.png" for name in GUIDE for lang in LANGUAGES}
     assert max(there.values()) < 60_000
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_guide_needs_no_command(lang: str) -> None:
+def test_guide_uses_no_commands(lang: str) -> None:
     assert "`" not in guide(lang)
     assert "klankbord-" not in guide(lang)
 
 
-def test_guides_have_the_same_steps() -> None:
+def test_guides_in_both_languages_have_the_same_steps() -> None:
     shapes = [re.findall(r"^(#+|\d\.|-|!\[)", guide(lang), re.MULTILINE) for lang in LANGUAGES]
     assert shapes[0] == shapes[1]

@@ -128,7 +128,7 @@ SUBJECTS = {
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_sentence_about_a_subject_is_in_the_table_and_matches_it(
+def test_every_sentence_about_a_subject_is_in_the_table_and_matches_its_entry(
     subject: str, lang: str
 ) -> None:
     story, looks = SUBJECTS[subject]

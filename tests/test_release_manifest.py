@@ -11,7 +11,7 @@ from dropbox_app.server.web.views import info
 from tests.support import release_manifest as generator
 
 
-def test_manifest_is_that_of_this_tree() -> None:
+def test_manifest_matches_this_source_tree() -> None:
     """If this fails, run scripts/dev/make_manifest."""
     assert generator.PAGE.read_text("utf-8") == generator.written()
 

@@ -131,7 +131,7 @@ def test_folder_of_another_program_is_left_unchanged(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_unknown_command_exits_with_2() -> None:
+def test_unknown_command_gives_exit_code_2() -> None:
     done = subprocess.run([COUNSELLOR, "fetsh"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -83,7 +83,7 @@ def test_every_meaningful_line_has_sufficient_contrast(rules: str, scheme: str) 
     assert low == {}
 
 
-def test_dark_mode_changes_every_colour_and_no_rule_defines_one(rules: str) -> None:
+def test_dark_mode_changes_every_colour_and_rules_use_only_colour_variables(rules: str) -> None:
     light, dark = schemes(rules).values()
     assert light.keys() == dark.keys()
     assert not {name for name in light if light[name] == dark[name]}

@@ -237,11 +237,11 @@ def test_every_file_imports_only_what_its_zone_allows(path: str) -> None:
     assert faults(path, (ROOT / path).read_text()) == []
 
 
-def test_zones_are_the_three_known_ones() -> None:
+def test_only_the_three_known_zones_exist() -> None:
     assert {_zone(path) for path in FILES} == {"", "protocol", "server", "desk"}
 
 
-def test_every_folder_is_in_the_list() -> None:
+def test_every_folder_is_in_the_list_of_zones() -> None:
     for zone, ranked in RANKED.items():
         rooms = {path.split("/")[2].removesuffix(".py") for path in FILES if _zone(path) == zone}
         assert rooms - UNRANKED[zone] == {*ranked, "__init__"}
@@ -377,7 +377,9 @@ SITES_AND_PAGES = {
         ("dropbox_app.server.notify.run", {"dropbox_app.server.store.sqlite", "sqlite3"}),
     ],
 )
-def test_importing_one_module_loads_no_page_agent_or_site(module: str, never: set[str]) -> None:
+def test_importing_one_module_loads_neither_pages_nor_agents_nor_sites(
+    module: str, never: set[str]
+) -> None:
     program = f"import {module}, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT

@@ -103,7 +103,7 @@ def test_client_and_server_write_the_same_message_bytes(client: Ask) -> None:
     assert opened == draft.plaintext
 
 
-def test_counsellor_without_current_key_is_left_out(client: Ask) -> None:
+def test_counsellor_without_a_current_key_is_not_made_a_recipient(client: Ask) -> None:
     later = DAY + datetime.timedelta(days=400)
     with pytest.raises(Exception, match="valid sealing key"):
         written(client, [], "report", {"text": "x", "answers": {}}, day=later.isoformat())
@@ -130,7 +130,7 @@ def test_sealed_files_open_in_client_and_in_python(client: Ask, length: int) -> 
     assert opened == {"plaintext": b64(content.encode()), "recipients": 1}
 
 
-def test_error_of_truncated_file_names_the_part_where_it_ends(peer: Ask) -> None:
+def test_error_for_a_truncated_file_names_the_part_where_the_file_ends(peer: Ask) -> None:
     """The fault is in the header up to the end of the nonce, and in the payload after it."""
     seed = Seed.generate()
     sealed = age.seal(b"x" * 100, [seed.recipient()])

@@ -66,7 +66,7 @@ def test_file_sealed_by_python_opens_in_client(client: Ask, size: int, step: int
     assert base64.b64decode(opened["content"]) == content
 
 
-def test_altered_cut_foreign_or_misnamed_file_does_not_open(peer: Ask) -> None:
+def test_altered_truncated_foreign_or_misnamed_file_does_not_open(peer: Ask) -> None:
     sealed = sealed_attachment(content_of(200_000), ANNA.recipient(), BRAM.recipient())
 
     def fault(data: bytes, seed: Seed = ANNA, size: int = 200_000, item: str = "") -> str:
@@ -92,7 +92,7 @@ def test_altered_cut_foreign_or_misnamed_file_does_not_open(peer: Ask) -> None:
     assert fault(bytes(200_000)) == "header"
 
 
-def test_file_that_changes_on_the_device_is_never_sealed_twice(peer: Ask) -> None:
+def test_file_that_changes_during_sealing_is_never_sealed_twice_with_one_key(peer: Ask) -> None:
     """Two contents under one key and nonce would give both away."""
     content = content_of(100_000)
     recipients = [str(ANNA.recipient())]
@@ -103,7 +103,7 @@ def test_file_that_changes_on_the_device_is_never_sealed_twice(peer: Ask) -> Non
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(name=names())
-def test_names_are_cleaned_as_the_pages_clean_them(peer: Ask, name: str) -> None:
+def test_client_cleans_file_names_in_the_same_way_as_the_pages(peer: Ask, name: str) -> None:
     whole = name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     # A newer list of characters may know more of them than Python's.
     sendable = "".join(one for one in whole if unicodedata.category(one) != "Cn")
@@ -112,6 +112,6 @@ def test_names_are_cleaned_as_the_pages_clean_them(peer: Ask, name: str) -> None
     assert saved == unquote(disposition(sendable, "bestand").rpartition("''")[2])
 
 
-def test_types_are_cleaned_as_the_pages_clean_them(peer: Ask) -> None:
+def test_client_cleans_file_types_in_the_same_way_as_the_pages(peer: Ask) -> None:
     types = ["", "text/plain", "Text/Plain; charset=utf-8", "x", "a/b/c", "é/x", " image/png "]
     assert peer("fileTypes", types=types) == [clean_type(one) for one in types]

@@ -110,7 +110,7 @@ def answer_of(
     ).seal()  # fmt: skip
 
 
-def test_report_code_derives_the_same_keys(browser: Browser) -> None:
+def test_client_and_python_derive_the_same_keys_from_a_report_code(browser: Browser) -> None:
     made = browser.reports()
     keys = keys_of(made)
     assert set(made["words"]) <= set(dealt_words("nl"))
@@ -121,7 +121,7 @@ def test_report_code_derives_the_same_keys(browser: Browser) -> None:
     assert entered == {"token": keys.access_token.hex(), "mailbox": keys.mailbox}
 
 
-def test_code_drawn_ahead_is_used_for_one_report(browser: Browser) -> None:
+def test_code_drawn_in_advance_is_used_for_only_one_report(browser: Browser) -> None:
     browser.does("prepare", words="nl")
     first = browser.reports()
     assert first["mailbox"] == keys_of(first).mailbox
@@ -132,7 +132,7 @@ def test_code_drawn_ahead_is_used_for_one_report(browser: Browser) -> None:
     assert second["mailbox"] == keys_of(second).mailbox
 
 
-def test_code_drawn_ahead_is_not_used_for_another_word_list_or_after_a_wipe(
+def test_code_drawn_in_advance_is_not_used_for_another_word_list_or_after_a_wipe(
     browser: Browser, peer: Ask
 ) -> None:
     browser.does("prepare", words="en")
@@ -143,7 +143,7 @@ def test_code_drawn_ahead_is_not_used_for_another_word_list_or_after_a_wipe(
     assert made["mailbox"] == keys_of(made).mailbox
 
 
-def test_report_is_sealed_in_half_the_time_if_its_code_was_drawn_ahead(browser: Browser) -> None:
+def test_drawing_the_code_in_advance_halves_the_time_to_seal_a_report(browser: Browser) -> None:
     def fastest(prepared: bool) -> float:
         took = []
         for _ in range(3):
@@ -163,11 +163,11 @@ def test_keys_of_a_typed_code_are_overwritten_by_a_wipe(browser: Browser, peer: 
     assert browser.asks("read", items=[])["refused"] == "locked"
 
 
-def test_names_come_from_the_cards(browser: Browser) -> None:
+def test_counsellor_names_are_taken_from_their_cards(browser: Browser) -> None:
     assert browser.does("names") == {parse(card).identity.hex: parse(card).name for card in BOTH}
 
 
-def test_retyped_code_is_compared_until_user_moves_on(browser: Browser) -> None:
+def test_retyped_code_can_be_checked_until_the_reporter_continues(browser: Browser) -> None:
     made = browser.reports()
     words = made["words"]
     assert browser.does("compare", typed="\n".join(words)) == {"right": True, "wrong": []}
@@ -239,7 +239,7 @@ def forged(card: bytes) -> bytes:
 @pytest.mark.parametrize("cards", [
     (), (BOTH[1],), (forged(BOTH[0]),), (issue_card("anna", site="ff" * 16),), (b"x\ny\n",),
 ])  # fmt: skip
-def test_nothing_is_sealed_without_a_valid_card_of_chosen_counsellor(
+def test_nothing_is_sealed_without_a_valid_card_of_the_chosen_counsellor(
     browser: Browser, cards: tuple[bytes, ...]
 ) -> None:
     """Somebody else's card, an altered one or another site's does not replace the chosen one."""
@@ -262,7 +262,7 @@ def test_newer_card_of_a_counsellor_replaces_the_older_one(browser: Browser) -> 
         assert asked["refused"] == "nobody"
 
 
-def test_conversation_is_shown_and_continued(browser: Browser) -> None:
+def test_conversation_can_be_read_and_continued(browser: Browser) -> None:
     made = browser.reports()
     keys, first = keys_of(made), file_of(made)
     browser.does("sent", n=1, digest=made["digest"])
@@ -309,7 +309,9 @@ WITHOUT_THE_NEWEST: dict[str, Lie] = {
 
 
 @pytest.mark.parametrize("lie", WITHOUT_THE_NEWEST.values(), ids=WITHOUT_THE_NEWEST)
-def test_writing_is_refused_if_newest_own_message_is_withheld(browser: Browser, lie: Lie) -> None:
+def test_writing_is_refused_if_the_reporters_newest_message_is_withheld(
+    browser: Browser, lie: Lie
+) -> None:
     """That message names the recipients: with an older one, the server would choose them."""
     _, files = four(browser)
     view = browser.reads(lie(files))
@@ -332,7 +334,9 @@ def test_session_detects_that_its_sent_message_is_withheld(browser: Browser) -> 
     assert (view["refused"], view["notes"]) == ("", [])
 
 
-def test_nothing_is_written_before_a_sent_message_is_read(browser: Browser) -> None:
+def test_next_message_is_refused_until_the_previous_one_has_been_read_back(
+    browser: Browser,
+) -> None:
     """Otherwise the next message would take its number, and go to the counsellors before it."""
     browser.reads([file_of(browser.reports())])
     second = browser.does("write", lang="nl", kind="message", body={"text": "Meer."})
@@ -341,7 +345,9 @@ def test_nothing_is_written_before_a_sent_message_is_read(browser: Browser) -> N
     assert asked["refused"] == "withheld"
 
 
-def test_missing_newest_message_is_reported_after_the_keys_were_forgotten(browser: Browser) -> None:
+def test_missing_newest_message_is_still_reported_after_the_keys_were_wiped(
+    browser: Browser,
+) -> None:
     """The page keeps the message's number and digest, and passes them in with the same code."""
     made = browser.reports()
     first = file_of(made)
@@ -356,7 +362,7 @@ def test_missing_newest_message_is_reported_after_the_keys_were_forgotten(browse
     assert (view["refused"], view["mine"]) == ("withheld", [2, second["digest"]])
 
 
-def test_withheld_message_of_a_counsellor_is_reported_every_time(browser: Browser) -> None:
+def test_withheld_message_from_a_counsellor_is_reported_every_time(browser: Browser) -> None:
     made = browser.reports()
     files = [file_of(made)]
     files.append(answer_of(files, keys_of(made), {"text": "Dank."}))
@@ -381,7 +387,9 @@ def test_replaced_card_of_recipient_is_detected(browser: Browser) -> None:
     assert withdrawn["query"] == f"n=3&to={BRAM.verify_key.hex}"
 
 
-def test_counsellor_without_current_key_is_left_out_and_named(browser: Browser) -> None:
+def test_counsellor_without_a_current_key_is_named_and_not_made_a_recipient(
+    browser: Browser,
+) -> None:
     _, files = four(browser)
     later = DAY + datetime.timedelta(days=80)
     assert browser.told([issue_card("anna", day=later, serial=2), BOTH[1]]) == {"answer": None}
@@ -430,7 +438,7 @@ def consent(browser: Browser, answers: Sequence[str]) -> Answer:
     ([], ANNA), (["no"], ANNA), (["tell-me-more"], ANNA), (["yes"], BRAM),
     (["yes", "withdrawn"], ANNA), (["no", "yes"], BRAM),
 ])  # fmt: skip
-def test_next_message_goes_to_the_successor_only_if_the_reporter_agreed(
+def test_next_message_is_sent_to_the_successor_only_if_the_reporter_agreed(
     browser: Browser, answers: list[str], to: SigningKey
 ) -> None:
     view = consent(browser, answers)

@@ -61,7 +61,7 @@ def test_containers_can_write_only_to_their_own_volumes(name: str) -> None:
     assert len(limits) == 1
 
 
-def test_container_has_the_group_of_the_socket_it_uses() -> None:
+def test_container_runs_with_the_group_of_the_socket_that_it_uses() -> None:
     numbers = {name: [line for line in lines if line.startswith("group_add")]
                for name, lines in services().items()}  # fmt: skip
     assert numbers == {"app": [], "front": ['group_add: ["992"]'], "tor": ['group_add: ["993"]']}
@@ -79,7 +79,7 @@ def test_only_tor_has_network_access_and_no_port_is_published() -> None:
     assert "EXPOSE" not in FILE.read_text("utf-8")
 
 
-def test_images_run_the_same_commands_as_the_systemd_units() -> None:
+def test_container_images_run_the_same_commands_as_the_systemd_units() -> None:
     unit = (UNITS / "klankbord.service").read_text("utf-8")
     started = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
     text = FILE.read_text("utf-8")

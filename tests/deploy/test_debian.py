@@ -59,7 +59,7 @@ DOMAIN = "box.example.org"
 
 @pytest.mark.long
 @pytest.mark.parametrize("suite", sorted(PYTHON))
-def test_caddy_era_installation_is_upgraded_with_its_data(suite: str, tmp_path: Path) -> None:
+def test_installation_with_caddy_is_upgraded_and_keeps_its_data(suite: str, tmp_path: Path) -> None:
     """This includes its domain, which uses Caddy's certificate."""
     before = _checkout(BEFORE, tmp_path / "before")
     with made(suite) as debian:
@@ -187,7 +187,7 @@ def debian(request: pytest.FixtureRequest) -> Iterator[Debian]:
 
 
 @pytest.mark.long
-def test_install_and_uninstall_on_fresh_debian(debian: Debian, tmp_path: Path) -> None:
+def test_install_and_uninstall_succeed_on_fresh_debian(debian: Debian, tmp_path: Path) -> None:
     said = debian.install()
     invitation = next(line for line in said.splitlines() if line.startswith("{"))
     (origin,) = json.loads(invitation)["origins"]

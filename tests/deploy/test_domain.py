@@ -58,7 +58,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return {**told, "logs": [path for path in (folder / "var/log").rglob("*") if path.is_file()]}
 
 
-def test_domain_is_closed_again_if_it_gets_no_certificate(seen: dict[str, object]) -> None:
+def test_access_through_a_domain_is_closed_again_if_certbot_gets_no_certificate(
+    seen: dict[str, object],
+) -> None:
     fault = seen["fault"]
     assert isinstance(fault, str)
     assert f"certbot got no certificate for {NAME}" in fault
@@ -96,7 +98,9 @@ def test_existing_domain_is_recognised_and_removed_with_its_key(seen: dict[str, 
     assert (seen["away"], seen["kept"]) == (True, [])
 
 
-def test_only_certbot_keeps_a_log_and_it_identifies_no_visitor(seen: dict[str, object]) -> None:
+def test_only_certbot_keeps_a_log_and_that_log_identifies_no_visitor(
+    seen: dict[str, object],
+) -> None:
     logs = seen["logs"]
     assert isinstance(logs, list)
     assert {path.parent.name for path in logs} <= {"letsencrypt"}

@@ -131,7 +131,7 @@ def _parse(command: click.Command, name: str, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_guide_command_is_executed_or_names_its_test(command: str) -> None:
+def test_every_guide_command_is_parsed_or_listed_with_its_test_or_a_reason(command: str) -> None:
     words = _words(command) if not command.startswith("(") else [command]
     program = words[0].removeprefix(".venv/bin/").removeprefix("/opt/klankbord/current/bin/")
     if program == "klankbord-notify":
@@ -153,7 +153,7 @@ def test_every_guide_command_is_executed_or_names_its_test(command: str) -> None
         assert known, "say in RUN which test runs it, or in NOT_TRIED why none does"
 
 
-def test_tables_list_only_commands_in_the_guides_and_existing_tests() -> None:
+def test_tables_list_only_guide_commands_and_existing_tests() -> None:
     for start in (*RUN, *NOT_TRIED):
         assert any(one.startswith(start) for one in COMMANDS), start
     for test in RUN.values():

@@ -100,7 +100,7 @@ def test_dry_run_shows_every_step_and_changes_nothing() -> None:
 
 @debian
 @pytest.mark.skipif(bool(traces()), reason="Klankbord is installed on this machine")
-def test_without_domain_no_port_is_opened_and_no_certificate_requested() -> None:
+def test_without_a_domain_no_port_is_opened_and_no_certificate_is_requested() -> None:
     done = dry_run(*ANSWERS, "--domain", "")
     assert "certbot" not in done.stdout
     assert "domain.conf" not in done.stdout
@@ -121,7 +121,9 @@ def test_restore_dry_run_shows_every_step(tmp_path: Path) -> None:
 
 
 @debian
-def test_unreadable_file_ends_installer_with_one_sentence(tmp_path: Path) -> None:
+def test_installer_stops_at_an_unreadable_file_and_reports_it_in_one_sentence(
+    tmp_path: Path,
+) -> None:
     backup, key = tmp_path / "klankbord-2026-11-29.age", tmp_path / "key"
     backup.write_bytes(b"age-encryption.org/v1\n")
     key.write_text("AGE-SECRET-KEY-PQ-1\n")
@@ -290,7 +292,7 @@ def test_requested_daily_mail_is_prepared_but_not_enabled() -> None:
     assert not re.search(r"\$ systemctl (enable|start).* klankbord-notify", done.stdout)
 
 
-def test_existing_site_keeps_old_address_and_gets_new_one(
+def test_existing_site_keeps_its_old_address_and_gets_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     monkeypatch.setattr(installer.site, "DATA", tmp_path)
@@ -340,7 +342,7 @@ def at_a_terminal(words: str) -> str:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be entered")
 @pytest.mark.parametrize("rest", ["", "< /dev/null", "> {out}; cat {out}", "2> /dev/null"])
-def test_server_account_cannot_type_into_root_terminal(
+def test_server_account_cannot_inject_input_into_the_root_terminal(
     tmp_path: Path, installer: ModuleType, rest: str
 ) -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
@@ -365,7 +367,7 @@ def test_server_account_cannot_type_into_root_terminal(
 @pytest.mark.parametrize(
     ("words", "account"), [("upgrade x", "root"), ("status", "nobody"), ("card upgrade", "nobody")]
 )
-def test_only_upgrade_keeps_root_privileges(
+def test_only_the_upgrade_command_keeps_root_privileges(
     tmp_path: Path, installer: ModuleType, words: str, account: str
 ) -> None:
     part = installer.program

@@ -33,7 +33,7 @@ def test_each_unit_has_the_specified_sandbox(unit: Path, most: int) -> None:
 
 
 @needs_systemd
-def test_systemd_accepts_every_line(tmp_path: Path) -> None:
+def test_systemd_accepts_every_line_of_the_units(tmp_path: Path) -> None:
     program = tmp_path / "opt/klankbord/current/bin/klankbord-server"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
@@ -92,7 +92,7 @@ def inside(unit: Path, places: dict[str, Path], *program: str) -> subprocess.Com
 
 
 @as_a_service
-def test_one_unit_writes_status_and_the_other_mails_it(
+def test_one_unit_writes_the_statuses_and_another_mails_them(
     tmp_path: Path,
     mailer: Mailer,  # noqa: F811 - a fixture
     provider: MailServer,  # noqa: F811 - a fixture

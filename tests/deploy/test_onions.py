@@ -188,7 +188,9 @@ def test_link_planted_by_tor_account_gives_no_access_to_root_files(
         (("--uninstall",), ["Debian's packages stay"]),
     ],
 )
-def test_dry_run_also_shows_later_steps(words: tuple[str, ...], steps: list[str]) -> None:
+def test_dry_run_shows_every_step_and_leaves_no_trace(
+    words: tuple[str, ...], steps: list[str]
+) -> None:
     before = traces()
     done = dry_run(*words)
     assert (done.returncode, done.stderr) == (0, "")

@@ -71,7 +71,9 @@ def test_every_paper_exists_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_paper_states_first_that_it_is_an_unreviewed_draft_and_its_version(paper: str) -> None:
+def test_each_paper_begins_with_its_version_and_says_that_it_is_an_unreviewed_draft(
+    paper: str,
+) -> None:
     top = text(paper).split("\n\n")[1]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert top.startswith(TOP[paper[:2]])
@@ -79,7 +81,7 @@ def test_paper_states_first_that_it_is_an_unreviewed_draft_and_its_version(paper
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_languages_have_the_same_parts_blanks_numbers_and_names(name: str) -> None:
+def test_papers_in_both_languages_have_the_same_parts_blanks_numbers_and_names(name: str) -> None:
     nl, en = parts(f"nl/{name}"), parts(f"en/{name}")
     assert list(nl) == list(en) == ["", *(str(n) for n in range(1, len(nl)))]
     for number, dutch in nl.items():
@@ -92,14 +94,14 @@ def test_both_languages_have_the_same_parts_blanks_numbers_and_names(name: str) 
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_all_blanks_have_the_same_form(paper: str) -> None:
+def test_all_blanks_in_a_paper_are_written_alike(paper: str) -> None:
     assert "[ ... ]" in text(paper)
     assert re.findall(r"\[(?! \.\.\. \])[^\]]*\]", text(paper)) == []
     assert not re.search(r"_{3,}|\.{4,}|TODO|XXX|\{", text(paper))
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_number_next_to_a_setting_is_its_default(paper: str) -> None:
+def test_number_next_to_the_name_of_a_setting_is_its_default_value(paper: str) -> None:
     known = settings()
     source = text(paper).replace("\n", " ")
     told = re.findall(r"(\d+)(?: (?:dagen|days))? \(`([\w.]+)`\)", source)
@@ -139,7 +141,7 @@ def test_papers_state_actual_cookie_lifetime(paper: str) -> None:
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_every_code_span_is_a_setting_or_a_command(paper: str) -> None:
+def test_every_code_span_in_a_paper_names_a_setting_or_a_command(paper: str) -> None:
     assert isinstance(server, click.Group)
     assert isinstance(desk, click.Group)
     card = server.commands["card"]
@@ -165,7 +167,7 @@ FORMS = {"nl": ("minder dan 250", "250 tot en met 999", "1.000 of meer"),
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_assignment_fixes_report_form_in_advance(
+def test_assignment_specifies_the_report_form_in_advance(
     lang: str,
 ) -> None:
     """A bill based on the work done would reveal it, so both papers fix the form in advance."""

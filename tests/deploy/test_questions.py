@@ -45,7 +45,7 @@ def unasked(**given: str) -> argparse.Namespace:
     [(["yes"], True), (["Ja"], True), (["no"], False), (["nee"], False), (["N"], False),
      (["", "it is", "yes"], True), (["klopt", "yeah", "nee"], False)],
 )  # fmt: skip
-def test_question_whether_the_employer_hosts_is_repeated_until_the_answer_is_clear(
+def test_installer_asks_whether_the_employer_hosts_the_site_until_the_answer_is_clear(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType, said: list[str], employer: bool
 ) -> None:
     """A wrong "no" would hide from reporters that the employer could read their messages."""
@@ -96,7 +96,7 @@ def test_aborting_halfway_reports_that_nothing_changed(
         installer.questions.ask(unasked(), there=False)
 
 
-def test_questions_answered_by_option_or_existing_site_are_skipped(
+def test_questions_answered_by_an_option_or_the_existing_site_are_skipped(
     monkeypatch: pytest.MonkeyPatch, installer: ModuleType
 ) -> None:
     answered(monkeypatch)
@@ -170,7 +170,7 @@ def restoring(folder: Path, **given: object) -> argparse.Namespace:
         ("key", "key.age", b"age-encryption.org/v1\n-> scrypt", DECRYPT),
     ],
 )
-def test_unusable_backup_or_key_is_refused_by_name_before_installation(
+def test_installer_names_an_unusable_backup_or_key_before_installing_anything(
     installer: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

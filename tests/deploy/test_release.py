@@ -76,7 +76,7 @@ def test_builds_on_different_paths_and_dates_are_identical(tmp_path: Path) -> No
     assert contents(first) == contents(second)
 
 
-def test_release_without_key_is_not_made(tmp_path: Path) -> None:
+def test_no_release_is_made_without_a_key(tmp_path: Path) -> None:
     for words in ([], ["--key", "x", "--compare"]):
         done = subprocess.run(
             [ROOT / "scripts" / "release", tmp_path / "made", *words],

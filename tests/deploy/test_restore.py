@@ -52,7 +52,7 @@ def bridge_of(debian: Debian) -> Bridge:
 
 
 @pytest.mark.long
-def test_restored_machine_keeps_address_codes_and_desks(
+def test_restored_machine_keeps_its_address_and_accepts_existing_codes_and_desks(
     machines: tuple[Debian, Debian], tmp_path: Path
 ) -> None:
     old, new = machines
@@ -90,7 +90,7 @@ def test_restored_machine_keeps_address_codes_and_desks(
 
 
 @pytest.mark.long
-def test_without_onion_key_only_reachable_addresses_are_named(
+def test_restore_without_the_onion_key_names_only_reachable_addresses(
     machines: tuple[Debian, Debian], tmp_path: Path
 ) -> None:
     old, new = machines

@@ -100,7 +100,7 @@ def test_each_unit_has_the_specified_sandbox(name: str, tmp_path: Path) -> None:
 
 @needs_systemd
 @pytest.mark.parametrize("name", [*AT_MOST, *(path.name for path in sorted(UNITS.glob("*.timer")))])
-def test_systemd_accepts_every_line(name: str, tmp_path: Path) -> None:
+def test_systemd_accepts_every_line_of_the_units(name: str, tmp_path: Path) -> None:
     """A timer is checked together with its service."""
     program = tmp_path / "opt/klankbord/current/bin/klankbord-server"
     program.parent.mkdir(parents=True)
@@ -118,7 +118,7 @@ def test_systemd_accepts_every_line(name: str, tmp_path: Path) -> None:
     assert "klankbord" not in done.stderr
 
 
-def test_unit_serves_its_own_folder_and_socket() -> None:
+def test_unit_uses_its_own_folder_and_socket() -> None:
     (line,) = values(UNIT, "ExecStart")
     assert f"--dir {values(UNIT, 'ReadWritePaths')[0]} " in line
     place = f"unix:/run/{values(UNIT, 'RuntimeDirectory')[0]}/app.sock"
@@ -183,7 +183,7 @@ def test_backup_runs_in_its_own_sandbox(
 
 
 @as_a_service
-def test_reload_can_signal_the_service_from_its_sandbox(tmp_path: Path) -> None:
+def test_reload_command_can_signal_the_service_from_its_sandbox(tmp_path: Path) -> None:
     """systemd runs the reload command under the service's restrictions."""
     state, served = tmp_path / "state", tmp_path / "run"
     state.mkdir()
@@ -247,7 +247,7 @@ def test_nginx_has_no_network_access_and_cannot_write_files(
 
 
 @needs_systemd
-def test_domain_adds_two_ports_and_permission_to_bind_them(tmp_path: Path) -> None:
+def test_nginx_unit_with_a_domain_may_bind_privileged_ports(tmp_path: Path) -> None:
     unit = merged(NGINX, NGINX.with_name(f"{NGINX.name}.d") / "domain.conf", tmp_path)
     for words in (["security", "--offline=true", "--threshold=17"], ["verify"]):
         done = subprocess.run(

@@ -42,7 +42,7 @@ def tor(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @here
 @pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
-def test_tor_accepts_every_line(tmp_path: Path) -> None:
+def test_tor_accepts_every_line_of_the_configuration(tmp_path: Path) -> None:
     done = tor(tmp_path, "--verify-config")
     assert done.returncode == 0, done.stdout
     assert "Configuration was valid" in done.stdout

@@ -31,7 +31,7 @@ from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter
 # list, read, label, search
 
 
-def test_list_shows_whose_turn_it_is_and_how_the_message_begins(
+def test_thread_list_shows_whose_turn_it_is_and_how_the_message_begins(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     with office.open() as place:
@@ -53,9 +53,7 @@ def test_list_shows_whose_turn_it_is_and_how_the_message_begins(
     assert (one.summary.turn, one.summary.closed) == ("nobody", True)
 
 
-def test_reading_does_not_mark_a_message_as_seen_but_marking_does(
-    office: Office, thread: str
-) -> None:
+def test_reading_a_message_does_not_mark_it_as_seen(office: Office, thread: str) -> None:
     with office.open() as place:
         opened = threads.read(place, thread)
         assert threads.list_threads(place)[0].summary.unread == 1
@@ -98,7 +96,9 @@ def test_search_treats_query_as_plain_words(office: Office, thread: str, words: 
     assert len(office.json("search", *words.split())) == expected
 
 
-def test_search_finds_own_answers_and_no_forgotten_messages(office: Office, thread: str) -> None:
+def test_search_finds_the_counsellors_answers_but_no_forgotten_messages(
+    office: Office, thread: str
+) -> None:
     office.reply(thread, "Zullen we bellen?")
     with office.open() as place:
         assert [one.message.kind for one in threads.search(place, "bellen").newest] == ["reply"]
@@ -134,7 +134,7 @@ def test_search_ignores_invisible_characters_and_adjacent_punctuation(
     assert office.json("search", "caf\udce9") == []
 
 
-def test_search_says_that_more_was_found_than_shown(
+def test_search_reports_that_it_found_more_than_it_shows(
     office: Office, reporter: Reporter, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reporter.write("Mijn chef weer.")
@@ -306,7 +306,7 @@ def test_exact_site_name_takes_precedence_over_a_partial_match(
             place.one("Bedrijf")
 
 
-def test_absence_is_announced_at_all_sites_at_once(offices: Offices, clock: Clock) -> None:
+def test_absence_is_announced_on_all_sites_at_once(offices: Offices, clock: Clock) -> None:
     with workplace.opened(offices.folder, PASSPHRASE, offices.machine()) as place:
         done = sites.away(place, clock().replace(month=3), everywhere=True)
         assert [one.failure for one in done] == [None] * 4
@@ -335,7 +335,7 @@ def test_command_writes_all_cards_into_a_new_folder(office: Office, tmp_path: Pa
     office.run("cards", "--out", str(tmp_path / "cards"), code=1)
 
 
-def test_stand_in_is_named_at_each_site_where_they_are_known(
+def test_stand_in_is_named_on_each_site_where_they_have_a_card(
     offices: Offices, clock: Clock, tmp_path: Path
 ) -> None:
     first, second, *others = offices.peers

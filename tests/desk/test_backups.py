@@ -51,7 +51,7 @@ def test_unfinished_file_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "desk.age").stat().st_mode & 0o777 == 0o600
 
 
-def test_file_created_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_file_created_during_the_backup_is_not_overwritten(tmp_path: Path) -> None:
     def write_both() -> None:
         with writing_outside(tmp_path / "desk.age") as write:
             write(b"mine")
@@ -84,7 +84,9 @@ def test_rehearsal_reports_backup_contents_and_leaves_nothing_behind(
     assert office.run("rehearse", str(file), "--json").stdout.count('"threads": 1') == 1
 
 
-def test_rehearsal_needs_no_desk(office: Office, file: Path, tmp_path: Path) -> None:
+def test_restore_rehearsal_needs_no_existing_desk(
+    office: Office, file: Path, tmp_path: Path
+) -> None:
     nowhere = tmp_path / "not" / "there"
     assert len(backups.rehearse(file, PASSPHRASE, office.machine, nowhere)) == 1
     assert not nowhere.parent.exists()

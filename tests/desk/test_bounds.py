@@ -79,7 +79,7 @@ def test_fetch_needs_no_transaction_per_thread(
     assert commits(12) == few
 
 
-def test_list_opens_no_unchanged_thread(
+def test_listing_threads_opens_no_unchanged_thread(
     office: Office, passed_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.fetch_quietly()

@@ -167,13 +167,13 @@ def test_options_in_wrong_encoding_are_reported_as_such() -> None:
             writing.options('text = "Kies één"'.encode(coding))
 
 
-def test_options_may_be_a_bare_list() -> None:
+def test_options_may_be_given_as_a_list_without_further_fields() -> None:
     one = {"title": "a", "pro": "b", "con": "c"}
     made = writing.options(json.dumps([one, one]).encode())
     assert made.body == {"text": "", "options": [one, one]}
 
 
-def test_answer_in_closed_thread_says_that_it_stays_closed(
+def test_command_says_that_an_answered_closed_thread_stays_closed(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     (tmp_path / "answer").write_text("Nog iets.\n")
@@ -201,7 +201,7 @@ def test_forget_asks_for_confirmation_and_reports_the_result(office: Office, thr
     assert office.json("list") == []
 
 
-def test_export_is_readable_private_and_never_overwrites(
+def test_export_is_readable_and_private_and_never_overwrites_a_file(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     office.run("reply", thread, "--text-file", "-", given="Dank je wel.")
@@ -216,7 +216,7 @@ def test_export_is_readable_private_and_never_overwrites(
     office.run("export", thread, "--out", str(out), code=1)
 
 
-def test_keys_command_lists_days_and_reveals_secrets_only_on_request(
+def test_keys_command_lists_dates_and_reveals_secrets_only_on_request(
     office: Office, peer: Peer, thread: str
 ) -> None:
     said = office.run("keys")
@@ -384,7 +384,7 @@ def test_refused_init_leaves_nothing_behind(tmp_path: Path, peer: Peer, clock: C
     office.run("init", "-", "--name", "Els", "--kind", "other", given=invitation, code=2)
 
 
-def test_existing_passphrase_is_asked_once_and_new_one_twice(
+def test_existing_passphrase_is_requested_once_and_a_new_one_twice(
     tmp_path: Path, peer: Peer, clock: Clock
 ) -> None:
     office = Office(tmp_path / "desk", peer, clock)
@@ -412,7 +412,7 @@ def test_existing_passphrase_is_asked_once_and_new_one_twice(
     assert done.exit_code == 0
 
 
-def test_folder_is_set_by_option_environment_or_home_folder(
+def test_desk_folder_is_set_by_option_environment_or_home_folder(
     office: Office, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The option may come before or after the command; the later one counts."""
@@ -434,7 +434,9 @@ def test_folder_is_set_by_option_environment_or_home_folder(
     assert lost.stderr.startswith(f"There is no desk in {tmp_path}/klankbord-desk; make one with")
 
 
-def test_alarms_go_to_stderr_with_exit_code_1(office: Office, peer: Peer, thread: str) -> None:
+def test_alarms_are_printed_to_stderr_and_give_exit_code_1(
+    office: Office, peer: Peer, thread: str
+) -> None:
     peer.shown_cards = {}
     said = office.run("fetch", code=1)
     assert said.stderr.startswith("ALARM: the site shows no card for you")

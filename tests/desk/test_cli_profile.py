@@ -15,7 +15,7 @@ def thread(office: Office, reporter: Reporter) -> str:
     return reporter.mailbox
 
 
-def test_profile_changes_with_the_next_fetch(office: Office, peer: Peer) -> None:
+def test_changed_profile_is_published_by_the_next_fetch(office: Office, peer: Peer) -> None:
     mine = str(office.identity)
     said = office.run("card", "--kind", "internal", "--languages", "nl")
     assert "Els de Vries; works at the organisation; for unwanted" in said.stderr
@@ -74,7 +74,7 @@ def test_unpublished_card_changes_at_once(tmp_path: Path, peer: Peer, clock: Clo
     assert cards.parse(raw).kind == "internal"
 
 
-def test_offline_error_says_whether_anything_was_kept(
+def test_error_while_offline_says_whether_anything_was_kept(
     office: Office, peer: Peer, thread: str
 ) -> None:
     peer.drop_after = 0

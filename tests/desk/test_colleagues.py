@@ -71,7 +71,9 @@ def test_card_from_another_site_does_not_identify_a_colleague(
         assert office.run(*_ask(thread, who), given="y\n", code=1).stderr.startswith("No counsel")
 
 
-def test_unknown_colleague_and_oneself_are_refused(office: Office, thread: str) -> None:
+def test_counsellor_can_name_neither_themselves_nor_an_unknown_person_as_colleague(
+    office: Office, thread: str
+) -> None:
     assert "No counsellor" in office.run(*_ask(thread, "Niemand"), code=1).stderr
     own = str(office.identity)
     assert "yourself" in office.run(*_ask(thread, own), code=1).stderr

@@ -230,7 +230,7 @@ def test_one_deadline_limits_the_whole_exchange(first: bytes, again: bytes) -> N
         assert time.monotonic() - started > 0.4  # and the exchange ends
 
 
-def test_deadline_also_limits_upload_and_proxy() -> None:
+def test_deadline_also_applies_to_uploads_and_proxies() -> None:
     """Both would otherwise continue forever."""
     with dripping(b"", b"") as port, pytest.raises(CannotReach):  # this server reads nothing either
         _whole_answer(HttpTransport(None), f"http://127.0.0.1:{port}", b"x" * 20_000_000)
@@ -381,7 +381,7 @@ def test_accepted_addresses_are_dialled(origin: str) -> None:
     assert read_origin(origin, None).text == origin
 
 
-def test_onions_need_a_proxy_and_loopback_bypasses_it(dial: Dial) -> None:
+def test_onion_addresses_need_a_proxy_and_loopback_addresses_bypass_it(dial: Dial) -> None:
     assert read_origin(ONION, Proxy("socks5h", "127.0.0.1", 9050)).onion
     assert Origin("", "", "127.0.0.1", 1).loopback
     assert not Origin("", "", "127.0.0.1.nl", 1).loopback
@@ -399,7 +399,7 @@ def test_malformed_proxies_are_refused(text: str) -> None:
         read_proxy(text)
 
 
-def test_stopped_tor_is_named_instead_of_the_server() -> None:
+def test_error_names_stopped_tor_instead_of_the_server() -> None:
     port = free_port()
     transport = HttpTransport(read_proxy(f"socks5h://127.0.0.1:{port}"))
     with (

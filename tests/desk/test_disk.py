@@ -120,7 +120,7 @@ def test_last_write_to_a_file_in_a_group_takes_effect(disk: Disk) -> None:
     assert [path.name for path in disk.root.iterdir()] == ["a"]
 
 
-def test_group_that_cannot_be_synced_replaces_nothing(
+def test_group_of_writes_that_cannot_be_synced_replaces_no_file(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk may report its error only at this point."""
@@ -140,7 +140,7 @@ def test_group_that_cannot_be_synced_replaces_nothing(
     assert not [path for path in disk.root.rglob("*") if path.is_file()]
 
 
-def test_write_once_never_overwrites(disk: Disk) -> None:
+def test_write_once_never_overwrites_a_file(disk: Disk) -> None:
     disk.write("vault.age", b"first", once=True)
     with pytest.raises(AlreadyThere):
         disk.write("vault.age", b"second", once=True)
@@ -247,7 +247,7 @@ def test_exported_files_are_new_and_private(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == b"x"
 
 
-def test_repeating_init_completes_a_crashed_one(
+def test_repeating_init_completes_a_crashed_init(
     tmp_path: Path, peer: Peer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The injected hook runs at each disk operation."""

@@ -74,7 +74,7 @@ def test_too_many_threads_raise_an_alarm_with_the_number(
     assert server.parts == 4
 
 
-def test_threads_with_too_many_authors_raise_the_same_alarm(
+def test_threads_with_too_many_authors_raise_an_alarm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(couriers, "MOST_NEWEST", 5_000)

@@ -40,7 +40,7 @@ def states(office: Office, thread: str, code: int = 0) -> dict[str, str]:
     return {one["item"]: one["state"] for one in json.loads(shown)}
 
 
-def test_saved_file_equals_sent_file_and_server_sees_padded_sizes(
+def test_saved_file_equals_the_sent_file_and_the_server_sees_only_padded_sizes(
     office: Office, peer: Peer, tmp_path: Path, long_run: bool
 ) -> None:
     chance = random.Random(seed())  # noqa: S311 - sizes, no secrets
@@ -215,7 +215,7 @@ def test_size_differing_from_the_signed_one_is_reported(
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "gone", "another"])
-def test_file_altered_on_this_disk_is_reported(
+def test_file_altered_on_the_disk_of_the_desk_is_reported(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, how: str
 ) -> None:
     item, two = reporter.attach("Een", ("a", "text/plain", PATTERN), ("b", "text/plain", b"b"))
@@ -303,7 +303,7 @@ def test_link_is_not_followed(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_full_disk_leaves_nothing_behind(
+def test_saving_to_a_full_disk_leaves_nothing_behind(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (item,) = reporter.attach("Een", ("x.bin", "application/octet-stream", bytes(200_000)))

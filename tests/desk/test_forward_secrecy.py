@@ -161,7 +161,9 @@ def _killed(
 
 
 @pytest.mark.parametrize("back", ["2027-03-08", "2027-05-02"], ids=["five weeks", "three months"])
-def test_absence_loses_no_message(office: Office, peer: Peer, clock: Clock, back: str) -> None:
+def test_no_message_is_lost_during_an_absence_of_the_counsellor(
+    office: Office, peer: Peer, clock: Clock, back: str
+) -> None:
     """Messages written during the whole absence can be opened on the day of return."""
     clock.to("2027-01-30")
     office.fetch_quietly()
@@ -232,7 +234,7 @@ def test_forgotten_messages_are_in_no_database_page(
     assert _kept_texts(office) == ["Dit blijft bewaard."]
 
 
-def test_older_database_copy_with_current_vault_reveals_nothing_forgotten(
+def test_older_database_copy_with_the_current_vault_reveals_no_forgotten_message(
     office: Office, reporter: Reporter, yesterday: Path
 ) -> None:
     """As a control, the vault of that time opens the copied database, items and bodies."""
@@ -250,7 +252,7 @@ def test_older_database_copy_with_current_vault_reveals_nothing_forgotten(
     assert thief.file_keys == []
 
 
-def test_older_database_copies_stay_closed_after_each_key_destruction(
+def test_older_database_copies_are_unreadable_after_each_key_destruction(
     office: Office, january: list[bytes], clock: Clock
 ) -> None:
     before = Path(shutil.copytree(office.folder, office.folder.with_name("before")))

@@ -132,7 +132,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_once, "TOLD_EVERY", 0.2)
 
 
-def test_five_hanging_sites_are_named_and_the_other_twenty_fetched(
+def test_five_unresponsive_sites_are_named_and_the_other_twenty_are_fetched(
     many: tuple[Offices, Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offices, machine = many
@@ -173,7 +173,7 @@ def test_page_shows_pending_sites_and_the_results_of_the_others(
     lock.end()
 
 
-def test_lock_does_not_wait_for_hanging_sites(
+def test_lock_does_not_wait_for_unresponsive_sites(
     many: tuple[Offices, Machine],
 ) -> None:
     """The button locks within seconds; the idle lock allows a grace period, which activity ends."""
@@ -214,7 +214,7 @@ def test_lock_does_not_wait_for_hanging_sites(
 
 
 @pytest.mark.long
-def test_fetch_with_five_hanging_sites_ends_within_a_minute(
+def test_fetch_with_five_unresponsive_sites_ends_within_a_minute(
     many: tuple[Offices, Machine],
 ) -> None:
     offices, machine = many

@@ -124,7 +124,7 @@ def go_by(offices: Offices, proxy: str) -> None:
             desk.save()
 
 
-def test_fetch_through_proxy_with_five_hanging_sites_ends_within_a_minute(
+def test_fetch_through_a_proxy_with_five_unresponsive_sites_ends_within_a_minute(
     offices: Offices, clock: Clock
 ) -> None:
     ways = ("never accepted", "says nothing", "trickles", "half an answer")

@@ -32,7 +32,7 @@ def test_undecryptable_item_labelled_as_file_is_shown_as_unverified(
     assert office.json("read", reporter.mailbox)["messages"][-1]["item"] == item
 
 
-def test_message_labelled_as_counsellors_own_is_counted_as_new(
+def test_message_falsely_labelled_as_the_counsellors_own_is_counted_as_new(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """The signature decides what counts as new, not the author named by the server."""
@@ -73,7 +73,7 @@ def test_long_inbox_is_read_in_several_fetches(
     assert len(office.texts(reporter.mailbox)) == 7
 
 
-def test_number_of_owed_items_is_limited(
+def test_number_of_listed_but_undelivered_items_is_limited(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "MOST_OWED", 5)

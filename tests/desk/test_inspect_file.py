@@ -83,7 +83,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("case", KINDS, ids=lambda case: f"{case[0]!a} {case[2][:6]!r}")
-def test_type_is_detected_from_content_and_mismatch_is_reported(
+def test_file_type_is_detected_from_content_and_a_mismatch_is_reported(
     case: tuple[str, str, bytes],
 ) -> None:
     name, declared, content = case
@@ -103,7 +103,7 @@ def test_inspection_never_fails(content: bytes, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", types.KINDS, ids=lambda kind: kind.word)
-def test_every_file_type_fits_into_a_message(kind: types.Kind) -> None:
+def test_every_file_type_can_be_named_in_a_message(kind: types.Kind) -> None:
     named: Json = {"sha256": "ab" * 32, "name": "x", "type": kind.declared, "size": 1}
     read = parse(lay_out(counsellor_fields(1, attachments=[named]), ANNA))
     assert [file.type for file in read.attachments] == [kind.declared]

@@ -43,7 +43,9 @@ def test_note_is_deleted_when_its_thread_is_forgotten(
         assert place.database.run("SELECT text FROM note") == []
 
 
-def test_note_can_be_shown_replaced_and_removed_by_command(office: Office, thread: str) -> None:
+def test_note_can_be_shown_replaced_and_removed_from_the_command_line(
+    office: Office, thread: str
+) -> None:
     assert office.run("note", thread).stdout == "There is no note on this thread.\n"
     office.run("note", thread, "--text-file", "-", given="Een\nTwee\n")
     assert office.run("note", thread).stdout == "  | Een\n  | Twee\n"
@@ -64,7 +66,7 @@ def test_overlong_note_is_refused_and_the_earlier_one_kept(office: Office, threa
             notes.write_note(place, "f" * 16, "Kort")
 
 
-def test_notes_snippets_and_settings_are_in_a_backup(
+def test_backup_contains_notes_snippets_and_settings(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     with office.open() as place:
@@ -149,7 +151,7 @@ def test_error_for_unknown_snippet_or_language_lists_the_existing_ones(office: O
 # settings
 
 
-def test_given_settings_are_kept_and_others_unchanged(office: Office) -> None:
+def test_given_settings_are_stored_and_the_others_are_unchanged(office: Office) -> None:
     with office.open() as place:
         assert settings.settings(place) == Settings("nl", 10, 60)
         settings.choose(place, language="en", lock_minutes=5)
@@ -171,7 +173,7 @@ def test_out_of_range_setting_changes_nothing(office: Office, wrong: dict[str, i
         assert settings.settings(place) == Settings()
 
 
-def test_unsupported_proxy_is_refused_and_a_supported_one_kept(
+def test_unsupported_proxy_is_refused_and_a_supported_one_is_stored(
     office: Office,
 ) -> None:
     with office.open() as place:
@@ -206,7 +208,9 @@ def test_database_of_newer_version_is_left_unchanged(office: Office) -> None:
     assert "install the newest" in office.run("list", code=1).stderr
 
 
-def test_search_finds_own_notes_and_marks_them_as_notes(office: Office, thread: str) -> None:
+def test_search_finds_the_counsellors_notes_and_marks_them_as_notes(
+    office: Office, thread: str
+) -> None:
     with office.open() as place:
         notes.write_note(place, thread, "Vraag naar het rooster van Jérôme.")
     for words in (("rooster",), ("ROO", "jerome"), ("jérôme",), ("rooster", "&", "-")):

@@ -65,7 +65,7 @@ def test_failed_fetch_destroys_a_key_that_is_due(
     assert "2027-02" in months(office)
 
 
-def test_unconfirmed_day_destroys_no_key(
+def test_no_key_is_destroyed_if_the_server_does_not_confirm_the_date(
     office: Office, thread: str, peer: Peer, clock: Clock
 ) -> None:
     clock.to("2027-09-01")
@@ -94,7 +94,7 @@ def test_items_of_an_interrupted_fetch_are_resealed_too(
     assert office.texts(first.mailbox) == ["Een"]
 
 
-def test_owed_item_survives_a_fetch_interrupted_while_requesting_it(
+def test_undelivered_item_is_kept_if_the_fetch_that_requests_it_is_interrupted(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     peer.withheld = set(peer.items)
@@ -192,7 +192,7 @@ def test_undelivered_item_keeps_a_key_for_210_days_at_most(
     assert office.fetch().alarms == []
 
 
-def test_withdrawal_explains_a_missing_item(
+def test_missing_item_of_a_withdrawn_report_raises_no_alarm(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     peer.withheld = set(peer.items)
@@ -205,7 +205,7 @@ def test_withdrawal_explains_a_missing_item(
         assert desk.state.owed == {}
 
 
-def test_unlisted_mailbox_explains_a_missing_item(
+def test_missing_item_of_an_unlisted_mailbox_raises_no_alarm(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     peer.withheld = set(peer.items)

@@ -103,7 +103,7 @@ def test_former_counsellors_message_is_marked_as_such(
     assert [one["former"] for one in told] == [one["by"] == str(OTHER.verify_key) for one in told]
 
 
-def test_chosen_colleague_can_answer_but_not_close(
+def test_chosen_colleague_can_answer_a_thread_but_not_close_it(
     office: Office, peer: Peer, shared: Reporter
 ) -> None:
     before = standing(office)
@@ -124,7 +124,7 @@ def test_colleagues_notice_does_not_count_as_an_answer(
         assert [one.mailbox for one in today.today(place).mine] == [shared.mailbox]
 
 
-def test_answer_by_a_colleague_who_was_chosen_then_still_counts(
+def test_answer_from_a_colleague_who_was_chosen_at_the_time_still_counts(
     office: Office, peer: Peer, clock: Clock, shared: Reporter
 ) -> None:
     write(peer, office, shared.mailbox, "reply", saw=1)

@@ -92,7 +92,7 @@ def test_message_is_renumbered_if_another_copy_of_the_desk_wrote_first(
     assert office.case(thread).unsent == {}
 
 
-def test_messages_that_arrived_meanwhile_are_read_before_answering(
+def test_messages_that_arrived_in_the_meantime_are_read_before_answering(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     reporter.write("Wacht nog even")

@@ -36,7 +36,7 @@ def test_strength_of_a_chosen_passphrase_is_judged_correctly(chosen: str, verdic
     assert passphrase.judge(chosen) == verdict
 
 
-def test_only_the_open_desks_passphrase_is_confirmed(office: Office) -> None:
+def test_passphrase_check_accepts_only_the_passphrase_of_the_open_desk(office: Office) -> None:
     with office.open() as place:
         passphrase.confirm(place, PASSPHRASE)
         passphrase.confirm(place, f"\ufeff{PASSPHRASE}\r\n")

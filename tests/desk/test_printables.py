@@ -68,7 +68,7 @@ def test_every_pdf_is_accessible_and_contains_no_date_or_author(
         assert make(SITE, language) == made, "the same bytes each time"
 
 
-def test_site_without_clearnet_address_shows_its_onion(tmp_path: Path) -> None:
+def test_sheet_of_a_site_without_clearnet_address_shows_the_onion_address(tmp_path: Path) -> None:
     onion = Site("Zorg", "Noor", (ONION,), GROUPS)
     for make in (prints.poster, prints.cards):
         said = text_of(make(onion, "nl"), tmp_path).replace(" ", "")
@@ -102,7 +102,7 @@ def test_overlong_line_is_refused() -> None:
         prints.poster(SITE, "nl", "0" * 101)
 
 
-def test_intranet_text_says_the_same_without_markup() -> None:
+def test_intranet_text_has_the_information_of_the_poster_without_markup() -> None:
     said = prints.intranet(SITE, "nl", "06 12345678", "9-17")
     assert f"Controlecode van Noor Jansen: {GROUPS}" in said
     assert "Liever bellen? 06 12345678, 9-17" in said

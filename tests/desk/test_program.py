@@ -87,7 +87,7 @@ def test_program_uses_utc() -> None:
     assert folder.utc_today().isoformat() >= "2026-01-01"
 
 
-def test_without_terminal_program_says_which_options_to_give(program: Path) -> None:
+def test_without_a_terminal_the_program_says_which_options_are_needed(program: Path) -> None:
     done = subprocess.run(
         [str(DESK), "--dir", "desk", "list"],
         cwd=program, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
@@ -109,7 +109,7 @@ def test_closed_pipe_ends_the_program_silently(program: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["list", "--help"], ["lits"]])
-def test_closed_pipe_gives_the_exit_code_of_other_tools_and_no_traceback(
+def test_closed_pipe_gives_the_conventional_exit_code_and_no_traceback(
     program: Path, arguments: list[str]
 ) -> None:
     """The exit code of ``list | head -1`` is the one that a shell reports for SIGPIPE."""

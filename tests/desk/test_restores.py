@@ -14,7 +14,7 @@ from tests.support.fake_server import Clock, Peer, Reporter
 # the server
 
 
-def test_new_store_id_is_reported_and_lost_items_are_sent_again(
+def test_new_store_id_is_reported_and_items_lost_by_the_server_are_sent_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """Own messages missing from the backup are sent again byte for byte, without an alarm."""
@@ -33,7 +33,7 @@ def test_new_store_id_is_reported_and_lost_items_are_sent_again(
     assert office.fetch().notes == []
 
 
-def test_restored_server_is_sent_acknowledgements_again(
+def test_acknowledgements_are_sent_again_to_a_restored_server(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """This includes items forgotten since, which would otherwise stay for half a year."""
@@ -66,7 +66,7 @@ def test_conversation_missing_from_the_backup_is_reported_as_lost(
     assert "You can write again when" not in said
 
 
-def test_card_is_sent_first_to_a_restored_server(
+def test_card_is_the_first_thing_sent_to_a_restored_server(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     office.fetch_quietly()
@@ -100,13 +100,15 @@ def test_wrong_clock_at_restore_delays_only_the_card(
     assert peer.cards == new_cards
 
 
-def test_repeatedly_restored_server_is_abandoned(office: Office, peer: Peer) -> None:
+def test_fetch_is_abandoned_if_the_server_is_restored_repeatedly(
+    office: Office, peer: Peer
+) -> None:
     peer.restless = True
     with pytest.raises(BadAnswer, match="every page"):
         office.fetch()
 
 
-def test_number_used_twice_across_a_restore_is_not_a_conflict(
+def test_message_number_reused_after_a_restore_is_not_a_conflict(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     office.fetch_quietly()
@@ -131,7 +133,7 @@ def test_number_used_twice_across_a_restore_is_not_a_conflict(
     assert reporter.texts()[-1] == "Antwoord"
 
 
-def test_number_used_twice_without_a_restore_is_a_conflict(
+def test_message_number_reused_without_a_restore_is_a_conflict(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     first = reporter.draft("message", {"text": "Zo"})
@@ -293,7 +295,7 @@ def test_restored_desk_continues_where_the_lost_one_left_off(
     assert again.fetch().notes == []
 
 
-def test_restored_desk_that_cannot_open_its_newest_message_says_so(
+def test_restored_desk_reports_that_it_cannot_open_its_newest_message(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
     with office.open() as place:
@@ -335,7 +337,7 @@ def test_backup_is_one_age_file_containing_a_tar(
             assert entry.mtime == 0
 
 
-def test_restore_overwrites_nothing_and_leaves_nothing_behind(
+def test_failed_restore_overwrites_nothing_and_leaves_nothing_behind(
     office: Office, tmp_path: Path, clock: Clock
 ) -> None:
     with office.open() as place:

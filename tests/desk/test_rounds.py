@@ -25,7 +25,7 @@ def test_report_is_fetched_and_verified(office: Office, reporter: Reporter) -> N
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
 
 
-def test_second_fetch_delivers_no_item_again(office: Office, reporter: Reporter) -> None:
+def test_second_fetch_delivers_no_item_twice(office: Office, reporter: Reporter) -> None:
     office.fetch_quietly()
     office.peer.log.clear()
     report = office.fetch()
@@ -37,7 +37,7 @@ def is_said(report: Report) -> bool:
     return any("You can be reached now" in note for note in report.notes)
 
 
-def test_first_time_the_site_shows_the_card_is_said_once(
+def test_desk_reports_only_once_that_the_site_now_shows_the_card(
     tmp_path: Path, peer: Peer, clock: Clock
 ) -> None:
     office = Office(tmp_path / "new", peer, clock)
@@ -53,7 +53,7 @@ def test_first_time_the_site_shows_the_card_is_said_once(
 
 
 @pytest.mark.parametrize("why", ["away", "another card", "clock"])
-def test_counsellor_whom_reporters_cannot_choose_is_not_said_to_be_reachable(
+def test_desk_never_claims_that_reporters_can_reach_a_counsellor_they_cannot_choose(
     tmp_path: Path, peer: Peer, clock: Clock, why: str
 ) -> None:
     office = Office(tmp_path / "new", peer, clock)
@@ -90,7 +90,7 @@ def test_inbox_is_read_completely(office: Office, peer: Peer) -> None:
     assert len(peer.fetched) == 231
 
 
-def test_server_gets_acknowledgement_only_after_file_and_state_are_safe(
+def test_server_gets_the_acknowledgement_only_after_file_and_state_are_stored(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """The connection may break after any request; nothing is lost or acknowledged too early."""
@@ -109,7 +109,7 @@ def test_server_gets_acknowledgement_only_after_file_and_state_are_safe(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "En nog iets."]
 
 
-def test_interrupted_fetch_is_completed_by_the_next(
+def test_interrupted_fetch_is_completed_by_the_next_fetch(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     """The withdrawal was stored and acknowledged, but the connection broke before it was read."""
@@ -199,7 +199,7 @@ def test_withdrawal_is_reported_and_the_fetched_messages_are_kept(
 # keys and card
 
 
-def test_keys_are_made_once_and_three_months_ahead(
+def test_keys_are_made_only_once_and_three_months_in_advance(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
     first = cards.parse(next(iter(peer.cards.values())))
@@ -214,14 +214,16 @@ def test_keys_are_made_once_and_three_months_ahead(
     assert cards.parse(next(iter(peer.cards.values()))).raw == second.raw
 
 
-def test_card_starts_with_the_key_of_two_days_ago(office: Office, peer: Peer, clock: Clock) -> None:
+def test_card_starts_with_the_key_that_was_valid_two_days_ago(
+    office: Office, peer: Peer, clock: Clock
+) -> None:
     clock.to("2027-02-01")
     office.fetch_quietly()
     card = cards.parse(next(iter(peer.cards.values())))
     assert [w.first.month for w in card.sealing] == [1, 2, 3, 4, 5]
 
 
-def test_seed_is_in_the_vault_before_its_card_is_published(
+def test_seed_is_stored_in_the_vault_before_its_card_is_published(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
     clock.to("2027-02-10")
@@ -247,20 +249,24 @@ def test_card_with_lost_response_is_sent_again_unchanged(
     assert len(set(peer.puts[-2:])) == 1
 
 
-def test_watch_detects_an_older_card(office: Office, peer: Peer, clock: Clock) -> None:
+def test_comparison_with_the_public_site_detects_an_older_card(
+    office: Office, peer: Peer, clock: Clock
+) -> None:
     peer.shown_cards = dict(peer.cards)
     clock.to("2027-02-10")
     (alarm,) = office.fetch().alarms
     assert "another card for you" in alarm
 
 
-def test_watch_detects_a_missing_card(office: Office, peer: Peer) -> None:
+def test_comparison_with_the_public_site_detects_a_missing_card(office: Office, peer: Peer) -> None:
     peer.shown_cards = {}
     (alarm,) = office.fetch().alarms
     assert "no card for you" in alarm
 
 
-def test_watch_uses_another_connection_without_credentials(office: Office, peer: Peer) -> None:
+def test_comparison_with_the_public_site_uses_a_separate_connection_without_credentials(
+    office: Office, peer: Peer
+) -> None:
     peer.anonymous.clear()
     office.fetch_quietly()
     ((challenge, _),) = [a for a in peer.anonymous if a[1] == "/api/desk/challenge"]
@@ -269,7 +275,7 @@ def test_watch_uses_another_connection_without_credentials(office: Office, peer:
 
 
 @pytest.mark.parametrize("days", [3, -3, 365, -365])
-def test_day_unconfirmed_by_the_server_changes_nothing(
+def test_date_that_the_server_does_not_confirm_changes_nothing(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock, days: int
 ) -> None:
     """Reading works, but no key is made or destroyed, nothing is written, and the user is told."""

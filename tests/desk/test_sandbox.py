@@ -81,7 +81,9 @@ print(json.dumps([found, reached, len(pids), caps, fds]))
     assert not [h for h in handles if not h.startswith(("pipe:", "/dev/null", "/proc"))]
 
 
-def test_sandboxed_program_sees_nothing_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandboxed_program_cannot_read_the_host_name_or_environment_of_its_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The program sees neither the host name nor, through any process, the environment."""
     monkeypatch.setenv("SECRET_OF_THE_DESK", "x")
     program = """
@@ -238,7 +240,7 @@ def test_error_on_other_systems_says_that_the_sandbox_requires_linux(
         metadata.look(types.PNG, [small_png()], 100)
 
 
-def test_without_working_sandbox_nothing_is_opened(
+def test_without_a_working_sandbox_no_file_is_opened(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake = tmp_path / "bwrap"
@@ -249,7 +251,7 @@ def test_without_working_sandbox_nothing_is_opened(
         metadata.look(types.PNG, [small_png()], 100)
 
 
-def test_without_bubblewrap_nothing_is_opened_and_saving_still_works(
+def test_without_bubblewrap_no_file_is_opened_and_saving_still_works(
     monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     item = sent(office, reporter, "p.png", "image/png", small_png())

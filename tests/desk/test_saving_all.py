@@ -28,7 +28,7 @@ def sent(office: Office, reporter: Reporter, thread: str) -> str:
     return thread
 
 
-def test_messages_and_harmless_files_are_saved_and_others_named(
+def test_messages_and_harmless_files_are_saved_and_other_files_are_named(
     office: Office, sent: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "evidence"
@@ -55,7 +55,7 @@ def test_other_files_are_saved_on_request(office: Office, sent: str, tmp_path: P
     assert (out / "002-03-brief.pdf").is_file()
 
 
-def test_altered_file_is_named_and_others_are_saved(
+def test_altered_file_is_named_and_the_other_files_are_saved(
     office: Office, sent: str, tmp_path: Path
 ) -> None:
     (found,) = [f for f in office.json("files", sent) if f["safe_name"] == "brief.txt"]
@@ -75,7 +75,7 @@ def test_existing_files_are_not_overwritten(office: Office, sent: str, tmp_path:
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("0")] == []
 
 
-def test_full_disk_leaves_nothing_behind(
+def test_saving_to_a_full_disk_leaves_nothing_behind(
     office: Office, sent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:

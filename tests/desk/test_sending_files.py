@@ -23,7 +23,7 @@ def answer(tmp_path: Path) -> list[str]:
     return ["--text-file", put(tmp_path, "answer.txt", b"Zie bijlage")]
 
 
-def test_reporter_gets_what_the_counsellor_sends(
+def test_reporter_receives_the_files_that_the_counsellor_sends(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path, answer: list[str]
 ) -> None:
     sent = {f"f{size}.bin": random.randbytes(size) for size in EDGES}  # noqa: S311 - no secret

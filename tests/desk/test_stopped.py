@@ -77,7 +77,7 @@ def at(method: str, part: str) -> Callable[[str, str], bool]:
      at("GET", "mailboxes"), at("GET", "/api/site")],
     ids=["challenge", "inbox", "item", "fetched", "list", "watch"],
 )  # fmt: skip
-def test_interrupted_fetch_loses_nothing_and_the_next_completes_it(
+def test_interrupted_fetch_loses_nothing_and_is_completed_by_the_next_one(
     office: Office, reporter: Reporter, which: Callable[[str, str], bool], after: bool
 ) -> None:
     stopped_at(office, which, after=after)
@@ -99,7 +99,7 @@ def test_interrupted_fetch_loses_nothing_and_the_next_completes_it(
     ],
     ids=["before it is kept", "while it is fetched", "while it is sent", "before the answer"],
 )
-def test_interrupted_reply_is_kept_and_sent_once_or_not_kept(
+def test_interrupted_reply_is_either_kept_and_sent_once_or_not_kept(
     office: Office,
     reporter: Reporter,
     thread: str,
@@ -153,7 +153,7 @@ def press_at_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 8])
-def test_interrupted_restore_leaves_nothing_and_can_be_repeated(
+def test_interrupted_restore_leaves_nothing_behind_and_can_be_repeated(
     office: Office, thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     office.run("backup", str(tmp_path / "desk.age"))

@@ -32,14 +32,14 @@ def test_control_and_invisible_characters_are_escaped(hostile: str) -> None:
 
 
 @given(ANY)
-def test_line_of_text_stays_one_line_of_visible_characters(text: str) -> None:
+def test_line_of_text_remains_one_line_of_visible_characters(text: str) -> None:
     shown = visible(text)
     assert all(_seen(character) for character in shown)
     assert "\n" not in shown
 
 
 @given(ANY, st.integers(min_value=20, max_value=120))
-def test_every_line_has_the_margin_and_fits(text: str, columns: int) -> None:
+def test_every_line_has_a_margin_and_fits_the_terminal(text: str, columns: int) -> None:
     lines = block(text, columns)
     assert lines
     for line in lines:
@@ -51,7 +51,7 @@ def test_every_line_has_the_margin_and_fits(text: str, columns: int) -> None:
         assert widest <= max(columns, 24)
 
 
-def test_combining_marks_take_no_width() -> None:
+def test_combining_marks_have_no_width() -> None:
     """A line with marks is cut at its visible end, not earlier."""
     assert block("\u0300" * 4 + "\x1f", 20) == [
         MARGIN + "<U+0300>\u0300\u0300<U+0300><U+0",
@@ -121,7 +121,7 @@ def test_joiners_are_kept_where_they_are_needed(text: str) -> None:
     ["ad\u200cmin", "a\u200db", "\u200d\u0627", "\u0627\u200c", "\u0645\u202e\u0645",
      "\u0645\u200b\u0645", "\u0645\u200c\u200c\u0645"],
 )  # fmt: skip
-def test_joiners_are_escaped_everywhere_else(text: str) -> None:
+def test_joiners_that_are_not_needed_are_escaped(text: str) -> None:
     assert "<U+20" in visible(text)
 
 

@@ -101,7 +101,7 @@ def test_answered_consent_request_is_listed_before_older_reports(
     assert (told.mailbox, told.summary.consent) == (thread, "")
 
 
-def test_request_for_consent_is_open_until_it_has_a_yes_or_no(
+def test_request_for_consent_is_open_until_it_is_answered_with_yes_or_no(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     office.reply(thread, "Dank je.")
@@ -149,7 +149,7 @@ def test_unreadable_promise_sets_no_due_day(
     assert one(office)["answer_by"] is None
 
 
-def test_reporter_who_writes_after_closing_waits_for_the_counsellor(
+def test_reporter_who_writes_in_a_closed_thread_waits_for_the_counsellor(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     office.run("read", thread)
@@ -164,13 +164,13 @@ def test_reporter_who_writes_after_closing_waits_for_the_counsellor(
     assert one(office)["turn"] == "nobody"
 
 
-def test_receipt_or_read_notice_is_not_an_answer(office: Office, thread: str) -> None:
+def test_receipt_or_read_notice_does_not_count_as_an_answer(office: Office, thread: str) -> None:
     office.run("notice", thread, "received")
     office.run("notice", thread, "read")
     assert one(office)["turn"] == "counsellor"
 
 
-def test_unread_message_waits_for_the_counsellor_in_any_thread_state(
+def test_thread_with_an_unread_message_waits_for_the_counsellor_in_any_state(
     office: Office, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     peer.gone.add(thread)
@@ -199,7 +199,7 @@ def test_unsent_messages_form_their_own_group(office: Office, peer: Peer, thread
     assert [t["id"] for t in office.json("today")["theirs"]] == [thread]
 
 
-def test_listing_again_opens_no_thread(
+def test_listing_threads_again_opens_no_thread(
     office: Office, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = office.json("today")
@@ -212,7 +212,7 @@ def test_listing_again_opens_no_thread(
     assert office.json("list")[0]["id"] == thread
 
 
-def test_summary_of_an_older_version_is_rebuilt(office: Office, thread: str) -> None:
+def test_thread_summary_made_by_an_older_version_is_rebuilt(office: Office, thread: str) -> None:
     before = office.json("list")
     with office.open() as place:
         place.database.run("UPDATE summary SET form = 1, fields = '{}'")
@@ -233,7 +233,7 @@ def test_weekends_are_not_working_days(since: str, days: int, last: str) -> None
     assert turn.answer_by(day(since), days) == day(last)
 
 
-def test_site_not_fetched_within_its_promised_time_is_named(
+def test_site_not_fetched_within_its_promised_response_time_is_named(
     office: Office, peer: Peer, clock: Clock, thread: str
 ) -> None:
     """If it was last read on Tuesday and promises two working days, it is late from Friday."""
@@ -257,7 +257,7 @@ def test_due_day_during_an_absence_is_marked(office: Office, thread: str) -> Non
     assert "(you are away until 2027-01-07)" in office.run("today").stdout
 
 
-def test_many_unsafe_reports_do_not_hide_the_others(
+def test_many_reports_marked_unsafe_do_not_hide_the_others(
     office: Office, report: Callable[..., Reporter], clock: Clock
 ) -> None:
     for number in range(3):

@@ -3,7 +3,7 @@
 from tests.support.drop_box import Counsellor, DropBox
 
 
-def test_untouched_server_shows_no_difference(both: tuple[DropBox, Counsellor]) -> None:
+def test_check_of_an_unaltered_server_finds_no_difference(both: tuple[DropBox, Counsellor]) -> None:
     _, counsellor = both
     counsellor.desk("fetch")
     for _ in range(2):
@@ -12,7 +12,7 @@ def test_untouched_server_shows_no_difference(both: tuple[DropBox, Counsellor]) 
         assert "Both visits came from this computer's own address" in done.stdout
 
 
-def test_stopped_server_is_not_reached(both: tuple[DropBox, Counsellor]) -> None:
+def test_stopped_server_is_reported_as_unreachable(both: tuple[DropBox, Counsellor]) -> None:
     box, counsellor = both
     counsellor.desk("fetch")
     box.stop()

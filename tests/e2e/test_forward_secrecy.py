@@ -191,7 +191,9 @@ def test_january_messages_cannot_be_opened_in_september(calendar: Calendar) -> N
 
 @pytest.mark.long
 @pytest.mark.parametrize("back", ["2026-03-08", "2026-05-02"], ids=["five weeks", "three months"])
-def test_long_absence_loses_no_message(calendar: Calendar, back: str) -> None:
+def test_no_message_is_lost_during_a_long_absence_of_the_counsellor(
+    calendar: Calendar, back: str
+) -> None:
     """Messages written during the absence can be opened on the day of return."""
     calendar.fetch_on("2026-01-30")
     calendar.turn_to("2026-02-12")

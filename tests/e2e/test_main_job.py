@@ -99,7 +99,9 @@ def test_nothing_readable_remains_on_the_server(
                 assert b"kwartaalcijfers" not in file.read_bytes() or file.suffix == ".py", file
 
 
-def test_refused_cookie_does_not_lose_the_code(box: DropBox, counsellor: Counsellor) -> None:
+def test_code_is_not_lost_if_the_browser_refuses_cookies(
+    box: DropBox, counsellor: Counsellor
+) -> None:
     """A browser without cookies still shows the words and explains why it cannot continue."""
     stubborn = box.browser(cookies=False)
     code_page = tell(stubborn, "en", "Told without a cookie")
@@ -154,7 +156,7 @@ def test_thirty_two_concurrent_reports_can_all_be_opened(both: tuple[DropBox, Co
     assert texts == {f"report {i}" for i in range(32)}
 
 
-def test_forgotten_thread_is_gone_from_the_desk(box: DropBox, counsellor: Counsellor) -> None:
+def test_forgotten_thread_is_removed_from_the_desk(box: DropBox, counsellor: Counsellor) -> None:
     """After ``forget``, the thread is not in the list or the folder; the server still has it."""
     code = report_and_code(box, "nl", "Vergeet dit")
     counsellor.desk("fetch")

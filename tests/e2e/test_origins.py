@@ -270,7 +270,7 @@ def test_cross_site_post_is_refused_and_changes_nothing(
 
 
 @ways(ONION_WAY, DOMAIN_WAY)
-def test_same_site_posts_work(town: Town, name: str, address: Address) -> None:
+def test_posts_from_the_same_site_are_accepted(town: Town, name: str, address: Address) -> None:
     """This includes visitors who followed a link without a referrer from another site."""
     person = town.person(name, address)
     link = f'<a rel="noreferrer" href="{address.own}/en/report">the drop box</a>'

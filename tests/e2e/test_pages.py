@@ -55,7 +55,7 @@ def test_printed_slip_contains_only_the_seven_words(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("counsellor")
-def test_slip_with_address_says_only_how_to_come_back(page: Page, box: DropBox) -> None:
+def test_address_slip_says_only_how_to_return(page: Page, box: DropBox) -> None:
     page.goto("/nl/address")
     page.emulate_media(media="print")
     expect(page.locator("h1")).to_be_hidden()
@@ -98,7 +98,7 @@ def speaks_all_languages(box: DropBox) -> None:
 
 
 @pytest.mark.parametrize("lang", BY_KEYS)
-def test_whole_journey_works_by_keyboard_alone(
+def test_whole_journey_can_be_completed_by_keyboard_alone(
     page: Page, box: DropBox, counsellor: Counsellor, tmp_path: Path, lang: str
 ) -> None:
     """Tab, space and Enter suffice, and the focus is always visible."""

@@ -27,7 +27,7 @@ CHEAP_CODES = True
 
 
 @in_one_browser
-def test_name_beside_a_choice_is_the_one_on_the_card(
+def test_name_next_to_a_choice_is_the_name_on_the_card(
     meet: Meet, relay: Relay, counsellor: Counsellor, bas: Counsellor
 ) -> None:
     """The page has the two names the wrong way round; the report goes to the name that is shown."""
@@ -59,7 +59,7 @@ def test_name_beside_a_choice_is_the_one_on_the_card(
 
 
 @in_one_browser
-def test_message_written_over_midnight_uses_the_cards_of_the_new_day(
+def test_message_written_across_midnight_uses_the_cards_of_the_new_day(
     meet: Meet, relay: Relay
 ) -> None:
     """A card has a key for each month. Here the counsellor has none any more the next day."""

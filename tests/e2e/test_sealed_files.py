@@ -100,7 +100,7 @@ def saved_by_firefox(button: Locator, name: str) -> bytes:
     return found()[0].read_bytes()
 
 
-def test_no_request_reveals_anything_of_files_sent_in_both_directions(
+def test_no_request_reveals_anything_about_files_sent_in_either_direction(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     """Neither name, type, content nor exact size; the desk opens them, and a browser its answer."""
@@ -147,7 +147,7 @@ FAULTS = [("PUT", PARTS), ("POST", WHOLE), ("POST", "/api/conversation/messages"
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 @pytest.mark.parametrize(("method", "part"), FAULTS)
-def test_files_arrive_once_if_a_request_fails(
+def test_files_arrive_exactly_once_even_if_a_request_fails(
     meet: Meet,
     relay: Relay,
     counsellor: Counsellor,
@@ -172,7 +172,7 @@ def test_files_arrive_once_if_a_request_fails(
 
 
 @in_one_browser
-def test_sending_continues_where_it_stopped(
+def test_sending_of_a_file_continues_where_it_stopped(
     meet: Meet, relay: Relay, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     """The person stops it in the middle, and presses the button again."""
@@ -208,7 +208,7 @@ def test_sending_continues_where_it_stopped(
 
 
 @in_one_browser
-def test_fetching_continues_where_it_broke_and_refuses_what_was_altered(
+def test_download_continues_where_it_was_interrupted_and_refuses_altered_parts(
     meet: Meet, relay: Relay, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     writer = meet()
@@ -261,7 +261,7 @@ def test_files_over_the_limits_are_refused_before_anything_is_sent(
 
 
 @in_one_browser
-def test_sending_continues_after_a_long_break(
+def test_sending_of_a_file_continues_after_a_long_interruption(
     meet: Meet, relay: Relay, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     """The page gives up, keeps text and files, and goes on when the button is pressed again."""
@@ -289,7 +289,7 @@ def test_sending_continues_after_a_long_break(
 
 
 @in_one_browser
-def test_message_from_another_tab_does_not_break_sending_of_files(
+def test_message_from_another_tab_does_not_interrupt_sending_of_files(
     meet: Meet, relay: Relay, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     """It takes the number and removes the parts, which are sent again."""

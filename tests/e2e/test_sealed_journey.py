@@ -78,7 +78,7 @@ def meet(request: pytest.FixtureRequest, start: Start, relay: Relay) -> Iterator
     assert [complaint for reporter in met for complaint in reporter.complaints] == []
 
 
-def test_no_request_of_a_whole_conversation_reveals_code_or_text(
+def test_no_request_in_a_conversation_reveals_the_code_or_any_text(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor
 ) -> None:
     """Report, code, answer, another message, withdrawal; the desk opens what was sealed."""
@@ -122,7 +122,7 @@ REPORTS, MESSAGES = "/api/reports", "/api/conversation/messages"
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
 @pytest.mark.parametrize("part", ["/api/site", REPORTS])
-def test_report_arrives_once_if_a_request_fails(
+def test_report_arrives_exactly_once_even_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, part: str, fault: Fault
 ) -> None:
     """A repeated request has the same bytes; if nothing was sent, the text stays."""
@@ -213,7 +213,7 @@ def test_message_with_unknown_outcome_cannot_be_changed_and_arrives_once(
 
 @in_one_browser
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_withdrawal_succeeds_if_a_request_fails(
+def test_withdrawal_succeeds_even_if_a_request_fails(
     meet: Meet, relay: Relay, counsellor: Counsellor, fault: Fault
 ) -> None:
     writer = meet()
@@ -334,7 +334,7 @@ def test_endless_response_is_aborted(meet: Meet, relay: Relay, part: str) -> Non
 
 
 @in_one_browser
-def test_idle_page_asks_for_code_and_keeps_text(meet: Meet, relay: Relay) -> None:
+def test_idle_page_asks_for_the_code_and_keeps_the_text(meet: Meet, relay: Relay) -> None:
     writer = meet()
     writer.page.clock.install()
     code = writer.tells(STORY[LANG])
@@ -363,7 +363,7 @@ def test_code_stays_on_screen_for_four_hours(meet: Meet) -> None:
 
 
 @in_one_browser
-def test_back_button_shows_nothing_of_a_closed_conversation(meet: Meet) -> None:
+def test_back_button_shows_no_part_of_a_closed_conversation(meet: Meet) -> None:
     writer = meet()
     writer.tells(STORY[LANG])
     writer.goes_on()
@@ -400,7 +400,7 @@ def test_leaving_the_code_page_asks_for_confirmation_except_with_leave_quickly(m
 
 
 @in_one_browser
-def test_unsent_report_is_kept_when_the_page_is_left_and_returned_to(meet: Meet) -> None:
+def test_unsent_report_is_kept_when_the_reporter_leaves_the_page_and_returns(meet: Meet) -> None:
     """The plain page does the same: unsealed text needs no more protection here than there."""
     writer = meet()
     writer.begins("report")

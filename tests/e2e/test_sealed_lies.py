@@ -123,7 +123,7 @@ def test_refused_report_can_be_changed_and_sent_again(
 
 
 @in_one_browser
-def test_page_never_says_erased_if_the_site_stopped_sealing(
+def test_page_never_claims_that_a_report_was_erased_if_the_site_stopped_sealing(
     meet: Meet, relay: Relay, box: DropBox
 ) -> None:
     relay.cheap_codes = False
@@ -213,7 +213,9 @@ def test_code_and_text_are_removed_from_forms_that_are_no_longer_shown(meet: Mee
 
 
 @in_one_browser
-def test_page_asks_before_it_is_left_while_a_report_is_being_sent(meet: Meet, relay: Relay) -> None:
+def test_page_asks_for_confirmation_before_it_is_left_while_a_report_is_being_sent(
+    meet: Meet, relay: Relay
+) -> None:
     writer = meet()
     seen: list[object] = []
     held = threading.Event()
@@ -249,7 +251,7 @@ def test_two_forms_are_not_sent_at_once(meet: Meet, relay: Relay, counsellor: Co
 
 
 @in_one_browser
-def test_page_says_that_it_does_not_seal_if_its_script_does_not_arrive(
+def test_page_says_that_it_does_not_seal_if_its_script_fails_to_load(
     meet: Meet, relay: Relay
 ) -> None:
     writer = meet()
@@ -278,7 +280,9 @@ def test_typed_text_is_kept_if_the_conversation_ended_during_an_idle_lock(
 
 
 @in_one_browser
-def test_remark_on_a_request_is_kept_over_an_idle_lock(meet: Meet, counsellor: Counsellor) -> None:
+def test_remark_on_a_request_is_kept_through_an_idle_lock(
+    meet: Meet, counsellor: Counsellor
+) -> None:
     writer = meet()
     code = writer.tells(STORY[LANG])
     counsellor.desk("fetch")
@@ -296,7 +300,7 @@ def test_remark_on_a_request_is_kept_over_an_idle_lock(meet: Meet, counsellor: C
 
 
 @in_one_browser
-def test_message_to_another_counsellor_with_unknown_outcome_can_be_checked(
+def test_unknown_outcome_of_a_message_to_another_counsellor_can_be_checked(
     meet: Meet, relay: Relay, bas: Counsellor, counsellor: Counsellor
 ) -> None:
     """The page then shows the conversation, with a button that works once at a time."""

@@ -81,7 +81,7 @@ def test_reports_and_answers_of_two_sites_do_not_mix(two: Two) -> None:
         assert "Organisatie" not in lost.html
 
 
-def test_desk_gets_nothing_at_another_site(two: Two) -> None:
+def test_desk_gets_no_data_from_another_site(two: Two) -> None:
     """A false invitation sends the desk there; its own site works again afterwards."""
     there = two.box.server("move", "--site", "twee").stdout
     here = two.box.server("move", "--site", "een").stdout
@@ -98,7 +98,7 @@ def test_desk_gets_nothing_at_another_site(two: Two) -> None:
     assert two.urls["twee"] in there
 
 
-def test_valid_edit_is_loaded_invalid_one_is_not_and_sessions_continue(two: Two) -> None:
+def test_only_a_valid_edit_of_the_settings_is_loaded_and_sessions_continue(two: Two) -> None:
     browser = two.browser("twee")
     code = tell(browser, "en", "Before the edit.").code
     assert "Before the edit." in come_back(browser, "en", code).text

@@ -99,7 +99,7 @@ def held(*connections: socket.socket) -> Iterator[None]:
             connection.close()
 
 
-def test_half_sent_forms_and_non_reading_clients_block_nobody(
+def test_half_sent_forms_and_clients_that_never_read_block_nobody(
     serve: Callable[..., Serving],
 ) -> None:
     """Three hundred forms and a hundred readers, over 100 circuits, with a real server's limits."""
@@ -132,7 +132,7 @@ def test_endless_long_forms_do_not_block_long_reports(serve: Callable[..., Servi
         assert browser.submit(page, page.form_with("text"), text=text).code
 
 
-def test_half_sent_forms_from_one_address_do_not_block_its_other_readers(
+def test_half_sent_forms_from_one_address_do_not_block_other_readers_at_that_address(
     serve: Callable[..., Serving],
 ) -> None:
     rates = (r"rate=\d+r/[ms]", r" burst=\d+ delay=\d+;")

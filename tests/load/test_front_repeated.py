@@ -69,7 +69,7 @@ def test_repeated_posts_of_one_circuit_at_both_workers_count_as_one_report(
     assert serving.house.stored() == 2
 
 
-def test_repeated_post_waits_for_the_code_of_the_first(
+def test_repeated_post_waits_for_the_code_of_the_first_post(
     serve: Callable[..., Serving], tmp_path: Path
 ) -> None:
     serving = serve(program=HELD)

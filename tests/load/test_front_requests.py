@@ -237,7 +237,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("sender", [chunked, http2])
-def test_no_body_byte_reaches_a_file_even_if_nginx_could_write_one(
+def test_no_byte_of_a_request_body_reaches_a_file_even_if_nginx_could_write_files(
     tmp_path: Path, sender: Callable[[Front, str, str], None]
 ) -> None:
     """The folder for such files is writable here. Long bodies with a length are tried too."""

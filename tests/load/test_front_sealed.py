@@ -53,7 +53,9 @@ def test_sealed_conversation_with_large_file_is_within_the_limits(
     assert browser.ask("GET", "/api/conversation").status == 404
 
 
-def test_largest_batch_of_messages_fits_into_an_address(serve: Callable[..., Serving]) -> None:
+def test_url_for_the_largest_batch_of_messages_is_within_the_limit_of_nginx(
+    serve: Callable[..., Serving],
+) -> None:
     """nginx limits addresses; the server allows no more ids than fit."""
     serving = serve(changes={}, seal_in_browser=True)
     noor = serving.house.counsellors[0]

@@ -112,7 +112,7 @@ def _whole(database: sqlite3.Connection, statement: str) -> list[str]:
     return found
 
 
-def test_no_use_case_statement_scans_a_whole_table(
+def test_no_sql_statement_of_any_use_case_scans_a_whole_table(
     server: AServer, opened: list[sqlite3.Connection]
 ) -> None:
     with _traced(opened) as seen:
@@ -167,7 +167,7 @@ def test_foreign_key_cascades_use_an_index(server: AServer) -> None:
     assert keys == 3
 
 
-def test_purge_handles_all_mailboxes_in_steps(
+def test_purge_processes_the_mailboxes_in_batches(
     server: AServer, opened: list[sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each step checks a fixed number, and removes each mailbox in its own transaction."""
@@ -195,7 +195,7 @@ def test_purge_handles_all_mailboxes_in_steps(
     assert len(left) == 1 + turns
 
 
-def test_report_does_not_scan_the_list_of_withdrawn_mailboxes(
+def test_storing_a_report_does_not_scan_the_list_of_withdrawn_mailboxes(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a report nor a withdrawal scans the list line by line."""
@@ -215,7 +215,7 @@ def test_report_does_not_scan_the_list_of_withdrawn_mailboxes(
     assert read(Withdrawn(server.folder / WITHDRAWN)) == known | {ids("one")[0]: DAY}
 
 
-def test_list_stays_sorted_regardless_of_insertion_order_and_a_day_can_be_replaced(
+def test_withdrawal_list_stays_sorted_and_the_day_of_an_entry_can_be_replaced(
     tmp_path: Path,
 ) -> None:
     later = DAY + datetime.timedelta(days=1)

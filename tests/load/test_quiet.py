@@ -36,7 +36,7 @@ MAILBOX = st.tuples(st.booleans(), st.integers(0, 14))
 
 
 @given(TERMS, ITEMS, MAILBOX, st.booleans())
-def test_skipped_mailbox_has_nothing_due_and_does_not_expire(
+def test_mailbox_skipped_by_the_purge_has_nothing_due_and_does_not_expire(
     terms: Retention,
     drawn: list[tuple[str, str, int, int, int | None]],
     mailbox: tuple[bool, int],

@@ -45,7 +45,7 @@ def test_sealed_file_round_trips(length: int) -> None:
         assert age.open_sealed(sealed, [seed]) == pattern(length)
 
 
-def test_each_of_six_recipients_can_open_the_file_among_other_keys() -> None:
+def test_each_of_six_recipients_can_open_the_file_even_with_other_keys_present() -> None:
     sealed = age.seal(b"text", RECIPIENTS)
     for seed in SEEDS:
         assert age.open_sealed(sealed, [Seed.generate(), seed]) == b"text"

@@ -57,7 +57,7 @@ def test_only_padded_file_sizes_are_accepted(length: int, count: int) -> None:
 
 
 @given(st.integers(0, 400_000))
-def test_length_is_accepted_if_and_only_if_the_formula_gives_it(total: int) -> None:
+def test_only_lengths_that_the_formula_gives_are_accepted(total: int) -> None:
     totals = {age.sealed_length(size, 1) for size in MESSAGE_SIZES}
     assert accepted(total, 1, "messages") == (total in totals)
 
@@ -70,7 +70,7 @@ def test_length_off_by_a_few_bytes_is_refused(size: int, off: int) -> None:
     assert not accepted(total, 1, "files")
 
 
-def test_header_bytes_are_sufficient_and_required() -> None:
+def test_shape_check_needs_all_header_bytes_and_nothing_else() -> None:
     size = 100 * 2**20
     start = HEADERS[3][: age.header_length(3)]
     age.check_shape(start, age.sealed_length(size, 3), 3, "files")

@@ -158,7 +158,7 @@ def test_payload_is_resealed_identically(vector: Vector) -> None:
     assert out.getvalue() == payload
 
 
-def test_costly_passphrase_vector_is_refused_by_our_limit() -> None:
+def test_passphrase_vector_above_the_cost_limit_is_refused() -> None:
     vector = next(v for v in BARE if v.name == "scrypt_work_factor_23")
     with pytest.raises(HeaderFailure, match="a cost of 23; at most 20 is tried"):
         age.open_with_passphrase(vector.sealed, vector.passphrases[0])

@@ -37,7 +37,7 @@ def test_optional_card_fields_round_trip_and_may_be_absent() -> None:
     assert not {"register_number", "sentence"} & set(fields_of(GOOD))
 
 
-def test_page_shows_the_sentence_in_its_language_or_the_first_available() -> None:
+def test_page_shows_the_counsellors_sentence_in_its_language_or_the_first_available_one() -> None:
     read = card.parse(issue_card("anna", sentence={"de": "Gut.", "en": "Good.", "nl": "Goed."}))
     assert read.words_in("en") == ("en", "Good.")
     assert read.words_in("uk") == ("nl", "Goed."), "the first language of the card"
@@ -47,7 +47,7 @@ def test_page_shows_the_sentence_in_its_language_or_the_first_available() -> Non
 
 
 @given(DAYS)
-def test_month_window_contains_its_day_and_the_next_starts_the_day_after(
+def test_month_window_contains_its_day_and_the_next_window_starts_the_day_after(
     day: datetime.date,
 ) -> None:
     first, until = card.month_window(day)

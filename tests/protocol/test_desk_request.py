@@ -46,7 +46,7 @@ def authorization(
         "http://" + "a" * 56 + ".onion",
     ],
 )
-def test_server_accepts_what_a_desk_signs(origin: str) -> None:
+def test_server_accepts_requests_signed_by_a_desk(origin: str) -> None:
     claim = parse_header(authorization(origin=origin))
     check(claim, origins={origin}, site=SITE, method="GET", target=TARGET)
     assert (claim.identity, claim.body_hash) == (ANNA.verify_key, EMPTY)
@@ -79,13 +79,13 @@ def test_desk_signs_no_malformed_token(token: str) -> None:
      "https://vp.example.org/", "https://vp.example.org\n", "https://u@vp.example.org",
      "https://vp.ex\u00e4mple.org", "https://vp.example.org:", "https://vp.example.org:123456"],
 )  # fmt: skip
-def test_desk_signs_only_for_an_origin(origin: str) -> None:
+def test_desk_signs_no_request_for_an_invalid_origin(origin: str) -> None:
     with pytest.raises(RequestError):
         authorization(origin=origin)
 
 
 @pytest.mark.parametrize("body_hash", ["", "x", EMPTY.upper(), EMPTY[:-1], EMPTY + "\n"])
-def test_desk_signs_only_a_body_hash(body_hash: str) -> None:
+def test_desk_signs_no_request_with_a_malformed_body_hash(body_hash: str) -> None:
     with pytest.raises(RequestError):
         authorization(body_hash=body_hash)
 

@@ -82,7 +82,7 @@ def spellings(draw: st.DrawFn, words: Sequence[str]) -> str:
 
 
 @given(st.data(), CODES)
-def test_code_is_read_from_every_spelling(data: st.DataObject, words: list[str]) -> None:
+def test_code_is_accepted_in_every_spelling(data: st.DataObject, words: list[str]) -> None:
     assert read_typed(data.draw(spellings(words))) == tuple(words)
 
 
@@ -116,7 +116,7 @@ def test_keys_are_derived_only_from_seven_list_words(words: tuple[str, ...]) -> 
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_new_code_uses_one_list_and_is_read_as_displayed(lang: str) -> None:
+def test_new_code_uses_one_word_list_and_is_accepted_as_displayed(lang: str) -> None:
     for _ in range(200):
         words = generate(lang)
         assert set(words) <= set(word_list(lang))
@@ -261,7 +261,7 @@ def test_unrecognisable_word_gets_no_suggestion_in_bounded_time() -> None:
         read_typed("a" * 1_000_000)
 
 
-def test_text_of_only_combining_marks_is_read_in_linear_time() -> None:
+def test_text_consisting_only_of_combining_marks_is_read_in_linear_time() -> None:
     # Sorting these marks into Unicode's order would take minutes (the suite's time limit tells).
     with pytest.raises(WrongWordCount):
         read_typed("a" + "\u0301" * 250_000 + "\u0327" * 250_000)
@@ -270,7 +270,7 @@ def test_text_of_only_combining_marks_is_read_in_linear_time() -> None:
 
 
 @given(st.text(alphabet=st.characters(categories=["L", "M", "N", "Zs", "Cf", "So"])))
-def test_reading_by_letter_finds_the_same_words_as_the_whole_text(text: str) -> None:
+def test_reading_letter_by_letter_finds_the_same_words_as_reading_the_whole_text(text: str) -> None:
     whole = "".join(c for c in unicodedata.normalize("NFKD", text) if not is_unseen(c))
     small = "".join(c.lower() if c.isascii() else c for c in whole.replace("\u0131", "i"))
     words = re.findall("[a-z]+", small)
@@ -364,7 +364,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_code_is_read_despite_phone_app_and_copy_formatting(way: str) -> None:
+def test_code_is_accepted_despite_formatting_by_phone_apps_and_copying(way: str) -> None:
     assert read_typed(WAYS[way]) == NL
     assert split_typed(WAYS[way]) == NL
 
@@ -404,7 +404,7 @@ def test_letter_that_no_code_contains_is_reported(typed: str, letter: str) -> No
         ("word " * 8, 8),
     ],
 )
-def test_label_is_not_counted_as_a_word(typed: str, count: int) -> None:
+def test_label_before_the_code_is_not_counted_as_a_word(typed: str, count: int) -> None:
     with pytest.raises(WrongWordCount) as wrong:
         read_typed(typed)
     assert wrong.value.count == count
@@ -418,7 +418,9 @@ def test_no_label_is_a_list_word(label: str) -> None:
 
 @settings(max_examples=5)
 @given(CODES)
-def test_code_always_derives_the_same_keys_and_different_ones_per_site(words: list[str]) -> None:
+def test_code_always_derives_the_same_keys_on_one_site_and_others_on_another(
+    words: list[str],
+) -> None:
     first, again = derive_root(words, SITE), derive_root(tuple(words), SITE)
     assert first == again
     elsewhere = derive_root(words, OTHER_SITE)

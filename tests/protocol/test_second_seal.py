@@ -25,7 +25,7 @@ def opened(data: bytes, key: bytes) -> bytes:
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
-def test_sealed_data_opens_with_its_key_regardless_of_step_size(plain: bytes, step: int) -> None:
+def test_sealed_data_opens_with_its_key_regardless_of_chunk_size(plain: bytes, step: int) -> None:
     key = second_seal.new_key()
     assert opened(sealed(plain, key, step), key) == plain
 

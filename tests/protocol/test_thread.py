@@ -154,7 +154,7 @@ def test_forgery_by_a_co_recipient_opens_but_is_not_trusted() -> None:
     assert thread.open_item(sha256_hex(genuine), forged, [ANNA_SEED]).fault == "other_file"
 
 
-def test_reader_not_named_by_the_message_is_detected() -> None:
+def test_message_sealed_to_a_reader_whom_it_does_not_name_is_detected() -> None:
     """The message is also sealed to Bram, although it claims to be for Anna alone."""
     to_anna = from_reporter(reporter_fields(1))
     recipients = [REPORTER_KEYS.recipient, ANNA_SEED.recipient(), BRAM_SEED.recipient()]

@@ -75,7 +75,7 @@ def test_search_for_similar_words_finds_each_kind_of_typing_error() -> None:
     assert near(["boter", "broer"]) == []
 
 
-def test_english_list_is_the_published_one_except_four_words() -> None:
+def test_english_list_is_the_published_list_except_for_four_words() -> None:
     """With the four hyphenated words restored, it is byte for byte the EFF large list."""
     chosen = set(words("en.txt"))
     assert chosen >= EFF_NEW

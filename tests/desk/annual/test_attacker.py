@@ -99,7 +99,7 @@ def bands(counts: Counts, internal: Internal, marked: Internal) -> dict[tuple[st
 
 @half()
 @given(WORLDS, WORLDS, INTERNALS, MARKED, MARKED)
-def test_files_are_identical_exactly_when_their_bands_are(
+def test_report_files_are_identical_exactly_when_their_bands_are_equal(
     one: Counts, other: Counts, internal: Internal, marked: Internal, left: Internal
 ) -> None:
     same = issued(one, internal=internal, marked=marked) == issued(
@@ -156,7 +156,9 @@ def test_counts_of_all_employers_can_vary_together_within_their_bands(
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
-def test_internal_counsellor_learns_only_band_minus_own_count(own: int, internal: int) -> None:
+def test_internal_counsellor_learns_only_the_band_minus_their_own_count(
+    own: int, internal: int
+) -> None:
     cell = ("Groot", YEARS[0], "other")
 
     def shown(count: int) -> dict[str, bytes]:
@@ -171,7 +173,7 @@ def test_internal_counsellor_learns_only_band_minus_own_count(own: int, internal
         assert (shown(count) == held) == (count in possible)
 
 
-def test_form_a_prints_no_contact_figures() -> None:
+def test_report_in_form_a_contains_no_contact_figures() -> None:
     empty = dict.fromkeys(CELLS, 0)
     full = dict.fromkeys(CELLS, TOP)
     for name in ("Klein", "Vaak"):
@@ -234,7 +236,7 @@ SEEN: list[e.Event] = [
 
 
 @given(HIDDEN, HIDDEN)
-def test_differences_invisible_to_employer_do_not_change_bytes(
+def test_differences_hidden_from_the_employer_do_not_change_the_report_bytes(
     one: list[e.Event], other: list[e.Event]
 ) -> None:
     for language in ("nl", "en"):
@@ -243,7 +245,7 @@ def test_differences_invisible_to_employer_do_not_change_bytes(
         )
 
 
-def test_differences_invisible_to_employer_do_not_change_pdf_pages() -> None:
+def test_differences_hidden_from_the_employer_do_not_change_the_pdf_pages() -> None:
     hidden = cases({("Klein", year, group): 30 for year in YEARS for group in MAIN_GROUPS})
     assert issue(SEEN, "Klein", formats=("pdf",)) == issue(
         [*SEEN, *hidden], "Klein", formats=("pdf",)

@@ -112,7 +112,7 @@ def test_bill_lists_fixed_price_and_ordered_work(kept: Office) -> None:
         (("annual", "Ander BV", "2025"), "No employer"),
     ],
 )
-def test_forbidden_report_is_refused_with_advice(
+def test_report_that_the_rules_forbid_is_refused_with_advice(
     kept: Office, arguments: tuple[str, ...], told: str
 ) -> None:
     assert told in kept.run(*arguments, code=1).stderr

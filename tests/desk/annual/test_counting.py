@@ -12,7 +12,7 @@ DAY = datetime.date
 OTHER = "other"
 
 
-def test_linked_people_count_as_one_situation_in_the_year_of_the_first() -> None:
+def test_linked_cases_count_as_one_situation_in_the_year_of_the_first_case() -> None:
     cases = [
         Case("b", DAY(2026, 1, 5), "integrity", "x"),
         Case("a", DAY(2025, 12, 30), OTHER, "x"),
@@ -35,7 +35,7 @@ def test_complaint_made_after_the_year_is_still_counted_in_that_year() -> None:
     assert counts(cases, range(2026, 2027)) == {OTHER: 1}
 
 
-def test_situation_that_the_colleague_counts_is_left_out_of_a_joint_report_alone() -> None:
+def test_situation_counted_by_the_colleague_is_omitted_only_from_a_joint_report() -> None:
     cases = [
         Case("a", DAY(2026, 1, 5), OTHER, "x"),
         Case("b", DAY(2026, 3, 5), OTHER, "x", colleague_counts=True),
@@ -47,7 +47,7 @@ def test_situation_that_the_colleague_counts_is_left_out_of_a_joint_report_alone
     assert by_colleague(situations(cases), year) == 1
 
 
-def test_situation_known_to_the_employer_is_not_also_left_to_the_colleague() -> None:
+def test_situation_that_the_employer_knows_of_is_not_attributed_to_the_colleague() -> None:
     held = DAY(2026, 3, 5)
     cases = [Case("a", DAY(2026, 1, 5), OTHER, held_since=held, colleague_counts=True)]
     assert by_colleague(situations(cases), range(2026, 2027)) == 0
@@ -86,7 +86,9 @@ def test_yearly_counts_add_up_to_the_multi_year_count_unless_the_employer_knows_
 
 
 @given(CASES)
-def test_counts_of_a_joint_part_and_those_left_to_the_colleague_add_up(cases: list[Case]) -> None:
+def test_counts_of_a_joint_part_and_those_of_the_colleague_add_up_to_the_total(
+    cases: list[Case],
+) -> None:
     for years in (range(2023, 2028), range(2025, 2026)):
         part = sum(counts(cases, years, joint=True).values())
         left = by_colleague(situations(cases), years)

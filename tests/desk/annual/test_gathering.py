@@ -29,7 +29,7 @@ def made(events: list[e.Event], employer: str, **more: dict[str, int]) -> drafts
     )  # fmt: skip
 
 
-def test_situations_at_group_members_count_for_the_group() -> None:
+def test_situations_at_members_of_a_group_count_for_the_group() -> None:
     member = e.Employer(date=day(YEAR, 0), employer="Winkel", group="Holding")
     events = [*agreed("Holding", 400), member, *cases({("Winkel", YEAR, "other"): 12})]
     assert [one.band for one in made(events, "Holding").figures] == [Band(10, 19)]
@@ -41,7 +41,7 @@ CHAIN = [
 ]
 
 
-def test_situations_two_levels_below_a_group_count_for_it() -> None:
+def test_situations_two_levels_below_a_group_count_for_the_group() -> None:
     events = [*agreed("Holding", 400), *CHAIN, *cases({("Winkel", YEAR, "other"): 12})]
     assert [one.band for one in made(events, "Holding").figures] == [Band(10, 19)]
 
@@ -49,7 +49,7 @@ def test_situations_two_levels_below_a_group_count_for_it() -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [("Holding", "Winkel"), ("Winkel", "Holding"), ("Regio", "Winkel")]
 )
-def test_in_three_level_group_ancestor_and_descendant_never_both_get_a_report(
+def test_in_a_three_level_group_an_ancestor_and_its_descendant_never_both_get_a_report(
     first: str, second: str
 ) -> None:
     events = [one for name in ("Holding", "Regio", "Winkel") for one in agreed(name, 400)]
@@ -191,7 +191,7 @@ def test_impossible_counts_from_another_counsellor_are_refused(joint: dict[str, 
     assert caught.value.key == "joint_wrong"
 
 
-def test_headcount_recorded_later_does_not_decide_the_form() -> None:
+def test_headcount_recorded_after_the_agreement_does_not_determine_its_report_form() -> None:
     agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0))
     later = e.Employer(date=day(YEAR, 0), employer="Zorg", headcount=250)
     with pytest.raises(Unfit) as caught:
@@ -216,7 +216,7 @@ def trained(title: str, headcount: int) -> list[e.Event]:
     return [*agreed("Zorg", headcount), training]
 
 
-def test_form_a_names_training_by_kind_not_by_counsellors_title() -> None:
+def test_report_in_form_a_names_trainings_by_kind_and_not_by_their_title() -> None:
     plain, telling = trained("", 12), trained("Na het voorval met Fatima in het magazijn", 12)
     assert issue(plain, "Zorg", (YEAR,)) == issue(telling, "Zorg", (YEAR,))
     printed = issue(telling, "Zorg", (YEAR,), formats=("md",))
@@ -267,7 +267,7 @@ def marked(count: int) -> list[e.Event]:
     ]
 
 
-def test_case_that_the_colleague_counts_is_left_out_of_the_joint_report_alone() -> None:
+def test_case_counted_by_the_colleague_is_omitted_only_from_the_joint_report() -> None:
     events = [*cases({("Zorg", YEAR, "other"): 4}), *marked(2)]
     joint = made([SHARED, *events], "Zorg", joint={"other": 5})
     assert joint.figures[0].band == Band(0, 9)
@@ -280,13 +280,13 @@ def test_case_that_the_colleague_counts_is_left_out_of_the_joint_report_alone() 
     assert not any("Niet in jouw deel" in one or "allebei" in one for one in alone.preview)
 
 
-def test_exported_counts_leave_out_what_the_colleague_counts() -> None:
+def test_exported_counts_omit_cases_that_the_colleague_counts() -> None:
     events = [SHARED, *cases({("Zorg", YEAR, "other"): 4}), *marked(2)]
     _, counts = drafts.joint_counts(events, "Zorg", YEAR, TODAY)
     assert counts == {"other": 4}
 
 
-def test_preview_reports_situations_left_out_even_after_their_cases_are_destroyed() -> None:
+def test_preview_mentions_omitted_situations_even_after_their_cases_are_destroyed() -> None:
     events: list[e.Event] = [
         *agreed("Zorg", 400),
         e.Case(date=day(YEAR, 1), employer="Zorg", case="K"),

@@ -65,7 +65,7 @@ def test_joint_report_shows_only_the_band_of_the_sum(
     assert "Intern" not in printed
 
 
-def test_counsellor_who_exported_counts_cannot_issue_own_report(
+def test_counsellor_who_exported_counts_cannot_issue_a_report_of_their_own(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     export()
@@ -94,7 +94,7 @@ def test_only_the_colleague_can_open_the_file_and_all_files_have_equal_length(
     two["extern"].run("annual", "counts", "import", str(spoilt), given="y\n", code=1)
 
 
-def test_exporting_counts_closes_the_year_and_repeating_gives_the_same_counts(
+def test_exporting_counts_closes_the_year_and_exporting_again_gives_the_same_counts(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     # Two counts would show the colleague what was recorded between them.
@@ -174,7 +174,7 @@ def test_counts_with_unconfirmed_fingerprint_are_neither_exported_nor_imported(
     assert not out.exists()
 
 
-def test_counts_are_not_exported_to_card_without_current_key_and_year_stays_open(
+def test_counts_are_not_exported_to_a_card_without_a_current_key_and_the_year_stays_open(
     two: Named, tmp_path: Path, clock: Clock
 ) -> None:
     clock.to("2027-12-01")  # the card in the file is outdated by now
@@ -267,7 +267,7 @@ def test_colleagues_with_the_same_name_are_distinguished_by_fingerprint(
     assert "of this name, with other ten groups" in told.stderr
 
 
-def test_colleague_with_corrected_name_gets_the_same_counts_again(
+def test_colleague_whose_name_was_corrected_gets_the_same_counts_again(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     two["extern"].run("annual", "counts", "import", str(export()), given="y\n")

@@ -28,7 +28,7 @@ def shown(markdown: str) -> list[str]:
 @example("---", "1) ")
 @example("a #", "&amp;")
 @given(TYPED, TYPED)
-def test_typed_text_is_read_as_text(signals: str, title: str) -> None:
+def test_typed_text_is_never_interpreted_as_markdown(signals: str, title: str) -> None:
     own = OwnWords(signals=f" {signals} ")
     made = issue(trained(title or "Aanspreken", 400), "Zorg", (YEAR,), formats=("md",), own=own)
     report = next(data.decode() for name, data in made.items() if "verslag" in name)
@@ -53,7 +53,7 @@ def test_typed_text_is_read_as_text(signals: str, title: str) -> None:
         ("snel *", "snel \\*"),
     ],
 )
-def test_only_signs_that_mean_something_in_markdown_are_escaped(text: str, written: str) -> None:
+def test_only_characters_with_a_meaning_in_markdown_are_escaped(text: str, written: str) -> None:
     made = issue(trained("x", 400), "Zorg", (YEAR,), formats=("md",), own=OwnWords(text))
     report = next(data.decode() for name, data in made.items() if "verslag" in name)
     assert re.search(rf"^{re.escape(written)}$", report, re.MULTILINE)

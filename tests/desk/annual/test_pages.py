@@ -48,7 +48,7 @@ def pages(pdf: bytes, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("lines", range(12))
-def test_heading_stays_on_the_page_of_its_list(tmp_path: Path, lines: int) -> None:
+def test_heading_is_on_the_same_page_as_its_list(tmp_path: Path, lines: int) -> None:
     """This holds for any length of the text above: each talk with the management adds a line."""
     first = datetime.date(YEAR, 1, 1)
     seen: list[e.Event] = [

@@ -40,7 +40,7 @@ def report(desk: Office) -> str:
 
 
 @pytest.mark.parametrize("marked_by", ["intern", "extern"])
-def test_person_who_came_to_both_counts_once_if_either_marks_the_case(
+def test_person_who_contacted_both_counsellors_counts_once_if_either_marks_the_case(
     two: Named, tmp_path: Path, marked_by: str
 ) -> None:
     said = two[marked_by].json("register", "colleague-counts", "P")
@@ -52,12 +52,14 @@ def test_person_who_came_to_both_counts_once_if_either_marks_the_case(
     assert ("Niet in jouw deel van de telling: 1." in shown) == (marked_by == "extern")
 
 
-def test_without_the_mark_that_person_counts_twice(two: Named, tmp_path: Path) -> None:
+def test_person_who_contacted_both_counsellors_counts_twice_without_the_mark(
+    two: Named, tmp_path: Path
+) -> None:
     joined(two, tmp_path)
     assert "10 tot en met 19" in report(two["extern"])
 
 
-def test_mark_changes_neither_exported_counts_nor_an_issued_report(
+def test_marking_a_case_changes_neither_exported_counts_nor_an_issued_report(
     two: Named, tmp_path: Path
 ) -> None:
     joined(two, tmp_path)
@@ -75,7 +77,7 @@ def test_mark_changes_neither_exported_counts_nor_an_issued_report(
     assert "10 tot en met 19" in before
 
 
-def test_mark_set_before_the_report_is_issued_counts_even_after_counts_were_imported(
+def test_mark_set_before_the_report_is_issued_applies_even_if_counts_were_already_imported(
     two: Named, tmp_path: Path
 ) -> None:
     joined(two, tmp_path)
@@ -83,7 +85,9 @@ def test_mark_set_before_the_report_is_issued_counts_even_after_counts_were_impo
     assert "0 tot en met 9" in report(two["extern"])
 
 
-def test_mark_can_be_removed_is_exported_and_survives_destruction(two: Named) -> None:
+def test_mark_on_a_case_can_be_removed_and_exported_and_is_kept_after_the_case_is_destroyed(
+    two: Named,
+) -> None:
     desk = two["extern"]
     desk.run("register", "colleague-counts", "P")
     lines = desk.run("register", "export", "--json").stdout.splitlines()
@@ -100,13 +104,13 @@ def test_mark_can_be_removed_is_exported_and_survives_destruction(two: Named) ->
     assert (row.situations, row.colleague_counts) == (1, True)
 
 
-def test_mark_is_kept_even_if_little_is_recorded_about_cases(two: Named) -> None:
+def test_mark_on_a_case_is_kept_even_if_little_is_recorded_about_cases(two: Named) -> None:
     sheet = {"event": "employer", "date": "2024-01-01", "employer": "Zorg", "recording": "none"}
     two["extern"].run("register", "import", "-", given=json.dumps(sheet))
     assert two["extern"].json("register", "colleague-counts", "P")["colleague_counts"] is True
 
 
-def test_mark_does_not_change_hours(two: Named) -> None:
+def test_mark_on_a_case_does_not_change_the_hours(two: Named) -> None:
     desk = two["extern"]
     talk = {"event": "contact", "date": "2025-05-05", "employer": "Zorg", "case": "P",
             "minutes": 90}  # fmt: skip
@@ -118,7 +122,7 @@ def test_mark_does_not_change_hours(two: Named) -> None:
     ]
 
 
-def test_closed_report_is_that_of_the_year_in_which_the_situation_began(two: Named) -> None:
+def test_linked_case_is_counted_in_the_year_in_which_its_situation_began(two: Named) -> None:
     later = {"event": "case", "date": "2026-01-05", "employer": "Zorg", "case": "Q",
              "belongs_with": ["P"]}  # fmt: skip
     frozen = {"event": "freeze", "date": "2026-02-01", "employer": "Zorg", "first_year": 2025,

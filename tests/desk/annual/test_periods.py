@@ -29,12 +29,12 @@ def refused(key: str, *, terms: list[Term] | None = None, issued: tuple[Issued, 
     return str(caught.value)
 
 
-def test_finished_year_within_a_term_can_be_issued() -> None:
+def test_report_of_a_finished_year_within_a_term_can_be_issued() -> None:
     assert check([TERM], [Issued("Jansen", 2025, Form.B)], "Jansen", 2026, TODAY) == TERM
 
 
 @pytest.mark.parametrize("typed", ["2026-H1", "2026/1", "2026-01..2026-06", "2025-2026", "26", ""])
-def test_half_year_quarter_or_range_is_refused(typed: str) -> None:
+def test_report_of_a_half_year_quarter_or_range_of_dates_is_refused(typed: str) -> None:
     with pytest.raises(Unfit, match="whole calendar year"):
         year(typed)
 
@@ -43,16 +43,16 @@ def test_year_must_have_four_digits() -> None:
     assert year(" 2026 ") == 2026
 
 
-def test_unfinished_year_is_refused_through_its_last_day() -> None:
+def test_report_of_a_year_is_refused_until_the_year_has_ended() -> None:
     assert "1 January 2027" in refused("year_open", today=datetime.date(2026, 12, 31))
     check([TERM], [], "Jansen", 2026, datetime.date(2027, 1, 1))
 
 
-def test_employer_without_headcount_is_refused() -> None:
+def test_report_for_an_employer_without_a_headcount_is_refused() -> None:
     refused("no_headcount", terms=[replace(TERM, headcount=0)])
 
 
-def test_year_outside_the_appointment_is_refused() -> None:
+def test_report_of_a_year_outside_the_appointment_is_refused() -> None:
     refused("no_term", wanted=2023)
 
 
@@ -60,13 +60,13 @@ def test_second_report_of_the_same_year_is_refused() -> None:
     refused("issued_already", issued=(Issued("Jansen", 2026, Form.B),))
 
 
-def test_form_change_within_the_term_is_refused() -> None:
+def test_change_of_report_form_within_a_term_is_refused() -> None:
     refused("form_changed_issued", issued=(Issued("Jansen", 2025, Form.A),))
     later = replace(TERM, first_year=2026, headcount=1_200)
     refused("form_changed", terms=[TERM, later])
 
 
-def test_form_stricter_than_headcount_requires_is_allowed_and_wider_form_is_not() -> None:
+def test_report_form_may_be_stricter_but_not_wider_than_the_headcount_requires() -> None:
     assert form(replace(TERM, form=Form.A)) is Form.A
     with pytest.raises(Unfit, match="more than 400 people allow"):
         form(replace(TERM, form=Form.C))
@@ -88,7 +88,7 @@ def test_two_group_members_each_get_their_own_report() -> None:
     check(terms, [Issued("Winkel", 2026, Form.B)], "Jansen", 2026, TODAY)
 
 
-def test_year_with_two_terms_belongs_only_to_the_first() -> None:
+def test_year_in_which_two_terms_meet_belongs_only_to_the_first_term() -> None:
     first = replace(TERM, first_year=2023, last_year=2025)
     second = Term("Jansen", 2025, 2028, 120, term_band=True)
     assert term_of([second, first], "Jansen", 2025) == first

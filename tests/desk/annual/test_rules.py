@@ -73,7 +73,7 @@ def test_rule_2_total_printed_with_the_groups_reveals_their_counts() -> None:
     assert {second for first, second in found if first == 10} == set(range(10))
 
 
-def test_rule_2_person_counted_by_both_counsellors_reveals_somebody_who_never_came() -> None:
+def test_rule_2_counting_a_person_twice_suggests_a_person_who_never_came() -> None:
     internal = 9  # one of the nine went on to the external counsellor; the directors saw them all
 
     def printed(others: int, *more: e.Event) -> Hashable:

@@ -63,11 +63,11 @@ def test_known_count_proves_that_there_are_no_others_only_if_it_is_the_upper_bou
     ("headcount", "form"),
     [(1, Form.A), (249, Form.A), (250, Form.B), (999, Form.B), (1_000, Form.C), (90_000, Form.C)],
 )
-def test_headcount_decides_the_form(headcount: int, form: Form) -> None:
+def test_headcount_determines_the_report_form(headcount: int, form: Form) -> None:
     assert form_for(headcount) is form
 
 
-def test_headcount_of_zero_has_no_form() -> None:
+def test_headcount_of_zero_has_no_report_form() -> None:
     with pytest.raises(Unfit, match="one or more"):
         form_for(0)
 
@@ -80,7 +80,7 @@ COUNTED = st.dictionaries(st.sampled_from(MAIN_GROUPS), st.integers(0, 60))
 
 
 @given(COUNTED)
-def test_form_a_shows_no_band_form_b_one_and_form_c_one_per_group(
+def test_report_form_a_shows_no_band_form_b_one_band_and_form_c_one_band_per_group(
     counts: dict[str, int],
 ) -> None:
     assert year_figures(Form.A, counts) == ()

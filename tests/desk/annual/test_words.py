@@ -55,7 +55,7 @@ def test_regex_characters_in_a_word_are_matched_literally() -> None:
     assert check("Bij p+o is het druk.", departments=["p+o"]) == [Found("department", "p+o")]
 
 
-def test_department_ending_in_punctuation_is_found() -> None:
+def test_department_name_ending_in_punctuation_is_found() -> None:
     found = check("In lab (noord) is het druk.", departments=["Lab (Noord)"])
     assert found == [Found("department", "lab (noord)")]
 
@@ -82,7 +82,7 @@ def test_advice_always_has_three_different_items() -> None:
     assert advice(dict.fromkeys(CHECKLIST, "yes")) == REPEATED_ADVICE
 
 
-def test_missing_items_are_advised_before_unknown_ones() -> None:
+def test_advice_on_missing_items_precedes_advice_on_unknown_items() -> None:
     assert advice({"aftercare_arranged": "no", "room": "partly"})[:2] == (
         "room", "aftercare_arranged",
     )  # fmt: skip

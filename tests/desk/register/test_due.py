@@ -43,7 +43,7 @@ def test_weekends_and_dutch_holidays_are_not_working_days(
     assert workdays.after(day(since), count) == day(last)
 
 
-def test_own_days_off_are_not_working_days() -> None:
+def test_counsellors_days_off_are_not_working_days() -> None:
     off = due.days_off(events({"event": "absence", "date": "2026-11-02", "until": "2026-11-04"}))
     assert workdays.after(day("2026-10-30"), 1, off) == day("2026-11-05")
 
@@ -58,7 +58,7 @@ def test_report_of_wrongdoing_has_deadlines_only_if_the_employer_is_in_scope() -
     assert due.months_after(day("2026-11-30"), 3) == day("2027-02-28")
 
 
-def test_consent_is_due_until_its_step_is_done_or_it_expires() -> None:
+def test_consent_is_on_the_agenda_until_its_step_is_done_or_the_consent_expires() -> None:
     assert rows("2026-03-10", CASE, YES) == [("2026-03-16", "consent_ends")]
     assert rows("2026-03-17", CASE, YES) == []
     assert rows("2026-03-10", CASE, YES, on("03-09", "step", case="K", consent="a")) == []
@@ -66,7 +66,7 @@ def test_consent_is_due_until_its_step_is_done_or_it_expires() -> None:
     assert rows("2026-03-10", CASE, more) == [("2026-03-02", "consent_asked_again")]
 
 
-def test_closed_case_has_aftercare_and_final_review() -> None:
+def test_agenda_lists_aftercare_and_final_review_of_a_closed_case() -> None:
     close = on("03-06", "close", case="K")
     assert rows("2026-03-07", CASE, close) == [("2026-03-06", "no_last_day")]
     dated = close | {"aftercare_on": "2026-04-17", "destroy_on": "2027-03-06"}

@@ -29,7 +29,7 @@ def faults(value: dict[str, Any], line: int = 7) -> dict[str, str]:
     return {fault.field: str(fault) for fault in refused.value.faults}
 
 
-def test_example_covers_every_kind_and_field_and_round_trips() -> None:
+def test_example_covers_every_event_kind_and_field_and_round_trips() -> None:
     read = [one.event for one in lines.read(EXAMPLE, TODAY)]
     assert [form.to_json(one) for one in read] == OBJECTS
     assert lines.write(read).encode() == EXAMPLE
@@ -46,7 +46,7 @@ def test_reference_matches_the_code() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
-def test_only_date_and_employer_are_required(kind: type[Event]) -> None:
+def test_event_requires_only_a_date_and_an_employer(kind: type[Event]) -> None:
     value: dict[str, Any] = {"event": kind.kind, "date": "2024-05-06", "employer": "Voorbeeld BV"}
     if "employer" not in form.readers(kind):
         del value["employer"]
@@ -95,7 +95,7 @@ def test_minutes_are_whole_numbers_up_to_one_day(minutes: object) -> None:
     assert "0 to 1,440" in faults(value)["minutes"]
 
 
-def test_frozen_report_covers_past_calendar_years() -> None:
+def test_only_reports_on_past_calendar_years_can_be_frozen() -> None:
     value = {"event": "freeze", "date": "2026-01-02", "employer": "V", "first_year": 2026}
     assert "in this order" in faults(value)["last_year"]
     assert "was not over" in faults(value | {"last_year": 2026})["last_year"]
@@ -119,7 +119,7 @@ def test_at_most_a_hundred_faults_are_reported() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_arbitrary_bytes_are_read_or_refused_with_faults(raw: bytes) -> None:
+def test_arbitrary_bytes_are_read_as_events_or_refused_with_a_list_of_faults(raw: bytes) -> None:
     with_braces = raw.replace(b"\x00", b'{"event":')
     with contextlib.suppress(Refused):
         assert all(isinstance(one.event, Event) for one in lines.read(with_braces, TODAY))

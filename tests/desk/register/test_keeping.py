@@ -30,7 +30,9 @@ def kept(place: Workplace) -> list[dict[str, Any]]:
     return [json.loads(line) for line in register.export(place).splitlines()]
 
 
-def test_import_round_trips_and_repeating_it_adds_nothing(office: Office, tmp_path: Path) -> None:
+def test_import_round_trips_and_repeating_the_import_adds_nothing(
+    office: Office, tmp_path: Path
+) -> None:
     file = tmp_path / "e.jsonl"
     file.write_bytes(EXAMPLE)
     assert office.run("register", "import", str(file)).stdout.startswith("25 events")
@@ -78,7 +80,7 @@ def test_recording_level_defaults_to_minimal(office: Office) -> None:
         assert "notes" not in kept(place)[0]
 
 
-def test_contact_with_nothing_recorded_is_only_counted(office: Office) -> None:
+def test_contact_to_be_kept_without_details_is_only_counted(office: Office) -> None:
     given = jsonl(SHEET | {"recording": "full"}, CONTACT | {"record_nothing": True, "case": ""})
     office.run("register", "import", "-", given=given)
     office.run("register", "contact", "Voorbeeld BV", "--minutes", "9", "--record-nothing",
@@ -102,7 +104,7 @@ def test_contact_is_recorded_with_one_command_in_new_or_existing_case(office: Of
     office.run("register", "contact", "Voorbeeld BV", "--case", "a", "--new-case", "b", code=2)
 
 
-def test_thread_gets_only_one_case(office: Office, thread: str, clock: Clock) -> None:
+def test_thread_is_given_only_one_case(office: Office, thread: str, clock: Clock) -> None:
     for _ in range(2):
         (found,) = office.json("register", "cases")
         assert (found["thread"], found["opened"]) == (thread, "2027-01-05")
@@ -228,7 +230,7 @@ def test_refused_change_stores_nothing(office: Office) -> None:
         assert kept(place) == []
 
 
-def test_refused_sheet_clears_no_field(office: Office) -> None:
+def test_refused_case_sheet_clears_no_field(office: Office) -> None:
     issued = {"event": "freeze", "date": "2026-02-01", "employer": "Voorbeeld BV",
               "first_year": 2025, "last_year": 2025}  # fmt: skip
     given = jsonl(SHEET | {"notes": "Blijft staan", "reachable": "dinsdag"}, issued)

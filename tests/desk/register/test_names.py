@@ -65,7 +65,9 @@ def line(event: str, employer: str, **more: object) -> dict[str, Any]:
     return {"event": event, "date": "2026-03-01", "employer": employer, **more}
 
 
-def test_variant_spelling_of_an_employer_is_refused_and_corrected(office: Office) -> None:
+def test_variant_spelling_of_an_employer_is_refused_and_the_known_spelling_shown(
+    office: Office,
+) -> None:
     office.run("register", "import", "-", given=jsonl(line("employer", "Zorg BV")))
     told = office.run("register", "contact", "zorg b.v.", "--minutes", "5", code=1).stderr
     assert "the register has this employer as 'Zorg BV'" in told
@@ -83,7 +85,7 @@ def test_thread_gets_its_case_even_if_site_name_is_spelled_differently(
     assert found["employer"] == "VOORBEELD B.V."
 
 
-def test_new_sites_with_nearly_identical_names_get_their_cases(
+def test_new_sites_with_nearly_identical_names_each_get_their_own_cases(
     office: Office, thread: str, clock: Clock, tmp_path: Path
 ) -> None:
     second = Peer(clock)

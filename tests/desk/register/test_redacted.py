@@ -70,7 +70,7 @@ def choice(place: Workplace) -> list[Part]:
     return copies.choice(place, "2027-1").parts
 
 
-def test_default_copy_has_only_date_and_kind() -> None:
+def test_default_copy_of_a_case_has_only_dates_and_kinds_of_entries() -> None:
     made = redacted.copy(PARTS, redacted.ticked(PARTS), KNOWN, SIGN)
     assert [one.kind for one in made.parts] == [
         "case", "contact", "consent", "step", "complaint", "close"
@@ -84,7 +84,7 @@ def test_private_fields_are_never_offered() -> None:
         assert not set(names) & set(NEVER)
 
 
-def test_copy_with_everything_selected_contains_nothing_private() -> None:
+def test_copy_of_a_case_with_everything_selected_contains_nothing_private() -> None:
     said = copied()
     for secret in (THREAD, "Aantekening", "Eigennaam", "2027-8", "2027-9", "2027-1", "Vries",
                    "Zwart", "Karim", "2025"):  # fmt: skip
@@ -146,7 +146,7 @@ def test_name_without_surrounding_spaces_is_redacted(name: str, text: str, left:
     assert blacked_out(text, name).parts[0].fields["goal"] == left
 
 
-def test_names_not_found_are_reported() -> None:
+def test_names_to_redact_that_are_not_found_are_reported() -> None:
     made = blacked_out("Jan zei iets tegen Piet.", "Jan Jansen", "Kees", "piet", "?!", " ")
     assert made.unfound == ("Kees", "?!")
 
@@ -185,7 +185,9 @@ def test_command_shows_a_copy_and_writes_it_to_the_given_path(
     office.run("register", "copy", "2027-1", "--for", "employer", code=1)
 
 
-def test_selected_field_stays_the_same_when_an_earlier_entry_arrives(office: Office) -> None:
+def test_selection_still_means_the_same_field_after_an_earlier_entry_arrives(
+    office: Office,
+) -> None:
     sheet = {"event": "employer", "date": "2027-01-01", "employer": EMPLOYER, "recording": "full"}
     opened = form.to_json(event("case", "2027-01-02"))
     complaint = form.to_json(event("complaint", "2027-01-05", what="formal_complaint", body="Raad"))

@@ -72,7 +72,7 @@ def test_linked_cases_of_one_day_stay_linked_after_the_linking_case_is_destroyed
     assert cases.situations(cases.standings(left)) == [{"K", "L", "N"}]
 
 
-def test_destroyed_case_leaves_only_a_coded_row(office: Office, thread: str) -> None:
+def test_destroyed_case_leaves_only_a_row_of_coded_values(office: Office, thread: str) -> None:
     (found,) = office.json("register", "cases")
     full = {"event": "case", "date": "2026-04-01", "employer": "Voorbeeld BV", "case": "2026-1",
             "label": "Zeldzaam", "notes": "Geheim", "main_group": "integrity"}  # fmt: skip

@@ -162,7 +162,7 @@ def test_consent_shows_its_age_and_newest_answer() -> None:
     assert consents.ledger(given, "K", datetime.date(2026, 3, 1)) == []
 
 
-def test_linked_people_are_one_situation() -> None:
+def test_linked_people_count_as_one_situation() -> None:
     given = [one.event for one in read(
         CASE, CASE | {"case": "L", "belongs_with": ["K"]}, CASE | {"case": "M"},
         CASE | {"case": "N", "belongs_with": ["L"]},

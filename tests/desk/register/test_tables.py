@@ -54,7 +54,7 @@ def xlsx(*rows: list[object]) -> bytes:
 @pytest.mark.parametrize("delimiter", [";", ",", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_csv_of_any_spreadsheet_program_is_read(
+def test_csv_file_from_any_spreadsheet_program_is_read(
     delimiter: str, encoding: str, line_end: str
 ) -> None:
     text = line_end.join([HEAD, "31-1-2025;Café Één;45", "", ";;", ""]).replace(";", delimiter)
@@ -138,7 +138,9 @@ def test_invalid_header_is_refused_with_advice(header: str, said: str) -> None:
         ("Dag;Werkgever;\n1-2-2026;X;7", "'7'"),
     ],
 )
-def test_filled_cell_in_untitled_column_is_a_fault(table: str, said: str) -> None:
+def test_filled_cell_in_a_column_without_a_title_is_reported_as_a_fault(
+    table: str, said: str
+) -> None:
     (fault,) = faults(table)
     assert fault.startswith(f"Line 2, {said}")
     assert "no title above it" in fault
@@ -198,7 +200,7 @@ def with_entities() -> bytes:
         (SHEET, "</row>", "<c/>"), ("xl/workbook.xml", "</sheets>", "<sheet/>"),
     ],
 )  # fmt: skip
-def test_table_that_would_expand_to_too_many_objects_is_refused_unread(
+def test_table_that_would_expand_to_too_many_objects_is_refused_before_it_is_read(
     part: str, before: str, tag: str
 ) -> None:
     most = tables.MAX_TAGS if part == SHEET else tables.MAX_OTHER_TAGS
@@ -212,7 +214,7 @@ def test_file_that_lists_one_sheet_many_times_is_refused(
     assert "too much" in refused(xlsx(["Dag", "Werkgever"], ["5-1-2026", "Zorg"]))
 
 
-def test_part_with_unusual_compression_is_refused() -> None:
+def test_xlsx_part_with_unusual_compression_is_refused() -> None:
     assert "too much" in refused(changed(SHEET, "<row", "<row", zipfile.ZIP_LZMA))
 
 
@@ -303,7 +305,7 @@ def test_case_named_by_several_rows_is_opened_once_on_the_earliest_date(office: 
 OTHER = "Dag;Werkgever;Zaak;Minuten\n6-1-2026;Zorg;2026-1;20\n7-1-2026;Zorg;2026-1;15"
 
 
-def test_rows_join_an_existing_case_only_if_confirmed(
+def test_rows_are_added_to_an_existing_case_only_if_confirmed(
     office: Office,
 ) -> None:
     raw = OTHER.encode()
@@ -353,7 +355,7 @@ def event(**fields: object) -> Event:
 @pytest.mark.parametrize(
     "text", ["=1+1", "+31 6", "-5", "@SUM(A1)", "'=1+1", "''", '=HYPERLINK("x")', "gewoon; tekst"]
 )
-def test_written_table_contains_no_formula_and_round_trips(text: str) -> None:
+def test_exported_table_contains_no_formula_and_round_trips(text: str) -> None:
     raw = tables.write([event(notes=text, employer=text)])
     (back,) = events(raw)
     assert (back["notes"], back["employer"]) == (text, text)
@@ -364,7 +366,7 @@ def test_written_table_contains_no_formula_and_round_trips(text: str) -> None:
         assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
-def test_written_table_has_every_event_and_can_be_imported(office: Office) -> None:
+def test_exported_table_has_every_event_and_can_be_imported(office: Office) -> None:
     with office.open() as place:
         actions.take(place, "\n".join(TABLE.splitlines()[:-1]).encode(), WORDS)
         raw = actions.table(place)
@@ -372,7 +374,7 @@ def test_written_table_has_every_event_and_can_be_imported(office: Office) -> No
     assert raw.decode("utf-8-sig").count("\r\n") == 5
 
 
-def test_command_imports_a_table_and_writes_one(office: Office, tmp_path: object) -> None:
+def test_commands_import_and_export_a_table(office: Office, tmp_path: object) -> None:
     done = office.run("register", "import", "-", given=f"{HEAD}\n5-1-2026;Zorg;5")
     assert done.stdout.startswith("1 events were kept")
     wrong = office.run("register", "import", "-", given=f"{HEAD}\n5-1-2026;Zorg;veel", code=1)

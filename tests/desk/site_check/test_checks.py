@@ -22,7 +22,9 @@ from tests.server.web.conftest import ONION, SECURE, Counsellor
 SCRIPT = "/static/client-[0-9a-f]{16}[.]js"
 
 
-def test_untouched_site_shows_no_difference(world: World, request: pytest.FixtureRequest) -> None:
+def test_check_of_an_unaltered_site_finds_no_difference(
+    world: World, request: pytest.FixtureRequest
+) -> None:
     """Ten checks by default, and a hundred with --long."""
     for number in range(100 if request.config.getoption("--long") else 10):
         assert world.check().findings == (), number
@@ -30,7 +32,7 @@ def test_untouched_site_shows_no_difference(world: World, request: pytest.Fixtur
             world.house.clock.pass_days(1)
 
 
-def test_untouched_site_where_browsers_seal_shows_no_difference(
+def test_check_of_an_unaltered_site_with_sealing_browsers_finds_no_difference(
     sealing: World, request: pytest.FixtureRequest
 ) -> None:
     for number in range(100 if request.config.getoption("--long") else 3):
@@ -53,13 +55,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_untouched_site_with_other_settings_shows_no_difference(tmp_path: Path, name: str) -> None:
+def test_check_of_an_unaltered_site_with_other_settings_finds_no_difference(
+    tmp_path: Path, name: str
+) -> None:
     made = World(tmp_path, **SETTINGS[name])
     assert made.check().findings == ()
     made.close()
 
 
-def test_untouched_site_with_an_own_text_shows_no_difference(world: World) -> None:
+def test_check_of_an_unaltered_site_with_a_custom_text_finds_no_difference(world: World) -> None:
     for lang in ("nl", "en"):
         folder = world.house.folder / "content" / lang
         folder.mkdir(parents=True)
@@ -72,7 +76,7 @@ def test_untouched_site_with_an_own_text_shows_no_difference(world: World) -> No
     assert world.check().findings == ()
 
 
-def test_untouched_site_shows_no_difference_whoever_is_away_or_silent(world: World) -> None:
+def test_check_of_an_unaltered_site_tolerates_absent_and_silent_counsellors(world: World) -> None:
     sam = world.house.counsellors[0]
     until = world.house.clock.today() + datetime.timedelta(days=20)
     world.house.site.update(
@@ -85,7 +89,7 @@ def test_untouched_site_shows_no_difference_whoever_is_away_or_silent(world: Wor
     assert world.check().findings == ()
 
 
-def test_check_looks_like_a_visit(world: World) -> None:
+def test_requests_of_a_check_look_like_those_of_a_visitor(world: World) -> None:
     world.check()
     assert world.visitors == 3
     for _number, _target, headers in world.asked:
@@ -103,7 +107,7 @@ def kinds_at(world: World) -> dict[str, set[str]]:
     return found
 
 
-def test_one_altered_byte_of_a_script_is_named(sealing: World) -> None:
+def test_single_altered_byte_of_a_script_is_reported(sealing: World) -> None:
     sealing.alter = body_changed(SCRIPT, b"a", b"b")
     found = kinds_at(sealing)
     assert [*found] == ["file"]
@@ -111,24 +115,24 @@ def test_one_altered_byte_of_a_script_is_named(sealing: World) -> None:
     assert address.startswith("/static/client-")
 
 
-def test_script_altered_for_one_visitor_is_named(sealing: World) -> None:
+def test_script_altered_for_one_visitor_is_reported(sealing: World) -> None:
     sealing.alter = body_changed(SCRIPT, b"a", b"b", only=2)
     assert [*kinds_at(sealing)] == ["differs", "file"]
 
 
 @pytest.mark.parametrize("path", ["", "safety", "report", "return", "technical", "help"])
-def test_page_altered_for_one_visitor_is_named(world: World, path: str) -> None:
+def test_page_altered_for_one_visitor_is_reported(world: World, path: str) -> None:
     world.alter = body_changed(f"/nl/{path}", b"<h1>", b"<h1 >", only=1)
     assert kinds_at(world) == {"differs": {f"/nl/{path}"}, "page": {f"/nl/{path}"}}
 
 
-def test_number_altered_for_one_visitor_is_named(world: World) -> None:
+def test_telephone_number_altered_for_one_visitor_is_reported(world: World) -> None:
     """The release does not contain the number, so only the two visits show it."""
     world.alter = body_changed("/nl/", b"030\xc2\xa0123", b"030\xc2\xa0999", only=2)
     assert kinds_at(world)["differs"] == {"/nl/"}
 
 
-def test_number_altered_for_everybody_is_named_by_the_next_check(world: World) -> None:
+def test_telephone_number_altered_for_everybody_is_reported_by_the_next_check(world: World) -> None:
     assert world.check().same
     world.alter = lambda _number, _target, reply: replace(
         reply, body=reply.body.replace(b"030\xc2\xa0123", b"030\xc2\xa0999")
@@ -160,7 +164,7 @@ ALTERED: dict[str, Callable[[Reply], Reply]] = {
 
 
 @pytest.mark.parametrize("name", ALTERED)
-def test_altered_page_is_named(world: World, name: str) -> None:
+def test_altered_page_is_reported_by_the_check(world: World, name: str) -> None:
     world.alter = lambda _number, target, r: ALTERED[name](r) if target == "/nl/" else r
     found = world.check()
     assert {(one.kind, one.where) for one in found.findings} == {("page", "/nl/")}
@@ -176,7 +180,9 @@ POLICIES: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("address", ["/nl/report", "/en/", "/static/style"])
-def test_loosened_policy_is_named(world: World, name: str, address: str) -> None:
+def test_weakened_content_security_policy_is_reported(
+    world: World, name: str, address: str
+) -> None:
     header = "Content-Security-Policy"
 
     def alter(_number: int, target: str, reply: Reply) -> Reply:
@@ -190,7 +196,7 @@ def test_loosened_policy_is_named(world: World, name: str, address: str) -> None
     assert all(where.startswith(address) for where in found["policy"])
 
 
-def test_second_policy_and_unknown_headers_are_named(world: World) -> None:
+def test_second_policy_and_unknown_headers_are_reported(world: World) -> None:
     added = ("Content-Security-Policy", "default-src *"), ("Set-Cookie", "a=b")
     world.alter = lambda _number, target, reply: (
         replace(reply, headers=(*reply.headers, *added)) if target == "/nl/" else reply
@@ -198,7 +204,7 @@ def test_second_policy_and_unknown_headers_are_named(world: World) -> None:
     assert kinds_at(world) == {"policy": {"/nl/"}, "header": {"/nl/"}}
 
 
-def test_missing_header_is_named(world: World) -> None:
+def test_missing_response_header_is_reported(world: World) -> None:
     world.alter = lambda _number, _target, reply: replace(
         reply, headers=tuple(one for one in reply.headers if one[0] != "X-Frame-Options")
     )
@@ -207,7 +213,7 @@ def test_missing_header_is_named(world: World) -> None:
 
 
 @pytest.mark.parametrize("address", ["/nl/role", "/static/style", "/release-manifest", "/api/site"])
-def test_missing_file_is_named(world: World, address: str) -> None:
+def test_missing_file_of_the_release_is_reported(world: World, address: str) -> None:
     world.alter = lambda _number, target, reply: (
         replace(reply, status=404, body=b"") if target.startswith(address) else reply
     )
@@ -216,7 +222,7 @@ def test_missing_file_is_named(world: World, address: str) -> None:
     assert all(where.startswith(address) for where in found["missing"])
 
 
-def test_own_card_swapped_by_the_server_is_named(world: World) -> None:
+def test_counsellors_card_replaced_by_the_server_is_reported(world: World) -> None:
     world.check()
     thief = Counsellor(world.house, "Els de Vries")
     world.house.site.retire("els", world.house.clock.today())
@@ -229,7 +235,7 @@ def test_own_card_swapped_by_the_server_is_named(world: World) -> None:
     }
 
 
-def test_colleagues_card_swapped_by_the_server_is_named(world: World) -> None:
+def test_colleagues_card_replaced_by_the_server_is_reported(world: World) -> None:
     world.check()
     thief = Counsellor(world.house, "Sam Jansen")
     world.house.site.retire("sam", world.house.clock.today())
@@ -237,7 +243,7 @@ def test_colleagues_card_swapped_by_the_server_is_named(world: World) -> None:
     assert world.kinds() == ["card_swapped"]
 
 
-def test_older_own_card_is_named(world: World) -> None:
+def test_older_card_of_the_counsellor_is_reported(world: World) -> None:
     with world.open() as place:
         desk = place.one()
         own_card.issue(desk, forced=True, day_confirmed=False)
@@ -246,7 +252,7 @@ def test_older_own_card_is_named(world: World) -> None:
     assert world.kinds() == ["card_mine"]
 
 
-def test_card_swapped_for_one_visitor_is_named(world: World) -> None:
+def test_card_replaced_for_one_visitor_is_reported(world: World) -> None:
     thief = Counsellor(world.house, "Sam Jansen")
     sam = world.house.counsellors[0]
     card, other = (one.card().decode() for one in (sam, thief))
@@ -256,21 +262,21 @@ def test_card_swapped_for_one_visitor_is_named(world: World) -> None:
     assert world.kinds() == ["card_one", "differs"]
 
 
-def test_groups_of_nobody_on_a_page_are_named(world: World) -> None:
+def test_fingerprint_on_a_page_that_belongs_to_nobody_is_reported(world: World) -> None:
     right = world.own.fingerprint().encode()
     wrong = b"0000" + right[4:]
     world.alter = body_changed("/nl/technical", right, wrong)
     assert world.kinds() == ["groups"]
 
 
-def test_name_of_nobody_with_a_card_is_named(world: World) -> None:
+def test_counsellor_name_for_which_no_card_exists_is_reported(world: World) -> None:
     world.alter = lambda _number, _target, reply: replace(
         reply, body=reply.body.replace(b"<bdi>Sam Jansen</bdi>", b"<bdi>Kim Jansen</bdi>")
     )
     assert {one.said["name"] for one in world.check().findings} == {"Kim Jansen"}
 
 
-def test_address_that_is_not_in_the_invitation_is_named(world: World) -> None:
+def test_address_that_is_not_in_the_invitation_is_reported(world: World) -> None:
     world.alter = lambda _number, _target, reply: replace(
         reply, body=reply.body.replace(b"q" * 56, b"z" * 56)
     )
@@ -281,7 +287,9 @@ def test_address_that_is_not_in_the_invitation_is_named(world: World) -> None:
 
 
 @pytest.mark.parametrize(("number", "than"), [("0.0.9", "older"), ("0.9.0", "newer")])
-def test_another_version_is_said_calmly(world: World, number: str, than: str) -> None:
+def test_site_that_runs_another_version_is_reported_without_alarm(
+    world: World, number: str, than: str
+) -> None:
     """Its style sheet, pages and list are others, and fit together."""
     style = next(name for name in release.own().manifest.files if "/style-" in name)
 
@@ -305,7 +313,7 @@ def test_another_version_is_said_calmly(world: World, number: str, than: str) ->
     assert not found.same
 
 
-def test_site_that_claims_another_version_must_still_fit_its_own_list(world: World) -> None:
+def test_site_that_claims_another_version_must_still_match_its_own_manifest(world: World) -> None:
     world.alter = body_changed(
         "/release-manifest.json", b'"version": "0.1.0"', b'"version": "9.9.9"'
     )
@@ -322,7 +330,7 @@ def test_site_that_claims_another_version_must_still_fit_its_own_list(world: Wor
     assert world.kinds() == ["file", "policy", "version"]
 
 
-def test_page_that_changes_during_the_check_is_no_alarm(world: World) -> None:
+def test_page_that_changes_during_the_check_raises_no_alarm(world: World) -> None:
     """A new day between the two requests changes a page for both visitors."""
     turned: list[str] = []
 
@@ -340,7 +348,7 @@ def test_page_that_changes_during_the_check_is_no_alarm(world: World) -> None:
     assert turned
 
 
-def test_busy_and_unreachable_sites_are_no_alarm(world: World) -> None:
+def test_busy_and_unreachable_sites_raise_no_alarm(world: World) -> None:
     world.alter = lambda _number, target, reply: (
         replace(reply, status=503, body=b"") if target == "/nl/role" else reply
     )
@@ -353,7 +361,7 @@ def test_busy_and_unreachable_sites_are_no_alarm(world: World) -> None:
     assert gone.cards == busy.cards, "the cards of the last visit are kept"
 
 
-def test_site_without_tor_is_said_to_recognise_both_visits(tmp_path: Path) -> None:
+def test_result_says_that_a_site_without_tor_can_link_the_two_visits(tmp_path: Path) -> None:
     made = World(tmp_path, proxy="", origins=(SECURE,))
     result = made.check()
     assert result.findings == ()
@@ -361,7 +369,7 @@ def test_site_without_tor_is_said_to_recognise_both_visits(tmp_path: Path) -> No
     made.close()
 
 
-def test_huge_and_endless_responses_are_no_danger(world: World) -> None:
+def test_huge_and_endless_responses_do_not_break_the_check(world: World) -> None:
     bomb = gzip.compress(b"<p>" * 30_000_000)
     replies = {
         "/nl/": lambda r: replace(r, body=b"<" * 9_000_000),
@@ -374,7 +382,7 @@ def test_huge_and_endless_responses_are_no_danger(world: World) -> None:
     assert found == {"page": {"/nl/", "/nl/role", "/nl/what"}, "facts": {"/api/site"}}
 
 
-def test_check_is_kept_and_read_again(world: World) -> None:
+def test_check_result_is_stored_and_can_be_read_again(world: World) -> None:
     world.alter = body_changed("/nl/role", b"<h1>", b"<h1 >")
     result = world.check()
     with world.open() as place:

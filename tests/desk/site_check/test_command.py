@@ -14,7 +14,7 @@ from tests.server.web.conftest import ONION
 from tests.support.releases import Signer
 
 
-def test_untouched_site_is_said_to_be_the_same_with_what_that_is_worth(world: World) -> None:
+def test_result_for_an_unaltered_site_says_what_the_check_can_prove(world: World) -> None:
     done = world.run("check-site")
     assert done.exit_code == 0, done.output
     assert "No difference found" in done.output
@@ -23,7 +23,7 @@ def test_untouched_site_is_said_to_be_the_same_with_what_that_is_worth(world: Wo
     assert "This was the first check" not in world.run("check-site", "bakkerij").output
 
 
-def test_alteration_is_said_in_dutch_and_english(world: World) -> None:
+def test_alteration_is_reported_in_dutch_and_english(world: World) -> None:
     world.alter = body_changed("/nl/role", b"<h1>", b"<h1 >")
     done = world.run("check-site", "--lang", "nl")
     assert done.exit_code == 1
@@ -33,7 +33,7 @@ def test_alteration_is_said_in_dutch_and_english(world: World) -> None:
     assert "The page /nl/role is not the page of this release." in done.output
 
 
-def test_json_names_kind_place_and_sentence(world: World) -> None:
+def test_json_output_has_kind_place_and_sentence_of_each_finding(world: World) -> None:
     world.alter = body_changed("/nl/role", b"<h1>", b"<h1 >")
     done = world.run("check-site", "--json")
     assert done.exit_code == 1
@@ -48,7 +48,7 @@ def test_json_names_kind_place_and_sentence(world: World) -> None:
     assert found["sentence"].startswith("The page /nl/role is not")
 
 
-def test_unreachable_site_ends_with_one_and_wrong_usage_with_two(world: World) -> None:
+def test_unreachable_site_gives_exit_code_1_and_wrong_usage_exit_code_2(world: World) -> None:
     assert world.run("check-site", "another employer").exit_code == 2
     assert world.run("check-site", "--manifest", "x").exit_code == 2
     world.down.add(ONION)
@@ -65,7 +65,9 @@ def test_hostile_page_cannot_control_the_terminal(world: World) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("minisign"), reason="needs Debian's minisign")
-def test_site_of_another_signed_release_is_said_to_be_that(world: World, tmp_path: Path) -> None:
+def test_site_that_runs_another_signed_release_is_reported_as_such(
+    world: World, tmp_path: Path
+) -> None:
     raw = release.own().manifest.raw.replace(b'"version": "0.1.0"', b'"version": "0.2.0"')
     file, signer = tmp_path / "release-manifest.json", Signer(tmp_path / "keys")
     file.write_bytes(raw)
@@ -93,7 +95,7 @@ KINDS = (
 
 
 @pytest.mark.parametrize("lang", words.LANGUAGES)
-def test_every_finding_has_a_sentence(lang: str) -> None:
+def test_every_kind_of_finding_has_a_sentence(lang: str) -> None:
     said = {
         "name": "Sam", "groups": "abcd", "status": "404", "excerpt": "<p>", "value": "own nl/what",
         "old": "1", "new": "2", "than": "newer", "proven": "",

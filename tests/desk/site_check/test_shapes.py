@@ -16,7 +16,7 @@ def matcher(template: str, **known: object) -> Matcher:
     return Matcher(Reader({"x": template}, known, {}).read("x"))
 
 
-def test_value_fits_any_text_without_markup() -> None:
+def test_template_value_matches_any_text_without_markup() -> None:
     page = matcher("<p>{{ name }}</p>")
     found = page.match("<p>Sam &amp; Els</p>")
     assert found.fits
@@ -25,7 +25,7 @@ def test_value_fits_any_text_without_markup() -> None:
         assert not page.match(wrong).fits
 
 
-def test_condition_and_loop_fit_every_outcome_and_no_other() -> None:
+def test_template_condition_and_loop_match_every_possible_outcome_and_no_other() -> None:
     page = matcher(
         "{% if a %}<b>{{ a }}</b>{% else %}<i>-</i>{% endif %}{% for x in y %}<u>{% endfor %}"
     )
@@ -35,7 +35,7 @@ def test_condition_and_loop_fit_every_outcome_and_no_other() -> None:
         assert not page.match(text).fits, text
 
 
-def test_known_values_leave_one_outcome() -> None:
+def test_known_values_leave_only_one_possible_outcome() -> None:
     page = matcher(
         "{% if a %}<b>{% endif %}{% for x in y %}{{ x }},{% endfor %}", a=False, y=["1", "<"]
     )
@@ -43,7 +43,7 @@ def test_known_values_leave_one_outcome() -> None:
     assert not page.match("<b>1,&lt;,").fits
 
 
-def test_own_text_has_only_the_tags_of_markdown() -> None:
+def test_custom_text_may_contain_only_tags_that_markdown_produces() -> None:
     page = matcher("<main>{{ own }}</main>")
     assert page.match('<main><p>a <a href="https://example.org/">b</a></p>\n</main>').fits
     for bad in (
@@ -53,7 +53,7 @@ def test_own_text_has_only_the_tags_of_markdown() -> None:
         assert not page.match(f"<main>{bad}</main>").fits, bad
 
 
-def test_place_of_the_first_difference_is_returned() -> None:
+def test_position_of_the_first_difference_is_returned() -> None:
     assert matcher("<p>one</p><p>{{ x }}</p>").match("<p>one</p><p>a</b>").until == 16
 
 
@@ -69,14 +69,16 @@ def test_no_page_makes_the_comparison_slow(page: str) -> None:
 
 
 @given(st.text(), st.text())
-def test_escaped_text_fits_a_slot_and_is_read_back(before: str, text: str) -> None:
+def test_escaped_text_matches_a_template_value_and_is_unescaped_correctly(
+    before: str, text: str
+) -> None:
     page = matcher("{{ fixed }}<p>{{ name }}</p>", fixed=before)
     found = page.match(f"{values.escape(before)}<p>{values.escape(text)}</p>")
     assert found.fits
     assert values.unescape(found.slots[0][1]) == text
 
 
-def test_choice_prefers_the_release_over_an_own_text() -> None:
+def test_page_matches_the_text_of_the_release_before_a_custom_text() -> None:
     own = Unknown("own")
     shape = values.either([values.shape_of(own), values.shape_of(values.Text(("<p>a</p>",), True))])
     assert Matcher(shape).match("<p>a</p>").slots == ()

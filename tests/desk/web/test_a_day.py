@@ -146,7 +146,7 @@ def morning(
 
 
 @pytest.mark.parametrize("kind", [Keyboard, Mouse])
-def test_whole_working_day_can_be_done_with_keyboard_alone_and_with_mouse_alone(
+def test_all_work_of_a_day_can_be_done_with_the_keyboard_alone_or_the_mouse_alone(
     morning: tuple[Running, Reporter, Reporter], page: Page, kind: type[Keyboard | Mouse]
 ) -> None:
     running, first, unsafe = morning

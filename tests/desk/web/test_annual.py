@@ -39,7 +39,7 @@ def issue(window: Window, page: Answer) -> Answer:
     return window.press(last, "/issue")
 
 
-def test_employer_without_agreement_links_to_the_next_step(
+def test_page_of_an_employer_without_agreement_links_to_the_next_step(
     running: Running, window: Window
 ) -> None:
     bring_in(running, *TALKS)
@@ -50,7 +50,7 @@ def test_employer_without_agreement_links_to_the_next_step(
     assert "<h1>Voorbeeld BV</h1>" in there.html
 
 
-def test_report_of_an_unfinished_year_cannot_be_issued_but_facts_can_be_filled_in(
+def test_report_of_an_unfinished_year_cannot_be_issued_but_can_be_prepared(
     running: Running, window: Window
 ) -> None:
     bring_in(running, AGREED)
@@ -70,7 +70,9 @@ def test_one_open_ended_agreement_does_not_block_other_employers_reports(
     assert "klaar om te bekijken" in listed.text
 
 
-def test_details_filled_in_for_the_report_appear_in_it(running: Running, window: Window) -> None:
+def test_details_filled_in_for_a_report_appear_in_that_report(
+    running: Running, window: Window
+) -> None:
     bring_in(running, AGREED)
     page = report_page(running, window)
     asked = window.get(linked(page, "/facts"))
@@ -111,7 +113,9 @@ def test_counsellors_text_is_kept_checked_and_restored_after_locking(
     assert "In het magazijn zeiden" in window.get(linked(done, "/issue")).text
 
 
-def test_form_a_has_no_field_for_the_counsellors_text(running: Running, window: Window) -> None:
+def test_report_form_a_has_no_field_for_the_counsellors_text(
+    running: Running, window: Window
+) -> None:
     bring_in(running, AGREED | {"headcount": 12}, *TALKS)
     page = report_page(running, window)
     assert "textarea" not in page.html
@@ -265,7 +269,7 @@ def test_page_names_all_three_years_that_a_three_year_band_closes(
     assert len(window.press(again, "/give/file").body) == len(given.body)
 
 
-def test_colleagues_counts_are_imported_and_the_preview_states_what_each_learns(
+def test_colleagues_counts_are_imported_and_the_preview_states_what_each_counsellor_learns(
     running: Running, window: Window, colleague: Office, tmp_path: Path
 ) -> None:
     bring_in(running, SHARED, *TALKS[:1])
@@ -287,7 +291,9 @@ def test_colleagues_counts_are_imported_and_the_preview_states_what_each_learns(
     assert "De aantallen van Sam tellen mee" in done.text
 
 
-def test_saved_text_moves_to_the_merged_name(running: Running, window: Window) -> None:
+def test_saved_text_is_kept_under_the_merged_employer_name(
+    running: Running, window: Window
+) -> None:
     bring_in(running, AGREED)
     window.press(report_page(running, window), "/words", signals="Roosters komen laat.")
     with running.lock.use() as place:

@@ -36,12 +36,12 @@ def begin(running: Running, window: Window) -> Answer:
     return chosen
 
 
-def test_without_desk_the_link_leads_to_the_first_run(empty: Running) -> None:
+def test_without_a_desk_the_link_opens_the_first_run_page(empty: Running) -> None:
     assert 'data-page="first"' in empty.window().get(empty.home).html
     assert not empty.office.folder.exists()
 
 
-def test_invitation_and_passphrase_create_a_desk_with_a_card_to_read_out(
+def test_invitation_and_passphrase_create_a_desk_and_a_card_to_read_out(
     empty: Running, peer: Peer
 ) -> None:
     window = empty.window()
@@ -122,7 +122,7 @@ def test_invalid_invitation_is_reported_and_kept_in_the_field(empty: Running, pa
     assert pasted.replace('"', "&#34;") in answer.html
 
 
-def test_card_errors_are_shown_before_the_passphrase(empty: Running) -> None:
+def test_card_errors_are_shown_before_a_passphrase_is_requested(empty: Running) -> None:
     window = empty.window()
     you = window.press(
         window.get(f"{empty.home}first"),
@@ -142,7 +142,9 @@ def test_first_run_page_opened_too_early_leads_to_the_previous_one(
         assert 'data-page="first"' in window.get(empty.home + path).html
 
 
-def test_with_existing_desk_the_first_run_leads_to_unlocking(running: Running) -> None:
+def test_with_an_existing_desk_the_first_run_page_leads_to_the_unlock_page(
+    running: Running,
+) -> None:
     window = running.window()
     for path in ("first", "first/restore"):
         assert 'data-page="unlock"' in window.get(running.home + path).html

@@ -89,7 +89,7 @@ def test_written_copy_equals_the_preview_without_names_and_notes(
 
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_copy_does_not_address_the_counsellor(
+def test_copy_of_a_case_contains_no_text_addressed_to_the_counsellor(
     running: Running, window: Window, tmp_path: Path, lang: str
 ) -> None:
     bring_in(
@@ -116,13 +116,13 @@ def test_copy_does_not_address_the_counsellor(
     assert not re.findall(r"(?i)\b(?:je|jij|jou|jouw|you|your)\b", file.read_text())
 
 
-def test_names_not_found_are_reported(window: Window, asked: Answer) -> None:
+def test_names_to_redact_that_are_not_found_are_reported(window: Window, asked: Answer) -> None:
     looked = look(window, asked, pick=["0.goal"], names="jan jansen\nKarim\nPiet")
     assert "Dat [weggehaald] stopt" in looked.text
     assert "Niet gevonden in dit afschrift: Karim en Piet." in looked.text
 
 
-def test_copy_changed_since_preview_is_shown_again_and_not_written(
+def test_copy_changed_since_its_preview_is_shown_again_and_not_written(
     running: Running, window: Window, asked: Answer, tmp_path: Path
 ) -> None:
     looked = look(window, asked)
@@ -132,7 +132,7 @@ def test_copy_changed_since_preview_is_shown_again_and_not_written(
     assert not list(tmp_path.glob("*.txt"))
 
 
-def test_employer_copy_requires_a_valid_consent(
+def test_copy_for_the_employer_requires_valid_consent(
     running: Running, window: Window, asked: Answer
 ) -> None:
     refused = look(window, asked, reader="employer")
@@ -145,7 +145,7 @@ def test_employer_copy_requires_a_valid_consent(
     assert look(window, asked, reader="reporter").status == 200
 
 
-def test_employer_copy_under_an_exception_is_allowed_only_that_day(
+def test_copy_for_the_employer_under_an_exception_is_allowed_only_on_the_day_recorded(
     running: Running, window: Window, asked: Answer
 ) -> None:
     bring_in(running, EXCEPTION)
@@ -154,7 +154,7 @@ def test_employer_copy_under_an_exception_is_allowed_only_that_day(
     assert look(window, asked, reader="employer").status == 422
 
 
-def test_choices_are_shown_again_unchanged(window: Window, asked: Answer) -> None:
+def test_choices_made_for_a_copy_are_shown_again_unchanged(window: Window, asked: Answer) -> None:
     looked = look(window, asked, pick=["0.goal"], names="Jan\nPiet")
     form = looked.form_to("/copy")
     again = window.submit(looked, form, 1)
@@ -162,7 +162,7 @@ def test_choices_are_shown_again_unchanged(window: Window, asked: Answer) -> Non
     assert "Jan\nPiet" in again.html.replace("\r", "")
 
 
-def test_choices_submitted_while_locked_are_shown_again(
+def test_choices_submitted_to_a_locked_desk_are_shown_again_after_unlock(
     running: Running, window: Window, asked: Answer
 ) -> None:
     (how,) = re.findall(r'value="(\d+\.how)"', asked.html)
@@ -177,7 +177,7 @@ def test_choices_submitted_while_locked_are_shown_again(
     assert "Jan\nPiet" in again.html.replace("\r", "")
 
 
-def test_copy_leaves_nothing_in_the_register(
+def test_making_a_copy_leaves_nothing_in_the_register(
     running: Running, window: Window, asked: Answer, tmp_path: Path
 ) -> None:
     before = exported(running)

@@ -41,7 +41,9 @@ def press(running: Running, window: Window) -> str:
     return window.get(f"{running.home}check").html
 
 
-def test_button_checks_and_the_page_shows_the_result(running: Running, world: World) -> None:
+def test_button_starts_the_site_check_and_the_page_shows_the_result(
+    running: Running, world: World
+) -> None:
     window = running.at_work()
     assert "Nog niet gecontroleerd." in window.get(f"{running.home}check").html
     assert "Geen verschil gevonden" in press(running, window)
@@ -56,7 +58,7 @@ def test_button_checks_and_the_page_shows_the_result(running: Running, world: Wo
     assert "de site van Bakkerij" not in window.get(running.home).html
 
 
-def test_check_by_itself_runs_once_a_day_at_a_random_moment(
+def test_automatic_site_check_runs_once_a_day_at_a_random_time(
     running: Running, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checking, "READING", (0.0, 0.0))
@@ -86,7 +88,9 @@ def test_check_by_itself_runs_once_a_day_at_a_random_moment(
     assert len(world.asked) > asked
 
 
-def test_check_that_a_lock_ends_is_not_kept(running: Running, world: World) -> None:
+def test_result_of_a_site_check_interrupted_by_locking_is_not_kept(
+    running: Running, world: World
+) -> None:
     arrived, go_on = threading.Event(), threading.Event()
 
     def alter(_number: int, _target: str, reply: Reply) -> Reply:

@@ -16,7 +16,9 @@ def ping(running: Running, window: Window, *, active: bool = False) -> bool:
     return bool(json.loads(answer.body)["locked"])
 
 
-def test_link_leads_to_the_passphrase_page_and_that_page_to_today(running: Running) -> None:
+def test_link_opens_the_passphrase_page_and_the_passphrase_opens_the_today_page(
+    running: Running,
+) -> None:
     window = running.window()
     asked = window.get(running.home)
     assert 'data-page="unlock"' in asked.html
@@ -69,7 +71,7 @@ def test_typing_prevents_the_idle_lock(running: Running) -> None:
         ping(running, window, active=True)
 
 
-def test_page_locks_after_the_computer_slept(running: Running) -> None:
+def test_page_locks_after_the_computer_wakes_from_sleep(running: Running) -> None:
     running.at_work()
     running.clock.now += 61  # the clock was not checked for a minute
     assert running.lock.lock_if_idle()
@@ -83,7 +85,7 @@ def test_post_to_a_locked_desk_reports_that_nothing_was_sent(running: Running) -
     assert "Er is niets verstuurd" in answer.text
 
 
-def test_language_is_dutch_by_default(running: Running) -> None:
+def test_page_language_is_dutch_by_default(running: Running) -> None:
     window = running.window()
     asked = window.get(running.home)
     assert 'lang="nl"' in asked.html

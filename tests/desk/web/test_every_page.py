@@ -108,7 +108,7 @@ PLAIN = "<!doctype html><style>:focus { outline: 3px solid #000 }</style>"
 
 
 @pytest.mark.parametrize("html", [*WRONG])
-def test_keyboard_walk_reports_faults(chromium: Browser, html: str) -> None:
+def test_keyboard_check_reports_faults_of_a_page(chromium: Browser, html: str) -> None:
     page = chromium.new_page()
     page.set_content(f"{PLAIN}<main>{html}</main>")
     assert WRONG[html] in "\n".join(by_keyboard.walk(page))
@@ -132,7 +132,7 @@ def test_details_element_that_ignores_keys_is_reported(chromium: Browser) -> Non
 
 
 @pytest.mark.parametrize("html", [*CUT])
-def test_content_that_does_not_fit_is_reported(chromium: Browser, html: str) -> None:
+def test_content_that_does_not_fit_the_window_is_reported(chromium: Browser, html: str) -> None:
     page = chromium.new_page()
     page.set_content(f"<!doctype html><style>* {{ margin: 0 }}</style>{html}")
     assert CUT[html] in "\n".join(fits.cut(page))

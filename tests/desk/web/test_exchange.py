@@ -79,7 +79,9 @@ def test_import_is_previewed_again_if_the_register_changed(
     assert len(exported(running)) == 1
 
 
-def test_rows_join_an_existing_case_only_if_ticked(running: Running, window: Window) -> None:
+def test_rows_are_added_to_an_existing_case_only_if_ticked(
+    running: Running, window: Window
+) -> None:
     bring_in(running, event("case", case="2026-1", label="Rooster"))
     before = exported(running)
     looked = look(running, window, b"Dag;Werkgever;Zaak\n6-1-2026;Voorbeeld BV;2026-1")

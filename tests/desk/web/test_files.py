@@ -110,13 +110,15 @@ def test_file_bytes_are_served_only_to_the_page_itself(
     assert headers["cache-control"] == "no-store"
 
 
-def test_frame_has_its_own_policy_and_nothing_of_the_desk(running: Running, window: Window) -> None:
+def test_frame_has_its_own_policy_and_contains_no_desk_data(
+    running: Running, window: Window
+) -> None:
     given = window.request("GET", f"{running.home}frame", headers={"Sec-Fetch-Dest": "iframe"})
     assert dict(given.headers)["Content-Security-Policy"] == frame_page.built().policy
     assert given.body == frame_page.built().html
 
 
-def test_file_altered_on_this_disk_is_neither_shown_nor_served(
+def test_file_altered_on_the_disk_of_the_desk_is_neither_shown_nor_served(
     running: Running, reporter: Reporter, window: Window
 ) -> None:
     path = path_of(running, reporter, "p.png", "image/png", small_png())
@@ -149,7 +151,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize("case", COPIES)
-def test_malformed_copy_is_not_written(
+def test_malformed_clean_copy_of_a_file_is_not_written(
     running: Running, reporter: Reporter, window: Window, folder: Path, case: str
 ) -> None:
     path = path_of(running, reporter, "p.png", "image/png", small_png())

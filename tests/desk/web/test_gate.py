@@ -69,7 +69,7 @@ def made() -> Made:
     return Made()
 
 
-def test_only_the_pages_own_header_combinations_are_accepted(made: Made) -> None:
+def test_only_header_combinations_that_the_page_itself_sends_are_accepted(made: Made) -> None:
     cookie = made.cookie()
     paths = (f"{made.gate.prefix}/", "/", "/" + "0" * 32 + "/")
     cookies = (cookie, f"{cookie.partition('=')[0]}={'0' * 64}", None)
@@ -162,7 +162,7 @@ def test_every_response_has_protective_headers(running: Running, path: str) -> N
     assert answer.header("Set-Cookie") is None
 
 
-def test_refusals_have_the_protective_headers_too(running: Running) -> None:
+def test_refusals_also_have_the_protective_headers(running: Running) -> None:
     refused = running.window().request("GET", "/", headers={"Sec-Fetch-Site": "cross-site"})
     assert refused.status == 403
     assert refused.header("Content-Security-Policy") == CSP

@@ -46,7 +46,7 @@ def test_answered_conversation_waits_for_the_reporter(running: Running, thread: 
     assert "Er wacht niets op jou." in today.text
 
 
-def test_conversation_that_waits_for_the_reporter_says_that_a_request_for_consent_is_open(
+def test_conversation_waiting_for_the_reporter_shows_that_a_request_for_consent_is_open(
     running: Running, thread: str
 ) -> None:
     window = running.at_work()
@@ -62,7 +62,7 @@ def test_conversation_that_waits_for_the_reporter_says_that_a_request_for_consen
     ]
 
 
-def test_row_of_today_says_the_phase_of_its_case(
+def test_row_on_the_today_page_shows_the_phase_of_its_case(
     running: Running, office: Office, thread: str
 ) -> None:
     """As the list of cases says it; where no phase may be recorded, none is said."""
@@ -76,7 +76,7 @@ def test_row_of_today_says_the_phase_of_its_case(
     assert "fase: er loopt iets, zonder klacht" in window.get(running.home).text
 
 
-def test_row_of_today_says_no_phase_where_none_may_be_recorded(
+def test_row_on_the_today_page_shows_no_phase_if_none_may_be_recorded(
     running: Running, office: Office, thread: str
 ) -> None:
     window = running.at_work()
@@ -183,7 +183,7 @@ def test_search_finds_words_and_keeps_them_out_of_the_url(running: Running, thre
     assert "Geen bericht" in window.press(listed, "threads", words="rooster").text
 
 
-def test_search_within_one_employer_finds_messages_older_than_others(
+def test_search_within_one_employer_also_finds_messages_older_than_those_of_others(
     running: Running, office: Office, clock: Clock, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "MOST_FOUND", 1)
@@ -227,7 +227,7 @@ def test_conversation_urls_change_with_each_run(running: Running, thread: str) -
     assert window.get(f"{running.home}t/zzzzzzzz/").status == 404
 
 
-def test_today_names_the_employer_not_fetched_recently(
+def test_today_page_names_an_employer_not_fetched_recently(
     running: Running, thread: str, clock: Clock
 ) -> None:
     window = running.at_work()
@@ -238,7 +238,9 @@ def test_today_names_the_employer_not_fetched_recently(
     assert "Voorbeeld BV: vandaag" not in late
 
 
-def test_search_shows_own_notes_apart_from_messages(running: Running, thread: str) -> None:
+def test_search_shows_the_counsellors_notes_separately_from_messages(
+    running: Running, thread: str
+) -> None:
     window = running.at_work()
     window.press(opened(running, window), "own", label="Zaak", note="Denk aan de sleutelbos")
     page = window.get(f"{running.home}threads")

@@ -72,7 +72,7 @@ def test_locked_desk_keeps_no_text_name_passphrase_or_draft_in_memory(started: S
     assert held(started) == set()
 
 
-def test_form_sent_to_a_locked_desk_is_shown_once(running: Running, thread: str) -> None:
+def test_form_sent_to_a_locked_desk_is_shown_again_only_once(running: Running, thread: str) -> None:
     window = running.at_work()
     shown = opened(running, window)
     running.lock.lock()
@@ -95,7 +95,9 @@ def test_pending_form_survives_a_second_lock(running: Running, thread: str) -> N
     assert DRAFT in dict(opened(running, window).form_to("reply").fields)["text"]
 
 
-def test_pending_forms_of_two_windows_stay_with_their_pages(running: Running, thread: str) -> None:
+def test_pending_forms_of_two_windows_are_shown_only_on_their_own_pages(
+    running: Running, thread: str
+) -> None:
     window = running.at_work()
     shown, contact = opened(running, window), window.get(f"{running.home}contact")
     running.lock.lock()
@@ -139,7 +141,7 @@ def broken(_: Workplace) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_failed_database_write_during_locking_still_hides_everything(
+def test_locking_hides_everything_even_if_a_database_write_fails(
     running: Running, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = running.at_work()
@@ -174,7 +176,7 @@ def test_proposed_passphrase_is_discarded_on_locking(running: Running) -> None:
 
 
 @pytest.mark.parametrize("moment", ["after it", "during it"])
-def test_failed_fetch_keeps_nothing_of_a_locked_desk(
+def test_failed_fetch_keeps_no_data_of_a_locked_desk_in_memory(
     running: Running, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     monkeypatch.setattr(desk_lock, "PATIENCE", 0.1)

@@ -116,7 +116,7 @@ def test_answer_can_be_written_by_keyboard_alone(
 
 
 @pytest.mark.parametrize("by_rows", [False, True])  # as in a browser without field-sizing
-def test_field_of_an_answer_shows_every_line_of_a_snippet(
+def test_answer_field_shows_every_line_of_a_snippet(
     running: Running, page: Page, thread: str, by_rows: bool
 ) -> None:
     enter(running, page)

@@ -118,7 +118,7 @@ def test_every_page_is_complete_readable_and_has_large_touch_targets(
     page.context.close()
 
 
-def test_first_run_works_by_keyboard_alone(
+def test_first_run_can_be_completed_by_keyboard_alone(
     running: Running, chromium: Browser, peer: Peer, tmp_path: Path
 ) -> None:
     page = enter(running, chromium, "light", tmp_path)

@@ -119,7 +119,7 @@ def test_opening_any_page_changes_nothing(running: Running, window: Window) -> N
         before = after
 
 
-def test_saving_a_card_issues_a_new_one_if_due(running: Running, window: Window) -> None:
+def test_saving_a_card_issues_a_new_one_if_one_is_due(running: Running, window: Window) -> None:
     listed = window.get(f"{running.home}cards")
     pages = [window.get(link) for link in listed.links if "/cards/site/" in link]
     (page,) = [one for one in pages if "Bakkerij" in one.text]

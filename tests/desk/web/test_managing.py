@@ -35,7 +35,7 @@ PAGES = ("settings/all", "cards", "cards/new", "away", "posters", "backups", "se
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_locked_desk_shows_no_page_for_managing_it(running: Running, path: str) -> None:
+def test_locked_desk_shows_no_management_page(running: Running, path: str) -> None:
     window = running.window()
     assert 'data-page="unlock"' in window.get(running.home + path).html
 
@@ -185,7 +185,7 @@ def test_only_an_invitation_of_the_same_site_changes_addresses(
 # absence
 
 
-def test_absence_is_announced_on_the_site_and_ended(
+def test_absence_can_be_announced_on_the_site_and_ended(
     running: Running, window: Window, peer: Peer
 ) -> None:
     page = window.get(f"{running.home}away")
@@ -359,7 +359,7 @@ def test_passphrase_can_be_changed_only_with_the_current_one(
         pass
 
 
-def test_proxy_of_all_sites_can_be_chosen(running: Running, window: Window) -> None:
+def test_proxy_for_all_sites_can_be_chosen(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}settings")
     window.press(page, "proxy", proxy="socks5h://127.0.0.1:9050")
     with running.lock.use() as place:
@@ -376,7 +376,7 @@ def test_proxy_of_all_sites_can_be_chosen(running: Running, window: Window) -> N
 # texts
 
 
-def test_snippet_is_edited_and_restored(running: Running, window: Window) -> None:
+def test_snippet_can_be_edited_and_restored(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}texts/nl/listening")
     shipped = page.html.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
     own = window.press(page, "listening", text="Dag, fijn dat je schrijft.\nGroet")

@@ -177,7 +177,7 @@ def kept(office: Office) -> str:
     return office.run("register", "export", "--json").stdout
 
 
-def test_rejoining_a_conversation_with_its_own_case_changes_nothing(
+def test_adding_a_conversation_to_its_own_case_again_changes_nothing(
     office: Office, thread: str
 ) -> None:
     brought_in(office, event="employer", recording="full")
@@ -190,7 +190,9 @@ def test_rejoining_a_conversation_with_its_own_case_changes_nothing(
     assert kept(office) == before
 
 
-def test_conversation_cannot_join_a_case_of_another_employer(office: Office, thread: str) -> None:
+def test_conversation_cannot_be_added_to_a_case_of_another_employer(
+    office: Office, thread: str
+) -> None:
     brought_in(office, event="case", employer="Bakkerij", case="B")
     office.run("register", "cases")  # creates a case for the conversation
     before = kept(office)

@@ -75,7 +75,9 @@ def test_locked_desk_shows_no_page_of_the_register(running: Running, path: str) 
 # new contact
 
 
-def test_only_employer_and_date_are_required(running: Running, window: Window) -> None:
+def test_contact_form_requires_only_an_employer_and_a_date(
+    running: Running, window: Window
+) -> None:
     page = contact(running, window)
     assert f"Vastgelegd bij {EMPLOYER}, vandaag." in page.text
     assert contacts(running) == [event("contact")]
@@ -144,7 +146,7 @@ def test_whole_number_with_thousands_separators_is_read(typed: str, number: int)
     "typed",
     ["7,5", "7.5", "0,250", "1.250,00", "1,250.50", "1.250 000", "12.50", "-5", "1."],
 )
-def test_text_that_is_not_a_whole_number_is_never_read_as_one(typed: str) -> None:
+def test_text_that_is_not_a_whole_number_is_never_read_as_a_number(typed: str) -> None:
     assert forms.number(typed) == typed
 
 
@@ -165,7 +167,7 @@ def test_call_sheet_can_be_downloaded(running: Running, window: Window) -> None:
     assert answer.body.startswith(b"%PDF")
 
 
-def test_contact_with_nothing_recorded_keeps_only_date_employer_and_minutes(
+def test_contact_to_be_kept_without_details_has_only_date_employer_and_minutes(
     running: Running, window: Window
 ) -> None:
     contact(
@@ -201,7 +203,7 @@ def test_identical_contacts_are_both_counted_but_a_double_click_is_not(
         ({"which": "new", "with_whom": "hr"}, "Hiervoor is toestemming van de melder nodig."),
     ],
 )
-def test_faults_are_reported_and_typed_text_stays(
+def test_faults_in_a_form_are_reported_and_typed_text_is_kept(
     running: Running, window: Window, values: dict[str, str], said: str
 ) -> None:
     bring_in(running, event("case", case="K"))
@@ -364,7 +366,7 @@ def test_step_cannot_use_expired_or_withdrawn_consent(
     assert "ingetrokken. Zet de stap niet." in step(window, again).text
 
 
-def test_exception_requires_yes_to_every_question(
+def test_exception_requires_a_yes_to_every_question(
     running: Running, window: Window, agreed: Answer
 ) -> None:
     answers = dict.fromkeys(
@@ -448,7 +450,7 @@ def sheet_of(window: Window, page: Answer) -> tuple[Answer, Form]:
     return sheet, sheet.form_to("sheet")
 
 
-def test_case_can_be_left_to_the_colleague_only_where_a_joint_report_is_made(
+def test_case_can_be_marked_as_counted_by_the_colleague_only_if_there_is_a_joint_report(
     running: Running, window: Window
 ) -> None:
     bring_in(running, event("case", case="K", label="Zaak"))
@@ -475,7 +477,7 @@ def test_case_can_be_left_to_the_colleague_only_where_a_joint_report_is_made(
          "Je aantallen over 2026 gaf je al aan Sam."),
     ],
 )  # fmt: skip
-def test_page_says_that_a_mark_comes_too_late_for_the_report(
+def test_page_says_if_a_mark_is_too_late_for_the_report(
     running: Running, window: Window, closing: dict[str, object], told: str
 ) -> None:
     bring_in(running, SHARED, event("case", "2026-03-01", case="K", label="Zaak"), closing)
@@ -486,7 +488,9 @@ def test_page_says_that_a_mark_comes_too_late_for_the_report(
     assert told not in window.submit(sheet, form, role="witness").text
 
 
-def test_corrected_entry_leaves_nothing_of_the_wrong_one(running: Running, window: Window) -> None:
+def test_correcting_an_entry_leaves_nothing_of_the_wrong_one(
+    running: Running, window: Window
+) -> None:
     bring_in(
         running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
         event("contact", case="K", minutes=450, notes="Verkeerdwoord"),
@@ -544,7 +548,7 @@ def test_signed_answer_is_shown_and_cannot_be_changed_or_removed(
     assert signed | {"named": True} in exported(running)
 
 
-def test_removed_entries_are_in_no_page_of_the_file(running: Running, window: Window) -> None:
+def test_removed_entries_are_in_no_page_of_the_database(running: Running, window: Window) -> None:
     bring_in(
         running, event("employer", recording="full"), event("case", case="K", label="Zaak"),
         event("contact", case="K", minutes=45, notes="Verkeerdwoord"),
@@ -600,7 +604,7 @@ def test_employer_without_a_site_is_added_once(running: Running, window: Window)
     assert "Werkgever: vul dit in." in window.press(page, "employers", employer=" ").text
 
 
-def test_employer_sheet_decides_what_is_recorded(running: Running, window: Window) -> None:
+def test_employer_sheet_determines_what_is_recorded(running: Running, window: Window) -> None:
     page = employer_page(running, window)
     done = window.submit(
         page, box(page, "employer"), headcount="1.200", recording="full", scope="both",
@@ -616,7 +620,7 @@ def test_employer_sheet_decides_what_is_recorded(running: Running, window: Windo
     assert "Hoofd personeelszaken" not in emptied.text
 
 
-def test_form_price_and_headcount_are_fixed_for_the_whole_term(
+def test_price_headcount_and_report_form_are_fixed_for_the_whole_term(
     running: Running, window: Window
 ) -> None:
     page = employer_page(running, window)
@@ -633,7 +637,9 @@ def test_form_price_and_headcount_are_fixed_for_the_whole_term(
     assert "dit ligt vast tot en met 31 december 2028" in other.text
 
 
-def test_hours_are_counted_by_kind_against_the_agreement(running: Running, window: Window) -> None:
+def test_hours_are_counted_by_kind_and_compared_with_the_agreement(
+    running: Running, window: Window
+) -> None:
     bring_in(
         running,
         event("agreement", "2027-01-01", hours=60),
@@ -748,7 +754,7 @@ def test_contact_of_an_earlier_year_is_found_at_its_employer(
 
 
 @pytest.mark.parametrize("year", ["1", "x", "2024", "9" * 30, ""])
-def test_employers_page_of_a_year_without_work_shows_the_present_one(
+def test_employer_page_for_a_year_without_work_shows_the_current_year(
     running: Running, window: Window, year: str
 ) -> None:
     bring_in(running, event("contact", "2027-01-04", minutes=15))
@@ -773,7 +779,7 @@ def test_agreement_can_be_corrected_until_a_report_of_its_term_is_issued(
     assert "De verbetering is bewaard." in ended.text
 
 
-def test_agreement_is_fixed_once_counts_were_exported_under_it(
+def test_agreement_cannot_be_changed_once_counts_were_exported_under_it(
     running: Running, window: Window
 ) -> None:
     bring_in(
@@ -786,7 +792,9 @@ def test_agreement_is_fixed_once_counts_were_exported_under_it(
         assert "aantallen van 2026 uitgewisseld met De ander" in refused.text
 
 
-def test_employers_group_is_fixed_once_it_has_a_report(running: Running, window: Window) -> None:
+def test_employer_cannot_leave_a_group_once_a_report_on_that_group_was_issued(
+    running: Running, window: Window
+) -> None:
     bring_in(
         running, event("employer", "2026-01-01", group="Concern"),
         event("freeze", first_year=2026, last_year=2026) | {"employer": "Concern"},
@@ -855,7 +863,7 @@ def form_of(running: Running, window: Window, name: str) -> tuple[Answer, Form]:
         ("employers", "employer", SHORT),
     ],
 )  # fmt: skip
-def test_full_disk_keeps_typed_text_and_the_button_works_again(
+def test_typed_text_is_kept_on_a_full_disk_and_the_button_works_again(
     running: Running, window: Window, name: str, field: str, typed: str
 ) -> None:
     bring_in(

@@ -50,7 +50,7 @@ def hanging(office: Office, thread: str) -> Iterator[tuple[Running, threading.Ev
         running.close()
 
 
-def test_pages_stay_readable_during_a_fetch_and_progress_names_sites(
+def test_pages_stay_readable_during_a_fetch_and_the_progress_line_names_sites(
     hanging: tuple[Running, threading.Event],
 ) -> None:
     running, go = hanging
@@ -68,7 +68,7 @@ def test_pages_stay_readable_during_a_fetch_and_progress_names_sites(
     assert "Er is niets nieuws." in window.get(f"{running.home}fetch").text
 
 
-def test_answer_for_a_hanging_site_is_refused_and_its_text_kept(
+def test_answer_for_an_unresponsive_site_is_refused_and_its_text_kept(
     hanging: tuple[Running, threading.Event], reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, go = hanging
@@ -86,7 +86,7 @@ def test_answer_for_a_hanging_site_is_refused_and_its_text_kept(
     assert reporter.texts()[-1] == "Een lange brief."
 
 
-def test_locking_during_a_fetch_hides_everything_and_then_frees_the_desk(
+def test_locking_during_a_fetch_hides_everything_and_then_releases_the_desk(
     hanging: tuple[Running, threading.Event], office: Office
 ) -> None:
     running, go = hanging

@@ -99,7 +99,7 @@ def test_body_of_a_request_without_the_cookie_is_not_read(running: Running) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="select() there has no such bound")
-def test_window_gets_a_response_with_more_than_a_thousand_open_files(running: Running) -> None:
+def test_window_gets_a_response_while_more_than_a_thousand_files_are_open(running: Running) -> None:
     assert sys.platform != "win32"
     import resource  # Windows has none
 

@@ -29,7 +29,7 @@ def test_report_is_shown_with_its_answers_in_dutch(running: Running, thread: str
     assert thread[:8] not in page.html
 
 
-def test_report_from_pages_in_another_language_is_marked_and_can_be_answered(
+def test_report_written_on_pages_in_another_language_is_marked_and_can_be_answered(
     running: Running, office: Office, peer: Peer
 ) -> None:
     """Snippets and answer then use the counsellor's own first language."""
@@ -45,7 +45,7 @@ def test_report_from_pages_in_another_language_is_marked_and_can_be_answered(
     assert reporter.texts()[-1] == "Dank je wel."
 
 
-def test_shown_message_is_no_longer_new(running: Running, thread: str) -> None:
+def test_message_no_longer_counts_as_new_once_shown(running: Running, thread: str) -> None:
     window = running.at_work()
     assert "1 nieuw bericht" in window.get(running.home).text
     assert "· nieuw" in opened(running, window).text
@@ -74,7 +74,7 @@ def test_file_is_sent_with_an_answer(running: Running, reporter: Reporter, threa
 
 
 @pytest.mark.parametrize("why", ["a snippet", "no text", "no server", "the lock"])
-def test_redisplayed_answer_asks_to_choose_its_files_again(
+def test_redisplayed_answer_form_says_that_files_must_be_chosen_again(
     running: Running, peer: Peer, thread: str, why: str
 ) -> None:
     """No page can restore chosen files, so the answer would be sent without them."""
@@ -180,7 +180,9 @@ def test_kept_message_is_shown_as_waiting_and_not_sent_twice(
     assert reporter.texts().count("Dit wacht.") == 1
 
 
-def test_second_click_sends_nothing_more(running: Running, reporter: Reporter, thread: str) -> None:
+def test_second_click_does_not_send_the_answer_again(
+    running: Running, reporter: Reporter, thread: str
+) -> None:
     """A different text from the same page, as after the browser's Back button, is sent."""
     window = running.at_work()
     page = opened(running, window)
@@ -211,7 +213,7 @@ def test_consent_question_needs_all_three_answers(
     assert "Wat je dan wel en niet vertelt niet je naam" in sent.text
 
 
-def test_field_for_a_successor_is_folded_away_until_something_is_in_it(
+def test_field_for_a_successor_is_collapsed_while_it_is_empty(
     running: Running, thread: str
 ) -> None:
     window = running.at_work()
@@ -240,7 +242,7 @@ def test_formal_step_is_sent_only_after_confirmation(
     assert len(reporter.thread().entries) == 2
 
 
-def test_options_are_listed_and_an_incomplete_one_is_refused(
+def test_incomplete_option_is_refused_and_complete_options_are_sent(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -260,7 +262,7 @@ def test_conversation_is_closed_and_opened_again(running: Running, thread: str) 
     assert "Je hebt dit gesprek gesloten." not in again.text
 
 
-def test_own_label_and_note_are_kept_and_never_sent(
+def test_counsellors_label_and_note_are_kept_and_never_sent(
     running: Running, peer: Peer, thread: str
 ) -> None:
     window = running.at_work()

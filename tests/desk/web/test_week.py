@@ -71,7 +71,9 @@ def test_locking_clears_prefilled_values(running: Running, window: Window) -> No
     assert shown(window.get(f"{running.home}contact"), *fresh) == fresh
 
 
-def test_contact_added_from_a_case_prefills_nothing(running: Running, window: Window) -> None:
+def test_contact_added_from_a_case_does_not_prefill_the_next_contact_form(
+    running: Running, window: Window
+) -> None:
     bring_in(running, event("case", case="K", label="Zaak"))
     page = case_page(running, window, "Zaak")
     asked = window.get(next(link for link in page.links if "/contact?case=" in link))
@@ -82,7 +84,9 @@ def test_contact_added_from_a_case_prefills_nothing(running: Running, window: Wi
 # the questions
 
 
-def test_how_and_channel_fields_have_no_choice_in_common(running: Running, window: Window) -> None:
+def test_no_choice_of_the_how_field_is_also_a_choice_of_the_channel_field(
+    running: Running, window: Window
+) -> None:
     page = window.get(f"{running.home}contact")
     for told in (words("nl"), words("en")):
         form = page.form_with("which")
@@ -226,7 +230,9 @@ def test_contact_from_a_reported_year_cannot_be_moved(
         assert len(register.all_cases(place)) == 1
 
 
-def test_contact_with_nothing_recorded_cannot_join_a_case(running: Running, window: Window) -> None:
+def test_contact_to_be_kept_without_details_cannot_be_added_to_a_case(
+    running: Running, window: Window
+) -> None:
     bring_in(running, event("contact", minutes=5, record_nothing=True))
     page = entry(running, window)
     assert "Je kunt het daarom niet in een zaak zetten." in page.text
@@ -237,7 +243,7 @@ def test_contact_with_nothing_recorded_cannot_join_a_case(running: Running, wind
     assert contacts(running) == [event("contact", minutes=5, record_nothing=True)]
 
 
-def test_commands_list_contacts_and_move_one_into_a_case(office: Office) -> None:
+def test_commands_can_list_contacts_and_move_one_into_a_case(office: Office) -> None:
     lines = [event("case", case="K", label="Rooster"), event("contact", minutes=25),
              event("contact", minutes=5, record_nothing=True)]  # fmt: skip
     office.run("register", "import", "-", given="".join(json.dumps(one) + "\n" for one in lines))
@@ -258,7 +264,7 @@ def test_commands_list_contacts_and_move_one_into_a_case(office: Office) -> None
 # other work
 
 
-def test_form_of_other_work_stays_open_with_date_and_employer(
+def test_form_for_other_work_stays_open_with_date_and_employer_filled_in(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}work")

@@ -62,7 +62,7 @@ def test_window_command_contains_no_link_and_disables_extensions(tmp_path: Path)
         assert not [one for one in said if "0123" in one]
 
 
-def test_unsupported_browser_is_not_found() -> None:
+def test_no_browser_is_found_outside_the_search_path() -> None:
     assert window.find({"PATH": "/nowhere"}) is None
     assert sys.platform == "linux"  # the folders of other systems are not tested here
 

@@ -152,7 +152,7 @@ def test_placeholders_match_in_both_languages_and_plural_forms() -> None:
             assert placeholders(text) == wanted, key
 
 
-def test_used_keys_and_existing_keys_are_the_same() -> None:
+def test_every_text_key_is_used_and_every_used_key_exists() -> None:
     assert used() == set(catalogue("nl"))
 
 

@@ -161,7 +161,7 @@ def test_every_report_confirmed_before_a_backup_is_in_it(
         new.stop()
 
 
-def test_desks_lose_nothing_on_a_restored_server(
+def test_desks_lose_no_data_when_the_server_is_restored(
     box: DropBox, operator: Backups, counsellor: Counsellor, tmp_path: Path
 ) -> None:
     """This covers answers, files, a withdrawal known only to the desk, and a lost report."""
@@ -277,7 +277,9 @@ def test_backup_and_restore_write_no_plaintext(
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
 @needs_strace
-def test_killed_backup_leaves_no_valid_file(command: str, tmp_path: Path, long_run: bool) -> None:
+def test_killed_backup_leaves_no_file_that_looks_complete(
+    command: str, tmp_path: Path, long_run: bool
+) -> None:
     """The next backup is complete; no partial file is taken for a backup or a server."""
     server = AServer(tmp_path / "server")
     server.report("one")
@@ -344,7 +346,7 @@ def _broken_off(folder: Path) -> bool:
 
 
 @needs_root
-def test_backup_on_full_disk_is_refused_and_the_site_continues(
+def test_backup_on_a_full_disk_is_refused_and_the_site_keeps_running(
     box: DropBox, disk: SmallDisk, tmp_path: Path
 ) -> None:
     """The backup leaves no file, and the next report is stored as before."""
@@ -373,7 +375,9 @@ def test_backup_on_full_disk_is_refused_and_the_site_continues(
         box.stop()
 
 
-def test_memory_is_bounded_regardless_of_data_size(tmp_path: Path, long_run: bool) -> None:
+def test_memory_used_by_a_backup_does_not_depend_on_the_data_size(
+    tmp_path: Path, long_run: bool
+) -> None:
     """The peak memory of a backup and of a restore is compared with that of an empty server."""
     peaks: dict[str, list[int]] = {"backup": [], "restore": []}
     for size in (0, 300 if long_run else 40):

@@ -80,7 +80,7 @@ def test_server_that_was_off_for_a_year_resumes_after_confirmation(box: DropBox)
     Story(story.code, withdrawn=True).holds(box)
 
 
-def test_clean_stop_leaves_no_log_and_no_time_finer_than_a_day(box: DropBox) -> None:
+def test_clean_stop_leaves_no_database_log_and_no_time_finer_than_a_day(box: DropBox) -> None:
     story = told(box, "Niemand hoeft te zien hoe laat.")
     box.stop()
     places = [box.folder, *(path for path in box.folder.rglob("*") if path.name != "site.toml")]

@@ -53,7 +53,9 @@ def to_the_last_byte(box: DropBox, place: Path) -> DropBox:
 
 
 @needs_root
-def test_full_disk_keeps_the_text_and_allows_withdrawals(box: DropBox, disk: SmallDisk) -> None:
+def test_on_a_full_disk_the_text_is_kept_and_withdrawals_are_possible(
+    box: DropBox, disk: SmallDisk
+) -> None:
     """Only stored data is confirmed; a withdrawal, a purge and a start still work."""
     place = disk("size=96m")
     box = to_the_last_byte(box, place)
@@ -101,7 +103,9 @@ def test_server_starts_on_a_full_disk(box: DropBox, disk: SmallDisk) -> None:
 
 
 @needs_root
-def test_without_free_inodes_reports_are_stored_or_refused(box: DropBox, disk: SmallDisk) -> None:
+def test_without_free_inodes_each_report_is_either_stored_or_refused(
+    box: DropBox, disk: SmallDisk
+) -> None:
     """A report is stored or refused, a withdrawal works, and nothing is lost."""
     place = disk("size=96m,nr_inodes=64")
     box = to_the_last_byte(box, place)
@@ -127,7 +131,9 @@ def test_without_free_inodes_reports_are_stored_or_refused(box: DropBox, disk: S
 
 
 @needs_strace
-def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -> None:
+def test_data_is_still_readable_after_the_disk_turns_read_only(
+    box: DropBox, tmp_path: Path
+) -> None:
     """The kernel does this after a disk error: every write is refused and reading continues."""
     story = told(box, TEXT)
     report, more = report_form(box.browser()), write_form(box, story.code)
@@ -149,7 +155,9 @@ def test_disk_turned_read_only_can_still_be_read(box: DropBox, tmp_path: Path) -
 
 
 @needs_root
-def test_server_started_on_a_read_only_disk_can_still_read(box: DropBox, disk: SmallDisk) -> None:
+def test_data_is_readable_if_the_server_starts_on_a_read_only_disk(
+    box: DropBox, disk: SmallDisk
+) -> None:
     """Existing data can be read, and everything that would have to be stored is refused."""
     place = disk("size=32m")
     story = told(box, TEXT)

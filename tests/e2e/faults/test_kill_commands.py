@@ -101,7 +101,7 @@ def _made(folder: Path) -> AServer:
     return server
 
 
-def test_killed_purge_is_completed_by_the_next(
+def test_killed_purge_is_completed_by_the_next_purge(
     tmp_path: Path, chance: random.Random, long_run: bool
 ) -> None:
     """Unexpired data stays complete; no byte of expired data is left after the next purge."""
@@ -159,7 +159,7 @@ def _first_schema(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["empty", "first version, filled", "made up, filled"])
-def test_killed_migration_leaves_old_or_new_schema(
+def test_killed_migration_leaves_either_the_old_or_the_new_schema(
     kind: str, tmp_path: Path, chance: random.Random, long_run: bool
 ) -> None:
     """The next start completes it, and no stored data changes."""
@@ -194,7 +194,7 @@ def test_killed_migration_leaves_old_or_new_schema(
         shutil.rmtree(copy)
 
 
-def test_redate_covers_every_date_column(tmp_path: Path) -> None:
+def test_redate_command_covers_every_date_column(tmp_path: Path) -> None:
     """A new column that holds a date must be added to ``redate``."""
     server = _made(tmp_path / "server")
     connection = sqlite3.connect(server.folder / "klankbord.db")

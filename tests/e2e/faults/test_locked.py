@@ -16,7 +16,7 @@ def _opened(box: DropBox) -> sqlite3.Connection:
     return sqlite3.connect(box.folder / "klankbord.db", isolation_level=None, timeout=20)
 
 
-def test_long_read_blocks_nothing_and_the_log_is_emptied_after_it(box: DropBox) -> None:
+def test_long_read_blocks_no_request_and_the_log_is_emptied_afterwards(box: DropBox) -> None:
     """Reports and a withdrawal continue; withdrawn bytes are removed when the reader finishes."""
     stays, goes = told(box, TEXT), told(box, TEXT)
     reader = _opened(box)
@@ -39,7 +39,7 @@ def test_long_read_blocks_nothing_and_the_log_is_emptied_after_it(box: DropBox) 
     assert faults_of(box.folder) == []
 
 
-def test_backup_during_traffic_disturbs_nobody_and_is_complete(
+def test_backup_during_traffic_blocks_no_report_and_is_complete(
     box: DropBox, tmp_path: Path
 ) -> None:
     """The backup copies page by page, like ``sqlite3 .backup``, while reports arrive."""
@@ -63,7 +63,7 @@ def test_backup_during_traffic_disturbs_nobody_and_is_complete(
     source.close()
 
 
-def test_lasting_lock_gives_an_error_page_and_restarts_no_worker(box: DropBox) -> None:
+def test_persistent_database_lock_gives_an_error_page_and_restarts_no_worker(box: DropBox) -> None:
     """The text is kept, reading works, and a worker that is killed meanwhile is replaced."""
     story = told(box, TEXT)
     holder = _opened(box)

@@ -23,12 +23,16 @@ def same(peer: Ask, words: tuple[str, ...], site: str) -> None:
 
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("lang", ["nl", "en"])
-def test_generated_codes_derive_the_same_keys(peer: Ask, lang: str, long_run: bool) -> None:
+def test_both_implementations_derive_the_same_keys_from_generated_codes(
+    peer: Ask, lang: str, long_run: bool
+) -> None:
     for _ in range(500 if long_run else 5):  # a quarter of a second each, in node
         same(peer, generate(lang), secrets.token_hex(16))
 
 
-def test_code_with_words_of_both_lists_derives_the_same_keys(peer: Ask) -> None:
+def test_both_implementations_derive_the_same_keys_from_a_code_with_words_of_both_lists(
+    peer: Ask,
+) -> None:
     """Such a code is never generated, but may be typed."""
     site = secrets.token_hex(16)
     same(peer, (*word_list("nl")[:4], *word_list("en")[-3:]), site)

@@ -167,7 +167,7 @@ def test_no_64_bytes_of_removed_data_remain(box: DropBox, bas: Hostile, how: str
 
 # With these seeds it failed before the cover was added.
 @pytest.mark.parametrize("seed", [16, 28, 31, 37, 39, 49])
-def test_splitting_and_merging_pages_leaves_no_copy_of_a_sealed_file(
+def test_splitting_and_merging_database_pages_leaves_no_copy_of_a_sealed_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """300 mailboxes come and go in random order, so that shared pages fill, split and merge.
@@ -237,7 +237,7 @@ def _come_and_go(folder: Path, seed: int) -> Store:
 
 
 @needs_faketime
-def test_no_process_holds_a_removed_desk_file_open(box: DropBox, bas: Hostile) -> None:
+def test_no_process_keeps_a_removed_desk_file_open(box: DropBox, bas: Hostile) -> None:
     """A desk fetches half of a file and disconnects; after the purge no process has it open."""
     tell_bas(box, bas, "Kort.")
     (item,) = bas.inbox()

@@ -14,7 +14,7 @@ pytestmark = [needs_strace, needs_faketime]  # for the journey that all tests he
 FAKETIMES = re.compile(r"(openat|link|mmap): /dev/shm/(sem\.|faketime_)")
 
 
-def test_server_writes_a_secret_only_to_its_own_reporter(journey: Journey) -> None:
+def test_server_sends_a_secret_only_to_the_reporter_it_belongs_to(journey: Journey) -> None:
     """This covers text, answers, codes, keys, replies and address, from first request to purge.
 
     No other file is opened for writing, and nothing is written in a way that cannot be watched.

@@ -324,7 +324,7 @@ def test_conversation_withdrawn_during_the_backup_is_not_restored(
     assert not list((machine.folder / "new" / "files").iterdir())
 
 
-def test_missing_list_next_to_the_backup_is_reported(machine: Machine) -> None:
+def test_missing_withdrawal_list_next_to_the_backup_is_reported(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     elsewhere = machine.folder / machine.newest.name
@@ -378,7 +378,7 @@ def test_clock_jump_removes_no_backup(machine: Machine) -> None:
     assert machine.kept == [f"klankbord-{DAY}.age", f"klankbord-{machine.day}.age"]
 
 
-def test_backups_expire_on_time_even_without_a_new_one(
+def test_backups_expire_on_time_even_without_a_new_backup(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.does("backup")
@@ -450,7 +450,7 @@ def test_restore_detects_a_flipped_bit_and_leaves_nothing_behind(machine: Machin
     assert machine.restore().exit_code == 0
 
 
-def test_wrong_key_opens_nothing_and_an_old_key_still_opens_its_backups(machine: Machine) -> None:
+def test_wrong_key_opens_no_backup_and_an_old_key_still_opens_its_own(machine: Machine) -> None:
     machine.server.report("one")
     machine.does("backup")
     old = machine.folder / "old.txt"
@@ -520,7 +520,7 @@ def test_killed_restore_is_reported_and_can_be_started_again(machine: Machine) -
     assert not (target / ".restoring").exists()
 
 
-def test_files_left_by_a_killed_backup_are_removed_by_the_next(machine: Machine) -> None:
+def test_files_left_by_a_killed_backup_are_removed_by_the_next_backup(machine: Machine) -> None:
     machine.does("backup")
     for name in (f".klankbord-{DAY}-2.age.new", "klankbord-2026-01-01.age.sha256"):
         (machine.place / name).write_text("half")
@@ -767,7 +767,7 @@ def test_files_made_by_root_belong_to_the_servers_account(machine: Machine) -> N
     assert {p.stat().st_uid for p in (target, *target.rglob("*"))} == {65534}
 
 
-def test_invalid_list_is_refused(machine: Machine) -> None:
+def test_invalid_withdrawal_list_is_refused(machine: Machine) -> None:
     machine.does("backup")
     wrong = machine.folder / "wrong"
     replace_whole(wrong, b"no list\n", DAY)
@@ -778,7 +778,7 @@ def test_invalid_list_is_refused(machine: Machine) -> None:
     assert machine.restore("--withdrawn", wrong).exit_code == 0
 
 
-def test_duplicate_name_is_refused_and_named(machine: Machine) -> None:
+def test_backup_with_a_duplicate_file_name_is_refused_and_the_name_shown(machine: Machine) -> None:
     seed = Seed.parse(machine.key.read_text().splitlines()[-1])
     plain = machine.folder / "made.tar"
     with tarfile.open(plain, "w") as archive:

@@ -189,7 +189,7 @@ def test_store_with_several_ids_or_none_is_refused(several: bool, attacker: Atta
     attacker.refused("its table store does not have exactly one row")
 
 
-def test_value_of_the_wrong_type_is_refused_as_damage(attacker: Attacker) -> None:
+def test_value_of_the_wrong_type_is_reported_as_damage(attacker: Attacker) -> None:
     attacker.alter(_again("items", "STRICT, ", ""))
     attacker.alter("UPDATE items SET n = n + 0.5")
     attacker.alter(_again("items", "WITHOUT", "STRICT, WITHOUT"))

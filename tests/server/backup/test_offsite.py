@@ -98,7 +98,7 @@ def test_every_backup_is_copied_and_copying_again_succeeds(
 
 
 @pytest.mark.slow
-def test_nothing_is_removed_from_the_target(elsewhere: Elsewhere, place: Path) -> None:
+def test_copying_backups_removes_nothing_from_the_target(elsewhere: Elsewhere, place: Path) -> None:
     (elsewhere.folder / "klankbord-2026-01-01.age").write_bytes(b"older")
     elsewhere.copy(place)
     assert (elsewhere.folder / "klankbord-2026-01-01.age").read_bytes() == b"older"

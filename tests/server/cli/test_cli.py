@@ -231,7 +231,7 @@ def test_card_altered_or_compressed_by_a_mail_program_is_refused_with_advice(
     assert "read out" not in done.stderr
 
 
-def test_each_card_goes_to_its_own_site(ready: Operator) -> None:
+def test_each_card_is_added_to_the_site_it_was_made_for(ready: Operator) -> None:
     origin = "https://other.example.net"
     added = ready.types("site", "add", "bakery", "--name", "Bakkerij", "--origin", origin)
     bakery = str(from_line(added.stdout.strip().encode())["site"])
@@ -268,7 +268,7 @@ def _open(ready: Operator) -> Mailboxes:
     return Mailboxes(site, store, lambda: ready.day)
 
 
-def test_doctor_finds_no_fault_on_a_sound_server(ready: Operator) -> None:
+def test_doctor_finds_no_fault_in_a_healthy_server(ready: Operator) -> None:
     _add(ready, ready.card("anna"))
     _open(ready).inbox(world.ANNA.verify_key, 0)
     done = ready.types("doctor")
@@ -325,7 +325,7 @@ def test_doctor_reports_a_folder_without_a_server(operator: Operator) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("name", ["", "site.toml", "klankbord.db"])
-def test_doctor_reports_running_as_another_account(ready: Operator, name: str) -> None:
+def test_doctor_reports_that_it_runs_as_another_account(ready: Operator, name: str) -> None:
     path = ready.folder / name
     mode = path.stat().st_mode
     path.chmod(0)
@@ -339,7 +339,7 @@ def test_doctor_reports_running_as_another_account(ready: Operator, name: str) -
 # the command itself
 
 
-def test_folder_can_be_given_before_or_after_the_command_or_by_environment(
+def test_folder_can_be_given_before_or_after_the_command_or_in_the_environment(
     ready: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = CliRunner()
@@ -356,7 +356,7 @@ def test_folder_can_be_given_before_or_after_the_command_or_by_environment(
     "arguments",
     [("init",), ("nonsense",), ("card", "add"), ("serve", "--workers", "0"), ("purge", "--x")],
 )
-def test_wrong_usage_exits_with_code_2(ready: Operator, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_gives_exit_code_2(ready: Operator, arguments: tuple[str, ...]) -> None:
     assert ready.types(*arguments).exit_code == 2
 
 
@@ -374,7 +374,7 @@ BAD_FORMS = (
 
 
 @pytest.mark.parametrize("bind", BAD_FORMS)
-def test_malformed_bind_address_exits_with_code_2(ready: Operator, bind: str) -> None:
+def test_malformed_bind_address_gives_exit_code_2(ready: Operator, bind: str) -> None:
     done = ready.types("serve", "--bind", bind)
     assert (done.exit_code, "--bind" in done.stderr) == (2, True)
 
@@ -424,7 +424,7 @@ def test_serve_prints_its_address_and_whether_it_is_reachable_from_the_network(
     assert not path.exists()
 
 
-def test_invalid_setting_of_the_only_site_stops_serve_and_is_named(ready: Operator) -> None:
+def test_serve_command_names_an_invalid_setting_of_the_only_site_and_exits(ready: Operator) -> None:
     path = ready.folder / "site.toml"
     path.write_text(path.read_text().replace("idle = 90", "idle = -1"))
     done = ready.types("serve")

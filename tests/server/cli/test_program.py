@@ -14,7 +14,7 @@ SERVER = Path(sys.executable).parent / "klankbord-server"
 @pytest.mark.parametrize(
     "arguments", [["site", "list"], ["--help"], ["doctor", "--help"], ["--version"], ["lits"]]
 )
-def test_closed_pipe_gives_the_exit_code_of_other_tools_and_no_traceback(
+def test_closed_pipe_gives_the_conventional_exit_code_and_no_traceback(
     tmp_path: Path, arguments: list[str]
 ) -> None:
     """As in ``site list | head -1``: the exit code a shell reports for a tool ended by the signal.

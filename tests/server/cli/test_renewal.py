@@ -49,7 +49,7 @@ def worker() -> Worker:
 
 
 @pytest.mark.parametrize("environ", [FORM, COOKIE])
-def test_worker_ends_some_minutes_after_the_last_form_or_cookie(
+def test_worker_exits_some_minutes_after_the_last_form_or_cookie(
     worker: Worker, environ: WSGIEnvironment
 ) -> None:
     worker.serve(environ)
@@ -59,7 +59,7 @@ def test_worker_ends_some_minutes_after_the_last_form_or_cookie(
     assert worker.ended_after(1)
 
 
-def test_static_pages_neither_end_a_worker_nor_keep_it_running(worker: Worker) -> None:
+def test_requests_for_static_pages_neither_end_a_worker_nor_keep_it_running(worker: Worker) -> None:
     worker.serve(PAGE)
     assert not worker.ended_after(10 * LONGEST)
     worker.serve(FORM)
@@ -94,7 +94,7 @@ def test_consecutive_slow_requests_keep_no_worker_running_for_more_than_two_hour
     assert worker.ended_after(0)
 
 
-def test_worker_with_constant_readers_ends_between_uploads(
+def test_worker_with_constant_readers_exits_between_uploads(
     worker: Worker,
 ) -> None:
     for _ in range(int(LONGEST + SPARING) // 60 - 1):
@@ -107,7 +107,7 @@ def test_worker_with_constant_readers_ends_between_uploads(
     assert worker.ended_after(0)
 
 
-def test_busy_worker_ends_within_the_hour(worker: Worker) -> None:
+def test_busy_worker_exits_within_an_hour(worker: Worker) -> None:
     for _ in range(int(LONGEST) // 60):
         worker.serve(FORM)
         assert not worker.ended_after(59)

@@ -18,7 +18,7 @@ def _open(ready: Operator) -> None:
     assert ready.types("backup").exit_code == 0
 
 
-def test_sound_server_is_reported_with_exit_code_0(ready: Operator) -> None:
+def test_healthy_server_is_reported_with_exit_code_0(ready: Operator) -> None:
     _open(ready)
     done = ready.types("status")
     assert done.exit_code == 0, done.output
@@ -35,7 +35,7 @@ def test_sound_server_is_reported_with_exit_code_0(ready: Operator) -> None:
     assert "To do" not in done.stdout
 
 
-def test_status_exits_with_1_if_action_is_needed(ready: Operator) -> None:
+def test_status_command_gives_exit_code_1_if_action_is_needed(ready: Operator) -> None:
     done = ready.types("status")
     assert done.exit_code == 1
     assert "closed: no counsellor has a card that can be written to" in done.stdout
@@ -62,7 +62,7 @@ def test_folder_without_a_server_is_refused(operator: Operator) -> None:
     assert "is not a server's folder" in done.stderr
 
 
-def test_status_does_not_depend_on_the_number_of_reports(
+def test_status_output_does_not_depend_on_the_number_of_reports(
     tmp_path: Path, operator: Operator
 ) -> None:
     server = AServer(tmp_path / "filled")
@@ -80,7 +80,7 @@ def test_status_does_not_depend_on_the_number_of_reports(
     assert said() == before
 
 
-def test_status_changes_no_file(ready: Operator) -> None:
+def test_status_command_changes_no_file(ready: Operator) -> None:
     _open(ready)
 
     def state() -> dict[str, tuple[int, bytes]]:

@@ -87,7 +87,9 @@ def moved(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -
     return Moved(tmp_path / "server", postgres)
 
 
-def test_moving_back_and_forth_keeps_everything_and_removes_the_original(moved: Moved) -> None:
+def test_moving_the_store_back_and_forth_keeps_all_data_and_removes_the_original(
+    moved: Moved,
+) -> None:
     before = moved.everything()
     text = (moved.folder / "site.toml").read_text()
     done = moved.moves(moved.url)
@@ -155,7 +157,7 @@ def test_killed_move_changes_nothing_and_can_be_repeated(
     assert moved.everything() == before
 
 
-def test_move_is_refused_for_running_server_occupied_target_or_invalid_address(
+def test_move_is_refused_for_a_running_server_an_occupied_target_or_an_invalid_address(
     moved: Moved, tmp_path: Path
 ) -> None:
     handle = os.open(moved.folder, os.O_RDONLY)
@@ -184,7 +186,7 @@ def test_damaged_file_is_reported_and_nothing_is_moved(moved: Moved) -> None:
     assert moved.moves(moved.url).exit_code == 0
 
 
-def test_doctor_reports_original_left_by_a_killed_move(
+def test_doctor_reports_the_original_store_left_by_a_killed_move(
     moved: Moved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = moved.everything()

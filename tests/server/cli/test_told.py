@@ -33,7 +33,7 @@ def test_card_file_name_is_escaped_wherever_it_is_printed(ready: Operator, name:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes there")
-def test_undecodable_name_is_also_escaped(ready: Operator) -> None:
+def test_undecodable_file_name_is_also_escaped(ready: Operator) -> None:
     path = os.fsencode(ready.folder / "cards") + b"/a\xff.card"
     with open(path, "wb") as file:
         file.write(b"no card")
@@ -42,7 +42,7 @@ def test_undecodable_name_is_also_escaped(ready: Operator) -> None:
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_refusal_escapes_every_name(ready: Operator, tmp_path: Path, name: str) -> None:
+def test_refusal_message_escapes_every_name(ready: Operator, tmp_path: Path, name: str) -> None:
     """This covers names from the command line, a folder and the settings."""
     settings = ready.folder / "site.toml"
     kept = settings.read_text()
@@ -77,7 +77,7 @@ def test_card_list_shows_absences_and_stand_ins(ready: Operator) -> None:
 
 
 @pytest.mark.parametrize("command", [("init",), ("site", "add", "two")])
-def test_run_by_employer_is_refused_without_a_name(
+def test_option_run_by_employer_is_refused_without_the_employers_name(
     operator: Operator, command: tuple[str, ...]
 ) -> None:
     made = (*command, "--name", "Voorbeeld BV", "--origin", "https://a.example.org")

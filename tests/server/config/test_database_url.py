@@ -61,7 +61,7 @@ def test_valid_address_is_parsed(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_invalid_address_is_refused_without_repeating_password(text: str) -> None:
+def test_invalid_address_is_refused_without_repeating_the_password(text: str) -> None:
     with pytest.raises(Wrong, match=BAD[text]) as refused:
         database_url.read(text)
     assert "secret" not in str(refused.value)

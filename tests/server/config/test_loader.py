@@ -331,7 +331,7 @@ def test_no_setting_value_causes_a_traceback(key: str, value: object) -> None:
 # commands
 
 
-def test_commands_ask_which_site_or_accept_its_name(two: Operator) -> None:
+def test_commands_ask_for_the_site_unless_its_name_is_given(two: Operator) -> None:
     for command in (("card", "list"), ("purge",), ("move",)):
         done = two.types(*command)
         assert done.exit_code == 1
@@ -341,7 +341,7 @@ def test_commands_ask_which_site_or_accept_its_name(two: Operator) -> None:
     assert two.types("move", "--site", "twee").stdout.count("https://twee.example.org") == 1
 
 
-def test_card_goes_to_the_site_it_was_made_for(two: Operator, tmp_path: Path) -> None:
+def test_command_adds_a_card_to_the_site_it_was_made_for(two: Operator, tmp_path: Path) -> None:
     site = settings.read(two.folder / "sites" / "een").site
     file = tmp_path / "anna.card"
     file.write_bytes(world.issue_card("anna", site=site, day=DAY))
@@ -353,7 +353,7 @@ def test_card_goes_to_the_site_it_was_made_for(two: Operator, tmp_path: Path) ->
     assert "anna" not in two.types("card", "list", "--site", "twee").stdout
 
 
-def test_doctor_checks_all_sites_or_one(two: Operator) -> None:
+def test_doctor_checks_all_sites_or_a_chosen_one(two: Operator) -> None:
     (two.folder / "sites" / "een" / "klankbord.db").unlink()
     done = two.types("doctor")
     assert done.exit_code == 1
@@ -423,7 +423,7 @@ def test_worker_thread_keeps_few_databases_open(tmp_path: Path) -> None:
         store.close()
 
 
-def test_upkeep_covers_all_sites_and_skips_a_broken_one(two: Operator) -> None:
+def test_maintenance_covers_all_sites_and_skips_a_broken_one(two: Operator) -> None:
     operator, spoken = two, list[str]()
     read = operator.read()
     (operator.folder / "sites" / "een" / "klankbord.db").write_bytes(b"nonsense" * 600)

@@ -45,7 +45,7 @@ def test_desk_is_reminded_before_the_deadline_and_is_late_before_the_pages_say_s
         (7, True, True, True),  # Monday: four whole working days
     ],
 )
-def test_two_working_days_are_counted_from_monday(
+def test_response_time_of_two_working_days_is_counted_from_monday(
     later: int, due: bool, late: bool, quiet: bool
 ) -> None:
     today = MONDAY + datetime.timedelta(later)

@@ -192,7 +192,7 @@ def test_changing_origins_keeps_the_operators_own_comments() -> None:
         settings_writer.with_origins(text, PATH, ("http://a.nl",))
 
 
-def test_desk_address_can_be_added_and_removed_also_in_older_settings() -> None:
+def test_desk_address_can_also_be_added_to_and_removed_from_older_settings() -> None:
     text = "# our own comment\n" + settings_writer.write(PLAIN)
     older = re.sub(r"(# .*\n)+desk_origins = \[\]\n\n", "", text)
     assert "desk_origins" not in older
@@ -231,12 +231,14 @@ def test_cards_are_sorted_by_name_and_reloaded(server: AServer) -> None:
     assert other_worker.card_of(ANNA) is None
 
 
-def test_card_is_parsed_once_per_content(server: AServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_card_is_parsed_only_once(
+    server: AServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = server.site.cards()
     assert all(a.card is b.card for a, b in zip(first, server.site.cards(), strict=True))
 
 
-def test_only_cards_with_a_key_for_today_can_be_written_to(server: AServer) -> None:
+def test_reporters_can_write_only_to_cards_with_a_key_for_today(server: AServer) -> None:
     assert len(server.site.open_cards(DAY)) == 2
     until = server.site.cards()[0].card.sealing[-1].until
     assert len(server.site.open_cards(until)) == 2
@@ -286,7 +288,7 @@ def test_name_of_a_colleague_cannot_be_reused(server: AServer, name: str) -> Non
     assert server.site.update(ANNA, _named("anna", "Anna", 3), DAY).name == "Anna"
 
 
-def test_cards_that_already_share_a_name_can_be_renewed(server: AServer) -> None:
+def test_cards_that_already_share_a_name_can_still_be_renewed(server: AServer) -> None:
     (server.folder / "cards" / "chris.card").write_bytes(_named("chris", "Anna", 1))
     assert server.site.update(CHRIS, _named("chris", "Anna", 2), DAY).serial == 2
     assert server.site.update(ANNA, world.issue_card("anna", serial=2), DAY).serial == 2
@@ -301,7 +303,7 @@ def test_name_of_a_retired_counsellor_can_be_reused(server: AServer) -> None:
             server.site.retire(name)
 
 
-def test_retired_identities_are_remembered_with_their_date(server: AServer) -> None:
+def test_retired_identities_are_remembered_with_the_date_of_retirement(server: AServer) -> None:
     path = server.folder / "retired"
     cards = server.folder / "cards"
     (cards / "twice.card").write_bytes(world.issue_card("anna"))

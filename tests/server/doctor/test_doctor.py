@@ -40,20 +40,20 @@ def machine(sound: Path, tmp_path: Path) -> AMachine:
     return a_machine.copied(sound, tmp_path / "machine")
 
 
-def test_sound_machine_has_no_fault_and_every_check_ran(machine: AMachine) -> None:
+def test_doctor_runs_every_check_and_finds_no_fault_on_a_healthy_machine(machine: AMachine) -> None:
     found = machine.examined()
     assert [str(one) for one in found if one.state != "fine"] == []
     assert {one.check for one in found} == set(CHECKS) - {"visit"}
 
 
-def test_sound_machine_with_a_desk_address_has_no_fault(machine: AMachine) -> None:
+def test_doctor_finds_no_fault_on_a_healthy_machine_with_a_desk_address(machine: AMachine) -> None:
     a_machine.with_desks(machine, "noor.auth")
     assert [str(one) for one in machine.examined() if one.state != "fine"] == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", BROKEN)
-def test_broken_machine_is_detected_and_reported_with_its_repair(
+def test_each_fault_of_a_broken_machine_is_reported_with_its_repair(
     machine: AMachine, what: str
 ) -> None:
     check, broken, fault, repair = BROKEN[what]
@@ -65,7 +65,7 @@ def test_broken_machine_is_detected_and_reported_with_its_repair(
     assert any(repair in one.repair for one in wrong), wrong
 
 
-def test_more_than_forty_broken_machines_cover_each_check() -> None:
+def test_more_than_forty_simulated_faults_cover_every_check() -> None:
     assert len(BROKEN) >= 40
     judged = {"disk encryption", "visit"}  # these have their own tests
     assert {check for check, *_ in BROKEN.values()} - {"swap proxy"} == set(CHECKS) - judged
@@ -214,7 +214,7 @@ ANSWERED_BADLY = {
 @pytest.mark.slow
 @pytest.mark.parametrize("program", UNANSWERED)
 @pytest.mark.parametrize("how", ANSWERED_BADLY)
-def test_program_without_a_result_is_reported_as_such_and_never_as_fine(
+def test_program_that_gives_no_result_is_reported_as_such_and_never_as_fine(
     machine: AMachine, program: str, how: str
 ) -> None:
     said = ANSWERED_BADLY[how]
@@ -231,7 +231,7 @@ def test_program_without_a_result_is_reported_as_such_and_never_as_fine(
         assert {one.state for one in found if one.check == check} != {"fine"}, check
 
 
-def test_last_line_states_the_totals(here: AMachine) -> None:
+def test_last_line_of_the_output_states_the_totals(here: AMachine) -> None:
     bare_disk(here)
     here.replace(UNIT, "PrivateNetwork=yes", "PrivateNetwork=no")
     here.path("usr/bin/getent").unlink()
@@ -293,7 +293,7 @@ def here(machine: AMachine, monkeypatch: pytest.MonkeyPatch) -> AMachine:
     return machine
 
 
-def test_json_has_one_format_and_exit_code_shows_whether_something_is_wrong(
+def test_json_output_has_a_fixed_format_and_the_exit_code_shows_whether_something_is_wrong(
     here: AMachine,
 ) -> None:
     bare_disk(here)
@@ -441,7 +441,7 @@ def test_doctor_changes_nothing_while_a_server_runs_or_was_killed(
     assert SOMEBODY in seen.fetches, "what stands in the log counts"
 
 
-def test_log_without_its_index_is_reported_and_not_touched(here: AMachine) -> None:
+def test_log_without_its_index_is_reported_and_left_unchanged(here: AMachine) -> None:
     with a_server_has_it_open(here.server), here.changing():
         pass
     (here.server / "klankbord.db-shm").unlink()

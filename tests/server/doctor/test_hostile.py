@@ -66,7 +66,7 @@ def test_undecodable_file_name_causes_no_crash(machine: AMachine, name: bytes) -
         assert all(value.isprintable() for value in one.values())
 
 
-def test_repair_is_one_command_for_any_file_name(machine: AMachine) -> None:
+def test_repair_of_any_file_name_is_a_single_command(machine: AMachine) -> None:
     machine.write("tmp/x; touch y $(z)", SECRET)
     (found,) = [one for one in machine.examined() if one.check == "secrets"]
     assert found.repair.endswith("then shred -u '/tmp/x; touch y $(z)'")
@@ -148,7 +148,7 @@ def folders_in_folders(top: Path, count: int) -> Iterator[None]:
             (top / "e").rename(top / "d")
 
 
-def test_deeply_nested_folders_are_walked(machine: AMachine) -> None:
+def test_doctor_inspects_deeply_nested_folders(machine: AMachine) -> None:
     with folders_in_folders(machine.server, 1500):
         assert wrong(machine.examined()) == set()
         (machine.server / "d/d").chmod(0o755)
@@ -260,13 +260,13 @@ def test_response_of_a_visited_server_is_not_quoted(head: bytes) -> None:
     assert "all is fine" not in found.told(several=True)
 
 
-def test_endless_response_is_not_read_to_its_end() -> None:
+def test_doctor_stops_reading_an_endless_response() -> None:
     with answering(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 100_000) as origin:
         (found,) = seen(origin)
     assert "has no end" in found.fault
 
 
-def test_slow_response_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_stops_reading_a_slow_response(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visit, "LONGEST", 1)
     gone = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:

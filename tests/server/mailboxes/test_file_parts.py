@@ -29,7 +29,7 @@ def send(server: AServer, part: bytes) -> str:
     return sha256_hex(part)
 
 
-def test_parts_are_joined_and_removed(server: AServer) -> None:
+def test_parts_of_a_file_are_joined_and_then_removed(server: AServer) -> None:
     sealed = file(1, 2 * FILE_PART + 1000)
     parts = [send(server, sealed[at : at + FILE_PART]) for at in range(0, len(sealed), FILE_PART)]
     item = sha256_hex(sealed)
@@ -43,7 +43,7 @@ def test_parts_are_joined_and_removed(server: AServer) -> None:
         assert opened.file.read() == sealed
 
 
-def test_file_that_is_one_part_stays_when_it_is_joined(server: AServer) -> None:
+def test_file_consisting_of_a_single_part_is_kept_when_joined(server: AServer) -> None:
     sealed = file(1, 70_000)
     part = send(server, sealed)
     assert server.mailboxes.join(access=ACCESS, item=part, parts=[part]) == []
@@ -51,7 +51,7 @@ def test_file_that_is_one_part_stays_when_it_is_joined(server: AServer) -> None:
     assert server.mailboxes.item_for(ANNA, part) is not None
 
 
-def test_failed_join_leaves_everything_as_it_was(server: AServer) -> None:
+def test_failed_joining_of_parts_changes_nothing(server: AServer) -> None:
     sealed = file(1, FILE_PART + 1000)
     parts = [send(server, sealed[:FILE_PART]), send(server, sealed[FILE_PART:])]
     item = sha256_hex(sealed)
@@ -65,7 +65,7 @@ def test_failed_join_leaves_everything_as_it_was(server: AServer) -> None:
     assert server.store.items(ids("one")[0]) == before
 
 
-def test_parts_end_a_day_before_a_file_without_its_message(server: AServer) -> None:
+def test_parts_of_a_file_expire_a_day_before_a_file_without_its_message(server: AServer) -> None:
     sealed = file(1, FILE_PART + 1000)
     part = send(server, sealed[:FILE_PART])
     last = send(server, sealed[FILE_PART:])

@@ -91,7 +91,7 @@ def test_clock_over_a_month_ahead_purges_nothing_until_confirmed(
     assert watched.gone()
 
 
-def test_month_without_upkeep_is_accepted(watched: Watched) -> None:
+def test_month_without_maintenance_is_accepted(watched: Watched) -> None:
     watched.caretaker.step()
     for _ in range(6):
         watched.later(31)
@@ -101,7 +101,7 @@ def test_month_without_upkeep_is_accepted(watched: Watched) -> None:
     assert watched.gone()
 
 
-def test_empty_site_accepts_any_later_day(watched: Watched) -> None:
+def test_empty_site_accepts_any_later_date(watched: Watched) -> None:
     watched.runs_for(180)
     assert watched.gone()
     watched.later(200)
@@ -132,7 +132,7 @@ def test_expired_data_is_counted_without_removing_it(watched: Watched) -> None:
     assert server.purge().mailboxes == 2
 
 
-def test_clean_stop_leaves_no_log_and_no_time_finer_than_a_day(watched: Watched) -> None:
+def test_clean_stop_leaves_no_database_log_and_no_time_finer_than_a_day(watched: Watched) -> None:
     server = watched.server
     server.put_file("one", file(2, 1_500_000))
     reading = loader.read(server.folder)
@@ -153,7 +153,7 @@ def test_clean_stop_leaves_no_log_and_no_time_finer_than_a_day(watched: Watched)
         assert path.stat().st_mtime == day, path
 
 
-def test_failure_is_logged_only_by_type_and_retried(watched: Watched) -> None:
+def test_failed_maintenance_is_logged_only_by_type_and_retried(watched: Watched) -> None:
     damaged = watched.server.folder / "withdrawn"
     damaged.write_text("herkenbaar\n")
     watched.caretaker.step()

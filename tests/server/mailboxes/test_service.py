@@ -87,7 +87,7 @@ def test_repeating_the_same_bytes_succeeds_and_stores_one_item(server: AServer) 
     assert [row.number for row in server.mailboxes.inbox(ANNA, 0)[0]] == [1, 2, 3, 4]
 
 
-def test_second_report_in_one_mailbox_is_refused_as_out_of_step(server: AServer) -> None:
+def test_second_report_in_one_mailbox_is_refused(server: AServer) -> None:
     server.report("one")
     with pytest.raises(OutOfStep) as refused:
         server.report("one")
@@ -95,7 +95,7 @@ def test_second_report_in_one_mailbox_is_refused_as_out_of_step(server: AServer)
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 99])
-def test_only_the_next_number_is_accepted_and_the_newest_is_reported(
+def test_only_the_next_message_number_is_accepted_and_a_refusal_states_the_newest(
     server: AServer, n: int
 ) -> None:
     server.report("one")
@@ -164,7 +164,9 @@ def test_addressees_must_have_a_card_and_be_named_once(server: AServer) -> None:
 # desks
 
 
-def test_desk_lists_the_mailboxes_whose_newest_message_is_for_it(server: AServer) -> None:
+def test_desk_can_list_the_mailboxes_whose_newest_message_is_addressed_to_it(
+    server: AServer,
+) -> None:
     server.report("one", (ANNA,))
     server.report("two", (ANNA, BRAM))
     server.add("one", 2, (BRAM,))
@@ -175,7 +177,7 @@ def test_desk_lists_the_mailboxes_whose_newest_message_is_for_it(server: AServer
     assert listed.newest == tuple(sorted([(str(ANNA), 1), ("reporter", 1)]))
 
 
-def test_own_items_of_a_desk_are_listed_in_its_inbox_as_fetched(server: AServer) -> None:
+def test_inbox_of_a_desk_lists_its_own_items_as_fetched(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     item = server.put_file("one", file(3))
     sealed = server.reply("one", 1, ANNA, (ANNA, BRAM))
@@ -298,7 +300,7 @@ def test_full_mailbox_accepts_only_its_withdrawal(tmp_path: Path, on: Kind) -> N
 @pytest.mark.parametrize(
     "limits", [Limits(messages=10), Limits(message_bytes=2 * (5 * len(message(1)) + 100))]
 )
-def test_neither_side_can_fill_the_other_sides_half(
+def test_neither_side_can_fill_the_half_of_a_mailbox_reserved_for_the_other(
     tmp_path: Path, on: Kind, limits: Limits
 ) -> None:
     server = AServer(tmp_path / "server", on=on)
@@ -439,7 +441,7 @@ def _purge(server: AServer, days: int, *, awake: bool = True) -> upkeep.Purged:
     return server.purge()
 
 
-def test_fetched_reporter_item_expires_after_30_days_except_the_newest(
+def test_fetched_reporter_items_except_the_newest_expire_after_30_days(
     server: AServer,
 ) -> None:
     server.report("one")
@@ -553,7 +555,7 @@ def test_announced_absence_extends_the_mailbox_to_30_days_after_it(server: AServ
     assert _purge(server, 150).mailboxes == 1
 
 
-def test_absence_ending_before_expiry_changes_nothing(server: AServer) -> None:
+def test_absence_that_ends_before_a_mailbox_expires_changes_nothing(server: AServer) -> None:
     server.report("one")
     server.fetch()
     _announce(server, DAY + datetime.timedelta(60), DAY)
@@ -577,7 +579,7 @@ def test_reporter_items_do_not_expire_while_all_desks_are_silent(server: AServer
     assert server.kept("one") == [("reporter", 2)], "one of them is back"
 
 
-def test_silence_of_desks_does_not_keep_anything_forever(server: AServer) -> None:
+def test_silence_of_desks_does_not_postpone_expiry_without_limit(server: AServer) -> None:
     server.report("one")
     server.fetch()
     assert _purge(server, 179, awake=False).mailboxes == 0

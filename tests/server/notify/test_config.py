@@ -75,7 +75,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_counsellor_error_names_only_the_card(mailer: Mailer, row: str) -> None:
+def test_error_about_a_counsellor_names_only_the_card(mailer: Mailer, row: str) -> None:
     mailer.write(mailer.file, f"{PLAIN}[[counsellor]]\n{row}\n")
     with pytest.raises(SettingsError, match=re.escape(ROWS[row])) as caught:
         config.read(mailer.file)
@@ -111,7 +111,7 @@ def test_missing_password_is_reported(mailer: Mailer) -> None:
     assert PASSWORD not in mailer.file.read_text()
 
 
-def test_installers_file_is_valid_once_filled_in(mailer: Mailer) -> None:
+def test_settings_file_from_the_installer_is_valid_once_filled_in(mailer: Mailer) -> None:
     text = TEMPLATE.read_text("utf-8")
     mailer.write(mailer.file, text)
     with pytest.raises(SettingsError, match="host is missing; fill in the file"):

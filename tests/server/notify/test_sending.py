@@ -44,7 +44,7 @@ def test_each_counsellor_gets_a_separate_mail_over_tls(
         assert first == ["ehlo [127.0.0.1]", "STARTTLS"]
 
 
-def test_mail_reveals_nothing_of_machine_site_or_program(
+def test_mail_reveals_nothing_about_machine_site_or_program(
     mailer: Mailer, provider: MailServer
 ) -> None:
     with provider:

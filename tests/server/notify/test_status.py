@@ -72,7 +72,7 @@ def test_later_message_file_or_withdrawal_also_counts_as_new(desk: Desk) -> None
     assert desk.says()["./bram"] == "open"
 
 
-def test_counsellors_own_messages_are_not_new(desk: Desk) -> None:
+def test_counsellors_own_messages_do_not_count_as_new(desk: Desk) -> None:
     desk.server.report("one")
     desk.server.fetch()
     desk.server.put_file("one", file(2))
@@ -90,7 +90,7 @@ def test_desk_must_be_opened_as_often_as_the_site_promises_an_answer(desk: Desk)
     assert desk.says() == {"./anna": "open", "./bram": "open"}
 
 
-def test_daily_status_is_written_once_and_stays(desk: Desk) -> None:
+def test_daily_status_is_written_once_and_not_changed(desk: Desk) -> None:
     assert desk.says() == QUIET
     desk.server.report("one")
     assert desk.says() == QUIET
@@ -175,7 +175,7 @@ def test_invalid_status_file_is_rejected(tmp_path: Path, text: str) -> None:
     assert status_file.read(tmp_path, DAY + datetime.timedelta(1)) is None
 
 
-def test_card_name_is_accepted_as_the_operator_writes_it() -> None:
+def test_card_name_without_a_site_means_the_top_level_site() -> None:
     assert status_file.full_name("els") == f"{paths.OWN}/els"
     assert status_file.full_name("bakery/noor") == "bakery/noor"
 

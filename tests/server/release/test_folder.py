@@ -139,7 +139,7 @@ def test_release_must_have_one_source_archive(
         folder.take(given, folder.read_key(signer.public), target)
 
 
-def test_without_a_trusted_key_the_message_says_where_to_get_one(tmp_path: Path) -> None:
+def test_without_a_trusted_key_the_error_says_where_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(BadRelease, match="trusts no release key yet"):
         folder.read_key(tmp_path / "release.pub")
 

@@ -184,7 +184,7 @@ def test_older_unsigned_or_malformed_release_changes_nothing(
     assert not (installed.top / "data" / "backups").exists()
 
 
-def test_advice_depends_only_on_the_exit_status(
+def test_upgrade_advice_depends_only_on_the_exit_status_of_the_installer(
     installed: Installed,
 ) -> None:
     """An installer's output is written for people, and names folders and files."""
@@ -297,7 +297,7 @@ COMMANDS = 6  # more than the switch runs; after the last one it is complete
 @pytest.mark.parametrize(
     "done", [pytest.param(n, marks=[] if n == 3 else pytest.mark.long) for n in range(COMMANDS)]
 )
-def test_power_cut_during_the_switch_leaves_a_program_that_serves(
+def test_power_cut_during_the_switch_leaves_a_working_program(
     installed: Installed, done: int
 ) -> None:
     """The machine starts the installed program; the next call completes or rolls back."""

@@ -137,7 +137,7 @@ def test_site_cannot_read_rows_of_another_site(tmp_path: Path, postgres: Postgre
     other.store.close()
 
 
-def test_sealed_files_are_on_disk_only_under_second_seal(server: Here) -> None:
+def test_sealed_files_are_on_disk_only_under_the_second_seal(server: Here) -> None:
     """Any copies of a sealed file that PostgreSQL keeps are useless without the key."""
     sealed = server.report("one")
     large = file(2, 2_000_000)
@@ -206,7 +206,7 @@ def test_purge_removes_old_write_ahead_log(server: Here) -> None:
     assert not before & after
 
 
-def test_key_in_use_is_removed_by_next_upkeep(server: Here) -> None:
+def test_key_in_use_is_removed_by_the_next_maintenance_run(server: Here) -> None:
     sealed = server.report("one")
     key = server.item_keys()[sha256_hex(sealed)]
     reading, over = threading.Event(), threading.Event()
@@ -356,7 +356,9 @@ def test_newer_schema_is_refused(server: Here) -> None:
     assert "newer version of this program (m123_later)" in _said(server.address)
 
 
-def test_long_wait_or_full_pool_raises_busy(server: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_wait_or_full_connection_pool_raises_the_busy_error(
+    server: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(postgres_connections.OPTIONS, "lock_timeout", "200ms")
     monkeypatch.setattr(postgres_connections, "BUSY_SECONDS", 0.2)
     store = open_store(server.address, lambda: DAY)
@@ -481,7 +483,7 @@ def test_forked_worker_opens_its_own_connections(server: Here) -> None:
     server.report("three")
 
 
-def test_process_keeps_few_idle_connections_with_many_sites(
+def test_process_with_many_sites_keeps_few_idle_connections(
     tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_connections, "IDLE", 3)
@@ -511,7 +513,7 @@ def test_first_request_after_a_database_restart_succeeds(server: Here) -> None:
     server.report("two")
 
 
-def test_one_of_many_concurrent_writes_with_the_same_number_succeeds(server: Here) -> None:
+def test_exactly_one_of_many_concurrent_writes_with_the_same_number_succeeds(server: Here) -> None:
     server.report("one")
     together, done = threading.Barrier(8), list[str]()
 
@@ -554,7 +556,7 @@ def test_concurrent_reports_get_numbers_without_gaps(server: Here) -> None:
     assert not more
 
 
-def test_only_one_purge_runs_and_a_killed_one_releases_its_lock(
+def test_only_one_purge_runs_at_a_time_and_a_killed_purge_releases_its_lock(
     server: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each process has its own store, like two app servers."""
@@ -589,7 +591,7 @@ def test_sweep_removes_abandoned_uploads_only(server: Here) -> None:
     assert server.long_files() == 0
 
 
-def test_staged_file_can_be_stored_after_failed_transaction(server: Here) -> None:
+def test_staged_file_can_be_stored_after_a_failed_transaction(server: Here) -> None:
     server.report("one")
     data = bytes(range(256)) * 8192
     with server.mailboxes.stage() as staged:

@@ -9,7 +9,7 @@ from sqlcipher3 import dbapi2 as another  # type: ignore[import-untyped] # as th
 from dropbox_app.server.store import migrations, schema
 
 
-def test_database_made_by_a_different_sqlite_version_has_no_fault() -> None:
+def test_database_made_by_a_different_sqlite_version_is_accepted() -> None:
     """A backup made on one Debian release may be restored on the next, with a newer SQLite."""
     ran: list[str] = []
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
@@ -23,7 +23,7 @@ def test_database_made_by_a_different_sqlite_version_has_no_fault() -> None:
         assert schema.fault(connection) == ""
 
 
-def test_extra_tables_are_named_and_missing_ones_reported() -> None:
+def test_extra_tables_and_missing_tables_are_reported() -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         migrations.migrations.apply(connection)
         connection.execute("DROP TABLE addressed")

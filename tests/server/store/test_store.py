@@ -111,7 +111,7 @@ def test_no_table_has_a_hidden_row_number(server: AServer) -> None:
     connection.close()
 
 
-def test_each_counsellor_has_consecutive_numbers(server: AServer) -> None:
+def test_inbox_items_of_each_counsellor_are_numbered_consecutively(server: AServer) -> None:
     server.report("one", (ANNA,))
     server.report("two", (BRAM,))
     server.report("three", (ANNA, BRAM))
@@ -347,7 +347,7 @@ def test_forked_worker_opens_its_own_database_connection(server: AServer) -> Non
     assert len(server.store.mailboxes()) == 2
 
 
-def test_withdrawn_list_has_one_id_and_its_day_per_line(tmp_path: Path) -> None:
+def test_withdrawal_list_has_one_id_and_its_day_per_line(tmp_path: Path) -> None:
     path = tmp_path / "withdrawn"
     kept = Withdrawn(path)
     assert kept.read() == {}
@@ -369,7 +369,7 @@ def test_missing_or_damaged_database_is_reported_in_plain_words(
         SqliteStore(tmp_path, lambda: DAY)
 
 
-def test_store_keeps_its_own_id(server: AServer, tmp_path: Path) -> None:
+def test_reopened_store_has_the_same_id_as_before(server: AServer, tmp_path: Path) -> None:
     other = AServer(tmp_path / "other")
     again = SqliteStore(server.folder, lambda: DAY)
     assert again.store_id() == server.store.store_id() != other.store.store_id()
@@ -415,7 +415,7 @@ except SiteFull:
     assert said.stdout == "full []\n"
 
 
-def test_unnamed_sqlite_errors_are_reported_too() -> None:
+def test_sqlite_errors_without_a_name_are_also_reported() -> None:
     connection = sqlite3.connect(":memory:")
     with pytest.raises(StoreError, match="the database failed: OperationalError"), failures():
         connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()

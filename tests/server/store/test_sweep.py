@@ -34,7 +34,7 @@ def keep(server: AServer, data: bytes) -> str:
         return info.id
 
 
-def test_file_named_but_not_yet_locked_is_kept(
+def test_named_file_that_is_not_yet_locked_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = before_the_lock(server, monkeypatch)
@@ -44,7 +44,7 @@ def test_file_named_but_not_yet_locked_is_kept(
     assert [path.name for path in (server.folder / "files").iterdir()] == [item]
 
 
-def test_backup_copy_named_but_not_yet_locked_is_kept(
+def test_named_backup_copy_that_is_not_yet_locked_is_kept(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = before_the_lock(server, monkeypatch)
@@ -81,7 +81,7 @@ def before_the_lock(server: AServer, monkeypatch: pytest.MonkeyPatch) -> list[in
     return swept
 
 
-def test_sweep_locks_a_file_while_deciding_on_it(
+def test_sweep_locks_a_file_while_deciding_whether_to_remove_it(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = server.folder / "files" / "0123.part"

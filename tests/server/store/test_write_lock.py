@@ -61,7 +61,7 @@ def waiting() -> int:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_report_is_refused_as_busy_while_a_stopped_command_holds_the_lock(tmp_path: Path) -> None:
+def test_report_is_refused_if_a_stopped_command_holds_the_write_lock(tmp_path: Path) -> None:
     server = AServer(tmp_path / "server")
     server.report("before")
     with held(server.folder / "files"):
@@ -144,7 +144,7 @@ def test_abandoned_lock_request_is_reused_by_the_next_writer(tmp_path: Path) -> 
         writer.join(60)
 
 
-def test_lock_is_exclusive_and_every_writer_gets_it(tmp_path: Path) -> None:
+def test_write_lock_is_exclusive_and_every_writer_obtains_it(tmp_path: Path) -> None:
     """There are two processes with four threads each, some of which give up."""
     both = (Turns(tmp_path), Turns(tmp_path))
     at_work: list[int] = []

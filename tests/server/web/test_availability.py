@@ -229,7 +229,7 @@ def test_conversation_mentions_an_absence_and_links_to_the_others(
 
 @both
 @every
-def test_conversation_without_alternatives_shows_the_telephone(
+def test_conversation_without_other_counsellors_shows_the_telephone_number(
     house: House, state: str, lang: str
 ) -> None:
     code = begun(house)
@@ -248,7 +248,7 @@ def test_conversation_without_alternatives_shows_the_telephone(
 
 @both
 @every
-def test_waiting_reporter_is_not_promised_the_usual_days(
+def test_reporter_waiting_for_an_absent_counsellor_is_not_promised_the_usual_response_time(
     house: House, state: str, lang: str
 ) -> None:
     usual = {"nl": "Je krijgt meestal", "en": "An answer usually comes"}[lang]
@@ -260,7 +260,7 @@ def test_waiting_reporter_is_not_promised_the_usual_days(
     assert {"nl": "nog geen antwoord", "en": "no answer yet"}[lang] in text
 
 
-def test_page_does_not_say_that_a_retired_counsellor_fetches(two: House) -> None:
+def test_page_does_not_claim_that_a_retired_counsellor_reads_messages(two: House) -> None:
     code = begun(two)
     retired(two)
     browser = two.browser()
@@ -326,7 +326,7 @@ def test_report_to_an_unreachable_counsellor_is_not_sent_to_another(
     assert sam.texts() == [TEXT]
 
 
-def test_form_naming_one_counsellor_sends_to_no_other(house: House) -> None:
+def test_form_that_names_one_counsellor_sends_the_report_to_no_other(house: House) -> None:
     """The form names Noor, but only Sam is available when it is sent."""
     browser = house.browser()
     page = browser.get("/nl/report")
@@ -371,7 +371,7 @@ def test_follow_up_is_kept_while_choosing_another_counsellor(two: House, lang: s
 
 
 @both
-def test_follow_up_without_any_counsellor_stays_in_its_form(house: House, lang: str) -> None:
+def test_follow_up_is_kept_in_its_form_if_no_counsellor_is_left(house: House, lang: str) -> None:
     browser, page = written(house, lang)
     other = {"nl": "en", "en": "nl"}[lang]
     assert page.status == 503

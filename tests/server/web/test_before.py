@@ -127,7 +127,7 @@ def test_every_page_has_its_frame_labels_and_neutral_title(two: House, address: 
     check_shape(two.browser().get(address))
 
 
-def test_language_is_chosen_explicitly_and_never_guessed(house: House) -> None:
+def test_page_language_is_chosen_explicitly_and_never_guessed(house: House) -> None:
     page = house.browser().request("GET", "/", headers={"Accept-Language": "en"})
     assert {"/nl/", "/en/"} <= set(page.links)
     assert house.browser().get("/de/").status == 404
@@ -174,7 +174,7 @@ def test_page_names_operator_and_says_that_they_could_read_messages(house: House
     assert "call 030 123 45 67" in text
 
 
-def test_employer_running_the_site_is_called_employer(tmp_path: Path) -> None:
+def test_page_calls_an_employer_who_runs_the_site_the_employer(tmp_path: Path) -> None:
     house = House(tmp_path / "site", run_by="De Korenaar BV", run_by_is_employer=True)
     text = house.browser().get("/nl/").text
     assert "een computer van De Korenaar BV, je werkgever" in text
@@ -202,7 +202,7 @@ def test_without_a_telephone_no_page_promises_one(tmp_path: Path) -> None:
     house.close()
 
 
-def test_site_without_a_card_is_not_yet_open(tmp_path: Path) -> None:
+def test_site_without_a_card_is_described_as_not_yet_open(tmp_path: Path) -> None:
     house = House(tmp_path / "site", ())
     for page in ("", "safety", "report"):
         answer = house.browser().get(f"/nl/{page}")
@@ -239,7 +239,7 @@ def test_unreachable_counsellor_is_named_and_cannot_be_chosen(two: House) -> Non
     assert noor.identity.hex not in two.browser().get("/nl/report").html
 
 
-def test_absence_and_stand_in_are_shown(two: House) -> None:
+def test_page_shows_the_absence_of_a_counsellor_and_their_stand_in(two: House) -> None:
     noor, sam = two.counsellors
     until = START.replace(day=20)
     away = noor.card(away=cards.Away(until, sam.identity))

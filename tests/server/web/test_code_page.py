@@ -56,7 +56,9 @@ def test_correctly_retyped_words_are_accepted_in_any_spelling(house: House, lang
 
 
 @both
-def test_retyping_the_words_correctly_counts_as_ticking_the_box(house: House, lang: str) -> None:
+def test_retyping_the_words_correctly_counts_as_ticking_the_confirmation(
+    house: House, lang: str
+) -> None:
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     answer = attempt(browser, page, page.code)
@@ -66,7 +68,7 @@ def test_retyping_the_words_correctly_counts_as_ticking_the_box(house: House, la
 
 
 @both
-def test_code_page_says_how_to_come_back_and_the_slip_does_not(house: House, lang: str) -> None:
+def test_code_page_says_how_to_return_and_the_slip_does_not(house: House, lang: str) -> None:
     page = house.browser().tell(TEXT, lang)
     main = page.html.partition("<main")[2]
     assert all(origin in main for origin in house.site.settings.origins)
@@ -107,7 +109,7 @@ def test_code_page_title_is_the_same_in_every_state(house: House) -> None:
         ((2, 4, 5), "De woorden 2, 4 en 5 zijn anders dan in je code."),
     ],
 )
-def test_each_wrong_word_is_reported_and_the_code_stays(
+def test_each_wrong_word_is_reported_and_the_code_stays_on_the_page(
     house: House, places: tuple[int, ...], said: str
 ) -> None:
     """The word may be on the list or not; the typed text stays in its field."""
@@ -135,7 +137,9 @@ def test_each_wrong_word_is_reported_and_the_code_stays(
         ("een " * 8, "Je typte 8 woorden."),
     ],
 )
-def test_too_few_or_too_many_words_are_counted(house: House, typed: str, said: str) -> None:
+def test_page_states_the_number_of_words_typed_if_there_are_too_few_or_too_many(
+    house: House, typed: str, said: str
+) -> None:
     browser = house.browser()
     page = browser.tell(TEXT)
     answer = attempt(browser, page, typed)
@@ -155,7 +159,7 @@ def test_right_words_in_wrong_order_are_distinguished_from_wrong_words(house: Ho
     assert "Woord 1" not in answer.text
 
 
-def test_checking_the_words_hashes_nothing_and_does_not_wait(
+def test_checking_the_retyped_words_hashes_no_code_and_does_not_queue(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()
@@ -187,7 +191,7 @@ def test_reloading_any_response_shows_the_code_and_sends_nothing(house: House) -
 
 
 @both
-def test_ticking_the_box_continues_and_otherwise_the_code_stays(house: House, lang: str) -> None:
+def test_code_page_continues_only_after_the_confirmation_is_ticked(house: House, lang: str) -> None:
     browser = house.browser()
     page = browser.tell(TEXT, lang)
     form = page.form_with("kept")
@@ -203,7 +207,7 @@ def test_ticking_the_box_continues_and_otherwise_the_code_stays(house: House, la
     assert not tells(inside.text, page.code)
 
 
-def test_words_are_not_shown_again_after_the_box_was_ticked(house: House) -> None:
+def test_code_words_are_not_shown_again_after_the_confirmation_was_ticked(house: House) -> None:
     browser = house.browser()
     page = browser.tell(TEXT)
     go_on(browser, page, kept="y")
@@ -217,7 +221,7 @@ def test_words_are_not_shown_again_after_the_box_was_ticked(house: House) -> Non
             assert f"<li>{word}</li>" not in answer.html
 
 
-def test_code_page_outlives_the_idle_timeout(house: House) -> None:
+def test_code_page_stays_available_after_the_idle_timeout(house: House) -> None:
     """A reporter looking for a pen has four hours instead of 20 minutes."""
     browser = house.browser()
     page = browser.tell(TEXT)
@@ -231,7 +235,7 @@ def test_code_page_outlives_the_idle_timeout(house: House) -> None:
     assert not tells(answer.text, page.code)
 
 
-def test_code_page_shows_the_report_day_after_midnight(house: House) -> None:
+def test_code_page_still_uses_the_day_of_the_report_after_midnight(house: House) -> None:
     """The clock of these tests starts at noon, so that nothing else reaches midnight."""
     house.clock.pass_minutes(11 * 60)
     browser = house.browser()
@@ -242,7 +246,7 @@ def test_code_page_shows_the_report_day_after_midnight(house: House) -> None:
     assert "Dat doen we niet vóór 1 februari 2027" in text
 
 
-def test_without_cookies_typed_words_fill_the_code_field(house: House) -> None:
+def test_words_typed_without_cookies_are_kept_in_the_code_field(house: House) -> None:
     """Without a session there are no words to compare with."""
     browser = house.browser(cookies=False)
     page = browser.tell(TEXT)
@@ -264,7 +268,9 @@ def test_code_is_not_shown_without_its_session(house: House) -> None:
     assert not stranger.seen_cookies
 
 
-def test_other_language_shows_the_same_words_and_keeps_typed_text(house: House) -> None:
+def test_code_page_in_the_other_language_shows_the_same_words_and_keeps_typed_text(
+    house: House,
+) -> None:
     """The link appears only once the browser keeps the cookie; otherwise it would lose the code."""
     browser = house.browser()
     first = browser.tell(TEXT)
@@ -307,7 +313,7 @@ def test_chosen_counsellor_is_named_when_the_code_is_shown_again(two: House) -> 
     assert "Noor" not in text
 
 
-def test_words_are_numbered_one_per_line_and_not_translated(house: House) -> None:
+def test_code_words_are_numbered_one_per_line_and_not_translated(house: House) -> None:
     page = house.browser().tell(TEXT)
     begin = page.html.index('<ol class="code"')
     block = page.html[begin : page.html.index("</ol>", begin)]
@@ -371,7 +377,7 @@ def test_new_code_can_be_shown_again_from_the_return_page(house: House, lang: st
     assert f"/{lang}/code" not in house.browser().get(f"/{lang}/return").links
 
 
-def test_code_typed_in_the_field_for_the_story_is_not_sent(house: House) -> None:
+def test_code_typed_into_the_field_for_the_story_is_not_sent(house: House) -> None:
     code = house.browser().tell(TEXT).code
     browser = house.browser()
     answer = browser.tell(f"Mijn code: {code}")

@@ -116,7 +116,7 @@ def test_only_the_former_counsellor_who_asked_is_offered_for_a_call(
 
 
 @both
-def test_site_number_replaces_the_missing_number_of_the_asking_counsellor(
+def test_telephone_number_of_the_site_replaces_a_missing_number_of_the_asking_counsellor(
     three: House, lang: str
 ) -> None:
     text = stands(three, lang, retired)
@@ -125,7 +125,7 @@ def test_site_number_replaces_the_missing_number_of_the_asking_counsellor(
 
 
 @both
-def test_without_a_number_of_the_asking_counsellor_nobody_is_named(
+def test_without_a_number_of_the_asking_counsellor_no_counsellor_is_named_for_a_call(
     tmp_path: Path, lang: str
 ) -> None:
     names = ("Noor Visser", "Sam Jansen")

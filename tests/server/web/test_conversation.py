@@ -42,7 +42,7 @@ def test_new_conversation_says_that_there_is_no_answer_yet(reporter: Browser) ->
     check_shape(page)
 
 
-def test_answer_is_shown_with_its_name_and_day(
+def test_answer_is_shown_with_the_name_of_the_counsellor_and_the_day(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     code = house.browser().tell("Iets anders.").code
@@ -109,7 +109,7 @@ def test_options_are_listed(reporter: Browser, noor: Counsellor) -> None:
     check_shape(page)
 
 
-def test_option_is_chosen_and_sent_as_a_message(reporter: Browser, noor: Counsellor) -> None:
+def test_chosen_option_is_sent_as_a_message(reporter: Browser, noor: Counsellor) -> None:
     options: list[Json] = [
         {"title": title, "pro": "", "con": ""} for title in ("Praten", "Wachten")
     ]
@@ -123,7 +123,7 @@ def test_option_is_chosen_and_sent_as_a_message(reporter: Browser, noor: Counsel
     check_shape(sent)
 
 
-def test_question_is_collapsed_after_the_reporter_asked_for_more(
+def test_question_is_collapsed_after_the_reporter_asked_for_more_information(
     reporter: Browser, noor: Counsellor
 ) -> None:
     """After an answer, the page must not look as if nothing had been sent."""
@@ -137,7 +137,9 @@ def test_question_is_collapsed_after_the_reporter_asked_for_more(
     assert page.form_to("consent", "request").choices["answer"] == ["yes", "no", "tell-me-more"]
 
 
-def test_without_other_counsellors_the_conversation_offers_none(reporter: Browser) -> None:
+def test_conversation_offers_no_change_of_counsellor_if_there_is_only_one(
+    reporter: Browser,
+) -> None:
     assert "/nl/counsellor" not in reporter.get("/nl/conversation").links
 
 
@@ -227,7 +229,7 @@ def test_refused_answer_stays_in_its_form(
         assert str(ASKED["step"]) in answer.text
 
 
-def test_remark_on_a_question_that_no_longer_exists_is_not_lost(
+def test_remark_on_a_question_that_is_no_longer_open_is_not_lost(
     reporter: Browser, noor: Counsellor
 ) -> None:
     """The question was answered in another window, or no longer exists."""
@@ -330,7 +332,7 @@ def test_effects_of_a_change_of_counsellor_are_explained(two: House) -> None:
     assert noor.texts() == ["Het begin."]  # it is as the page says
 
 
-def test_everyone_who_may_still_have_messages_is_named_before_a_withdrawal(two: House) -> None:
+def test_counsellors_who_may_still_have_messages_are_named_before_a_withdrawal(two: House) -> None:
     browser, _ = _turned(two)
     page = browser.get("/nl/withdraw")
     for said in (
@@ -363,7 +365,7 @@ def test_message_of_a_former_counsellor_is_marked(two: House) -> None:
     assert "Sam Jansen, 3 november Welkom." in text
 
 
-def test_page_after_a_handover_back_to_a_former_counsellor_states_nothing_untrue(
+def test_page_is_correct_after_a_handover_back_to_a_former_counsellor(
     two: House,
 ) -> None:
     """A former counsellor has seen the earlier messages."""
@@ -379,7 +381,7 @@ def test_page_after_a_handover_back_to_a_former_counsellor_states_nothing_untrue
     assert "wat je eerder schreef" not in after.text
 
 
-def test_with_one_counsellor_no_change_is_offered(reporter: Browser) -> None:
+def test_with_only_one_counsellor_no_change_of_counsellor_is_offered(reporter: Browser) -> None:
     page = reporter.get("/nl/counsellor")
     assert "Er is nu niemand anders" in page.text
     assert "Kies met wie je verder wilt" not in page.text
@@ -452,7 +454,7 @@ def test_concurrent_messages_from_two_sessions_both_arrive(house: House, noor: C
 # after the session ended
 
 
-def test_post_after_the_session_keeps_the_text_and_one_more_post_sends_it(
+def test_post_after_the_session_ended_keeps_the_text_and_one_more_post_sends_it(
     house: House, noor: Counsellor
 ) -> None:
     for end in (house.restart, lambda: house.clock.pass_minutes(30)):
@@ -574,7 +576,7 @@ def test_withdrawal_and_consent_answer_survive_the_end_of_a_session(
 
 
 @pytest.mark.parametrize("remark", ["Hm.", ""])
-def test_missing_answer_after_the_session_is_requested_in_the_conversation(
+def test_reporter_who_signs_in_again_is_asked_for_an_answer_that_was_not_chosen(
     house: House, noor: Counsellor, remark: str
 ) -> None:
     browser = house.browser()
@@ -625,7 +627,7 @@ def test_empty_or_overlong_follow_up_is_kept(reporter: Browser) -> None:
     assert kept(page) == "x" * 60_001
 
 
-def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_one(house: House) -> None:
+def test_text_for_a_withdrawn_conversation_is_kept_for_a_new_report(house: House) -> None:
     """Another session withdrew the conversation, and text added to it would be lost too."""
     reporter, other = house.browser(), house.browser()
     code = reporter.tell("Het begin.").code
@@ -680,7 +682,7 @@ def test_unverified_message_is_reported_and_never_shown(
     check_shape(page)
 
 
-def test_missing_message_in_between_is_reported(
+def test_missing_message_between_two_others_is_reported(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     for text in ("een", "twee", "drie"):
@@ -732,7 +734,7 @@ def test_approaching_expiry_is_announced(house: House, noor: Counsellor) -> None
     assert "Dan wissen we dit gesprek na 31 januari." in page.text
 
 
-def test_item_exists_until_its_deletion_day_ends_in_amsterdam(
+def test_item_exists_until_the_end_of_its_deletion_day_in_amsterdam(
     house: House, noor: Counsellor
 ) -> None:
     """Days are in UTC, and midnight in Amsterdam is one or two hours earlier."""
@@ -791,7 +793,7 @@ def test_deletion_day_is_never_in_the_past(house: House) -> None:
     assert "Dat doen we niet vóór 11 februari." in page.text
 
 
-def test_counsellor_without_a_card_has_no_name(
+def test_counsellor_without_a_card_is_shown_without_a_name(
     house: House, reporter: Browser, noor: Counsellor
 ) -> None:
     noor.write("reply", {"text": "Nog net."})

@@ -91,7 +91,7 @@ def _to(*identities: VerifyKey) -> str:
 # a desk's whole day
 
 
-def test_report_is_found_fetched_and_answered(server: AServer, desk: Desk) -> None:
+def test_desk_can_find_fetch_and_answer_a_report(server: AServer, desk: Desk) -> None:
     sealed = server.report("one")
     item, mailbox = sha256_hex(sealed), ids("one")[0]
     inbox = desk.get("/api/desk/inbox?after=0")
@@ -237,7 +237,7 @@ def test_unknown_identity_gets_the_same_response_as_an_invalid_signature(
     assert dict(unknown.headers) == dict(bad.headers)
 
 
-def test_retired_counsellor_is_unknown_at_once(server: AServer, desk: Desk) -> None:
+def test_retired_counsellor_is_immediately_treated_as_unknown(server: AServer, desk: Desk) -> None:
     assert desk.ask("GET", "/api/desk/mailboxes").status_code == 200
     server.site.retire("anna")
     assert desk.ask("GET", "/api/desk/mailboxes").status_code == 401
@@ -332,11 +332,11 @@ def _raw(target: str) -> dict[str, str]:
         "/api/desk/inbox?after=0&more=1",
     ],
 )
-def test_query_must_have_exactly_its_arguments(desk: Desk, target: str) -> None:
+def test_query_must_have_exactly_the_expected_arguments(desk: Desk, target: str) -> None:
     assert desk.ask("GET", target).status_code == 400
 
 
-def test_item_of_another_counsellor_gets_the_same_response_as_a_missing_one(
+def test_request_for_another_counsellors_item_gets_the_same_response_as_for_a_missing_item(
     server: AServer, desk: Desk
 ) -> None:
     sealed = server.report("one", (BRAM,))
@@ -357,7 +357,7 @@ def test_item_of_another_counsellor_gets_the_same_response_as_a_missing_one(
         assert {(a.status_code, a.data) for a in answers} == {(404, answers[0].data)}
 
 
-def test_each_body_has_its_own_size_limit(server: AServer, desk: Desk) -> None:
+def test_each_kind_of_request_body_has_its_own_size_limit(server: AServer, desk: Desk) -> None:
     server.report("one")
     target = f"/api/desk/mailboxes/{ids('one')[0]}/messages?n=1&to={_to(ANNA)}"
     assert desk.ask("POST", target, message(1, 131_072)).status_code == 200
@@ -366,7 +366,7 @@ def test_each_body_has_its_own_size_limit(server: AServer, desk: Desk) -> None:
     assert desk.ask("GET", "/api/desk/mailboxes", b"x").status_code == 413
 
 
-def test_invalid_shapes_and_addressees_are_named(server: AServer, desk: Desk) -> None:
+def test_invalid_message_shapes_and_addressees_are_refused(server: AServer, desk: Desk) -> None:
     server.report("one")
     base = f"/api/desk/mailboxes/{ids('one')[0]}/messages"
     assert desk.ask("POST", f"{base}?n=1&to={_to(ANNA)}", message(2)).status_code == 422

@@ -34,7 +34,7 @@ def _ask(house: House, target: str, *, at: str, signed_for: str) -> int:
     return client.get(target, headers={**host, "Authorization": signed}).status_code
 
 
-def test_desks_are_answered_only_at_the_desk_address(apart: House) -> None:
+def test_desk_requests_are_answered_only_at_the_desk_address(apart: House) -> None:
     target = "/api/desk/mailboxes"
     assert _ask(apart, target, at=DESKS, signed_for=DESKS) == 200
     for origin in (ORIGIN, SECURE, ONION):

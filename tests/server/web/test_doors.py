@@ -138,7 +138,9 @@ def test_privacy_page_states_controller_purpose_recipients_retention_and_rights(
     assert f"/{lang}/privacy" in house.browser().get(f"/{lang}/report").links
 
 
-def test_site_can_replace_the_list_and_an_invalid_list_affects_only_itself(house: House) -> None:
+def test_site_can_replace_the_list_of_organisations_and_an_invalid_list_is_ignored(
+    house: House,
+) -> None:
     path = house.folder / "content" / referrals.FILE_NAME
     path.parent.mkdir()
     path.write_text(OWN)
@@ -182,6 +184,6 @@ def notes(read: loader.Reading) -> list[str]:
 
 
 @both
-def test_safety_page_leads_to_the_same_help(house: House, lang: str) -> None:
+def test_safety_page_also_links_to_the_help_page(house: House, lang: str) -> None:
     """From there the choice is a link within the page, so this also takes two clicks."""
     assert f"/{lang}/help" in house.browser().get(f"/{lang}/safety").links

@@ -24,7 +24,7 @@ def is_open(page: Page) -> bool:
     return TEXT in page.text
 
 
-def test_copied_cookie_opens_the_conversation_until_its_owner_leaves(house: House) -> None:
+def test_copied_cookie_opens_the_conversation_until_the_reporter_leaves(house: House) -> None:
     reporter = house.browser()
     reporter.come_back(reporter.tell(TEXT).code)
     thief = copy_of(reporter)
@@ -75,7 +75,9 @@ def test_older_cookie_never_shows_the_words_again(
     assert is_open(shown)  # the conversation: the session goes on
 
 
-def test_words_stay_available_until_the_response_to_the_tick_arrives(house: House) -> None:
+def test_code_words_stay_available_until_the_response_to_the_confirmation_arrives(
+    house: House,
+) -> None:
     """The connection is lost, so the browser still has only its older cookie."""
     reporter = house.browser()
     first = reporter.tell(TEXT)
@@ -85,7 +87,7 @@ def test_words_stay_available_until_the_response_to_the_tick_arrives(house: Hous
     assert reporter.get("/nl/code").code == first.code
 
 
-def test_leaving_and_returning_in_the_same_second_works(house: House) -> None:
+def test_leaving_and_returning_within_the_same_second_is_possible(house: House) -> None:
     reporter = house.browser()
     code = reporter.tell(TEXT).code
     for _ in range(3):
@@ -120,7 +122,7 @@ def test_displayed_code_is_not_lost_by_typing_another_one(house: House) -> None:
     assert reporter.get("/nl/code").code == shown
 
 
-def test_leaving_one_session_keeps_another_of_the_same_code(house: House) -> None:
+def test_leaving_one_session_does_not_end_another_with_the_same_code(house: House) -> None:
     here, there = house.browser(), house.browser()
     code = here.tell(TEXT).code
     there.come_back(code)

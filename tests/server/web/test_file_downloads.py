@@ -82,7 +82,7 @@ def test_running_upload_is_refused_below_the_free_space_minimum(
     nothing_kept(house)
 
 
-def test_text_is_accepted_when_files_no_longer_are(
+def test_text_is_still_accepted_when_files_no_longer_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the limit of the disk, site or conversation, files stop first and text continues."""
@@ -109,7 +109,7 @@ def test_text_is_accepted_when_files_no_longer_are(
         house.close()
 
 
-def test_page_offers_no_files_if_none_can_be_accepted(
+def test_page_offers_no_file_upload_if_no_file_can_be_accepted(
     reporter: Browser, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     floor = house.site.settings.limits.free_bytes
@@ -288,7 +288,7 @@ def test_counsellors_file_name_is_sanitised(
 
 
 @pytest.mark.parametrize("content", [b"kort", LARGE])
-def test_altered_file_is_not_sent_even_partly(
+def test_no_part_of_an_altered_file_is_sent(
     reporter: Browser, house: House, noor: Counsellor, content: bytes
 ) -> None:
     item = reply_with(noor, content)

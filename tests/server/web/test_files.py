@@ -88,7 +88,9 @@ def test_files_arrive_with_their_message_byte_for_byte(
     assert [m.text for m in noor.only_thread().genuine()][-1] == "Zie dit.\nEn dat."
 
 
-def test_file_needs_no_text_and_text_needs_no_file(reporter: Browser, noor: Counsellor) -> None:
+def test_message_may_consist_of_files_without_text_or_text_without_files(
+    reporter: Browser, noor: Counsellor
+) -> None:
     send(reporter, [("a.png", b"x")], "")
     send(reporter, [], "Alleen woorden.")
     assert [m.text for m in noor.only_thread().genuine()] == ["Het begin.", "", "Alleen woorden."]
@@ -99,7 +101,7 @@ def test_file_needs_no_text_and_text_needs_no_file(reporter: Browser, noor: Coun
 
 
 @pytest.mark.parametrize("size", [0, 1, LIMIT - 1, LIMIT])
-def test_any_size_up_to_the_limit_is_accepted(
+def test_file_of_any_size_up_to_the_limit_is_accepted(
     reporter: Browser, noor: Counsellor, size: int
 ) -> None:
     content = bytes(range(256)) * (size // 256) + bytes(size % 256)
@@ -108,7 +110,7 @@ def test_any_size_up_to_the_limit_is_accepted(
     assert (attachment.size, got) == (size, content)
 
 
-def test_file_one_byte_over_the_limit_is_named_and_the_text_returned(
+def test_file_one_byte_over_the_limit_is_named_and_the_text_kept(
     reporter: Browser, house: House
 ) -> None:
     files = [("goed.png", b"x"), ("te groot.png", bytes(LIMIT + 1)), ("ook.png", b"y")]
@@ -124,7 +126,7 @@ def test_file_one_byte_over_the_limit_is_named_and_the_text_returned(
     nothing_kept(house)
 
 
-def test_maximum_number_of_files_is_accepted_and_one_more_refused(
+def test_maximum_number_of_files_is_accepted_and_one_more_is_refused(
     reporter: Browser, noor: Counsellor, house: House
 ) -> None:
     eleven = [(f"{n}.txt", b"%d" % n) for n in range(11)]
@@ -169,7 +171,9 @@ def test_nonempty_file_without_a_name_is_accepted(reporter: Browser, noor: Couns
     assert [(a.name, c) for a, c in received(noor)] == [("bestand zonder naam", b"inhoud")]
 
 
-def test_random_sizes_round_trip_and_are_stored_padded(tmp_path: Path, long_run: bool) -> None:
+def test_files_of_random_sizes_round_trip_and_are_stored_padded(
+    tmp_path: Path, long_run: bool
+) -> None:
     """The stored lengths are padded by Padmé and reveal nothing else."""
     chance = random.Random(seed())  # noqa: S311 - chooses sizes, keeps no secret
     sizes = [int(2 ** chance.uniform(0, 21)) for _ in range(1000 if long_run else 60)]
@@ -229,7 +233,7 @@ def no_staging(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 FILES = [("a.jpg", b"herkenbaar" * 1000)]
 
 
-def test_wrong_token_keeps_nothing_and_returns_the_text(
+def test_post_with_a_wrong_token_stores_nothing_and_keeps_the_text_in_the_form(
     reporter: Browser, house: House, no_staging: list[int]
 ) -> None:
     for fields in ([("csrf_token", "fout"), ("text", "Blijf.")], [("text", "Blijf.")]):
@@ -243,7 +247,7 @@ def test_wrong_token_keeps_nothing_and_returns_the_text(
     assert no_staging == []
 
 
-def test_token_after_the_files_is_ignored(
+def test_form_token_sent_after_the_files_is_ignored(
     reporter: Browser, house: House, no_staging: list[int]
 ) -> None:
     page = reporter.get("/nl/files")
@@ -257,7 +261,7 @@ def test_token_after_the_files_is_ignored(
     assert no_staging == []
 
 
-def test_expired_session_keeps_nothing_and_one_post_leads_back_to_the_files(
+def test_expired_session_stores_no_file_and_typing_the_code_leads_back_to_the_files_page(
     reporter: Browser, house: House, noor: Counsellor, no_staging: list[int]
 ) -> None:
     code = house.browser().tell("Een ander.").code
@@ -379,7 +383,7 @@ def test_interrupted_form_sends_nothing(reporter: Browser, house: House, cut: in
 # sent once, together, and to the intended addressees
 
 
-def test_message_arriving_meanwhile_causes_no_second_upload(
+def test_message_that_arrives_during_an_upload_causes_no_second_upload(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch, no_staging: list[int]
 ) -> None:
     add = Mailboxes.add
@@ -397,7 +401,7 @@ def test_message_arriving_meanwhile_causes_no_second_upload(
     assert (len(tries), len(no_staging)) == (3, 1)
 
 
-def test_repeated_form_is_sent_once_and_a_repeated_name_is_a_new_file(
+def test_repeated_form_is_sent_once_and_a_repeated_file_name_means_a_new_file(
     reporter: Browser, noor: Counsellor
 ) -> None:
     page = reporter.get("/nl/files")

@@ -35,7 +35,7 @@ def filled(house: House, most: int) -> tuple[Browser, str, int]:
     raise AssertionError("nothing was refused")
 
 
-def test_reports_stop_at_a_limit_while_answers_continue(tmp_path: Path) -> None:
+def test_reports_are_refused_above_a_limit_while_answers_are_still_accepted(tmp_path: Path) -> None:
     house = House(tmp_path / "site", limits=Limits(site_bytes=SITE_BYTES, free_bytes=1))
     noor = house.counsellors[0]
     first, code, count = filled(house, 300)
@@ -54,7 +54,7 @@ def test_reports_stop_at_a_limit_while_answers_continue(tmp_path: Path) -> None:
     house.close()
 
 
-def test_full_disk_stops_reporters_of_all_sites_before_answers(
+def test_nearly_full_disk_stops_reports_on_all_sites_before_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The minimum applies to the disk, which all sites of a server share."""

@@ -87,7 +87,7 @@ def test_port_in_the_host_header_does_not_affect_https(house: House, host: str) 
     assert cookie.endswith("; Secure")
 
 
-def test_name_with_http_and_https_is_distinguished_by_its_port() -> None:
+def test_scheme_of_a_host_name_with_both_http_and_https_is_determined_by_the_port() -> None:
     hosts = Hosts(("http://localhost:8000", "https://localhost:8443", "https://drop.example.org"))
     for host, https in (
         ("localhost:8000", False),
@@ -196,7 +196,7 @@ def test_ordinary_visit_is_not_logged(
     assert caplog.text + said.out + said.err == ""
 
 
-def test_style_sheet_is_the_only_file_and_is_named_after_its_content(house: House) -> None:
+def test_style_sheet_is_the_only_static_file_and_is_named_after_its_content(house: House) -> None:
     page = house.browser().get("/nl/")
     start = page.html.index("/static/")
     address = page.html[start : page.html.index('"', start)]

@@ -41,7 +41,7 @@ def test_each_page_links_to_itself_in_every_language_of_the_site(wide: House, la
 
 
 @pytest.mark.parametrize("lang", DRAFTS)
-def test_code_in_an_additional_language_is_english_and_the_page_says_so(
+def test_code_on_pages_in_an_additional_language_is_english_and_the_page_says_so(
     wide: House, lang: str
 ) -> None:
     page = wide.browser().tell("Coś się stało.", lang)

@@ -29,7 +29,7 @@ def test_desk_that_fetches_less_often_than_promised_is_named(house: House) -> No
     assert said(house) == []
 
 
-def test_absent_counsellor_is_not_late(house: House) -> None:
+def test_absent_counsellor_is_not_reported_as_late(house: House) -> None:
     noor = house.counsellors[0]
     house.site.update(noor.identity, noor.card(away=cards.Away(START.replace(day=20), None)), START)
     house.clock.pass_days(10)

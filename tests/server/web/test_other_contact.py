@@ -15,7 +15,7 @@ both = pytest.mark.parametrize("lang", ["nl", "en"])
 
 @both
 @pytest.mark.parametrize("page", ["", "role"])
-def test_contact_about_a_counsellor_is_shown_with_a_dialable_number(
+def test_contact_for_complaints_about_a_counsellor_is_shown_with_a_dialable_number(
     tmp_path: Path, lang: str, page: str
 ) -> None:
     for count in (1, 2):
@@ -30,7 +30,7 @@ def test_contact_about_a_counsellor_is_shown_with_a_dialable_number(
 
 
 @both
-def test_single_counsellor_without_another_contact_is_not_a_dead_end(
+def test_page_suggests_other_help_if_there_is_one_counsellor_and_no_other_contact(
     house: House, lang: str
 ) -> None:
     text = house.browser().get(f"/{lang}/").text

@@ -62,7 +62,9 @@ def test_thread_is_not_forwarded_without_a_tick(running: Browser, sam: Counsello
     assert sam.texts() == ["Dag Sam."]
 
 
-def test_double_click_sends_once(running: Browser, sam: Counsellor) -> None:
+def test_double_click_sends_the_text_and_forwards_the_thread_only_once(
+    running: Browser, sam: Counsellor
+) -> None:
     page = running.get("/nl/counsellor")
     form = page.form_with("along")
     for _ in range(2):
@@ -103,7 +105,7 @@ def test_message_sent_meanwhile_is_forwarded_too(
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Tussendoor.", "Dag Sam."]
 
 
-def test_tick_survives_an_error_a_language_change_and_the_end_of_a_session(
+def test_tick_is_kept_through_an_error_a_language_change_and_the_end_of_a_session(
     two: House, running: Browser, sam: Counsellor
 ) -> None:
     page = running.get("/nl/counsellor")

@@ -22,7 +22,7 @@ def speaking(noor: Counsellor) -> Counsellor:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_each_page_quotes_the_sentence_in_its_language(
+def test_each_page_quotes_the_counsellors_sentence_in_the_language_of_the_page(
     house: House, speaking: Counsellor, path: str
 ) -> None:
     for lang, said in (("nl", NL), ("en", EN)):
@@ -34,7 +34,9 @@ def test_each_page_quotes_the_sentence_in_its_language(
     assert says_more == (path == "about")
 
 
-def test_sentence_in_another_language_is_labelled(house: House, noor: Counsellor) -> None:
+def test_counsellors_sentence_in_another_language_is_labelled(
+    house: House, noor: Counsellor
+) -> None:
     noor.sentence = {"nl": NL}
     noor.renew()
     page = house.browser().get("/en/")

@@ -136,7 +136,7 @@ def exceptions() -> set[str]:
     return found
 
 
-def test_every_exception_and_sentence_is_in_the_table() -> None:
+def test_table_of_refusals_lists_every_exception_and_sentence() -> None:
     there = exceptions()
     assert {"Busy", "FilesBroken", "StoreError", "CardError"} <= there  # of four modules
     listed = {row.kind.__name__ for row in REFUSALS}
@@ -162,7 +162,7 @@ def _sentence(lang: str, row: Refusal, key: str) -> str:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("row", ON_PAGES, ids=lambda row: row.kind.__name__)
-def test_page_shows_the_tables_sentence_and_keeps_the_text(
+def test_page_shows_the_sentence_from_the_table_of_refusals_and_keeps_the_text(
     house: House, monkeypatch: pytest.MonkeyPatch, row: Refusal, lang: str
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -187,7 +187,7 @@ def test_page_shows_the_tables_sentence_and_keeps_the_text(
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("row", WITH_FILES, ids=lambda row: row.kind.__name__)
-def test_files_page_keeps_the_text_and_no_file(
+def test_files_page_keeps_the_text_but_no_file_after_a_refusal(
     house: House, monkeypatch: pytest.MonkeyPatch, row: Refusal, lang: str
 ) -> None:
     """A file may be refused before its first byte arrives, or after all of them have."""
@@ -218,7 +218,7 @@ def test_files_page_keeps_the_text_and_no_file(
 
 
 @pytest.mark.parametrize("row", OVER_API, ids=lambda row: row.kind.__name__)
-def test_desk_gets_the_status_in_the_table(
+def test_desk_gets_the_status_code_from_the_table_of_refusals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: Refusal
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -233,7 +233,7 @@ def test_desk_gets_the_status_in_the_table(
     assert answer.get_json() == wanted
 
 
-def test_every_other_api_failure_is_json(
+def test_every_other_api_failure_is_returned_as_json(
     house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Examples: a wrong method, a wrong host, and an internal fault, which logs one line."""
@@ -300,7 +300,7 @@ def test_only_known_fields_are_shown_again_and_only_the_first_of_duplicates(hous
     check_shape(page)
 
 
-def test_url_without_a_path_is_never_repeated(house: House) -> None:
+def test_response_never_repeats_a_url_without_a_path(house: House) -> None:
     """For ``GET http://host?query``, werkzeug would redirect to a URL with both."""
     client = house.app.test_client()
     environ = {"PATH_INFO": "", "RAW_URI": "http://127.0.0.1:8000?herkenbaar"}

@@ -139,12 +139,12 @@ def test_knowing_the_text_is_not_enough_to_get_the_code(house: House, visitor: s
     assert house.stored() == 2
 
 
-def test_requests_without_a_circuit_are_never_treated_as_the_same(house: House) -> None:
+def test_requests_without_a_circuit_are_never_treated_as_repeated(house: House) -> None:
     nobody = Click(house, "")
     assert nobody.send().code != nobody.send().code
 
 
-def test_repeat_after_three_minutes_is_a_new_report(house: House) -> None:
+def test_post_repeated_after_three_minutes_is_a_new_report(house: House) -> None:
     first = Click(house).send()
     house.clock.pass_minutes(2.9)
     assert Click(house).send().code == first.code
@@ -153,21 +153,21 @@ def test_repeat_after_three_minutes_is_a_new_report(house: House) -> None:
 
 
 @pytest.mark.parametrize("path", ["code", "conversation", "leave", "stop", "", "report", "safety"])
-def test_repeat_after_the_code_page_arrived_is_a_new_report(house: House, path: str) -> None:
+def test_post_repeated_after_the_code_page_arrived_is_a_new_report(house: House, path: str) -> None:
     """Any request of that browser confirms it: continuing, leaving or returning."""
     first = Click(house).send()
     Click(house).arrives(first).request("GET", f"/nl/{path}", follow=0)
     assert Click(house).send().code != first.code
 
 
-def test_style_sheet_request_also_confirms_arrival(house: House) -> None:
+def test_style_sheet_request_also_confirms_that_the_code_page_arrived(house: House) -> None:
     first = Click(house).send()
     style = first.html.partition('rel="stylesheet" href="')[2].partition('"')[0]
     assert Click(house).arrives(first).get(style).status == 200
     assert Click(house).send().code != first.code
 
 
-def test_repeat_after_a_withdrawal_elsewhere_is_a_new_report(house: House) -> None:
+def test_post_repeated_after_a_withdrawal_in_another_browser_is_a_new_report(house: House) -> None:
     first = Click(house).send()
     elsewhere = Click(house, OTHER)
     elsewhere.keeps_cookies = True
@@ -178,7 +178,7 @@ def test_repeat_after_a_withdrawal_elsewhere_is_a_new_report(house: House) -> No
     assert Click(house).send().code != first.code
 
 
-def test_after_a_failed_first_post_the_second_counts_as_the_first(
+def test_after_a_failed_first_post_the_second_post_counts_as_the_first(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -191,7 +191,7 @@ def test_after_a_failed_first_post_the_second_counts_as_the_first(
     assert house.stored() == 1
 
 
-def test_form_with_errors_is_not_remembered(house: House) -> None:
+def test_form_with_errors_does_not_count_as_a_first_post(house: House) -> None:
     assert [Click(house).send("").status for _ in range(2)] == [422, 422]
     assert Click(house).send().code
     assert house.stored() == 1

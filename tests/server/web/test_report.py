@@ -131,7 +131,7 @@ def test_site_can_set_a_lower_text_limit(tmp_path: Path) -> None:
     house.close()
 
 
-def test_language_button_keeps_every_word_and_tick(two: House) -> None:
+def test_language_button_keeps_all_typed_text_and_every_tick(two: House) -> None:
     browser = two.browser()
     sam = two.counsellors[1].identity.hex
     page = browser.post(
@@ -180,7 +180,9 @@ def test_redisplayed_code_page_names_the_originally_chosen_counsellor(two: House
     assert "Sam Jansen" not in again.text
 
 
-def test_browser_without_cookies_sees_its_code_and_may_send_twice(house: House) -> None:
+def test_browser_without_cookies_is_shown_its_code_and_may_send_a_report_twice(
+    house: House,
+) -> None:
     browser = house.browser(cookies=False)
     codes = {browser.tell(TEXT).code, browser.tell(TEXT).code}
     assert len(codes) == 2
@@ -191,7 +193,7 @@ def test_browser_without_cookies_sees_its_code_and_may_send_twice(house: House) 
         assert TEXT.splitlines()[0] in house.browser().come_back(code).text
 
 
-def test_restart_before_the_post_loses_nothing(house: House) -> None:
+def test_server_restart_before_the_post_loses_no_text(house: House) -> None:
     browser = house.browser()
     page = browser.get("/nl/report")
     house.restart()
@@ -208,7 +210,7 @@ def test_full_disk_is_reported_and_the_text_kept(tmp_path: Path) -> None:
     house.close()
 
 
-def test_busy_server_says_so_and_keeps_text_and_code(house: House) -> None:
+def test_page_says_that_the_server_is_busy_and_keeps_text_and_code(house: House) -> None:
     from dropbox_app.server.web.app import create_app
 
     gate = Gate(1, patience=0.01)
@@ -319,7 +321,7 @@ def test_post_from_another_page_is_refused_and_its_text_kept(
 
 
 @pytest.mark.parametrize("path", ["report", "return", "conversation", "consent", "counsellor"])
-def test_foreign_page_cannot_prefill_a_code_or_counsellor(house: House, path: str) -> None:
+def test_page_of_another_site_cannot_prefill_a_code_or_counsellor(house: House, path: str) -> None:
     """Otherwise one press on our own page would log somebody in to a stranger's mailbox."""
     stranger = house.browser().tell("De val.").code
     person = house.browser()

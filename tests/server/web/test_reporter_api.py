@@ -81,7 +81,7 @@ def sealed_to(recipients: int, size: int = 8192, plain: Callable[[int], bytes] =
 # a complete conversation
 
 
-def test_sealed_conversation_from_report_to_withdrawal(
+def test_sealed_conversation_works_from_report_to_withdrawal(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     sealed = browser.report("Er is iets gebeurd.", noor.identity)
@@ -216,7 +216,7 @@ def test_browser_can_ask_what_has_arrived(noor: Counsellor, browser: SealingBrow
     assert [item["id"] for item in browser.listed()["items"]] == [sha256_hex(sealed)]
 
 
-def test_taken_message_number_returns_newest_number(
+def test_message_with_a_number_already_in_use_is_refused_with_the_newest_number(
     noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Een.", noor.identity)
@@ -252,7 +252,7 @@ def _sealed_for(noor: Counsellor) -> tuple[str, bytes]:
     return sha256_hex(sealed), sealed
 
 
-def test_report_can_have_files(noor: Counsellor, browser: SealingBrowser) -> None:
+def test_report_may_include_files(noor: Counsellor, browser: SealingBrowser) -> None:
     browser.open_mailbox(noor.identity)
     item, sealed = _sealed_for(noor)
     assert browser.ask("PUT", f"/api/files/{item}", sealed).status == 200
@@ -417,7 +417,7 @@ def test_cross_site_request_is_refused(noor: Counsellor, browser: SealingBrowser
     assert browser.texts() == ["Van mij."]
 
 
-def test_unknown_counsellor_and_ended_site_get_no_report(
+def test_report_to_an_unknown_counsellor_or_a_closed_site_is_refused(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     stranger = Counsellor(sealing, "Els")
@@ -595,7 +595,7 @@ def test_nginx_check_allows_only_existing_conversations(
 # only on sites that enable it
 
 
-def test_api_is_absent_without_the_setting(house: House) -> None:
+def test_api_is_absent_unless_the_setting_enables_it(house: House) -> None:
     browser = sealing_browser(house)
     nothing = browser.ask("GET", "/api/nothing", token=None)
     assert nothing.status == 404

@@ -41,7 +41,7 @@ def test_batch_has_only_messages_of_this_conversation(
 
 
 @pytest.mark.parametrize(("room", "sent"), [(1, 1), (11_408, 1), (2 * 11_408, 2), (10**6, 3)])
-def test_batch_is_limited_in_bytes_but_not_empty(
+def test_batch_is_limited_in_bytes_but_never_empty(
     browser: SealingBrowser,
     ids: list[str],
     monkeypatch: pytest.MonkeyPatch,

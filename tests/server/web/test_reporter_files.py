@@ -113,7 +113,7 @@ def test_missing_parts_are_named_and_can_be_sent_in_any_order(
         ("one of another file", lambda parts: [*parts, b"x" * 1000]),
     ],
 )
-def test_parts_that_do_not_make_the_file_are_refused_and_stay(
+def test_parts_that_do_not_form_the_file_are_refused_and_kept(
     sealing: House,
     browser: SealingBrowser,
     film: tuple[Attachment, list[bytes]],
@@ -139,7 +139,7 @@ def test_joined_parts_must_be_a_sealed_file(browser: SealingBrowser) -> None:
     assert {item["what"] for item in browser.listed()["items"]} == {"message"}
 
 
-def test_parts_of_another_conversation_are_missing(
+def test_parts_sent_in_another_conversation_count_as_missing(
     sealing: House,
     noor: Counsellor,
     browser: SealingBrowser,
@@ -192,7 +192,7 @@ def test_list_of_parts_must_be_json_and_short(browser: SealingBrowser) -> None:
     assert long.status == 413
 
 
-def test_full_mailbox_takes_no_more_parts(browser: SealingBrowser) -> None:
+def test_full_mailbox_accepts_no_more_parts(browser: SealingBrowser) -> None:
     """Of last parts, which may have any length, at most twice a message's files wait."""
     for number in range(64 // 4 - 2):
         assert send(browser, bytes([number]) * FILE_PART).status == 200
@@ -202,7 +202,7 @@ def test_full_mailbox_takes_no_more_parts(browser: SealingBrowser) -> None:
     assert (other.count(200), other[-1]) == (21, 507)
 
 
-def test_file_that_fills_the_mailbox_can_be_joined(tmp_path: Path) -> None:
+def test_parts_of_a_file_that_fills_the_mailbox_can_be_joined(tmp_path: Path) -> None:
     """Its parts are not counted beside it."""
     house = House(
         tmp_path / "small",
@@ -219,7 +219,7 @@ def test_file_that_fills_the_mailbox_can_be_joined(tmp_path: Path) -> None:
     house.close()
 
 
-def test_parts_are_removed_by_the_next_message_the_next_day_and_a_withdrawal(
+def test_parts_are_removed_after_a_day_and_by_the_next_message_or_a_withdrawal(
     sealing: House, browser: SealingBrowser, film: tuple[Attachment, list[bytes]]
 ) -> None:
     attachment, parts = film
@@ -244,7 +244,7 @@ def test_parts_are_removed_by_the_next_message_the_next_day_and_a_withdrawal(
         assert (got.status, got.json["refused"]) == (404, "gone")
 
 
-def test_file_can_be_fetched_from_any_byte_on(
+def test_file_can_be_fetched_from_any_byte_position(
     browser: SealingBrowser, film: tuple[Attachment, list[bytes]]
 ) -> None:
     attachment, parts = film

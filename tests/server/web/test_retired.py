@@ -55,7 +55,7 @@ def test_report_in_progress_is_refused_and_its_text_kept(
     assert house.stored() == 0
 
 
-def test_existing_conversations_continue_until_they_end(
+def test_existing_conversations_continue_after_the_site_is_closed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()

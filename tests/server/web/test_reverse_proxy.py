@@ -63,7 +63,7 @@ def ask(behind_nginx: bool, **headers: str) -> tuple[Seen, str]:
 
 
 @pytest.mark.parametrize(("way", "desks"), [("onion", False), ("domain", False), ("desks", True)])
-def test_app_knows_whether_a_request_came_through_the_desk_socket(way: str, desks: bool) -> None:
+def test_app_recognises_requests_from_the_desk_socket(way: str, desks: bool) -> None:
     seen, status = ask(True, X_Klankbord_Way=way, X_Klankbord_Since=f"{time.time():.3f}")
     assert (status, seen.way) == ("200 OK", desks)
     assert not [name for name in seen.environ if "KLANKBORD" in name]
@@ -88,7 +88,7 @@ def test_without_nginx_its_headers_are_not_trusted(way: str | None) -> None:
     ("since", "least", "most"),
     [(-12, 12, 17), (0, 0, 5), (3600, 0, 5), (-86_400, 60, 65), ("x", 0, 5), ("", 0, 5)],
 )
-def test_time_queued_in_nginx_counts_up_to_one_minute(
+def test_time_spent_queued_in_nginx_counts_up_to_one_minute(
     since: int | str, least: float, most: float
 ) -> None:
     text = since if isinstance(since, str) else f"{time.time() + since:.3f}"
@@ -146,7 +146,7 @@ def test_body_is_passed_on_unchanged(content: bytes, sizes: list[int]) -> None:
     assert paced.readlines() == []
 
 
-def test_response_read_too_slowly_is_ended_and_closed() -> None:
+def test_response_that_is_read_too_slowly_is_aborted_and_closed() -> None:
     clock, closed = Clock(), []
 
     class Pieces:

@@ -168,7 +168,7 @@ NO_SUCH_CODE: dict[tuple[Callable[[Browser, str, str], Page], str], str] = {
 
 @pytest.mark.parametrize("lang", ["nl", "en"])
 @pytest.mark.parametrize("way", [by_return_form, by_form_of_a_session_that_is_over])
-def test_every_unusable_code_gets_the_same_response_after_equal_work(
+def test_every_unusable_code_gets_the_same_response_after_the_same_work(
     house: House,
     monkeypatch: pytest.MonkeyPatch,
     way: Callable[[Browser, str, str], Page],
@@ -198,7 +198,7 @@ def test_every_unusable_code_gets_the_same_response_after_equal_work(
     assert house.browser().come_back(codes["unknown"]).status == 422
 
 
-def test_valid_code_causes_equal_work_before_the_lookup(
+def test_valid_code_causes_the_same_work_before_the_lookup(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = house.browser().tell(TEXT).code
@@ -257,7 +257,7 @@ def test_head_request_has_the_headers_of_get(serving: Serving) -> None:
         assert ask(serving, "HEAD", address) == whole[: whole.index(b"\r\n\r\n") + 4]
 
 
-def test_redirect_length_depends_on_nothing_that_was_sent(serving: Serving) -> None:
+def test_redirect_length_does_not_depend_on_the_request(serving: Serving) -> None:
     """A redirect has no body, and its cookie has a fixed length."""
     seen = set()
     for text in ("Kort.", "Een lang verhaal. " * 900):

@@ -84,7 +84,9 @@ def test_workers_share_one_cookie_key(serving: Serving) -> None:
     assert len(serving.workers()) == 2
 
 
-def test_nothing_remains_in_home_folder_temporary_folder_or_log(serving: Serving) -> None:
+def test_serving_leaves_no_data_in_the_home_folder_temporary_folder_or_log(
+    serving: Serving,
+) -> None:
     browser = PlainBrowser(serving.url)
     for _ in range(3):
         page = browser.get("/nl/report")
@@ -134,7 +136,7 @@ def test_idle_worker_uses_little_memory(serving: Serving) -> None:
         assert sum(map(int, own)) < 60 * 1024, status
 
 
-def test_long_text_in_pieces_is_received_completely(serving: Serving) -> None:
+def test_long_text_sent_in_pieces_is_received_completely(serving: Serving) -> None:
     """A text that is too long for a message is returned completely."""
     text = b"text=" + b"%0D%0A%C3%A9" * 20_000 + b"herkenbaar"
     head = f"POST /nl/report HTTP/1.1\r\nHost: 127.0.0.1:{serving.port}\r\nConnection: close\r\n"
@@ -229,7 +231,7 @@ def test_body_without_a_length_is_refused(serving: Serving) -> None:
     assert serving.raw(head + b"6\r\ntext=x\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
-def test_running_server_purges_even_with_two_workers(tmp_path: Path) -> None:
+def test_server_with_two_workers_purges_while_it_runs(tmp_path: Path) -> None:
     """Expired data is removed without a command."""
     made = Serving(tmp_path, upkeep=0.2)
     store = made.house.store

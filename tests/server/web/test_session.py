@@ -57,7 +57,7 @@ def test_nothing_in_the_cookie_is_readable(house: House) -> None:
     assert not re.search(rb"[\x20-\x7e]{16,}", raw)
 
 
-def test_cookie_from_another_site_altered_or_invented_opens_no_session(
+def test_foreign_altered_or_forged_cookie_opens_no_session(
     house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     browser = house.browser()
@@ -120,7 +120,7 @@ def test_only_the_four_hour_limit_applies_on_the_code_page(house: House) -> None
     assert slower.get("/nl/conversation").form_with("code")
 
 
-def test_words_are_removed_from_the_cookie_after_the_code_page(house: House) -> None:
+def test_code_words_are_removed_from_the_cookie_after_the_code_page(house: House) -> None:
     """A browser that continued and posts the report again gets its conversation."""
     browser = house.browser()
     page = browser.tell("Iets.")
@@ -152,7 +152,7 @@ def test_setting_the_clock_back_ends_a_session(house: House) -> None:
     assert browser.get("/nl/conversation").form_with("code")
 
 
-def test_restart_ends_a_session_and_loses_nothing(house: House) -> None:
+def test_server_restart_ends_a_session_but_loses_no_text(house: House) -> None:
     browser = house.browser()
     code = browser.tell("Iets.").code
     house.restart()
@@ -172,7 +172,7 @@ def test_leaving_first_ends_the_session_and_then_redirects(house: House) -> None
         assert browser.get("/nl/conversation").form_with("code")
 
 
-def test_report_posted_again_after_leaving_is_a_new_one(house: House) -> None:
+def test_report_posted_again_after_leaving_is_a_new_report(house: House) -> None:
     """As SECURITY.md promises, a reporter who resends because no code arrived gets a code."""
     browser = house.browser()
     page = browser.get("/nl/report")

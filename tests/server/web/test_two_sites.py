@@ -108,7 +108,7 @@ def test_each_host_shows_only_its_own_site(server: Server) -> None:
     assert all(secret in shown for secret in SECRETS)
 
 
-def test_reports_reach_their_own_counsellor_and_codes_open_at_their_own_site(
+def test_reports_reach_the_counsellor_of_their_own_site_and_codes_work_only_there(
     server: Server,
 ) -> None:
     baker, bank = server.baker, server.bank
@@ -123,7 +123,7 @@ def test_reports_reach_their_own_counsellor_and_codes_open_at_their_own_site(
     assert "Van de bakker." in baker.browser(origin=BAKER).come_back(code).text
 
 
-def test_code_of_another_site_gets_the_same_response_as_an_unusable_one(server: Server) -> None:
+def test_code_of_another_site_gets_the_same_response_as_an_unusable_code(server: Server) -> None:
     code = server.baker.browser(origin=BAKER).tell("Iets.").code
     typed = [code, " ".join(generate("nl"))]
     pages = [server.bank.browser(origin=BANK).come_back(words) for words in typed]
@@ -237,7 +237,7 @@ def test_unknown_host_gets_the_same_response_whatever_sites_exist(tmp_path: Path
 
 
 @pytest.mark.parametrize("path", ["/nl/leave", "/en/leave"])
-def test_leaving_from_an_unknown_host_redirects_the_same_whatever_sites_exist(
+def test_leaving_from_an_unknown_host_redirects_identically_whatever_sites_exist(
     tmp_path: Path, path: str
 ) -> None:
     two = Server(tmp_path / "two")
@@ -273,7 +273,7 @@ def test_unknown_host_opens_no_site(server: Server) -> None:
     assert [site.is_open for site in hosted] == [False, True]
 
 
-def test_broken_database_of_one_site_is_reported_and_the_other_serves(
+def test_broken_database_of_one_site_is_reported_and_the_other_site_is_served(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sites, "RETRY_AFTER", 0.0)
@@ -290,7 +290,7 @@ def test_broken_database_of_one_site_is_reported_and_the_other_serves(
     assert server.bank.browser(origin=BANK).get("/nl/").status == 200
 
 
-def test_site_closed_by_its_settings_says_so_and_the_others_serve(
+def test_site_closed_by_its_settings_says_so_and_the_other_sites_are_served(
     server: Server,
 ) -> None:
     path = server.bank.folder / "site.toml"

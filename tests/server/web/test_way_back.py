@@ -43,7 +43,7 @@ def test_code_page_links_only_to_leave_and_the_other_language(house: House, lang
 
 @both
 @pytest.mark.parametrize("way", ["stop", "leave"])
-def test_back_after_closing_says_that_it_was_closed_and_mentions_cookies_conditionally(
+def test_back_button_after_closing_shows_that_the_conversation_was_closed(
     house: House, lang: str, way: str
 ) -> None:
     browser = house.browser()
@@ -59,7 +59,7 @@ def test_back_after_closing_says_that_it_was_closed_and_mentions_cookies_conditi
 
 
 @both
-def test_browser_without_cookies_is_told_so_after_a_code_and_after_a_message(
+def test_page_reports_missing_cookies_after_a_code_and_after_a_message(
     house: House, lang: str
 ) -> None:
     browser = house.browser(cookies=False)
@@ -144,7 +144,9 @@ def test_language_of_a_message_is_marked(house: House) -> None:
 
 
 @both
-def test_after_sending_the_page_opens_right_above_the_message(house: House, lang: str) -> None:
+def test_after_a_message_is_sent_the_page_opens_just_above_that_message(
+    house: House, lang: str
+) -> None:
     """The page opens at the confirmation, right above the message, without scrolling."""
     browser = house.browser()
     asked = browser.come_back(browser.tell("Het begin.", lang).code, lang)

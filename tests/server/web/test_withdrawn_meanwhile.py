@@ -75,7 +75,7 @@ ASKED: dict[str, Callable[[Browser, dict[str, Page]], Page]] = {
 
 
 @pytest.mark.parametrize("what", ASKED)
-def test_conversation_withdrawn_meanwhile_is_reported_as_unknown(
+def test_conversation_withdrawn_during_the_session_is_reported_as_unknown(
     two: House, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """The withdrawal comes between listing the messages and reading them."""
@@ -116,7 +116,7 @@ def test_code_of_a_conversation_that_ends_during_login_opens_nothing(
 
 
 @pytest.mark.parametrize("content", [b"kort", LARGE])
-def test_verified_file_is_served_completely_even_if_removed_meanwhile(
+def test_verified_file_is_served_completely_even_if_removed_during_the_download(
     house: House, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     """The verified file itself is sent, not another one that has its name by then."""

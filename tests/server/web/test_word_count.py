@@ -127,7 +127,9 @@ def test_most_important_facts_are_visible_on_the_path_to_a_report(house: House, 
 
 
 @pytest.mark.parametrize("lang", MOST_OF_TWO)
-def test_path_with_two_counsellors_also_has_few_words(tmp_path: Path, lang: str) -> None:
+def test_path_to_a_report_with_two_counsellors_also_has_few_words(
+    tmp_path: Path, lang: str
+) -> None:
     """Each has a sentence and a register number; there is a contact for complaints about them."""
     other = OtherContact("Kim Bos", "030 765 43 21")
     two = House(tmp_path / "site", ("Noor Visser", "Sam Jansen"), other_contact=other)

@@ -80,7 +80,7 @@ def test_telephone_numbers_and_figures_match_in_all_languages(lang: str) -> None
             assert {re.sub(r"[., \u00a0]", "", one) for one in found} == bare, key
 
 
-def test_used_keys_and_existing_keys_are_the_same() -> None:
+def test_every_text_key_is_used_and_every_used_key_exists() -> None:
     known = set(catalogue("nl"))
     assert used() - known == set()
     assert known - used() == set()

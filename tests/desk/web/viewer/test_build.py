@@ -22,7 +22,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
-def test_building_from_the_lock_reproduces_the_committed_bytes(tmp_path: Path) -> None:
+def test_build_from_the_lock_file_reproduces_the_committed_bytes(tmp_path: Path) -> None:
     for name in SOURCES:
         shutil.copy(VIEWER / name, tmp_path)
     install = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
@@ -35,7 +35,7 @@ def test_building_from_the_lock_reproduces_the_committed_bytes(tmp_path: Path) -
     assert [name for name in made if made[name] != committed[name]] == []
 
 
-def test_lock_has_a_hash_for_every_package_and_no_url() -> None:
+def test_lock_file_has_a_hash_for_every_package_and_no_url() -> None:
     lock = (VIEWER / "package-lock.json").read_text()
     assert '"resolved"' not in lock
     assert lock.count('"node_modules/') == lock.count('"integrity": "sha512-')

@@ -336,7 +336,9 @@ def test_interrupted_transfer_is_not_drawn_and_not_called_damaged(
     assert site.look(page, "image/png", small_png())["pages"] == 1
 
 
-def test_frame_that_fails_to_start_is_not_blamed_on_the_file(page: Page, site: ViewerSite) -> None:
+def test_failure_of_the_frame_to_start_is_not_blamed_on_the_file(
+    page: Page, site: ViewerSite
+) -> None:
     site.frame = type(site.frame)(site.frame.html, site.frame.policy.replace("blob:", "'none'"))
     assert site.look(page, "image/png", small_png())["fault"] == "ours"
 

@@ -187,7 +187,9 @@ def test_file_bytes_are_not_served_to_a_page_image_or_script(page: Page, site: V
 # limits
 
 
-def test_image_of_400_megapixels_is_refused_by_its_header(page: Page, site: ViewerSite) -> None:
+def test_image_of_400_megapixels_is_refused_based_on_its_header(
+    page: Page, site: ViewerSite
+) -> None:
     """This half-megabyte file would make the browser use two gigabytes."""
     told = site.look(page, "image/png", huge_png(20_000))
     assert (told["fault"], told["width"], told["height"]) == ("too_large", 20_000, 20_000)
