@@ -36,7 +36,7 @@ def running(folder: Path, port: int, end: signal.Signals) -> Iterator[dict[str, 
     ) as process:
         announcement = folder / "demo.json"
         try:
-            until(lambda: announcement.exists() or process.poll() is not None, "no demo.json", 60)
+            until(lambda: announcement.exists() or process.poll() is not None, "no demo.json", 180)
             assert process.poll() is None
             yield json.loads(announcement.read_text())
             process.send_signal(end)

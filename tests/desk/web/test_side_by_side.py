@@ -78,7 +78,7 @@ def test_answer_for_an_unresponsive_site_is_refused_and_its_text_kept(
     until(lambda: running.fetching.last, "the fetch did not begin")
     refused = window.press(opened(running, window), "reply", text="Een lange brief.")
     assert refused.status == 409
-    assert "Er is nu niets verstuurd" in refused.text
+    assert "Er is verder niets verstuurd" in refused.text
     assert dict(refused.form_to("reply").fields)["text"] == "Een lange brief."
     go.set()
     running.wait_for_fetch()

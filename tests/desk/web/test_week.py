@@ -120,7 +120,7 @@ def test_employer_page_describes_what_is_recorded(
 ) -> None:
     bring_in(running, event("employer", recording=level))
     text = employer_page(running, window).text
-    kept = {"none": "alleen de dag, minuten, het onderwerp", "full": "alles wat je invult",
+    kept = {"none": "alleen de dag, de minuten, het onderwerp", "full": "alles wat je invult",
             "minimal": "geen verhaal en geen aantekening"}  # fmt: skip
     assert f"je bewaart hier {kept[level]}" in text
 

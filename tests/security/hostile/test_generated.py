@@ -32,7 +32,7 @@ from tests.support.requests import Answer, Call, Maker, Visitor, in_process
 from tests.support.values import FILE, SENT, TYPED, found
 
 SEED = seed()
-STATUSES = {200, 203, 303, 400, 401, 403, 404, 405, 409, 410, 413, 415, 421, 422, 503, 507}
+STATUSES = {200, 203, 204, 303, 400, 401, 403, 404, 405, 409, 410, 413, 415, 421, 422, 503, 507}
 ASKED: dict[str, Json] = {"step": "Ik bel", "with": "De arts", "scope": "Dat je belde"}
 _TOKEN = re.compile(rb'name="csrf_token" value="([^"]+)"')
 
