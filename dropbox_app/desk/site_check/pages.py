@@ -178,7 +178,7 @@ class _Page:
         }
         answers = [[one, self._say(self._lang, f"consent.{one}")] for one in CONSENT_ANSWERS]
         sentences = Known({"each": [*self._sentences()]})
-        unknown = ("others", "person", "holders", "earliest")
+        unknown = ("others", "person", "holders", "earliest", "most", "largest")
         return Known(
             {name: Unknown(f"sealed.{name}") for name in unknown}
             | {"assets": Known(assets), "answers": answers, "sentences": sentences}
