@@ -47,6 +47,7 @@ OTHERS: dict[str, set[str]] = {
         "holidays",
         "httpcore",
         "jinja2",
+        "markupsafe",
         "openpyxl",
         "segno",
         "sqlcipher3",

@@ -104,11 +104,11 @@ def _check(
                 state.site, state.origins, desk.identity.hex, card, before.get(origin)
             )
             circuits = proxy is not None and (is_onion(origin) or proxy.kind == "socks5h")
-            results.append(
-                compare.Check(
-                    origin, way, expected, desk.today, pages, circuits, pause, other
-                ).run()
-            )
+            check = compare.Check(
+                origin, way, expected, desk.today, pages, circuits, pause, other,
+                lambda: place.is_broken_off,
+            )  # fmt: skip
+            results.append(check.run())
     if place.is_broken_off:
         raise CannotReach("The desk was locked, which ended the check. Nothing was kept of it.")
     known = {origin: one for origin, one in before.items() if origin in state.origins}

@@ -14,9 +14,11 @@ from dropbox_app.protocol.card import Card
 from dropbox_app.protocol.errors import CardError
 
 ADDRESS = "/api/site"
+MOST_CARDS = 100  # of a site
 # The slots with the name of one counsellor, as on the card.
 _NAMES = ("people.everybody[].name", "people.open[].name", "sealed.others[].name")
-_IDENTITY = re.compile("[0-9a-f]{64}")
+# The slots with the identity that a form sends for the chosen counsellor.
+_CHOSEN = re.compile(r"(?:people|sealed\.others).*\.value")
 
 
 class Expected(Protocol):
@@ -52,6 +54,8 @@ def read(seen: Seen, site: str) -> Shown:
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         return Shown(faults=(Finding("facts", ADDRESS),))
     faults, found = [], []
+    if len(given) > MOST_CARDS:
+        return Shown(faults=(Finding("facts", ADDRESS),))
     if fields.get("site") != site:
         faults.append(Finding("other_site", ADDRESS))
     for text in given:
@@ -92,7 +96,7 @@ def compare(
                 yield Finding("groups", said={"name": value})
             if name.endswith(".fingerprint") and value not in groups:
                 yield Finding("groups", said={"name": value})
-            if name.endswith(".value") and _IDENTITY.fullmatch(value) and value not in values:
+            if _CHOSEN.fullmatch(name) and value not in values:
                 yield Finding("groups", said={"name": value[:16]})
 
 

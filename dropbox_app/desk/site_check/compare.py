@@ -13,11 +13,18 @@ from dataclasses import dataclass, field
 from dropbox_app.desk.errors import CannotReach, Unfit
 from dropbox_app.desk.site_check import cards as card_check
 from dropbox_app.desk.site_check import release as releases
-from dropbox_app.desk.site_check.findings import Finding, Kept, Values, changes, excerpt
+from dropbox_app.desk.site_check.findings import (
+    MOST_CARDS,
+    Finding,
+    Kept,
+    Values,
+    changes,
+    excerpt,
+)
 from dropbox_app.desk.site_check.matching import Match, TooLong
 from dropbox_app.desk.site_check.pages import FORMS, LANGUAGES, PATHS, PLAIN, Mode, Pages
 from dropbox_app.desk.site_check.release import Manifest
-from dropbox_app.desk.site_check.visit import Seen, Visitor
+from dropbox_app.desk.site_check.visit import Budget, Seen, TooMuch, Visitor
 from dropbox_app.desk.transport.api_client import Transport
 from dropbox_app.protocol.encoding import sha256_hex
 
@@ -27,6 +34,10 @@ _ALSO = frozenset(
     {"date", "server", "connection", "keep-alive", "content-length", "transfer-encoding"}
     | {"content-encoding", "content-type"}
 )
+MOST_FOUND = 300  # findings of one check; calm ones take at most half of them
+MOST_LETTERS = 500  # of a value in a finding
+MOST_HEADERS = 100  # of one response; a site sends about fifteen
+_ENDED = ("endless", "broken")  # told first, because they explain what else is missing
 _BUSY = (429, 502, 503, 504)
 _LANGUAGE = re.compile(rb'<li><a class="button" href="/([a-z]{2})/"')
 _LISTED = "sections[][1][]"  # the slot with the address of a page in the list of all pages
@@ -57,30 +68,52 @@ class Check:
     pause: Callable[[], object] = lambda: None
     # Another release's manifest, whose signature was checked: the site may run that release.
     other: Manifest | None = None
+    broken_off: Callable[[], bool] = lambda: False  # whether the desk was locked meanwhile
     found: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
     values: Values = field(default_factory=Values)
+    budget: Budget = field(default_factory=Budget)
 
     def run(self) -> Kept:
-        """Check the address; if it could not be visited, a finding explains why."""
+        """Check the address; if the check could not be completed, a finding explains why."""
         before = self.expected.before
         values = dict(before.values) if before else {}
         cards = dict(before.cards) if before else {}
-        visitors: list[Visitor] = []
+        visitors = [Visitor(self.way(), self.origin, self.budget, self.pause) for _ in range(3)]
         try:
-            for _ in range(3):
-                visitors.append(Visitor(self.way(), self.origin, self.pause))
             cards = self._visit(*visitors)
             values = self.values.kept() or values
         except CannotReach:
-            self._add("unreachable", self.origin)
+            self._end("unreachable")
+        except TooMuch:
+            self._end("endless")
+        except Exception:  # whatever a site sends, its check ends with a finding
+            self._end("broken")
         finally:
             for visitor in visitors:
                 visitor.close()
-        findings = sorted(self.found.values(), key=lambda one: (not one.alarm, one.kind, one.where))
-        return Kept(self.today, tuple(findings), values, cards, self.circuits, self.origin)
+        findings = sorted(
+            self.found.values(),
+            key=lambda one: (one.kind not in _ENDED, not one.alarm, one.kind, one.where),
+        )
+        few = dict(sorted(cards.items())[:MOST_CARDS])
+        return Kept(self.today, tuple(findings), values, few, self.circuits, self.origin)
 
     def _add(self, kind: str, where: str = "", **said: str) -> None:
-        self.found.setdefault((kind, where, said.get("name", "")), Finding(kind, where, said))
+        said = {name: _writable(value) for name, value in said.items()}
+        key = kind, where, said.get("name", said.get("value", ""))
+        finding = Finding(kind, where, said)
+        if len(self.found) < (MOST_FOUND if finding.alarm else MOST_FOUND // 2):
+            self.found.setdefault(key, finding)
+
+    def _end(self, kind: str) -> None:
+        """Record why the check ended early, however many findings there are."""
+        self.found[kind, self.origin, ""] = Finding(kind, self.origin)
+
+    def _go_on(self) -> None:
+        """Raise CannotReach or TooMuch if the check must end."""
+        if self.broken_off():
+            raise CannotReach("The desk was locked.")
+        self.budget.take()
 
     # One visit by each of the two visitors
 
@@ -89,11 +122,23 @@ class Check:
         for address in self._addresses(seen):
             seen[address] = self._both(address, first.page, second.page)
         facts = self._both(card_check.ADDRESS, first.part, second.part)
-        manifest = self._claimed(third)
         seals = any(_CLIENT in _text(one) for pair in seen.values() for one in pair)
-        wanted = manifest.files if seals else manifest.always
-        for address in wanted:
-            for one in self._both(address, first.part, second.part):
+        files: dict[str, tuple[Seen, Seen]] = {}
+
+        def load(manifest: Manifest) -> Iterator[str]:
+            for address in manifest.files if seals else manifest.always:
+                if address not in files:
+                    files[address] = self._both(address, first.part, second.part)
+                yield address
+
+        # No browser requests the manifest, so it is the last request to a site of this release.
+        usual = self.pages.release.manifest
+        if all(address.encode() in seen["/"][0].body for address in usual.always):
+            for _ in load(usual):
+                pass
+        manifest = self._claimed(third)
+        for address in load(manifest):
+            for one in files[address]:
                 self._file(manifest, address, one)
         own = manifest.raw == self.pages.release.manifest.raw
         self._pages(seen, manifest if own else None, manifest)
@@ -105,9 +150,10 @@ class Check:
         for origin in self.values.all.get("settings.origins[]", set()):
             if origin not in self.expected.origins:
                 self._add("origin", name=origin)
-        if self.expected.before is not None and own:
-            for finding in changes(self.expected.before.values, self.values.kept()):
-                self.found[finding.kind, "", finding.said["value"]] = finding
+        before = self.expected.before
+        if before is not None and before.values and own:  # else no check was complete
+            for finding in changes(before.values, self.values.kept()):
+                self._add(finding.kind, finding.where, **finding.said)
         return card_check.names(shown) or dict(
             self.expected.before.cards if self.expected.before else {}
         )
@@ -161,7 +207,7 @@ class Check:
         except Unfit:
             self._add("file", releases.ADDRESS)
             return own
-        self._add("version", name=claimed.version[:40], proven="", than=_order(claimed, own))
+        self._add("version", name=claimed.version, proven="", than=_order(claimed, own))
         return claimed
 
     # What each response should be
@@ -185,6 +231,7 @@ class Check:
         for address, pair in seen.items():
             _, lang, path = address.split("/") if address != "/" else ("", "", "")
             for one in dict.fromkeys(pair):
+                self._go_on()
                 if one.status != manifest.statuses.get(path, 200):
                     self._missing(address, one)
                     continue
@@ -224,7 +271,9 @@ class Check:
             if seen.header(name) != [value]:
                 self._add("header", address, name=name)
         known = _ALSO | {POLICY.lower()} | {name.lower() for name in wanted}
-        for name, value in seen.headers:
+        for name, _ in seen.headers[MOST_HEADERS : MOST_HEADERS + 1]:
+            self._add("header", address, name=name)
+        for name, value in seen.headers[:MOST_HEADERS]:
             if name.lower() in known:
                 continue
             if name.lower() == "onion-location" and self._own_onion(value):
@@ -233,6 +282,10 @@ class Check:
 
     def _own_onion(self, value: str) -> bool:
         return any(value.startswith(f"{one}/") for one in self.expected.origins)
+
+
+def _writable(text: str) -> str:
+    return text[:MOST_LETTERS].encode("utf-8", "replace").decode()
 
 
 def _text(seen: Seen) -> str:

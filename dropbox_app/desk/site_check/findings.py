@@ -12,7 +12,10 @@ from dropbox_app.protocol.encoding import Json, sha256_hex
 # Findings that can have an ordinary cause, which the counsellor can ask the operator about.
 CALM = frozenset({"version", "changed", "card_new", "card_gone", "unreachable", "busy"})
 MOST_SHOWN = 120  # characters of a value that is kept as it is; of a longer one, only its hash
-MOST_KEPT = 400  # values
+MOST_KEPT = 400  # slots
+MOST_OF_SLOT = 50  # values of one slot; of the others, one hash
+MOST_CARDS = 100
+MOST_TOLD = 500  # characters of the old or the new values in a finding
 MOST_FINDINGS = 50
 EXCERPT = 60  # characters of a page before and after the place where it differs
 # Slots that follow from the day or from the cards, that the shape of the page decides, or that only
@@ -37,7 +40,10 @@ class Finding:
 
     @property
     def alarm(self) -> bool:
-        """Return whether an unaltered site never gives this finding."""
+        """Return whether an unaltered site never gives this finding.
+
+        The exception is ``endless``: over a very slow connection, any site can give it.
+        """
         return self.kind not in CALM
 
 
@@ -129,7 +135,14 @@ class Values:
     def kept(self) -> dict[str, tuple[str, ...]]:
         """Return the values to keep until the next check."""
         names = sorted(self._found)[:MOST_KEPT]
-        return {name: tuple(sorted(self._found[name])) for name in names}
+        return {name: _few(sorted(self._found[name])) for name in names}
+
+
+def _few(values: list[str]) -> tuple[str, ...]:
+    if len(values) <= MOST_OF_SLOT:
+        return tuple(values)
+    first, others = values[: MOST_OF_SLOT - 1], "\0".join(values[MOST_OF_SLOT - 1 :])
+    return (*first, f"#{sha256_hex(others.encode())[:16]}")
 
 
 def changes(
@@ -146,7 +159,7 @@ def changes(
 
 
 def _shown(texts: Iterable[str]) -> str:
-    return ", ".join(one for one in texts if not one.startswith("#"))
+    return ", ".join(one for one in texts if not one.startswith("#"))[:MOST_TOLD]
 
 
 def excerpt(page: str, at: int) -> str:

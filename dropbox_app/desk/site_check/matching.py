@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from dropbox_app.desk.site_check.values import Shape
 
-MOST_STEPS = 2_000_000  # an unaltered page takes a hundredth of this
-MOST_LETTERS = 512 * 1024  # of a page; the longest has a fifth of that
+MOST_STEPS = 300_000  # an unaltered page takes at most a quarter of this
+MOST_LETTERS = 256 * 1024  # of a page; the longest has a quarter of that
 _MARKUP = frozenset("<>\"'")  # what no text in a slot contains, because it is escaped
 # The HTML that the server makes of an organisation's Markdown: its own tags, and links as allowed.
 _LINK = (
-    r"https://[a-z0-9][a-z0-9.-]*(?::[0-9]+)?(?:[/?#][^\"<>]*)?|mailto:[^\"<>?&]+@[^\"<>?&]+"
+    r"https://[a-z0-9][a-z0-9.-]*(?::[0-9]+)?(?:[/?#][^\"<>]*)?|mailto:[^\"<>?&@]+@[^\"<>?&]++"
     r"|tel:[+0-9().-]+|/(?:[a-z0-9][a-z0-9/_-]*/?)?|[a-z][a-z0-9-]*"
 )
 _OWN = re.compile(

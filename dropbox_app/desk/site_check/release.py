@@ -7,6 +7,7 @@ import functools
 import importlib.resources
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
@@ -18,6 +19,12 @@ from dropbox_app.protocol.encoding import new_digest, sha256_hex
 FILE = "release-manifest.json"
 ADDRESS = f"/{FILE}"  # where a site serves it
 MAX_BYTES = 256 * 1024
+MOST_FILES = 100  # of a manifest; a release has about ten
+# What malformed JSON can raise; OverflowError comes from an infinite number.
+_MALFORMED = ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError
+# The only addresses and versions that the desk accepts from a site: it requests and shows them.
+_PLAIN = re.compile("/[A-Za-z0-9._/-]{1,200}")
+_VERSION = re.compile("[0-9A-Za-z.+-]{1,40}")
 _WEB = "server/web"  # the folder of the site's files in the package
 
 
@@ -51,20 +58,26 @@ class Manifest:
                 raise ValueError("too long")
             whole = json.loads(raw)
             webcat, own = whole["manifest"], whole["klankbord"]
+            files, always = _texts(webcat["files"]), tuple(map(_text, own["always"]))
+            version = _text(webcat["version"])
+            if len(files) > MOST_FILES or not all(map(_PLAIN.fullmatch, files)):
+                raise ValueError("files that no release has")
+            if not set(always) <= set(files) or not _VERSION.fullmatch(version):
+                raise ValueError("no list or version of a release")
             return cls(
                 raw=raw,
-                version=_text(webcat["version"]),
+                version=version,
                 policy=_text(webcat["default_csp"]),
                 policies=_texts(webcat["extra_csp"]),
-                files=_texts(webcat["files"]),
-                always=tuple(map(_text, own["always"])),
+                files=files,
+                always=always,
                 kinds=_texts(own["content_types"]),
                 headers=_pairs(own["headers"]),
                 over_https=_pairs(own["headers_over_https"]),
                 statuses={_text(key): int(value) for key, value in own["statuses"].items()},
                 templates=_text(own["templates"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except _MALFORMED:
             raise Unfit("This is no release manifest.") from None
 
 

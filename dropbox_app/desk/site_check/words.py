@@ -3,7 +3,7 @@
 import functools
 import importlib.resources
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dropbox_app.desk.site_check.findings import Finding, Kept
 
@@ -21,21 +21,40 @@ def said(lang: str, key: str) -> str:
     return _words(lang)["result"][key]
 
 
-def sentence(lang: str, finding: Finding) -> str:
-    """Return a finding as a sentence."""
-    told, given = _words(lang), {"where": finding.where, **finding.said}
+def _same(text: str) -> str:
+    return text
+
+
+def sentence(
+    lang: str,
+    finding: Finding,
+    kind: Callable[[str], str] = str,
+    isolated: Callable[[str], str] = _same,
+) -> str:
+    """Return a finding as a sentence.
+
+    ``kind`` is the type of the sentence: str or a type that escapes what is filled in. ``isolated``
+    is applied to each text of the site.
+    """
+    told, said = _words(lang), {name: _writable(one) for name, one in finding.said.items()}
+    given = {"where": _writable(finding.where)}
+    given |= {name: isolated(one) if one else "" for name, one in said.items()}
     key = finding.kind
     if key == "changed":
-        given["what"] = _value(told["value"], given.get("value", ""))
+        given["what"] = _value(told["value"], said.get("value", ""))
         for name in ("old", "new"):
-            part = told["changed"][name].format(**{name: given.get(name, "")})
+            part = kind(told["changed"][name]).format(**{name: given.get(name, "")})
             given[name] = part if given.get(name) else ""
     if key == "version":
-        given["version"] = told["version"][given.get("than") or "same"].format(
-            name=given.get("name", "")
-        )
+        version = kind(told["version"][said.get("than") or "same"])
+        given["version"] = version.format(name=given.get("name", ""))
         key = "version_proven" if given.get("proven") else key
-    return told["finding"][key].format(**given)
+    return kind(told["finding"][key]).format(**given)
+
+
+def _writable(text: str) -> str:
+    """Return a text without lone surrogates, which could not be written or shown."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _value(names: Mapping[str, str], slot: str) -> str:
@@ -49,10 +68,21 @@ def _value(names: Mapping[str, str], slot: str) -> str:
     return f"{said} (/{page})" if page else said
 
 
-def summary(lang: str, kept: Kept, *, first: bool = False) -> list[str]:
-    """Return the result of a check as sentences: the outcome, each finding, what to do, limits."""
+def summary(
+    lang: str,
+    kept: Kept,
+    *,
+    first: bool = False,
+    kind: Callable[[str], str] = str,
+    isolated: Callable[[str], str] = _same,
+) -> list[str]:
+    """Return the result of a check as sentences: the outcome, each finding, what to do, limits.
+
+    ``kind`` and ``isolated`` are as for ``sentence``.
+    """
     outcome = "same" if kept.same else "differs" if kept.alarm else "asks"
-    lines = [said(lang, outcome), *(sentence(lang, one) for one in kept.findings)]
+    lines = [said(lang, outcome)]
+    lines += [sentence(lang, one, kind, isolated) for one in kept.findings]
     if kept.alarm:
         lines.append(said(lang, "do_alarm"))
     if first:

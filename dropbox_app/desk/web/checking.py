@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from dropbox_app.desk.actions import check_site
 from dropbox_app.desk.web.desk_lock import DeskLock, Locked
-from dropbox_app.protocol.errors import KlankbordError
 
 SOON = (3 * 60.0, 9 * 60.0)  # seconds after the desk is opened, or after a check that failed
 LATER = (8 * 3600.0, 20 * 3600.0)  # seconds after a check, if the desk stays open
@@ -79,7 +78,7 @@ class Checking:
                     check_site.check(place)
         except Locked:
             pass
-        except (KlankbordError, OSError) as error:
+        except Exception as error:  # the page says that the check failed, whatever the reason
             # The traceback is removed, because its frames hold the desk and its keys.
             error.__cause__ = error.__context__ = None
             self.failure = error.with_traceback(None)

@@ -91,6 +91,7 @@ KINDS = (
     "page", "differs", "file", "missing", "busy", "policy", "header", "origin", "facts",
     "other_site", "card_bad", "card_mine", "card_mine_gone", "card_one", "card_swapped", "card_new",
     "card_gone", "groups", "changed", "version", "unreachable",
+    "endless", "broken",
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The shape of a page: what fits it, and that no page makes the comparison slow."""
 
+import contextlib
 import time
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropbox_app.desk.site_check import values
-from dropbox_app.desk.site_check.matching import Matcher
+from dropbox_app.desk.site_check.matching import Matcher, TooLong
 from dropbox_app.desk.site_check.shapes import Reader
 from dropbox_app.desk.site_check.values import Unknown
 
@@ -64,8 +65,9 @@ def test_no_page_makes_the_comparison_slow(page: str) -> None:
         "{% endfor %}{{ own }}!"
     )
     began = time.process_time()
-    assert not shape.match(page).fits
-    assert time.process_time() - began < 20
+    with contextlib.suppress(TooLong):  # also an end
+        assert not shape.match(page).fits
+    assert time.process_time() - began < 10
 
 
 @given(st.text(), st.text())

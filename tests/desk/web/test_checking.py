@@ -2,12 +2,15 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from dropbox_app.desk.actions import check_site
+from dropbox_app.desk.site_check import findings
+from dropbox_app.desk.storage import notebook
 from dropbox_app.desk.web import checking
 from dropbox_app.desk.web.checking import LATER, SOON, Checking
 from tests.desk.conftest import Office
@@ -56,6 +59,48 @@ def test_button_starts_the_site_check_and_the_page_shows_the_result(
     world.alter = lambda _number, _target, reply: reply
     press(running, window)
     assert "de site van Bakkerij" not in window.get(running.home).html
+
+
+def test_sites_text_is_isolated_from_the_sentence_around_it(running: Running, world: World) -> None:
+    world.alter = body_changed("/nl/role", b"<h1>", "<h1>\u202e<b>".encode())
+    shown = press(running, running.at_work())
+    (line,) = (one for one in shown.splitlines() if "De pagina /nl/role" in one)
+    excerpt = line.partition("<bdi>")[2].partition("</bdi></p>")[0]
+    assert "\u202e&lt;b&gt;" in excerpt
+
+
+def test_unexpected_error_of_a_site_check_becomes_a_failure(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(*_given: object, **_named: object) -> None:
+        raise KeyError("what nobody thought of")
+
+    window = running.at_work()
+    with monkeypatch.context() as patch:
+        patch.setattr(check_site, "check", check)
+        press(running, window)
+    failure = running.page.checking.failure
+    assert isinstance(failure, KeyError)
+    assert failure.__traceback__ is None
+    assert "what nobody thought of" not in window.get(f"{running.home}check").html
+
+
+def test_kept_lone_surrogate_does_not_break_the_page_with_the_checks(
+    running: Running, world: World
+) -> None:
+    world.alter = body_changed("/nl/role", b"<h1>", b"<h1 >")
+    window = running.at_work()
+    press(running, window)
+    with running.lock.use() as place:
+        ((name, text),) = (
+            one for one in notebook.settings(place.database).items() if one[0].startswith("check ")
+        )
+        (result,) = findings.load(text).values()
+        bad = findings.Finding("version", "", {"name": "9\ud800"})
+        notebook.keep_setting(
+            place.database, name, findings.dump({result.origin: replace(result, findings=(bad,))})
+        )
+    assert "9?" in window.get(f"{running.home}check").html
 
 
 def test_automatic_site_check_runs_once_a_day_at_a_random_time(

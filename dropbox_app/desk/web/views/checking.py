@@ -2,12 +2,16 @@
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 
 from dropbox_app.desk.actions import check_site
 from dropbox_app.desk.actions.check_site import Checked
 from dropbox_app.desk.site_check import words
 from dropbox_app.desk.web import here
 from dropbox_app.desk.web.errors import sentence
+
+# Around a text of a site, whose direction of writing must not change the sentence.
+_ISOLATED = Markup("<bdi>{}</bdi>")
 
 blueprint = Blueprint("checking", __name__)
 
@@ -26,7 +30,7 @@ def show() -> ResponseReturnValue:
     return render_template(
         "check.html",
         sites=check_site.last(here.place()),
-        summary=lambda one: words.summary(told.lang, one),
+        summary=lambda one: words.summary(told.lang, one, kind=Markup, isolated=_ISOLATED.format),
         running=checking.under_way,
         failure=sentence(told, checking.failure) if checking.failure else "",
     )
