@@ -4,6 +4,7 @@ A response is JSON or a sealed file. An error is ``{"error": sentence}``, a 409 
 newest}``.
 """
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -54,6 +55,9 @@ def sealed_file(opened: OpenFile, start: int = 0) -> Response:
     if start > opened.size:
         opened.file.close()
         raise BadRequest("the file is shorter")
+    if start == opened.size:
+        opened.file.close()
+        return Response(b"", mimetype="application/octet-stream")
     response = Response(_pieces(opened, start), mimetype="application/octet-stream")
     response.content_length = opened.size - start
     response.call_on_close(opened.file.close)
@@ -62,9 +66,12 @@ def sealed_file(opened: OpenFile, start: int = 0) -> Response:
 
 def _pieces(opened: OpenFile, start: int) -> Iterator[bytes]:
     with opened.file:
-        # Not every store can begin in the middle of a file, so the beginning is read and dropped.
-        while start and (dropped := opened.file.read(min(start, CHUNK))):
-            start -= len(dropped)
+        try:
+            opened.file.seek(start)
+        except io.UnsupportedOperation:
+            # The pieces of this store are opened from the first one on.
+            while start and (dropped := opened.file.read(min(start, CHUNK))):
+                start -= len(dropped)
         while piece := opened.file.read(CHUNK):
             yield piece
 

@@ -99,9 +99,10 @@ def post_message() -> Response:
     """POST conversation/messages?n=N&to=HEX.HEX&files=ID.ID: store a message with its files."""
     access = given_access()
     given = arguments("n", "to", *(["files"] if "files" in request.args else []))
+    most = min(current_site().settings.limits.files_per_message, MAX_FILES)
     current_site().mailboxes.add(
         access=access,
-        named=item_ids(given["files"], MAX_FILES) if "files" in given else (),
+        named=item_ids(given["files"], most) if "files" in given else (),
         n=number(given["n"]),
         to=identities(given["to"]),
         sealed=_body(MAX_SEALED_MESSAGE),
