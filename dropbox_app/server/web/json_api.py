@@ -36,14 +36,13 @@ def nothing_here() -> Response:
     return answer({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
 
 
-def refusal(error: KlankbordError, refused: str = "") -> Response:
-    """Return an exception raised by a view as JSON with its status and, if given, ``refused``."""
+def refusal(error: KlankbordError, **more: str) -> Response:
+    """Return an exception raised by a view as JSON with its status and these fields."""
     if isinstance(error, OutOfStep):
         return answer({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)
     if status is None:
         raise error  # a fault of the server, which error_pages logs and answers
-    more = {"refused": refused} if refused else {}
     return answer({"error": str(error), **more}, HTTPStatus(status))
 
 

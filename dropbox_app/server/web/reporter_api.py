@@ -21,7 +21,7 @@ from dropbox_app.protocol.fields import text_of, texts_of
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import MAX_FILES
 from dropbox_app.protocol.retrieval_code import access_id
-from dropbox_app.server.errors import BadRequest, Gone, StoreUnsure, Unauthorised
+from dropbox_app.server.errors import BadRequest, Gone, MailboxFull, StoreUnsure, Unauthorised
 from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE, Conversation
 from dropbox_app.server.mailboxes.validation import MAX_TO
 from dropbox_app.server.store.interface import What
@@ -52,7 +52,9 @@ def refuse(error: KlankbordError) -> Response:
     """Return an exception as JSON that says whether it is certain that nothing was stored."""
     if isinstance(error, StoreUnsure):
         return refusal(error)
-    return refusal(error, "gone" if isinstance(error, Gone) else "other")
+    if isinstance(error, MailboxFull):
+        return refusal(error, refused="other", full="mailbox")
+    return refusal(error, refused="gone" if isinstance(error, Gone) else "other")
 
 
 @blueprint.before_request

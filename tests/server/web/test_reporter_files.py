@@ -197,6 +197,7 @@ def test_full_mailbox_accepts_no_more_parts(browser: SealingBrowser) -> None:
         assert send(browser, bytes([number]) * FILE_PART).status == 200
     statuses = [send(browser, bytes([number]) * FILE_PART).status for number in range(100, 105)]
     assert statuses[-1] == 507
+    assert send(browser, b"x" * FILE_PART).json["full"] == "mailbox"
     other = [send(browser, bytes([number]) * 100).status for number in range(30)]
     assert (other.count(200), other[-1]) == (21, 507)
 
