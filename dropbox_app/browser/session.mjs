@@ -5,7 +5,7 @@
 import { parseCard, sealingKey } from "./protocol/card.mjs";
 import * as code from "./protocol/code.mjs";
 import { checkHex, cleanText, dayNumber, dayText, hex, sha256Hex, unb64, utf8 } from "./protocol/encoding.mjs";
-import { CardError, CodeError, FormatError, NobodyToWriteTo } from "./protocol/errors.mjs";
+import { CardError, CodeError, NobodyToWriteTo } from "./protocol/errors.mjs";
 import { nextWanted } from "./protocol/handover.mjs";
 import { identityText } from "./protocol/keys.mjs";
 import { REPORTER } from "./protocol/messages.mjs";
@@ -120,7 +120,7 @@ export class Session {
   /**
    * Draw a code and seal a report. Nothing is sent yet.
    * @param {{lang: string, words: string, text: string, answers: Fields, wanted: string[]}} report
-   * `words`: the list to draw from; `wanted`: identities, in base64 or hex.
+   * `words`: the list to draw from; `wanted`: identities, in hex.
    */
   async report({ lang, words, text, answers, wanted }) {
     this.checkText(text);
@@ -216,7 +216,7 @@ export class Session {
 
   /**
    * Sign and seal the next message. Nothing is sent yet. `wanted`: the counsellors that the
-   * reporter has just chosen, if any.
+   * reporter has just chosen, if any, in hex.
    * `files`: whether the files that were sealed go with it.
    * @param {{lang: string, kind: string, body: Fields, wanted?: string[], files?: boolean}} message
    */
@@ -363,16 +363,12 @@ function cardIn(text) {
   }
 }
 
-/** Return an identity in base64; it may be given in base64 or hex. @param {string} text */
+/**
+ * Return the base64 of an identity that a form gives in hex. It takes no other form, because the page
+ * shows the name on the card beside an identity in hex only. @param {string} text
+ */
 function identityOf(text) {
-  if (/^[0-9a-f]{64}$/.test(text)) {
-    const raw = Uint8Array.from(text.match(/../g) ?? [], (two) => Number.parseInt(two, 16));
-    return btoa(String.fromCharCode(...raw));
-  }
-  try {
-    unb64(text, 32);
-  } catch (error) {
-    throw error instanceof FormatError ? new Refused("counsellor") : error;
-  }
-  return text;
+  if (!/^[0-9a-f]{64}$/.test(text)) throw new Refused("counsellor");
+  const raw = Uint8Array.from(text.match(/../g) ?? [], (two) => Number.parseInt(two, 16));
+  return btoa(String.fromCharCode(...raw));
 }

@@ -66,7 +66,7 @@ class Browser:
         return self._peer("ask", what="takeSite", given=said | (instead or {}))
 
     def reports(self, text: str = "Het begon in maart.", **more: object) -> Answer:
-        wanted = more.pop("wanted", [str(ANNA.verify_key)])
+        wanted = more.pop("wanted", [ANNA.verify_key.hex])
         return self.does(
             "report", lang="nl", words="nl", text=text, answers={}, wanted=wanted, **more
         )
@@ -190,7 +190,7 @@ def test_wrong_code_words_are_reported(browser: Browser) -> None:
 def test_code_typed_as_report_text_is_refused(browser: Browser) -> None:
     typed = "fles vlieg boom water koffie appel tafel"
     asked = browser.asks(
-        "report", lang="nl", words="nl", text=typed, answers={}, wanted=[str(ANNA.verify_key)]
+        "report", lang="nl", words="nl", text=typed, answers={}, wanted=[ANNA.verify_key.hex]
     )
     assert asked["refused"] == "text_is_code"
 
@@ -226,7 +226,7 @@ def test_changed_site_id_is_refused(browser: Browser) -> None:
 def test_overlong_text_is_refused_with_size_and_limit(browser: Browser) -> None:
     asked = browser.asks(
         "report", lang="nl", words="nl", text="é" * 10_001, answers={},
-        wanted=[str(ANNA.verify_key)],
+        wanted=[ANNA.verify_key.hex],
     )  # fmt: skip
     assert asked["refused"] == "too_long"
     assert asked["details"] == {"size": 20_002, "limit": 20_000}
@@ -245,9 +245,20 @@ def test_nothing_is_sealed_without_a_valid_card_of_the_chosen_counsellor(
     """Somebody else's card, an altered one or another site's does not replace the chosen one."""
     assert browser.told(cards) == {"answer": None}
     asked = browser.asks(
-        "report", lang="nl", words="nl", text="x", answers={}, wanted=[str(ANNA.verify_key)]
+        "report", lang="nl", words="nl", text="x", answers={}, wanted=[ANNA.verify_key.hex]
     )
     assert asked["refused"] == "nobody"
+
+
+@pytest.mark.parametrize(
+    "chosen", [str(ANNA.verify_key), ANNA.verify_key.hex.upper(), ANNA.verify_key.hex + " ", ""]
+)
+def test_choice_is_taken_only_in_the_form_beside_which_the_name_is_shown(
+    browser: Browser, chosen: str
+) -> None:
+    """Beside any other form the page could write the name of somebody else."""
+    asked = browser.asks("report", lang="nl", words="nl", text="x", answers={}, wanted=[chosen])
+    assert asked["refused"] == "counsellor"
 
 
 def test_newer_card_of_a_counsellor_replaces_the_older_one(browser: Browser) -> None:
@@ -257,7 +268,7 @@ def test_newer_card_of_a_counsellor_replaces_the_older_one(browser: Browser) -> 
         assert browser.told(cards) == {"answer": None}
         # The newer card has no key for this day; even so, the older one is not used again.
         asked = browser.asks(
-            "report", lang="nl", words="nl", text="x", answers={}, wanted=[str(ANNA.verify_key)]
+            "report", lang="nl", words="nl", text="x", answers={}, wanted=[ANNA.verify_key.hex]
         )
         assert asked["refused"] == "nobody"
 
@@ -288,7 +299,7 @@ Files = tuple[bytes, bytes, bytes, bytes]
 
 def four(browser: Browser) -> tuple[ReporterKeys, Files]:
     """Return four files: a report to Anna and Bram, two replies by Anna, and a message."""
-    both = [str(ANNA.verify_key), str(BRAM.verify_key)]
+    both = [ANNA.verify_key.hex, BRAM.verify_key.hex]
     made = browser.reports(wanted=both)
     keys, first = keys_of(made), file_of(made)
     reply = answer_of([first], keys, {"text": "Dank je."})
@@ -406,7 +417,7 @@ def test_message_from_unchosen_counsellor_is_not_trusted(browser: Browser) -> No
     keys, first = keys_of(made), file_of(made)
     browser.starts()
     browser.told()
-    other = browser.reports(wanted=[str(BRAM.verify_key)])
+    other = browser.reports(wanted=[BRAM.verify_key.hex])
     foreign = answer_of([file_of(other)], keys_of(other), {"text": "Ik ben Bram."}, by=BRAM)
     browser.does("enter", typed=" ".join(made["words"]))
     view = browser.reads([first, foreign, b"age-encryption.org/v1\n", b""])

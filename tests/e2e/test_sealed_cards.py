@@ -1,9 +1,11 @@
 """Sealing browsers take names and keys from the cards of the day, not from the page."""
 
+import base64
 import datetime
 import json
+import re
 
-from playwright.sync_api import Route
+from playwright.sync_api import Route, expect
 
 from tests.e2e.test_sealed_journey import (
     MESSAGES,
@@ -56,6 +58,33 @@ def test_name_next_to_a_choice_is_the_name_on_the_card(
     assert writer.goes_to == "Dit gaat naar Els de Vries."
     counsellor.desk("fetch")
     assert len(counsellor.threads()) == 1
+
+
+@in_one_browser
+def test_choice_whose_card_cannot_be_found_cannot_be_made(
+    meet: Meet, relay: Relay, bas: Counsellor
+) -> None:
+    """The page gives an identity in another form, beside the name of somebody else."""
+    writer = meet()
+
+    def rewrite(route: Route) -> None:
+        page = relay.ask(f"/{LANG}/report").decode()
+        names = r'name="counsellor" value="([0-9a-f]{64})"[^>]*> <span><bdi[^>]*>([^<]+)<'
+        by_name = {name: identity for identity, name in re.findall(names, page)}
+        els, other = by_name["Els de Vries"], by_name["Bas Jansen"]
+        hidden = base64.b64encode(bytes.fromhex(other)).decode()
+        route.fulfill(content_type="text/html", body=page.replace(els, hidden))
+
+    writer.page.route(f"**/{LANG}/report", rewrite)
+    writer.begins("report")
+    expect(writer.page.get_by_label("Els de Vries")).to_be_disabled()
+    expect(writer.page.get_by_label("Bas Jansen")).to_be_enabled()
+    writer.page.get_by_label("Bas Jansen").check()
+    relay.fault = always(Lie(200, {"cards": []}), "GET", "/api/site")
+    writer.writes(STORY[LANG])
+    expect(writer.page.locator("#sealed-status, [data-slot=status]").first).not_to_be_empty()
+    expect(writer.page.get_by_label("Els de Vries")).to_be_disabled()
+    assert relay.sent("POST", "/api/reports") == []
 
 
 @in_one_browser

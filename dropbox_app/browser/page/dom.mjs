@@ -68,14 +68,17 @@ export function tell(sentence) {
 
 /**
  * Beside each choice of a counsellor, show the name that is on the card. Return whether there is a
- * choice. Without a card the name stays, and nothing can be sent to that counsellor.
+ * choice. Whoever has no card under exactly this identity cannot be chosen.
  * @param {HTMLFormElement} form @param {{[identity: string]: string}} names By identity in hex.
  */
 export function showNames(form, names) {
   const radios = [...form.querySelectorAll("input")].filter(({ name, type }) => name === "counsellor" && type === "radio");
   for (const radio of radios) {
     const place = radio.closest("label")?.querySelector("bdi");
-    if (place && names[radio.value]) place.textContent = names[radio.value];
+    const known = Boolean(place) && Object.hasOwn(names, radio.value);
+    if (place && known) place.textContent = names[radio.value];
+    radio.toggleAttribute("data-no-card", !known);
+    radio.disabled = !known;
   }
   return radios.length > 0;
 }
@@ -103,7 +106,7 @@ export function lock(form, locked) {
   for (const field of form.elements) {
     if (field instanceof HTMLTextAreaElement) field.readOnly = locked;
     // A hidden button disables sending with Enter, so it is not changed.
-    else if (field instanceof HTMLElement && "disabled" in field && !field.hidden) field.disabled = locked;
+    else if (field instanceof HTMLElement && "disabled" in field && !field.hidden) field.disabled = locked || field.hasAttribute("data-no-card");
   }
 }
 

@@ -94,7 +94,8 @@ export class Transfer {
     if (status === 404 && json?.refused === "gone") throw new Failed("gone");
     // Without `refused` it came from something in front of the program, which may soon let it pass.
     if (status === 503 || json?.refused !== "other") throw new Lost();
-    throw new Failed(status === 507 ? "files.full" : "files.broken");
+    if (status !== 507) throw new Failed("files.broken");
+    throw new Failed(json.full === "mailbox" ? "files.mailbox_full" : "files.full");
   }
 
   /** Fetch a sealed file, and pass it on in pieces. @param {string} item @param {(bytes: Uint8Array) => Promise<void>} take */

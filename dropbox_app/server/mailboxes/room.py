@@ -18,16 +18,23 @@ class Room:
         self._site = site
         self._store = store
 
-    def check(self, size: int, mailbox: str = "", kind: Share = WORDS) -> None:
-        """Check that this many bytes may be added to the site, and to any given mailbox."""
+    def check(self, size: int, mailbox: str = "", kind: Share = WORDS, *, freed: int = 0) -> None:
+        """Check that this many bytes may be added to the site, and to any given mailbox.
+
+        ``freed``: bytes of the mailbox that are removed in exchange.
+        """
         limits = self._site.settings.limits
         kept = min(limits.message_bytes, limits.mailbox_bytes // 10) if kind == FILES else 0
-        if mailbox and self._store.used_by(mailbox) + size > limits.mailbox_bytes - kept:
+        if mailbox and self._store.used_by(mailbox) + size - freed > limits.mailbox_bytes - kept:
             raise MailboxFull("the mailbox has no room left")
         if self._store.used() + size > limits.site_bytes * kind[0]:
             raise SiteFull("the site has no room left")
         if self._store.free() - size < limits.free_bytes * kind[1]:
             raise SiteFull("the disk has no room left")
+
+    def check_again(self) -> None:
+        """Check, while a file is being copied, that the site and the disk still have room."""
+        self.check(0, kind=FILES)
 
     def check_messages(self, mailbox: str, by: str, size: int) -> None:
         """Check the limit on messages: half of it is for the reporter, half for the counsellors."""

@@ -15,7 +15,6 @@ from dropbox_app.server.config.site import Site
 from dropbox_app.server.errors import (
     BadShape,
     Gone,
-    MailboxFull,
     NotYours,
     OutOfStep,
     SiteFull,
@@ -111,11 +110,15 @@ class Mailboxes:
         file = self._store.open(item)
         return OpenFile(known[1].size, file) if file is not None else None
 
-    def room_for_files(self, access: str, size: int) -> None:
-        """Check that a reporter's message may add this many bytes. Raises the errors of ``add``."""
+    def room_for_files(self, access: str, size: int, *, whole: bool = False) -> None:
+        """Check that a reporter's message may add this many bytes. Raises the errors of ``add``.
+
+        ``whole``: it brings all its files, so ``add`` removes what waits now.
+        """
         with self._store.reading():
             mailbox = self._of_access(access).id
-            self._room.check(size, mailbox, kind=FILES)
+            freed = file_parts.waiting_bytes(self._store, mailbox) if whole else 0
+            self._room.check(size, mailbox, kind=FILES, freed=freed)
             self._room.check_messages(mailbox, REPORTER, MESSAGE_SIZES[0])
 
     def attach(self, *, access: str, item: str, staged: Staged, parts: Sequence[str] = ()) -> None:
@@ -127,35 +130,40 @@ class Mailboxes:
         check_attachment(staged, item, REPORTER, self._site.settings.limits.file)
         with self._store.writing():
             mailbox = self._of_access(access).id
-            left = set(parts) - {item} - set(file_parts.missing(self._store, mailbox, parts))
-            self._store.remove_items(sorted(left))
+            file_parts.remove(self._store, mailbox, [part for part in parts if part != item])
             self._put(mailbox, REPORTER, item, staged)
 
     def attach_part(self, *, access: str, part: str, staged: Staged) -> None:
         """Store a part of a reporter's attachment. Raises like ``attach``."""
-        file_parts.check_part(staged, part)
+        file_parts.check_part(staged, part, self._site.settings.limits.file)
         with self._store.writing():
             self._put(self._of_access(access).id, REPORTER, part, staged)
 
     def join(self, *, access: str, item: str, parts: Sequence[str]) -> list[str]:
         """Store a reporter's attachment that arrived in parts; return the missing parts, if any.
 
-        A repeated call succeeds. Raises like ``attach``.
+        A repeated call succeeds. Parts that were copied and are not this file are removed, so that
+        no upload is copied twice. Raises like ``attach``.
         """
+        limits = self._site.settings.limits
         with self._store.reading():
             mailbox = self._of_access(access).id
             if file_parts.is_here(self._store, mailbox, item):
                 return []
-            left = file_parts.missing(self._store, mailbox, parts)
-            # For a moment the file is here twice.
-            size = sum(i.size for i in self._store.items(mailbox) if i.id in parts)
-            self._room.check(size, kind=FILES)
-        if left:
-            return left
+            if left := file_parts.missing(self._store, mailbox, parts):
+                return left
+            size = file_parts.check_sum(self._store, mailbox, parts, limits.file)
+            file_parts.check_waiting(self._store, mailbox, REPORTER, limits, parts)
+            self._room.check(size, kind=FILES)  # for a moment the file is here twice
         with self.stage() as staged:
-            if not file_parts.join(self._store, parts, staged):
+            if not file_parts.join(self._store, parts, staged, self._room.check_again):
                 return file_parts.missing(self._store, mailbox, parts) or list(parts)
-            self.attach(access=access, item=item, staged=staged, parts=parts)
+            try:
+                self.attach(access=access, item=item, staged=staged, parts=parts)
+            except BadShape:
+                with self._store.writing():
+                    file_parts.remove(self._store, mailbox, parts)
+                raise
         return []
 
     def add(
@@ -184,12 +192,13 @@ class Mailboxes:
             if self._repeated(item, info.id, REPORTER):
                 return
             self._check_beginning(n)
+            own = {*named, *(staged.digest() for staged in files)}
+            file_parts.remove_waiting(self._store, info.id, own)  # it makes room
             self._room.check(len(sealed), info.id)
             self._room.check_messages(info.id, REPORTER, len(sealed))
             self._check_step(info.id, REPORTER, n)
             for staged in files:
                 self._put(info.id, REPORTER, staged.digest(), staged)
-            own = {*named, *(staged.digest() for staged in files)}
             self._message(info.id, item, REPORTER, n, identities, sealed, own)
 
     def withdraw(
@@ -403,7 +412,7 @@ class Mailboxes:
         self, mailbox: str, item: str, by: str, n: int, identities: Sequence[str], sealed: bytes,
         own: Collection[str] | None = None,
     ) -> None:  # fmt: skip
-        """Store a message; show it and its ``own`` files (None: all since the previous message)."""
+        """Store a message, and show it with its files; ``own``: those that must be among them."""
         day = self.today()
         # Authors also see their own items in their inbox, even if they cannot open them.
         readers = dict.fromkeys((*identities, *(() if by == REPORTER else (by,))))
@@ -411,8 +420,7 @@ class Mailboxes:
         stanzas = stanzas_of("attachment", by, len(identities))
         here: set[str] = set()
         for file in shown:
-            left = own is not None and file.id not in own  # from a message that was never sent
-            if left or not fits(self._store.open(file.id), file.size, stanzas):
+            if not fits(self._store.open(file.id), file.size, stanzas):
                 self._store.remove_items([file.id])
                 continue
             here.add(file.id)
@@ -437,12 +445,6 @@ class Mailboxes:
                 raise BadShape("this sealed file is another item already")
             return
         self._room.check(staged.size, mailbox, kind=FILES)
-        waiting = [
-            f
-            for f in self._store.items(mailbox)
-            if not f.n and f.author == by and not file_parts.is_full_part(f)
-        ]
-        if len(waiting) > 2 * self._site.settings.limits.files_per_message:
-            raise MailboxFull("too many files wait for their message")
+        file_parts.check_waiting(self._store, mailbox, by, self._site.settings.limits)
         info = ItemInfo(item, "attachment", by, 0, self.today(), staged.size)
         self._store.add_item(mailbox, info, staged)

@@ -37,15 +37,28 @@ def check_attachment(staged: Staged, item: str, by: str, most: int) -> None:
     """
     if staged.digest() != item:
         raise BadShape("the file does not have the id that was given")
+    check_form(staged.start, staged.size, by, most)
+
+
+def check_form(start: bytes, size: int, by: str, most: int) -> None:
+    """Check the form and size of an attachment by its ``start``, which holds the whole header.
+
+    Raises BadShape.
+    """
     try:
-        stanzas = len(age.parse_header(staged.start).stanzas)
-        age.check_shape(staged.start, staged.size, stanzas, "files")
+        stanzas = len(age.parse_header(start).stanzas)
+        age.check_shape(start, size, stanzas, "files")
     except HeaderFailure as error:
         raise BadShape(str(error)) from None
     if not stanzas_of("attachment", by, 1) <= stanzas <= stanzas_of("attachment", by, MAX_TO):
         raise BadShape("sealed to too few or too many")
-    if staged.size > age.sealed_length(attachment_size(most), stanzas):
+    if size > age.sealed_length(attachment_size(most), stanzas):
         raise BadShape(f"a file may be {most} bytes")
+
+
+def longest(most: int) -> int:
+    """Return the length of the longest sealed file that a reporter may send."""
+    return age.sealed_length(attachment_size(most), stanzas_of("attachment", REPORTER, MAX_TO))
 
 
 def fits(opened: BinaryIO | None, size: int, stanzas: int) -> bool:

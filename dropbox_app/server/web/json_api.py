@@ -4,6 +4,7 @@ A response is JSON or a sealed file. An error is ``{"error": sentence}``, a 409 
 newest}``.
 """
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -35,14 +36,13 @@ def nothing_here() -> Response:
     return answer({"error": "there is nothing here"}, HTTPStatus.NOT_FOUND)
 
 
-def refusal(error: KlankbordError, refused: str = "") -> Response:
-    """Return an exception raised by a view as JSON with its status and, if given, ``refused``."""
+def refusal(error: KlankbordError, **more: str) -> Response:
+    """Return an exception raised by a view as JSON with its status and these fields."""
     if isinstance(error, OutOfStep):
         return answer({"n": error.newest}, HTTPStatus.CONFLICT)
     status = api_status(error)
     if status is None:
         raise error  # a fault of the server, which error_pages logs and answers
-    more = {"refused": refused} if refused else {}
     return answer({"error": str(error), **more}, HTTPStatus(status))
 
 
@@ -54,6 +54,9 @@ def sealed_file(opened: OpenFile, start: int = 0) -> Response:
     if start > opened.size:
         opened.file.close()
         raise BadRequest("the file is shorter")
+    if start == opened.size:
+        opened.file.close()
+        return Response(b"", mimetype="application/octet-stream")
     response = Response(_pieces(opened, start), mimetype="application/octet-stream")
     response.content_length = opened.size - start
     response.call_on_close(opened.file.close)
@@ -62,9 +65,12 @@ def sealed_file(opened: OpenFile, start: int = 0) -> Response:
 
 def _pieces(opened: OpenFile, start: int) -> Iterator[bytes]:
     with opened.file:
-        # Not every store can begin in the middle of a file, so the beginning is read and dropped.
-        while start and (dropped := opened.file.read(min(start, CHUNK))):
-            start -= len(dropped)
+        try:
+            opened.file.seek(start)
+        except io.UnsupportedOperation:
+            # The pieces of this store are opened from the first one on.
+            while start and (dropped := opened.file.read(min(start, CHUNK))):
+                start -= len(dropped)
         while piece := opened.file.read(CHUNK):
             yield piece
 

@@ -21,7 +21,7 @@ from dropbox_app.protocol.fields import text_of, texts_of
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.messages import MAX_FILES
 from dropbox_app.protocol.retrieval_code import access_id
-from dropbox_app.server.errors import BadRequest, Gone, StoreUnsure, Unauthorised
+from dropbox_app.server.errors import BadRequest, Gone, MailboxFull, StoreUnsure, Unauthorised
 from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE, Conversation
 from dropbox_app.server.mailboxes.validation import MAX_TO
 from dropbox_app.server.store.interface import What
@@ -52,7 +52,9 @@ def refuse(error: KlankbordError) -> Response:
     """Return an exception as JSON that says whether it is certain that nothing was stored."""
     if isinstance(error, StoreUnsure):
         return refusal(error)
-    return refusal(error, "gone" if isinstance(error, Gone) else "other")
+    if isinstance(error, MailboxFull):
+        return refusal(error, refused="other", full="mailbox")
+    return refusal(error, refused="gone" if isinstance(error, Gone) else "other")
 
 
 @blueprint.before_request
@@ -99,9 +101,10 @@ def post_message() -> Response:
     """POST conversation/messages?n=N&to=HEX.HEX&files=ID.ID: store a message with its files."""
     access = given_access()
     given = arguments("n", "to", *(["files"] if "files" in request.args else []))
+    most = min(current_site().settings.limits.files_per_message, MAX_FILES)
     current_site().mailboxes.add(
         access=access,
-        named=item_ids(given["files"], MAX_FILES) if "files" in given else (),
+        named=item_ids(given["files"], most) if "files" in given else (),
         n=number(given["n"]),
         to=identities(given["to"]),
         sealed=_body(MAX_SEALED_MESSAGE),

@@ -5,14 +5,13 @@ Files have their own path, because a transfer can take a long time.
 
 from flask import Blueprint, Response, request
 
-from dropbox_app.protocol.age import sealed_length
 from dropbox_app.protocol.attachment import FILE_PART
 from dropbox_app.protocol.encoding import check_hex
 from dropbox_app.protocol.errors import FormatError, KlankbordError
 from dropbox_app.protocol.fields import texts_of
-from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.errors import BadRequest
-from dropbox_app.server.mailboxes.validation import MAX_TO
+from dropbox_app.server.mailboxes.file_parts import LOOK
+from dropbox_app.server.mailboxes.validation import longest
 from dropbox_app.server.store.interface import Staged
 from dropbox_app.server.web.json_api import answer, arguments, body_pieces, item_id, number
 from dropbox_app.server.web.reporter_api import (
@@ -25,7 +24,6 @@ from dropbox_app.server.web.reporter_api import (
 )
 from dropbox_app.server.web.sites import current_site
 
-LOOK = 16 * 1024 * 1024  # bytes of a file after which the free space is checked again
 _NAMED = 128  # bytes that name one part in the list of them, at most
 _HEX = 64  # letters of a part's id
 
@@ -51,7 +49,7 @@ def put_part(part: str) -> Response:
     access, part = given_access(), item_id(part)
     mailboxes = current_site().mailboxes
     with mailboxes.stage() as staged:
-        _receive(access, staged, FILE_PART)
+        _receive(access, staged, min(FILE_PART, _longest()))
         mailboxes.attach_part(access=access, part=part, staged=staged)
     return answer({})
 
@@ -82,7 +80,7 @@ def get_file(item: str) -> Response:
 
 def _longest() -> int:
     """Return the length of the longest sealed file that is accepted."""
-    return sealed_length(attachment_size(current_site().settings.limits.file), MAX_TO)
+    return longest(current_site().settings.limits.file)
 
 
 def _receive(access: str, staged: Staged, limit: int) -> None:

@@ -195,7 +195,7 @@ def test_files_page_keeps_the_text_but_no_file_after_a_refusal(
     def write(*_: object, **__: object) -> None:
         raise made(row)
 
-    def room_for_files(*given: object) -> None:
+    def room_for_files(*given: object, **more: object) -> None:
         if given[-1]:  # else the page only asks whether there is room at all
             raise made(row)
 

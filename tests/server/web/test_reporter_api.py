@@ -13,10 +13,10 @@ from dropbox_app.protocol.messages import Attachment
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.config.settings import Limits, Reporter
 from dropbox_app.server.errors import StoreBusy, StoreUnsure
+from dropbox_app.server.mailboxes.file_parts import LOOK
 from dropbox_app.server.mailboxes.purge import purge
 from dropbox_app.server.mailboxes.service import Mailboxes
 from dropbox_app.server.web.reporter_api import OPENING
-from dropbox_app.server.web.reporter_files import LOOK
 from tests.server.web.conftest import ORIGIN, Counsellor, House
 from tests.support.sealing_browser import Answer, SealingBrowser
 

@@ -37,8 +37,8 @@ KEYS = (
     "conversation.passed_on", "conversation.closed", "conversation.expires",
     "conversation.expires_soon", "handover.now", "files.unnamed", "files.unnamed_here",
     "files.lost", "files.download", "files.altered_theirs", "files.broken", "files.full",
-    "files.large", "files.moved", "files.none", "files.who", "options.pro", "options.con",
-    "consent.title", "consent.step", "consent.scope", "consent.successor",
+    "files.mailbox_full", "files.large", "files.moved", "files.none", "files.who", "options.pro",
+    "options.con", "consent.title", "consent.step", "consent.scope", "consent.successor",
     "consent.successor_unknown", "consent.unreachable", "consent.said", "consent.said_unknown",
     "word.former", "word.and", "word.or", "word.counsellor",
 )  # fmt: skip

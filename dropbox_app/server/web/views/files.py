@@ -75,11 +75,11 @@ def send(lang: str) -> Response:
         if length > _longest_form():
             raise TooManyFiles
         addressing = site.agent.addressing(root, lang, text)
-        site.mailboxes.room_for_files(addressing.access, length)
+        site.mailboxes.room_for_files(addressing.access, length, whole=True)
         return addressing
 
     def room(addressing: Addressing) -> None:
-        site.mailboxes.room_for_files(addressing.access, 0)
+        site.mailboxes.room_for_files(addressing.access, 0, whole=True)
 
     unnamed = words(lang).say("files.unnamed")
     with Taking(admit, room, site.mailboxes.stage, site.settings.limits, unnamed) as taking:
@@ -197,7 +197,8 @@ def _why_not_now(root: bytes, lang: str) -> Problem | None:
     """Return why no file can be accepted now, however small; None if one can."""
     site = current_site()
     try:
-        site.mailboxes.room_for_files(site.agent.addressing(root, lang, "").access, 0)
+        access = site.agent.addressing(root, lang, "").access
+        site.mailboxes.room_for_files(access, 0, whole=True)
     except Gone:
         return None
     except REFUSED as error:
