@@ -67,7 +67,7 @@ class DatabaseKey:
 
 
 def tidy(passphrase: str) -> str:
-    """Return a passphrase in the current form: NFC, without byte order mark or line end.
+    """Return a passphrase in the current form: NFC, without a byte order mark or a line ending.
 
     The same words then give the same key, whether they are typed, come from a Mac, or are read from
     a file saved by Notepad.

@@ -204,7 +204,7 @@ def test_invalid_choice_of_case_changes_nothing(
     assert contacts(running) == before
 
 
-def test_typed_case_of_a_contact_is_shown_again_after_unlock(
+def test_case_typed_for_a_contact_is_shown_again_after_unlock(
     running: Running, window: Window, alone: Answer
 ) -> None:
     running.lock.lock()

@@ -65,7 +65,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class SealedPage:
-    """The values of ``_sealed.html``. ``person``: the only counsellor who can be written to."""
+    """The values for ``_sealed.html``. ``person`` is the counsellor, if only one can be chosen."""
 
     assets: SealingAssets
     sentences: tuple[Sentence, ...]
