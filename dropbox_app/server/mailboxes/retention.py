@@ -47,12 +47,10 @@ def quiet(
     idle = info.last_added + datetime.timedelta(retention.idle)
     if info.access is None or not shown or idle <= today:
         return False
-    newest: dict[str, int] = {}
+    messages = sorted((item for item in items if item.what == "message"), key=lambda i: i.n)
+    newest = {item.author: item.id for item in messages}
     for item in items:
-        if item.what == "message":
-            newest[item.author] = max(item.n, newest.get(item.author, 0))
-    for item in items:
-        if item.what == "message" and item.n == newest[item.author]:
+        if item.id == newest.get(item.author):
             continue  # this item stays as long as the mailbox exists
         by_reporter = item.author == REPORTER
         term = retention.reporter_items if by_reporter else retention.counsellor_items
