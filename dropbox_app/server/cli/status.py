@@ -18,7 +18,7 @@ def status_command(folder: Path | None, as_json: bool) -> None:
     """Show today's status of the server. The exit code is 1 if you have something to do.
 
     The command shows whether each site is open, when each desk last fetched, the last backup and
-    mail, the disk, the version, the certificate and the next upkeep. The command changes nothing
+    mail, the disk, the version, the certificate and the next purge. The command changes nothing
     and uses no network. To check the machine and learn how to fix problems, use doctor.
 
     \b
@@ -46,7 +46,7 @@ def _lines(found: statuses.Status) -> list[str]:
         for card, day in site.desks.items():
             lines.append(f"  Desk of {card}: {f'last fetched on {day}' if day else 'no fetch yet'}")
         if site.upkeep:
-            lines.append(f"  Next upkeep: {site.upkeep}")
+            lines.append(f"  Next purge: {site.upkeep}")
     lines += [
         f"Last backup: {found.backup_said}",
         f"Last daily mail: {found.mail_said}",

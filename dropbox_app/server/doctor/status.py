@@ -36,7 +36,7 @@ class SiteStatus:
     open: bool
     why: str  # the reason why the site is closed or purging waits; "" if neither
     desks: dict[str, str] = field(default_factory=dict)
-    upkeep: str = ""  # the day of the next upkeep; "" if it waits or is unknown
+    upkeep: str = ""  # the day of the next purge; "" if it waits or is unknown
 
 
 @dataclass

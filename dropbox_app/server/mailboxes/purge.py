@@ -114,7 +114,7 @@ def doubted(
     if newest is not None and today < newest:
         return f"it says {today}, but something here is dated {newest}"
     if served is not None and (today - served).days > FAR and anything:
-        return f"it says {today}, but the last upkeep was on {served}"
+        return f"it says {today}, but the last purge was on {served}"
     return ""
 
 
