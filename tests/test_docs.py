@@ -113,7 +113,7 @@ def test_reference_matches_the_code() -> None:
 def test_guide_index_lists_exactly_the_files_in_the_folder() -> None:
     source = text("deploy/guide/by-hand.md")
     (part,) = re.findall(
-        r"^One folder holds all of a server's data:\n\n((?:- .*\n)+)", source, re.M
+        r"^One folder contains all of a server's data:\n\n((?:- .*\n)+)", source, re.M
     )
     named = {name.rstrip("/") for name in re.findall(r"`([^`]+)`", part)}
     beside = {f"{DATABASE}-wal", f"{DATABASE}-shm"}
