@@ -101,7 +101,7 @@ TELLING: Story = {
     "info.exceptions_short": (
         {"nl": "waaraan je te herkennen bent", "en": "that could identify you"},
         {"nl": "behalve als jij dat goedvindt", "en": "unless you agree"},
-        {"nl": "Heel soms moet het toch", "en": "Very rarely, it has to happen anyway"},
+        {"nl": "Heel soms moet het toch", "en": "Very rarely, {counsellor} has to tell someone"},
     ),
 }
 SUBJECTS = {
