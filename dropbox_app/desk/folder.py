@@ -166,8 +166,8 @@ class Workplace:
     def desk(self, site: str) -> Desk:
         """Return the desk for one site, not connected. Raises NotSetUp or Damaged.
 
-        The leftovers of a crash are removed only the first time. Later, such files could belong to
-        a fetch in progress.
+        The first call for a site removes the leftovers of a crash. Later calls leave such files,
+        because they could belong to a fetch in progress.
         """
         store = LocalStore(self.disk, self.database, site)
         state = store.load()
@@ -264,7 +264,7 @@ class Workplace:
     def break_off(self) -> None:
         """Abort all work with servers within a minute, by raising CannotReach; no data is lost.
 
-        Call this from another thread. Afterwards no connection can be made.
+        Call this method from another thread. After the call, no connection can be made.
         """
         self._broken_off = True
         for courier in tuple(self._couriers):

@@ -38,7 +38,7 @@ class Checked:
 
     @property
     def alarm(self) -> bool:
-        """Return whether an address has a finding that an unaltered site never gives."""
+        """Return whether an address has a finding that only an altered site can cause."""
         return any(one.alarm for one in self.results)
 
 

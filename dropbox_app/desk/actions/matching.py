@@ -70,8 +70,8 @@ def join(place: Workplace, mailbox: str, reference: str) -> Standing:
 
     Normally the case that was created for the thread is removed. The created case is kept, and
     marked as the same situation, if the counsellor recorded anything in it, if its year is closed,
-    or if the other case has a thread. Nothing changes if the two are already joined. Raises
-    NotFound, Refused, Unfit.
+    or if the other case has a thread. If the thread and the case are already joined, nothing
+    changes. Raises NotFound, Refused, Unfit.
     """
     day = place.machine.today()
     with place.database.transaction():
@@ -108,7 +108,7 @@ def _own(place: Workplace, mailbox: str) -> Standing:
 
 
 def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
-    """Remove a thread's case. Return False if it is kept because it has entries."""
+    """Remove a thread's case. Return False if the case is kept because it has entries."""
     (number, only), *others = register.of_case(place, own)
     desk, _ = threads.find(place, mailbox)
     label = desk.state.threads[mailbox].label

@@ -1,7 +1,7 @@
 """Which reports may be issued: complete calendar years, each once, in the agreed form.
 
-A report is rejected rather than adapted. If two reports overlap, or differ in form within a term,
-subtracting one from the other reveals what each hides.
+A report that breaks a rule is rejected, not adapted. If two reports overlap, or differ in form
+within a term, subtracting one from the other reveals what each hides.
 """
 
 import datetime

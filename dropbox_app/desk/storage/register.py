@@ -14,8 +14,8 @@ from dropbox_app.protocol.encoding import Json
 def events(database: Database, after: int = 0) -> list[tuple[int, str]]:
     """Return all events by day, and by order of addition within a day.
 
-    Each is returned with its number, which is never reused, and its JSON. ``after`` restricts the
-    result to events with a higher number.
+    Each event is returned with its number, which is never reused, and its JSON. ``after`` restricts
+    the result to events with a higher number.
     """
     sql = "SELECT number, fields FROM event WHERE number > ? ORDER BY day, number"
     found = database.run(sql, (after,))
