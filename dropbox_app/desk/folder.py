@@ -206,7 +206,7 @@ class Workplace:
         return [self.desk(site) for site in sorted(self.names(hint))]
 
     def one(self, hint: str = "") -> Desk:
-        """Return the desk of one site. Raises NotFound unless exactly one matches."""
+        """Return the desk of one site. Raises NotFound unless exactly one site matches."""
         found = self.names(hint)
         if len(found) != 1:
             raise NotFound("This desk serves several sites; say which with --site NAME.")

@@ -259,7 +259,7 @@ def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
 
 
 def _years(events: Sequence[Event], employer: str, today: datetime.date) -> set[int]:
-    """Return the years of an employer's agreements up to this year, and years already reported."""
+    """Return the years of an employer's agreements up to this year, and of issued reports."""
     found: set[int] = set()
     for one in events:
         if isinstance(one, Agreement) and one.employer == employer:

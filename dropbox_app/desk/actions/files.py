@@ -129,7 +129,8 @@ def save(
 def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
     """Read one file of a thread completely, and describe it. Raises NotFound.
 
-    The result omits hidden contents, because finding them needs mat2 and takes a second or more.
+    The description omits hidden contents, because finding them needs mat2 and takes a second or
+    more.
     """
     opened = threads.read(place, thread, site)
     found, findings = attachments.check(opened.desk, attachments.find(opened.case, file))

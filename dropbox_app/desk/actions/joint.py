@@ -75,7 +75,7 @@ def _given_away(before: Joint, name: str) -> Unfit:
 def years(place: Workplace, employer: str, year: int) -> range:
     """Return the calendar years that ``give`` exports and closes. Raises Unfit.
 
-    There are three years if the agreement has a single band for three years. After an export for
+    Three years are returned if the agreement has a single band for three years. After an export for
     the year, the years of that export are returned.
     """
     events = place.book().terms

@@ -66,12 +66,13 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
 
 
 def join(place: Workplace, mailbox: str, reference: str) -> Standing:
-    """Join a thread to a case, and return the case. The annual report then counts one situation.
+    """Join a thread to a case, and return the case.
 
-    Normally the case that was created for the thread is removed. The created case is kept, and
-    marked as the same situation, if the counsellor recorded anything in it, if its year is closed,
-    or if the other case has a thread. If the thread and the case are already joined, nothing
-    changes. Raises NotFound, Refused, Unfit.
+    The annual report then counts the thread and the case as one situation. Normally the case that
+    was created for the thread is removed. The created case is kept, and marked as the same
+    situation, if the counsellor recorded anything in it, if its year is closed, or if the other
+    case has a thread. If the thread and the case are already joined, nothing changes. Raises
+    NotFound, Refused, Unfit.
     """
     day = place.machine.today()
     with place.database.transaction():

@@ -116,8 +116,8 @@ def card(
 ) -> CardShown:
     """Return the desk's own card for one site, after ``change`` if given. Raises Unfit.
 
-    A card that was never published is issued today. If the server already has one, the next fetch
-    issues and publishes the changes.
+    A card that was never published is issued today. If the server already has a card, the next
+    fetch issues and publishes the changes.
     """
     desk = place.one(site)
     old = desk.state.profile

@@ -131,7 +131,10 @@ def check(
     wanted: int,
     today: datetime.date,
 ) -> Term:
-    """Return the term for a report to be issued now. Raises Unfit, which says what to do."""
+    """Return the term for a report to be issued now.
+
+    Raises Unfit with a sentence that says what to do.
+    """
     term = term_of(terms, employer, wanted)
     chosen = form(term)
     if today <= datetime.date(wanted, 12, 31):

@@ -14,7 +14,7 @@ from dropbox_app.desk.annual.words import Found
 
 @dataclass(frozen=True)
 class Counts:
-    """What a report counts, and what it leaves out.
+    """The numbers of situations that a report counts, and of those that it leaves out.
 
     ``total``: the situations that count, by main group; in a joint report, those of both
     counsellors. ``held``: the number of this counsellor's situations about which the employer

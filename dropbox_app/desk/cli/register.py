@@ -200,11 +200,11 @@ def consents(reference: str, as_json: bool) -> None:
 def colleague_counts(reference: str, off: bool, as_json: bool) -> None:
     """Mark a case whose situation your colleague counts.
 
-    Use this mark if you make a joint report and somebody spoke to both of you. Otherwise that
-    person counts twice. The counsellor to whom the person spoke first counts the situation, and the
-    other counsellor marks the case. Your part of the joint report then leaves the situation out.
-    Your hours do not change, and a report that you make alone still counts the situation. Issued
-    reports and exported counts do not change.
+    Use this mark if you make a joint report and somebody spoke to both of you. Without the mark,
+    that person counts twice. The counsellor to whom the person spoke first counts the situation,
+    and the other counsellor marks the case. Your part of the joint report then leaves the situation
+    out. Your hours do not change, and a report that you make alone still counts the situation.
+    Issued reports and exported counts do not change.
 
     \b
     Example:

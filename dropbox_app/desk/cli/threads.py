@@ -45,7 +45,7 @@ def fetch() -> None:
 
 
 def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
-    """Return a function that reports each finished site, by name if there are several."""
+    """Return a function that reports each finished site, and names it if there are several."""
 
     def tell(done: sites.Fetched) -> None:
         report, name = done.report, visible(done.employer)

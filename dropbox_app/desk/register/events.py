@@ -94,17 +94,17 @@ class Agreement(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Case(OfCase):
-    """A case, opened on ``date`` by its first event. Later events change the fields they contain.
+    """A case, opened on ``date`` by its first event.
 
-    ``label``: the counsellor's own name for the case. ``thread``: the id of the case's thread, if
-    it has one. ``belongs_with``: references of cases of the same situation, which counts once.
-    ``conflicts_with``: cases of the other side. ``belongs_with`` and ``conflicts_with`` are
-    private. ``began``, ``began_group``: year and main group of the situation, if a destroyed case
-    started it. ``match_word``: two words given to a person who may write later.
-    ``colleague_counts``: another private mark. The colleague with whom this counsellor makes a
-    joint report counts the situation, so this counsellor's part of that report leaves it out.
-    Counts that were already exchanged or issued do not change. A report that the counsellor makes
-    alone counts the situation.
+    Later events change the fields that they contain. ``label``: the counsellor's own name for the
+    case. ``thread``: the id of the case's thread, if it has one. ``belongs_with``: references of
+    cases of the same situation, which counts once. ``conflicts_with``: cases of the other side.
+    ``belongs_with`` and ``conflicts_with`` are private. ``began``, ``began_group``: year and main
+    group of the situation, if a destroyed case started it. ``match_word``: two words given to a
+    person who may write later. ``colleague_counts``: another private mark. The colleague with whom
+    this counsellor makes a joint report counts the situation, so this counsellor's part of that
+    report leaves it out. Counts that were already exchanged or issued do not change. A report that
+    the counsellor makes alone counts the situation.
     """
 
     kind: ClassVar[str] = "case"

@@ -93,8 +93,8 @@ def closed_by(there: Sequence[Event], employer: str, year: int) -> Freeze | Join
 def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
     """Return a fault if an agreement or a group can no longer be removed.
 
-    Neither can be removed after a report was issued for it, or after counts for a joint report were
-    exported or imported.
+    An agreement or a group cannot be removed after a report was issued for it, or after counts for
+    a joint report were exported or imported.
     """
     known = _known_of(there)
     if isinstance(changed, Agreement):

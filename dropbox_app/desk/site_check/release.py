@@ -1,6 +1,6 @@
 """The files of this release that the desk has: manifest, templates, catalogues and script.
 
-All of them are files of the same package as the desk. The manifest states the digest of the other
+All these files belong to the same package as the desk. The manifest states the digest of the other
 files.
 """
 

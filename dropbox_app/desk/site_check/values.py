@@ -114,7 +114,7 @@ def joined(parts: Iterable[Shape]) -> Shape:
 def either(parts: Iterable[Shape]) -> Shape:
     """Return a choice of shapes. The organisation's own HTML comes last.
 
-    Otherwise that HTML could be matched with the release's own text.
+    In any other order, that HTML could match the release's own text.
     """
     options = sorted(dict.fromkeys(parts), key=lambda one: one.has_html)
     return options[0] if len(options) == 1 else Shape("one", "", tuple(options))

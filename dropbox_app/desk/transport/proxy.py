@@ -1,7 +1,7 @@
 """The desk's connections to the network: directly, through SOCKS5, or through HTTP CONNECT.
 
-The proxy, if there is one, resolves the host name; this computer does not. Each transport uses its
-own random user name at the proxy, so that Tor gives it a separate circuit.
+Any proxy resolves the host name; this computer does not. Each transport uses its own random user
+name at the proxy, so that Tor gives it a separate circuit.
 """
 
 import base64

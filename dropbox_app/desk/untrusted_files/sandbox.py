@@ -3,8 +3,8 @@
 The sandbox contains the system's own /usr, read-only, a folder in memory, and an empty keyring. The
 sandbox has no network, home folder, desk, terminal, other processes or inherited environment.
 Memory, time, processes and written bytes are limited. A program that a file has taken over cannot
-leave the sandbox, and only the form of its output is trusted. Without bubblewrap, no such program
-is run.
+leave the sandbox, and only the form of its output is trusted. Without bubblewrap, no program that
+reads untrusted files is run.
 """
 
 import contextlib

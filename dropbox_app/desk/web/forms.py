@@ -96,7 +96,7 @@ class Asked:
 
     @property
     def is_long(self) -> bool:
-        """Return whether the field has too many values to show them all at once."""
+        """Return whether the field has too many values to show all of them at once."""
         return len(self.options) > MOST_RADIOS
 
 

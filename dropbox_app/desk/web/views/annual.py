@@ -197,7 +197,7 @@ def _facts(handle: str, name: str, year: int, typed: Typed | None, problems: lis
 
 
 def _language(name: str, year: int) -> str:
-    """Return the language in which to show a report; "" if issued, because it is then fixed."""
+    """Return the language in which to show a report; "" if issuing it has fixed the language."""
     if annual.state(here.place(), name, year).issued:
         return ""
     return report_words.kept(here.place(), name, year).language or here.told().lang
