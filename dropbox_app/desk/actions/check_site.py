@@ -78,7 +78,7 @@ def check(
 
 @functools.cache
 def _pages() -> Pages:
-    """Return the pages of this release; each shape is computed only once."""
+    """Return the pages of this release; the shape of each page is computed only once."""
     return Pages(release.own())
 
 

@@ -104,7 +104,7 @@ def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> A
 
 @dataclass(frozen=True)
 class Looked:
-    """The effect of adding events: the new ones, as they would be stored, and the faults."""
+    """The effect of adding events: the new events, as they would be stored, and the faults."""
 
     added: Added
     new: tuple[Numbered, ...]

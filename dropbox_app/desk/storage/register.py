@@ -1,7 +1,8 @@
 """Events of the register as database rows: stored, read, and permanently deleted.
 
 A row contains the event's JSON as exported, and the columns by which rows are found. The text of an
-event is not in the full-text index. Like ``forget``, a deletion requires a rewrite of the database.
+event is not in the full-text index. A deletion requires a rewrite of the database, as ``forget``
+does.
 """
 
 import json

@@ -1,8 +1,8 @@
 """The desk's own card: make keys in advance, issue and publish the card, destroy old keys.
 
-The order of the steps prevents losses. A seed is in the vault before its card exists, and the card
-is in the state before the server gets it. Items that still need an expiring seed are moved into the
-database before the vault is written without it (SPEC sections 3 and 7).
+The order of the steps prevents data loss. A seed is in the vault before its card exists, and the
+card is in the state before the server gets it. Items that still need an expiring seed are moved
+into the database before the vault is written without it (SPEC sections 3 and 7).
 """
 
 from dropbox_app.desk.errors import Refused

@@ -2,8 +2,8 @@
 
 While the desk is open, the vault and the database are in memory, and the folder is locked for other
 programs. When the desk is locked, the vault and the database are dropped, and the next page asks
-for the passphrase. Python does not overwrite memory, so traces can remain there until the program
-ends.
+for the passphrase. Python does not overwrite memory, so traces can remain in memory until the
+program ends.
 
 One request at a time uses the desk. A request that waits for a server (a fetch, a message) lets
 other requests use the desk meanwhile. During that time the site is *away*, and no other request
