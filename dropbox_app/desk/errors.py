@@ -49,7 +49,7 @@ class Unfit(DeskError):
 
 
 class NotWritable(DeskError):
-    """Messages cannot, or can no longer, be written to this thread."""
+    """No more messages can be written to this thread."""
 
 
 class AlreadyWaiting(DeskError):
@@ -65,7 +65,10 @@ class CannotReach(DeskError):
 
 
 class Kept(CannotReach):
-    """A message was not delivered, or was refused. It is stored, and the next fetch sends it."""
+    """A message was not delivered, or was refused.
+
+    The message is stored, and the next fetch sends it.
+    """
 
 
 class BadAnswer(DeskError):

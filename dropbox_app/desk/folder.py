@@ -166,8 +166,8 @@ class Workplace:
     def desk(self, site: str) -> Desk:
         """Return the desk for one site, not connected. Raises NotSetUp or Damaged.
 
-        The leftovers of a crash are removed only the first time. Later, such files could belong to
-        a fetch in progress.
+        The first call for a site removes the leftovers of a crash. Later calls leave such files,
+        because they could belong to a fetch in progress.
         """
         store = LocalStore(self.disk, self.database, site)
         state = store.load()
@@ -206,7 +206,7 @@ class Workplace:
         return [self.desk(site) for site in sorted(self.names(hint))]
 
     def one(self, hint: str = "") -> Desk:
-        """Return the desk of one site. Raises NotFound unless exactly one matches."""
+        """Return the desk of one site. Raises NotFound unless exactly one site matches."""
         found = self.names(hint)
         if len(found) != 1:
             raise NotFound("This desk serves several sites; say which with --site NAME.")
@@ -264,7 +264,7 @@ class Workplace:
     def break_off(self) -> None:
         """Abort all work with servers within a minute, by raising CannotReach; no data is lost.
 
-        Call this from another thread. Afterwards no connection can be made.
+        Call this method from another thread. After the call, no connection can be made.
         """
         self._broken_off = True
         for courier in tuple(self._couriers):

@@ -130,7 +130,7 @@ class Desk:
         )
 
     def take_in(self, items: Iterable[Item]) -> None:
-        """Open items with the keys that still exist, and move them into the database."""
+        """Open items with the keys that still exist, and move these items into the database."""
         self.store.take_in(items, self.vault.openers(self.state.site))
 
     def save(self) -> None:

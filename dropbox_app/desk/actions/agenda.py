@@ -12,7 +12,7 @@ from dropbox_app.desk.storage import rows
 
 
 def agenda(place: Workplace, days: int | None = None) -> list[Due]:
-    """Return the items due within ``days`` days, or all if it is None; overdue items come first.
+    """Return the items due within ``days`` days, or all if ``days`` is None; overdue ones first.
 
     An answer is due on the last working day of the response time that the site promises. The
     counsellor's days off do not count as working days here, although the site does not know those

@@ -52,7 +52,7 @@ class State:
 
     ``issued`` is the day of issue. ``given_to`` is the other counsellor, if that counsellor makes
     the report. ``waits_for`` is the reason why the report cannot be made yet. If the report can be
-    made now, none of these fields is set.
+    made now, ``issued``, ``given_to`` and ``waits_for`` are not set.
     """
 
     employer: str
@@ -111,7 +111,7 @@ def freeze(
     place: Workplace, employer: str, year: str, language: str = "nl", own: OwnWords | None = None,
     seal: str = "",
 ) -> None:  # fmt: skip
-    """Issue a report. From then on, neither the report nor the entries of its year can change.
+    """Issue a report. An issued report and the entries of its year can no longer change.
 
     ``seal`` is the seal of the report that the counsellor viewed. An empty ``seal`` is not checked.
     Raises Unfit if the report may not be issued, was already issued, or has changed since.
@@ -259,7 +259,7 @@ def _has_figures(events: Sequence[Event], employer: str, year: int) -> bool:
 
 
 def _years(events: Sequence[Event], employer: str, today: datetime.date) -> set[int]:
-    """Return the years of an employer's agreements up to this year, and years already reported."""
+    """Return the years of an employer's agreements up to this year, and of issued reports."""
     found: set[int] = set()
     for one in events:
         if isinstance(one, Agreement) and one.employer == employer:

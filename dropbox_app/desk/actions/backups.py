@@ -76,8 +76,8 @@ def rehearse(file: Path, passphrase: str, machine: Machine, beside: Path) -> lis
     """Read a whole backup, as a restore would; return its contents for each site.
 
     The backup is unpacked into a new folder next to ``beside``, where everything stays sealed as in
-    a desk's folder. That folder is then removed. Raises WrongPassphrase, Damaged, or DeskError if
-    there is not enough space.
+    a desk's folder. The new folder is then removed. Raises WrongPassphrase, Damaged, or DeskError
+    if there is not enough space.
     """
     parent = beside.parent if beside.parent.is_dir() else Path(tempfile.gettempdir())
     needed = file.stat().st_size + _ROOM
@@ -138,7 +138,10 @@ def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Itera
 
 
 def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
-    """Unpack with the form of the passphrase that fits; older versions used it exactly as typed."""
+    """Unpack a backup with whichever form of the passphrase opens it.
+
+    Older versions used the passphrase exactly as typed.
+    """
     *others, last = vault.forms(passphrase)
     for form in (*others, last):
         try:

@@ -38,7 +38,7 @@ class Checked:
 
     @property
     def alarm(self) -> bool:
-        """Return whether an address has a finding that an unaltered site never gives."""
+        """Return whether an address has a finding that only an altered site can cause."""
         return any(one.alarm for one in self.results)
 
 
@@ -78,7 +78,7 @@ def check(
 
 @functools.cache
 def _pages() -> Pages:
-    """Return the pages of this release; each shape is computed only once."""
+    """Return the pages of this release; the shape of each page is computed only once."""
     return Pages(release.own())
 
 

@@ -40,8 +40,8 @@ def copy(
 ) -> Copy:  # fmt: skip
     """Return the copy of a case for a reader, with ``sign`` in place of each name.
 
-    ``names`` are redacted in addition to the names in the register. Raises Unfit if the employer
-    may not receive a copy today, or if there are too many names; NotFound.
+    ``names`` are redacted in addition to the names in the register. Raises NotFound, or Unfit if
+    the employer may not receive a copy today or if there are too many names.
     """
     found = _found(place, reference)
     entries = register.of_case(place, found)
@@ -82,7 +82,7 @@ def _carries(place: Workplace, found: Standing, consent: str) -> bool:
 
 
 def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
-    """Return the cases of the other side; either of the two cases may have the mark."""
+    """Return the cases of the other side, whichever of the two cases has the mark."""
     return [
         one
         for one in register.all_cases(place, found.employer)

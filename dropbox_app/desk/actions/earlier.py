@@ -107,5 +107,5 @@ def _given(place: Workplace, rows: list[Read]) -> list[Numbered]:
 
 
 def table(place: Workplace) -> bytes:
-    """Return the whole register as CSV. The result is not sealed."""
+    """Return the whole register as CSV. The CSV is not sealed."""
     return tables.write(register.every(place))

@@ -129,7 +129,8 @@ def save(
 def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
     """Read one file of a thread completely, and describe it. Raises NotFound.
 
-    The result omits hidden contents, because finding them needs mat2 and takes a second or more.
+    The description omits hidden contents, because finding them needs mat2 and takes a second or
+    more.
     """
     opened = threads.read(place, thread, site)
     found, findings = attachments.check(opened.desk, attachments.find(opened.case, file))
@@ -139,8 +140,8 @@ def look(place: Workplace, thread: str, file: str, site: str = "") -> Looked:
 def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
     """Return a file of a thread for the browser to render in its sandbox. Raises NotFound, Unfit.
 
-    The whole file has already been read and authenticated. If the file has changed since, reading
-    ``pieces`` raises an error.
+    The whole file has already been read and authenticated. If the file has changed since then,
+    reading ``pieces`` raises an error.
     """
     opened = threads.read(place, thread, site)
     found, attachment, findings = attachments.usable(opened.desk, opened.case, file)
@@ -159,8 +160,8 @@ def to_draw(place: Workplace, thread: str, file: str, site: str = "") -> ToDraw:
 def export(place: Workplace, thread: str, out: Path, text: Wording, site: str = "") -> Opened:
     """Write the messages of a thread unencrypted to the new folder ``out``.
 
-    ``text`` converts the messages to text. Raises NotFound, AlreadyThere, and then leaves no files
-    behind.
+    ``text`` converts the messages to text. Raises NotFound or AlreadyThere, and then leaves no
+    files behind.
     """
     opened = threads.read(place, thread, site)
     with readable.new_folder(out, opened.desk.today):
@@ -181,7 +182,7 @@ def save_all(
 
     ``text`` converts the messages to text. An attachment is named after the number of its message.
     Without ``others``, only texts, pictures and PDF documents that need no warning are written.
-    Raises NotFound, AlreadyThere, and then leaves no files behind.
+    Raises NotFound or AlreadyThere, and then leaves no files behind.
     """
     opened = threads.read(place, thread, site)
     desk, case = opened.desk, opened.case

@@ -75,7 +75,7 @@ def _given_away(before: Joint, name: str) -> Unfit:
 def years(place: Workplace, employer: str, year: int) -> range:
     """Return the calendar years that ``give`` exports and closes. Raises Unfit.
 
-    There are three years if the agreement has a single band for three years. After an export for
+    Three years are returned if the agreement has a single band for three years. After an export for
     the year, the years of that export are returned.
     """
     events = place.book().terms
@@ -107,8 +107,8 @@ def colleague(place: Workplace, card: bytes) -> Card:
 def take(place: Workplace, sealed: bytes, employer: str, confirmed: Confirm) -> Counts:
     """Store a colleague's counts, and return them under this desk's name for the employer.
 
-    ``employer`` is that name. If it is empty, the colleague's name for the employer is used. Raises
-    Unfit, NotFound, Refused.
+    ``employer`` is that name. If ``employer`` is empty, the colleague's name for the employer is
+    used. Raises Unfit, NotFound, Refused.
     """
     found = opened(place, sealed)
     _ask(confirmed, found.name, found.by)
@@ -163,7 +163,7 @@ def is_shared(place: Workplace, employer: str) -> bool:
 
 
 def left_to_colleague(place: Workplace, employer: str, years: range) -> int:
-    """Return how many situations of these years ``give`` leaves to the colleague to count."""
+    """Return the number of these years' situations that ``give`` leaves to the colleague."""
     return counting.by_colleague(annual.situations(place, employer), years)
 
 

@@ -66,11 +66,12 @@ def proposed(place: Workplace, opened: Opened) -> Standing | None:
 
 
 def join(place: Workplace, mailbox: str, reference: str) -> Standing:
-    """Join a thread to a case, and return the case. The annual report then counts one situation.
+    """Join a thread to a case, and return the case.
 
-    Normally the case that was created for the thread is removed. The created case is kept, and
-    marked as the same situation, if the counsellor recorded anything in it, if its year is closed,
-    or if the other case has a thread. Nothing changes if the two are already joined. Raises
+    The annual report then counts the thread and the case as one situation. Normally the case that
+    was created for the thread is removed. The created case is kept, and marked as the same
+    situation, if the counsellor recorded anything in it, if its year is closed, or if the other
+    case has a thread. If the thread and the case are already joined, nothing changes. Raises
     NotFound, Refused, Unfit.
     """
     day = place.machine.today()
@@ -108,7 +109,7 @@ def _own(place: Workplace, mailbox: str) -> Standing:
 
 
 def _gives_way(place: Workplace, own: Standing, mailbox: str) -> bool:
-    """Remove a thread's case. Return False if it is kept because it has entries."""
+    """Remove a thread's case. Return False if the case is kept because it has entries."""
     (number, only), *others = register.of_case(place, own)
     desk, _ = threads.find(place, mailbox)
     label = desk.state.threads[mailbox].label

@@ -104,7 +104,7 @@ def add(place: Workplace, given: Sequence[Numbered], *, once: bool = False) -> A
 
 @dataclass(frozen=True)
 class Looked:
-    """The effect of adding events: the new ones, as they would be stored, and the faults."""
+    """The effect of adding events: the new events, as they would be stored, and the faults."""
 
     added: Added
     new: tuple[Numbered, ...]
@@ -148,7 +148,7 @@ def _near(there: set[str], new: set[str]) -> tuple[tuple[str, str], ...]:
 
 
 def rename(place: Workplace, old: str, new: str) -> int:
-    """Rename an employer. If another employer has the new name, merge the two.
+    """Rename an employer. If another employer already has the new name, merge the two employers.
 
     Returns the number of changed events. Raises NotFound, Unfit or Refused, and then changes
     nothing.

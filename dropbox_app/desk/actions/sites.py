@@ -116,8 +116,8 @@ def card(
 ) -> CardShown:
     """Return the desk's own card for one site, after ``change`` if given. Raises Unfit.
 
-    A card that was never published is issued today. If the server already has one, the next fetch
-    issues and publishes the changes.
+    A card that was never published is issued today. If the server already has a card, the next
+    fetch issues and publishes the changes.
     """
     desk = place.one(site)
     old = desk.state.profile
@@ -173,12 +173,13 @@ def away(
     stand_in: str = "",
     confirmed: Callable[[Card], bool] = lambda _: False,
 ) -> list[Absence]:
-    """Announce an absence on the cards of one site, the sites in ``at``, or all; None ends it.
+    """Announce an absence on the cards of one site, the sites in ``at``, or all.
 
-    Each line of ``stand_in`` contains the ten groups of a colleague, which differ from site to
-    site. The stand-in at each site is the colleague whose groups are found there. If there is only
-    one site, errors are raised. Several sites are updated at the same time, each over its own
-    connection, and the errors of each are returned in its result.
+    If ``until`` is None, the absence ends. Each line of ``stand_in`` contains the ten groups of a
+    colleague, which differ from site to site. The stand-in at each site is the colleague whose
+    groups are found there. If there is only one site, errors are raised. Several sites are updated
+    at the same time, each over its own connection, and the errors of each are returned in its
+    result.
     """
     if until is not None and until < place.machine.today():
         raise Unfit(f"{until} is past; an absence is announced ahead.", "past")
@@ -196,7 +197,10 @@ def away(
 
 
 def _stand_in(desk: Desk, given: str, confirmed: Callable[[Card], bool]) -> Card | None:
-    """Return this site's colleague from a list with one per line. Raises NotFound, Unfit."""
+    """Return this site's colleague from a list with one colleague per line.
+
+    Raises NotFound, Unfit.
+    """
     unknown = None
     for who in filter(str.strip, given.splitlines()):
         try:

@@ -33,7 +33,7 @@ class Snippet:
 def snippets(place: Workplace, language: str = "") -> list[Snippet]:
     """Return all snippets in their default order, in one language or in each.
 
-    Raises NotFound if there are none in that language.
+    Raises NotFound if there are no snippets in that language.
     """
     own = notebook.snippets(place.database)
     return [

@@ -150,7 +150,7 @@ def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
 
 
 def language(desk: Desk, mailbox: str) -> str:
-    """Return the reporter's language if the desk supports it, or the counsellor's first one."""
+    """Return the reporter's language if the desk supports it; else the counsellor's first one."""
     spoken = pages_language(desk, mailbox)
     return spoken if spoken in LANGUAGES else desk.state.profile.languages[0]
 

@@ -1,7 +1,7 @@
 """The bill of a year: a price fixed for the whole term, and the ordered trainings.
 
-The bill lists no hours, talks or travel. A bill that depended on them would reveal the amount of
-work, even if only in the next term.
+The bill lists no hours, talks or travel. A bill that depended on hours, talks or travel would
+reveal the amount of work, even if only in the next term.
 """
 
 import datetime

@@ -59,8 +59,8 @@ def draft(
     if None, the imported counts are used. Only the sum is converted into bands, and this
     counsellor's part leaves out the situations that the colleague counts. ``reader`` is the
     language of the preview, if it differs from the report's. ``situations`` are those of the
-    employer, if already derived; ``events`` then need not contain cases. Raises Unfit, which says
-    what to do.
+    employer, if already derived; ``events`` then need not contain cases. Raises Unfit with a
+    sentence that says what to do.
     """
     term = term_for(events, employer, year, today)
     form = periods.form(term)
@@ -90,9 +90,10 @@ def draft(
 def term_for(
     events: Sequence[Event], employer: str, year: int, today: datetime.date
 ) -> periods.Term:
-    """Return the term under which a report may be made now. Raises Unfit, which says what to do.
+    """Return the term under which a report may be made now.
 
-    ``events`` may be limited to those against which later ones are checked (``Book.terms``).
+    Raises Unfit with a sentence that says what to do. ``events`` may be limited to those against
+    which later ones are checked (``Book.terms``).
     """
     if twice := names.same(names.employers(events), employer):
         raise Unfit(
@@ -107,7 +108,7 @@ def term_for(
 def waits_for(
     events: Sequence[Event], employer: str, year: int, today: datetime.date
 ) -> Unfit | None:
-    """Return why no report of a year can be made now; None if it can.
+    """Return the reason why no report of a year can be made now; None if one can be made.
 
     ``events`` is as for ``term_for``. Faults in the counsellor's words or in a field of the report
     are found only by ``draft``.

@@ -24,7 +24,7 @@ _TRAININGS = {"training", "information"}
 
 
 def terms(events: Iterable[e.Event], employer: str) -> list[Term]:
-    """Return the appointments at an employer. Raises Unfit if one has no recorded end.
+    """Return the appointments at an employer. Raises Unfit if an appointment has no recorded end.
 
     Only the headcount in the agreement is used, because a later one could be chosen after the year
     was counted. If two agreements begin on the same day, the later entry counts.

@@ -1,7 +1,7 @@
 """Which reports may be issued: complete calendar years, each once, in the agreed form.
 
-A report is rejected rather than adapted. If two reports overlap, or differ in form within a term,
-subtracting one from the other reveals what each hides.
+A report that breaks a rule is rejected, not adapted. If two reports overlap, or differ in form
+within a term, subtracting one from the other reveals what each hides.
 """
 
 import datetime
@@ -131,7 +131,10 @@ def check(
     wanted: int,
     today: datetime.date,
 ) -> Term:
-    """Return the term for a report to be issued now. Raises Unfit, which says what to do."""
+    """Return the term for a report to be issued now.
+
+    Raises Unfit with a sentence that says what to do.
+    """
     term = term_of(terms, employer, wanted)
     chosen = form(term)
     if today <= datetime.date(wanted, 12, 31):

@@ -14,12 +14,12 @@ from dropbox_app.desk.annual.words import Found
 
 @dataclass(frozen=True)
 class Counts:
-    """What a report counts, and what it leaves out.
+    """The numbers of situations that a report counts, and of those that it leaves out.
 
     ``total``: the situations that count, by main group; in a joint report, those of both
     counsellors. ``held``: the number of this counsellor's situations about which the employer
     received a complaint. ``by_colleague``: the number of situations marked as counted by a
-    colleague. Those situations are left out only if the report ``is_joint``.
+    colleague. Situations that a colleague counts are left out only if the report ``is_joint``.
     """
 
     total: Mapping[str, int]

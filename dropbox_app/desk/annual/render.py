@@ -1,7 +1,7 @@
 """Write a report or a bill as Markdown, HTML, PDF, CSV or JSON.
 
-The same report always gives the same bytes. No file contains an author, a time, a program version
-or the reason for a figure.
+The same report always produces the same bytes. No file contains an author, a time, a program
+version or the reason for a figure.
 """
 
 import csv

@@ -51,7 +51,10 @@ class Figure:
 
 
 def form_for(headcount: int) -> Form:
-    """Return the form for an employer with this many people. Raises Unfit if there are none."""
+    """Return the form for an employer with this many people.
+
+    Raises Unfit if ``headcount`` is less than 1.
+    """
     if headcount < 1:
         raise Unfit("The headcount is a whole number of people, one or more.", "headcount")
     if headcount < _B_FROM:

@@ -7,9 +7,9 @@ import signal
 
 
 def run() -> None:
-    """Run the command. Ctrl-C and a closed pipe end it without a traceback.
+    """Run the command. Ctrl-C and a closed pipe end the program without a traceback.
 
-    The same applies while the program is being loaded.
+    Ctrl-C does not cause a traceback while the program is being loaded either.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:

@@ -140,8 +140,8 @@ def give(employer: str, year: str, card: str, out: Path) -> None:
     """Seal your counts of YEAR at EMPLOYER for a colleague, who then makes the report.
 
     FILE is the card that your colleague wrote with 'klankbord-desk card --out FILE'. Only your
-    colleague can open the counts. All such files have the same size. The year is then closed in
-    your register, or all three years if a single range for three years was agreed. If you export
+    colleague can open the counts. All files with counts have the same size. The year is then closed
+    in your register, or all three years if a single range for three years was agreed. If you export
     again, the counts are the same.
 
     \b

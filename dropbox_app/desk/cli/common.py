@@ -207,14 +207,14 @@ def site_hint() -> str:
 
 
 def confirm_groups(card: Card) -> bool:
-    """Show the ten groups of a card and ask for confirmation. No answer counts as "no"."""
+    """Show the ten groups of a card and ask for confirmation. A missing answer counts as "no"."""
     return confirm_identity(f"The site shows a card of {card.name}", card.identity)
 
 
 def confirm_identity(said: str, identity: VerifyKey) -> bool:
     """Show the ten groups of an identity with the sentence ``said``, and ask for confirmation.
 
-    No answer counts as "no".
+    A missing answer counts as "no".
     """
     click.echo(f"{visible(said)} with these ten groups:", err=True)
     click.echo(identity.fingerprint(), err=True)

@@ -65,8 +65,8 @@ def save(
 
     The command does not open the file, and overwrites nothing. Anyone who uses this computer can
     then open the file, and the file can reveal who sent it. Read this command's output before you
-    pass it on. --all saves every message and file in one new folder. Files that could do harm when
-    opened are left out, unless you add --others.
+    pass the file on. --all saves every message and file in one new folder. Files that could do harm
+    when opened are left out, unless you add --others.
 
     \b
     Example:

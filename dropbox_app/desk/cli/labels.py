@@ -69,7 +69,10 @@ _ANSWER: Mapping[str, Mapping[str, str]] = {
 
 
 def answer(field: str, value: str) -> str:
-    """Return one fixed answer in words. An answer from a newer version is not changed."""
+    """Return one of a report's fixed answers in words.
+
+    An answer from a newer version is not changed.
+    """
     plain = {"dont_know": "does not know", "rather_not": "would rather not say"}
     known = _ANSWER.get(field, {}).get(value) or plain.get(value)
     return known or value.replace("_", " ")

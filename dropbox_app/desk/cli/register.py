@@ -40,7 +40,7 @@ def bring_in(file: str, into: tuple[str, ...]) -> None:
 
     FILE is text in UTF-8; - is standard input. FILE may also be a table with data from earlier
     years, as CSV or xlsx. The first row of the table contains the names of the columns, as in
-    EVENTS.md or on the page. Each further row is a contact, or the event named in its column
+    EVENTS.md or on the page. Each following row is a contact, or the event named in its column
     "event". Events that are already in the register are not imported again. Rows of a table are
     added to an existing case only if you name it with --into. An error names the line and the
     field.
@@ -200,11 +200,11 @@ def consents(reference: str, as_json: bool) -> None:
 def colleague_counts(reference: str, off: bool, as_json: bool) -> None:
     """Mark a case whose situation your colleague counts.
 
-    Use this mark if you make a joint report and somebody spoke to both of you. Otherwise that
-    person counts twice. The counsellor to whom the person spoke first counts the situation, and the
-    other counsellor marks the case. Your part of the joint report then leaves the situation out.
-    Your hours do not change, and a report that you make alone still counts the situation. Issued
-    reports and exported counts do not change.
+    Use this mark if you make a joint report and somebody spoke to both of you. Without the mark,
+    that person counts twice. The counsellor to whom the person spoke first counts the situation,
+    and the other counsellor marks the case. Your part of the joint report then leaves the situation
+    out. Your hours do not change, and a report that you make alone still counts the situation.
+    Issued reports and exported counts do not change.
 
     \b
     Example:
@@ -264,7 +264,7 @@ def show_agenda(days: int | None, ics: str | None, as_json: bool) -> None:
 @click.argument("reference", metavar="CASE")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 def destroy(reference: str, yes: bool) -> None:
-    """Destroy a case and its thread for good, after showing it once more.
+    """Permanently destroy a case and its thread, after showing the case once more.
 
     A row without a name remains, so that the figures for its year do not change. Earlier backups
     still contain the case: replace them.

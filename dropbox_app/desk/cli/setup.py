@@ -128,7 +128,7 @@ def onion_key_command(address: str, out: Path) -> None:
     """Make a key for Tor on this computer, for an address that only desks can reach.
 
     ADDRESS is the onion address that the operator gave you. The printed line is not secret: send it
-    to the operator. The file is secret, and only for Tor on this computer.
+    to the operator. The file is secret, and is only for Tor on this computer.
 
     \b
     Example:

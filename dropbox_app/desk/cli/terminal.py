@@ -72,7 +72,7 @@ def _joins(before: str, character: str, after: str) -> bool:
 
 
 def _selects(before: str, after: str) -> bool:
-    """Return whether a selector makes an emoji here: after a picture, or in a keycap."""
+    """Return whether a selector makes an emoji here: after a pictograph, or in a keycap."""
     if after == _KEYCAP:
         return before in "0123456789#*" and before != ""
     return bool(before) and unicodedata.category(before) == "So"

@@ -45,7 +45,7 @@ def fetch() -> None:
 
 
 def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
-    """Return a function that reports each finished site, by name if there are several."""
+    """Return a function that reports each finished site, and names it if there are several."""
 
     def tell(done: sites.Fetched) -> None:
         report, name = done.report, visible(done.employer)
@@ -224,7 +224,7 @@ def reply(
 
     You can attach up to 10 files, of up to 100 MiB each unless the site has other limits. Your
     files can also contain your name, a place or somebody else's name. --clean sends copies without
-    metadata, and sends nothing if mat2 cannot make one. The file's name is sent too.
+    metadata, and sends nothing if mat2 cannot make such a copy. The file's name is sent too.
 
     \b
     Example:
@@ -316,7 +316,7 @@ def extend(thread: str) -> None:
     """Keep a thread on the server for longer; a sealed notice informs the reporter.
 
     The server deletes a thread in which nobody has written for some time: 90 days, unless the
-    operator set a different number. The notice counts as writing, so that period starts again.
+    operator set a different number. The notice counts as writing, so the period starts again.
 
     \b
     Example:
@@ -338,7 +338,7 @@ def _send(
 
 
 def _sent(thread: str, send: Callable[[Workplace, Desk, str], writing.Sent]) -> None:
-    """Send to a named thread, and report the result."""
+    """Send a message to a named thread, and report the result."""
     with common.at_work() as place:
         desk, mailbox = threads.find(place, thread, common.site_hint())
         try:
@@ -363,7 +363,7 @@ def _items(count: int) -> str:
 @click.argument("thread")
 @click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
 def forget(thread: str, yes: bool) -> None:
-    """Delete a thread from this computer for good: its messages, files and recorded keys.
+    """Permanently delete a thread from this computer: its messages, files and recorded keys.
 
     The server keeps its copies until they expire there, and this desk's backups keep theirs.
     Messages that were fetched before are not fetched again; a new message from the reporter still

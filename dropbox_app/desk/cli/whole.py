@@ -20,7 +20,7 @@ from dropbox_app.desk.cli.terminal import visible
     help="Read the new passphrase from the first line of this file instead of asking.",
 )
 def change_passphrase(new_file: Path | None) -> None:
-    """Change this desk's passphrase. Earlier backups keep the old one.
+    """Change this desk's passphrase. Earlier backups keep the old passphrase.
 
     \b
     Example:

@@ -82,7 +82,7 @@ def stale(card: Card, wanted: Sequence[tuple[datetime.date, datetime.date]]) -> 
 
 
 def destroy_on(held: HeldSeed) -> tuple[datetime.date, datetime.date]:
-    """Return the first day on which a seed may be destroyed, and the day on which it must be."""
+    """Return the earliest and the latest day for the destruction of a seed."""
     return (
         held.until + KEEP_DAYS * _ONE_DAY,
         held.until + KEEP_AT_MOST * _ONE_DAY,

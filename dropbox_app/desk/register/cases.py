@@ -63,7 +63,7 @@ class Standing:
 
     @property
     def counted_on(self) -> datetime.date:
-        """Return the day on which the case counts; a destroyed case may have set its year."""
+        """Return the day that determines the year in which the case counts."""
         began = self.sheet.began
         return self.opened if began is None else datetime.date(began, 1, 1)
 
@@ -93,7 +93,10 @@ def standings(given: Sequence[Event]) -> dict[str, Standing]:
 
 
 def standing(given: Sequence[Event]) -> Standing:
-    """Return the case that these events describe. They must be in order, and of one case only."""
+    """Return the case that these events describe.
+
+    The events must be in order, and of one case only.
+    """
     first = next((one for one in given if not is_signed(one)), given[0])
     assert isinstance(first, OfCase)  # noqa: S101 - stated in the docstring
     empty = Case(date=first.date, employer=first.employer, case=first.case)

@@ -76,10 +76,10 @@ class Agreement(OfEmployer):
     ``form`` and ``headcount`` are those of the annual report, fixed for the term. ``price``: euros
     per year. ``term_band``: form A (50 to 249 people) also shows a single band for the term of
     three years. ``hours``: agreed hours per year. ``shared_with``: the other counsellor of a joint
-    report. A later event with the same ``date`` corrects the agreement. After a report of its term
-    was issued, or counts for one were exchanged, only two corrections are possible: a missing price
-    can be added, and ``until`` can move to a later day. After an exchange, a missing
-    ``shared_with`` can also be added.
+    report. A later event with the same ``date`` corrects the agreement. Once a report of the
+    agreement's term was issued, or counts for such a report were exchanged, only two corrections
+    are possible: a missing price can be added, and ``until`` can move to a later day. After an
+    exchange, a missing ``shared_with`` can also be added.
     """
 
     kind: ClassVar[str] = "agreement"
@@ -94,16 +94,17 @@ class Agreement(OfEmployer):
 
 @dataclass(frozen=True, kw_only=True)
 class Case(OfCase):
-    """A case, opened on ``date`` by its first event. Later events change the fields they contain.
+    """A case, opened on ``date`` by its first event.
 
-    ``label``: the counsellor's own name for the case. ``thread``: the id of the case's thread, if
-    it has one. ``belongs_with``: references of cases of the same situation, which counts once.
-    ``conflicts_with``: cases of the other side. Both marks are private. ``began``, ``began_group``:
-    year and main group of the situation, if a destroyed case started it. ``match_word``: two words
-    given to a person who may write later. ``colleague_counts``: another private mark. The colleague
-    with whom this counsellor makes a joint report counts the situation, so this counsellor's part
-    of that report leaves it out. Counts that were already exchanged or issued do not change. A
-    report that the counsellor makes alone counts the situation.
+    Later events change the fields that they contain. ``label``: the counsellor's own name for the
+    case. ``thread``: the id of the case's thread, if it has one. ``belongs_with``: references of
+    cases of the same situation, which counts once. ``conflicts_with``: cases of the other side.
+    ``belongs_with`` and ``conflicts_with`` are private. ``began``, ``began_group``: year and main
+    group of the situation, if a destroyed case started it. ``match_word``: two words given to a
+    person who may write later. ``colleague_counts``: another private mark. The colleague with whom
+    this counsellor makes a joint report counts the situation, so this counsellor's part of that
+    report leaves it out. Counts that were already exchanged or issued do not change. A report that
+    the counsellor makes alone counts the situation.
     """
 
     kind: ClassVar[str] = "case"

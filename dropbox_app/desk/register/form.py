@@ -26,7 +26,7 @@ class Fault:
 
 
 class Refused(DeskError):
-    """An event cannot be stored. The error contains all its faults."""
+    """An event cannot be stored. The error contains all faults of the event."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(" ".join(map(str, faults)))

@@ -45,7 +45,7 @@ def read(raw: bytes, today: datetime.date) -> list[Numbered]:
 
 
 def write(given: Iterable[Event]) -> str:
-    """Return events as lines, each with its line end. ``read`` returns the same events.
+    """Return events as lines, each with its trailing newline. ``read`` returns the same events.
 
     The result is ASCII, so that text from other people cannot control a terminal.
     """

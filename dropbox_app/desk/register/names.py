@@ -78,7 +78,7 @@ def check_one(given: Sequence[Event], old: str, new: str) -> None:
 
 
 def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
-    """Return the years of reports and exchanged counts; True if a year's figures left the desk."""
+    """Return the years with reports or exchanged counts; True if a year's figures left the desk."""
     found: dict[int, bool] = {}
     for one in given:
         if isinstance(one, Freeze | Joint) and one.employer == name:
@@ -91,8 +91,8 @@ def _told(given: Sequence[Event], name: str) -> dict[int, bool]:
 def same_colleague(had: Joint, name: str, fingerprint: str) -> bool:
     """Return whether counts were exchanged with this colleague.
 
-    The ten groups decide, because two people can have the same name, and names can be corrected.
-    The name decides only if an entry has no groups.
+    The ten groups are compared, because two people can have the same name, and names can be
+    corrected. The names are compared only if an entry has no groups.
     """
     if had.fingerprint and fingerprint:
         return had.fingerprint == fingerprint

@@ -14,8 +14,8 @@ def without(given: Sequence[Event], reference: str) -> list[tuple[Event, list[Ev
 
     Every event of the case is removed, and coded rows replace the first one. Other events no longer
     refer to the case. Cases that belonged together through the destroyed case still belong
-    together. These cases count as before, in the same year and main group, even if the employer
-    received a complaint or a colleague counts them. ``given`` must be in order.
+    together. The remaining cases count as before, in the same year and main group, even if the
+    employer received a complaint or a colleague counts them. ``given`` must be in order.
     """
     found = cases.standings(given)
     gone = found[reference]

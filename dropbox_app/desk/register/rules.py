@@ -54,7 +54,7 @@ def faults(there: Sequence[Event], given: Sequence[Numbered]) -> list[Fault]:
     """Return the faults of new events, given the earlier ones.
 
     An event may refer to a case of any other new event, in any order. A report closes its year only
-    for the events after it.
+    for events that come after the report.
     """
     known = _Known({}, {}, [], {}, [], [], {})
     for event in [*there, *(one.event for one in given)]:
@@ -93,8 +93,8 @@ def closed_by(there: Sequence[Event], employer: str, year: int) -> Freeze | Join
 def bound(there: Sequence[Event], changed: Agreement | Employer) -> list[Fault]:
     """Return a fault if an agreement or a group can no longer be removed.
 
-    Neither can be removed after a report was issued for it, or after counts for a joint report were
-    exported or imported.
+    An agreement or a group cannot be removed after a report was issued for it, or after counts for
+    a joint report were exported or imported.
     """
     known = _known_of(there)
     if isinstance(changed, Agreement):
@@ -295,9 +295,10 @@ def _by_itself(event: Agreement) -> list[tuple[str, str]]:
 
 
 def _corrects(before: Agreement, event: Agreement, issued: Freeze | Joint) -> list[tuple[str, str]]:
-    """Return the faults of correcting an agreement under which a report was issued.
+    """Return the faults in a correction of an agreement under which a report was issued.
 
-    Exchanged counts have the same effect, but the other counsellor may still be added if missing.
+    Exchanged counts limit corrections just as an issued report does, but the other counsellor may
+    still be added if missing.
     """
     found: list[tuple[str, str]] = []
     for field in FIXED:
@@ -329,7 +330,7 @@ def _until(issued: Freeze | Joint) -> Sentence:
 
 
 def _differ(one: Agreement, other: Agreement, field: str) -> bool:
-    """Return whether two values differ. A missing price equals any price."""
+    """Return whether two values differ. A missing price counts as equal to any price."""
     if field == "price" and None in (one.price, other.price):
         return False
     return _value(one, field) != _value(other, field)

@@ -1,8 +1,8 @@
 """Read the rows of a table of past events (CSV or xlsx), and write the register as CSV.
 
-A file may have any origin, so all its dimensions are limited: bytes, unpacked bytes and tags, time,
-rows, columns and the length of a cell. Only the first sheet of an xlsx file is read. For a formula,
-its saved value is used.
+A file can come from anyone, so there are limits on its bytes, unpacked bytes, tags, rows, columns
+and cell lengths, and on the time spent on it. Only the first sheet of an xlsx file is read. For a
+formula, its saved value is used.
 """
 
 import codecs
@@ -161,7 +161,7 @@ def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
 
 
 class _Timed(io.BytesIO):
-    """A packed file that can be read for only ``MAX_SECONDS``, as a part may be read many times."""
+    """A packed file that can be read for only ``MAX_SECONDS``; a part may be read many times."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)
@@ -177,9 +177,9 @@ def _bound(packed: zipfile.ZipFile) -> None:
     """Reject an xlsx file that needs much time or memory, before any part of it is parsed.
 
     A part is never unpacked beyond its stated size: zipfile stops there. In every encoding that the
-    parser supports, a tag contains the byte of "<". An entity can expand to more tags; its
-    declaration contains the letters searched for here, and in UTF-16 these letters are separated by
-    zero bytes.
+    parser supports, the "<" of a tag contains the same byte. An entity can expand to more tags, so
+    files that declare entities are rejected; in UTF-16, zero bytes separate the letters of a
+    declaration.
     """
     parts = packed.infolist()
     if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:

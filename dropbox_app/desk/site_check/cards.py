@@ -106,7 +106,7 @@ def names(both: Sequence[Shown]) -> dict[str, str]:
 
 
 def _own(shown: Shown, expected: Expected) -> Iterator[Finding]:
-    """Compare this counsellor's own card, byte for byte."""
+    """Compare this counsellor's card on the site with the desk's copy, byte for byte."""
     if not expected.card or shown.faults:
         return
     mine = [card for card in shown.cards if card.identity.hex == expected.identity]

@@ -46,7 +46,10 @@ _CLIENT = '<script defer id="sealed"'
 
 @dataclass(frozen=True)
 class Expected:
-    """What the desk knows about the site. ``card``: its own card if the server has it, else b""."""
+    """What the desk knows about the site.
+
+    ``card``: the desk's own card if the server has it, else b"".
+    """
 
     site: str
     origins: tuple[str, ...]

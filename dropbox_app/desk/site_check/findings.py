@@ -40,9 +40,9 @@ class Finding:
 
     @property
     def alarm(self) -> bool:
-        """Return whether an unaltered site never gives this finding.
+        """Return whether only an altered site can cause this finding.
 
-        The exception is ``endless``: over a very slow connection, any site can give it.
+        The exception is ``endless``: over a very slow connection, any site can cause that finding.
         """
         return self.kind not in CALM
 
@@ -70,7 +70,7 @@ class Kept:
 
     @property
     def alarm(self) -> bool:
-        """Return whether any finding is one that an unaltered site never gives."""
+        """Return whether the check has a finding that only an altered site can cause."""
         return any(one.alarm for one in self.findings)
 
     def json(self) -> dict[str, Json]:

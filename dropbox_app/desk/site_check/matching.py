@@ -1,8 +1,8 @@
 """Compare a page with its shape, and return what is in its slots.
 
-The shape becomes an automaton. Every pair of a state and a position in the page is examined at most
-once, so that no page can make the comparison slow. For a page that does not match, the result is
-the position up to which it matches.
+The shape is turned into an automaton. Every pair of a state and a position in the page is examined
+at most once, so that no page can make the comparison slow. For a page that does not match, the
+result is the position up to which it matches.
 """
 
 import re
@@ -149,7 +149,7 @@ class Matcher:
 
 
 def _same(text: str, page: str, at: int) -> int:
-    """Return how many characters of a text match the page from a position on."""
+    """Return how many characters of a text match the page, starting at a position."""
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2

@@ -138,7 +138,7 @@ class _Page:
         return values.choice(values.filled(one, given, lang in RIGHT_TO_LEFT) for one in forms)
 
     def _absence(self, _person: object, **_options: object) -> object:
-        """Return a choice of every sentence about an unavailable counsellor, and of no sentence."""
+        """Return the possible texts about an unavailable counsellor, including no text."""
 
         def said(key: str) -> object:
             slots = {name: Unknown(name) for name in ("counsellor", "days", "backup", "date")}

@@ -1,6 +1,7 @@
 """The files of this release that the desk has: manifest, templates, catalogues and script.
 
-All of them are files of the same package as the desk. The manifest states the digest of the others.
+All these files belong to the same package as the desk. The manifest states the digest of the other
+files.
 """
 
 import functools
@@ -91,7 +92,7 @@ class Release:
     script: str
 
     def file_name(self, stem: str) -> str:
-        """Return the name of a file by its beginning, such as ``style``."""
+        """Return the full name of a file, given its beginning, such as ``style``."""
         return next(
             address.rpartition("/")[2]
             for address in self.manifest.files
@@ -100,7 +101,7 @@ class Release:
 
 
 def _length(address: str, stem: str) -> int:
-    """Return the length of an address that consists of the stem, 16 digits and its own ending."""
+    """Return the length of an address that consists of stem, 16 hex digits and file extension."""
     return len(f"/static/{stem}-") + 16 + len(address) - address.rindex(".")
 
 

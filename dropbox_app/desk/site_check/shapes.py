@@ -22,8 +22,8 @@ _UNCHANGED = frozenset({"map", "unique", "list", "selectattr", "length", "trim"}
 class UnknownSyntaxError(Exception):
     """A template of this release contains syntax that this reader does not understand.
 
-    No site can cause this, because a site's pages are never read as templates. It is a fault of the
-    release, and the tests that check unaltered sites find it.
+    No site can cause this error, because a site's pages are never read as templates. The error is a
+    fault of the release, and the tests that check unaltered sites find it.
     """
 
 

@@ -114,7 +114,7 @@ def joined(parts: Iterable[Shape]) -> Shape:
 def either(parts: Iterable[Shape]) -> Shape:
     """Return a choice of shapes. The organisation's own HTML comes last.
 
-    Otherwise that HTML could be matched with the release's own text.
+    In any other order, that HTML could match the release's own text.
     """
     options = sorted(dict.fromkeys(parts), key=lambda one: one.has_html)
     return options[0] if len(options) == 1 else Shape("one", "", tuple(options))
@@ -143,7 +143,7 @@ def name_of(value: object) -> str:
 
 
 def truth(value: object) -> bool | None:
-    """Return whether a template treats a value as true; None if only the site knows."""
+    """Return whether a template treats a value as true; None if that depends on the site."""
     if isinstance(value, Unknown | Rendered):
         return None
     if isinstance(value, Choice):
@@ -282,7 +282,7 @@ def first_upper(value: object) -> object:
 
 
 def keys_like(value: object, keys: Iterable[str]) -> Iterator[str]:
-    """Yield the keys of a catalogue that a text with slots can name."""
+    """Yield the keys of a catalogue that match a text with slots."""
     pattern = "".join(
         ".*" if isinstance(part, Slot) else re.escape(part) for part in as_text(value).parts
     )

@@ -48,15 +48,15 @@ class TooMuch(Exception):
 
 
 class Budget:
-    """What one check may still read, and until when."""
+    """The number of bytes that one check may still read, and the time when the check must end."""
 
     def __init__(self) -> None:
-        """Begin the time of the check."""
+        """Start the time limit of the check."""
         self._left = MOST_IN_ALL
         self._end = time.monotonic() + LONGEST
 
     def take(self, size: int = 0) -> None:
-        """Subtract a number of bytes. Raises TooMuch if they or the time are used up."""
+        """Subtract a number of bytes. Raises TooMuch if the allowed bytes or time are used up."""
         self._left -= size
         if self._left < 0 or time.monotonic() > self._end:
             raise TooMuch

@@ -33,8 +33,8 @@ def sentence(
 ) -> str:
     """Return a finding as a sentence.
 
-    ``kind`` is the type of the sentence: str or a type that escapes what is filled in. ``isolated``
-    is applied to each text of the site.
+    ``kind`` is the type of the sentence: str, or a type that escapes the inserted values.
+    ``isolated`` is applied to each text of the site.
     """
     told, said = _words(lang), {name: _writable(one) for name, one in finding.said.items()}
     given = {"where": _writable(finding.where)}
@@ -58,7 +58,7 @@ def _writable(text: str) -> str:
 
 
 def _value(names: Mapping[str, str], slot: str) -> str:
-    """Return in words what a slot contains, by the longest known name with which the slot begins.
+    """Describe a slot's contents in words, using the longest known prefix of the slot's name.
 
     For an organisation's own text, the page on which it is shown is added.
     """

@@ -108,8 +108,8 @@ class Disk:
     def together(self) -> Iterator["Group"]:
         """Write many files and sync them together, which is faster.
 
-        At the end all files are safe on disk. After an exception in the block, only files that were
-        already ``settle``d remain.
+        At the end all files are safe on disk. After an exception in the block, only the files that
+        ``settle`` had already put in place remain.
         """
         group = Group(self)
         try:
@@ -147,7 +147,7 @@ class Disk:
         self.sync_folder(self.path(name).parent)
 
     def sweep(self) -> None:
-        """Remove half-written files that a crash left. Call this only under the lock."""
+        """Remove half-written files that a crash left behind. Call this only under the lock."""
         for path in self.root.rglob(f"*{NEW}"):
             path.unlink()
 

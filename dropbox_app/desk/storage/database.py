@@ -120,7 +120,10 @@ Row = tuple[Value, ...]
 
 
 class Database:
-    """An opened database. Threads may share it: a transaction reserves it for one thread."""
+    """An opened database.
+
+    Threads may share an open database: a transaction reserves it for one thread.
+    """
 
     def __init__(self, disk: Disk, held: DatabaseKey) -> None:
         self._disk = disk
@@ -179,7 +182,10 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run the block completely or not at all; then its writes are on disk. Blocks may nest."""
+        """Run the block completely or not at all; at the end, its writes are on disk.
+
+        Blocks may nest.
+        """
         with self._lock:
             if self._depth:
                 yield
@@ -217,7 +223,8 @@ class Database:
     def rewrite(self, vault: Vault) -> tuple[tuple[int, int], tuple[int, int]]:
         """Write the database to the other file with a new key, then delete the old file and key.
 
-        Returns ``version`` before and after: data read at the former is still valid at the latter.
+        Returns ``version`` before and after: data read at the first version is still valid at the
+        second.
 
         Writing the vault switches to the new file. If the program is killed before that write, the
         old file remains in use, and the next start removes the new one. If the program is killed

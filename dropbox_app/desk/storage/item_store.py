@@ -3,8 +3,8 @@
 An item is a file ``ID.age``, as received or made, until the desk moves it into the database:
 
 - The contents of a message are moved into the database, and the file is removed. The sealed bytes
-  of the desk's own messages, and of withdrawals, are also kept there, for a server that is restored
-  from its backup.
+  of the desk's own messages, and of withdrawals, are also kept in the database, in case the server
+  is restored from its backup.
 - The header and the file key of an attachment are moved into the database, and ``ID.body`` contains
   the payload. Header and body together are the file as received. No sealing key opens the body
   alone.
@@ -130,7 +130,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def receiving(self, item: str, size: int, group: Group) -> Iterator[Callable[[bytes], object]]:
-        """Receive an item in pieces. If it is a different item, keep nothing and raise WrongFile.
+        """Receive an item in pieces. If another item arrives, keep nothing and raise WrongFile.
 
         Data that does not begin with the header of a sealed file is rejected after 16 KiB.
         """
@@ -301,10 +301,10 @@ class LocalStore:
         return Arrived(item.id, contents, sealed_for=item.sealed_for)
 
     def opened(self, item: str, seeds: Sequence[Seed]) -> Iterator[bytes]:
-        """Yield an attachment in authenticated chunks. After an error, it is incomplete.
+        """Yield an attachment in authenticated chunks. After an error, the content is incomplete.
 
         Raises FileNotFoundError, WrongFile if the file is not the stored one, or AgeError if the
-        attachment was received damaged.
+        attachment was already damaged when received.
         """
         row = self._row(item)
         if row is not None and row.contents is not None:  # a file that contains a message

@@ -42,7 +42,7 @@ def keep_snippet(database: Database, name: str, language: str, text: str) -> Non
 
 
 def report(database: Database, employer: str, year: int) -> str:
-    """Return the text stored for the report of a year until its issue; "" if there is none."""
+    """Return the text stored for a year's report that is not yet issued; "" if there is none."""
     sql = "SELECT value FROM setting WHERE name = ?"
     found = database.run(sql, (_report(employer, year),))
     return str(found[0][0]) if found else ""

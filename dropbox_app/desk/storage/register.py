@@ -1,7 +1,8 @@
 """Events of the register as database rows: stored, read, and permanently deleted.
 
 A row contains the event's JSON as exported, and the columns by which rows are found. The text of an
-event is not in the full-text index. Like ``forget``, a deletion requires a rewrite of the database.
+event is not in the full-text index. A deletion requires a rewrite of the database, as ``forget``
+does.
 """
 
 import json
@@ -14,8 +15,8 @@ from dropbox_app.protocol.encoding import Json
 def events(database: Database, after: int = 0) -> list[tuple[int, str]]:
     """Return all events by day, and by order of addition within a day.
 
-    Each is returned with its number, which is never reused, and its JSON. ``after`` restricts the
-    result to events with a higher number.
+    Each event is returned with its number, which is never reused, and its JSON. ``after`` restricts
+    the result to events with a higher number.
     """
     sql = "SELECT number, fields FROM event WHERE number > ? ORDER BY day, number"
     found = database.run(sql, (after,))

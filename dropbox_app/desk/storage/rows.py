@@ -1,4 +1,4 @@
-"""The state of one site as database rows, read at the start. Later only changes are written."""
+"""The state of one site as database rows, read at the start. Later, only changes are written."""
 
 import datetime
 import json
@@ -57,7 +57,7 @@ class Promise:
 
     The site promises an answer within ``response_days`` working days; 0 if unknown. ``read_to_end``
     is the last day on which all items were fetched. ``away_until`` is the last day of an announced
-    absence. Either is None if there is no such day.
+    absence. ``read_to_end`` and ``away_until`` are None if there is no such day.
     """
 
     response_days: int

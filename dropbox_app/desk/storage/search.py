@@ -82,7 +82,8 @@ def _wanted(database: Database, word: str) -> str:
 
     For a few complete words, the index is read from the newest message backwards, and no further
     than needed. For a prefix, the database first merges all occurrences of all matching words, in
-    memory that it wipes. For a word in 60,000 messages, merging takes a second or more.
+    memory that the database then wipes. For a word in 60,000 messages, merging takes a second or
+    more.
     """
     plain = "".join(
         sign

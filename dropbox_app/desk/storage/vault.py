@@ -1,8 +1,8 @@
 """The secrets of a desk, in one age file sealed with a passphrase (SPEC, the local store).
 
-``vault.age`` contains one JSON line: ``database`` (the key of the database, and which of two files
-it is), ``identities`` (one signing seed for each site) and ``seeds`` (the monthly sealing seeds
-with their windows). The file is always replaced completely. Later versions no longer contain
+``vault.age`` contains one JSON line: ``database`` (the key of the database, and which of the two
+files is in use), ``identities`` (one signing seed for each site) and ``seeds`` (the monthly sealing
+seeds with their windows). The file is always replaced completely. Later versions no longer contain
 destroyed keys, but flash memory, snapshots and disk backups may keep older versions (SPEC section
 11).
 """

@@ -1,9 +1,9 @@
 """One complete exchange with the server, in an order that loses no data.
 
-New items are fetched first. After that, keys are made in advance, the card is published and the
-site is checked. Expired keys are destroyed last (SPEC sections 3 and 7). The destruction runs even
-if an earlier step failed: a site that has retired this desk must not be able to make the desk keep
-its keys.
+New items are fetched first. After the fetch, keys are made in advance, the card is published and
+the site is checked. Expired keys are destroyed last (SPEC sections 3 and 7). The destruction runs
+even if an earlier step failed: a site that has retired this desk must not be able to make the desk
+keep its keys.
 """
 
 from dropbox_app.desk.session import Desk

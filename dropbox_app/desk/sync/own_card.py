@@ -1,8 +1,8 @@
 """The desk's own card: make keys in advance, issue and publish the card, destroy old keys.
 
-The order of the steps prevents losses. A seed is in the vault before its card exists, and the card
-is in the state before the server gets it. Items that still need an expiring seed are moved into the
-database before the vault is written without it (SPEC sections 3 and 7).
+The order of the steps prevents data loss. A seed is in the vault before its card exists, and the
+card is in the state before the server gets it. Items that still need an expiring seed are moved
+into the database before the vault is written without it (SPEC sections 3 and 7).
 """
 
 from dropbox_app.desk.errors import Refused
@@ -23,10 +23,11 @@ _ROLLED_BACK = (
 
 
 def issue(desk: Desk, *, forced: bool = False, day_confirmed: bool = True) -> bool:
-    """Make the keys that are due, and issue a new card if anything changed; return whether it did.
+    """Make the keys that are due, and issue a new card if anything changed.
 
-    With ``day_confirmed``, no key is made on a day that the server does not confirm (ClocksDiffer).
-    Only the first card, which is made before any server is contacted, needs no confirmation.
+    Return whether a card was issued. With ``day_confirmed``, no key is made on a day that the
+    server does not confirm (ClocksDiffer). Only the first card, which is made before any server is
+    contacted, needs no confirmation.
     """
     if day_confirmed:
         desk.need_day()
@@ -136,8 +137,8 @@ def watch(desk: Desk, shown: Shown) -> None:
 def tell_reachable(desk: Desk, shown: Shown) -> None:
     """Tell the user that reporters can choose this counsellor, once the site shows the issued card.
 
-    The desk then learns its own name from that card, so the user is told only once. Nothing is said
-    during an absence, or if the site shows any other card.
+    The desk then learns its own name from that card, so the user is told only once. The user is not
+    told during an absence, or if the site shows any other card.
     """
     if not desk.state.published:
         return

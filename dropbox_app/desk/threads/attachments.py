@@ -72,7 +72,7 @@ class Source:
 def of_case(case: Case) -> list[CaseFile]:
     """Return the files of a thread in the order of messages, then those that no message names.
 
-    Nothing is opened. ``check`` verifies the files that are stored here.
+    No file is opened. ``check`` verifies the files that are stored here.
     """
     found: dict[str, CaseFile] = {}
     for entry in case.entries:
@@ -205,7 +205,7 @@ def again(desk: Desk, message: Message) -> list[Source]:
 
 
 def placeholders(files: Sequence[Source]) -> list[Attachment]:
-    """Return placeholder entries for a message, to find out whether it becomes too long."""
+    """Return placeholder entries, to find out whether a message becomes too long."""
     return [Attachment(f"{n:064x}", f.name, f.type, f.size) for n, f in enumerate(files)]
 
 

@@ -32,7 +32,7 @@ MESSAGE_LENGTHS = {
 class Case:
     """One thread as shown by the desk.
 
-    ``unsent``: the desk's own messages that the server has not accepted (yet), by item.
+    ``unsent``: the desk's own messages that the server has not accepted, by item.
     ``after_restore``: items whose number arrived twice because the server was restored in between.
     ``before_restore``: nothing in the thread has arrived since that restore. ``not_read``: the
     number of passed-on threads beyond the reading limit. ``names``: the site's names for its
@@ -88,7 +88,7 @@ class Case:
 
     @property
     def closed(self) -> bool:
-        """Return whether the counsellor's newest notice of closing or reopening closes it."""
+        """Return whether the counsellor's newest closing or reopening notice closes the thread."""
         return turn.closed([*self.thread.genuine()], self.own)
 
     def former(self, entry: Entry) -> bool:
@@ -271,7 +271,7 @@ def _across_restores(read: Thread, items: dict[str, Item]) -> set[str]:
 def _explain(
     entries: Iterable[Entry], explained: set[str], items: dict[str, Item]
 ) -> Iterable[Entry]:
-    """Remove the conflict; of messages with the same number, the first to arrive comes first."""
+    """Remove the conflict, and order messages with the same number by arrival."""
     arrival = {item: place for place, item in enumerate(items)}
 
     def number(entry: Entry) -> tuple[str, int] | str:

@@ -96,7 +96,7 @@ def row(made: Summary) -> SummaryRow:
 
 
 def read(kept: str) -> Summary:
-    """Read a row that ``row`` wrote in this form. The database has authenticated it."""
+    """Read a row that ``row`` wrote in this form. The database has authenticated the row."""
     fields = json.loads(kept)
     for name in _DAYS:
         fields[name] = datetime.date.fromisoformat(fields[name]) if fields[name] else None

@@ -23,7 +23,7 @@ class Standing:
     ``since`` is the day of the reporter's oldest unanswered message, or None. ``first_words`` are
     from the reporter's newest message with text. ``not_safe``: the report states that its author
     does not feel safe. ``consent`` is the newest unanswered answer about consent (yes, no,
-    tell-me-more or withdrawn), or "". ``asked``: a request for consent of this desk's counsellor
+    tell-me-more or withdrawn), or "". ``asked``: a request for consent by this desk's counsellor
     has no yes or no yet. ``closed`` depends only on the notices of this desk's counsellor.
     """
 
@@ -103,7 +103,7 @@ def _unanswered(messages: Sequence[Message], own: str) -> list[Message]:
 
 
 def _asked(messages: Sequence[Message], own: str) -> bool:
-    """Return whether a request for consent of ``own`` has no yes or no yet."""
+    """Return whether a consent request by ``own`` has not been answered yes or no yet."""
     answers = [one.body for one in messages if one.kind == "consent-answer"]
     given = {one.get("request"): one.get("answer") for one in answers}  # the newest of each
     return any(

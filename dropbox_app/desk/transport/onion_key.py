@@ -35,5 +35,5 @@ def make(address: str) -> OnionKey:
 
 
 def _base32(key: bytes) -> str:
-    """Encode like Tor, without padding."""
+    """Encode a key in base32 as Tor does, without padding."""
     return base64.b32encode(key).decode("ascii").rstrip("=")

@@ -26,7 +26,7 @@ class Round:
         self._broken_off = False
 
     def break_off(self) -> None:
-        """End the round now; another thread may call this."""
+        """End the round now; another thread may call this method."""
         self._broken_off = True
 
     def another(self, seconds: float = ANSWER_SECONDS) -> float:

@@ -1,7 +1,7 @@
 """The desk's connections to the network: directly, through SOCKS5, or through HTTP CONNECT.
 
-The proxy, if there is one, resolves the host name; this computer does not. Each transport uses its
-own random user name at the proxy, so that Tor gives it a separate circuit.
+Any proxy resolves the host name; this computer does not. Each transport uses its own random user
+name at the proxy, so that Tor gives it a separate circuit.
 """
 
 import base64
@@ -136,7 +136,7 @@ class Direct(httpcore.NetworkBackend):
 
     ``end`` (a time of ``time.monotonic``) limits all reads and writes, whatever the other side
     does. The sender of a request sets ``end``. ``broken_off``, which another thread may set, ends
-    them almost immediately.
+    all reads and writes almost immediately.
     """
 
     def __init__(self) -> None:
@@ -234,7 +234,7 @@ class Socks(Direct):
         self._name = secrets.token_hex(8)
 
     def pool(self) -> httpcore.SOCKSProxy:
-        """Return a pool that sends requests this way. Each pool uses one user name at the proxy."""
+        """Return a pool that sends all its requests through the proxy, with one user name."""
         where = httpcore.URL(
             scheme="socks5", host=self._proxy.host, port=self._proxy.port, target="/"
         )

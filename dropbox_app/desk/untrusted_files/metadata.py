@@ -43,7 +43,7 @@ class Metadata:
 
     @property
     def words(self) -> list[str]:
-        """Return plain words, each once, the most revealing first."""
+        """Return the kinds of metadata in plain words, each once, the most revealing first."""
         found = {_word(key) for key, _ in self.notes}
         order = [*dict.fromkeys(word for _, word in _WORDS), OTHER]
         return [word for word in order if word in found]
@@ -107,7 +107,7 @@ def _read(line: bytes) -> Metadata:
 
 
 def _betrays(note: tuple[str, str], held: Metadata) -> bool:
-    """Return whether a detail of a cleaned copy was in the file, or was not added by mat2."""
+    """Return whether a detail of a cleaned copy comes from the file, not from mat2."""
     if note[0] in _OF_THE_KIND:
         return False
     return note in held.notes or _word(note[0]) not in (PROGRAM, OTHER)

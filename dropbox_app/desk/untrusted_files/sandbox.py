@@ -3,8 +3,8 @@
 The sandbox contains the system's own /usr, read-only, a folder in memory, and an empty keyring. The
 sandbox has no network, home folder, desk, terminal, other processes or inherited environment.
 Memory, time, processes and written bytes are limited. A program that a file has taken over cannot
-leave the sandbox, and only the form of its output is trusted. Without bubblewrap, no such program
-is run.
+leave the sandbox, and only the form of its output is trusted. Without bubblewrap, no program that
+reads untrusted files is run.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class Running:
         self.answer: BinaryIO = process.stdout  # type: ignore[assignment] # a buffered reader
 
     def end(self) -> None:
-        """Wait for the end of the job. Raises Unseen with the reason, if there is one."""
+        """Wait for the job to end. Raises Unseen with the reason, if there is one."""
         code = self._process.wait()
         if code == NO_PROGRAM:
             raise NoSandbox(f"mat2 is not installed. On Debian: {INSTALL}")
@@ -67,7 +67,7 @@ class Running:
 def running(job: str, ending: str, pieces: Iterable[bytes], size: int) -> Iterator[Running]:
     """Run ``job`` on a file in the sandbox. The job's processes end with the context.
 
-    Raises NoSandbox, Unseen, and the errors of ``pieces``. After such an error, the file was not
+    Raises NoSandbox, Unseen, and the errors of ``pieces``. If an error is raised, the file was not
     inspected.
     """
     if size > MOST_IN:
@@ -153,7 +153,7 @@ def _sentence(code: int) -> str:
 
 
 def child_program() -> str:
-    """Return the source of the program that runs inside."""
+    """Return the source of the program that runs inside the sandbox."""
     return (
         resources.files("dropbox_app.desk.untrusted_files")
         .joinpath("sandbox_child.py")

@@ -1,4 +1,4 @@
-"""The program inside the sandbox, for the system's own Python. The desk never imports it.
+"""The program inside the sandbox, for the system's own Python. The desk never imports this module.
 
 The desk calls the program as ``python3 -I -c SOURCE JOB ENDING BYTES SECONDS``. The program prints
 ``ready``, reads a file from standard input, and writes to standard output: one JSON line, and for
@@ -122,7 +122,7 @@ def _parser(path: str) -> Any:  # noqa: ANN401 - from a package that exists only
     of_mat2 = factory.get_parser
 
     def get_parser(name: str) -> Any:  # noqa: ANN401 - as above
-        """Like mat2's own function, which also calls it for members of an archive or document."""
+        """Return mat2's parser with its sandbox off, also for members of an archive or document."""
         parser, kind = of_mat2(name)
         if parser is not None:
             parser.sandbox = False  # already sandboxed; a second sandbox cannot be made here

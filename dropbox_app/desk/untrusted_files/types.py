@@ -14,7 +14,10 @@ MAX_TYPE_PART = 60  # characters (SPEC section 4); PowerPoint's own type has one
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file. ``word`` names it after "is". ``acts``: opening it can run a program."""
+    """A kind of file. ``word`` completes the sentence "The file is ...".
+
+    ``acts``: opening it can run a program.
+    """
 
     word: str
     mime: str

@@ -2,8 +2,8 @@
 
 While the desk is open, the vault and the database are in memory, and the folder is locked for other
 programs. When the desk is locked, the vault and the database are dropped, and the next page asks
-for the passphrase. Python does not overwrite memory, so traces can remain there until the program
-ends.
+for the passphrase. Python does not overwrite memory, so traces can remain in memory until the
+program ends.
 
 One request at a time uses the desk. A request that waits for a server (a fetch, a message) lets
 other requests use the desk meanwhile. During that time the site is *away*, and no other request
@@ -92,8 +92,8 @@ class DeskLock:
         """Drop keys and database.
 
         A fetch in progress is aborted after ``grace`` seconds, and the keys are dropped then,
-        because the server must not determine how long that takes. Raises OSError or Damaged if the
-        last write to the database failed; the desk is locked nevertheless.
+        because the server must not determine how long the fetch takes. Raises OSError or Damaged if
+        the last write to the database failed; the desk is locked nevertheless.
         """
         try:
             with self._turn:
@@ -154,7 +154,7 @@ class DeskLock:
     def settle(self, *sites: str) -> None:
         """Wait until none of the sites is away, before writing to them. Call within ``use``.
 
-        Raises SiteAway if that takes longer than PATIENCE. Raises Locked if the desk was locked
+        Raises SiteAway if the wait is longer than PATIENCE. Raises Locked if the desk was locked
         meanwhile, even if it is open again, because the desk that ``use`` yielded is then closed.
         """
         used = self._place

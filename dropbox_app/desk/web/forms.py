@@ -96,7 +96,7 @@ class Asked:
 
     @property
     def is_long(self) -> bool:
-        """Return whether the field has too many values to show them all at once."""
+        """Return whether the field has too many values to show all of them at once."""
         return len(self.options) > MOST_RADIOS
 
 
@@ -167,7 +167,7 @@ def typed(event: Event) -> Typed:
 def problems(told: Words, today: datetime.date, error: Exception, kind: str) -> list[str]:
     """Return a sentence for each fault of an event, by the field's name on the page.
 
-    Other problems, such as a full disk, give one sentence.
+    For any other problem, such as a full disk, one sentence is returned.
     """
     if isinstance(error, Refused):
         return [_problem(told, today, fault, kind) for fault in error.faults]
@@ -197,7 +197,7 @@ def _problem(told: Words, today: datetime.date, fault: Fault, kind: str) -> str:
 def number(text: str) -> Json:
     """Return the typed whole number. Any other text is returned unchanged, and refused later.
 
-    A thousands separator is allowed, as in 1.250. But 7,5 is not read as 75.
+    A thousands separator is allowed, as in 1.250. The input 7,5 is not read as 75.
     """
     plain = text.strip()
     if _GROUPED.fullmatch(plain):

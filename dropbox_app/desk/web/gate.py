@@ -9,8 +9,8 @@ true:
   person typed the address of a page; without this header it is refused;
 - a POST has this address in ``Origin``;
 - the path begins with the run's 32 random hex digits;
-- it has the cookie of this run. Cookies do not depend on the port, so only the ``Path`` keeps the
-  cookie from other servers on 127.0.0.1.
+- the request has the cookie of this run. Cookies do not depend on the port, so only the ``Path``
+  keeps the cookie from other servers on 127.0.0.1.
 
 The link itself, ``/in/TOKEN``, is opened from a file and therefore arrives as ``none`` or
 ``cross-site``. The response is 200 with a refresh: after a redirect from a file, browsers do not
@@ -101,7 +101,7 @@ class Gate:
         )
 
     def _from_here(self, environ: WSGIEnvironment) -> bool:
-        """Return whether address, method and the browser's header are acceptable for the page."""
+        """Return whether the address, the method and the browser's header are acceptable."""
         return (
             environ.get("HTTP_HOST") == f"{HOST}:{self.port}"
             and environ["REQUEST_METHOD"] in _METHODS

@@ -134,7 +134,7 @@ class Page:
         return True
 
     def keep_typed(self, where: str, fields: MultiDict[str, str]) -> None:
-        """Keep a form of the register that arrived while the desk was locked, sealed.
+        """Seal and keep a form of the register that arrived while the desk was locked.
 
         ``where`` is the address of the page that shows the form again.
         """

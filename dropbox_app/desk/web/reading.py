@@ -94,7 +94,7 @@ def conversation(case: Case, told: Words) -> Conversation:
 
 
 def is_formal(*texts: str) -> bool:
-    """Return whether a step sounds formal, so that the organisation decides what happens next."""
+    """Return whether a step sounds formal: after a formal step, the organisation decides."""
     plain = " ".join(texts).casefold()
     return any(word in plain for word in _FORMAL)
 

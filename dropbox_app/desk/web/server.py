@@ -42,9 +42,9 @@ def serve(
 ) -> None:
     """Serve the page of the desk in ``folder`` until SIGTERM or Ctrl-C.
 
-    If ``passphrase`` returns one, the desk is opened immediately; the passphrase is not stored.
-    With ``browser``, a window is opened, and the program ends a minute after it was closed. Without
-    ``browser``, ``show`` gets the one-time address. If no browser is found, ``show`` gets a
+    If ``passphrase`` returns a passphrase, the desk is opened immediately; the passphrase is not
+    stored. With ``browser``, a window is opened, and the program ends a minute after it was closed.
+    Without ``browser``, ``show`` gets the one-time address. If no browser is found, ``show`` gets a
     sentence with that address. ``language`` is the language of the page, which is stored in the
     desk; "" means the stored language. Raises the errors of opening the desk, and OSError if the
     port is taken.
@@ -106,7 +106,7 @@ def listen(page: Page, port: int) -> tuple[BaseWSGIServer, Gate]:
 
 @contextlib.contextmanager
 def ticking(page: Page, *, ends_with_window: bool) -> Iterator[None]:
-    """During the block, once a second, lock, fetch, check the sites or end if that is due.
+    """During the block, decide once a second whether to lock, fetch, check the sites or end.
 
     A failed step is logged with the type and place of its error, and retried. Without the retry,
     the desk would never lock automatically again.

@@ -22,7 +22,7 @@ MOST_SILENT = 60  # seconds
 
 
 class _Request(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
-    """A request whose body is read only if it is the page's own; ``greet`` is then called."""
+    """A request whose body is read only if the page sent it; ``greet`` is then called."""
 
     def __init__(self, adj: Adjustments, gate: Gate, greet: Callable[[], None]) -> None:
         super().__init__(adj)

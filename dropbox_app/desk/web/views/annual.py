@@ -75,7 +75,7 @@ def keep(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.get("/<handle>/<int:year>/issue")
 def last_look(handle: str, year: int) -> ResponseReturnValue:
-    """Show the report, and what its issue makes unchangeable, and ask for a final confirmation."""
+    """Show the report and what can no longer change once it is issued, and ask for confirmation."""
     name = here.registered("employer", handle)
     if annual.state(here.place(), name, year).issued:
         return redirect(url_for("annual.report", handle=handle, year=year))
@@ -197,7 +197,7 @@ def _facts(handle: str, name: str, year: int, typed: Typed | None, problems: lis
 
 
 def _language(name: str, year: int) -> str:
-    """Return the language in which to show a report; "" if issued, because it is then fixed."""
+    """Return the language in which to show a report; "" if issuing it has fixed the language."""
     if annual.state(here.place(), name, year).issued:
         return ""
     return report_words.kept(here.place(), name, year).language or here.told().lang

@@ -1,6 +1,6 @@
 """The first run, one question on each page: invitation, profile, passphrase; or a backup.
 
-Nothing is written to disk before the passphrase is chosen. All input so far is only in memory.
+Nothing is written to disk before the passphrase is chosen. Until then, all input is only in memory.
 """
 
 import os
@@ -163,7 +163,10 @@ def take_backup() -> ResponseReturnValue:
 
 
 def _restore_upload(sealed: bytes, chosen: str) -> list[str]:
-    """Restore from a file that the browser sent. It may be stored on disk, because it is sealed."""
+    """Restore from a file that the browser sent.
+
+    The file may be stored on disk, because it is sealed.
+    """
     lock = here.page().lock
     lock.folder.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".klankbord-restore-", dir=lock.folder.parent)
@@ -184,10 +187,11 @@ def given_invitation() -> bytes:
 
 
 def given_profile(old: Profile | None = None, form: Typed | None = None) -> Profile:
-    """Return the counsellor's profile from a form. An unknown word becomes the first allowed one.
+    """Return the counsellor's profile from a form.
 
-    The form has no field for languages that the desk does not support; languages in ``old`` are
-    kept. ``form`` defaults to the form of this request.
+    An unknown word is replaced by the first allowed one. The form has no field for languages that
+    the desk does not support; languages in ``old`` are kept. ``form`` defaults to the form of this
+    request.
     """
     given = request.form if form is None else form
     kind, scope = given.get("kind", ""), given.get("scope", "")

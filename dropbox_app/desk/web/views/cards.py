@@ -98,7 +98,7 @@ def file(handle: str) -> ResponseReturnValue:
 def files() -> ResponseReturnValue:
     """Send the cards of all employers in one file, numbered in the order of the list of groups.
 
-    Like ``file``, this may issue a card again, so the request is a POST.
+    Like ``file``, this view may issue a card again, so the request is a POST.
     """
     here.page().lock.settle_all()
     packed = io.BytesIO()

@@ -116,7 +116,7 @@ def _look(
 
 
 def _named(told: Words, given: tuple[tuple[str, str], ...]) -> list[str]:
-    """Return the names of omitted fields, each once, without those that no page asks for."""
+    """Return the names of the omitted fields that a page asks for, each once."""
     shown = [(kind, name) for kind, name in given if name in (*forms.ASKED[kind], "date")]
     return list(dict.fromkeys(_label(told, kind, name) for kind, name in shown))
 
