@@ -122,7 +122,7 @@ class HostedSite:
 
     @property
     def is_open(self) -> bool:
-        """Return whether its database has been opened."""
+        """Return whether the site's database has been opened."""
         return self._open is not None
 
     def open(self) -> OpenSite:
