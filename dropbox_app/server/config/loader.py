@@ -63,8 +63,8 @@ class ReadSite:
 class ClosedSite:
     """A site with wrong settings.
 
-    ``origins`` and ``desk_origins`` are those that could be read and whose host names no open site
-    uses. At these addresses visitors get a neutral page that asks them to return later.
+    ``origins`` and ``desk_origins`` list the addresses that could be read and whose host names no
+    open site uses. At these addresses visitors get a neutral page that asks them to return later.
     """
 
     place: Place

@@ -27,7 +27,7 @@ TRIALS = {"nl": "Dit is een proefmail.", "en": "This mail was a trial."}
 
 
 def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datetime) -> list[str]:
-    """Send those of today's emails that were not sent yet, and return the faults.
+    """Send all of today's emails that have not been sent yet, and return the faults.
 
     Raises MailError, OSError if nothing can be sent.
     """
