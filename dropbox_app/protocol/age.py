@@ -80,7 +80,7 @@ class _Sealer:
     ``write`` receives the header immediately and then one chunk at a time, so memory use is
     bounded. A file cannot be opened if ``finish`` was not called for it. ``wrap`` returns the
     stanzas for the file key. ``file_key`` decrypts the written file so that it can be verified.
-    Discard the key together with the sealer.
+    Discard the key when the sealer is discarded.
     """
 
     def __init__(
@@ -100,7 +100,10 @@ class _Sealer:
 
 
 class Sealer(_Sealer):
-    """Seals for 1 to MAX_RECIPIENTS ``recipients``. Raises ValueError for any other number."""
+    """Seals a file for 1 to MAX_RECIPIENTS ``recipients``.
+
+    Raises ValueError for any other number.
+    """
 
     def __init__(self, write: Callable[[bytes], object], recipients: Sequence[Recipient]) -> None:
         if not 1 <= len(recipients) <= MAX_RECIPIENTS:
@@ -109,7 +112,9 @@ class Sealer(_Sealer):
 
 
 class PassphraseSealer(_Sealer):
-    """Seals with a passphrase. ``log_n`` (1 to MAX_LOG_N) is scrypt's cost; 18 takes 256 MiB.
+    """Seals a file with a passphrase.
+
+    ``log_n`` (1 to MAX_LOG_N) is scrypt's cost; 18 takes 256 MiB.
 
     Raises ValueError for an empty passphrase or a cost outside that range. The passphrase is used
     exactly as given, encoded in UTF-8, without normalisation.

@@ -230,7 +230,7 @@ def _read(fields: dict[str, Json], raw: bytes) -> Card:
 
 
 def _check_windows(card: Card) -> None:
-    """Check that the windows are consistent with each other and the other dates on the card."""
+    """Check that the windows of the keys agree with each other and with the card's other dates."""
     for window in card.sealing:
         if not 1 <= (window.until - window.first).days + 1 <= MAX_WINDOW_DAYS:
             raise CardError(f"a sealing key must be for 1 to {MAX_WINDOW_DAYS} days")
@@ -248,7 +248,7 @@ def _check_windows(card: Card) -> None:
 
 
 def _months_later(day: datetime.date, months: int) -> datetime.date:
-    """Return the same day some months later, or the last day of a month that is too short."""
+    """Return the same day some months later, or the last day of that month if it is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     for last in (day.day, 30, 29, 28):
         try:

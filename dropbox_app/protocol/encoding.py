@@ -96,7 +96,7 @@ def check_day(text: str) -> datetime.date:
 
 
 def with_line_ends(text: str) -> str:
-    """Replace the page breaks of PDFs and the line breaks of word processors with line ends.
+    """Replace the page breaks of PDFs and the line breaks of word processors with newlines.
 
     Use this function for pasted text before ``clean_text``, which would join the words on either
     side of such a break.
@@ -105,7 +105,7 @@ def with_line_ends(text: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Prepare a person's text for signing: make line ends LF, and remove control characters.
+    """Prepare a person's text for signing: convert line endings to LF, remove control characters.
 
     Lone surrogates, which UTF-8 cannot represent, become U+FFFD. Nothing else is normalised.
     """

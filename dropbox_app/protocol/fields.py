@@ -1,6 +1,6 @@
 """Read and type-check values from a JSON object. Each error names the field (SPEC section 1).
 
-Every function raises FormatError. ``key`` is the field's name.
+Every function raises FormatError for an invalid field. ``key`` is the field's name.
 """
 
 from collections.abc import Collection, Mapping

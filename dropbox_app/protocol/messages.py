@@ -158,7 +158,7 @@ class Message:
 
     @property
     def known_kind(self) -> bool:
-        """Return whether this version knows the kind, or a newer version made the message."""
+        """Return whether this version knows the kind; if not, a newer version made the message."""
         return self.kind in KINDS
 
 

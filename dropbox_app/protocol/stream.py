@@ -47,7 +47,7 @@ class PayloadWriter:
             view = view[taken:]
 
     def finish(self) -> None:
-        """Seal the last chunk. That chunk is empty only if the whole payload is empty."""
+        """Seal the last chunk. The last chunk is empty only if the whole payload is empty."""
         if self._finished:
             raise ValueError("already finished")
         self._seal(last=True)
@@ -134,7 +134,7 @@ def _chunk_nonce(counter: int, *, last: bool) -> bytes:
 
 
 def _fill(held: bytearray, read: Callable[[int], bytes], wanted: int) -> None:
-    """Read until ``held`` has ``wanted`` bytes, or to the end."""
+    """Read until ``held`` has ``wanted`` bytes or the input ends."""
     while len(held) < wanted:
         block = read(wanted - len(held))
         if not block:

@@ -117,7 +117,7 @@ def _addressees(
     site: str,
     day: datetime.date,
 ) -> tuple[tuple[VerifyKey, ...], tuple[Recipient, ...], tuple[VerifyKey, ...]]:
-    """Return the counsellors in ``wanted`` with a key for today, their keys, and the others.
+    """Return the counsellors in ``wanted`` with a key for today, their keys, and those without.
 
     The message is addressed only to identities that are also in ``among``.
     """
@@ -163,7 +163,7 @@ def _common(
 def _content(
     kind: str, body: Mapping[str, Json], attachments: Sequence[Attachment]
 ) -> dict[str, Json]:
-    """Return the fields of the kind, with every text cleaned as in SPEC section 1."""
+    """Return the fields of this kind of message, with every text cleaned as in SPEC section 1."""
     cleaned = {key: _clean(member) for key, member in body.items()}
     if kind in ("report", "message", "reply"):
         cleaned["attachments"] = [

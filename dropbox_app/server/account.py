@@ -36,7 +36,7 @@ class Owner:
 
 
 def become_owner(folder: Path) -> Owner | None:
-    """Drop root's rights for good if another account owns the folder or a folder above it.
+    """Drop root's rights permanently if another account owns the folder or a folder above it.
 
     Returns that account, or None if this process is not root or root owns the entire path. Raises
     ServerError if parts of root's own folder belong to another account.

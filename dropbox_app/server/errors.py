@@ -41,11 +41,11 @@ class BackupFull(BackupError):
 
 
 class MailError(ServerError):
-    """The mail was not sent."""
+    """The email was not sent."""
 
 
 class MailUnsure(MailError):
-    """The mail may or may not have been sent. It will not be sent again."""
+    """The email may or may not have been sent, and will not be sent again."""
 
 
 class WrongClock(ServerError):
@@ -57,7 +57,7 @@ class Refused(ServerError):
 
 
 class OutOfStep(Refused):
-    """Another message arrived first. Read that message, and write again."""
+    """Another message arrived first. Read the other message, and then write yours again."""
 
     def __init__(self, newest: int) -> None:
         super().__init__("the number is not the one after this author's newest message")

@@ -1,4 +1,4 @@
-"""The words that a table's headers and cells may contain: those of the pages in both languages."""
+"""The words allowed in a table's headers and cells: those of the pages, in both languages."""
 
 from dropbox_app.desk.register import form
 from dropbox_app.desk.register.earlier import TAKEN, Vocabulary
@@ -24,7 +24,7 @@ _FIRST = ("date", "employer", "minutes", "how", "channel", "topic", "help", "not
 
 
 def vocabulary(told: Words) -> Vocabulary:
-    """Return the words of both languages. Words to show are in the language of ``told``."""
+    """Return the words of both languages. The words to be shown are in the language of ``told``."""
     spoken = [words(language) for language in LANGUAGES]
     fields: dict[str, str] = {}
     shown: dict[tuple[str, str], list[str]] = {("", "event"): []}

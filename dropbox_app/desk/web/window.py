@@ -69,7 +69,7 @@ def opened(file: Path, language: str) -> Iterator[Kind]:
 
 
 def command(program: Path, profile: Path, file: Path, language: str) -> list[str]:
-    """Return the command that starts the window, without the link, which other users could read.
+    """Return the command that opens the window. It omits the link, which other users could read.
 
     On Linux, ``language`` has no effect here: browsers there use the variable LANGUAGE.
     """
@@ -107,7 +107,7 @@ def _folders(own: Path) -> dict[str, str]:
 
 
 def _end(browser: subprocess.Popen[bytes]) -> None:
-    """End the browser and everything that it started."""
+    """End the browser and all processes that it started."""
     browser.terminate()
     try:
         browser.wait(_PATIENCE)
@@ -119,7 +119,7 @@ def _end(browser: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder. Ending processes may still write to the folder for a moment."""
+    """Remove a folder. Processes that are shutting down may still write to it for a moment."""
     until = time.monotonic() + _PATIENCE
     while folder.exists() and time.monotonic() < until:
         shutil.rmtree(folder, ignore_errors=True)

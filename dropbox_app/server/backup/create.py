@@ -224,7 +224,7 @@ def _write_list(
 
 
 class _Steady:
-    """A file that returns zeros for unreadable parts, so that bad sectors do not stop a backup."""
+    """A file object that returns zeros for bad sectors, so that they do not stop a backup."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -243,7 +243,7 @@ class _Steady:
 
 
 def _add(archive: tarfile.TarFile, name: str, path: Path, size: int | None = None) -> bool:
-    """Back up a file without its timestamp. Return False if it is missing or incomplete."""
+    """Back up a file without its timestamp. Return False if the file is missing or incomplete."""
     try:
         file = open_untouched(path)
     except FileNotFoundError:
@@ -290,7 +290,7 @@ def _size(path: Path) -> int:
 
 
 def _doubted(places: tuple[Place, ...], read: Reading, today: datetime.date) -> bool:
-    """Return whether the clock may be wrong, by the purge's rule; if so, remove no backup."""
+    """Return whether the purge's rule says that the clock may be wrong; if so, remove no backup."""
     for place in places:
         known = read.of(place.name)
         with suppress(KlankbordError, OSError):  # the backup reports this error itself

@@ -87,7 +87,7 @@ def kept(folder: Path, kind: Kind = "klankbord") -> list[Kept]:
 def alone(folder: Path, day: datetime.date) -> Iterator[None]:
     """Lock the folder for one backup, and remove the leftovers of an interrupted backup.
 
-    Even if files are added or removed meanwhile, the folder's time is rounded to the day.
+    Even if files are added or removed meanwhile, the folder's timestamps are rounded to the day.
     """
     new = not folder.exists()
     folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def alone(folder: Path, day: datetime.date) -> Iterator[None]:
 
 
 def begun(folder: Path, kind: Kind, day: datetime.date) -> tuple[Path, Kept]:
-    """Return a path for a new unfinished file, and the entry that it gets when finished."""
+    """Return the path for a new, unfinished file, and the entry for the finished file."""
     number = 1 + max((one.number for one in kept(folder, kind) if one.day == day), default=0)
     name = f"{kind}-{day}" + (f"-{number}" if number > 1 else "") + ".age"
     return folder / f".{name}{_NEW}", Kept(day, number, folder / name)

@@ -38,7 +38,10 @@ def keep(folder: Path, public: Recipient, day: datetime.date) -> None:
 
 
 def recipient(folder: Path) -> Recipient | None:
-    """Return the public key; None if it does not exist. Raises BackupError if it is damaged."""
+    """Return the public key; None if it does not exist.
+
+    Raises BackupError if the key is damaged.
+    """
     try:
         return Recipient.parse((folder / KEY).read_text("ascii", errors="replace").strip())
     except FileNotFoundError:
@@ -68,7 +71,10 @@ class Keys:
             raise BackupError("there is no secret key in the file that was given with --key")
 
     def chunks(self, file: BinaryIO) -> Iterator[bytes]:
-        """Yield the contents of a sealed file, authenticated up to its end. Raises BackupError."""
+        """Yield the contents of a sealed file, and authenticate it to the end.
+
+        Raises BackupError.
+        """
         try:
             yield from age.open_chunks(file.read, self._seeds)
         except NoMatch:

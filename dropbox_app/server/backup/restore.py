@@ -137,7 +137,7 @@ def _empty(folder: Path) -> None:
 
 
 class _Reader:
-    """A readable file over an iterator of pieces."""
+    """A readable file object that reads from an iterator of pieces."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -171,7 +171,7 @@ class _Entry(tarfile.TarInfo):
 
 
 def _unpack(path: Path, keys: Keys, new: Path) -> None:
-    """Unpack a backup, and authenticate it up to its end. Raises BackupError."""
+    """Unpack a backup, and authenticate it to the end. Raises BackupError."""
     with path.open("rb") as file:
         pieces = keys.chunks(file)
         try:
@@ -305,7 +305,7 @@ def _take_sealed(path: Path, keys: Keys, known: _Lists) -> None:
 
 
 def _merge(days: Days, more: Days) -> None:
-    """Add mailboxes to ``days``. The latest day of a mailbox decides how long its entry is kept."""
+    """Add mailboxes to ``days``. If a mailbox has several days, the latest one counts."""
     for mailbox, day in more.items():
         days[mailbox] = max(day, days.get(mailbox, day))
 

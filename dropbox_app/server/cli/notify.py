@@ -50,7 +50,7 @@ def word_command(folder: Path | None, place: Path) -> None:
 )  # fmt: skip
 @click.option("--try", "only_try", is_flag=True, help="Send everybody a test mail; change nothing.")
 def notify_command(file: Path, words: Path, state: Path, only_try: bool) -> None:
-    """Send each counsellor today's mail, once. To retry failed mails, run this command again.
+    """Send each counsellor today's mail, once. To retry failed emails, run the command again.
 
     \b
     klankbord-server notify --try

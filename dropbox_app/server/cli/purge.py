@@ -27,7 +27,7 @@ from dropbox_app.server.store.interface import Store
 def purge_command(
     folder: Path | None, site_name: str | None, day: datetime.datetime | None, yes: bool
 ) -> None:
-    """Remove expired data for good. A running server removes expired data itself, once a day.
+    """Remove expired data permanently. A running server removes expired data itself, once a day.
 
     The clock may be wrong if the date is before the newest stored day, or more than 31 days after
     the last purge. In that case nothing is removed until you confirm the date with --day. The

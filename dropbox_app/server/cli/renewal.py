@@ -29,7 +29,7 @@ class Renewal:
     - from PATIENCE seconds later, in any case.
 
     Without the last limit, slow uploads could keep a worker alive, with the texts in its memory,
-    for days. The second stage is for a server on which somebody is always reading.
+    for days. The second stage is for a server on which somebody is always reading a page.
     """
 
     def __init__(

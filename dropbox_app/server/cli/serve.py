@@ -170,7 +170,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the base has no types
         self._read = take(self._folder, self._read)
 
     def _settle(self, _arbiter: object) -> None:
-        """Run in the master after the last worker ended: round file times to the day."""
+        """Round file times to the day; called in the master after the last worker has ended."""
         scheduler.settle(self._read, common.today)
 
     def _end(self, _arbiter: object, _worker: object) -> None:

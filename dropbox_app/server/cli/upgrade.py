@@ -11,7 +11,7 @@ from dropbox_app.server.cli import common
 @click.command("upgrade")
 @click.argument("release", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def upgrade_command(release: Path) -> None:
-    """Upgrade this server to a signed release, as root; roll back if it serves no pages.
+    """Upgrade this server to a signed release, as root; roll back if the release serves no pages.
 
     RELEASE is the folder of a release, with SHA256SUMS and its signature. The signature must be
     made with the key in /etc/klankbord/release.pub. After an interruption, run the same command

@@ -59,7 +59,7 @@ def _where(site: Site, key: str) -> str:
 def desk_faults(
     site: Site, fetches: Mapping[str, datetime.date], today: datetime.date
 ) -> Iterator[tuple[str, bool]]:
-    """Yield a fault for each desk that fetches too rarely, and whether it is only a note.
+    """Yield a fault for each desk that fetches too rarely, and whether the fault is only a note.
 
     A counsellor whose card announces an absence is not reported. ``fetches`` maps each identity to
     the day of its last fetch.
@@ -104,8 +104,8 @@ def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
 def missing(place: Place, store: str = "") -> Iterator[Fault]:
     """Yield a fault if the database is missing. This check is fast enough for hundreds of sites.
 
-    ``store``: the value of the setting. A database on PostgreSQL is not checked until the site is
-    opened.
+    ``store``: the value of the setting ``store``. A database on PostgreSQL is not checked until the
+    site is opened.
     """
     path = place.folder / DATABASE
     if not store and not path.exists():

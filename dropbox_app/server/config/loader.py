@@ -1,7 +1,7 @@
 """Read every site of a server and report faults: site, file, line and expected value.
 
 A mistake in one site's files affects no other site. A site with wrong settings stays closed while
-the others are served. A site with a wrong custom page shows the default text there. No mistake
+the others are served. A site with a wrong custom page shows the default text instead. No mistake
 raises an exception. A running server never switches to settings that have a fault (``cli.serve``).
 """
 
@@ -63,8 +63,8 @@ class ReadSite:
 class ClosedSite:
     """A site with wrong settings.
 
-    ``origins`` and ``desk_origins`` are those that could be read and whose host names no open site
-    uses. At these addresses visitors get a neutral page that asks them to return later.
+    ``origins`` and ``desk_origins`` list the addresses that could be read and whose host names no
+    open site uses. At these addresses visitors get a neutral page that asks them to return later.
     """
 
     place: Place
@@ -248,7 +248,7 @@ def held_id(folder: Path) -> str | None:
     """Return the id of the site to which the stored conversations belong.
 
     The id is read from the database. If the database is from an older version, the id is read from
-    a card made for the site. Returns None if neither contains it.
+    a card made for the site. Returns None if neither the database nor a card contains the id.
     """
     known = inspect.site_of(folder / DATABASE)
     if known:

@@ -48,7 +48,7 @@ def move(place: Place, to: str, today: Today) -> Copied:
 
 
 def _copied(place: Place, source: Copyable, after: Settings, today: Today) -> Copied:
-    """Copy the conversations to the new store. After a failure, that store is empty."""
+    """Copy the conversations to the new store. After a failure, the new store is empty."""
     _discard_begun(place, after)
     target = stores.create(place.folder, after, today)
     try:

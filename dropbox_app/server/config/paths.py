@@ -23,7 +23,10 @@ _NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of a site, and the site's name on this server. No page shows that name."""
+    """The folder of a site, and the site's name on this server.
+
+    No page shows this internal name.
+    """
 
     name: str
     folder: Path

@@ -37,7 +37,7 @@ class SiteStore(Copyable, Protocol):
     """A store whose contents can be moved."""
 
     def remove_tables(self) -> None:
-        """Remove all tables, inside ``writing``. Afterwards, the store cannot be used."""
+        """Remove all tables, inside ``writing``. After that, the store cannot be used."""
 
 
 def opened(place: Place, settings: Settings, today: Today) -> SiteStore:

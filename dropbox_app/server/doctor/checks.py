@@ -144,7 +144,7 @@ def _settings(
 
 
 def _settings_repair(said: str, folder: Path) -> str:
-    """Return the repair, which depends on whether the file exists and is readable."""
+    """Return how to fix the fault, which depends on whether the file exists and is readable."""
     if settings.FILE_NAME not in said and (folder / settings.FILE_NAME).exists():
         return "correct the file; site check says whether it is right"
     try:
@@ -351,7 +351,7 @@ def _backups(folder: Path, place: Path, read: Reading, today: datetime.date) -> 
 
 
 def _mail(around: Machine) -> Iterator[Finding]:
-    """Check the daily mail, if it is set up, without naming a status or a person."""
+    """Check the daily mail, if it is set up, without disclosing a status or a person."""
     place = around.path(str(sent_log.PLACE))
     late = sent_log.late(place, around.today) if place.is_dir() else ""
     yield _verdict(

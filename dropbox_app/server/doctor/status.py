@@ -132,7 +132,7 @@ def _backup(folder: Path, today: datetime.date) -> tuple[str, str, str]:
 
 
 def _mail(machine: Machine) -> tuple[str, str, str]:
-    """Return the last day on which all mails were sent, a sentence on it, and its fault or ""."""
+    """Return the last day on which all emails were sent, a sentence on it, and its fault or ""."""
     place = machine.path(str(sent_log.PLACE))
     if not place.is_dir():
         return "", "off", ""

@@ -38,7 +38,7 @@ def is_here(store: Store, mailbox: str, item: str) -> bool:
 
 
 def missing(store: Store, mailbox: str, parts: Sequence[str]) -> list[str]:
-    """Return those of these parts that are missing from this mailbox.
+    """Return the given parts that are missing from this mailbox.
 
     A part in another mailbox counts as missing too, and so does a file that is longer than a part.
     """
@@ -47,7 +47,7 @@ def missing(store: Store, mailbox: str, parts: Sequence[str]) -> list[str]:
 
 
 def check_sum(store: Store, mailbox: str, parts: Sequence[str], most: int) -> int:
-    """Check that parts that wait here can be a file, before any is copied; return its length.
+    """Check, before any part is copied, that the parts can form a file; return its length.
 
     ``most``: see ``check_attachment``. Raises BadShape.
     """
@@ -67,9 +67,10 @@ def check_sum(store: Store, mailbox: str, parts: Sequence[str], most: int) -> in
 def check_waiting(
     store: Store, mailbox: str, by: str, limits: Limits, gone: Collection[str] = ()
 ) -> None:
-    """Check that another file of this author may wait. ``gone``: parts that it replaces.
+    """Check that this author does not have too many files whose message has not arrived.
 
-    Parts of full length are not counted, only their bytes. Raises MailboxFull.
+    ``gone``: the parts that a new file replaces. Full-length parts are not counted as files. Raises
+    MailboxFull.
     """
     waiting = [
         i
@@ -81,12 +82,12 @@ def check_waiting(
 
 
 def remove(store: Store, mailbox: str, parts: Sequence[str]) -> None:
-    """Remove those of these parts that wait in this mailbox."""
+    """Remove the given parts that are waiting in this mailbox."""
     store.remove_items(sorted(set(parts) & set(_waiting(store, mailbox))))
 
 
 def remove_waiting(store: Store, mailbox: str, but: Collection[str]) -> None:
-    """Remove the reporter's files and parts that wait here, except those in ``but``."""
+    """Remove the reporter's waiting files and parts, except those in ``but``."""
     waiting = [i.id for i in store.items(mailbox) if not i.n and i.author == REPORTER]
     store.remove_items([item for item in waiting if item not in but])
 
@@ -99,7 +100,7 @@ def waiting_bytes(store: Store, mailbox: str) -> int:
 def join(store: Store, parts: Sequence[str], staged: Staged, look: Callable[[], None]) -> bool:
     """Write the parts to ``staged`` in order; return False if a part has just been removed.
 
-    ``look`` is called after every LOOK bytes, and may stop this with an exception.
+    ``look`` is called after every LOOK bytes, and may stop the copying with an exception.
     """
     looked = 0
     for part in parts:
@@ -116,7 +117,7 @@ def join(store: Store, parts: Sequence[str], staged: Staged, look: Callable[[], 
 
 
 def _waiting(store: Store, mailbox: str) -> dict[str, int]:
-    """Return the lengths of what waits in this mailbox and may be a part, by id."""
+    """Return the lengths, by id, of the waiting items in this mailbox that may be parts."""
     return {
         i.id: i.size
         for i in store.items(mailbox)

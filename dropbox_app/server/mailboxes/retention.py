@@ -61,7 +61,7 @@ def quiet(
 
 
 def shown(store: Store, info: MailboxInfo, site: Site, today: datetime.date) -> Lifetime:
-    """Return a mailbox's lifetime for a visitor. Nothing expires while the date is doubted.
+    """Return a mailbox's lifetime for a visitor. Nothing expires while the date is in doubt.
 
     The clock may be wrong (see ``purge.doubted``), so nothing is removed until the operator
     confirms the date.

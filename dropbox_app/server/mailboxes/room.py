@@ -33,7 +33,7 @@ class Room:
             raise SiteFull("the disk has no room left")
 
     def check_again(self) -> None:
-        """Check, while a file is being copied, that the site and the disk still have room."""
+        """Check, while a file is being copied, that the site and the disk have enough space."""
         self.check(0, kind=FILES)
 
     def check_messages(self, mailbox: str, by: str, size: int) -> None:

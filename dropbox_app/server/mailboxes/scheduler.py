@@ -34,7 +34,7 @@ Today = Callable[[], datetime.date]  # the UTC day
 
 
 class Caretaker:
-    """Maintains one site. ``warn`` receives lines with no content from conversations."""
+    """Maintains one site. ``warn`` receives warnings, which contain nothing from conversations."""
 
     def __init__(
         self, site: Site, store: Store, today: Today, warn: Callable[[str], object]

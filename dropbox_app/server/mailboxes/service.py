@@ -113,7 +113,7 @@ class Mailboxes:
     def room_for_files(self, access: str, size: int, *, whole: bool = False) -> None:
         """Check that a reporter's message may add this many bytes. Raises the errors of ``add``.
 
-        ``whole``: it brings all its files, so ``add`` removes what waits now.
+        ``whole``: the message is sent with all its files, so ``add`` removes the waiting ones.
         """
         with self._store.reading():
             mailbox = self._of_access(access).id
@@ -124,8 +124,8 @@ class Mailboxes:
     def attach(self, *, access: str, item: str, staged: Staged, parts: Sequence[str] = ()) -> None:
         """Store a reporter's attachment, which becomes visible with the next message.
 
-        ``parts``: the ids of the parts from which it was joined, which are then removed. Raises
-        BadShape, Gone, MailboxFull, SiteFull, StoreBusy.
+        ``parts``: the ids of the parts from which the attachment was joined; the parts are removed.
+        Raises BadShape, Gone, MailboxFull, SiteFull, StoreBusy.
         """
         check_attachment(staged, item, REPORTER, self._site.settings.limits.file)
         with self._store.writing():
@@ -142,8 +142,8 @@ class Mailboxes:
     def join(self, *, access: str, item: str, parts: Sequence[str]) -> list[str]:
         """Store a reporter's attachment that arrived in parts; return the missing parts, if any.
 
-        A repeated call succeeds. Parts that were copied and are not this file are removed, so that
-        no upload is copied twice. Raises like ``attach``.
+        A repeated call succeeds. If the parts do not form this file, they are removed, so that no
+        upload is copied twice. Raises like ``attach``.
         """
         limits = self._site.settings.limits
         with self._store.reading():
@@ -349,7 +349,7 @@ class Mailboxes:
         return retention.shown(self._store, info, self._site, self.today()).expires
 
     def _known(self, to: Sequence[VerifyKey]) -> list[str]:
-        """Return ``to`` as strings. All need a card on this site; the sealer checks the keys."""
+        """Return ``to`` as strings. Each needs a card on this site; the sealer checks its keys."""
         identities = texts_of(to)
         if not set(identities) <= {str(named.card.identity) for named in self._site.cards()}:
             raise UnknownCounsellor("no card of that identity")
@@ -382,7 +382,7 @@ class Mailboxes:
         return info
 
     def _addressed_mailbox(self, by: str, mailbox: str) -> tuple[str, ...]:
-        """Return the newest addressees. Raises Gone unless they include ``by``."""
+        """Return the newest addressees. Raises Gone unless ``by`` is one of the addressees."""
         info = self._store.mailbox(mailbox)
         addressed = self._store.addressed_last(mailbox) if info and info.access else ()
         if info is None or by not in addressed or self.today() >= self._expires(info):
@@ -399,7 +399,7 @@ class Mailboxes:
         return True
 
     def _check_step(self, mailbox: str, author: str, n: int, *, hole: bool = False) -> None:
-        """Check that ``n`` is next. ``hole``: allow missing messages, as on a restored server."""
+        """Check that ``n`` is the next number. ``hole``: allow gaps, as on a restored server."""
         newest = self._store.newest(mailbox).get(author, 0)
         if n <= newest or (n > newest + 1 and not hole):
             raise OutOfStep(newest)
@@ -412,7 +412,7 @@ class Mailboxes:
         self, mailbox: str, item: str, by: str, n: int, identities: Sequence[str], sealed: bytes,
         own: Collection[str] | None = None,
     ) -> None:  # fmt: skip
-        """Store a message, and show it with its files; ``own``: those that must be among them."""
+        """Store a message, and show it with its files. ``own``: the files that must be present."""
         day = self.today()
         # Authors also see their own items in their inbox, even if they cannot open them.
         readers = dict.fromkeys((*identities, *(() if by == REPORTER else (by,))))

@@ -41,7 +41,7 @@ def check_attachment(staged: Staged, item: str, by: str, most: int) -> None:
 
 
 def check_form(start: bytes, size: int, by: str, most: int) -> None:
-    """Check the form and size of an attachment by its ``start``, which holds the whole header.
+    """Check the form and size of an attachment by its ``start``, which contains the whole header.
 
     Raises BadShape.
     """
@@ -62,7 +62,7 @@ def longest(most: int) -> int:
 
 
 def fits(opened: BinaryIO | None, size: int, stanzas: int) -> bool:
-    """Return whether a stored attachment has the form of one for this many recipients."""
+    """Return whether a stored attachment has the form that this many recipients require."""
     if opened is None:
         return False
     with opened:

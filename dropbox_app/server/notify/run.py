@@ -1,8 +1,8 @@
 """Send the daily mail: one of two sentences of equal length for each counsellor.
 
-A mail is sent every day, whatever the status, so a missing mail indicates only a fault. This module
-uses the network. Of the data on disk, it reads only the status file, its own settings and its own
-state.
+An email is sent every day, whatever the status, so a missing email indicates only a fault. This
+module uses the network. Of the data on disk, it reads only the status file, its own settings and
+its own state.
 """
 
 import datetime
@@ -27,7 +27,7 @@ TRIALS = {"nl": "Dit is een proefmail.", "en": "This mail was a trial."}
 
 
 def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datetime) -> list[str]:
-    """Send today's mails that were not sent yet, and return the faults.
+    """Send all of today's emails that have not been sent yet, and return the faults.
 
     Raises MailError, OSError if nothing can be sent.
     """
@@ -52,7 +52,7 @@ def run(settings: MailSettings, words: Path, state: Path, moment: datetime.datet
 
 
 def trial(settings: MailSettings, moment: datetime.datetime) -> list[str]:
-    """Send each counsellor a mail marked as a test, and return the faults."""
+    """Send each counsellor an email marked as a test, and return the faults."""
     faults = []
     for one in settings.counsellor:
         try:

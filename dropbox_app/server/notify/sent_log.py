@@ -1,4 +1,4 @@
-"""Record the state of each of today's mails (begun, sent), so that none is sent twice.
+"""Record the state of each of today's emails (begun, sent), so that none is sent twice.
 
 Every change replaces the file atomically and is on disk before the work continues.
 """
@@ -40,23 +40,23 @@ class State:
             raise MailError(f"{path} is damaged; remove it after today's mails arrived") from None
 
     def begin(self, cards: Iterable[str]) -> None:
-        """Record that the mail about these cards is about to be sent."""
+        """Record that the email about these cards is about to be sent."""
         self.begun |= set(cards)
         self._write()
 
     def not_taken(self, cards: Iterable[str]) -> None:
-        """Record that the provider did not accept that mail."""
+        """Record that the provider did not accept the email about these cards."""
         if self.begun & set(cards):
             self.begun -= set(cards)
             self._write()
 
     def taken(self, cards: Iterable[str]) -> None:
-        """Record that the provider accepted that mail."""
+        """Record that the provider accepted the email about these cards."""
         self.sent |= set(cards)
         self._write()
 
     def all_went(self) -> None:
-        """Record that every mail was sent today."""
+        """Record that every email was sent today."""
         if last(self._folder) != self._today:
             self._replace(LAST, f"{self._today}\n", 0o644)
 
@@ -87,7 +87,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def last(folder: Path) -> datetime.date | None:
-    """Return the last day on which every mail was sent; None if there is none. Raises OSError."""
+    """Return the last day on which every email was sent; None if there is none. Raises OSError."""
     try:
         said = read_small(folder / LAST, 100).decode("ascii")
         return datetime.date.fromisoformat(said.strip())
@@ -96,7 +96,7 @@ def last(folder: Path) -> datetime.date | None:
 
 
 def late(folder: Path, today: datetime.date) -> str:
-    """Return a message for ``doctor``, or "" if every mail was sent recently enough."""
+    """Return a message for ``doctor``, or "" if every email was sent recently enough."""
     try:
         day = last(folder)
     except OSError as error:

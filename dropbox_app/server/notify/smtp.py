@@ -1,8 +1,8 @@
-"""Send one mail to one address, only over TLS, with no unnecessary content.
+"""Send one email to one address, only over TLS, with no unnecessary content.
 
-A mail must never arrive twice. The caller therefore records the mail as begun just before it asks
-the mail server to accept the text. If no reply follows, nobody knows whether the mail was sent, and
-it is not sent again.
+An email must never arrive twice. The caller therefore records the email as begun just before the
+mail server is asked to accept the text. If no reply follows, nobody knows whether the email was
+sent, and it is not sent again.
 """
 
 import datetime
@@ -50,10 +50,10 @@ def written(sender: str, to: str, subject: str, sentence: str, moment: datetime.
 def send(
     settings: MailSettings, to: str, message: bytes, begin: Callable[[], object] = lambda: None
 ) -> None:
-    """Hand a mail to the provider, and call ``begin`` just before the mail may be accepted.
+    """Hand an email to the provider, and call ``begin`` just before it may be accepted.
 
-    Raises MailError if the mail was not accepted, MailUnsure if it may have been. Neither error
-    contains an address or the text of the mail server's reply.
+    Raises MailError if the email was not accepted, MailUnsure if it may have been accepted. Neither
+    error contains an address or the text of the mail server's reply.
     """
     begun = False
     try:

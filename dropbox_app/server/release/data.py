@@ -70,7 +70,7 @@ def room(folder: Path, _today: datetime.date) -> None:
 
 
 def keep(folder: Path, today: datetime.date) -> None:
-    """Copy each database. No server may be running. Raises OSError, sqlite3.Error."""
+    """Copy each database. The server must not be running. Raises OSError, sqlite3.Error."""
     for place in _places(folder):
         kept = place.folder / KEPT
         part = kept.with_name(f"{KEPT}.new")

@@ -1,8 +1,9 @@
 """Upgrade an installed server to a signed release; roll back if the release does not serve pages.
 
 Root runs this module. Before the switch, nothing that the running server uses is changed: an
-upgrade that is killed leaves only a work folder. From the switch until the newer program has
-responded, a note on disk names the older program. An upgrade that finds this note rolls back first.
+upgrade that is killed before then leaves only a work folder. From the switch until the newer
+program has responded, a note on disk names the older program. An upgrade that finds this note rolls
+back first.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class UpgradeError(ServerError):
 
 
 class _Failed(UpgradeError):
-    """Raised if a program run by the upgrade has failed. ``status``: its exit status."""
+    """Raised if a program that the upgrade ran has failed. ``status``: its exit status."""
 
     def __init__(self, said: str, status: int) -> None:
         super().__init__(said)
@@ -128,7 +129,7 @@ class Upgrade:
         return release.version
 
     def _beside(self, folder: Path, old: Path) -> tuple[Release, Path, list[str]]:
-        """Take all steps that can fail without harm; return release, program and host names."""
+        """Take all the steps that can fail without harm; return release, program and host names."""
         self.say("1. Signature and checksums")
         key = releases.read_key(self.machine.key)
         self._work.mkdir(0o700)
@@ -147,7 +148,7 @@ class Upgrade:
                 f"{error}; repair that first (doctor). Nothing was changed"
             ) from None
         source = self._unpack(release)
-        self.say("2. The new program, beside the one in use")
+        self.say("2. The new program, next to the version in use")
         new = self._prepare(source)
         self.say("3. A trial of the databases, on copies")
         self._data("try", new)
@@ -252,7 +253,7 @@ class Upgrade:
         self.say(f"   {old.name} serves again")
 
     def _hosts(self, program: Path) -> list[str]:
-        """Return a host name of each site, read by the server's account, because root must not."""
+        """Return a host name of each site. The server's account reads the sites, not root."""
         hosts = self._data("hosts", program).split()
         if not hosts:
             raise UpgradeError("no site can be read; site check says why")

@@ -102,7 +102,7 @@ class Enclosed:
 
 @dataclass(frozen=True)
 class Sent:
-    """The result of sending. ``left_out`` lists chosen counsellors without a valid key today."""
+    """A sent message. ``left_out`` lists the chosen counsellors without a valid key today."""
 
     left_out: tuple[VerifyKey, ...]
 

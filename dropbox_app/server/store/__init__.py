@@ -1,1 +1,4 @@
-"""The storage of a site: sealed bytes, ids and days. The package contains no protocol or rules."""
+"""The storage of a site: sealed bytes, ids and days.
+
+The package implements neither the protocol nor the rules.
+"""

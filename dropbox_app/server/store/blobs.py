@@ -1,4 +1,4 @@
-"""Sealed files that are too large for the database, each in its own file next to it."""
+"""Sealed files that are too large for the database, each in its own file next to the database."""
 
 import contextlib
 import datetime

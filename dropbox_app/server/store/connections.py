@@ -112,7 +112,7 @@ def _make_room() -> None:
 
 @contextmanager
 def walk(connection: sqlite3.Connection) -> Iterator[None]:
-    """Keep more pages in memory during the block, so that large stores take no longer per step."""
+    """Keep more pages in memory during the block, so that steps take no longer in large stores."""
     with failures():
         connection.execute(f"PRAGMA cache_size = -{WALK}")
     try:

@@ -45,7 +45,10 @@ def look(database: Path, files: Path, withdrawn: Path) -> Look:
 
 
 def old(database: Path) -> bool:
-    """Return whether a start will migrate the database. Raises StoreError if it is unusable."""
+    """Return whether a start will migrate the database.
+
+    Raises StoreError if the database is unusable.
+    """
     return _steady(database, pending)
 
 
@@ -62,8 +65,8 @@ def days(database: Path) -> tuple[datetime.date | None, datetime.date | None]:
 def site_of(database: Path) -> str | None:
     """Return the id of the site to which a database belongs.
 
-    Returns None if it is not known yet (an older version wrote the database), or if the database
-    cannot be read now.
+    Returns None if the id is not known yet (an older version wrote the database), or if the
+    database cannot be read now.
     """
     with suppress(ServerError, OSError), _opened(database, _in_use(database)) as connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(store)")]

@@ -95,8 +95,8 @@ class SecondSeal(Protocol):
 class Staged(Protocol):
     """A sealed file being received: in memory if small, otherwise on disk or in the database.
 
-    ``Staged`` is a context manager. When its block ends, a file is removed unless ``add_item``
-    moved it into the store.
+    ``Staged`` is a context manager. At the end of the block, the file is removed unless
+    ``add_item`` moved it into the store.
     """
 
     size: int

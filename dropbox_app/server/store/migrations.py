@@ -133,7 +133,7 @@ def m002_served(db: Database) -> None:
 def m003_cover(db: Database) -> None:
     """Add zeros before each sealed file, to fill the part of its row that is in a shared page.
 
-    The bytes after them are in separate pages, which are overwritten when they are freed. When
+    The bytes after the zeros are in separate pages, which are overwritten when they are freed. When
     SQLite splits or merges shared pages, it leaves copies of rows in the unused space.
     secure_delete does not reach these copies, so they would outlive the file.
     """

@@ -39,7 +39,7 @@ _ITEM = "items.item, what, author, n, day, size"
 
 
 class PostgresStore:
-    """Implements ``Store``. ``today`` gives the day of steps and files; callers pass other days."""
+    """Implements ``Store``. ``today`` dates migrations and files; callers pass all other days."""
 
     def __init__(
         self,

@@ -167,7 +167,7 @@ class Connections:
             yield connection
 
     def close(self) -> None:
-        """Close the unused connections. The others are closed after use."""
+        """Close the unused connections. Connections in use are closed after use."""
         self._closed = True
         _unused.drop(self)
 

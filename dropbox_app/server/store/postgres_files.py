@@ -148,7 +148,10 @@ class StoredFile(io.RawIOBase):
         raise io.UnsupportedOperation("only forwards")
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # typeshed uses Buffer, which Python 3.11 does not have
-        """Read at most as many bytes as fit. Raises StoreError if the file was removed."""
+        """Read at most as many bytes as the buffer can contain.
+
+        Raises StoreError if the file was removed.
+        """
         if not self._held:
             self._held = next(self._chunks, b"")
         taken = min(len(self._held), len(buffer))

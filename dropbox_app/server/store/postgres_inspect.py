@@ -52,7 +52,10 @@ class Schema:
             return _days(connection)
 
     def site_id(self) -> str | None:
-        """Return the site's id; None without an id or table. Raises the errors of ``look``."""
+        """Return the site's id; None if the id or its table is missing.
+
+        Raises the errors of ``look``.
+        """
         with connect(self._address) as connection, failures():
             postgres_server.refuse(connection)
             if connection.execute("SELECT to_regclass('store')").fetchone() == (None,):

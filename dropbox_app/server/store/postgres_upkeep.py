@@ -25,7 +25,7 @@ def forget_keys(connection: Connection) -> None:
 def end_log(connection: Connection) -> None:
     """Remove the log written so far, because it contains keys and the time of each commit.
 
-    A checkpoint removes complete segments only, so the current segment is ended first.
+    A checkpoint removes complete segments only, so the current segment is closed first.
     """
     connection.execute("SELECT pg_switch_wal()")
     connection.execute("CHECKPOINT")

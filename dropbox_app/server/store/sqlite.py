@@ -123,7 +123,7 @@ class SqliteStore:
         return walk(self._connection())
 
     def close(self) -> None:
-        """Close every thread's connection. The store cannot be used after that.
+        """Close every thread's connection. A closed store cannot be used again.
 
         The last process to close the store removes the write-ahead log. The times of the database
         and its folders are set to the beginning of the day, to hide the time of the last report.

@@ -18,9 +18,9 @@ class Turns:
     """The write lock of one folder, which is a lock on the folder itself.
 
     SQLite alone would make a waiting process retry at growing intervals: with two busy workers, one
-    of them could wait for a whole second. A system lock wakes the process immediately, but waiting
-    for it can last forever, for example if a suspended command holds it. A separate thread
-    therefore waits, and a writer that has waited long enough gives up.
+    of them could wait for a whole second. A system lock wakes the process immediately, but the wait
+    can last forever, for example if a suspended command holds the lock. A separate thread therefore
+    waits, and a writer that has waited long enough gives up.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -26,7 +26,7 @@ class PageCache:
     def get(self, key: Hashable, state: object, make: Callable[[], bytes]) -> bytes:
         """Return the page for this key and state; call ``make`` to render a missing one.
 
-        Two threads that ask at the same time may both render the page, with the same bytes.
+        Two threads that need a page at the same time may both render it, with the same bytes.
         """
         with self._lock:
             known = self._pages.get(key)

@@ -10,9 +10,9 @@ and can verify this.
 An observer can still see:
 
 - whether a response is one of these pages or belongs to one visitor (a session, an error);
-- which of the lengths a long page needs;
+- which of the fixed lengths a long page needs;
 - the status line;
-- the length of what a browser sends (an address, a text, a code), which the server cannot pad;
+- the length of a request (with an address, a text or a code), which the server cannot pad;
 - a response without a page, such as a redirect, whose length depends only on its kind;
 - the style sheet, which shows that a page was opened but not which one.
 

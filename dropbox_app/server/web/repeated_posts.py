@@ -36,14 +36,14 @@ _VALUE = struct.Struct(f"=I?{ANSWER}s")
 
 @dataclass
 class Turn:
-    """The work on one post. ``answer`` is the sealed response to an identical earlier post."""
+    """The state of one post. ``answer`` is the sealed response to an identical earlier post."""
 
     answer: bytes
     keep: Callable[[bytes], None]  # stores a response; called before the report is stored
 
 
 class RepeatedPosts:
-    """The posts of the last minutes.
+    """The posts of the last three minutes.
 
     ``clock`` returns monotonic time in seconds, shared by all processes.
     """

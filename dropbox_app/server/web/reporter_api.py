@@ -205,7 +205,7 @@ def json_body(limit: int) -> dict[str, Json]:
 
 
 def sealed_item(item: str, what: What, start: int = 0) -> Response:
-    """Return a sealed file of this conversation. Raises Gone if it has no such file."""
+    """Return a sealed file of this conversation. Raises Gone if the file does not exist."""
     found = _conversation(given_access())
     if (item, what) not in {(known.id, known.what) for known in found.items}:
         raise Gone("no such item")

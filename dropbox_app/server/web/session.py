@@ -92,7 +92,7 @@ class Post:
 
 
 class ReporterSession(dict[str, Any], SessionMixin):
-    """A reporter's session; empty if there is none. Flask-WTF reads its field ``csrf_token``.
+    """A reporter's session; empty if there is none. Flask-WTF reads the field ``csrf_token``.
 
     ``root`` is 32 bytes, and ``start`` is in seconds. ``words`` is the code, while its page is
     open. ``mark`` is a keyed hash of the report that started the session, and ``post`` the name of
@@ -130,7 +130,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
         return mark if isinstance(mark, bytes) else b""
 
     def move_on(self) -> None:
-        """Leave the code page, and drop the words.
+        """Leave the code page, and remove the words from the session.
 
         The mark is kept, because a browser that returns from here to the previous page posts the
         report again.
@@ -138,7 +138,7 @@ class ReporterSession(dict[str, Any], SessionMixin):
         self["words"] = ""
 
     def become(self, other: "ReporterSession") -> None:
-        """Become another session. The previous session ends, including all copies of its cookie.
+        """Become another session. The previous session ends, and all copies of its cookie expire.
 
         The previous session does not end while it shows a code of another conversation. If the
         response was lost, only that session knows that code.

@@ -122,15 +122,15 @@ class HostedSite:
 
     @property
     def is_open(self) -> bool:
-        """Return whether its database has been opened."""
+        """Return whether the site's database has been opened."""
         return self._open is not None
 
     def open(self) -> OpenSite:
         """Return the site, opening it on the first call. Raises StoreError, SiteFull, OSError.
 
-        Also raises StoreError if the site's settings keep it closed. Opening may take as long as
-        the database is busy. One request waits until the site is open, and the others are rejected
-        with StoreBusy, because all sites share the threads.
+        Also raises StoreError if the site's settings keep it closed. Opening a site may take as
+        long as its database is busy. One request waits until the site is open, and the others are
+        rejected with StoreBusy, because all sites share the threads.
         """
         if self._read is None:
             raise StoreError("its settings are wrong")

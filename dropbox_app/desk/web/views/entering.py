@@ -15,7 +15,7 @@ blueprint = Blueprint("entering", __name__)
 @blueprint.get("/unlock")
 @without_desk
 def unlock() -> ResponseReturnValue:
-    """Ask for the passphrase. If the folder contains no desk, redirect to the first run."""
+    """Ask for the passphrase. If the folder contains no desk, redirect to the setup page."""
     page = here.page()
     if not page.lock.exists:
         return redirect(url_for("beginning.start"))
@@ -52,7 +52,7 @@ def lock() -> ResponseReturnValue:
 @blueprint.post("/language")
 @without_desk
 def language() -> ResponseReturnValue:
-    """Choose the language of the page before the desk is open. The choice is stored later."""
+    """Choose the language of the page. The choice is stored when the desk is opened."""
     chosen = request.form.get("language", "")
     if chosen in LANGUAGES:
         here.page().language = here.page().chosen_language = chosen
@@ -62,7 +62,7 @@ def language() -> ResponseReturnValue:
 @blueprint.post("/ping")
 @without_desk
 def ping() -> ResponseReturnValue:
-    """Record that a window is open and, with ``active``, that the person is working in it."""
+    """Record that a window is open and, if ``active`` is set, that the person is working in it."""
     page = here.page()
     page.note_window()
     if request.form.get("active") == "1":

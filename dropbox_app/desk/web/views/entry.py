@@ -1,4 +1,4 @@
-"""The page of one register entry, on which the counsellor corrects or removes it."""
+"""The page on which the counsellor corrects or removes one register entry."""
 
 import datetime
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ INTO = ("old", "new")  # whether that case exists or is new
 
 @blueprint.get("")
 def show(handle: str) -> ResponseReturnValue:
-    """Show the present contents of the entry in a form."""
+    """Show the current contents of the entry in a form."""
     event = _entry(handle)
     kept = here.page().take_typed()
     if kept is None:
@@ -142,7 +142,7 @@ def _closed(told: Words, said: str, today: datetime.date) -> str:
 
 
 def _asked(event: Event) -> list[forms.Asked]:
-    """Return the fields that the employer's level of recording keeps, and those with a value."""
+    """Return the fields kept at the employer's level of recording, and all others with a value."""
     employer = event.employer if isinstance(event, OfEmployer) else ""
     level = cases.level(register.sheet(here.place(), employer))
     there = form.to_json(event)

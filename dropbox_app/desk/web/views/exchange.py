@@ -1,4 +1,4 @@
-"""Import and export ("In en uit"): write the register to a file, read a table of past events."""
+"""Import and export ("In en uit"): write the register to a file, or read a table of past events."""
 
 import base64
 import binascii
@@ -38,7 +38,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("/out")
 def out() -> ResponseReturnValue:
-    """Write the whole register to a file, if the person confirmed knowing that it is not sealed."""
+    """Write the whole register to a file, if the person accepted that it will not be sealed."""
     place, told = here.place(), here.told()
     if request.form.get("sure") != "1":
         return _page(problem=told.say("exchange.unsure")), 422
@@ -129,7 +129,7 @@ def _left_out(found: Table) -> str:
 
 
 def _sentences(refused: Refused) -> list[str]:
-    """Return sentences about the problems of a file or its header."""
+    """Return sentences about the problems with a file or its header."""
     told, today = here.told(), here.place().machine.today()
     return [
         told.say("exchange.column", column=told.say(f"field.{one.field}"))
@@ -140,7 +140,7 @@ def _sentences(refused: Refused) -> list[str]:
 
 
 def _packed(raw: bytes) -> str:
-    """Return a table for a form field: at most 5.4 MiB, for MAX_FILE bytes that do not compress.
+    """Return a table as text for a form field: at most 5.4 MiB, even if it cannot be compressed.
 
     The form must not be ``multipart/form-data``, whose fields are limited to ``uploads.MOST_TEXT``.
     """
@@ -148,7 +148,7 @@ def _packed(raw: bytes) -> str:
 
 
 def _unpacked(packed: str) -> bytes:
-    """Return the table that a preview put into its form. Raises Unfit if the table is invalid."""
+    """Return the table that a preview stored in its form. Raises Unfit if the table is invalid."""
     try:
         read = zlib.decompressobj()
         # One byte more than the maximum: at the limit, zlib would not notice the end of its data.

@@ -32,7 +32,7 @@ def progress() -> ResponseReturnValue:
 
 
 def _results(done: Sequence[Fetched]) -> list[tuple[str, Fetched]]:
-    """Return the results, each with its employers: messages first, then problems.
+    """Return the results, each with its employers: first new messages, then problems.
 
     Employers with the same result share one entry.
     """

@@ -1,7 +1,8 @@
 """Counts for the joint report of two counsellors: exported as a sealed file, and imported.
 
-Export and import both take two steps. The colleague's ten groups are shown first, and nothing is
-done until the counsellor confirms that the colleague read out the same groups.
+Export and import both take two steps. The ten groups of the colleague's fingerprint are shown
+first, and nothing is done until the counsellor confirms that the colleague read out the same
+groups.
 """
 
 import base64
@@ -28,7 +29,7 @@ def give(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/<int:year>/give")
 def card(handle: str, year: int) -> ResponseReturnValue:
-    """Show the name on the card and its ten groups."""
+    """Show the name on the card and the ten groups of its fingerprint."""
     name, raw = here.registered("employer", handle), _chosen(MAX_CARD)
     try:
         read = joint.colleague(here.place(), raw)
@@ -43,7 +44,7 @@ def card(handle: str, year: int) -> ResponseReturnValue:
 
 @blueprint.post("/<handle>/<int:year>/give/file")
 def give_file(handle: str, year: int) -> ResponseReturnValue:
-    """Seal the counts for that colleague, close their years, and send the file."""
+    """Seal the counts for that colleague, close the years that they cover, and send the file."""
     name, raw = here.registered("employer", handle), _bytes("card")
     try:
         last = joint.years(here.place(), name, year)[-1]  # the year of the report
@@ -64,7 +65,7 @@ def take() -> ResponseReturnValue:
 
 @blueprint.post("/counts")
 def counts() -> ResponseReturnValue:
-    """Show the author of the file, the ten groups, the employer and the years."""
+    """Show the author of the file, the author's fingerprint, the employer and the years."""
     raw = _chosen(MAX_FILE)
     try:
         return _check(raw)
@@ -121,7 +122,7 @@ def _check(raw: bytes) -> str:
 
 
 def _confirmed(_name: str, identity: VerifyKey) -> bool:
-    """Return whether the groups that the counsellor confirmed are those of this file or card."""
+    """Return whether the counsellor confirmed the fingerprint of this file or card."""
     return request.form.get("confirmed") == str(identity)
 
 

@@ -20,7 +20,7 @@ blueprint = Blueprint("save_all", __name__, url_prefix="/t/<handle>/save")
 
 @blueprint.get("/")
 def ask(handle: str) -> ResponseReturnValue:
-    """Ask for the folder, and whether to include files that could do harm."""
+    """Ask for the folder, and whether to include files that could be harmful."""
     here.thread_of(handle)
     return _page(handle)
 

@@ -46,7 +46,7 @@ def keep() -> ResponseReturnValue:
 
 @blueprint.post("/proxy")
 def proxy() -> ResponseReturnValue:
-    """Choose how all sites are reached."""
+    """Choose the connection through which all sites are reached."""
     place = here.place()
     chosen = request.form.get("proxy", "")
     if chosen == "other":
@@ -79,7 +79,7 @@ def change_passphrase() -> ResponseReturnValue:
 
 
 def _number(name: str) -> int:
-    """Return a number from the form. Any other text becomes an invalid number."""
+    """Return a number from the form; -1 if the text is not a number of at most five digits."""
     text = request.form.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 6 else -1
 

@@ -24,7 +24,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.get("/<language>/<name>")
 def edit(language: str, name: str) -> ResponseReturnValue:
-    """Show one text to edit it."""
+    """Show one text for editing."""
     found, kept = snippets.snippet(here.place(), name, language), here.page().take_typed()
     if kept is not None and "text" in kept:
         return _page(found, kept["text"], here.told().say("unlock.kept"))
@@ -33,7 +33,7 @@ def edit(language: str, name: str) -> ResponseReturnValue:
 
 @blueprint.post("/<language>/<name>")
 def keep(language: str, name: str) -> ResponseReturnValue:
-    """Store the counsellor's own version, or return to the default one."""
+    """Store the counsellor's own version, or restore the default text."""
     place = here.place()
     given = request.form.get("text", "")
     if "shipped" in request.form:

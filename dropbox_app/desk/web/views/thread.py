@@ -90,15 +90,15 @@ def _page(handle: str, typed: Typed, status: int = 200) -> ResponseReturnValue:
 
 
 def _rows(text: str) -> int:
-    """Return the number of rows that show a whole text, for browsers that cannot fit the field.
+    """Return the number of rows that a text needs, for browsers that cannot resize the field.
 
-    In other browsers, the style sheet fits the field to the text, also on a narrow screen.
+    In other browsers, the style sheet fits the field to the text, even on a narrow screen.
     """
     return max(LEAST_ROWS, sum(len(line) // ROW + 1 for line in text.split("\n")))
 
 
 def _pages_in(desk: Desk, mailbox: str) -> str:
-    """Return the language of the reporter's pages; "" if the desk has texts in it."""
+    """Return the language of the reporter's pages; "" if the desk has texts in that language."""
     spoken = writing.pages_language(desk, mailbox)
     return "" if spoken in ("", *LANGUAGES) else here.told().language(spoken)
 
@@ -216,15 +216,15 @@ def forget(handle: str) -> ResponseReturnValue:
 
 
 def _back(handle: str) -> ResponseReturnValue:
-    """Redirect to the top, where the result is shown.
+    """Redirect to the top of the page, where the result is shown.
 
-    Without this, a browser would keep the part of the address after #.
+    Without the new part after #, a browser would keep the old one.
     """
     return redirect(url_for("thread.thread", handle=handle, _anchor="main"), 303)
 
 
 class Incomplete(Unfit):
-    """Something was not filled in; the sentence is already in the person's language."""
+    """A field was left empty; the error's sentence is already in the person's language."""
 
 
 def _needed(text: str, key: str) -> str:
@@ -243,7 +243,7 @@ def _chosen() -> list[FileStorage]:
 
 
 def _files_again() -> str:
-    """Return a note to choose the files again, if any: no page can fill in a file field."""
+    """Return a note to choose any files again, because no page can fill in a file field."""
     return here.told().say("reply.files_again") if _chosen() else ""
 
 
@@ -263,7 +263,7 @@ def _send(
 ) -> ResponseReturnValue:
     """Send the message that ``made`` returns.
 
-    ``successor`` is the ten groups of a colleague who takes over.
+    ``successor`` is the fingerprint of a colleague who takes over, in ten groups.
     """
 
     def send(site: str, mailbox: str, message: writing.Message) -> None:

@@ -60,7 +60,7 @@ def keep(kind: str) -> ResponseReturnValue:
 
 
 def _told(made: Event) -> str:
-    """Return in words what was recorded: what, where, when, and how much."""
+    """Describe the recorded work in words: what, where, when and how much."""
     told, today = here.told(), here.place().machine.today()
     parts = [told.say(f"entry.kind_{made.kind}")]
     parts += [made.employer] if isinstance(made, OfEmployer) else []

@@ -47,7 +47,7 @@ class Machine:
         return self.root / name.lstrip("/")
 
     def name(self, path: Path) -> str:
-        """Return the name that a path has on the host itself."""
+        """Return a path as the host itself names it, without the root of the checks."""
         below = path.is_relative_to(self.root)
         return f"/{path.relative_to(self.root)}" if below else str(path)
 
@@ -110,7 +110,7 @@ class Machine:
 
     @property
     def server(self) -> str:
-        """Return the name that the server's folder has on the host itself."""
+        """Return the path of the server's folder as the host itself names it."""
         return self.name(self.folder)
 
 
@@ -135,7 +135,10 @@ def could_not_look(check: Check, path: Path | str, folder: Path, site: str = "")
 
 
 def as_root(folder: Path) -> str:
-    """Return the command for a complete check; the installed command drops root's rights."""
+    """Return the command for a complete check.
+
+    The installed command cannot be used: it drops root's rights.
+    """
     program = Path(sys.prefix) / "bin" / "klankbord-server"
     return f"run as root: {program} --dir {shlex.quote(str(folder))} doctor"
 

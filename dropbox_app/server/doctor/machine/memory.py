@@ -1,4 +1,4 @@
-"""Checks for memory that can reach a disk (swap, core dumps), and for disk encryption."""
+"""Checks for memory that can be written to a disk (swap, core dumps), and for disk encryption."""
 
 import json
 import re

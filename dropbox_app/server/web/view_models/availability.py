@@ -29,7 +29,7 @@ class Availability:
         """Return the sentence to read before writing to a counsellor; "" if there is none.
 
         ``chosen`` lists the counsellors to whom the reader already writes; they are not offered as
-        alternatives. If ``offer`` is False, nobody else is named.
+        alternatives. If ``offer`` is False, no alternative is offered.
         """
         told = self._told
         others = offer and bool(self._people.without({person.identity, *chosen}))

@@ -58,7 +58,7 @@ class People:
 
     @property
     def to_report(self) -> "People":
-        """Return the view for a visitor without a conversation; an ended site offers nobody.
+        """Return the view for a visitor without a conversation; an ended site offers no counsellor.
 
         ``Person.open`` stays unchanged, for the sentences to reporters who have a code.
         """

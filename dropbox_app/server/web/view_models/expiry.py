@@ -14,7 +14,7 @@ from dropbox_app.server.web.i18n import Words
 
 
 class Ending:
-    """The end of one conversation, as known today."""
+    """The end of one conversation, as far as it is known today."""
 
     def __init__(
         self, view: ReporterView, told: Words, today: datetime.date, retention: Retention

@@ -36,8 +36,8 @@ def show(lang: str) -> Response:
 def check(lang: str) -> Response:
     """Handle "try it now", the confirmation box, and the language button on the code page.
 
-    This post needs no token. The post can only remove the words from the session, and browsers do
-    not send the cookie with another site's post.
+    A post to the code page needs no token. The post can only remove the words from the session, and
+    browsers do not send the cookie with another site's post.
     """
     form = CodeCheckForm()
     session = current_session()

@@ -74,5 +74,5 @@ def style() -> Response:
 
 @blueprint.get("/release-manifest.json")
 def manifest() -> Response:
-    """Send the release manifest, which reveals only the release, as the style sheet's name does."""
+    """Send the release manifest. Like the style sheet's name, it reveals only the release."""
     return Response(release_manifest(), content_type="application/json")

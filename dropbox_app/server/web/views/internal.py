@@ -14,8 +14,8 @@ blueprint = Blueprint("internal", __name__)
 def session_opens() -> tuple[str, int]:
     """Return 204 if the cookie of the request opens a session, otherwise 403.
 
-    nginx asks this before it accepts a file, so that only reporters can occupy its few upload
-    slots.
+    nginx asks this question before it accepts a file, so that only reporters can occupy its few
+    upload slots.
     """
     return "", 403 if current_session().root is None else 204
 
