@@ -192,7 +192,7 @@ def test_trailing_bytes_are_refused(tail: bytes) -> None:
         age.open_sealed(TWO_CHUNKS + tail, SEEDS[:1])
 
 
-def test_forged_payload_under_a_shared_header_opens() -> None:
+def test_payload_forged_by_another_recipient_under_the_same_header_opens() -> None:
     """This is why SPEC section 0 takes the author from the signed line: age cannot detect this."""
     sealed = age.seal(b"hers", RECIPIENTS[:2])
     header = age.parse_header(sealed)

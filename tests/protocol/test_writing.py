@@ -285,7 +285,7 @@ def test_overlong_text_is_reported_with_its_size_and_the_limit() -> None:
     assert Mailbox(day=DAY).report(["anna"], text="a" * 60_000)
 
 
-def test_messages_of_each_kind_that_carries_files_name_the_files() -> None:
+def test_each_kind_of_message_that_can_carry_files_names_its_files() -> None:
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
     file = Attachment("ab" * 32, "agenda.pdf", "application/pdf", 12)

@@ -199,7 +199,7 @@ def test_headcount_recorded_after_the_agreement_does_not_determine_its_report_fo
     assert caught.value.key == "no_headcount"
 
 
-def test_issued_multi_year_report_closes_each_year() -> None:
+def test_issued_multi_year_report_closes_each_of_its_years() -> None:
     frozen = e.Freeze(date=TODAY, employer="Zorg", first_year=2025, last_year=2027, form="A")
     assert gather.issued([frozen]) == [Issued("Zorg", one, Form.A) for one in (2025, 2026, 2027)]
 

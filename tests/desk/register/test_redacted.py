@@ -185,7 +185,7 @@ def test_command_shows_a_copy_and_writes_it_to_the_given_path(
     office.run("register", "copy", "2027-1", "--for", "employer", code=1)
 
 
-def test_selection_still_means_the_same_field_after_an_earlier_entry_arrives(
+def test_selection_still_refers_to_the_same_field_after_an_earlier_entry_arrives(
     office: Office,
 ) -> None:
     sheet = {"event": "employer", "date": "2027-01-01", "employer": EMPLOYER, "recording": "full"}

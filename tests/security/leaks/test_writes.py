@@ -26,7 +26,7 @@ def test_server_sends_a_secret_only_to_the_reporter_it_belongs_to(journey: Journ
     assert [one for one in purged if not FAKETIMES.search(one)] == []
 
 
-def test_watcher_sees_responses_to_reporters(journey: Journey) -> None:
+def test_system_call_watcher_sees_responses_to_reporters(journey: Journey) -> None:
     """The watcher saw each text, code and reply being sent, so it would also see them elsewhere."""
     seen = set()
     for one in journey.watch.calls():

@@ -54,13 +54,13 @@ def test_checked_entry_is_stale_after_a_year() -> None:
         ("Een", "\\u202eEen", "invisible character"),
     ],
 )  # fmt: skip
-def test_faults_of_a_list_are_reported(old: str, new: str, said: str) -> None:
+def test_faults_in_a_list_of_organisations_are_reported(old: str, new: str, said: str) -> None:
     assert old in OWN
     with pytest.raises(ContentError, match=re.escape(said)):
         referrals.parse(OWN.replace(old, new, 1).encode(), "referrals.toml")
 
 
-def test_list_size_is_limited() -> None:
+def test_size_of_a_list_of_organisations_is_limited() -> None:
     entry = OWN.partition("\n\n")[2]
     for text in ("compiled = 2026-11-01\n" + entry * 41, "#" * 20_000, "\xff"):
         with pytest.raises(ContentError):

@@ -91,7 +91,7 @@ def test_clock_over_a_month_ahead_purges_nothing_until_confirmed(
     assert watched.gone()
 
 
-def test_month_without_maintenance_is_accepted(watched: Watched) -> None:
+def test_purge_after_a_month_without_maintenance_needs_no_confirmation(watched: Watched) -> None:
     watched.caretaker.step()
     for _ in range(6):
         watched.later(31)
@@ -196,7 +196,9 @@ def test_log_held_open_is_also_emptied_by_the_next_write(watched: Watched) -> No
     assert sealed[1000:2000] not in server.everything_on_disk()
 
 
-def test_one_process_maintains_a_site_and_another_takes_over_from_it(watched: Watched) -> None:
+def test_process_takes_over_maintenance_of_a_site_once_the_lock_is_released(
+    watched: Watched,
+) -> None:
     folder = watched.server.folder
     watched.later(180)
     handle = os.open(folder, os.O_RDONLY)

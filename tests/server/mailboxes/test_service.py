@@ -95,7 +95,7 @@ def test_second_report_in_one_mailbox_is_refused(server: AServer) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 99])
-def test_only_the_next_message_number_is_accepted_and_a_refusal_states_the_newest(
+def test_only_the_next_message_number_is_accepted_and_a_refusal_states_the_newest_number(
     server: AServer, n: int
 ) -> None:
     server.report("one")
@@ -348,7 +348,7 @@ def test_nothing_new_is_accepted_below_the_free_space_minimum(tmp_path: Path) ->
 # withdrawal
 
 
-def test_withdrawal_immediately_removes_everything_but_itself(server: AServer) -> None:
+def test_withdrawal_immediately_removes_everything_else_in_the_mailbox(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     server.put_file("one", file(3, 2_000_000))
     server.reply("one", 1, ANNA, (ANNA, BRAM))
@@ -543,7 +543,9 @@ def _announce(server: AServer, until: datetime.date, day: datetime.date) -> None
     server.mailboxes.take_card(ANNA, raw)
 
 
-def test_announced_absence_extends_the_mailbox_to_30_days_after_it(server: AServer) -> None:
+def test_announced_absence_extends_the_mailbox_to_30_days_after_the_absence(
+    server: AServer,
+) -> None:
     server.report("one")
     server.fetch()
     until = DAY + datetime.timedelta(120)

@@ -132,7 +132,7 @@ def test_failing_migration_changes_nothing(
     assert not list((old.folder / "files").glob("*.part*"))
 
 
-def test_without_disk_space_for_the_copy_nothing_changes(
+def test_migration_without_disk_space_for_the_copy_changes_nothing(
     old: Old, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = rows(old.database)

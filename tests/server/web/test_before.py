@@ -123,7 +123,7 @@ def test_every_visitor_gets_the_same_bytes_and_no_cookie(house: House, address: 
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_every_page_has_its_frame_labels_and_neutral_title(two: House, address: str) -> None:
+def test_every_page_has_its_frame_and_labels_and_a_neutral_title(two: House, address: str) -> None:
     check_shape(two.browser().get(address))
 
 
@@ -174,7 +174,7 @@ def test_page_names_operator_and_says_that_they_could_read_messages(house: House
     assert "call 030 123 45 67" in text
 
 
-def test_page_calls_an_employer_who_runs_the_site_the_employer(tmp_path: Path) -> None:
+def test_employer_who_runs_the_site_is_called_the_employer_on_its_pages(tmp_path: Path) -> None:
     house = House(tmp_path / "site", run_by="De Korenaar BV", run_by_is_employer=True)
     text = house.browser().get("/nl/").text
     assert "een computer van De Korenaar BV, je werkgever" in text
@@ -183,7 +183,7 @@ def test_page_calls_an_employer_who_runs_the_site_the_employer(tmp_path: Path) -
     house.close()
 
 
-def test_unnamed_employer_is_still_called_the_employer(tmp_path: Path) -> None:
+def test_unnamed_employer_who_runs_the_site_is_still_called_the_employer(tmp_path: Path) -> None:
     """Settings of an earlier version may lack the name."""
     house = House(tmp_path / "site", run_by="", run_by_is_employer=True)
     assert "een computer van je werkgever" in house.browser().get("/nl/").text

@@ -88,7 +88,7 @@ def test_thread_is_forwarded_once_to_the_same_counsellor(
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam.", "Nog iets.", "En nog iets."]
 
 
-def test_message_sent_meanwhile_is_forwarded_too(
+def test_message_sent_while_the_thread_is_forwarded_is_also_forwarded(
     running: Browser, noor: Counsellor, sam: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same person sent it from another page, so the thread is read again."""

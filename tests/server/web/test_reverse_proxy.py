@@ -76,7 +76,7 @@ def test_behind_nginx_a_request_without_a_known_route_is_refused(way: str | None
 
 
 @pytest.mark.parametrize("way", [None, "", "nonsense", *WAYS])
-def test_without_nginx_its_headers_are_not_trusted(way: str | None) -> None:
+def test_nginx_headers_are_not_trusted_if_the_server_runs_without_nginx(way: str | None) -> None:
     told = {} if way is None else {"X_Klankbord_Way": way, "X_Klankbord_Since": "1"}
     seen, status = ask(False, **told)
     assert (status, seen.way) == ("200 OK", None)

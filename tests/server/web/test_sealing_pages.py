@@ -54,7 +54,9 @@ def assets(page: Page) -> dict[str, str]:
     return dict(re.findall(r'(src|data-[a-z-]+)="(/static/[^"]+)"', found[1]))
 
 
-def test_client_is_absent_unless_the_setting_enables_it(house: House, sealing: House) -> None:
+def test_sealing_client_is_absent_unless_the_setting_enables_it(
+    house: House, sealing: House
+) -> None:
     for name in STILL:
         page = house.browser().get(f"/nl/{name}")
         assert not has_client(page), name

@@ -122,7 +122,7 @@ def test_names_are_joined_by_the_rules_of_the_language() -> None:
     assert words("ar").listed(["A"]) == "A"
 
 
-def test_arabic_dual_is_one_word_followed_by_its_figure() -> None:
+def test_arabic_dual_is_followed_by_its_number_in_parentheses() -> None:
     assert "يومي عمل (2)" in words("ar").count("landing.time", 2, days=2)
     assert "3 أيام عمل" in words("ar").count("landing.time", 3, days=3)
 
