@@ -167,7 +167,7 @@ def test_options_in_wrong_encoding_are_reported_as_such() -> None:
             writing.options('text = "Kies één"'.encode(coding))
 
 
-def test_options_may_be_given_as_a_list_without_further_fields() -> None:
+def test_answer_options_may_be_given_as_a_plain_list() -> None:
     one = {"title": "a", "pro": "b", "con": "c"}
     made = writing.options(json.dumps([one, one]).encode())
     assert made.body == {"text": "", "options": [one, one]}

@@ -368,7 +368,7 @@ def test_refusing_proxy_is_reported_in_one_sentence(dial: Dial) -> None:
      "https://example.org:99999", "http://127.0.0.1.example.org", "http://localhost.example.org",
      "https://example.org\n", ONION],
 )  # fmt: skip
-def test_refused_addresses_are_not_dialled(origin: str) -> None:
+def test_unsafe_or_malformed_site_addresses_are_refused(origin: str) -> None:
     with pytest.raises(Unfit):
         read_origin(origin, None)
 
@@ -377,7 +377,7 @@ def test_refused_addresses_are_not_dialled(origin: str) -> None:
     "origin",
     ["https://example.org", "http://127.0.0.1:8000", "http://[::1]:80000"[:-1], "http://localhost"],
 )
-def test_accepted_addresses_are_dialled(origin: str) -> None:
+def test_https_and_loopback_site_addresses_are_accepted(origin: str) -> None:
     assert read_origin(origin, None).text == origin
 
 

@@ -95,7 +95,7 @@ def test_slow_parts_of_a_list_share_one_deadline(
     assert server.now <= 30 * 60 + pace.ANSWER_SECONDS
 
 
-def test_longest_list_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_longest_thread_list_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the list is generated and measured."""
     monkeypatch.setattr(couriers, "MOST_THREADS", couriers.MOST_THREADS // 10)
     monkeypatch.setattr(couriers, "MOST_NEWEST", couriers.MOST_NEWEST // 10)

@@ -89,7 +89,7 @@ def test_stacked_combining_marks_are_limited() -> None:
     assert "\u0301" not in block("\u0301a")[0]  # and none may combine with the margin
 
 
-def test_ordinary_text_of_any_language_is_unchanged() -> None:
+def test_ordinary_text_of_any_language_is_displayed_unchanged() -> None:
     for text in ("Zoë ging naar café 't Hoekje — écht.", "مرحبا", "你好", "🙁 ❤️", "e\u0301"):
         assert block(text) == [MARGIN + text]
 

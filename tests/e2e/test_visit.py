@@ -295,7 +295,7 @@ def test_domain_is_visited_over_https(
             assert all(named in one.fault for one in found)
 
 
-def test_command_visits_the_address_that_the_site_listens_on(served: Served) -> None:
+def test_doctor_visits_the_address_that_the_site_listens_on(served: Served) -> None:
     def said() -> list[dict[str, str]]:
         done = served.server("doctor", "--site", ".", "--visit", "--json", check=False)
         listed: list[dict[str, str]] = json.loads(done.stdout)

@@ -301,7 +301,7 @@ def test_nothing_is_logged_about_a_client(front: Front, recorder: Recorder) -> N
     recorder.take()
 
 
-def test_nginx_error_pages_have_the_apps_length_and_headers() -> None:
+def test_nginx_error_pages_have_the_length_and_headers_of_the_apps_pages() -> None:
     text = (SETTINGS / "policy.conf").read_text("utf-8")
     told = dict(re.findall(r'^add_header (\S+) "(.*)" always;$', text, re.MULTILINE))
     assert list(told.items()) == list(HEADERS.items())

@@ -450,7 +450,7 @@ def _slowly(entries: Sequence[thread.Entry]) -> Iterator[thread.Entry]:
         yield first[0]
 
 
-def test_withdrawal_and_answers_to_a_request_are_found() -> None:
+def test_withdrawal_and_answers_to_a_consent_request_are_found() -> None:
     request = counsellor_fields(1, to=BOTH) | {"kind": "consent-request", "step": "a", "with": "b"}
     request |= {"scope": "c"}
     answer = reporter_fields(2, to=BOTH, prev=digest(R1)) | {"kind": "consent-answer"}

@@ -204,7 +204,7 @@ def test_issued_multi_year_report_closes_each_of_its_years() -> None:
     assert gather.issued([frozen]) == [Issued("Zorg", one, Form.A) for one in (2025, 2026, 2027)]
 
 
-def test_conversation_is_never_billed() -> None:
+def test_talk_with_management_is_never_billed() -> None:
     talk = e.Activity(date=day(YEAR, 3), employer="Zorg", what="talk_with_management", price=300)
     training = e.Activity(date=day(YEAR, 4), employer="Zorg", what="training", price=700)
     assert drafts.bill([*agreed("Zorg", 400), talk, training], "Zorg", YEAR).total == 2_400 + 700

@@ -36,7 +36,7 @@ def test_template_condition_and_loop_match_every_possible_outcome_and_no_other()
         assert not page.match(text).fits, text
 
 
-def test_known_values_leave_only_one_possible_outcome() -> None:
+def test_template_with_known_values_has_only_one_possible_outcome() -> None:
     page = matcher(
         "{% if a %}<b>{% endif %}{% for x in y %}{{ x }},{% endfor %}", a=False, y=["1", "<"]
     )

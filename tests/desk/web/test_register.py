@@ -324,7 +324,7 @@ def step(window: Window, page: Answer, **values: str) -> Answer:
     return window.submit(page, box(page, "step"), **values)
 
 
-def test_oral_consent_shows_its_validity_and_allows_a_step(
+def test_oral_consent_is_shown_with_its_validity_and_allows_a_step(
     running: Running, window: Window, agreed: Answer
 ) -> None:
     assert "Je mag dit nog 14 dagen doen." in agreed.text

@@ -200,7 +200,7 @@ def test_second_click_does_not_send_the_answer_again(
     assert reporter.texts()[-2:] == ["Dank je.", "Tot morgen."]
 
 
-def test_consent_question_needs_all_three_answers(
+def test_consent_question_is_sent_only_if_all_three_fields_are_filled_in(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()

@@ -90,7 +90,7 @@ def test_cookie_contains_nothing_readable(journey: Journey) -> None:
         assert same < len(one) // 16, "two cookies are alike"
 
 
-def test_limits_are_set_before_serving_and_stay_in_force(journey: Journey) -> None:
+def test_core_dumps_are_disabled_before_serving_and_stay_disabled(journey: Journey) -> None:
     """Each start of the journey makes its memory private once, and nothing reverts that."""
     calls = journey.watch.calls()
     closed = [c for c in calls if c.name == "prctl" and "PR_SET_DUMPABLE" in c.rest]

@@ -20,13 +20,13 @@ checked = 2026-11-01
 """
 
 
-def test_every_report_topic_has_entries_in_the_default_list() -> None:
+def test_every_report_topic_has_entries_in_the_default_list_of_organisations() -> None:
     found = referrals.shipped().by_topic()
     assert list(found) == list(referrals.TOPICS)
     assert all(len(entries) >= 3 for entries in found.values())
 
 
-def test_default_list_does_not_claim_that_its_numbers_were_checked() -> None:
+def test_default_list_of_organisations_does_not_claim_that_its_numbers_were_checked() -> None:
     shipped = referrals.shipped()
     assert all(entry.checked is None for entry in shipped.entries)
     assert all(entry.stale(shipped.compiled) for entry in shipped.entries)

@@ -163,7 +163,7 @@ def test_failed_maintenance_is_logged_only_by_type_and_retried(watched: Watched)
     assert watched.server.store.served() == watched.server.day
 
 
-def test_log_in_use_is_emptied_once_released(watched: Watched) -> None:
+def test_database_log_in_use_is_emptied_once_it_is_released(watched: Watched) -> None:
     """A withdrawal happens during a read; the next step removes the sealed bytes."""
     server = watched.server
     sealed = server.report("two")
@@ -180,7 +180,7 @@ def test_log_in_use_is_emptied_once_released(watched: Watched) -> None:
     assert server.store.log_size() == 0
 
 
-def test_log_held_open_is_also_emptied_by_the_next_write(watched: Watched) -> None:
+def test_database_log_that_was_held_open_is_emptied_by_the_next_write(watched: Watched) -> None:
     server = watched.server
     sealed = server.report("two")
     reader = sqlite3.connect(server.folder / "klankbord.db", isolation_level=None)

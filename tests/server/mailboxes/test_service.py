@@ -631,7 +631,7 @@ def test_every_lifetime_is_configurable(tmp_path: Path, on: Kind) -> None:
     server.store.close()
 
 
-def test_purge_can_be_repeated_and_empties_the_log(server: AServer) -> None:
+def test_purge_can_be_repeated_and_empties_the_database_log(server: AServer) -> None:
     server.report("one")
     server.fetch()
     first = _purge(server, 90)
@@ -640,7 +640,7 @@ def test_purge_can_be_repeated_and_empties_the_log(server: AServer) -> None:
     assert server.purge().mailboxes == 0
 
 
-def test_first_purge_of_a_day_records_the_day_and_empties_the_log(server: AServer) -> None:
+def test_first_purge_of_a_day_records_the_day_and_empties_the_database_log(server: AServer) -> None:
     server.report("one")
     server.later(1)
     assert upkeep.purge(server.site, server.store, server.day).log_emptied

@@ -80,7 +80,9 @@ def test_counsellors_own_messages_do_not_count_as_new(desk: Desk) -> None:
     assert desk.says() == QUIET
 
 
-def test_desk_must_be_opened_as_often_as_the_site_promises_an_answer(desk: Desk) -> None:
+def test_counsellors_are_told_to_open_the_desk_as_often_as_the_site_promises_an_answer(
+    desk: Desk,
+) -> None:
     """The period is two working days, so "open" need not mean that somebody wrote."""
     days = [DAY + datetime.timedelta(number) for number in range(1, 8)]
     (due, *_) = (day for day in days if response.working_days(DAY, day) == 2)

@@ -576,7 +576,7 @@ def test_withdrawal_and_consent_answer_survive_the_end_of_a_session(
 
 
 @pytest.mark.parametrize("remark", ["Hm.", ""])
-def test_reporter_who_signs_in_again_is_asked_for_an_answer_that_was_not_chosen(
+def test_reporter_who_signs_in_again_is_told_that_no_answer_was_chosen(
     house: House, noor: Counsellor, remark: str
 ) -> None:
     browser = house.browser()

@@ -100,7 +100,7 @@ PROMISES = {
         "test_leaving_quickly_hides_everything_and_no_text_is_lost_by_accident",
     ),
     "technical.how7_browser": (
-        "test_only_the_two_empty_forms_include_the_client",
+        "test_only_the_two_empty_forms_include_the_sealing_client",
         "test_policy_allows_only_scripts_of_this_site",
     ),
     "sealed.file_stopped": ("test_sending_of_a_file_continues_where_it_stopped",),

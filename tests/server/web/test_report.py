@@ -44,7 +44,7 @@ def test_code_page_says_who_can_open_it_and_until_when(house: House) -> None:
     assert "Dat doen we niet vóór 1 februari 2027." in text
 
 
-def test_every_optional_answer_arrives_as_ticked(house: House) -> None:
+def test_every_optional_answer_arrives_as_it_was_ticked(house: House) -> None:
     answers: dict[str, str | list[str]] = {
         name: list(values[:2]) if several else values[-1]
         for name, (several, values) in ANSWERS.items()

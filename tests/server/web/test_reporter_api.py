@@ -195,7 +195,9 @@ def test_large_file_sent_twice_is_stored_once(
 # a network that fails, and what is sent again
 
 
-def test_repeated_calls_succeed_and_add_nothing(noor: Counsellor, browser: SealingBrowser) -> None:
+def test_repeated_api_calls_succeed_and_add_nothing(
+    noor: Counsellor, browser: SealingBrowser
+) -> None:
     draft = browser.draft("report", {"text": "Eén keer.", "answers": {}}, (noor.identity,))
     sealed = draft.seal()
     for _ in range(2):
@@ -208,7 +210,9 @@ def test_repeated_calls_succeed_and_add_nothing(noor: Counsellor, browser: Seali
     assert [item["id"] for item in browser.listed()["items"]] == [sha256_hex(sealed)]
 
 
-def test_browser_can_ask_what_has_arrived(noor: Counsellor, browser: SealingBrowser) -> None:
+def test_sealing_browser_can_ask_which_items_have_arrived(
+    noor: Counsellor, browser: SealingBrowser
+) -> None:
     assert browser.ask("GET", "/api/conversation").status == 404, "nothing arrived"
     browser.open_mailbox(noor.identity)
     assert browser.listed()["items"] == [], "the mailbox, and no report"

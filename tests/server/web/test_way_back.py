@@ -59,7 +59,7 @@ def test_back_button_after_closing_shows_that_the_conversation_was_closed(
 
 
 @both
-def test_page_reports_missing_cookies_after_a_code_and_after_a_message(
+def test_page_says_that_cookies_are_missing_after_a_code_or_message_is_sent(
     house: House, lang: str
 ) -> None:
     browser = house.browser(cookies=False)
