@@ -457,7 +457,7 @@ def test_next_message_is_sent_to_the_successor_only_if_the_reporter_agreed(
     assert view["lines"][1]["request"]["said"] == (answers[-1] if answers else "")
 
 
-def test_wiped_session_neither_reads_nor_writes(browser: Browser) -> None:
+def test_wiped_session_can_neither_read_nor_write(browser: Browser) -> None:
     made = browser.reports()
     browser.reads([file_of(made)])
     browser.does("wipe")

@@ -371,7 +371,7 @@ def _work_of(plaintexts: Sequence[bytes]) -> float:
     return count[0] / len(plaintexts)
 
 
-def test_highest_possible_numbers_do_not_create_long_lists() -> None:
+def test_highest_possible_message_numbers_do_not_create_long_lists() -> None:
     high = 2**53 - 1
     seen: list[Json] = [{"by": by, "n": high} for by in identities(*BOTH)]
     fields = reporter_fields(high, to=BOTH, prev=digest(R1), seen=seen)

@@ -171,7 +171,9 @@ def test_shared_employer_gets_no_report_from_one_counsellor_alone() -> None:
 
 @pytest.mark.parametrize("shared", ["De interne", ""])
 @pytest.mark.parametrize("given", [True, None])
-def test_exchanged_counts_apply_regardless_of_agreement(given: bool | None, shared: str) -> None:
+def test_exchanged_counts_are_never_ignored_even_if_the_agreement_is_not_shared(
+    given: bool | None, shared: str
+) -> None:
     agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0), headcount=400,
                             shared_with=shared)  # fmt: skip
     joint = e.Joint(date=TODAY, employer="Zorg", first_year=YEAR, last_year=YEAR,

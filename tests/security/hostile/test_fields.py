@@ -155,7 +155,7 @@ DEEP: list[bytes] = [
 
 
 @pytest.mark.parametrize("line", DEEP, ids=range(len(DEEP)))
-def test_malformed_json_line_and_card_are_refused_alike(line: bytes) -> None:
+def test_malformed_json_is_refused_in_a_line_and_in_a_card(line: bytes) -> None:
     with pytest.raises(FormatError):
         from_line(line)
     for raw in (line, line + b"\n", line + b"\nAAAA\n", line + b"\n" + b"A" * 88 + b"\n"):

@@ -54,7 +54,7 @@ def test_file_consisting_of_a_single_part_is_kept_when_joined(server: AServer) -
     assert server.mailboxes.item_for(ANNA, part) is not None
 
 
-def test_join_refused_before_copying_leaves_everything_as_it_was(
+def test_join_of_parts_that_is_refused_before_copying_changes_nothing(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sealed = file(1, FILE_PART + 1000)

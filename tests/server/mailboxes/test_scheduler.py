@@ -55,7 +55,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     made.server.store.close()
 
 
-def test_each_day_is_purged_once(watched: Watched) -> None:
+def test_purge_runs_only_once_a_day(watched: Watched) -> None:
     watched.runs_for(179)
     assert not watched.gone()
     watched.runs_for(1)

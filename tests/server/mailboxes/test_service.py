@@ -74,7 +74,7 @@ def test_report_is_available_only_to_its_reporter_and_addressees(server: AServer
     assert server.mailboxes.fetched(BRAM, info.id) is False
 
 
-def test_repeating_the_same_bytes_succeeds_and_stores_one_item(server: AServer) -> None:
+def test_storing_the_same_bytes_again_succeeds_and_keeps_one_item(server: AServer) -> None:
     sealed = server.report("one")
     mailbox, access = ids("one")
     server.mailboxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
@@ -177,7 +177,7 @@ def test_desk_can_list_the_mailboxes_whose_newest_message_is_addressed_to_it(
     assert listed.newest == tuple(sorted([(str(ANNA), 1), ("reporter", 1)]))
 
 
-def test_inbox_of_a_desk_lists_its_own_items_as_fetched(server: AServer) -> None:
+def test_inbox_of_a_desk_lists_items_that_the_desk_sent_as_fetched(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     item = server.put_file("one", file(3))
     sealed = server.reply("one", 1, ANNA, (ANNA, BRAM))
@@ -615,7 +615,7 @@ def test_mailbox_without_a_message_expires_after_two_days(server: AServer) -> No
     assert _purge(server, 2).mailboxes == 1
 
 
-def test_every_lifetime_is_configurable(tmp_path: Path, on: Kind) -> None:
+def test_every_retention_period_is_configurable(tmp_path: Path, on: Kind) -> None:
     retention = Retention(
         reporter_items=3, counsellor_items=9, unfetched=18, idle=12, silent_desk=2
     )

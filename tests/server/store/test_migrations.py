@@ -162,7 +162,7 @@ def test_database_of_a_newer_program_is_refused_with_a_reason(old: Old) -> None:
     assert rows(old.database) == before
 
 
-def test_backup_before_migration_can_be_restored_by_the_older_program(
+def test_backup_made_before_a_migration_can_be_restored_by_the_older_program(
     old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``backup`` does not migrate, so the older program can restore its output."""

@@ -143,7 +143,7 @@ def test_landing_page_leads_to_safety_page_and_then_to_report_form(house: House)
     assert "/nl/report" in house.browser().get("/nl/safety").links
 
 
-def test_page_names_only_counsellor_and_code_as_able_to_open_a_report(house: House) -> None:
+def test_page_says_that_only_the_counsellor_and_the_code_can_open_a_report(house: House) -> None:
     for page in ("", "about"):
         text = house.browser().get(f"/nl/{page}").text
         assert "alleen Noor Visser je bericht openen. En jij, met je code." in text, page
@@ -191,7 +191,7 @@ def test_unnamed_employer_who_runs_the_site_is_still_called_the_employer(tmp_pat
     house.close()
 
 
-def test_without_a_telephone_no_page_promises_one(tmp_path: Path) -> None:
+def test_no_page_mentions_a_telephone_number_if_the_site_has_none(tmp_path: Path) -> None:
     house = House(tmp_path / "site", phone="", hours="", run_by="")
     for address in ADDRESSES:
         text = house.browser().get(address).text
@@ -251,7 +251,7 @@ def test_page_shows_the_absence_of_a_counsellor_and_their_stand_in(two: House) -
     assert "afwezig" not in two.browser().get("/nl/").text
 
 
-def test_silent_desk_is_reported_as_such(house: House) -> None:
+def test_page_says_that_a_counsellor_has_not_looked_for_days(house: House) -> None:
     assert "niet gekeken" not in house.browser().get("/nl/").text
     house.clock.pass_days(14)
     assert "minstens 4 doordeweekse dagen niet gekeken" in house.browser().get("/nl/").text

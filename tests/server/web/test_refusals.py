@@ -233,7 +233,7 @@ def test_desk_gets_the_status_code_from_the_table_of_refusals(
     assert answer.get_json() == wanted
 
 
-def test_every_other_api_failure_is_returned_as_json(
+def test_every_api_failure_outside_the_table_of_refusals_is_returned_as_json(
     house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Examples: a wrong method, a wrong host, and an internal fault, which logs one line."""

@@ -118,7 +118,9 @@ class Dripping(io.RawIOBase):
 
 
 @pytest.mark.parametrize(("rate", "ends"), [(1000, 130), (SLOWEST - 100, 1300), (20, 61)])
-def test_body_below_the_minimum_rate_ends_at_its_deadline(rate: int, ends: float) -> None:
+def test_request_body_sent_below_the_minimum_rate_is_cut_off_at_its_deadline(
+    rate: int, ends: float
+) -> None:
     """The size of the pieces that the app requests does not matter."""
     clock = Clock()
     body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type] # has only ``read``
@@ -128,7 +130,7 @@ def test_body_below_the_minimum_rate_ends_at_its_deadline(rate: int, ends: float
     assert GRACE < clock.now - 1000 < ends + 1024 / rate
 
 
-def test_body_at_the_minimum_rate_is_never_cut_off() -> None:
+def test_request_body_sent_at_the_minimum_rate_is_never_cut_off() -> None:
     clock = Clock()
     body = PacedBody(Dripping(clock, SLOWEST), Pace(clock))  # type: ignore[arg-type] # has only ``read``
     for _ in range(300):

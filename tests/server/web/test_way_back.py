@@ -32,7 +32,9 @@ def test_visiting_any_page_keeps_the_code_available(house: House, lang: str) -> 
 
 
 @both
-def test_code_page_links_only_to_leave_and_the_other_language(house: House, lang: str) -> None:
+def test_code_page_links_only_to_leave_quickly_and_the_other_language(
+    house: House, lang: str
+) -> None:
     browser = house.browser()
     first = browser.tell("Iets.", lang)
     for page in (first, browser.get(f"/{lang}/code")):
