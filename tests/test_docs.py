@@ -178,7 +178,7 @@ def test_links_resolve(document: str) -> None:
             assert anchor in {re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in headings}
 
 
-def test_pins_are_complete_and_name_no_host() -> None:
+def test_pinned_requirements_are_complete_and_name_no_host() -> None:
     """Every pinned package has hashes; the small sets use the versions of the large one."""
     pins: dict[str, dict[str, str]] = {}
     for path in sorted((ROOT / "requirements").glob("*.txt")):
@@ -229,7 +229,7 @@ def test_every_promise_names_existing_tests() -> None:
             assert f"def {name}(" in text(path), (path, name)
 
 
-def test_ci_runs_every_test_named_in_security() -> None:
+def test_ci_runs_every_test_named_in_the_security_document() -> None:
     """CI's first call skips some files and the --long tests; its second call runs them."""
     first, _, second = text(".ci/run").partition("exec scripts/test --long")
     left_out = re.findall(r"--ignore=(tests/[\w/]+\.py)", first)
@@ -270,7 +270,7 @@ def test_guide_describes_every_installer_option() -> None:
         assert re.search(rf"{option}(?![\w-])", code_of(*OPERATOR)), option
 
 
-def test_doctor_table_lists_exactly_its_checks() -> None:
+def test_doctor_table_lists_exactly_the_checks_that_doctor_makes() -> None:
     guide = text(REFERENCE)
     table = guide.partition("<!-- checks: compared with the code -->")[2].partition("<!--")[0]
     rows = re.findall(r"^\| ([a-z ]+) \| (site|server|machine) \| .+ \|$", table, re.MULTILINE)

@@ -57,7 +57,7 @@ def test_picture_folder_contains_exactly_the_pictures_in_the_guide_and_all_are_s
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_guide_uses_no_commands(lang: str) -> None:
+def test_counsellors_guide_contains_no_commands(lang: str) -> None:
     assert "`" not in guide(lang)
     assert "klankbord-" not in guide(lang)
 

@@ -128,7 +128,7 @@ SUBJECTS = {
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_sentence_about_a_subject_is_in_the_table_and_matches_its_entry(
+def test_every_text_on_a_listed_subject_is_in_the_table_and_matches_its_entry(
     subject: str, lang: str
 ) -> None:
     story, looks = SUBJECTS[subject]
@@ -222,7 +222,7 @@ LOOKS_IN_DRAFTS = {
 
 
 @pytest.mark.parametrize("lang", DRAFTS)
-def test_drafts_agree_with_the_pages(lang: str) -> None:
+def test_draft_translations_agree_with_the_pages(lang: str) -> None:
     """Each draft has every key of the table, and no other key is on one of its subjects."""
     number = DRAFTS.index(lang)
     known = {key: texts(message) for key, message in catalogue(lang).items()}

@@ -77,7 +77,7 @@ def test_use_of_a_private_name_is_detected(source: str) -> None:
     assert list(private_names(source))
 
 
-def test_own_private_names_are_not_counted() -> None:
+def test_use_of_a_modules_own_private_names_is_allowed() -> None:
     source = "class A:\n def __init__(self):\n  self._x = 1\n def _y(self): ...\nA()._x\nA()._y()\n"
     assert list(private_names(source)) == []
 

@@ -118,7 +118,7 @@ def test_port_in_use_is_reported_in_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "demo").exists()
 
 
-def test_folder_of_another_program_is_left_unchanged(tmp_path: Path) -> None:
+def test_demo_leaves_a_folder_of_another_program_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     done = subprocess.run(
         [RUN, "--port", str(free_port()), "--dir", tmp_path],

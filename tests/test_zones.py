@@ -248,7 +248,7 @@ def test_every_folder_is_in_the_list_of_zones() -> None:
         assert rooms - UNRANKED[zone] == {*ranked, "__init__"}
 
 
-def test_protocol_reads_only_the_word_lists() -> None:
+def test_protocol_code_reads_no_files_except_the_word_lists() -> None:
     readers = [
         path
         for path in FILES
@@ -378,9 +378,7 @@ SITES_AND_PAGES = {
         ("dropbox_app.server.notify.run", {"dropbox_app.server.store.sqlite", "sqlite3"}),
     ],
 )
-def test_importing_one_module_loads_neither_pages_nor_agents_nor_sites(
-    module: str, never: set[str]
-) -> None:
+def test_modules_that_need_no_pages_agents_or_sites_load_none(module: str, never: set[str]) -> None:
     program = f"import {module}, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT

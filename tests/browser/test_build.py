@@ -33,7 +33,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return there
 
 
-def test_build_from_lock_reproduces_committed_files(checkout: Path) -> None:
+def test_build_from_the_lock_file_reproduces_the_committed_files(checkout: Path) -> None:
     made = checkout.parent / "made"
     build = ("node", "build.mjs", "--into", str(made), "--words", str(WORDS))
     subprocess.run(build, cwd=checkout, check=True)

@@ -66,7 +66,9 @@ def test_file_sealed_by_python_opens_in_client(client: Ask, size: int, step: int
     assert base64.b64decode(opened["content"]) == content
 
 
-def test_altered_truncated_foreign_or_misnamed_file_does_not_open(peer: Ask) -> None:
+def test_file_does_not_open_if_it_is_altered_truncated_misnamed_or_sealed_to_others(
+    peer: Ask,
+) -> None:
     sealed = sealed_attachment(content_of(200_000), ANNA.recipient(), BRAM.recipient())
 
     def fault(data: bytes, seed: Seed = ANNA, size: int = 200_000, item: str = "") -> str:

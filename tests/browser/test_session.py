@@ -253,7 +253,7 @@ def test_nothing_is_sealed_without_a_valid_card_of_the_chosen_counsellor(
 @pytest.mark.parametrize(
     "chosen", [str(ANNA.verify_key), ANNA.verify_key.hex.upper(), ANNA.verify_key.hex + " ", ""]
 )
-def test_choice_is_taken_only_in_the_form_beside_which_the_name_is_shown(
+def test_key_of_the_chosen_counsellor_is_accepted_in_only_one_spelling(
     browser: Browser, chosen: str
 ) -> None:
     """Beside any other form the page could write the name of somebody else."""
@@ -457,7 +457,7 @@ def test_next_message_is_sent_to_the_successor_only_if_the_reporter_agreed(
     assert view["lines"][1]["request"]["said"] == (answers[-1] if answers else "")
 
 
-def test_wiped_session_neither_reads_nor_writes(browser: Browser) -> None:
+def test_wiped_session_can_neither_read_nor_write(browser: Browser) -> None:
     made = browser.reports()
     browser.reads([file_of(made)])
     browser.does("wipe")

@@ -95,7 +95,7 @@ def test_container_images_run_the_same_commands_as_the_systemd_units() -> None:
     assert f"exec {front}" in re.findall(r"^ENTRYPOINT (\[.*\])$", text, re.MULTILINE)[1]
 
 
-def test_files_copied_into_images_exist_and_are_not_ignored() -> None:
+def test_files_copied_into_container_images_exist_and_are_not_ignored() -> None:
     allowed = (FOLDER / "Containerfile.containerignore").read_text("utf-8").splitlines()
     assert allowed[0] == "**"
     for line in re.findall(r"^COPY (.*) \S+$", FILE.read_text("utf-8"), re.MULTILINE):

@@ -94,7 +94,7 @@ def test_papers_in_both_languages_have_the_same_parts_blanks_numbers_and_names(n
 
 
 @pytest.mark.parametrize("paper", BOTH)
-def test_all_blanks_in_a_paper_are_written_alike(paper: str) -> None:
+def test_all_blanks_in_a_paper_look_the_same(paper: str) -> None:
     assert "[ ... ]" in text(paper)
     assert re.findall(r"\[(?! \.\.\. \])[^\]]*\]", text(paper)) == []
     assert not re.search(r"_{3,}|\.{4,}|TODO|XXX|\{", text(paper))

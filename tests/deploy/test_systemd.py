@@ -118,7 +118,7 @@ def test_systemd_accepts_every_line_of_the_units(name: str, tmp_path: Path) -> N
     assert "klankbord" not in done.stderr
 
 
-def test_unit_uses_its_own_folder_and_socket() -> None:
+def test_server_unit_uses_its_own_folder_and_socket() -> None:
     (line,) = values(UNIT, "ExecStart")
     assert f"--dir {values(UNIT, 'ReadWritePaths')[0]} " in line
     place = f"unix:/run/{values(UNIT, 'RuntimeDirectory')[0]}/app.sock"

@@ -52,7 +52,7 @@ def test_tor_accepts_every_line_of_the_configuration(tmp_path: Path) -> None:
 
 @here
 @pytest.mark.skipif(os.geteuid() != 0, reason="Debian's defaults name a user, as root only")
-def test_debian_defaults_are_overridden_where_necessary(tmp_path: Path) -> None:
+def test_debian_defaults_for_tor_are_overridden_where_necessary(tmp_path: Path) -> None:
     """Tor accepts only onion connections, logs no visit, and has every defence turned on."""
     shown = tor(tmp_path, "--dump-config", "short").stdout.splitlines()
     set_to: dict[str, list[str]] = {}

@@ -356,7 +356,9 @@ def test_stand_in_is_named_on_each_site_where_they_have_a_card(
     assert sum(isinstance(one.failure, NoSuchCounsellor) for one in done) == len(others)
 
 
-def test_absence_result_is_reported_per_site(offices: Offices, clock: Clock) -> None:
+def test_result_of_announcing_an_absence_is_reported_per_site(
+    offices: Offices, clock: Clock
+) -> None:
     first, broken, *_ = offices.peers
     broken.drop_after = 0
     until = clock().replace(month=3)

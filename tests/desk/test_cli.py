@@ -88,7 +88,7 @@ def test_commands_cover_the_whole_workflow_from_invitation_to_answer(
     assert "you  (reply, number 1)\n  | Dank je wel.\n" in office.run("read", thread).stdout
 
 
-def test_list_and_read_can_print_json(office: Office, thread: str) -> None:
+def test_list_and_read_commands_can_print_json(office: Office, thread: str) -> None:
     """Other programs depend on this JSON."""
     (listed,) = office.json("list")
     assert listed["id"] == thread
@@ -167,7 +167,7 @@ def test_options_in_wrong_encoding_are_reported_as_such() -> None:
             writing.options('text = "Kies één"'.encode(coding))
 
 
-def test_options_may_be_given_as_a_list_without_further_fields() -> None:
+def test_answer_options_may_be_given_as_a_plain_list() -> None:
     one = {"title": "a", "pro": "b", "con": "c"}
     made = writing.options(json.dumps([one, one]).encode())
     assert made.body == {"text": "", "options": [one, one]}
@@ -293,7 +293,7 @@ def test_one_desk_serves_two_sites_with_separate_identities(
     assert office.run("list", "--site", "geen", code=1).stderr.startswith("No site")
 
 
-def test_move_accepts_only_addresses_of_the_same_site(
+def test_move_command_accepts_only_addresses_of_the_same_site(
     office: Office, peer: Peer, clock: Clock, tmp_path: Path
 ) -> None:
     line = json.loads(peer.invitation())
@@ -305,7 +305,9 @@ def test_move_accepts_only_addresses_of_the_same_site(
     assert "another site" in office.run("move", "-", given=foreign, code=1).stderr
 
 
-def test_move_accepts_a_proxy_for_an_address_that_needs_one(office: Office, peer: Peer) -> None:
+def test_move_command_accepts_a_proxy_for_an_address_that_needs_one(
+    office: Office, peer: Peer
+) -> None:
     line = json.loads(peer.invitation())
     line["desk_origins"] = [f"http://{'a' * 56}.onion"]
     moved = json.dumps(line, sort_keys=True, separators=(",", ":"))

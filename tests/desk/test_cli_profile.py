@@ -66,7 +66,9 @@ def test_invalid_card_values_are_refused_and_change_nothing(
         assert desk.state.profile.name == "Els de Vries"
 
 
-def test_unpublished_card_changes_at_once(tmp_path: Path, peer: Peer, clock: Clock) -> None:
+def test_unpublished_card_can_be_changed_immediately(
+    tmp_path: Path, peer: Peer, clock: Clock
+) -> None:
     office = Office(tmp_path / "desk", peer, clock)
     invitation = peer.invitation().decode()
     office.run("init", "-", "--name", "Els", "--kind", "external", given=invitation)

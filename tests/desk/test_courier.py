@@ -173,7 +173,7 @@ def test_onion_name_is_resolved_by_the_proxy(dial: Dial, kind: str) -> None:
     assert heads[0].startswith("GET /api/desk/challenge HTTP/1.1\n")  # not as a proxy request
 
 
-def test_desk_sends_to_its_own_address_and_verifies_the_reporters_address(dial: Dial) -> None:
+def test_desk_sends_to_the_desk_address_and_verifies_the_reporters_address(dial: Dial) -> None:
     """At its own address, the server could identify the desk and show it the expected cards."""
     with serving(_answers) as (own, asked), serving(_answers) as (public, looked):
         courier = dial(f"http://127.0.0.1:{public}", desks=[f"http://127.0.0.1:{own}"])
@@ -368,7 +368,7 @@ def test_refusing_proxy_is_reported_in_one_sentence(dial: Dial) -> None:
      "https://example.org:99999", "http://127.0.0.1.example.org", "http://localhost.example.org",
      "https://example.org\n", ONION],
 )  # fmt: skip
-def test_refused_addresses_are_not_dialled(origin: str) -> None:
+def test_unsafe_or_malformed_site_addresses_are_refused(origin: str) -> None:
     with pytest.raises(Unfit):
         read_origin(origin, None)
 
@@ -377,7 +377,7 @@ def test_refused_addresses_are_not_dialled(origin: str) -> None:
     "origin",
     ["https://example.org", "http://127.0.0.1:8000", "http://[::1]:80000"[:-1], "http://localhost"],
 )
-def test_accepted_addresses_are_dialled(origin: str) -> None:
+def test_https_and_loopback_site_addresses_are_accepted(origin: str) -> None:
     assert read_origin(origin, None).text == origin
 
 
@@ -399,7 +399,7 @@ def test_malformed_proxies_are_refused(text: str) -> None:
         read_proxy(text)
 
 
-def test_error_names_stopped_tor_instead_of_the_server() -> None:
+def test_error_says_that_tor_does_not_answer_instead_of_blaming_the_server() -> None:
     port = free_port()
     transport = HttpTransport(read_proxy(f"socks5h://127.0.0.1:{port}"))
     with (

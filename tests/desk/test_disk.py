@@ -33,7 +33,7 @@ def disk(tmp_path: Path, clock: Clock) -> Disk:
     return made
 
 
-def test_write_is_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
+def test_file_write_is_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
     """The kill happens before, between and after all steps of replacing a vault."""
     steps: list[str] = []
     disk = Disk(tmp_path / "desk", clock, steps.append)
@@ -140,7 +140,7 @@ def test_group_of_writes_that_cannot_be_synced_replaces_no_file(
     assert not [path for path in disk.root.rglob("*") if path.is_file()]
 
 
-def test_write_once_never_overwrites_a_file(disk: Disk) -> None:
+def test_write_once_option_never_overwrites_a_file(disk: Disk) -> None:
     disk.write("vault.age", b"first", once=True)
     with pytest.raises(AlreadyThere):
         disk.write("vault.age", b"second", once=True)
@@ -182,7 +182,7 @@ def _hold(
         done.wait(60)
 
 
-def test_second_desk_in_the_same_folder_is_told_to_wait(office: Office) -> None:
+def test_second_desk_process_in_the_same_folder_is_told_to_wait(office: Office) -> None:
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(office.folder, ready, done))
@@ -219,7 +219,7 @@ def test_wrong_passphrase_and_damaged_vault_give_different_errors(office: Office
         Vault.open(disk, PASSPHRASE)
 
 
-def test_short_passphrase_is_explained(disk: Disk) -> None:
+def test_refusal_of_a_short_passphrase_is_explained(disk: Disk) -> None:
     with pytest.raises(Unfit, match="at least 16"):
         Vault.create(disk, "kort", log_n=CHEAP_FOR_TESTS)
 

@@ -64,7 +64,7 @@ def listing(server: Endless) -> None:
     Courier(server, ["http://x"], "cd" * 16, SigningKey.generate()).mailboxes()
 
 
-def test_too_many_threads_raise_an_alarm_with_the_number(
+def test_too_many_threads_raise_an_alarm_that_states_the_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(couriers, "MOST_THREADS", 3_000)
@@ -84,7 +84,7 @@ def test_threads_with_too_many_authors_raise_an_alarm(
     assert server.parts == 2
 
 
-def test_slow_list_parts_share_one_deadline(
+def test_slow_parts_of_a_list_share_one_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each part arrives in time on its own; all parts share one deadline."""
@@ -95,7 +95,7 @@ def test_slow_list_parts_share_one_deadline(
     assert server.now <= 30 * 60 + pace.ANSWER_SECONDS
 
 
-def test_longest_list_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_longest_thread_list_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the list is generated and measured."""
     monkeypatch.setattr(couriers, "MOST_THREADS", couriers.MOST_THREADS // 10)
     monkeypatch.setattr(couriers, "MOST_NEWEST", couriers.MOST_NEWEST // 10)

@@ -184,7 +184,7 @@ def test_file_that_arrives_before_its_message_raises_no_alarm(
     assert states(office, thread) == {item: "early"}
 
 
-def test_signature_decides_whether_an_item_is_a_file(
+def test_signed_message_and_not_the_server_decides_whether_an_item_is_a_file(
     office: Office, reporter: Reporter, peer: Peer, thread: str, tmp_path: Path
 ) -> None:
     (item,) = reporter.attach("Een", ("a.bin", "application/octet-stream", PATTERN))
@@ -293,7 +293,7 @@ def test_second_file_with_the_same_name_gets_a_number(
     assert (tmp_path / "image (2).jpg").read_bytes() == b"b"
 
 
-def test_link_is_not_followed(
+def test_symbolic_link_is_not_followed(
     office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     (item,) = reporter.attach("Een", ("x.txt", "text/plain", PATTERN))

@@ -182,7 +182,7 @@ def test_no_message_is_lost_during_an_absence_of_the_counsellor(
 
 
 @pytest.mark.parametrize("wrong", ["2028-01-12", "2026-01-12"], ids=["a year on", "a year back"])
-def test_clock_wrong_by_one_year_destroys_no_key(
+def test_clock_that_is_wrong_by_one_year_destroys_no_key(
     office: Office, january: list[bytes], peer: Peer, clock: Clock, wrong: str
 ) -> None:
     clock.to("2027-01-12")

@@ -173,7 +173,7 @@ def test_page_shows_pending_sites_and_the_results_of_the_others(
     lock.end()
 
 
-def test_lock_does_not_wait_for_unresponsive_sites(
+def test_locking_the_desk_does_not_wait_for_unresponsive_sites(
     many: tuple[Offices, Machine],
 ) -> None:
     """The button locks within seconds; the idle lock allows a grace period, which activity ends."""

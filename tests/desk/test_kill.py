@@ -281,7 +281,7 @@ def test_killed_restore_can_be_repeated(
         assert again.texts(thread) == ["Het gaat over mijn chef.", "Groot"]
 
 
-def test_killed_takeover_can_be_repeated(
+def test_killed_migration_of_an_older_desk_can_be_repeated(
     tmp_path: Path, peer: Peer, clock: Clock, killer: Killer, kills: range
 ) -> None:
     clock.to("2027-03-05")

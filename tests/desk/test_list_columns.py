@@ -152,7 +152,7 @@ def since(one: Listed) -> tuple[datetime.date, str]:
     return one.summary.since or one.summary.last_day, one.mailbox
 
 
-def test_lists_always_agree_with_their_threads(
+def test_thread_list_always_agrees_with_the_messages(
     office: Office, peer: Peer, clock: Clock, long_run: bool
 ) -> None:
     walk = Walk(office, peer, clock)

@@ -77,7 +77,7 @@ def test_no_key_is_destroyed_if_the_server_does_not_confirm_the_date(
     assert "2027-01" in months(office)
 
 
-def test_items_of_an_interrupted_fetch_are_resealed_too(
+def test_items_of_an_interrupted_fetch_are_resealed_before_their_key_is_destroyed(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
     """One item is on disk but not yet in the state, and its key is destroyed in the same minute."""

@@ -42,7 +42,9 @@ def facts_of(pdf: bytes, tmp_path: Path) -> Mapping[str, str]:
 
 @pytest.mark.parametrize("language", ["nl", "en"])
 @pytest.mark.parametrize("kind", ["poster", "cards"])
-def test_sheet_shows_name_address_and_fingerprint(tmp_path: Path, kind: str, language: str) -> None:
+def test_poster_and_cards_show_name_address_and_fingerprint(
+    tmp_path: Path, kind: str, language: str
+) -> None:
     make = prints.poster if kind == "poster" else prints.cards
     said = text_of(make(SITE, language, "06 12345678", "9-17"), tmp_path)
     assert "Noor Jansen" in said
@@ -97,7 +99,7 @@ def test_long_name_and_address_fit_one_page(tmp_path: Path) -> None:
             assert facts_of(made, tmp_path)["Pages"] == "1"
 
 
-def test_overlong_line_is_refused() -> None:
+def test_overlong_line_on_a_poster_is_refused() -> None:
     with pytest.raises(Unfit, match="at most 100"):
         prints.poster(SITE, "nl", "0" * 101)
 

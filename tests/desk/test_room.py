@@ -41,7 +41,7 @@ def test_fetch_stops_at_its_limit_and_the_next_one_continues(
     assert "Ik schrijf verder." in office.run("read", thread).stdout
 
 
-def test_messages_but_no_files_are_fetched_to_a_nearly_full_disk(
+def test_messages_but_no_files_are_fetched_if_the_disk_is_nearly_full(
     office: Office, reporter: Reporter, peer: Peer, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LocalStore, "free", lambda _: inbox.LEFT_ON_DISK)

@@ -267,7 +267,7 @@ def test_without_bubblewrap_no_file_is_opened_and_saving_still_works(
     assert "not looked into" in saved
 
 
-def test_missing_program_is_named(
+def test_error_names_the_missing_cleaning_program(
     monkeypatch: pytest.MonkeyPatch, office: Office, reporter: Reporter, thread: str, tmp_path: Path
 ) -> None:
     item = sent(office, reporter, "p.png", "image/png", small_png())

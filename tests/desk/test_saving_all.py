@@ -48,7 +48,9 @@ def test_messages_and_harmless_files_are_saved_and_other_files_are_named(
         assert path.stat().st_mtime % 86_400 == 0
 
 
-def test_other_files_are_saved_on_request(office: Office, sent: str, tmp_path: Path) -> None:
+def test_files_that_may_be_harmful_are_saved_only_on_request(
+    office: Office, sent: str, tmp_path: Path
+) -> None:
     out = tmp_path / "evidence"
     office.run("save", sent, "--all", "--others", "--out", str(out))
     assert (out / "002-02-spel.exe").read_bytes() == PROGRAM

@@ -89,7 +89,7 @@ def test_stacked_combining_marks_are_limited() -> None:
     assert "\u0301" not in block("\u0301a")[0]  # and none may combine with the margin
 
 
-def test_ordinary_text_of_any_language_is_unchanged() -> None:
+def test_ordinary_text_of_any_language_is_displayed_unchanged() -> None:
     for text in ("Zoë ging naar café 't Hoekje — écht.", "مرحبا", "你好", "🙁 ❤️", "e\u0301"):
         assert block(text) == [MARGIN + text]
 
@@ -111,7 +111,7 @@ def test_json_is_ascii(text: str) -> None:
         "1\ufe0f\u20e3",  # a keycap, as telephones number lists
     ],
 )
-def test_joiners_are_kept_where_they_are_needed(text: str) -> None:
+def test_zero_width_joiners_are_kept_where_they_are_needed(text: str) -> None:
     assert block(text) == [MARGIN + text]
     assert visible(text) == text
 
@@ -121,7 +121,7 @@ def test_joiners_are_kept_where_they_are_needed(text: str) -> None:
     ["ad\u200cmin", "a\u200db", "\u200d\u0627", "\u0627\u200c", "\u0645\u202e\u0645",
      "\u0645\u200b\u0645", "\u0645\u200c\u200c\u0645"],
 )  # fmt: skip
-def test_joiners_that_are_not_needed_are_escaped(text: str) -> None:
+def test_zero_width_joiners_that_are_not_needed_are_escaped(text: str) -> None:
     assert "<U+20" in visible(text)
 
 

@@ -170,7 +170,7 @@ def test_receipt_or_read_notice_does_not_count_as_an_answer(office: Office, thre
     assert one(office)["turn"] == "counsellor"
 
 
-def test_thread_with_an_unread_message_waits_for_the_counsellor_in_any_state(
+def test_thread_in_any_state_waits_for_the_counsellor_while_a_message_is_unread(
     office: Office, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     peer.gone.add(thread)

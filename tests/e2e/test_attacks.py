@@ -126,7 +126,7 @@ def test_small_order_key_is_refused_for_a_card_and_for_a_desk_request(
     assert (weak_status, weak_body) == (bad_status, bad_body) == (401, bad_body)
 
 
-def test_desk_request_is_valid_only_for_what_was_signed(box: DropBox, bas: Hostile) -> None:
+def test_desk_signature_is_valid_only_for_the_signed_request(box: DropBox, bas: Hostile) -> None:
     """The response is 401 for another origin, site, target, method or body, or an old token."""
     good = bas.authorization("GET", "/api/desk/inbox?after=0")
     assert call(box, "GET", "/api/desk/inbox?after=0", b"", good)[0] == 200

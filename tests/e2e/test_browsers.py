@@ -307,7 +307,7 @@ def _leave(person: Person, elsewhere: Strangers, lang: str) -> None:
 
 
 @in_browsers
-def test_leaving_hides_everything_and_no_text_is_lost_by_accident(
+def test_leaving_quickly_hides_everything_and_no_text_is_lost_by_accident(
     start: Start, left_box: DropBox, name: str, scripts: bool
 ) -> None:
     """This covers leaving before sending and from the code page, by link, and by Escape.

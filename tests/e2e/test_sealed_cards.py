@@ -61,7 +61,7 @@ def test_name_next_to_a_choice_is_the_name_on_the_card(
 
 
 @in_one_browser
-def test_choice_whose_card_cannot_be_found_cannot_be_made(
+def test_counsellor_whose_card_cannot_be_found_cannot_be_chosen(
     meet: Meet, relay: Relay, bas: Counsellor
 ) -> None:
     """The page gives an identity in another form, beside the name of somebody else."""

@@ -238,7 +238,9 @@ def test_page_asks_for_confirmation_before_it_is_left_while_a_report_is_being_se
 
 
 @in_one_browser
-def test_two_forms_are_not_sent_at_once(meet: Meet, relay: Relay, counsellor: Counsellor) -> None:
+def test_double_submission_sends_a_message_only_once(
+    meet: Meet, relay: Relay, counsellor: Counsellor
+) -> None:
     writer = meet()
     writer.tells(STORY[LANG])
     writer.goes_on()

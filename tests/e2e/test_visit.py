@@ -173,7 +173,9 @@ def test_server_on_a_port_without_nginx_is_not_reported_as_fine(
     assert all(one.state == "wrong" and "tells Server, Date" in one.fault for one in found)
 
 
-def test_server_socket_is_visited_under_every_host_name(served: Served, tmp_path: Path) -> None:
+def test_every_host_name_is_requested_through_the_server_socket(
+    served: Served, tmp_path: Path
+) -> None:
     onion = f"http://{ONION}"
     path = served.socket_file
     assert visited(served, served.url, socket_file=path) == []
@@ -293,7 +295,7 @@ def test_domain_is_visited_over_https(
             assert all(named in one.fault for one in found)
 
 
-def test_command_visits_the_address_that_the_site_listens_on(served: Served) -> None:
+def test_doctor_visits_the_address_that_the_site_listens_on(served: Served) -> None:
     def said() -> list[dict[str, str]]:
         done = served.server("doctor", "--site", ".", "--visit", "--json", check=False)
         listed: list[dict[str, str]] = json.loads(done.stdout)

@@ -240,7 +240,7 @@ def answer_of_the_one_refused(connections: list[socket.socket]) -> bytes:
     return answer
 
 
-def test_six_files_transfer_at_once_with_at_most_two_per_circuit(
+def test_six_files_can_be_uploaded_at_once_with_at_most_two_per_circuit(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(changes={})
@@ -285,7 +285,7 @@ def desk_head(serving: Serving, browser: CircuitBrowser) -> bytes:
 
 
 @pytest.mark.parametrize("head", [upload_head, desk_head])
-def test_body_below_minimum_rate_is_aborted_and_leaves_nothing_behind(
+def test_upload_below_the_minimum_rate_is_aborted_and_leaves_nothing_behind(
     serve: Callable[..., Serving], head: Callable[[Serving, CircuitBrowser], bytes]
 ) -> None:
     """The client is never silent, so nginx alone would accept it forever."""
@@ -363,7 +363,7 @@ def test_concurrent_hashes_never_exceed_the_number_of_cores(
     assert 1 <= most <= 2
 
 
-def test_requests_waiting_for_a_code_block_no_page(
+def test_requests_waiting_for_a_code_to_be_hashed_block_no_page(
     serve: Callable[..., Serving],
 ) -> None:
     """Codes wait for their slot in one of many threads."""

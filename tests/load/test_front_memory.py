@@ -66,7 +66,7 @@ def test_no_visit_data_is_in_memory_after_a_quiet_period(
     assert MARK in reporter.get("/nl/conversation").text
 
 
-def test_endless_upload_keeps_no_text_in_memory_and_its_client_is_told_that_it_was_ended(
+def test_endless_upload_leaves_no_text_in_memory_and_its_client_is_told_why_it_ended(
     serve: Callable[..., Serving],
 ) -> None:
     serving = serve(program=IMPATIENT)

@@ -89,7 +89,7 @@ def ask(
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("way", ["onion", "desks", "domain"])
-def test_each_location_forwards_route_time_and_host(
+def test_each_nginx_location_forwards_the_route_time_and_host(
     front: Front, recorder: Recorder, way: str, place: str
 ) -> None:
     """A ``proxy_set_header`` in a location would cancel the inherited ones."""
@@ -169,7 +169,7 @@ def test_body_without_a_length_is_refused_before_it_is_read(
     "path",
     ["/nl/file%73", "//nl/files", "/nl//files", "/nl/./files", "/nl/x/../files", "/%6el/files"],
 )
-def test_alternative_url_spellings_cannot_upload_without_a_session(
+def test_alternative_url_spellings_do_not_allow_an_upload_without_a_session(
     front: Front, recorder: Recorder, path: str
 ) -> None:
     long = MARKER * 2000  # larger than a form may be
@@ -183,7 +183,7 @@ def test_alternative_url_spellings_cannot_upload_without_a_session(
     "spelling",
     ["/api/files/00ff", "/api/file%73/00ff", "/api//files/00ff", "/api/files/parts/00ff"],
 )
-def test_sealed_file_is_passed_on_only_for_a_conversation(
+def test_nginx_passes_on_a_sealed_file_only_for_a_conversation(
     front: Front, recorder: Recorder, spelling: str
 ) -> None:
     """Without a conversation, nginx asks the app, which gets nothing of the body."""
@@ -301,7 +301,7 @@ def test_nothing_is_logged_about_a_client(front: Front, recorder: Recorder) -> N
     recorder.take()
 
 
-def test_nginx_error_pages_have_the_apps_length_and_headers() -> None:
+def test_nginx_error_pages_have_the_length_and_headers_of_the_apps_pages() -> None:
     text = (SETTINGS / "policy.conf").read_text("utf-8")
     told = dict(re.findall(r'^add_header (\S+) "(.*)" always;$', text, re.MULTILINE))
     assert list(told.items()) == list(HEADERS.items())

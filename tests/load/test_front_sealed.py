@@ -53,7 +53,7 @@ def test_sealed_conversation_with_large_file_is_within_the_limits(
     assert browser.ask("GET", "/api/conversation").status == 404
 
 
-def test_url_for_the_largest_batch_of_messages_is_within_the_limit_of_nginx(
+def test_url_for_the_largest_batch_of_messages_is_within_the_nginx_limit(
     serve: Callable[..., Serving],
 ) -> None:
     """nginx limits addresses; the server allows no more ids than fit."""
@@ -125,7 +125,7 @@ def test_slow_sealed_files_use_separate_slots(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root reads a process's memory")
-def test_server_memory_never_contains_what_a_browser_sealed(
+def test_server_memory_never_contains_data_that_a_browser_sealed(
     serve: Callable[..., Serving],
 ) -> None:
     """All serving processes are searched right after use; only the token that was sent is found."""

@@ -56,7 +56,7 @@ def test_mailbox_skipped_by_the_purge_has_nothing_due_and_does_not_expire(
         assert found.due == ()
 
 
-def test_only_a_recent_fully_answered_conversation_is_skipped() -> None:
+def test_purge_skips_only_recent_fully_answered_conversations() -> None:
     terms = Retention()
     first = ItemInfo("1", "message", "reporter", 1, _ago(40), 1)
     reply = ItemInfo("2", "message", "anna", 1, _ago(39), 1)

@@ -127,7 +127,7 @@ def test_reordered_chunks_do_not_open() -> None:
         age.open_sealed(swapped, SEEDS[:1])
 
 
-def test_memory_use_stays_small() -> None:
+def test_memory_used_for_sealing_and_opening_a_large_file_stays_small() -> None:
     """200 MB pass in both directions at once, and neither end stores the file."""
     total, block = 200_000_000, bytes(100_000)
     held = bytearray()
@@ -192,7 +192,7 @@ def test_trailing_bytes_are_refused(tail: bytes) -> None:
         age.open_sealed(TWO_CHUNKS + tail, SEEDS[:1])
 
 
-def test_forged_payload_under_a_shared_header_opens() -> None:
+def test_payload_forged_by_another_recipient_under_the_same_header_opens() -> None:
     """This is why SPEC section 0 takes the author from the signed line: age cannot detect this."""
     sealed = age.seal(b"hers", RECIPIENTS[:2])
     header = age.parse_header(sealed)
@@ -262,7 +262,7 @@ def test_passphrase_round_trip_at_default_cost() -> None:
 
 
 @pytest.mark.long
-def test_highest_cost_is_accepted() -> None:
+def test_highest_passphrase_cost_is_accepted() -> None:
     """This test uses 1 GiB of memory and takes seconds."""
     sealed = age.seal_with_passphrase(b"vault", "correct horse", log_n=20)
     assert age.open_with_passphrase(sealed, "correct horse") == b"vault"
@@ -295,7 +295,7 @@ def test_invalid_passphrase_or_cost_cannot_seal(passphrase: str, log_n: int) -> 
 
 
 @pytest.mark.parametrize("cost", ["21", "99", "100", "4294967297", "0", "010", "+10"])
-def test_excessive_costs_are_refused(cost: str) -> None:
+def test_unsupported_passphrase_costs_are_refused(cost: str) -> None:
     stanza = age.parse_header(age.seal_with_passphrase(b"", "x", log_n=1)).stanzas[0]
     sealed = rewritten([age.Stanza((*stanza.args[:2], cost), stanza.body)], bytes(16))
     with pytest.raises(HeaderFailure):

@@ -27,7 +27,7 @@ def test_length_formula_matches_real_files(length: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("size", MESSAGE_SIZES)
-def test_message_shapes_are_accepted(size: int) -> None:
+def test_sealed_messages_have_an_accepted_shape(size: int) -> None:
     sealed = age.seal(bytes(size), [RECIPIENT] * 2)
     age.check_shape(sealed, len(sealed), 2, "messages")
     for count in (0, 1, 3):
@@ -83,7 +83,7 @@ def test_empty_file_is_refused() -> None:
     assert not accepted(age.header_length(1), 1, "messages")
 
 
-def test_other_stanzas_are_refused() -> None:
+def test_header_with_any_other_kind_of_stanza_is_refused() -> None:
     stanza = age.parse_header(HEADERS[1]).stanzas[0]
     kind, enc = stanza.args
     classic = age.Stanza(("X25519", "A" * 43), bytes(32))

@@ -41,7 +41,7 @@ def test_bip_173_valid_strings_decode(hrp: str, text: str, length: int) -> None:
         ("11", "11" + "q" * 82 + "c8247j"),  # the prefix ends at the last 1
     ],
 )
-def test_invalid_strings_are_refused(hrp: str, text: str) -> None:
+def test_invalid_bech32_strings_are_refused(hrp: str, text: str) -> None:
     with pytest.raises(KeyFormatError):
         bech32.decode(hrp, text)
 
@@ -72,7 +72,7 @@ def test_arbitrary_text_is_decoded_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("data", ["p", "qp", "qqq", "qqqqqq"])
-def test_padding_must_be_short_and_zero(data: str) -> None:
+def test_bech32_padding_must_be_short_and_zero(data: str) -> None:
     """The checksum is valid in each; only the five-bit groups are not whole bytes."""
     with pytest.raises(KeyFormatError, match="padding"):
         bech32.decode("a", "a1" + data + _tail(data))

@@ -187,7 +187,7 @@ def test_cleaned_text_is_stable_and_can_be_signed(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\t\n")))
-def test_cleaning_changes_nothing_else(text: str) -> None:
+def test_cleaning_ordinary_text_changes_only_line_breaks(text: str) -> None:
     assert clean_text(text) == text
     assert clean_text(text.replace("\n", "\r\n")) == text
     assert clean_text(text.replace("\n", "\r")) == text

@@ -45,7 +45,7 @@ LOW_ORDER_X25519 = [
 # -- Recipient and Seed
 
 
-def test_text_forms_round_trip() -> None:
+def test_keys_round_trip_through_their_text_form() -> None:
     recipient = SEED.recipient()
     assert str(recipient).startswith("age1pq1")
     assert len(str(recipient)) == 1959

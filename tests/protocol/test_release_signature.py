@@ -61,7 +61,7 @@ def test_invalid_key_is_refused_with_an_explanation(text: str) -> None:
         ReleaseKey.read(text)
 
 
-def test_minisign_accepts_and_refuses_the_same_signatures(signer: Signer, tmp_path: Path) -> None:
+def test_minisign_agrees_on_which_signatures_are_valid(signer: Signer, tmp_path: Path) -> None:
     """The guide's command is run on the same file."""
     file = tmp_path / "SHA256SUMS"
     file.write_bytes(b"x")

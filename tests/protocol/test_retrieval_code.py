@@ -411,7 +411,7 @@ def test_label_before_the_code_is_not_counted_as_a_word(typed: str, count: int) 
 
 
 @pytest.mark.parametrize("label", ["mijn", "my", "je", "your", "klankbord", "code", "is"])
-def test_no_label_is_a_list_word(label: str) -> None:
+def test_no_label_before_a_code_is_a_list_word(label: str) -> None:
     """Otherwise a code starting with that word could be mistaken for one with a label."""
     assert label not in EVERY_WORD
 

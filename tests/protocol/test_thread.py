@@ -371,7 +371,7 @@ def _work_of(plaintexts: Sequence[bytes]) -> float:
     return count[0] / len(plaintexts)
 
 
-def test_highest_possible_numbers_do_not_create_long_lists() -> None:
+def test_highest_possible_message_numbers_do_not_create_long_lists() -> None:
     high = 2**53 - 1
     seen: list[Json] = [{"by": by, "n": high} for by in identities(*BOTH)]
     fields = reporter_fields(high, to=BOTH, prev=digest(R1), seen=seen)
@@ -450,7 +450,7 @@ def _slowly(entries: Sequence[thread.Entry]) -> Iterator[thread.Entry]:
         yield first[0]
 
 
-def test_withdrawal_and_answers_to_a_request_are_found() -> None:
+def test_withdrawal_and_answers_to_a_consent_request_are_found() -> None:
     request = counsellor_fields(1, to=BOTH) | {"kind": "consent-request", "step": "a", "with": "b"}
     request |= {"scope": "c"}
     answer = reporter_fields(2, to=BOTH, prev=digest(R1)) | {"kind": "consent-answer"}

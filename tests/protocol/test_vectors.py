@@ -30,7 +30,7 @@ def each(name: str) -> list[Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DETERMINISTIC))
-def test_committed_file_matches_the_generator(name: str) -> None:
+def test_committed_vector_file_matches_the_generator(name: str) -> None:
     """The comparison is byte for byte, so nobody can edit an expectation only in the file."""
     assert (FOLDER / f"{name}.json").read_text("ascii") == written(DETERMINISTIC[name]())
 
@@ -46,12 +46,12 @@ def test_json_line_is_rewritten_byte_for_byte_or_refused(vector: Vector) -> None
 
 
 @pytest.mark.parametrize("vector", each("texts"))
-def test_text_is_cleaned_as_listed(vector: Vector) -> None:
+def test_text_is_cleaned_as_the_vector_specifies(vector: Vector) -> None:
     assert clean_text(vector["typed"]) == vector["expect"]
 
 
 @pytest.mark.parametrize("vector", each("padme"))
-def test_attachment_is_padded_to_the_listed_size(vector: Vector) -> None:
+def test_attachment_is_padded_to_the_size_in_the_vector(vector: Vector) -> None:
     assert attachment_size(vector["size"]) == vector["expect"]
 
 
@@ -67,7 +67,7 @@ def test_second_seal_matches_vectors(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("files"))
-def test_file_is_sealed_and_cut_into_the_listed_parts(vector: Vector) -> None:
+def test_file_is_sealed_and_cut_into_the_parts_in_the_vector(vector: Vector) -> None:
     sealed = seal(join(vector["header"]), join(vector["content"]))
     assert len(sealed) == vector["expect"]["length"]
     assert [sha256_hex(part) for part in parts_of(sealed)] == vector["expect"]["parts"]
@@ -89,7 +89,7 @@ def test_batch_matches_vectors(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("codes"))
-def test_typed_code_gives_the_listed_keys_or_refusal(vector: Vector) -> None:
+def test_typed_code_gives_the_keys_or_the_refusal_in_the_vector(vector: Vector) -> None:
     expect = vector["expect"]
     if expect.get("refused") == "word_count":
         with pytest.raises(errors.WrongWordCount) as count:
@@ -124,7 +124,9 @@ def test_typed_code_gives_the_listed_keys_or_refusal(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("cards"))
-def test_card_is_accepted_with_its_keys_or_refused_for_the_listed_reason(vector: Vector) -> None:
+def test_card_is_accepted_with_its_keys_or_refused_for_the_reason_in_the_vector(
+    vector: Vector,
+) -> None:
     accept, expect, raw = vector["accept"], vector["expect"], join(vector["card"])
     current = None if accept["current"] is None else card.parse(join(accept["current"]))
     pinned = VerifyKey.parse(accept["pinned"])
@@ -157,7 +159,7 @@ def test_message_is_parsed_or_refused_for_its_format(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("threads"))
-def test_mailbox_is_shown_as_listed(vector: Vector) -> None:
+def test_mailbox_is_shown_as_the_vector_specifies(vector: Vector) -> None:
     shown = read_vector(vector)
     expect = vector["expect"]
     assert [[e.item, e.state, e.reason] for e in shown.entries] == expect["entries"]
@@ -211,7 +213,7 @@ def read_vector(vector: Vector) -> thread.Thread:
 
 
 @pytest.mark.parametrize("vector", each("sealed"))
-def test_sealed_file_opens_or_fails_as_listed(vector: Vector) -> None:
+def test_sealed_file_opens_or_fails_as_the_vector_specifies(vector: Vector) -> None:
     """Each file is tried with age, with the server's shape check, and with the thread reader."""
     sealed, expect = unwrap(vector["sealed"]), vector["expect"]
     if expect["age"] == "opens":
@@ -240,7 +242,7 @@ def test_sealed_file_under_a_different_id_is_not_opened(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", each("desk_requests"))
-def test_desk_request_is_accepted_or_refused_for_the_listed_reason(vector: Vector) -> None:
+def test_desk_request_is_accepted_or_refused_for_the_reason_in_the_vector(vector: Vector) -> None:
     """The server itself checks the token's age, the identity and the body."""
 
     def check() -> None:

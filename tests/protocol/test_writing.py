@@ -248,7 +248,7 @@ def test_expired_key_is_never_used_for_sealing(days: int) -> None:
             box.report(["bram"])
 
 
-def test_body_cannot_override_author_or_recipients() -> None:
+def test_message_body_cannot_override_author_or_recipients() -> None:
     box = Mailbox(day=DAY)
     draft = box.report(
         ["anna"], to=[str(CHRIS.verify_key)], former=[str(CHRIS.verify_key)], by="x", n=9, v=2
@@ -258,7 +258,7 @@ def test_body_cannot_override_author_or_recipients() -> None:
     assert (message.wanted, message.former) == ((ANNA.verify_key,), ())
 
 
-def test_text_is_cleaned_before_signing_even_within_options() -> None:
+def test_text_is_cleaned_before_signing_even_in_the_options_of_a_message() -> None:
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"], text="een\r\ntwee\rdrie\u0007\u001b[2J\ud800\u2028"))
     assert parse(box.drafts[0].plaintext).text == "een\ntwee\ndrie[2J\ufffd\u2028"
@@ -285,7 +285,7 @@ def test_overlong_text_is_reported_with_its_size_and_the_limit() -> None:
     assert Mailbox(day=DAY).report(["anna"], text="a" * 60_000)
 
 
-def test_messages_of_each_kind_that_carries_files_name_the_files() -> None:
+def test_each_kind_of_message_that_can_carry_files_names_its_files() -> None:
     box = Mailbox(day=DAY)
     box.drafts.append(box.report(["anna"]))
     file = Attachment("ab" * 32, "agenda.pdf", "application/pdf", 12)

@@ -30,7 +30,7 @@ def test_situation_known_to_the_employer_is_not_counted() -> None:
     assert not counts(cases, range(2026, 2027))
 
 
-def test_complaint_made_after_the_year_is_still_counted_in_that_year() -> None:
+def test_complaint_made_after_the_year_ends_is_still_counted_in_that_year() -> None:
     cases = [Case("a", DAY(2026, 1, 5), OTHER, held_since=DAY(2027, 1, 1))]
     assert counts(cases, range(2026, 2027)) == {OTHER: 1}
 

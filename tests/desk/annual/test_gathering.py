@@ -171,7 +171,9 @@ def test_shared_employer_gets_no_report_from_one_counsellor_alone() -> None:
 
 @pytest.mark.parametrize("shared", ["De interne", ""])
 @pytest.mark.parametrize("given", [True, None])
-def test_exchanged_counts_apply_regardless_of_agreement(given: bool | None, shared: str) -> None:
+def test_exchanged_counts_are_never_ignored_even_if_the_agreement_is_not_shared(
+    given: bool | None, shared: str
+) -> None:
     agreement = e.Agreement(date=day(YEAR, 0), employer="Zorg", until=day(2027, 0), headcount=400,
                             shared_with=shared)  # fmt: skip
     joint = e.Joint(date=TODAY, employer="Zorg", first_year=YEAR, last_year=YEAR,
@@ -199,12 +201,12 @@ def test_headcount_recorded_after_the_agreement_does_not_determine_its_report_fo
     assert caught.value.key == "no_headcount"
 
 
-def test_issued_multi_year_report_closes_each_year() -> None:
+def test_issued_multi_year_report_closes_each_of_its_years() -> None:
     frozen = e.Freeze(date=TODAY, employer="Zorg", first_year=2025, last_year=2027, form="A")
     assert gather.issued([frozen]) == [Issued("Zorg", one, Form.A) for one in (2025, 2026, 2027)]
 
 
-def test_conversation_is_never_billed() -> None:
+def test_talk_with_management_is_never_billed() -> None:
     talk = e.Activity(date=day(YEAR, 3), employer="Zorg", what="talk_with_management", price=300)
     training = e.Activity(date=day(YEAR, 4), employer="Zorg", what="training", price=700)
     assert drafts.bill([*agreed("Zorg", 400), talk, training], "Zorg", YEAR).total == 2_400 + 700

@@ -75,7 +75,7 @@ def test_counsellor_who_exported_counts_cannot_issue_a_report_of_their_own(
     assert "one of you makes the report" in told.stderr
 
 
-def test_only_the_colleague_can_open_the_file_and_all_files_have_equal_length(
+def test_only_the_colleague_can_open_a_file_of_counts_and_all_such_files_have_equal_length(
     two: Named, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     first = export()

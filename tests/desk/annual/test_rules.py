@@ -73,7 +73,7 @@ def test_rule_2_total_printed_with_the_groups_reveals_their_counts() -> None:
     assert {second for first, second in found if first == 10} == set(range(10))
 
 
-def test_rule_2_counting_a_person_twice_suggests_a_person_who_never_came() -> None:
+def test_rule_2_counting_a_person_twice_suggests_a_nonexistent_reporter() -> None:
     internal = 9  # one of the nine went on to the external counsellor; the directors saw them all
 
     def printed(others: int, *more: e.Event) -> Hashable:
@@ -203,7 +203,7 @@ def test_rule_7_separate_report_in_addition_to_a_joint_one_reveals_small_counts(
     assert not betrayed(possible(range(TOP), with_it, 7))
 
 
-def test_rule_8_sector_figure_lets_five_directors_compute_the_sixth_figure() -> None:
+def test_rule_8_sector_figure_lets_five_directors_compute_the_sixth_directors_figure() -> None:
     five = (1, 0, 2, 0, 1)
 
     def without(sixth: int) -> Hashable:

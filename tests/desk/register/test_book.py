@@ -61,7 +61,7 @@ WRITES: dict[str, Callable[[Workplace], object]] = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_memory_and_database_agree_after_each_change(
+def test_register_in_memory_agrees_with_the_database_after_each_change(
     office: Office, write: Callable[[Workplace], object]
 ) -> None:
     with office.open() as place:

@@ -107,7 +107,9 @@ def test_calendar_marks_days_without_saying_what_is_due(
     assert "(overdue)" in office.run("register", "agenda").stdout
 
 
-def test_answer_promised_by_a_site_is_on_the_agenda(office: Office, thread: str) -> None:
+def test_day_by_which_a_site_promises_an_answer_is_on_the_agenda(
+    office: Office, thread: str
+) -> None:
     with office.open() as place:
         desk = place.one()
         desk.state.response_days = 2

@@ -95,7 +95,7 @@ def test_minutes_are_whole_numbers_up_to_one_day(minutes: object) -> None:
     assert "0 to 1,440" in faults(value)["minutes"]
 
 
-def test_only_reports_on_past_calendar_years_can_be_frozen() -> None:
+def test_only_reports_on_past_calendar_years_can_be_recorded_as_issued() -> None:
     value = {"event": "freeze", "date": "2026-01-02", "employer": "V", "first_year": 2026}
     assert "in this order" in faults(value)["last_year"]
     assert "was not over" in faults(value | {"last_year": 2026})["last_year"]

@@ -104,7 +104,7 @@ def test_contact_is_recorded_with_one_command_in_new_or_existing_case(office: Of
     office.run("register", "contact", "Voorbeeld BV", "--case", "a", "--new-case", "b", code=2)
 
 
-def test_thread_is_given_only_one_case(office: Office, thread: str, clock: Clock) -> None:
+def test_only_one_case_is_opened_for_a_thread(office: Office, thread: str, clock: Clock) -> None:
     for _ in range(2):
         (found,) = office.json("register", "cases")
         assert (found["thread"], found["opened"]) == (thread, "2027-01-05")

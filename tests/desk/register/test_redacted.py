@@ -78,7 +78,7 @@ def test_default_copy_of_a_case_has_only_dates_and_kinds_of_entries() -> None:
     assert all(list(one.fields) == ["date"] for one in made.parts)
 
 
-def test_private_fields_are_never_offered() -> None:
+def test_private_fields_are_never_offered_for_a_copy() -> None:
     for kind, names in redacted.OFFERED.items():
         assert set(names) <= set(form.readers(KINDS[kind]))
         assert not set(names) & set(NEVER)
@@ -185,7 +185,7 @@ def test_command_shows_a_copy_and_writes_it_to_the_given_path(
     office.run("register", "copy", "2027-1", "--for", "employer", code=1)
 
 
-def test_selection_still_means_the_same_field_after_an_earlier_entry_arrives(
+def test_selection_still_refers_to_the_same_field_after_an_earlier_entry_arrives(
     office: Office,
 ) -> None:
     sheet = {"event": "employer", "date": "2027-01-01", "employer": EMPLOYER, "recording": "full"}
@@ -200,7 +200,7 @@ def test_selection_still_means_the_same_field_after_an_earlier_entry_arrives(
     assert text(made) == '[["complaint", {"body": "Raad"}]]'
 
 
-def test_newly_fetched_answer_is_offered_immediately(
+def test_newly_fetched_answer_is_immediately_offered_for_a_copy(
     office: Office, reporter: Reporter, thread: str
 ) -> None:
     asked = ("--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")

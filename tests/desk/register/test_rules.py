@@ -138,7 +138,7 @@ def test_inconsistent_events_are_refused_with_advice(bad: list[dict[str, Any]], 
 
 
 @pytest.mark.parametrize("given", [True, None])
-def test_counts_are_exchanged_only_with_the_same_colleague(
+def test_counts_for_a_report_are_exchanged_with_only_one_colleague(
     given: bool | None,
 ) -> None:
     first = TAKEN | {"given": given, "fingerprint": "1d0c"}

@@ -262,7 +262,7 @@ def test_card_replaced_for_one_visitor_is_reported(world: World) -> None:
     assert world.kinds() == ["card_one", "differs"]
 
 
-def test_fingerprint_on_a_page_that_belongs_to_nobody_is_reported(world: World) -> None:
+def test_unknown_fingerprint_on_a_page_is_reported(world: World) -> None:
     right = world.own.fingerprint().encode()
     wrong = b"0000" + right[4:]
     world.alter = body_changed("/nl/technical", right, wrong)

@@ -55,7 +55,7 @@ def kept(world: World) -> tuple[Finding, ...]:
     return result.findings
 
 
-def test_site_check_that_ends_with_an_error_is_kept_as_an_alarm(
+def test_site_check_that_ends_with_an_error_is_recorded_as_an_alarm(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read(*_given: object) -> None:
@@ -69,7 +69,7 @@ def test_site_check_that_ends_with_an_error_is_kept_as_an_alarm(
     assert kept(world) == result.findings
 
 
-def test_site_check_over_its_size_or_time_is_kept_as_an_alarm(
+def test_site_check_that_exceeds_its_size_or_time_limit_is_recorded_as_an_alarm(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, limit in (("MOST_IN_ALL", 200_000), ("LONGEST", -1.0)):
@@ -117,7 +117,7 @@ def test_site_check_compares_no_more_pages_once_the_desk_is_locked(
     assert len(made) == 1
 
 
-def test_change_is_seen_in_more_values_of_a_slot_than_are_kept() -> None:
+def test_change_is_detected_even_among_too_many_values_to_store() -> None:
     def of(last: str) -> Values:
         values = Values()
         values.add("nl/", [("name", f"{n:03}" + "x" * 100) for n in range(80)])
@@ -149,7 +149,7 @@ def test_sentence_about_a_lone_surrogate_can_be_encoded() -> None:
         words.sentence(lang, Finding("version", "", {"name": "9\ud800"})).encode()
 
 
-def test_unfinished_link_does_not_make_the_comparison_slow() -> None:
+def test_unclosed_link_tag_does_not_make_the_comparison_slow() -> None:
     """Otherwise the time would grow with the square of the page's length."""
     begun = time.process_time()
     page = '<a href="mailto:' + "a@" * 20_000

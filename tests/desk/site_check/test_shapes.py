@@ -36,7 +36,7 @@ def test_template_condition_and_loop_match_every_possible_outcome_and_no_other()
         assert not page.match(text).fits, text
 
 
-def test_known_values_leave_only_one_possible_outcome() -> None:
+def test_template_with_known_values_has_only_one_possible_outcome() -> None:
     page = matcher(
         "{% if a %}<b>{% endif %}{% for x in y %}{{ x }},{% endfor %}", a=False, y=["1", "<"]
     )
@@ -80,7 +80,7 @@ def test_escaped_text_matches_a_template_value_and_is_unescaped_correctly(
     assert values.unescape(found.slots[0][1]) == text
 
 
-def test_page_matches_the_text_of_the_release_before_a_custom_text() -> None:
+def test_page_is_compared_with_the_release_text_before_any_custom_text() -> None:
     own = Unknown("own")
     shape = values.either([values.shape_of(own), values.shape_of(values.Text(("<p>a</p>",), True))])
     assert Matcher(shape).match("<p>a</p>").slots == ()

@@ -104,7 +104,7 @@ def test_each_page_proposes_a_new_five_word_passphrase(empty: Running) -> None:
     assert {len(drawn.split()) for drawn in seen} == {5}
 
 
-def test_mistyped_passphrase_keeps_the_proposed_one(empty: Running) -> None:
+def test_typing_mistake_does_not_change_the_proposed_passphrase(empty: Running) -> None:
     window = empty.window()
     asked = begin(empty, window)
     first = drawn_on(asked)

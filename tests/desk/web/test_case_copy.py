@@ -145,7 +145,7 @@ def test_copy_for_the_employer_requires_valid_consent(
     assert look(window, asked, reader="reporter").status == 200
 
 
-def test_copy_for_the_employer_under_an_exception_is_allowed_only_on_the_day_recorded(
+def test_exception_allows_a_copy_for_the_employer_only_on_the_day_it_is_recorded(
     running: Running, window: Window, asked: Answer
 ) -> None:
     bring_in(running, EXCEPTION)

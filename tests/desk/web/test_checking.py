@@ -61,7 +61,9 @@ def test_button_starts_the_site_check_and_the_page_shows_the_result(
     assert "de site van Bakkerij" not in window.get(running.home).html
 
 
-def test_sites_text_is_isolated_from_the_sentence_around_it(running: Running, world: World) -> None:
+def test_text_from_a_site_is_isolated_from_the_surrounding_sentence(
+    running: Running, world: World
+) -> None:
     world.alter = body_changed("/nl/role", b"<h1>", "<h1>\u202e<b>".encode())
     shown = press(running, running.at_work())
     (line,) = (one for one in shown.splitlines() if "De pagina /nl/role" in one)
@@ -69,7 +71,7 @@ def test_sites_text_is_isolated_from_the_sentence_around_it(running: Running, wo
     assert "\u202e&lt;b&gt;" in excerpt
 
 
-def test_unexpected_error_of_a_site_check_becomes_a_failure(
+def test_unexpected_error_in_a_site_check_is_recorded_as_a_failure(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def check(*_given: object, **_named: object) -> None:
@@ -85,7 +87,7 @@ def test_unexpected_error_of_a_site_check_becomes_a_failure(
     assert "what nobody thought of" not in window.get(f"{running.home}check").html
 
 
-def test_kept_lone_surrogate_does_not_break_the_page_with_the_checks(
+def test_stored_lone_surrogate_does_not_break_the_site_check_page(
     running: Running, world: World
 ) -> None:
     world.alter = body_changed("/nl/role", b"<h1>", b"<h1 >")

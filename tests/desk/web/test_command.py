@@ -153,7 +153,7 @@ def test_desk_can_be_opened_again_and_port_is_closed_after_the_program_ends(
         pytest.fail("something still answers")
 
 
-def test_command_line_contains_no_link(started: Started) -> None:
+def test_command_line_of_the_desk_contains_no_link(started: Started) -> None:
     line = Path(f"/proc/{started.process.pid}/cmdline").read_bytes()
     assert started.link.removeprefix("/in/").encode() not in line
 

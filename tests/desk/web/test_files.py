@@ -133,7 +133,7 @@ def test_file_altered_on_the_disk_of_the_desk_is_neither_shown_nor_served(
 
 
 @pytest.mark.parametrize("given", ["", "relative", "/no/such/folder"])
-def test_missing_folder_is_asked_for_again(
+def test_page_asks_again_for_a_missing_folder(
     running: Running, reporter: Reporter, window: Window, given: str
 ) -> None:
     path = path_of(running, reporter, "p.png", "image/png", small_png())

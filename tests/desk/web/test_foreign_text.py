@@ -67,7 +67,7 @@ def running(tmp_path: Path, peer: Peer, clock: Clock) -> Iterator[Running]:
         made.close()
 
 
-def test_markup_in_foreign_text_is_escaped_on_every_page(running: Running, page: Page) -> None:
+def test_markup_in_received_text_is_escaped_on_every_page(running: Running, page: Page) -> None:
     refused: list[str] = []
     page.on("console", lambda said: refused.append(said.text))
     page.goto(running.gate.link.address(running.url))

@@ -236,7 +236,7 @@ def test_link_opened_from_a_file_works_once(
 
 @pytest.mark.long
 @pytest.mark.parametrize("browser", BOTH, indirect=True)
-def test_port_guesses_and_used_links_open_nothing(
+def test_guessed_addresses_and_expired_links_open_nothing(
     running: Running, context: BrowserContext
 ) -> None:
     """The browser belongs to another user of the computer, who can see the open port."""

@@ -227,7 +227,7 @@ def test_conversation_urls_change_with_each_run(running: Running, thread: str) -
     assert window.get(f"{running.home}t/zzzzzzzz/").status == 404
 
 
-def test_today_page_names_an_employer_not_fetched_recently(
+def test_today_page_names_an_employer_whose_site_was_not_fetched_recently(
     running: Running, thread: str, clock: Clock
 ) -> None:
     window = running.at_work()
@@ -265,7 +265,7 @@ def test_fetch_result_starts_with_messages_and_groups_identical_errors(
     assert told.html.count('class="alarm"') == 1
 
 
-def test_employers_never_fetched_are_named_in_one_line(running: Running) -> None:
+def test_employers_whose_sites_were_never_fetched_are_named_in_one_line(running: Running) -> None:
     window = running.at_work()
     asked = window.get(f"{running.home}cards/new")
     for name in ("Bakkerij", "Museum"):

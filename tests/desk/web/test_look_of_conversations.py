@@ -145,7 +145,7 @@ def reach(page: Page, selector: str) -> None:
     raise AssertionError(f"Tab does not lead to {selector}")
 
 
-def test_idle_window_shows_the_passphrase_once_the_desk_is_locked(
+def test_idle_window_shows_the_passphrase_page_once_the_desk_is_locked(
     running: Running, page: Page, thread: str
 ) -> None:
     page.clock.install()

@@ -324,7 +324,7 @@ def step(window: Window, page: Answer, **values: str) -> Answer:
     return window.submit(page, box(page, "step"), **values)
 
 
-def test_oral_consent_shows_its_validity_and_allows_a_step(
+def test_oral_consent_is_shown_with_its_validity_and_allows_a_step(
     running: Running, window: Window, agreed: Answer
 ) -> None:
     assert "Je mag dit nog 14 dagen doen." in agreed.text
@@ -488,7 +488,7 @@ def test_page_says_if_a_mark_is_too_late_for_the_report(
     assert told not in window.submit(sheet, form, role="witness").text
 
 
-def test_correcting_an_entry_leaves_nothing_of_the_wrong_one(
+def test_correcting_an_entry_leaves_no_trace_of_the_wrong_one(
     running: Running, window: Window
 ) -> None:
     bring_in(
@@ -664,7 +664,7 @@ def test_checklist_saves_only_changed_answers(running: Running, window: Window) 
 # agenda
 
 
-def test_today_lists_overdue_items_first_and_calendar_covers_three_months(
+def test_today_page_lists_overdue_items_first_and_calendar_covers_three_months(
     running: Running, window: Window
 ) -> None:
     close = {"outcome": "referred", "destroy_on": "2029-01-01"}

@@ -322,7 +322,7 @@ def test_concurrent_unlock_uses_the_desk_that_is_already_open(
     assert sending.lock.is_open
 
 
-def test_computer_sleep_while_the_desk_is_locking_aborts_running_work(
+def test_running_work_is_aborted_if_the_computer_sleeps_while_the_desk_is_locking(
     sending: Sending,
 ) -> None:
     def pass_by(seconds: float) -> bool:
@@ -336,7 +336,7 @@ def test_computer_sleep_while_the_desk_is_locking_aborts_running_work(
     assert sending.broken_off.is_set()
 
 
-def test_program_end_aborts_running_work(sending: Sending, office: Office) -> None:
+def test_running_work_is_aborted_when_the_program_ends(sending: Sending, office: Office) -> None:
     sending.go.set()
     sending.lock.end()
     assert sending.broken_off.is_set()

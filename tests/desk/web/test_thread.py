@@ -200,7 +200,7 @@ def test_second_click_does_not_send_the_answer_again(
     assert reporter.texts()[-2:] == ["Dank je.", "Tot morgen."]
 
 
-def test_consent_question_needs_all_three_answers(
+def test_consent_question_is_sent_only_if_all_three_fields_are_filled_in(
     running: Running, reporter: Reporter, thread: str
 ) -> None:
     window = running.at_work()
@@ -283,7 +283,9 @@ def test_overlong_label_stays_in_the_form_with_the_note(running: Running, thread
     assert (fields["label"], fields["note"]) == ("x" * 101, "Belde maandag.")
 
 
-def test_form_without_the_note_leaves_it_unchanged(running: Running, thread: str) -> None:
+def test_form_without_the_note_field_leaves_the_note_unchanged(
+    running: Running, thread: str
+) -> None:
     window = running.at_work()
     page = window.press(opened(running, window), "own", label="", note="Belde maandag.")
     target = page.form_to("own").action.partition("#")[0]
@@ -296,7 +298,9 @@ def test_form_without_the_note_leaves_it_unchanged(running: Running, thread: str
     assert "Rooster" in shown.text
 
 
-def test_deleting_asks_for_confirmation(running: Running, office: Office, thread: str) -> None:
+def test_deleting_a_conversation_requires_confirmation(
+    running: Running, office: Office, thread: str
+) -> None:
     window = running.at_work()
     page = opened(running, window)
     look = window.get(next(link for link in page.links if link.endswith("/forget")))

@@ -84,7 +84,7 @@ def test_contact_added_from_a_case_does_not_prefill_the_next_contact_form(
 # the questions
 
 
-def test_no_choice_of_the_how_field_is_also_a_choice_of_the_channel_field(
+def test_how_field_and_channel_field_have_no_choice_in_common(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}contact")

@@ -157,7 +157,7 @@ def test_every_text_key_is_used_and_every_used_key_exists() -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_missing_key_raises_an_error(lang: str) -> None:
+def test_missing_text_key_raises_an_error(lang: str) -> None:
     with pytest.raises(MissingWord):
         words(lang).say("no.such_key")
 

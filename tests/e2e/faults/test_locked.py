@@ -16,7 +16,9 @@ def _opened(box: DropBox) -> sqlite3.Connection:
     return sqlite3.connect(box.folder / "klankbord.db", isolation_level=None, timeout=20)
 
 
-def test_long_read_blocks_no_request_and_the_log_is_emptied_afterwards(box: DropBox) -> None:
+def test_long_database_read_blocks_no_request_and_the_log_is_emptied_afterwards(
+    box: DropBox,
+) -> None:
     """Reports and a withdrawal continue; withdrawn bytes are removed when the reader finishes."""
     stays, goes = told(box, TEXT), told(box, TEXT)
     reader = _opened(box)

@@ -71,7 +71,7 @@ def _taken(box: DropBox, connection: socket.socket) -> bool:
     return any(row[9] != "0" for row in found)
 
 
-def test_sigterm_completes_a_report_still_being_received(box: DropBox) -> None:
+def test_report_still_being_received_at_sigterm_is_completed(box: DropBox) -> None:
     """The rest arrives after the signal, a valid code page follows, and the server exits with 0."""
     posted = _posted(box, TEXT)
     connection = _connected(box)
@@ -89,7 +89,7 @@ def test_sigterm_completes_a_report_still_being_received(box: DropBox) -> None:
     assert faults_of(box.folder) == []
 
 
-def test_sigterm_completes_requests_waiting_for_argon2id(box: DropBox) -> None:
+def test_requests_waiting_for_argon2id_at_sigterm_are_completed(box: DropBox) -> None:
     """Eight reports are being hashed: eight valid code pages follow, and the exit code is 0."""
     texts = [f"Nummer {n}. {TEXT}" for n in range(8)]
     posts = [_posted(box, text) for text in texts]

@@ -71,7 +71,7 @@ EVERY_FIELD = [(form, name) for form in FORMS for name in (*fields_of(FORMS[form
 
 
 @pytest.mark.parametrize(("form", "name"), EVERY_FIELD)
-def test_every_field_accepts_or_refuses_any_value(room: Room, form: str, name: str) -> None:
+def test_every_form_field_accepts_or_refuses_any_value(room: Room, form: str, name: str) -> None:
     """Each strange value is sent alone, twice, and next to valid ones, in and out of a session."""
     values = [*strange(TYPED), *(long_words(TYPED) if name == "code" else ())]
     if name not in ("text", "remark", "code"):  # where length matters
@@ -155,7 +155,7 @@ DEEP: list[bytes] = [
 
 
 @pytest.mark.parametrize("line", DEEP, ids=range(len(DEEP)))
-def test_malformed_json_line_and_card_are_refused_alike(line: bytes) -> None:
+def test_malformed_json_is_refused_in_a_line_and_in_a_card(line: bytes) -> None:
     with pytest.raises(FormatError):
         from_line(line)
     for raw in (line, line + b"\n", line + b"\nAAAA\n", line + b"\n" + b"A" * 88 + b"\n"):

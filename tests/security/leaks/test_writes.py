@@ -26,7 +26,7 @@ def test_server_sends_a_secret_only_to_the_reporter_it_belongs_to(journey: Journ
     assert [one for one in purged if not FAKETIMES.search(one)] == []
 
 
-def test_watcher_sees_responses_to_reporters(journey: Journey) -> None:
+def test_system_call_watcher_sees_responses_to_reporters(journey: Journey) -> None:
     """The watcher saw each text, code and reply being sent, so it would also see them elsewhere."""
     seen = set()
     for one in journey.watch.calls():
@@ -90,7 +90,7 @@ def test_cookie_contains_nothing_readable(journey: Journey) -> None:
         assert same < len(one) // 16, "two cookies are alike"
 
 
-def test_limits_are_set_before_serving_and_stay_in_force(journey: Journey) -> None:
+def test_core_dumps_are_disabled_before_serving_and_stay_disabled(journey: Journey) -> None:
     """Each start of the journey makes its memory private once, and nothing reverts that."""
     calls = journey.watch.calls()
     closed = [c for c in calls if c.name == "prctl" and "PR_SET_DUMPABLE" in c.rest]

@@ -197,7 +197,9 @@ def test_value_of_the_wrong_type_is_reported_as_damage(attacker: Attacker) -> No
 
 
 @pytest.mark.parametrize("absolute", [True, False])
-def test_path_traversal_name_removes_no_file_elsewhere(attacker: Attacker, absolute: bool) -> None:
+def test_file_name_with_path_traversal_removes_no_file_elsewhere(
+    attacker: Attacker, absolute: bool
+) -> None:
     """A restore removes damaged large files, but only its own."""
     victim = attacker.folder / "victim"
     victim.write_bytes(b"not the server's")
@@ -247,7 +249,7 @@ def test_statistics_with_samples_of_removed_rows_are_refused_with_advice(
     attacker.refused("it: an ANALYZE was run")
 
 
-def test_unaltered_folder_is_restored(attacker: Attacker) -> None:
+def test_backup_of_an_unaltered_folder_is_restored(attacker: Attacker) -> None:
     """This proves that restores in the other tests fail because of the alterations."""
     attacker.alter("VACUUM")
     done = attacker.restore()

@@ -153,5 +153,5 @@ def test_missing_backup_or_key_is_refused_with_a_reason(tmp_path: Path) -> None:
         ("host::module", False),
     ],
 )
-def test_target_must_be_another_machine(target: str, remote: bool) -> None:
+def test_backup_target_must_be_another_machine(target: str, remote: bool) -> None:
     assert offsite.is_remote(target) is remote

@@ -107,7 +107,7 @@ def test_doctor_reports_a_read_only_part_of_the_folder(operator: Operator, part:
 
 
 @pytest.mark.parametrize("part", [".", "files", "backups"])
-def test_unwritable_backup_names_the_path_and_changes_nothing(
+def test_error_for_an_unwritable_backup_names_the_path_and_nothing_changes(
     operator: Operator, part: str
 ) -> None:
     assert operator.types("backup").exit_code == 0

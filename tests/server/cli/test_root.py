@@ -128,7 +128,9 @@ def test_files_made_by_root_belong_to_the_account(command: str, taken: TakenOver
 
 
 @pytest.mark.slow
-def test_doctor_of_the_whole_machine_follows_no_link_and_creates_nothing(taken: TakenOver) -> None:
+def test_doctor_run_for_the_whole_machine_follows_no_link_and_creates_nothing(
+    taken: TakenOver,
+) -> None:
     (taken.folder / "backups").symlink_to(taken.roots / "folder")
     os.lchown(taken.folder / "backups", NOBODY, NOBODY)
     assert SECRET not in taken.types("doctor").output
@@ -207,7 +209,7 @@ def test_folders_swapped_during_a_command_do_not_deceive_root(taken: TakenOver) 
                 assert taken.state() == taken.before, command
 
 
-def test_restore_by_root_changes_ownership_of_no_root_file(taken: TakenOver) -> None:
+def test_restore_run_by_root_does_not_change_the_owner_of_root_files(taken: TakenOver) -> None:
     taken.key.write_text(taken.types("backup-key").stdout)
     taken.give()
     done = taken.types("backup")

@@ -77,7 +77,7 @@ def test_card_list_shows_absences_and_stand_ins(ready: Operator) -> None:
 
 
 @pytest.mark.parametrize("command", [("init",), ("site", "add", "two")])
-def test_option_run_by_employer_is_refused_without_the_employers_name(
+def test_run_by_employer_option_requires_the_employers_name(
     operator: Operator, command: tuple[str, ...]
 ) -> None:
     made = (*command, "--name", "Voorbeeld BV", "--origin", "https://a.example.org")

@@ -83,7 +83,9 @@ def test_typical_page_is_rendered() -> None:
         ("een\0", 1, "invisible character"),
     ],
 )
-def test_mistake_is_reported_with_its_line_number(text: str, line: int, said: str) -> None:
+def test_mistake_in_a_custom_page_is_reported_with_its_line_number(
+    text: str, line: int, said: str
+) -> None:
     with pytest.raises(ContentError) as refused:
         custom_pages.render(text, "nl/what.md")
     assert str(refused.value).startswith(f"nl/what.md, line {line}: ")

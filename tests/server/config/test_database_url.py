@@ -56,12 +56,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_valid_address_is_parsed(text: str) -> None:
+def test_valid_database_address_is_parsed(text: str) -> None:
     assert database_url.read(text) == GOOD[text]
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_invalid_address_is_refused_without_repeating_the_password(text: str) -> None:
+def test_invalid_database_address_is_refused_without_repeating_the_password(text: str) -> None:
     with pytest.raises(Wrong, match=BAD[text]) as refused:
         database_url.read(text)
     assert "secret" not in str(refused.value)

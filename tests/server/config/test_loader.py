@@ -96,7 +96,7 @@ def test_sites_are_independent_of_each_other_and_of_the_top_level_site(
 
 
 @pytest.mark.parametrize("name", ["", "A", "a.b", "../x", "a/b", "a" * 41, "é", "a b"])
-def test_malformed_name_is_refused(operator: Operator, name: str) -> None:
+def test_malformed_site_name_is_refused(operator: Operator, name: str) -> None:
     with pytest.raises(SettingsError, match="1 to 40"):
         layout.named(operator.folder, name)
     done = operator.types("site", "add", name, "--name", "X", "--origin", "https://x.example.org")

@@ -20,13 +20,13 @@ checked = 2026-11-01
 """
 
 
-def test_every_report_topic_has_entries_in_the_default_list() -> None:
+def test_every_report_topic_has_entries_in_the_default_list_of_organisations() -> None:
     found = referrals.shipped().by_topic()
     assert list(found) == list(referrals.TOPICS)
     assert all(len(entries) >= 3 for entries in found.values())
 
 
-def test_default_list_does_not_claim_that_its_numbers_were_checked() -> None:
+def test_default_list_of_organisations_does_not_claim_that_its_numbers_were_checked() -> None:
     shipped = referrals.shipped()
     assert all(entry.checked is None for entry in shipped.entries)
     assert all(entry.stale(shipped.compiled) for entry in shipped.entries)
@@ -54,13 +54,13 @@ def test_checked_entry_is_stale_after_a_year() -> None:
         ("Een", "\\u202eEen", "invisible character"),
     ],
 )  # fmt: skip
-def test_faults_of_a_list_are_reported(old: str, new: str, said: str) -> None:
+def test_faults_in_a_list_of_organisations_are_reported(old: str, new: str, said: str) -> None:
     assert old in OWN
     with pytest.raises(ContentError, match=re.escape(said)):
         referrals.parse(OWN.replace(old, new, 1).encode(), "referrals.toml")
 
 
-def test_list_size_is_limited() -> None:
+def test_size_of_a_list_of_organisations_is_limited() -> None:
     entry = OWN.partition("\n\n")[2]
     for text in ("compiled = 2026-11-01\n" + entry * 41, "#" * 20_000, "\xff"):
         with pytest.raises(ContentError):

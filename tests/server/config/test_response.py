@@ -21,7 +21,7 @@ def test_working_days_are_monday_to_friday(after: datetime.date, more: int) -> N
 
 
 @given(days, st.integers(1, 30), st.integers(0, 60))
-def test_desk_is_reminded_before_the_deadline_and_is_late_before_the_pages_say_so(
+def test_pages_report_only_a_late_desk_and_every_late_desk_was_reminded(
     last: datetime.date, promised: int, more: int
 ) -> None:
     today = last + datetime.timedelta(more)

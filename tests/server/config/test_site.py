@@ -238,7 +238,9 @@ def test_unchanged_card_is_parsed_only_once(
     assert all(a.card is b.card for a, b in zip(first, server.site.cards(), strict=True))
 
 
-def test_reporters_can_write_only_to_cards_with_a_key_for_today(server: AServer) -> None:
+def test_reporters_can_write_only_to_counsellors_whose_card_has_a_key_for_today(
+    server: AServer,
+) -> None:
     assert len(server.site.open_cards(DAY)) == 2
     until = server.site.cards()[0].card.sealing[-1].until
     assert len(server.site.open_cards(until)) == 2

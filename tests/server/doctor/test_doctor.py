@@ -441,7 +441,7 @@ def test_doctor_changes_nothing_while_a_server_runs_or_was_killed(
     assert SOMEBODY in seen.fetches, "what stands in the log counts"
 
 
-def test_log_without_its_index_is_reported_and_left_unchanged(here: AMachine) -> None:
+def test_database_log_without_its_index_is_reported_and_left_unchanged(here: AMachine) -> None:
     with a_server_has_it_open(here.server), here.changing():
         pass
     (here.server / "klankbord.db-shm").unlink()

@@ -189,7 +189,7 @@ def test_program_output_is_escaped(machine: AMachine) -> None:
     assert "User=<U+001B>[2Jfine<U+202E>" in done.stdout
 
 
-def test_many_secrets_are_counted_and_a_few_are_named(machine: AMachine) -> None:
+def test_many_exposed_secrets_are_counted_and_a_few_are_named(machine: AMachine) -> None:
     for number in range(12):
         machine.write(f"tmp/{number:02}", SECRET)
     said = [one.fault for one in machine.examined() if one.check == "secrets"]

@@ -54,7 +54,7 @@ def test_file_consisting_of_a_single_part_is_kept_when_joined(server: AServer) -
     assert server.mailboxes.item_for(ANNA, part) is not None
 
 
-def test_join_refused_before_copying_leaves_everything_as_it_was(
+def test_join_of_parts_that_is_refused_before_copying_changes_nothing(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sealed = file(1, FILE_PART + 1000)
@@ -85,7 +85,7 @@ def test_parts_of_a_file_expire_a_day_before_a_file_without_its_message(server: 
     assert server.store.item(last) is None
 
 
-def test_parts_that_were_copied_for_nothing_are_removed(server: AServer) -> None:
+def test_parts_copied_in_a_failed_join_are_removed(server: AServer) -> None:
     """So each copy costs a new upload."""
     sealed = file(1, FILE_PART + 1000)
     parts = [send(server, sealed[:FILE_PART]), send(server, sealed[FILE_PART:])]
@@ -95,7 +95,7 @@ def test_parts_that_were_copied_for_nothing_are_removed(server: AServer) -> None
     assert server.mailboxes.join(access=ACCESS, item="0" * 64, parts=parts) == parts
 
 
-def test_whole_file_longer_than_a_part_is_no_part(server: AServer) -> None:
+def test_complete_file_longer_than_a_part_is_not_treated_as_a_part(server: AServer) -> None:
     sealed = file(1, FILE_PART + 1000)
     item = sha256_hex(sealed)
     with server.mailboxes.stage() as staged:
@@ -106,7 +106,7 @@ def test_whole_file_longer_than_a_part_is_no_part(server: AServer) -> None:
     assert server.store.item(item) is not None
 
 
-def test_parts_longer_than_the_longest_file_are_not_copied(
+def test_parts_whose_total_exceeds_the_maximum_file_size_are_not_copied(
     tmp_path: Path, on: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = AServer(tmp_path / "small", on=on, limits=Limits(free_bytes=1, file=FILE_PART))
@@ -119,7 +119,7 @@ def test_parts_longer_than_the_longest_file_are_not_copied(
     small.store.close()
 
 
-def test_part_longer_than_the_longest_file_is_refused(tmp_path: Path, on: Kind) -> None:
+def test_part_longer_than_the_maximum_file_size_is_refused(tmp_path: Path, on: Kind) -> None:
     small = AServer(tmp_path / "small", on=on, limits=Limits(free_bytes=1, file=1024 * 1024))
     small.report("one")
     with pytest.raises(BadShape, match="a part has"):
@@ -127,7 +127,7 @@ def test_part_longer_than_the_longest_file_is_refused(tmp_path: Path, on: Kind) 
     small.store.close()
 
 
-def test_room_is_checked_while_parts_are_copied(
+def test_free_space_is_checked_while_parts_are_copied(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: Room) -> None:
@@ -142,7 +142,7 @@ def test_room_is_checked_while_parts_are_copied(
     assert len(server.store.items(ids("one")[0])) == 3
 
 
-def test_files_that_never_got_their_message_do_not_block_the_next(server: AServer) -> None:
+def test_files_whose_message_never_arrived_do_not_block_the_next_message(server: AServer) -> None:
     limits = server.site.settings.limits
     waiting = [send(server, bytes([n]) * 100) for n in range(2 * limits.files_per_message + 1)]
     with pytest.raises(MailboxFull):
@@ -155,7 +155,7 @@ def test_files_that_never_got_their_message_do_not_block_the_next(server: AServe
     assert not any(server.store.item(item) for item in waiting)
 
 
-def test_bytes_that_wait_leave_room_for_the_next_message(tmp_path: Path, on: Kind) -> None:
+def test_waiting_parts_leave_space_for_the_next_message(tmp_path: Path, on: Kind) -> None:
     room = 2 * FILE_PART
     limits = Limits(free_bytes=1, mailbox_bytes=room, file=FILE_PART)
     small = AServer(tmp_path / "small", on=on, limits=limits)

@@ -55,7 +55,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     made.server.store.close()
 
 
-def test_each_day_is_purged_once(watched: Watched) -> None:
+def test_purge_runs_only_once_a_day(watched: Watched) -> None:
     watched.runs_for(179)
     assert not watched.gone()
     watched.runs_for(1)
@@ -91,7 +91,7 @@ def test_clock_over_a_month_ahead_purges_nothing_until_confirmed(
     assert watched.gone()
 
 
-def test_month_without_maintenance_is_accepted(watched: Watched) -> None:
+def test_purge_after_a_month_without_maintenance_needs_no_confirmation(watched: Watched) -> None:
     watched.caretaker.step()
     for _ in range(6):
         watched.later(31)
@@ -163,7 +163,7 @@ def test_failed_maintenance_is_logged_only_by_type_and_retried(watched: Watched)
     assert watched.server.store.served() == watched.server.day
 
 
-def test_log_in_use_is_emptied_once_released(watched: Watched) -> None:
+def test_database_log_in_use_is_emptied_once_it_is_released(watched: Watched) -> None:
     """A withdrawal happens during a read; the next step removes the sealed bytes."""
     server = watched.server
     sealed = server.report("two")
@@ -180,7 +180,7 @@ def test_log_in_use_is_emptied_once_released(watched: Watched) -> None:
     assert server.store.log_size() == 0
 
 
-def test_log_held_open_is_also_emptied_by_the_next_write(watched: Watched) -> None:
+def test_database_log_that_was_held_open_is_emptied_by_the_next_write(watched: Watched) -> None:
     server = watched.server
     sealed = server.report("two")
     reader = sqlite3.connect(server.folder / "klankbord.db", isolation_level=None)
@@ -196,7 +196,9 @@ def test_log_held_open_is_also_emptied_by_the_next_write(watched: Watched) -> No
     assert sealed[1000:2000] not in server.everything_on_disk()
 
 
-def test_one_process_maintains_a_site_and_another_takes_over_from_it(watched: Watched) -> None:
+def test_process_takes_over_maintenance_of_a_site_once_the_lock_is_released(
+    watched: Watched,
+) -> None:
     folder = watched.server.folder
     watched.later(180)
     handle = os.open(folder, os.O_RDONLY)

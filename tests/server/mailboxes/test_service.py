@@ -74,7 +74,7 @@ def test_report_is_available_only_to_its_reporter_and_addressees(server: AServer
     assert server.mailboxes.fetched(BRAM, info.id) is False
 
 
-def test_repeating_the_same_bytes_succeeds_and_stores_one_item(server: AServer) -> None:
+def test_storing_the_same_bytes_again_succeeds_and_keeps_one_item(server: AServer) -> None:
     sealed = server.report("one")
     mailbox, access = ids("one")
     server.mailboxes.submit(mailbox=mailbox, access=access, to=(ANNA,), sealed=sealed)
@@ -95,7 +95,7 @@ def test_second_report_in_one_mailbox_is_refused(server: AServer) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 99])
-def test_only_the_next_message_number_is_accepted_and_a_refusal_states_the_newest(
+def test_only_the_next_message_number_is_accepted_and_a_refusal_states_the_newest_number(
     server: AServer, n: int
 ) -> None:
     server.report("one")
@@ -177,7 +177,7 @@ def test_desk_can_list_the_mailboxes_whose_newest_message_is_addressed_to_it(
     assert listed.newest == tuple(sorted([(str(ANNA), 1), ("reporter", 1)]))
 
 
-def test_inbox_of_a_desk_lists_its_own_items_as_fetched(server: AServer) -> None:
+def test_inbox_of_a_desk_lists_items_that_the_desk_sent_as_fetched(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     item = server.put_file("one", file(3))
     sealed = server.reply("one", 1, ANNA, (ANNA, BRAM))
@@ -348,7 +348,7 @@ def test_nothing_new_is_accepted_below_the_free_space_minimum(tmp_path: Path) ->
 # withdrawal
 
 
-def test_withdrawal_immediately_removes_everything_but_itself(server: AServer) -> None:
+def test_withdrawal_immediately_removes_everything_else_in_the_mailbox(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     server.put_file("one", file(3, 2_000_000))
     server.reply("one", 1, ANNA, (ANNA, BRAM))
@@ -543,7 +543,9 @@ def _announce(server: AServer, until: datetime.date, day: datetime.date) -> None
     server.mailboxes.take_card(ANNA, raw)
 
 
-def test_announced_absence_extends_the_mailbox_to_30_days_after_it(server: AServer) -> None:
+def test_announced_absence_extends_the_mailbox_to_30_days_after_the_absence(
+    server: AServer,
+) -> None:
     server.report("one")
     server.fetch()
     until = DAY + datetime.timedelta(120)
@@ -613,7 +615,7 @@ def test_mailbox_without_a_message_expires_after_two_days(server: AServer) -> No
     assert _purge(server, 2).mailboxes == 1
 
 
-def test_every_lifetime_is_configurable(tmp_path: Path, on: Kind) -> None:
+def test_every_retention_period_is_configurable(tmp_path: Path, on: Kind) -> None:
     retention = Retention(
         reporter_items=3, counsellor_items=9, unfetched=18, idle=12, silent_desk=2
     )
@@ -629,7 +631,7 @@ def test_every_lifetime_is_configurable(tmp_path: Path, on: Kind) -> None:
     server.store.close()
 
 
-def test_purge_can_be_repeated_and_empties_the_log(server: AServer) -> None:
+def test_purge_can_be_repeated_and_empties_the_database_log(server: AServer) -> None:
     server.report("one")
     server.fetch()
     first = _purge(server, 90)
@@ -638,7 +640,7 @@ def test_purge_can_be_repeated_and_empties_the_log(server: AServer) -> None:
     assert server.purge().mailboxes == 0
 
 
-def test_first_purge_of_a_day_records_the_day_and_empties_the_log(server: AServer) -> None:
+def test_first_purge_of_a_day_records_the_day_and_empties_the_database_log(server: AServer) -> None:
     server.report("one")
     server.later(1)
     assert upkeep.purge(server.site, server.store, server.day).log_emptied

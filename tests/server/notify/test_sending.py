@@ -230,7 +230,9 @@ def test_missing_response_causes_no_second_mail(mailer: Mailer, provider: MailSe
         assert mailer.runs(settings, TOMORROW) == []
 
 
-def test_unexpected_response_to_quit_has_no_effect(mailer: Mailer, provider: MailServer) -> None:
+def test_unexpected_response_to_the_smtp_quit_command_has_no_effect(
+    mailer: Mailer, provider: MailServer
+) -> None:
     provider.answers["QUIT"] = "500 what"
     with provider:
         assert mailer.runs(mailer.set_up(provider.port)) == []

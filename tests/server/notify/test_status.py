@@ -56,7 +56,7 @@ def test_only_the_addressed_counsellor_is_told_to_open_the_desk(desk: Desk) -> N
     assert desk.says() == QUIET
 
 
-def test_later_message_file_or_withdrawal_also_counts_as_new(desk: Desk) -> None:
+def test_message_file_or_withdrawal_after_the_report_also_counts_as_new(desk: Desk) -> None:
     desk.server.report("one", to=(BRAM,))
     desk.server.fetch(BRAM)
     assert desk.says() == QUIET
@@ -80,7 +80,9 @@ def test_counsellors_own_messages_do_not_count_as_new(desk: Desk) -> None:
     assert desk.says() == QUIET
 
 
-def test_desk_must_be_opened_as_often_as_the_site_promises_an_answer(desk: Desk) -> None:
+def test_counsellors_are_told_to_open_the_desk_as_often_as_the_site_promises_an_answer(
+    desk: Desk,
+) -> None:
     """The period is two working days, so "open" need not mean that somebody wrote."""
     days = [DAY + datetime.timedelta(number) for number in range(1, 8)]
     (due, *_) = (day for day in days if response.working_days(DAY, day) == 2)
@@ -159,7 +161,7 @@ def test_site_with_unreadable_cards_does_not_block_statuses_of_others(desk: Desk
     assert status_file.read(desk.place, DAY) == QUIET
 
 
-def test_without_any_site_no_status_is_written(desk: Desk, tmp_path: Path) -> None:
+def test_no_status_is_written_if_there_is_no_site(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no site can be read"):
         status.put(tmp_path / "nothing", desk.place, DAY)
     assert list(desk.place.iterdir()) == []

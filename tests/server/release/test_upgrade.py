@@ -206,7 +206,7 @@ def test_upgrade_advice_depends_only_on_the_exit_status_of_the_installer(
 
 
 @pytest.mark.long
-def test_upgrade_that_fails_to_serve_is_rolled_back(installed: Installed) -> None:
+def test_upgrade_is_rolled_back_if_the_new_server_does_not_respond(installed: Installed) -> None:
     installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
     with pytest.raises(UpgradeError, match="serves again"):
         installed.upgrade(installed.release(before=FAILS))
@@ -214,7 +214,9 @@ def test_upgrade_that_fails_to_serve_is_rolled_back(installed: Installed) -> Non
     assert installed.is_clean()
 
 
-def test_database_is_restored_when_a_migrated_upgrade_fails(installed: Installed) -> None:
+def test_database_is_restored_when_an_upgrade_fails_after_the_migration(
+    installed: Installed,
+) -> None:
     """The newer program migrated the database before it failed."""
     installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
     database = installed.top / "data" / "klankbord.db"

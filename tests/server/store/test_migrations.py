@@ -132,7 +132,7 @@ def test_failing_migration_changes_nothing(
     assert not list((old.folder / "files").glob("*.part*"))
 
 
-def test_without_disk_space_for_the_copy_nothing_changes(
+def test_migration_without_disk_space_for_the_copy_changes_nothing(
     old: Old, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = rows(old.database)
@@ -162,7 +162,7 @@ def test_database_of_a_newer_program_is_refused_with_a_reason(old: Old) -> None:
     assert rows(old.database) == before
 
 
-def test_backup_before_migration_can_be_restored_by_the_older_program(
+def test_backup_made_before_a_migration_can_be_restored_by_the_older_program(
     old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``backup`` does not migrate, so the older program can restore its output."""

@@ -206,7 +206,9 @@ def test_purge_removes_old_write_ahead_log(server: Here) -> None:
     assert not before & after
 
 
-def test_key_in_use_is_removed_by_the_next_maintenance_run(server: Here) -> None:
+def test_key_still_in_use_after_a_withdrawal_is_removed_by_the_next_maintenance_run(
+    server: Here,
+) -> None:
     sealed = server.report("one")
     key = server.item_keys()[sha256_hex(sealed)]
     reading, over = threading.Event(), threading.Event()
@@ -400,7 +402,7 @@ def test_transaction_with_a_failed_statement_raises_an_error(server: Here) -> No
     assert server.store.mailbox(ids("two")[0]) is None
 
 
-def test_report_without_standby_confirmation_is_not_confirmed(
+def test_report_is_not_confirmed_without_confirmation_from_the_standby(
     server: Here, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL itself reports success, with a warning, if the wait is interrupted."""

@@ -281,7 +281,7 @@ while True:
     server.store.close()
 
 
-def test_incoming_file_is_not_swept(server: AServer) -> None:
+def test_file_still_being_received_is_not_swept(server: AServer) -> None:
     with server.mailboxes.stage() as staged:
         staged.write(bytes(2 * 1024 * 1024))
         assert server.store.sweep() == 0

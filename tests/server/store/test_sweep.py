@@ -34,7 +34,7 @@ def keep(server: AServer, data: bytes) -> str:
         return info.id
 
 
-def test_named_file_that_is_not_yet_locked_is_kept(
+def test_sweep_keeps_a_new_file_that_is_not_yet_locked(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = before_the_lock(server, monkeypatch)
@@ -44,7 +44,7 @@ def test_named_file_that_is_not_yet_locked_is_kept(
     assert [path.name for path in (server.folder / "files").iterdir()] == [item]
 
 
-def test_named_backup_copy_that_is_not_yet_locked_is_kept(
+def test_sweep_keeps_a_new_backup_copy_that_is_not_yet_locked(
     server: AServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = before_the_lock(server, monkeypatch)
@@ -56,7 +56,7 @@ def test_named_backup_copy_that_is_not_yet_locked_is_kept(
 
 
 @pytest.mark.parametrize("end", ["-journal", "-wal", "-shm"])
-def test_sqlite_files_of_a_copy_in_progress_are_kept(server: AServer, end: str) -> None:
+def test_sweep_keeps_the_sqlite_files_of_a_copy_in_progress(server: AServer, end: str) -> None:
     with snapshot.copied(server.folder / "klankbord.db", server.folder / "files", DAY) as copy:
         beside = copy.with_name(copy.name + end)
         beside.write_bytes(b"of the copy")

@@ -96,7 +96,7 @@ def test_all_waiting_threads_time_out_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_abandoned_lock_requests_leave_one_waiter_that_keeps_no_lock(tmp_path: Path) -> None:
+def test_abandoned_lock_requests_leave_only_one_waiter_and_no_lock_held(tmp_path: Path) -> None:
     """A lock that is obtained for a cancelled request is released at once."""
     turn = Turns(tmp_path)
     with held(tmp_path):

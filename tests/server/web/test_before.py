@@ -123,7 +123,7 @@ def test_every_visitor_gets_the_same_bytes_and_no_cookie(house: House, address: 
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_every_page_has_its_frame_labels_and_neutral_title(two: House, address: str) -> None:
+def test_every_page_has_its_frame_and_labels_and_a_neutral_title(two: House, address: str) -> None:
     check_shape(two.browser().get(address))
 
 
@@ -143,7 +143,7 @@ def test_landing_page_leads_to_safety_page_and_then_to_report_form(house: House)
     assert "/nl/report" in house.browser().get("/nl/safety").links
 
 
-def test_page_names_only_counsellor_and_code_as_able_to_open_a_report(house: House) -> None:
+def test_page_says_that_only_the_counsellor_and_the_code_can_open_a_report(house: House) -> None:
     for page in ("", "about"):
         text = house.browser().get(f"/nl/{page}").text
         assert "alleen Noor Visser je bericht openen. En jij, met je code." in text, page
@@ -174,7 +174,7 @@ def test_page_names_operator_and_says_that_they_could_read_messages(house: House
     assert "call 030 123 45 67" in text
 
 
-def test_page_calls_an_employer_who_runs_the_site_the_employer(tmp_path: Path) -> None:
+def test_employer_who_runs_the_site_is_called_the_employer_on_its_pages(tmp_path: Path) -> None:
     house = House(tmp_path / "site", run_by="De Korenaar BV", run_by_is_employer=True)
     text = house.browser().get("/nl/").text
     assert "een computer van De Korenaar BV, je werkgever" in text
@@ -183,7 +183,7 @@ def test_page_calls_an_employer_who_runs_the_site_the_employer(tmp_path: Path) -
     house.close()
 
 
-def test_unnamed_employer_is_still_called_the_employer(tmp_path: Path) -> None:
+def test_unnamed_employer_who_runs_the_site_is_still_called_the_employer(tmp_path: Path) -> None:
     """Settings of an earlier version may lack the name."""
     house = House(tmp_path / "site", run_by="", run_by_is_employer=True)
     assert "een computer van je werkgever" in house.browser().get("/nl/").text
@@ -191,7 +191,7 @@ def test_unnamed_employer_is_still_called_the_employer(tmp_path: Path) -> None:
     house.close()
 
 
-def test_without_a_telephone_no_page_promises_one(tmp_path: Path) -> None:
+def test_no_page_mentions_a_telephone_number_if_the_site_has_none(tmp_path: Path) -> None:
     house = House(tmp_path / "site", phone="", hours="", run_by="")
     for address in ADDRESSES:
         text = house.browser().get(address).text
@@ -251,7 +251,7 @@ def test_page_shows_the_absence_of_a_counsellor_and_their_stand_in(two: House) -
     assert "afwezig" not in two.browser().get("/nl/").text
 
 
-def test_silent_desk_is_reported_as_such(house: House) -> None:
+def test_page_says_that_a_counsellor_has_not_looked_for_days(house: House) -> None:
     assert "niet gekeken" not in house.browser().get("/nl/").text
     house.clock.pass_days(14)
     assert "minstens 4 doordeweekse dagen niet gekeken" in house.browser().get("/nl/").text

@@ -106,7 +106,7 @@ def stands(house: House, lang: str, gone: Callable[[House], None]) -> str:
 
 
 @both
-def test_only_the_former_counsellor_who_asked_is_offered_for_a_call(
+def test_only_the_number_of_the_former_counsellor_who_asked_the_question_is_shown(
     three: House, lang: str
 ) -> None:
     text = stands(three, lang, over)
@@ -116,7 +116,7 @@ def test_only_the_former_counsellor_who_asked_is_offered_for_a_call(
 
 
 @both
-def test_telephone_number_of_the_site_replaces_a_missing_number_of_the_asking_counsellor(
+def test_site_number_is_shown_if_there_is_none_for_the_counsellor_who_asked_the_question(
     three: House, lang: str
 ) -> None:
     text = stands(three, lang, retired)
@@ -125,7 +125,7 @@ def test_telephone_number_of_the_site_replaces_a_missing_number_of_the_asking_co
 
 
 @both
-def test_without_a_number_of_the_asking_counsellor_no_counsellor_is_named_for_a_call(
+def test_no_number_is_shown_if_neither_the_site_nor_the_counsellor_who_asked_has_one(
     tmp_path: Path, lang: str
 ) -> None:
     names = ("Noor Visser", "Sam Jansen")

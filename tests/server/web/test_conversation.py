@@ -545,7 +545,7 @@ def test_request_without_the_token_has_no_effect(
 
 
 @pytest.mark.parametrize("path", ["conversation", "consent", "counsellor", "withdraw"])
-def test_without_a_session_the_code_is_asked_for(house: House, path: str) -> None:
+def test_page_asks_for_the_code_if_there_is_no_session(house: House, path: str) -> None:
     page = house.browser().get(f"/nl/{path}")
     assert page.status == 203
     assert page.form_with("code")
@@ -576,7 +576,7 @@ def test_withdrawal_and_consent_answer_survive_the_end_of_a_session(
 
 
 @pytest.mark.parametrize("remark", ["Hm.", ""])
-def test_reporter_who_signs_in_again_is_asked_for_an_answer_that_was_not_chosen(
+def test_reporter_who_signs_in_again_is_told_that_no_answer_was_chosen(
     house: House, noor: Counsellor, remark: str
 ) -> None:
     browser = house.browser()

@@ -63,7 +63,7 @@ def test_waiting_time_is_counted_from_the_arrival_of_the_request() -> None:
         pass
 
 
-def test_failure_releases_the_slot() -> None:
+def test_failed_request_releases_its_slot() -> None:
     gate = Gate(1, patience=0.01)
     for _ in range(3):
         with pytest.raises(ValueError, match="inside"), gate.passing():

@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
     return dict(re.findall(r"^([a-z]+)==(\S+) ", PINS.read_text("utf-8"), re.MULTILINE))
 
 
-def test_pins_are_the_lowest_versions_that_the_project_allows() -> None:
+def test_oldest_pinned_versions_are_the_lowest_that_the_project_allows() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     allowed = dict(
         wanted.split(">=")

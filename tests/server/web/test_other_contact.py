@@ -66,7 +66,9 @@ def test_invalid_other_contact_is_reported(line: str, said: str) -> None:
 
 
 @both
-def test_accused_person_can_say_so_and_the_counsellor_reads_it(house: House, lang: str) -> None:
+def test_reporter_can_say_that_they_are_accused_and_the_counsellor_reads_it(
+    house: House, lang: str
+) -> None:
     browser = house.browser()
     label = {"nl": "Ik word ergens van beschuldigd", "en": "I am accused of something"}[lang]
     assert label in browser.get(f"/{lang}/report").text

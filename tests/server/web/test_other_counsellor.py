@@ -73,7 +73,7 @@ def test_double_click_sends_the_text_and_forwards_the_thread_only_once(
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam."]
 
 
-def test_thread_is_forwarded_once_to_the_same_counsellor(
+def test_thread_is_forwarded_only_once_to_the_same_counsellor(
     running: Browser, noor: Counsellor, sam: Counsellor
 ) -> None:
     """A forged form asks to forward it with each message, but the counsellor gets it once."""
@@ -88,7 +88,7 @@ def test_thread_is_forwarded_once_to_the_same_counsellor(
     assert sam.texts() == ["Het begin.", "Dag, hier Noor.", "Dag Sam.", "Nog iets.", "En nog iets."]
 
 
-def test_message_sent_meanwhile_is_forwarded_too(
+def test_message_sent_while_the_thread_is_forwarded_is_also_forwarded(
     running: Browser, noor: Counsellor, sam: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same person sent it from another page, so the thread is read again."""

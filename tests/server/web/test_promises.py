@@ -59,7 +59,7 @@ PROMISES = {
     "privacy.idle": ("test_mailbox_expires_90_days_after_the_last_addition",),
     "privacy.unfetched": (
         "test_unfetched_item_is_kept_for_180_days_with_its_mailbox",
-        "test_announced_absence_extends_the_mailbox_to_30_days_after_it",
+        "test_announced_absence_extends_the_mailbox_to_30_days_after_the_absence",
     ),
     "privacy.backup": (
         "test_one_backup_a_day_is_kept_for_fourteen_days",
@@ -74,7 +74,7 @@ PROMISES = {
     "accessibility.tested1": ("test_every_page_fits_a_small_phone_and_doubled_text_size",),
     "accessibility.tested2": ("test_every_text_has_sufficient_contrast",),
     "accessibility.tested3": (
-        "test_every_page_has_its_frame_labels_and_neutral_title",
+        "test_every_page_has_its_frame_and_labels_and_a_neutral_title",
         "test_each_wrong_word_is_reported_and_the_code_stays_on_the_page",
     ),
     "accessibility.tested4": ("test_whole_journey_can_be_completed_by_keyboard_alone",),
@@ -96,11 +96,11 @@ PROMISES = {
         "test_all_pages_before_a_session_have_the_same_length",
     ),
     "technical.how7": (
-        "test_every_page_has_its_frame_labels_and_neutral_title",
-        "test_leaving_hides_everything_and_no_text_is_lost_by_accident",
+        "test_every_page_has_its_frame_and_labels_and_a_neutral_title",
+        "test_leaving_quickly_hides_everything_and_no_text_is_lost_by_accident",
     ),
     "technical.how7_browser": (
-        "test_only_the_two_empty_forms_include_the_client",
+        "test_only_the_two_empty_forms_include_the_sealing_client",
         "test_policy_allows_only_scripts_of_this_site",
     ),
     "sealed.file_stopped": ("test_sending_of_a_file_continues_where_it_stopped",),
@@ -115,15 +115,21 @@ PROMISES = {
     "sealed.unsent": ("test_unsent_report_is_reported_as_such_and_can_be_sent_again",),
     "sealed.on": ("test_no_request_in_a_conversation_reveals_the_code_or_any_text",),
     "landing.run_by_employer": ("test_page_names_operator_and_says_that_they_could_read_messages",),
-    "landing.run_by_some_employer": ("test_unnamed_employer_is_still_called_the_employer",),
+    "landing.run_by_some_employer": (
+        "test_unnamed_employer_who_runs_the_site_is_still_called_the_employer",
+    ),
     "landing.run_by_unknown": ("test_page_names_operator_and_says_that_they_could_read_messages",),
     "frame.leave": ("test_complete_journey_works_in_each_browser",),
     "frame.leave_help": (
         "test_complete_journey_works_in_each_browser",
-        "test_leaving_hides_everything_and_no_text_is_lost_by_accident",
+        "test_leaving_quickly_hides_everything_and_no_text_is_lost_by_accident",
     ),
-    "frame.leave_escape": ("test_leaving_hides_everything_and_no_text_is_lost_by_accident",),
-    "frame.leave_escape_here": ("test_leaving_hides_everything_and_no_text_is_lost_by_accident",),
+    "frame.leave_escape": (
+        "test_leaving_quickly_hides_everything_and_no_text_is_lost_by_accident",
+    ),
+    "frame.leave_escape_here": (
+        "test_leaving_quickly_hides_everything_and_no_text_is_lost_by_accident",
+    ),
     "person.stand_in": ("test_only_the_chosen_counsellor_gets_the_report",),
     "person.gone": ("test_counsellor_without_a_card_is_shown_without_a_name",),
     "report.wanted_help": ("test_only_the_chosen_counsellor_gets_the_report",),

@@ -233,7 +233,7 @@ def test_desk_gets_the_status_code_from_the_table_of_refusals(
     assert answer.get_json() == wanted
 
 
-def test_every_other_api_failure_is_returned_as_json(
+def test_every_api_failure_outside_the_table_of_refusals_is_returned_as_json(
     house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Examples: a wrong method, a wrong host, and an internal fault, which logs one line."""
@@ -313,7 +313,7 @@ def test_response_never_repeats_a_url_without_a_path(house: House) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_busy_store_while_reading_is_reported_and_typed_text_kept(
+def test_page_reports_a_store_too_busy_to_read_and_keeps_typed_text(
     house: House, monkeypatch: pytest.MonkeyPatch, lang: str
 ) -> None:
     def busy(*_: object, **__: object) -> None:

@@ -36,7 +36,7 @@ def test_report_is_stored_and_the_post_returns_its_code(house: House) -> None:
     check_shape(page)
 
 
-def test_code_page_says_who_can_open_it_and_until_when(house: House) -> None:
+def test_code_page_says_who_can_open_the_report_and_until_when(house: House) -> None:
     text = house.browser().tell(TEXT).text
     assert "Alleen Noor Visser kan je bericht openen. En jij, met je code." in text
     assert "Je bericht is ontvangen" in text
@@ -44,7 +44,7 @@ def test_code_page_says_who_can_open_it_and_until_when(house: House) -> None:
     assert "Dat doen we niet vóór 1 februari 2027." in text
 
 
-def test_every_optional_answer_arrives_as_ticked(house: House) -> None:
+def test_every_optional_answer_arrives_as_it_was_ticked(house: House) -> None:
     answers: dict[str, str | list[str]] = {
         name: list(values[:2]) if several else values[-1]
         for name, (several, values) in ANSWERS.items()
@@ -360,7 +360,7 @@ def test_old_browser_without_fetch_metadata_can_send_a_report(house: House) -> N
     assert house.stored() == 1
 
 
-def test_files_are_refused_and_never_written_to_disk(
+def test_files_sent_to_the_report_form_are_refused_and_never_written_to_disk(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tempfile

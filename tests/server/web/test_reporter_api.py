@@ -195,7 +195,9 @@ def test_large_file_sent_twice_is_stored_once(
 # a network that fails, and what is sent again
 
 
-def test_repeated_calls_succeed_and_add_nothing(noor: Counsellor, browser: SealingBrowser) -> None:
+def test_repeated_api_calls_succeed_and_add_nothing(
+    noor: Counsellor, browser: SealingBrowser
+) -> None:
     draft = browser.draft("report", {"text": "Eén keer.", "answers": {}}, (noor.identity,))
     sealed = draft.seal()
     for _ in range(2):
@@ -208,7 +210,9 @@ def test_repeated_calls_succeed_and_add_nothing(noor: Counsellor, browser: Seali
     assert [item["id"] for item in browser.listed()["items"]] == [sha256_hex(sealed)]
 
 
-def test_browser_can_ask_what_has_arrived(noor: Counsellor, browser: SealingBrowser) -> None:
+def test_sealing_browser_can_ask_which_items_have_arrived(
+    noor: Counsellor, browser: SealingBrowser
+) -> None:
     assert browser.ask("GET", "/api/conversation").status == 404, "nothing arrived"
     browser.open_mailbox(noor.identity)
     assert browser.listed()["items"] == [], "the mailbox, and no report"
@@ -280,7 +284,7 @@ def test_report_and_its_mailbox_are_stored_together_or_not_at_all(
     assert (refused.status, refused.json) == (409, {"n": 1})
 
 
-def test_report_is_refused_in_a_taken_withdrawn_or_expired_mailbox(
+def test_report_is_refused_if_its_mailbox_is_in_use_withdrawn_or_expired(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Van mij.", noor.identity)
@@ -398,7 +402,7 @@ def test_code_opens_only_its_own_conversation(
     assert browser.post(draft, posted).status == 422, "another conversation's item"
 
 
-def test_taken_mailbox_or_access_id_is_refused(
+def test_mailbox_or_access_id_already_in_use_is_refused(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     browser.report("Van mij.", noor.identity)
@@ -595,7 +599,7 @@ def test_nginx_check_allows_only_existing_conversations(
 # only on sites that enable it
 
 
-def test_api_is_absent_unless_the_setting_enables_it(house: House) -> None:
+def test_reporter_api_is_absent_unless_the_setting_enables_it(house: House) -> None:
     browser = sealing_browser(house)
     nothing = browser.ask("GET", "/api/nothing", token=None)
     assert nothing.status == 404
@@ -607,7 +611,7 @@ def test_api_is_absent_unless_the_setting_enables_it(house: House) -> None:
     assert house.stored() == 0
 
 
-def test_other_methods_and_addresses_get_404(browser: SealingBrowser) -> None:
+def test_unsupported_methods_and_unknown_addresses_get_404(browser: SealingBrowser) -> None:
     for method, target in (
         ("GET", "/api/reports"),
         ("POST", "/api/conversation"),

@@ -27,7 +27,7 @@ def test_batch_has_messages_in_the_order_of_the_ids(
     assert browser.batch(ids[:1]) == [single]
 
 
-def test_batch_has_only_messages_of_this_conversation(
+def test_batch_has_only_messages_of_its_own_conversation(
     sealing: House, noor: Counsellor, browser: SealingBrowser, ids: list[str]
 ) -> None:
     """Other people's items, files and unknown ids all give an empty item."""

@@ -274,7 +274,7 @@ def test_message_names_no_more_files_than_the_site_allows(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("recipients", range(1, 7))
-def test_no_whole_file_has_the_length_of_a_part(recipients: int) -> None:
+def test_no_complete_file_has_the_length_of_a_part(recipients: int) -> None:
     """By its length alone a part that waits is told from a file that waits."""
     near = {
         age.sealed_length(attachment_size(size), recipients)

@@ -42,7 +42,7 @@ def test_every_page_says_that_the_site_is_closed_and_none_links_to_the_form(
     assert f"/{lang}/report" not in landing.links
 
 
-def test_report_in_progress_is_refused_and_its_text_kept(
+def test_report_sent_after_the_site_was_closed_is_refused_and_its_text_kept(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()

@@ -76,7 +76,7 @@ def test_behind_nginx_a_request_without_a_known_route_is_refused(way: str | None
 
 
 @pytest.mark.parametrize("way", [None, "", "nonsense", *WAYS])
-def test_without_nginx_its_headers_are_not_trusted(way: str | None) -> None:
+def test_nginx_headers_are_not_trusted_if_the_server_runs_without_nginx(way: str | None) -> None:
     told = {} if way is None else {"X_Klankbord_Way": way, "X_Klankbord_Since": "1"}
     seen, status = ask(False, **told)
     assert (status, seen.way) == ("200 OK", None)
@@ -118,7 +118,9 @@ class Dripping(io.RawIOBase):
 
 
 @pytest.mark.parametrize(("rate", "ends"), [(1000, 130), (SLOWEST - 100, 1300), (20, 61)])
-def test_body_below_the_minimum_rate_ends_at_its_deadline(rate: int, ends: float) -> None:
+def test_request_body_sent_below_the_minimum_rate_is_cut_off_at_its_deadline(
+    rate: int, ends: float
+) -> None:
     """The size of the pieces that the app requests does not matter."""
     clock = Clock()
     body = PacedBody(Dripping(clock, rate), Pace(clock))  # type: ignore[arg-type] # has only ``read``
@@ -128,7 +130,7 @@ def test_body_below_the_minimum_rate_ends_at_its_deadline(rate: int, ends: float
     assert GRACE < clock.now - 1000 < ends + 1024 / rate
 
 
-def test_body_at_the_minimum_rate_is_never_cut_off() -> None:
+def test_request_body_sent_at_the_minimum_rate_is_never_cut_off() -> None:
     clock = Clock()
     body = PacedBody(Dripping(clock, SLOWEST), Pace(clock))  # type: ignore[arg-type] # has only ``read``
     for _ in range(300):

@@ -15,7 +15,7 @@ VIEWS = (
 )
 
 
-def test_every_rule_leads_to_a_plain_view_function(house: House) -> None:
+def test_every_url_rule_leads_to_a_plain_view_function(house: House) -> None:
     for endpoint, view in house.app.view_functions.items():
         assert inspect.isfunction(view), endpoint
         assert view.__module__.startswith(VIEWS), endpoint

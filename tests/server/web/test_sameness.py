@@ -64,7 +64,7 @@ def test_static_page_is_rendered_once_per_day_and_set_of_counsellors(
     assert [asked(), asked()] == [all_of_them, 0]
 
 
-def test_page_cache_is_bounded_and_keeps_the_newest() -> None:
+def test_page_cache_is_bounded_and_keeps_the_newest_pages() -> None:
     """Days, cards and sites change; each page takes one entry, and all share one limit."""
     kept = PageCache(3 * PACKED)
     made: list[str] = []

@@ -89,7 +89,7 @@ def test_dropped_and_expired_entries_are_overwritten() -> None:
     assert all(table.key(place) == bytes(16) for place in table.places())
 
 
-def test_post_of_a_killed_worker_continues_with_its_stored_answer() -> None:
+def test_post_interrupted_by_a_killed_worker_continues_with_its_stored_answer() -> None:
     posts, ready = RepeatedPosts(), SharedTable(1, 1, 0)
     sealed = bytes([7]) * ANSWER
 

@@ -14,7 +14,7 @@ from tests.support.plain_browser import Page
 from tests.support.ten_people import OTHER, PEOPLE, Person
 
 
-def test_ten_personas_need_at_most_two_clicks() -> None:
+def test_ten_personas_need_at_most_two_clicks_to_find_help() -> None:
     assert len(PEOPLE) == 10
     assert all(len(person.links) <= 2 for person in PEOPLE.values())
 

@@ -32,7 +32,9 @@ def test_visiting_any_page_keeps_the_code_available(house: House, lang: str) -> 
 
 
 @both
-def test_code_page_links_only_to_leave_and_the_other_language(house: House, lang: str) -> None:
+def test_code_page_links_only_to_leave_quickly_and_the_other_language(
+    house: House, lang: str
+) -> None:
     browser = house.browser()
     first = browser.tell("Iets.", lang)
     for page in (first, browser.get(f"/{lang}/code")):
@@ -59,7 +61,7 @@ def test_back_button_after_closing_shows_that_the_conversation_was_closed(
 
 
 @both
-def test_page_reports_missing_cookies_after_a_code_and_after_a_message(
+def test_page_says_that_cookies_are_missing_after_a_code_or_message_is_sent(
     house: House, lang: str
 ) -> None:
     browser = house.browser(cookies=False)

@@ -86,7 +86,7 @@ def test_every_text_key_is_used_and_every_used_key_exists() -> None:
     assert known - used() == set()
 
 
-def test_missing_key_is_a_fault_and_never_shown() -> None:
+def test_missing_text_key_is_a_fault_and_is_never_shown() -> None:
     for lang in PAGE_LANGUAGES:
         with pytest.raises(MissingWord):
             words(lang).say("landing.nothing")
@@ -122,7 +122,7 @@ def test_names_are_joined_by_the_rules_of_the_language() -> None:
     assert words("ar").listed(["A"]) == "A"
 
 
-def test_arabic_dual_is_one_word_followed_by_its_figure() -> None:
+def test_arabic_dual_is_followed_by_its_number_in_parentheses() -> None:
     assert "يومي عمل (2)" in words("ar").count("landing.time", 2, days=2)
     assert "3 أيام عمل" in words("ar").count("landing.time", 3, days=3)
 
@@ -132,7 +132,7 @@ def test_numbers_are_formatted_by_the_rules_of_the_language() -> None:
     assert "12,000 characters" in words("en").count("errors.text_long", 12_000, over=12_000)
 
 
-def test_days_are_written_in_words() -> None:
+def test_dates_are_written_with_the_name_of_the_month() -> None:
     today = datetime.date(2026, 11, 3)
     nl, en = words("nl"), words("en")
     assert nl.date(today, today) == "3\u00a0november"

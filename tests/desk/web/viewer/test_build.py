@@ -50,7 +50,7 @@ def test_embedded_script_matches_the_policy_hash() -> None:
     assert made.html.count(b"<script>") == made.html.count(b"</script>") == 1
 
 
-def test_licences_of_everything_bundled_are_included() -> None:
+def test_licences_of_all_bundled_components_are_included() -> None:
     told = {path.name for path in (VIEWER / "built" / "licences").iterdir()}
     bundled = {"pdf.js", "Foxit-fonts", "Liberation-fonts", "jbig2", "openjpeg", "qcms"}
     assert {f"LICENSE-{name}" for name in bundled} <= told

@@ -84,7 +84,7 @@ def aimed(script: str, ears: Ears, site: ViewerSite) -> str:
     return script.replace("PORT", str(ears.port)).replace("DESK", site.url)
 
 
-def test_attack_succeeds_from_an_ordinary_page(page: Page, site: ViewerSite, ears: Ears) -> None:
+def test_attack_succeeds_on_an_unprotected_page(page: Page, site: ViewerSite, ears: Ears) -> None:
     """This proves that the attack works, without which the tests below would prove nothing."""
     script = aimed(ATTACK, ears, site) + "all.then(() => document.body.dataset.done = 'yes');"
     site.files["loose.html"] = f"<body><script>{script}</script>".encode()
