@@ -128,8 +128,8 @@ def test_items_received_before_an_interruption_are_not_fetched_again(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     (first,) = peer.items
-    reporter.write("Ik schrijf nog eens.")
-    peer.damaged = dict.fromkeys(set(peer.items) - {first}, 0)
+    reporter.attach("Zie bestand", ("a.bin", "application/octet-stream", bytes(9_000)))
+    peer.damaged = {item: 0 for item, kept in peer.items.items() if kept.what == "attachment"}
     assert "The connection was lost." in office.run("fetch", code=1).stderr
     assert peer.fetched == []
     peer.damaged = {}
@@ -137,7 +137,7 @@ def test_items_received_before_an_interruption_are_not_fetched_again(
     office.fetch_quietly()
     assert not [target for method, target in peer.log if method == "GET" and first in target]
     assert set(peer.fetched) == set(peer.items)
-    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "Ik schrijf nog eens."]
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "Zie bestand"]
 
 
 def test_thread_list_is_paged(

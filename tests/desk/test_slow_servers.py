@@ -14,6 +14,7 @@ from dropbox_app.desk.storage import vault
 from dropbox_app.desk.sync import fetch as rounds
 from dropbox_app.desk.transport import pace
 from dropbox_app.desk.transport.api_client import Answer, Transport
+from dropbox_app.protocol.messages import REPORTER
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Peer, PeerTransport, Reporter
 
@@ -79,17 +80,19 @@ def fetch(office: Office, late: Late, monkeypatch: pytest.MonkeyPatch) -> tuple[
 def test_slow_responses_share_one_deadline_and_nothing_is_lost(
     office: Office, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = {}
-    for number in range(120):
-        reporter = Reporter(peer, office.identity)
-        reporter.report(f"Melding {number}")
-        texts[reporter.mailbox] = [f"Melding {number}"]
+    reporter = Reporter(peer, office.identity)
+    reporter.report("Melding")
+    sealed = next(iter(peer.items.values())).sealed
+    for number in range(120):  # a file is requested alone, unlike a message
+        data = sealed[:-4] + number.to_bytes(4, "big")
+        peer.keep(reporter.mailbox, "attachment", REPORTER, 1, data, [str(office.identity)])
     late = Late(PeerTransport(peer), each=pace.ANSWER_SECONDS - 1)
     ended, _ = fetch(office, late, monkeypatch)
     assert "after 120 minutes" in ended
     assert late.now < pace.ROUND_SECONDS + pace.ANSWER_SECONDS
     office.fetch_quietly()
-    assert {mailbox: office.texts(mailbox) for mailbox in texts} == texts
+    with office.desk() as desk:
+        assert set(desk.state.items) == set(peer.items)
 
 
 @pytest.mark.parametrize(("part", "comes"), [(1.1, True), (0.1, False)])

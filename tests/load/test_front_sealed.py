@@ -10,7 +10,7 @@ import pytest
 from dropbox_app.protocol.attachment import FILE_PART
 from dropbox_app.protocol.encoding import sha256_hex, to_line
 from dropbox_app.protocol.retrieval_code import derive_root
-from dropbox_app.server.web.reporter_api import MOST_IDS
+from dropbox_app.server.web.json_api import MOST_IDS
 from tests.load.test_front_crowds import MIB, enter, held, upload
 from tests.support.memory import memory_of
 from tests.support.sealing_browser import OPENING, Answer, SealingBrowser

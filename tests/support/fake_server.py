@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 
 from dropbox_app.desk.errors import CannotReach
 from dropbox_app.desk.transport.api_client import Answer
-from dropbox_app.protocol import age, desk_request, retrieval_code, thread, withdrawal, writing
+from dropbox_app.protocol import (
+    age,
+    batch,
+    desk_request,
+    retrieval_code,
+    thread,
+    withdrawal,
+    writing,
+)
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.age import check_shape, parse_header
 from dropbox_app.protocol.attachment import AttachmentSealer, contents
@@ -163,16 +171,17 @@ class Peer:
                 return self._inbox(by, int(arguments["after"]), day)
             case ("GET", "mailboxes"):
                 return self._mailboxes(by, arguments.get("after", ""))
+            case ("GET", "items"):
+                return self.batch_for(by, arguments["ids"].split("."))
             case ("GET", "items", item):
                 if by not in self._readers(item) or item in self.withheld:
                     return 404, b'{"error":"no such item"}'
                 if item in self.damaged and self.damaged[item] is None:
                     return 500, b""
                 return 200, self.lies.get(item, self.items[item].sealed)
-            case ("POST", "items", item, "fetched"):
-                if by not in self._readers(item):
-                    return 404, b"{}"
-                self.fetched.append(item)
+            case ("POST", "items", "fetched"):
+                ids = arguments["ids"].split(".")
+                self.fetched += [item for item in ids if by in self._readers(item)]
                 return 200, b"{}"
             case ("POST", "mailboxes", mailbox, "messages"):
                 to = [str(VerifyKey.from_hex(one)) for one in arguments["to"].split(".")]
@@ -197,6 +206,15 @@ class Peer:
     def _readers(self, item: str) -> tuple[str, ...]:
         kept = self.items.get(item)
         return (*kept.to, kept.author) if kept else ()
+
+    def batch_for(self, by: str, ids: Sequence[str]) -> tuple[int, bytes]:
+        """Return the messages that a request for each alone would return."""
+        if any(self.damaged.get(item, 0) is None for item in ids):
+            return 500, b""
+        mine = [item if by in self._readers(item) else "" for item in ids]
+        kept = {item: self.items[item] for item in mine if item and item not in self.withheld}
+        found = {i: self.lies.get(i, k.sealed) for i, k in kept.items() if k.what == "message"}
+        return 200, batch.pack([found.get(item, b"") for item in ids])
 
     def _inbox(self, by: str, after: int, day: str) -> tuple[int, bytes]:
         rows = [
@@ -298,7 +316,8 @@ class PeerTransport:
         if lost and f"{method} {target.partition('?')[0]}".endswith(lost):
             self.peer.lose_answer_to = ""
             raise CannotReach("The connection was lost.")
-        whole = self.peer.damaged.get(target.rpartition("/")[2])
+        lengths = [n for item, n in self.peer.damaged.items() if item in target]
+        whole = lengths[0] if lengths else None
 
         def pieces() -> Iterator[bytes]:
             for at in range(0, len(data), 1000):

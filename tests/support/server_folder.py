@@ -109,7 +109,7 @@ class AServer(OneSite):
         while True:
             rows, more = self.mailboxes.inbox(by, after)
             for row in rows:
-                assert self.mailboxes.fetched(by, row.item.id)
+                self.mailboxes.fetched(by, [row.item.id])
                 fetched.append(row.item.id)
                 after = row.number
             if not more:

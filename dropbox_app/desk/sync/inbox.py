@@ -16,6 +16,7 @@ from dropbox_app.desk.storage.atomic_files import Group
 from dropbox_app.desk.storage.item_store import WrongFile
 from dropbox_app.desk.storage.state import Item, Owed
 from dropbox_app.desk.sync import own_card
+from dropbox_app.desk.sync.batches import Batches
 from dropbox_app.desk.threads import open_thread, summary
 from dropbox_app.desk.threads.summary import Summary
 from dropbox_app.desk.transport.api_client import Page, Row
@@ -145,14 +146,17 @@ def _take_page(desk: Desk, page: Page) -> bool:
     Returns whether the whole page was fetched. The function stops early, and reports the reason, if
     too much is owed or was fetched, or if the disk is nearly full.
     """
-    number = desk.state.number
+    number, again = desk.state.number, [r.id for r in page.rows if r.id in desk.state.forgotten]
+    batches = Batches(desk.courier, [row for row in page.rows if _is_new_message(desk, row)])
     with _arriving(desk) as arrivals:
         for row in page.rows:
-            if not _take_row(desk, row, page, arrivals):
+            if not _take_row(desk, row, page, arrivals, batches):
                 break
             number = row.number
     desk.state.number = number  # only now: a row that interrupted the round is listed again
     desk.save()
+    # A restored server has forgotten that forgotten items were fetched, and lists them again.
+    desk.courier.fetched(again)
     _tell_fetched(desk)
     return not page.rows or number == page.rows[-1].number
 
@@ -176,20 +180,24 @@ def _arriving(desk: Desk) -> Iterator[_Arrivals]:
         arrivals.settle()
 
 
-def _take_row(desk: Desk, row: Row, page: Page, arrivals: _Arrivals) -> bool:
+def _is_new_message(desk: Desk, row: Row) -> bool:
+    state = desk.state
+    known = row.id in state.items or row.id in state.forgotten or row.id in state.owed
+    return row.what == "message" and row.size <= MAX_MESSAGE and not known
+
+
+def _take_row(desk: Desk, row: Row, page: Page, arrivals: _Arrivals, batches: Batches) -> bool:
     state = desk.state
     item = state.items.get(row.id)
     if item is not None:
         _meet_again(desk, item)
-    elif row.id in state.forgotten:
-        _say_fetched(desk, row.id)  # a restored server has forgotten the fetch, and lists it again
-    elif row.id not in state.owed and row.id not in arrivals.items:
+    elif not (row.id in state.forgotten or row.id in state.owed or row.id in arrivals.items):
         if len(state.owed) >= MOST_OWED:
             desk.report.alarm(_TOO_MUCH_OWED, "too_much_owed")
             return False
         if not _has_room(desk, row):
             return False
-        _bring(desk, _item(row, page.store), page.day, arrivals)
+        _bring(desk, _item(row, page.store), page.day, arrivals, batches)
     return True
 
 
@@ -233,8 +241,10 @@ def _keep(desk: Desk, item: Item) -> None:
     desk.state.thread(item.mailbox)
 
 
-def _bring(desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals) -> None:
-    """Fetch one item. If that fails, record the item as owed."""
+def _bring(
+    desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals, batches: Batches
+) -> None:
+    """Fetch one item, from a batch or alone. If that fails, record the item as owed."""
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
     if item.size > limit:
         _owe(desk, item, day, f"is listed with {item.size} bytes, more than there can be")
@@ -249,7 +259,11 @@ def _bring(desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals) -> N
 
     try:
         with desk.store.receiving(item.id, item.size, arrivals.group) as take:
-            desk.courier.item(item.id, item.size, count)
+            sealed = batches.take(item.id)
+            if sealed is None:
+                desk.courier.item(item.id, item.size, count)
+            else:
+                count(sealed)
     except (WrongFile, BadAnswer):
         _owe(desk, item, day, "came as another one")
     except CannotReach:
@@ -297,7 +311,7 @@ def _ask_again(desk: Desk) -> set[str]:
             if not _has_room(desk, owed.item):
                 break
             asked.add(owed.item.id)
-            _bring(desk, owed.item, owed.since, arrivals)
+            _bring(desk, owed.item, owed.since, arrivals, Batches(desk.courier, ()))
     desk.save()
     _tell_fetched(desk)
     return asked & set(desk.state.owed)
@@ -346,19 +360,11 @@ def _tell_fetched(desk: Desk) -> None:
     The fact that the server was told is saved with the next change. If that record is lost, the
     server is told again.
     """
-    told = [item for item in desk.state.items.values() if not item.fetched]
+    items = desk.state.items.values()
+    told = [item for item in items if item.sent == "received" and not item.fetched]
+    desk.courier.fetched([item.id for item in told])
     for item in told:
-        if item.sent == "received":
-            _say_fetched(desk, item.id)
-            item.fetched = True
-
-
-def _say_fetched(desk: Desk, item: str) -> None:
-    try:
-        desk.courier.fetched(item)
-    except Refused as error:
-        if error.status != 404:  # a 404 means that the server no longer has the item
-            raise
+        item.fetched = True
 
 
 def _after_arrival(desk: Desk, mailbox: str) -> Summary:

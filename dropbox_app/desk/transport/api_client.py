@@ -16,17 +16,19 @@ from typing import Protocol, TypeVar
 
 import httpcore
 
-from dropbox_app.desk.errors import BadAnswer, CannotReach, Unknown
+from dropbox_app.desk.errors import BadAnswer, CannotReach, Refused, Unknown
 from dropbox_app.desk.transport import pace, responses
 from dropbox_app.desk.transport.proxy import Connect, Direct, NoProxy, Proxy, Socks, read_origin
-from dropbox_app.protocol import desk_request
+from dropbox_app.protocol import batch, desk_request
 from dropbox_app.protocol.encoding import sha256_hex
+from dropbox_app.protocol.errors import FormatError
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
 CONNECT_SECONDS = 50.0  # an onion service may be that slow; all sites end within a minute
 SILENCE_SECONDS = 50.0
 FIRST_SECONDS = 55.0  # until a site first responds, at any address
 MAX_PAGE = 100
+MOST_IDS = 50  # in one request
 MOST_RESPONSE_DAYS = 60  # working days; a higher number is not a promise
 MAX_LISTED = 1_000  # threads in one part of their list
 # More than any counsellor has, but few enough for this computer's memory.
@@ -298,9 +300,40 @@ class Courier:
 
         self._signed("GET", f"/api/desk/items/{item}", b"", read, seconds)
 
-    def fetched(self, item: str) -> None:
-        """Tell the server that an item is safe on this computer's disk."""
-        self._call("POST", f"/api/desk/items/{item}/fetched")
+    def messages(self, wanted: Mapping[str, int]) -> dict[str, bytes]:
+        """Return messages by id, from one response. ``wanted``: up to MOST_IDS ids and their sizes.
+
+        Messages that the response lacks are left out. If the whole response cannot be used, the
+        result is empty. Raises CannotReach if no response begins.
+        """
+        limit = sum(wanted.values()) + batch.LENGTH * len(wanted)
+        seconds = self._round.another() + limit / pace.SLOWEST
+        body = bytearray()
+
+        def read(answer: Answer) -> None:
+            watched = pace.File(self._round)
+            for piece in answer.pieces:
+                watched.came(piece)
+                body.extend(piece)
+                if len(body) > limit:
+                    raise BadAnswer("The server hands over more than it listed.")
+
+        try:
+            self._signed("GET", f"/api/desk/items?ids={'.'.join(wanted)}", b"", read, seconds)
+            found = batch.unpack(bytes(body), len(wanted))
+        except (Refused, BadAnswer, FormatError):
+            return {}
+        except CannotReach:
+            if not body:
+                raise  # the connection failed
+            return {}  # one damaged message may be the cause
+        return {item: sealed for item, sealed in zip(wanted, found, strict=False) if sealed}
+
+    def fetched(self, items: Sequence[str]) -> None:
+        """Tell the server that items are safe on this computer's disk."""
+        for at in range(0, len(items), MOST_IDS):
+            ids = ".".join(items[at : at + MOST_IDS])
+            self._call("POST", f"/api/desk/items/fetched?ids={ids}")
 
     def post(self, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes) -> None:
         """Send a sealed message. Raises OutOfStep, or Refused."""

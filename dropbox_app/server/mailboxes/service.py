@@ -274,10 +274,20 @@ class Mailboxes:
             file = self._store.open(item)
         return OpenFile(known[1].size, file) if file is not None else None
 
-    def fetched(self, identity: VerifyKey, item: str) -> bool:
-        """Record that this counsellor's desk has an item; return False if the item is unknown."""
+    def message_for(self, identity: VerifyKey, item: str) -> bytes | None:
+        """Return a sealed message addressed to this counsellor; None if it does not exist."""
+        with self._store.reading():
+            known = self._store.item(item)
+            if known is None or known[1].what != "message":
+                return None
+            return self._store.read(item) if self._store.is_addressed(str(identity), item) else None
+
+    def fetched(self, identity: VerifyKey, items: Sequence[str]) -> None:
+        """Record that this counsellor's desk has these items. Unknown items are ignored."""
+        by, day = str(identity), self.today()
         with self._store.writing():
-            return self._store.set_fetched(str(identity), item, self.today())
+            for item in items:
+                self._store.set_fetched(by, item, day)
 
     def reply(
         self, *, identity: VerifyKey, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes

@@ -205,8 +205,8 @@ class Store(Protocol):
     def waits(self, identity: str) -> bool:
         """Return whether any item is waiting to be fetched by this counsellor's desk."""
 
-    def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch of an item; return False if this counsellor has no such item."""
+    def set_fetched(self, identity: str, item: str, day: datetime.date) -> None:
+        """Record the first fetch of an item. Without such an item of this counsellor: nothing."""
 
     def last_fetch(self, identity: str) -> datetime.date | None:
         """Return the last day on which this counsellor's desk fetched; None if never."""

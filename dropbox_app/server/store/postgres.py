@@ -289,14 +289,12 @@ class PostgresStore:
         statement = "SELECT 1 FROM addressed WHERE identity = %s AND fetched IS NULL LIMIT 1"
         return bool(self._rows(statement, identity))
 
-    def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch of an item; return False if this counsellor has no such item."""
-        changed = self._change(
+    def set_fetched(self, identity: str, item: str, day: datetime.date) -> None:
+        self._change(
             "UPDATE addressed SET fetched = coalesce(fetched, %s)"
             " WHERE item = %s AND identity = %s",
             day, item, identity,
         )  # fmt: skip
-        return changed > 0
 
     def last_fetch(self, identity: str) -> datetime.date | None:
         rows = self._rows("SELECT last_fetch FROM desks WHERE identity = %s", identity)

@@ -292,13 +292,11 @@ class SqliteStore:
         statement = "SELECT 1 FROM addressed WHERE identity = ? AND fetched IS NULL LIMIT 1"
         return self._run(statement, identity).fetchone() is not None
 
-    def set_fetched(self, identity: str, item: str, day: datetime.date) -> bool:
-        """Record the first fetch of an item; return False if this counsellor has no such item."""
-        cursor = self._run(
+    def set_fetched(self, identity: str, item: str, day: datetime.date) -> None:
+        self._run(
             "UPDATE addressed SET fetched = coalesce(fetched, ?) WHERE item = ? AND identity = ?",
             day.isoformat(), item, identity,
         )  # fmt: skip
-        return cursor.rowcount > 0
 
     def last_fetch(self, identity: str) -> datetime.date | None:
         row = self._run("SELECT last_fetch FROM desks WHERE identity = ?", identity).fetchone()

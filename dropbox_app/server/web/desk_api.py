@@ -26,9 +26,11 @@ from dropbox_app.server.web.hosts import DESK_PATHS
 from dropbox_app.server.web.json_api import (
     answer,
     arguments,
+    batch,
     body_pieces,
     identities,
     item_id,
+    item_ids,
     nothing_here,
     number,
     refusal,
@@ -109,6 +111,18 @@ def inbox() -> Response:
     return answer({"store": store, "day": day, "items": items, "more": more})
 
 
+@blueprint.get(DESK_PATHS + "items", provide_automatic_options=False)
+def items() -> Response:
+    """GET items?ids=ID.ID: return sealed messages in this order, as many as fit; at least one.
+
+    A missing message, a file, and an item of another desk all give an empty item.
+    """
+    identity = _asked_by()
+    wanted = item_ids(arguments("ids")["ids"])
+    mailboxes = current_site().mailboxes
+    return batch(mailboxes.message_for(identity, one) for one in wanted)
+
+
 @blueprint.get(DESK_PATHS + "items/<item>", provide_automatic_options=False)
 def item(item: str) -> Response:
     """GET items/ID: the sealed file. A missing file and another desk's file get the same 404."""
@@ -119,12 +133,14 @@ def item(item: str) -> Response:
     return sealed_file(opened)
 
 
-@blueprint.post(DESK_PATHS + "items/<item>/fetched", provide_automatic_options=False)
-def fetched(item: str) -> Response:
-    """POST items/ID/fetched: record that the desk has the item on its disk."""
+@blueprint.post(DESK_PATHS + "items/fetched", provide_automatic_options=False)
+def fetched() -> Response:
+    """POST items/fetched?ids=ID.ID: record that the desk has these items on its disk.
+
+    Ids of other desks' items, and of items that do not exist, are ignored.
+    """
     identity = _asked_by()
-    if not current_site().mailboxes.fetched(identity, item_id(item)):
-        raise Gone("no such item")
+    current_site().mailboxes.fetched(identity, item_ids(arguments("ids")["ids"]))
     return answer({})
 
 

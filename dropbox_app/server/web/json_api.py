@@ -7,12 +7,13 @@ newest}``.
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
 from flask import Response, request
 
+from dropbox_app.protocol.batch import pack
 from dropbox_app.protocol.encoding import MAX_INTEGER, check_hex
 from dropbox_app.protocol.errors import FormatError, KlankbordError
 from dropbox_app.protocol.keys import VerifyKey
@@ -21,6 +22,8 @@ from dropbox_app.server.mailboxes.service import OpenFile
 from dropbox_app.server.web.error_pages import api_status
 
 CHUNK = 64 * 1024
+MOST_IDS = 50  # an address with more could be too long for nginx
+MOST_AT_ONCE = 1024 * 1024  # bytes of the messages in one response
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 
@@ -75,6 +78,18 @@ def _pieces(opened: OpenFile, start: int) -> Iterator[bytes]:
             yield piece
 
 
+def batch(found: Iterable[bytes | None]) -> Response:
+    """Return sealed messages in this order, as many as fit, and at least one. None is a gap."""
+    sent: list[bytes] = []
+    room = MOST_AT_ONCE
+    for sealed in found:
+        room -= len(sealed or b"")
+        if sent and room < 0:
+            break
+        sent.append(sealed or b"")
+    return Response(pack(sent), mimetype="application/octet-stream")
+
+
 def body_pieces(limit: int) -> Iterator[bytes]:
     """Yield the body in pieces. Raises TooLarge if the body exceeds ``limit`` bytes."""
     if (request.content_length or 0) > limit:
@@ -110,7 +125,7 @@ def item_id(text: str) -> str:
         raise Gone("no such item") from None
 
 
-def item_ids(text: str, most: int) -> list[str]:
+def item_ids(text: str, most: int = MOST_IDS) -> list[str]:
     """Return the 1 to ``most`` different ids in ``ID.ID``. Raises BadRequest."""
     ids = text.split(".")
     try:

@@ -14,7 +14,6 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, request
 
-from dropbox_app.protocol.batch import pack
 from dropbox_app.protocol.encoding import Json, check_hex, from_line
 from dropbox_app.protocol.errors import FormatError, KlankbordError
 from dropbox_app.protocol.fields import text_of, texts_of
@@ -28,6 +27,7 @@ from dropbox_app.server.store.interface import What
 from dropbox_app.server.web.json_api import (
     answer,
     arguments,
+    batch,
     body_pieces,
     identities,
     item_ids,
@@ -39,8 +39,6 @@ from dropbox_app.server.web.json_api import (
 from dropbox_app.server.web.sites import current_site
 
 OPENING = 1024  # maximum bytes of the request that opens a mailbox
-MOST_IDS = 50  # an address with more could be too long for nginx
-MOST_AT_ONCE = 1024 * 1024  # bytes of the messages in one response
 BEARER = re.compile("Bearer ([0-9a-f]{64})")
 JSON = "application/json"
 
@@ -141,18 +139,11 @@ def conversation() -> Response:
 @blueprint.get("/api/items", provide_automatic_options=False)
 def items() -> Response:
     """GET items?ids=ID.ID: return sealed messages in this order, as many as fit; at least one."""
-    access, wanted = given_access(), item_ids(arguments("ids")["ids"], MOST_IDS)
+    access, wanted = given_access(), item_ids(arguments("ids")["ids"])
     found = _conversation(access)
-    sizes = {known.id: known.size for known in found.items if known.what == "message"}
-    batch: list[bytes] = []
-    room = MOST_AT_ONCE
-    for one in wanted:
-        room -= sizes.get(one, 0)
-        if batch and room < 0:
-            break
-        sealed = current_site().mailboxes.item(found.mailbox, one) if one in sizes else None
-        batch.append(sealed or b"")  # it may have been removed just now
-    return Response(pack(batch), mimetype="application/octet-stream")
+    messages = {known.id for known in found.items if known.what == "message"}
+    mailboxes = current_site().mailboxes
+    return batch(mailboxes.item(found.mailbox, one) if one in messages else None for one in wanted)
 
 
 @blueprint.get("/api/items/<item>", provide_automatic_options=False)

@@ -71,7 +71,10 @@ def test_report_is_available_only_to_its_reporter_and_addressees(server: AServer
     assert opened.file.read() == sealed
     assert server.mailboxes.item_for(BRAM, info.id) is None
     assert server.mailboxes.inbox(BRAM, 0) == ([], False)
-    assert server.mailboxes.fetched(BRAM, info.id) is False
+    assert server.mailboxes.message_for(ANNA, info.id) == sealed
+    assert server.mailboxes.message_for(BRAM, info.id) is None
+    server.mailboxes.fetched(BRAM, [info.id])
+    assert [row.fetched for row in server.store.addressed(conversation.mailbox)] == [None]
 
 
 def test_storing_the_same_bytes_again_succeeds_and_keeps_one_item(server: AServer) -> None:

@@ -121,7 +121,7 @@ class Counsellor:
             arrived = threads.open_item(row.item.id, sealed, self.seeds)
             plain[row.item.id] = arrived.plaintext or b""
             found.setdefault(row.mailbox, []).append(arrived)
-            self.house.mailboxes.fetched(self.identity, row.item.id)
+            self.house.mailboxes.fetched(self.identity, [row.item.id])
         for mailbox, those in found.items():
             self._add_passed_on(mailbox, those, plain)
         return {

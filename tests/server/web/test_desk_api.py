@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from dropbox_app.protocol import desk_request
+from dropbox_app.protocol import batch, desk_request
 from dropbox_app.protocol.encoding import b64, sha256_hex
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
 from dropbox_app.server.web import desk_api
@@ -115,8 +115,8 @@ def test_desk_can_find_fetch_and_answer_a_report(server: AServer, desk: Desk) ->
     got = desk.ask("GET", f"/api/desk/items/{item}")
     assert (got.data, got.content_length) == (sealed, len(sealed))
     assert got.mimetype == "application/octet-stream"
-    assert desk.ask("POST", f"/api/desk/items/{item}/fetched").status_code == 200
-    assert desk.ask("POST", f"/api/desk/items/{item}/fetched").status_code == 200
+    for _ in range(2):
+        assert desk.ask("POST", f"/api/desk/items/fetched?ids={item}").status_code == 200
     answer = message(1)
     target = f"/api/desk/mailboxes/{mailbox}/messages?n=1&to={_to(ANNA)}"
     assert desk.ask("POST", target, answer).status_code == 200
@@ -162,6 +162,36 @@ def test_files_of_any_size_can_be_uploaded_and_downloaded(server: AServer, desk:
         got = desk.ask("GET", f"/api/desk/items/{sha256_hex(sealed)}")
         assert got.data == sealed
         assert got.content_length == len(sealed)
+
+
+def test_batch_has_this_counsellors_messages_in_the_order_of_the_ids(
+    server: AServer, desk: Desk
+) -> None:
+    first, second, theirs = server.report("one"), server.report("two"), server.report("x", (BRAM,))
+    attachment = server.put_file("one", file(2))
+    server.reply("one", 1)
+    wanted = [sha256_hex(second), sha256_hex(theirs), attachment, sha256_hex(first), "0" * 64]
+    got = desk.ask("GET", f"/api/desk/items?ids={'.'.join(wanted)}")
+    assert got.mimetype == "application/octet-stream"
+    assert batch.unpack(got.data, 5) == [second, b"", b"", first, b""]
+
+
+def test_several_items_are_confirmed_at_once(server: AServer, desk: Desk) -> None:
+    sealed = [server.report("one"), server.report("two")]
+    named = ".".join(sha256_hex(one) for one in sealed)
+    assert desk.ask("POST", f"/api/desk/items/fetched?ids={named}").status_code == 200
+    found = [row for name in ("one", "two") for row in server.store.addressed(ids(name)[0])]
+    assert [row.fetched for row in found] == [DAY, DAY]
+
+
+@pytest.mark.parametrize("method", ["GET items", "POST items/fetched"])
+def test_wrong_list_of_ids_is_refused(desk: Desk, method: str) -> None:
+    verb, path = method.split()
+    one, many = "0" * 64, [f"{number:064x}" for number in range(51)]
+    for query in ("", "?ids=", f"?ids={one}.", f"?ids={one}.{one}", f"?ids={one}&more=1",
+                  f"?ids={one}.x", "?ids=" + ".".join(many)):  # fmt: skip
+        assert desk.ask(verb, f"/api/desk/{path}{query}").status_code == 400, query
+    assert desk.ask(verb, f"/api/desk/{path}?ids={'.'.join(many[1:])}").status_code == 200
 
 
 def test_newer_card_is_accepted_and_served_byte_for_byte(server: AServer, desk: Desk) -> None:
@@ -342,12 +372,12 @@ def test_request_for_another_counsellors_item_gets_the_same_response_as_for_a_mi
     sealed = server.report("one", (BRAM,))
     there, nowhere = sha256_hex(sealed), hashlib.sha256(b"").hexdigest()
     mailbox = ids("one")[0]
-    for target, method, body in (
-        ("/api/desk/items/{0}", "GET", b""),
-        ("/api/desk/items/{0}/fetched", "POST", b""),
-    ):
-        answers = [desk.ask(method, target.format(i), body) for i in (there, nowhere, "x")]
-        assert {(a.status_code, a.data) for a in answers} == {(404, answers[0].data)}
+    answers = [desk.ask("GET", f"/api/desk/items/{item}") for item in (there, nowhere, "x")]
+    assert {(a.status_code, a.data) for a in answers} == {(404, answers[0].data)}
+    for method, part in (("GET", "items"), ("POST", "items/fetched")):
+        answers = [desk.ask(method, f"/api/desk/{part}?ids={i}") for i in (there, nowhere)]
+        assert {(a.status_code, a.data) for a in answers} == {(200, answers[0].data)}
+    assert [row.fetched for row in server.store.addressed(mailbox)] == [None]
     for rest, method, body in (
         (f"messages?n=1&to={_to(ANNA)}", "POST", message(1)),
         (f"files/{sha256_hex(file(2))}", "PUT", file(2)),

@@ -3,7 +3,7 @@
 import pytest
 
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.server.web import reporter_api
+from dropbox_app.server.web import json_api
 from tests.server.web.conftest import Counsellor, House
 from tests.server.web.test_reporter_api import NOWHERE, browser, noor, sealing, sealing_browser
 from tests.support.sealing_browser import SealingBrowser
@@ -48,7 +48,7 @@ def test_batch_is_limited_in_bytes_but_never_empty(
     room: int,
     sent: int,
 ) -> None:
-    monkeypatch.setattr(reporter_api, "MOST_AT_ONCE", room)
+    monkeypatch.setattr(json_api, "MOST_AT_ONCE", room)
     found = browser.batch(ids)
     assert {len(one) for one in found} == {11_408}
     assert [sha256_hex(one) for one in found] == ids[:sent]
