@@ -22,7 +22,8 @@ from dropbox_app.desk.storage.item_store import LocalStore
 from dropbox_app.desk.storage.state import Profile, State, ThreadState
 from dropbox_app.desk.storage.vault import Vault
 from dropbox_app.desk.sync import own_card
-from dropbox_app.desk.transport.api_client import Courier, HttpTransport, Transport
+from dropbox_app.desk.transport.api_client import Courier
+from dropbox_app.desk.transport.connection import HttpTransport, Transport
 from dropbox_app.desk.transport.proxy import Proxy, read_origin, read_proxy
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.encoding import Json, check_day, check_hex, from_line

@@ -21,7 +21,7 @@ from dropbox_app.desk.errors import (
 from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.state import Profile
-from dropbox_app.desk.transport.api_client import Answer, Transport
+from dropbox_app.desk.transport.connection import Answer, Transport
 from dropbox_app.protocol import age
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from dropbox_app.desk.errors import BadAnswer, CannotReach, OutOfStep, Refused, Unfit, Unknown
-from dropbox_app.desk.transport.api_client import Courier, HttpTransport
+from dropbox_app.desk.transport.api_client import Courier
+from dropbox_app.desk.transport.connection import HttpTransport
 from dropbox_app.desk.transport.proxy import Origin, Proxy, read_origin, read_proxy
 from dropbox_app.protocol import desk_request
 from dropbox_app.protocol.keys import SigningKey

@@ -11,7 +11,8 @@ import pytest
 from dropbox_app.desk.errors import BadAnswer
 from dropbox_app.desk.transport import api_client as couriers
 from dropbox_app.desk.transport import pace
-from dropbox_app.desk.transport.api_client import Answer, Courier
+from dropbox_app.desk.transport.api_client import Courier
+from dropbox_app.desk.transport.connection import Answer
 from dropbox_app.protocol.keys import SigningKey
 
 

@@ -22,7 +22,7 @@ from dropbox_app.desk.folder import Machine, opened
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.sync import fetch as rounds
 from dropbox_app.desk.sync import outbox
-from dropbox_app.desk.transport.api_client import Answer
+from dropbox_app.desk.transport.connection import Answer
 from dropbox_app.protocol import card as cards
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.test_migrations import unpack

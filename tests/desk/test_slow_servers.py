@@ -13,7 +13,7 @@ from dropbox_app.desk.folder import Machine, opened
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.sync import fetch as rounds
 from dropbox_app.desk.transport import pace
-from dropbox_app.desk.transport.api_client import Answer, Transport
+from dropbox_app.desk.transport.connection import Answer, Transport
 from dropbox_app.protocol.messages import REPORTER
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Peer, PeerTransport, Reporter

@@ -12,7 +12,7 @@ import pytest
 from dropbox_app.desk.errors import CannotReach
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import Disk
-from dropbox_app.desk.transport.api_client import Answer
+from dropbox_app.desk.transport.connection import Answer
 from dropbox_app.protocol import card as cards
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.support.fake_server import Clock, Peer, PeerTransport, Reporter

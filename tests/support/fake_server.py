@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dropbox_app.desk.errors import CannotReach
-from dropbox_app.desk.transport.api_client import Answer
+from dropbox_app.desk.transport.connection import Answer
 from dropbox_app.protocol import (
     age,
     batch,

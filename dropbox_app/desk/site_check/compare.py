@@ -25,7 +25,7 @@ from dropbox_app.desk.site_check.matching import Match, TooLong
 from dropbox_app.desk.site_check.pages import FORMS, LANGUAGES, PATHS, PLAIN, Mode, Pages
 from dropbox_app.desk.site_check.release import Manifest
 from dropbox_app.desk.site_check.visit import Budget, Seen, TooMuch, Visitor
-from dropbox_app.desk.transport.api_client import Transport
+from dropbox_app.desk.transport.connection import Transport
 from dropbox_app.protocol.encoding import sha256_hex
 
 POLICY = "Content-Security-Policy"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dropbox_app.desk.errors import CannotReach
-from dropbox_app.desk.transport.api_client import Transport
+from dropbox_app.desk.transport.connection import Transport
 
 SECONDS = 60.0  # for one response
 # Bytes of one response, before and after decompression. The longest page has a tenth of its limit.

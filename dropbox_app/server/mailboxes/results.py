@@ -30,5 +30,5 @@ class Listed:
 class OpenFile:
     """A sealed file that the caller reads in pieces and then closes."""
 
-    size: int
+    item: ItemInfo
     file: BinaryIO

@@ -39,6 +39,7 @@ from dropbox_app.server.store.interface import (
     MailboxInfo,
     Staged,
     Store,
+    What,
 )
 
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
@@ -108,7 +109,7 @@ class Mailboxes:
         if known is None or known[0] != mailbox or not known[1].n:
             return None
         file = self._store.open(item)
-        return OpenFile(known[1].size, file) if file is not None else None
+        return OpenFile(known[1], file) if file is not None else None
 
     def room_for_files(self, access: str, size: int, *, whole: bool = False) -> None:
         """Check that a reporter's message may add this many bytes. Raises the errors of ``add``.
@@ -272,22 +273,13 @@ class Mailboxes:
             if known is None or not self._store.is_addressed(str(identity), item):
                 return None
             file = self._store.open(item)
-        return OpenFile(known[1].size, file) if file is not None else None
-
-    def message_for(self, identity: VerifyKey, item: str) -> bytes | None:
-        """Return a sealed message addressed to this counsellor; None if it does not exist."""
-        with self._store.reading():
-            known = self._store.item(item)
-            if known is None or known[1].what != "message":
-                return None
-            return self._store.read(item) if self._store.is_addressed(str(identity), item) else None
+        return OpenFile(known[1], file) if file is not None else None
 
     def fetched(self, identity: VerifyKey, items: Sequence[str]) -> None:
         """Record that this counsellor's desk has these items. Unknown items are ignored."""
-        by, day = str(identity), self.today()
         with self._store.writing():
             for item in items:
-                self._store.set_fetched(by, item, day)
+                self._store.set_fetched(str(identity), item, self.today())
 
     def reply(
         self, *, identity: VerifyKey, mailbox: str, n: int, to: Sequence[VerifyKey], sealed: bytes
@@ -399,12 +391,12 @@ class Mailboxes:
             raise Gone("no such conversation")
         return addressed
 
-    def _repeated(self, item: str, mailbox: str, author: str) -> bool:
-        """Return whether this message is already stored. Raises BadShape if the author differs."""
+    def _repeated(self, item: str, mailbox: str, author: str, what: What = "message") -> bool:
+        """Return whether this item is already stored. Raises BadShape if it is another one."""
         known = self._store.item(item)
         if known is None:
             return False
-        if known[0] != mailbox or known[1].author != author or known[1].what != "message":
+        if known[0] != mailbox or known[1].author != author or known[1].what != what:
             raise BadShape("this sealed file is another item already")
         return True
 
@@ -449,10 +441,7 @@ class Mailboxes:
 
     def _put(self, mailbox: str, by: str, item: str, staged: Staged) -> None:
         """Store a checked file, which stays invisible until a message that names it is stored."""
-        known = self._store.item(item)
-        if known is not None:
-            if known[0] != mailbox or known[1].author != by or known[1].what != "attachment":
-                raise BadShape("this sealed file is another item already")
+        if self._repeated(item, mailbox, by, "attachment"):
             return
         self._room.check(staged.size, mailbox, kind=FILES)
         file_parts.check_waiting(self._store, mailbox, by, self._site.settings.limits)

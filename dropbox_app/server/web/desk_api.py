@@ -119,8 +119,15 @@ def items() -> Response:
     """
     identity = _asked_by()
     wanted = item_ids(arguments("ids")["ids"])
-    mailboxes = current_site().mailboxes
-    return batch(mailboxes.message_for(identity, one) for one in wanted)
+    return batch(_message(identity, one) for one in wanted)
+
+
+def _message(identity: VerifyKey, item: str) -> bytes | None:
+    opened = current_site().mailboxes.item_for(identity, item)
+    if opened is None:
+        return None
+    with opened.file as file:
+        return file.read() if opened.item.what == "message" else None
 
 
 @blueprint.get(DESK_PATHS + "items/<item>", provide_automatic_options=False)

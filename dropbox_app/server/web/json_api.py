@@ -54,14 +54,14 @@ def sealed_file(opened: OpenFile, start: int = 0) -> Response:
 
     ``start``: the number of bytes to skip. Raises BadRequest if the file is shorter.
     """
-    if start > opened.size:
+    if start > opened.item.size:
         opened.file.close()
         raise BadRequest("the file is shorter")
-    if start == opened.size:
+    if start == opened.item.size:
         opened.file.close()
         return Response(b"", mimetype="application/octet-stream")
     response = Response(_pieces(opened, start), mimetype="application/octet-stream")
-    response.content_length = opened.size - start
+    response.content_length = opened.item.size - start
     response.call_on_close(opened.file.close)
     return response
 

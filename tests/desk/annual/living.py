@@ -16,7 +16,7 @@ from dropbox_app.desk import folder as workplace
 from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.state import Profile
-from dropbox_app.desk.transport.api_client import Answer
+from dropbox_app.desk.transport.connection import Answer
 from dropbox_app.server.mailboxes.purge import purge
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.web.conftest import Running, Seconds

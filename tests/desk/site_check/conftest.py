@@ -18,7 +18,7 @@ from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.site_check.findings import Kept
 from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.state import Profile
-from dropbox_app.desk.transport.api_client import Answer
+from dropbox_app.desk.transport.connection import Answer
 from dropbox_app.desk.transport.proxy import Proxy
 from dropbox_app.protocol.encoding import to_line
 from dropbox_app.server.config.settings import Reporter

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from dropbox_app.desk.errors import CannotReach
-from dropbox_app.desk.transport.api_client import HttpTransport
+from dropbox_app.desk.transport.connection import HttpTransport
 from dropbox_app.desk.transport.proxy import Proxy
 from tests.support.mail_server import Listening
 

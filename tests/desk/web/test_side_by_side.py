@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
-from dropbox_app.desk.transport.api_client import Answer
+from dropbox_app.desk.transport.connection import Answer
 from dropbox_app.desk.web import desk_lock
 from dropbox_app.desk.web.desk_lock import DeskLock
 from tests.desk.conftest import PASSPHRASE, Office

@@ -157,7 +157,7 @@ def test_reading_a_large_file_leaves_no_access_time(server: AServer) -> None:
     opened = server.mailboxes.item_for(ANNA, beside.name)
     assert opened is not None
     with opened.file:
-        assert len(opened.file.read()) == opened.size
+        assert len(opened.file.read()) == opened.item.size
     assert beside.stat().st_atime == MIDNIGHT
 
 
