@@ -22,7 +22,7 @@ PLACES, EACH = 12, 2  # sealed files in transfer: in total, and per circuit
 
 
 def sealing_browser(serving: Serving, circuit: int) -> SealingBrowser:
-    """Return a sealing browser; all its connections use one circuit."""
+    """Return a browser that seals messages; all its connections use one circuit."""
 
     def exchange(method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         page = serving.browser(circuit, cookies=False).exchange(method, target, body, headers)
