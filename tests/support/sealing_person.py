@@ -31,7 +31,7 @@ def open_sealing(page: Page, address: str) -> None:
 
 
 class Reporter:
-    """A reporter with a message-sealing browser that has not visited the site before."""
+    """A reporter whose browser seals messages and has not visited the site before."""
 
     def __init__(self, start: Start, name: str, relay: Relay) -> None:
         self.relay = relay
