@@ -348,7 +348,7 @@ def _shown(found: Standing) -> tuple[str, ...]:
 def _sheet(found: Standing) -> dict[str, Json]:
     """Return the sheet's values, except those shown elsewhere on the page.
 
-    The main group is that in which the case is counted, even if only a contact states it.
+    The main group is the one in which the case is counted, even if only a contact states it.
     """
     apart = (
         "event",
