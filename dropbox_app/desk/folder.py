@@ -117,10 +117,7 @@ def _addresses(given: object) -> tuple[str, ...]:
 
 @dataclass
 class Workplace:
-    """An open desk whose folder is locked.
-
-    Threads may share a workplace if each works on its own site.
-    """
+    """An open desk. Threads may share a workplace if each works on its own site."""
 
     disk: Disk
     vault: Vault
