@@ -274,9 +274,7 @@ class Workplace:
 
 @contextlib.contextmanager
 def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplace]:
-    """Open the desk in a folder, and lock the folder.
-
-    Raises NotSetUp, InUse, WrongPassphrase, Damaged.
+    """Open a desk and lock its folder. Raises NotSetUp, InUse, WrongPassphrase, Damaged.
 
     A desk of the first format is migrated first. If data was deleted or keys were destroyed, the
     database gets a new key at the end, or at the next start if the work is interrupted.
