@@ -56,7 +56,7 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
 
 
 def _given_away(before: Joint, name: str) -> Unfit:
-    """Return why a second colleague, called ``name``, cannot get counts already exported."""
+    """Return why a second colleague, called ``name``, cannot get already exported counts."""
     year, other = before.last_year, before.counsellor
     if names.plain(name) == names.plain(other):
         return Unfit(

@@ -51,7 +51,7 @@ class Added:
 
     ``there``: the number of events that already existed and were not added again. ``left_out``: how
     often each field was omitted because of the level of recording. ``near``: new names of
-    employers, each with a similar existing one. ``case``: the reference of the case that was
+    employers, each with a similar existing name. ``case``: the reference of the case that was
     created for a contact.
     """
 

@@ -119,7 +119,7 @@ class Page:
         self._next = (form, fields)
 
     def take_offered(self, *forms: str) -> tuple[str, dict[str, str]]:
-        """Return the form and fields of the last entry if it is one of ``forms``; forget them."""
+        """Return the last entry's form and fields if the form is one of ``forms``; forget them."""
         offered, self._next = self._next, ("", {})
         return offered if offered[0] in forms else ("", {})
 

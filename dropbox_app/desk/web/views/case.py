@@ -52,7 +52,7 @@ class Refusal:
     fields: Typed = field(default_factory=MultiDict)
 
     def of(self, form: str, start: Mapping[str, str]) -> Typed:
-        """Return the value that a form shows."""
+        """Return the values that a form shows."""
         return self.fields if self.form == form else MultiDict(dict(start))
 
 
