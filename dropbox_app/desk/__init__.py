@@ -1,4 +1,4 @@
-"""The desk runs on the counsellor's computer, the only zone with a counsellor's secret keys.
+"""The desk, on the counsellor's computer: the only zone with a counsellor's secret keys.
 
 ``folder`` opens a desk, and ``session`` contains what the desk needs to work on one site.
 ``storage`` contains the vault with the secrets and the encrypted database. ``keys`` determines

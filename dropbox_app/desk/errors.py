@@ -12,7 +12,7 @@ class DeskError(KlankbordError):
 
 
 class NotSetUp(DeskError):
-    """The folder contains no desk, or an unfinished one."""
+    """The folder contains no desk, or only an unfinished desk."""
 
 
 class AlreadyThere(DeskError):

@@ -93,7 +93,7 @@ def read_invitation(raw: bytes) -> Invitation:
 
 
 def _one_line(raw: bytes) -> bytes:
-    """Return the line of an invitation that a user saved.
+    """Return the single line of an invitation file that a user saved.
 
     Notepad and PowerShell add a byte order mark, and mail programs wrap the line. Raises
     FormatError.
@@ -117,7 +117,7 @@ def _addresses(given: object) -> tuple[str, ...]:
 
 @dataclass
 class Workplace:
-    """An opened and locked desk. Threads may share a workplace if each works on its own site."""
+    """An open desk. Threads may share a workplace if each works on its own site."""
 
     disk: Disk
     vault: Vault
@@ -274,7 +274,7 @@ class Workplace:
 
 @contextlib.contextmanager
 def opened(folder: Path, passphrase: str, machine: Machine) -> Iterator[Workplace]:
-    """Open and lock the desk in a folder. Raises NotSetUp, InUse, WrongPassphrase, Damaged.
+    """Open a desk and lock its folder. Raises NotSetUp, InUse, WrongPassphrase, Damaged.
 
     A desk of the first format is migrated first. If data was deleted or keys were destroyed, the
     database gets a new key at the end, or at the next start if the work is interrupted.
@@ -311,8 +311,8 @@ def init(
 ) -> Desk:
     """Create a desk for the invitation's site, or add the site to the desk in the folder.
 
-    After a crash, the same command finishes the work. Raises AlreadyThere if the site is already
-    set up here, Unfit, WrongPassphrase.
+    After a crash, running the same command again finishes the work. Raises AlreadyThere if the site
+    is already set up here, Unfit, WrongPassphrase.
     """
     check(invitation, profile, proxy, machine.today())
     disk = Disk(folder, machine.today)
@@ -349,7 +349,7 @@ def check(invitation: Invitation, profile: Profile, proxy: str, today: datetime.
 
 
 def join(place: Workplace, invitation: Invitation, profile: Profile, proxy: str) -> Desk:
-    """Add a site to an opened desk. Raises Unfit, AlreadyThere."""
+    """Add a site to an open desk. Raises Unfit, AlreadyThere."""
     kept, today = place.vault, place.machine.today()
     check(invitation, profile, proxy, today)
     store = LocalStore(place.disk, place.database, invitation.site)

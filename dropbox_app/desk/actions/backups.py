@@ -138,7 +138,7 @@ def _unpacked(new: Path, file: Path, passphrase: str, machine: Machine) -> Itera
 
 
 def _unpack_with(file: Path, passphrase: str, disk: Disk) -> None:
-    """Unpack a backup with whichever form of the passphrase opens it.
+    """Unpack a backup with the form of the passphrase that opens it.
 
     Older versions used the passphrase exactly as typed.
     """

@@ -86,7 +86,7 @@ def document(pages: Sequence[Drawn]) -> bytes:
 
 
 def _wrapped(page: Drawn) -> str:
-    """Return the picture inside an SVG, because typst reads only text from memory."""
+    """Return an SVG that contains the picture, because typst can read only text from memory."""
     size = f'width="{page.width}" height="{page.height}"'
     data = base64.b64encode(page.picture).decode("ascii")
     return (

@@ -82,7 +82,7 @@ def _carries(place: Workplace, found: Standing, consent: str) -> bool:
 
 
 def _other_sides(place: Workplace, found: Standing) -> list[Standing]:
-    """Return the cases of the other side, whichever of the two cases has the mark."""
+    """Return the cases of the other side. Either of the two cases may have the mark."""
     return [
         one
         for one in register.all_cases(place, found.employer)

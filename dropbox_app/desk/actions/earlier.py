@@ -24,7 +24,7 @@ class Table:
 
     ``added`` is what an import would add if the table had no faults. ``into`` maps the first new
     row for an existing case to that case, unless the register already has a row of this table for
-    it.
+    that case.
     """
 
     rows: list[Read]

@@ -73,7 +73,10 @@ class ToDraw:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file not saved with the others, and why. ``asks``: whether the user may still save it."""
+    """A file that was not saved with the others, and the reason.
+
+    ``asks``: whether the user may still save the file.
+    """
 
     file: CaseFile
     why: str

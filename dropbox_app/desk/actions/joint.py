@@ -56,7 +56,7 @@ def give(place: Workplace, employer: str, year: str, card: bytes, confirmed: Con
 
 
 def _given_away(before: Joint, name: str) -> Unfit:
-    """Return why a second colleague, called ``name``, cannot get counts already exported."""
+    """Return why a second colleague, called ``name``, cannot get already exported counts."""
     year, other = before.last_year, before.counsellor
     if names.plain(name) == names.plain(other):
         return Unfit(
@@ -133,7 +133,7 @@ def mark(place: Workplace, reference: str, *, colleague_counts: bool) -> Standin
 
 
 def closed_by(place: Workplace, found: Standing) -> Freeze | Joint | None:
-    """Return the issued report or exported counts that a mark on a case no longer changes.
+    """Return the issued report or exported counts that a mark on a case can no longer change.
 
     The report or the counts are those of the year in which the situation began. None means that the
     mark still has an effect.
@@ -163,7 +163,7 @@ def is_shared(place: Workplace, employer: str) -> bool:
 
 
 def left_to_colleague(place: Workplace, employer: str, years: range) -> int:
-    """Return the number of these years' situations that ``give`` leaves to the colleague."""
+    """Return how many situations of these years ``give`` leaves to the colleague."""
     return counting.by_colleague(annual.situations(place, employer), years)
 
 

@@ -51,7 +51,7 @@ class Added:
 
     ``there``: the number of events that already existed and were not added again. ``left_out``: how
     often each field was omitted because of the level of recording. ``near``: new names of
-    employers, each with a similar existing one. ``case``: the reference of the case that was
+    employers, each with a similar existing name. ``case``: the reference of the case that was
     created for a contact.
     """
 
@@ -372,7 +372,7 @@ def _consent(found: Standing, question: Message, said: Message, day: datetime.da
 
 
 def _held_back(place: Workplace, given: Sequence[Numbered]) -> list[Fault]:
-    """Return faults for steps based on a consent after which a reporter's message is missing."""
+    """Return faults for steps based on a consent if a later message of the reporter is missing."""
     faults = []
     for line, one in ((each.line, each.event) for each in given):
         if not isinstance(one, Step | Contact) or not one.consent or not one.case:

@@ -83,7 +83,7 @@ def init(
 
 
 def join(place: Workplace, invitation: bytes, profile: Profile, proxy: str = "") -> Made:
-    """Add a site to an opened desk. Raises Unfit, AlreadyThere."""
+    """Add a site to an open desk. Raises Unfit, AlreadyThere."""
     desk = workplace.join(place, invited(invitation), tidy(profile), proxy)
     return Made(desk.state.site, desk.state.name, desk.state.profile, desk.identity.fingerprint())
 
@@ -99,7 +99,7 @@ def move(place: Workplace, invitation: bytes, proxy: str | None = None) -> Moved
 
 
 def make_onion_key(address: str, out: Path) -> str:
-    """Write a key for Tor on this computer to a new file ``out``; return the operator's line.
+    """Write a key for Tor on this computer to a new file ``out``; return the line for the operator.
 
     The line is not secret, but the file is. Raises Unfit, AlreadyThere.
     """
@@ -124,6 +124,6 @@ def tidy(profile: Profile) -> Profile:
 
 
 def _line(text: str) -> str:
-    """Return a text as one line without invisible characters."""
+    """Return a text as a single line without invisible characters."""
     spaced = " ".join(clean_text(with_line_ends(text)).split())
     return "".join(letter for letter in spaced if not unseen(letter)).strip()

@@ -108,7 +108,7 @@ def send(
     ``successor`` names a colleague for a handover. ``confirmed`` returns whether the ten groups of
     a card are the colleague's. Raises AlreadyWaiting if the same message is waiting and ``again``
     is False. Raises Kept if the message is stored and the next fetch will send it. Any other error
-    means that the message is neither sent nor stored. The desk's report has the results of the
+    means that the message is neither sent nor stored. The desk's report contains the results of the
     fetch, even after an error.
     """
     if not again:
@@ -150,13 +150,16 @@ def extend(place: Workplace, desk: Desk, mailbox: str) -> Sent:
 
 
 def language(desk: Desk, mailbox: str) -> str:
-    """Return the reporter's language if the desk supports it; else the counsellor's first one."""
+    """Return the language in which the desk writes to the reporter.
+
+    If the desk does not support the reporter's language, the counsellor's first language is used.
+    """
     spoken = pages_language(desk, mailbox)
     return spoken if spoken in LANGUAGES else desk.state.profile.languages[0]
 
 
 def pages_language(desk: Desk, mailbox: str) -> str:
-    """Return the language of the pages that the reporter last wrote on; "" if not known.
+    """Return the language of the pages on which the reporter last wrote; "" if not known.
 
     The desk may have no texts in that language, for example Polish.
     """

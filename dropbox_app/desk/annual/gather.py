@@ -196,7 +196,7 @@ def counsellor(events: Sequence[e.Event], employer: str, year: int, name: str) -
 
 
 def cases(events: Iterable[e.Event], employer: str) -> list[Case]:
-    """Return all cases and similar entries, even destroyed ones, that count at an employer.
+    """Return all cases and similar entries that count for an employer, even destroyed ones.
 
     Cases at the members of a group, at any level, count for the group. A contact with a reporter
     that belongs to no case counts as a case, unless it continues an earlier contact. All cases that

@@ -54,7 +54,7 @@ class Training:
     kind: str = "training"
 
     def name(self, form: Form, say: Mapping[str, Any]) -> str:
-        """Return the training's name in the report and on the bill."""
+        """Return the training's name as printed in the report and on the bill."""
         fixed = str(say["activities"]["kinds"][self.kind])
         return fixed if form is Form.A else self.title or fixed
 

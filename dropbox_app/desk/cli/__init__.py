@@ -9,7 +9,7 @@ import signal
 def run() -> None:
     """Run the command. Ctrl-C and a closed pipe end the program without a traceback.
 
-    Ctrl-C does not cause a traceback while the program is being loaded either.
+    Ctrl-C while the program is being loaded does not cause a traceback either.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:

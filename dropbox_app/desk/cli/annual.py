@@ -26,7 +26,7 @@ class _Annual(click.Group):
     """A group in which ``annual EMPLOYER YEAR`` means ``annual report EMPLOYER YEAR``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Insert ``report`` if the arguments name no command."""
+        """Insert the command ``report`` if the arguments name no command."""
         if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
             args = ["report", *args]
         return super().parse_args(ctx, args)

@@ -189,7 +189,7 @@ def read_passphrase(file: Path) -> str:
 
 @contextlib.contextmanager
 def at_work() -> Iterator[Workplace]:
-    """Open and lock the desk for this command."""
+    """Open the desk for this command, and lock its folder."""
     place = machine()
     if not (folder() / vault.NAME).is_file():
         # This error comes before anybody types a passphrase in vain.
@@ -243,7 +243,7 @@ def tell(report: Report) -> None:
 
 
 def read_file(path: str, limit: int = MAX_TEXT_FILE) -> bytes:
-    """Return a named file, or standard input for ``-``. Raises Unfit."""
+    """Return the contents of a named file, or of standard input for ``-``. Raises Unfit."""
     with click.open_file(path, "rb") as file:
         raw: bytes = file.read(limit + 1)
     if len(raw) > limit:

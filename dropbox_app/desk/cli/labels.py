@@ -71,7 +71,7 @@ _ANSWER: Mapping[str, Mapping[str, str]] = {
 def answer(field: str, value: str) -> str:
     """Return one of a report's fixed answers in words.
 
-    An answer from a newer version is not changed.
+    An answer from a newer version is returned unchanged.
     """
     plain = {"dont_know": "does not know", "rather_not": "would rather not say"}
     known = _ANSWER.get(field, {}).get(value) or plain.get(value)

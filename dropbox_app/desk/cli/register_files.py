@@ -37,7 +37,7 @@ def copy(
 
     The output lists the other fields that you can choose. The copy never contains notes, your name
     for the case, marks, or the other person in a step. A copy for the employer needs the reporter's
-    consent to a step, not older than 14 days, or an exception recorded today; check yourself
+    consent to a step, at most 14 days old, or an exception recorded today; check for yourself
     whether the consent or exception covers this copy. The file is not sealed.
 
     \b

@@ -45,7 +45,7 @@ def fetch() -> None:
 
 
 def _progress(*, several: bool) -> Callable[[sites.Fetched], None]:
-    """Return a function that reports each finished site, and names it if there are several."""
+    """Return a function that reports each finished site, by name if there are several sites."""
 
     def tell(done: sites.Fetched) -> None:
         report, name = done.report, visible(done.employer)
@@ -271,7 +271,7 @@ def notice(thread: str, status: str, text_file: str | None, lang: str | None) ->
 def ask(
     thread: str, step: str, with_whom: str, scope: str, successor: str | None, lang: str | None
 ) -> None:
-    """Ask for the reporter's consent to a step. Nothing is done without a yes.
+    """Ask for the reporter's consent to a step. Nothing is done unless the reporter says yes.
 
     \b
     Example:

@@ -1,7 +1,8 @@
-"""Which sealing keys must exist, and which must be destroyed (SPEC section 3). Pure functions.
+"""Determine which sealing keys must exist and which must be destroyed (SPEC section 3).
 
-A key is for one UTC month. Keys exist from the month of the second day before the card is issued
-until three months after the month of issue, or longer if an announced absence requires it.
+Pure functions. A key is for one UTC month. Keys exist from the month of the second day before the
+card is issued until three months after the month of issue, or longer if an announced absence
+requires it.
 """
 
 import datetime

@@ -1,7 +1,7 @@
 """Find names in a text, however they are written, and remove them.
 
-Pure functions. When in doubt, the functions remove more: the author of the copy notices a missing
-word, but may overlook a name that was not removed.
+Pure functions. When in doubt, the functions remove too much: the author of the copy notices a
+missing word, but may overlook a name that was not removed.
 """
 
 import re

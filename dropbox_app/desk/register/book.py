@@ -30,7 +30,7 @@ Numbered = tuple[int, Event]
 class Book:
     """All events in order, with their numbers. ``rows`` contains their numbers and JSON texts.
 
-    ``older`` is the previous book. Entries that are in both are not read again.
+    ``older`` is the previous book. Entries that are in both books are not read again.
     """
 
     def __init__(self, rows: Iterable[tuple[int, str]], older: "Book | None" = None) -> None:

@@ -155,7 +155,7 @@ def _take(one: Standing, event: OfCase) -> None:
 
 
 def merged(older: E, newer: E) -> E:
-    """Return the older event with its own day, but with every field that the newer one sets."""
+    """Return the older event with its own day and with every field that the newer event sets."""
     given = {
         name: getattr(newer, name)
         for name in form.readers(type(newer))

@@ -1,7 +1,7 @@
 """Convert the rows of a table to events: map columns to fields, and read the cells.
 
 Pure functions. A header names a field by its code, by its label on the page, or by a common word.
-Each row is one event of the kind in its column ``event``, or otherwise a contact. Nothing is
+Each row is one event of the kind named in its column ``event``, or a contact by default. Nothing is
 guessed: an unknown word is a fault that names the row and the field.
 """
 

@@ -19,7 +19,7 @@ from dropbox_app.desk.register import fields as f
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """The fields of every event. ``date`` is the day when it happened or took effect."""
+    """The fields of every event. ``date`` is the day on which the event happened or took effect."""
 
     kind: ClassVar[str]
     date: datetime.date = f.day(needed=True)

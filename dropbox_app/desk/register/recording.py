@@ -38,7 +38,7 @@ NOTHING_RECORDED = ("date", "employer", "minutes", "again", "record_nothing")
 
 
 def reduced(event: Event, level: str) -> tuple[Event, tuple[str, ...]]:
-    """Return an event as kept at a level, and the names of the omitted fields.
+    """Return an event as it is kept at a level, and the names of the omitted fields.
 
     Events that do not concern a case are kept unchanged.
     """

@@ -96,7 +96,7 @@ def _unnamed(event: Case, reference: str) -> Case:
 def _together(
     found: dict[str, Standing], gone: Standing, others: Sequence[str], *, first: bool
 ) -> Event:
-    """Link the remaining cases directly, and keep what the destroyed case said about the situation.
+    """Link the remaining cases directly, and keep the destroyed case's data about the situation.
 
     The year and the main group are kept if the destroyed case was the first. The mark that a
     colleague counts the situation is kept too.

@@ -161,7 +161,7 @@ def _xlsx(raw: bytes) -> Iterator[list[Cell]]:
 
 
 class _Timed(io.BytesIO):
-    """A packed file that can be read for only ``MAX_SECONDS``; a part may be read many times."""
+    """The bytes of an xlsx file, which can be read for only ``MAX_SECONDS`` in total."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)

@@ -22,7 +22,7 @@ _CHOSEN = re.compile(r"(?:people|sealed\.others).*\.value")
 
 
 class Expected(Protocol):
-    """What the desk knows about the site."""
+    """The facts that the desk knows about the site."""
 
     @property
     def identity(self) -> str: ...  # noqa: D102 - this counsellor's own identity, in hex

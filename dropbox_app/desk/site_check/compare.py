@@ -46,7 +46,7 @@ _CLIENT = '<script defer id="sealed"'
 
 @dataclass(frozen=True)
 class Expected:
-    """What the desk knows about the site.
+    """The facts that the desk knows about the site.
 
     ``card``: the desk's own card if the server has it, else b"".
     """

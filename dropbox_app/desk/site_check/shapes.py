@@ -1,8 +1,8 @@
 """Turn a template into the shape of the pages that it can produce under any site's settings.
 
 The release's templates are read as syntax trees. A condition on the site's settings becomes two
-alternatives, a loop over them becomes a repetition, and the values of settings become slots. All
-other bytes of a page are fixed. A page of an unaltered site therefore always has this shape; an
+alternatives, a loop over settings becomes a repetition, and the values of settings become slots.
+All other bytes of a page are fixed. A page of an unaltered site therefore always has this shape; an
 altered page has this shape only if the alteration is a text without markup in a slot, or a
 combination of texts that the release itself contains in that place.
 """

@@ -77,7 +77,7 @@ class Seen:
 
 
 class Visitor:
-    """A visitor at one address of a site, over one connection and so over one Tor circuit."""
+    """A visitor at one address of a site, over one connection, and so over one Tor circuit."""
 
     def __init__(
         self, transport: Transport, origin: str, budget: Budget, pause: Callable[[], object]

@@ -202,7 +202,7 @@ class Disk:
 
 
 class Group:
-    """Files of a ``Disk`` that are synced together, which takes little longer than syncing one.
+    """Files of a ``Disk`` synced together, which takes little longer than syncing one file.
 
     Each file is in place and safe on disk when ``settle`` returns. Files are also synced as soon as
     TOGETHER files or TOGETHER_BYTES are waiting.

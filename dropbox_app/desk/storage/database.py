@@ -316,7 +316,10 @@ def _quoted(held: DatabaseKey) -> str:
 
 
 def _private(disk: Disk, name: str) -> None:
-    """Create the file with mode 0600 before SQLite opens it. Side files get the same mode."""
+    """Create the file with mode 0600 before SQLite opens it.
+
+    SQLite gives its other files the same mode.
+    """
     path = disk.path(name)
     if not path.exists():
         path.touch(mode=0o600)

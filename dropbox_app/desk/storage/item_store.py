@@ -125,12 +125,15 @@ class LocalStore:
         self._disk.write(self._item(item), sealed)
 
     def together(self) -> contextlib.AbstractContextManager[Group]:
-        """Receive many items, which are safe on disk at the end, or when the group is settled."""
+        """Receive many items, all of which are safe on disk at the end of the block.
+
+        The group's ``settle`` makes the items received so far safe on disk earlier.
+        """
         return self._disk.together()
 
     @contextlib.contextmanager
     def receiving(self, item: str, size: int, group: Group) -> Iterator[Callable[[bytes], object]]:
-        """Receive an item in pieces. If another item arrives, keep nothing and raise WrongFile.
+        """Receive an item in pieces. If a different item arrives, keep nothing and raise WrongFile.
 
         Data that does not begin with the header of a sealed file is rejected after 16 KiB.
         """
@@ -269,7 +272,7 @@ class LocalStore:
     ) -> None:
         """Store a split attachment. The body is on disk before the database refers to it.
 
-        If ``bodies`` is a group, the caller must settle it before the transaction ends.
+        If ``bodies`` is a group, the caller must call its ``settle`` before the transaction ends.
         """
         with bodies.writing(self._body(item)) as write:
             for piece in payload:

@@ -312,7 +312,7 @@ def _waiting(desk: Desk, mailbox: str, what: str, item: str, draft: Draft, size:
 
 
 def _with_tip(desk: Desk, case: Case) -> Case:
-    """Continue the chain after the desk's newest message, even if only number and digest remain."""
+    """Continue the chain after the desk's newest message, even one that was forgotten."""
     n, digest = open_thread.own_tip(desk, case)
     listed = case.known.listed.get(desk.own, 0)
     if listed > n:

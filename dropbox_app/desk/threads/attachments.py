@@ -55,7 +55,7 @@ class CaseFile:
 
     @property
     def short(self) -> str:
-        """Return enough of the id to identify the file."""
+        """Return enough characters of the id to identify the file."""
         return self.item[:LEAST_PREFIX]
 
 

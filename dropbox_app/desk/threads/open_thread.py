@@ -159,7 +159,7 @@ def keep_pins(desk: Desk, mailbox: str) -> Case:
 
 
 def called_files(desk: Desk, case: Case) -> list[tuple[Item, bool]]:
-    """Return unnamed items sent as files that could be messages, judging by their length.
+    """Return items that were sent as unnamed files but could be messages, judging by their length.
 
     Each item is returned with a flag that tells whether the item contains a message. Items that can
     be opened and contain no message are omitted. Without this check, a server could hide a message

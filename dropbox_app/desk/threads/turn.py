@@ -1,4 +1,4 @@
-"""Who should write next in a thread, and since when: pure rules on genuine messages."""
+"""Pure rules on genuine messages: who should write next in a thread, and since when."""
 
 import datetime
 from collections.abc import Sequence

@@ -69,7 +69,7 @@ def main() -> int:
 def leave_keyring() -> None:
     """Join an empty keyring, because the kernel passes on the user's keys.
 
-    No library that is always available has this system call, so it is called by number.
+    No library that is always available offers this system call, so it is called by its number.
     """
     number = _KEYCTL.get(os.uname().machine)
     if number is None:

@@ -1,6 +1,6 @@
 """The page as a Flask app: it handles every request, and renders pages.
 
-A view that works without an opened desk is marked with ``@here.without_desk``. All other views get
+A view that works without an open desk is marked with ``@here.without_desk``. All other views get
 the desk from ``here.place()``, one request at a time, and ask for the passphrase while the desk is
 locked.
 """

@@ -56,7 +56,7 @@ class Checking:
         self.failure = None
 
     def _wanted(self) -> bool:
-        """Return whether some site has not been checked today."""
+        """Return whether at least one site has not been checked today."""
         try:
             with self._lock.use() as place:
                 today = place.machine.today()

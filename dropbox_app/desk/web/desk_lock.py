@@ -43,7 +43,7 @@ class SiteAway(DeskError):
 
 
 class DeskLock:
-    """Holds the opened desk of one folder. ``clock`` counts seconds, even during sleep."""
+    """Contains the open desk of one folder. ``clock`` counts seconds, even during sleep."""
 
     def __init__(
         self, folder: Path, machine: Machine, clock: Callable[[], float] = time.time
@@ -93,7 +93,7 @@ class DeskLock:
 
         A fetch in progress is aborted after ``grace`` seconds, and the keys are dropped then,
         because the server must not determine how long the fetch takes. Raises OSError or Damaged if
-        the last write to the database failed; the desk is locked nevertheless.
+        the last write to the database failed; the desk is locked anyway.
         """
         try:
             with self._turn:
@@ -110,7 +110,10 @@ class DeskLock:
         self._touched = self._clock()
 
     def lock_if_idle(self) -> bool:
-        """Lock after the idle time, or if the computer was asleep; return whether it did."""
+        """Lock after the idle time, or if the computer was asleep.
+
+        Returns whether the desk was locked.
+        """
         now = self._clock()
         slept = now - self._looked > SLEPT
         self._looked = now
@@ -124,7 +127,7 @@ class DeskLock:
 
     @contextlib.contextmanager
     def use(self) -> Iterator[Workplace]:
-        """Yield the opened desk to one request at a time. Raises Locked."""
+        """Yield the open desk to one request at a time. Raises Locked."""
         with self._turn:
             if self._place is None:
                 raise Locked("The desk is locked.")
@@ -181,7 +184,7 @@ class DeskLock:
         return site in self._away
 
     def end(self) -> None:
-        """Lock at the end of the program, and wait up to ENDING seconds for aborted work."""
+        """Lock the desk when the program ends, and wait up to ENDING seconds for aborted work."""
         with self._turn:
             self._leave(0)
             self._free.wait_for(lambda: not self._working, ENDING)

@@ -122,7 +122,7 @@ class Gate:
     def _enter(
         self, token: str, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Admit a browser with the link, once."""
+        """Admit a browser that has the link; the link works only once."""
         allowed = environ["HTTP_SEC_FETCH_SITE"] in ("none", "cross-site")
         if not (allowed and environ["REQUEST_METHOD"] == "GET" and _opens_a_page(environ)):
             return _answer(start_response, "403 Forbidden", _REFUSED, "text/plain")

@@ -119,7 +119,7 @@ class Page:
         self._next = (form, fields)
 
     def take_offered(self, *forms: str) -> tuple[str, dict[str, str]]:
-        """Return the form and fields of the last entry if it is one of ``forms``; forget them."""
+        """Return the last entry's form and fields if the form is one of ``forms``; forget them."""
         offered, self._next = self._next, ("", {})
         return offered if offered[0] in forms else ("", {})
 
@@ -175,7 +175,7 @@ def page() -> Page:
 
 
 def place() -> Workplace:
-    """Return the opened desk of this request."""
+    """Return the open desk of this request."""
     return cast(Workplace, g.place)
 
 
@@ -218,7 +218,7 @@ def register_handle(kind: str, name: str) -> str:
 
 
 def registered(kind: str, handle: str) -> str:
-    """Return the meaning of a register handle; abort with 404 if it is unknown."""
+    """Return what a register handle stands for; abort with 404 if it is unknown."""
     found = page().register.thread(handle)
     if found is None or found[0] != kind:
         abort(404)
@@ -230,7 +230,7 @@ def registered(kind: str, handle: str) -> str:
 
 
 def locked_out(key: str) -> ResponseReturnValue:
-    """Return the passphrase page. ``key`` is the key of a sentence on what happened to the form."""
+    """Return the passphrase page. ``key`` is the key of a sentence about the form."""
     g.locked_out = True
     return render_template("unlock.html", problem=told().say(key)), 403
 
@@ -247,5 +247,5 @@ def without_desk(view: View) -> View:
 
 
 def needs_desk(endpoint: str | None) -> bool:
-    """Return whether the view of an endpoint needs the opened desk."""
+    """Return whether an endpoint's view requires the desk to be open."""
     return endpoint is not None and current_app.view_functions[endpoint] not in _free

@@ -52,7 +52,7 @@ class Words:
         return text.format(**self._written(values)) if values else text
 
     def count(self, key: str, number: int, **values: object) -> str:
-        """Return the plural form of a key's text for ``number``, which it shows as ``{number}``."""
+        """Return a key's text in the form for ``number``, which the text shows as ``{number}``."""
         text = self.catalogue.ngettext(key, f"{key}.many", number)
         return text.format(**self._written({"number": number, **values}))
 

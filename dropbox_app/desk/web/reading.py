@@ -197,7 +197,7 @@ def _parts(case: Case, message: Message, told: Words) -> Iterator[Part]:
 def _word(told: Words, key: str, given: str) -> str:
     """Return a fixed word in the person's language.
 
-    An unknown word from a newer version is not changed.
+    An unknown word from a newer version is returned unchanged.
     """
     try:
         return told.say(key)

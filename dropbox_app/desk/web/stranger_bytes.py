@@ -14,7 +14,7 @@ _HEADERS = {
 
 
 def response(pieces: Iterator[bytes], size: int) -> Response:
-    """Return the bytes, but only for a script's fetch. Raises Forbidden.
+    """Return the file's bytes, but only if a script fetches them. Raises Forbidden.
 
     As a page, picture, script or style, a reporter's file would run or be decoded at the desk's own
     address. The request occupies the desk until the last byte is sent.

@@ -230,7 +230,7 @@ def _check(kind: str) -> None:
 
 
 def _as_file(made: Written, kind: str) -> ResponseReturnValue:
-    """Return a response with a file that the browser saves."""
+    """Return a response that makes the browser save a file."""
     return send_file(
         io.BytesIO(made.data), TYPES[kind], as_attachment=True, download_name=made.name
     )

@@ -135,7 +135,7 @@ def join() -> ResponseReturnValue:
 
 
 def _card(site: str, problem: str, typed: Profile | None = None) -> str:
-    """Show one employer. ``typed`` is the contents of a refused form, so that they are not lost."""
+    """Show one employer. ``typed`` contains the values of a refused form, to show them again."""
     (found,) = sites.sites(here.place(), site)
     said = request.args.get("said", "")
     return render_template(

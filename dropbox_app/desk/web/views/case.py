@@ -52,7 +52,7 @@ class Refusal:
     fields: Typed = field(default_factory=MultiDict)
 
     def of(self, form: str, start: Mapping[str, str]) -> Typed:
-        """Return the value that a form shows."""
+        """Return the values that a form shows."""
         return self.fields if self.form == form else MultiDict(dict(start))
 
 
@@ -348,7 +348,7 @@ def _shown(found: Standing) -> tuple[str, ...]:
 def _sheet(found: Standing) -> dict[str, Json]:
     """Return the sheet's values, except those shown elsewhere on the page.
 
-    The main group is that in which the case is counted, even if only a contact states it.
+    The main group is the one in which the case is counted, even if only a contact states it.
     """
     apart = (
         "event",

@@ -16,7 +16,10 @@ STATES = ("open", "closed", "all")
 
 @blueprint.route("/cases", methods=["GET", "POST"])
 def cases() -> ResponseReturnValue:
-    """Show the cases. Words and filters are sent by POST, so that no address contains them."""
+    """Show the cases.
+
+    Search words and filters are sent by POST, so that no address contains them.
+    """
     words = request.form.get("words", "").casefold().split()
     employer = request.form.get("employer", "")
     state = request.form.get("state", "")
@@ -46,7 +49,7 @@ def cases() -> ResponseReturnValue:
 
 
 def _has(one: Standing, words: list[str], told: Words) -> bool:
-    """Return whether a case contains all words."""
+    """Return whether a case contains all the search words."""
     sheet = one.sheet
     topic = told.say(f"choice.main_group.{one.group}") if one.group else ""
     text = " ".join([one.reference, one.employer, sheet.label, sheet.goal, sheet.notes, topic])

@@ -100,7 +100,10 @@ def call_sheet(language: str) -> Printed:
 
 
 def _contact(of: Standing | None) -> Contact:
-    """Return the contact in the form. In a case, the case's employer is used. Raises Refused."""
+    """Return the contact that was typed into the form.
+
+    In a case, the case's employer is used. Raises Refused.
+    """
     employer = request.form.get("employer", "") or (of.employer if of else "")
     values = forms.given("contact", employer=employer or None)
     values |= forms.other_minutes()
