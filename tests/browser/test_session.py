@@ -347,7 +347,7 @@ def test_session_detects_that_its_sent_message_is_withheld(browser: Browser) -> 
     assert (view["refused"], view["notes"]) == ("", [])
 
 
-def test_next_message_is_refused_until_the_previous_one_has_been_read_back(
+def test_next_message_is_refused_until_the_previous_message_has_been_read_back(
     browser: Browser,
 ) -> None:
     """Otherwise the next message would take its number, and go to the counsellors before it."""

@@ -16,7 +16,7 @@ TESTS = Path(__file__).resolve().parents[2]
 PROMISES = {
     "landing.sealed_one": (
         "test_report_is_available_only_to_its_reporter_and_addressees",
-        "test_addressed_desk_can_still_read_an_honest_report",
+        "test_addressed_desk_can_still_read_a_genuine_report",
     ),
     "landing.sealed_many": ("test_only_the_chosen_counsellor_gets_the_report",),
     "landing.run_by": (
