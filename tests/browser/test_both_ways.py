@@ -141,7 +141,7 @@ def test_error_for_a_truncated_file_names_the_part_where_the_file_ends(peer: Ask
         assert peer("fault", sealed=b64(sealed[:length]), seed=seed.raw.hex()) == fault, length
 
 
-def test_client_shows_the_same_fingerprint(client: Ask) -> None:
+def test_client_and_python_show_the_same_fingerprint(client: Ask) -> None:
     identity = ANNA.verify_key
     assert client("fingerprint", identity=str(identity)) == identity.fingerprint()
 
@@ -153,7 +153,7 @@ def test_code_words_are_drawn_uniformly(client: Ask) -> None:
     assert all(abs(count - 7_000 / 3) < 200 for count in drawn.values())
 
 
-def test_message_is_not_verified_with_the_key_of_another_conversation(client: Ask) -> None:
+def test_message_signed_with_the_key_of_another_conversation_is_not_verified(client: Ask) -> None:
     first = base64.b64decode(written(client, [], "report", {"text": "x", "answers": {}})["sealed"])
     items = [[sha256_hex(first), b64(first)]]
     read = client("read", root="11" * 32, site=SITE, items=items)

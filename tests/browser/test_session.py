@@ -208,7 +208,9 @@ def test_altered_word_list_is_refused(peer: Ask) -> None:
 @pytest.mark.parametrize(
     ("days", "refused"), [(0, None), (2, None), (-2, None), (3, "clock"), (-3, "clock")]
 )
-def test_wrong_clock_is_refused(browser: Browser, days: int, refused: str | None) -> None:
+def test_server_date_that_differs_from_the_clock_is_refused(
+    browser: Browser, days: int, refused: str | None
+) -> None:
     assert browser.told(day=DAY + datetime.timedelta(days=days)).get("refused") == refused
 
 
@@ -223,7 +225,7 @@ def test_changed_site_id_is_refused(browser: Browser) -> None:
     assert browser.told(instead={"site": "ff" * 16}).get("refused") == "site"
 
 
-def test_overlong_text_is_refused_with_size_and_limit(browser: Browser) -> None:
+def test_error_for_overlong_text_states_its_size_and_the_limit(browser: Browser) -> None:
     asked = browser.asks(
         "report", lang="nl", words="nl", text="é" * 10_001, answers={},
         wanted=[ANNA.verify_key.hex],
@@ -253,7 +255,7 @@ def test_nothing_is_sealed_without_a_valid_card_of_the_chosen_counsellor(
 @pytest.mark.parametrize(
     "chosen", [str(ANNA.verify_key), ANNA.verify_key.hex.upper(), ANNA.verify_key.hex + " ", ""]
 )
-def test_key_of_the_chosen_counsellor_is_accepted_in_only_one_spelling(
+def test_key_of_the_chosen_counsellor_is_accepted_in_only_one_notation(
     browser: Browser, chosen: str
 ) -> None:
     """Beside any other form the page could write the name of somebody else."""
@@ -345,7 +347,7 @@ def test_session_detects_that_its_sent_message_is_withheld(browser: Browser) -> 
     assert (view["refused"], view["notes"]) == ("", [])
 
 
-def test_next_message_is_refused_until_the_previous_one_has_been_read_back(
+def test_next_message_is_refused_until_the_previous_message_has_been_read_back(
     browser: Browser,
 ) -> None:
     """Otherwise the next message would take its number, and go to the counsellors before it."""

@@ -154,7 +154,7 @@ def buildah() -> Iterator[Buildah]:
     os.geteuid() != 0 or not shutil.which("buildah") or not shutil.which("debootstrap"),
     reason="needs root, buildah and debootstrap",
 )
-def test_images_build_and_their_programs_run(buildah: Buildah) -> None:
+def test_container_images_can_be_built_and_their_programs_run(buildah: Buildah) -> None:
     system, wheels = buildah.folder / "system", buildah.folder / "wheels"
     try:
         debootstrap(SUITE, system)

@@ -261,7 +261,7 @@ def test_next_steps_are_shown_until_they_are_done(
     assert "not open yet" not in moved
 
 
-def test_guide_command_makes_backup_key_readable_by_owner_only(
+def test_command_in_the_guide_makes_backup_key_readable_by_owner_only(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     installer: ModuleType,
@@ -342,7 +342,7 @@ def at_a_terminal(words: str) -> str:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another account is to be entered")
 @pytest.mark.parametrize("rest", ["", "< /dev/null", "> {out}; cat {out}", "2> /dev/null"])
-def test_server_account_cannot_inject_input_into_the_root_terminal(
+def test_server_account_cannot_inject_input_into_roots_terminal(
     tmp_path: Path, installer: ModuleType, rest: str
 ) -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:

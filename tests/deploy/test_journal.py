@@ -87,7 +87,7 @@ def test_time_of_a_fault_is_not_written_to_disk_or_sent_to_another_program(tmp_p
     assert where_a_line_stays(tmp_path / "ours", settings=True) == {"memory"}
 
 
-def test_journal_expires_after_about_a_day() -> None:
+def test_journal_entries_expire_after_about_a_day() -> None:
     assert values(DROP_IN, "MaxRetentionSec") == ["1day"]
     assert values(DROP_IN, "MaxFileSec") == ["12h"]  # logs are removed one complete file at a time
 

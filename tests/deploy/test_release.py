@@ -63,7 +63,7 @@ def test_release_is_complete_and_sbom_names_every_package(tmp_path: Path) -> Non
 
 
 @pytest.mark.long
-def test_builds_on_different_paths_and_dates_are_identical(tmp_path: Path) -> None:
+def test_builds_in_different_folders_and_on_different_dates_are_identical(tmp_path: Path) -> None:
     if not shutil.which("faketime"):
         pytest.skip("needs Debian's faketime")
     first = build(clone(tmp_path / "one"), tmp_path / "first")

@@ -115,7 +115,7 @@ def _own_group() -> Path | None:
     return None
 
 
-def test_complete_journey_succeeds_with_512_mb(
+def test_complete_journey_succeeds_with_512_mb_of_memory(
     mould: tuple[Path, int],
     counsellor: Counsellor,
     tmp_path: Path,

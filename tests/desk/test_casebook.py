@@ -123,7 +123,7 @@ def test_missing_message_from_a_colleague_is_reported(office: Office, peer: Peer
     )
 
 
-def test_names_of_a_hundred_present_and_former_colleagues_are_kept() -> None:
+def test_names_of_a_hundred_current_and_former_colleagues_are_kept() -> None:
     state = State("0" * 32, "n", (), "", Profile("n", "external", "both", ("nl",)))
     assert state.learn({"a": "Ada", "b": "Bo"})
     assert not state.learn({"b": "Bo"})
@@ -146,7 +146,7 @@ def test_message_that_disappeared_is_reported(office: Office, reporter: Reporter
     assert "MISSING: number 2 from the reporter was here before, but is not here now.\n" in shown
 
 
-def test_files_are_listed_with_name_type_and_size(
+def test_files_are_listed_with_size_name_and_type(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
     from dropbox_app.protocol import card as cards

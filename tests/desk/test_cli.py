@@ -173,7 +173,7 @@ def test_answer_options_may_be_given_as_a_plain_list() -> None:
     assert made.body == {"text": "", "options": [one, one]}
 
 
-def test_command_says_that_an_answered_closed_thread_stays_closed(
+def test_command_says_that_answering_a_closed_thread_does_not_reopen_it(
     office: Office, thread: str, tmp_path: Path
 ) -> None:
     (tmp_path / "answer").write_text("Nog iets.\n")

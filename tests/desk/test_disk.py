@@ -75,7 +75,7 @@ def test_partial_file_of_a_dead_process_is_removed(disk: Disk) -> None:
     assert disk.read("sites/x/state.age") == b"old"
 
 
-def test_grouped_writes_are_each_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
+def test_each_write_in_a_group_is_atomic_at_every_step(tmp_path: Path, clock: Clock) -> None:
     """No file is replaced before all are synced; a kill at any step leaves no stray file."""
     names = ("a", "sites/x/b", "sites/x/c")
 
@@ -230,7 +230,7 @@ def test_missing_desk_is_reported(tmp_path: Path, clock: Clock) -> None:
 
 
 @pytest.mark.slow
-def test_default_scrypt_cost_is_that_of_the_protocol(disk: Disk) -> None:
+def test_default_scrypt_cost_is_the_cost_that_the_protocol_specifies(disk: Disk) -> None:
     """log N is 18, and no environment variable makes it cheaper."""
     made = Vault.create(disk, PASSPHRASE)
     made.save(once=True)
@@ -281,7 +281,9 @@ def test_repeating_init_completes_a_crashed_init(
     office.fetch_quietly()
 
 
-def test_concurrent_fetches_can_create_the_same_folder(tmp_path: Path, clock: Clock) -> None:
+def test_concurrent_fetches_that_create_the_same_folder_all_succeed(
+    tmp_path: Path, clock: Clock
+) -> None:
     for attempt in range(30):
         disk = Disk(tmp_path / str(attempt), clock)
         disk.make()

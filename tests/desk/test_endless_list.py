@@ -85,7 +85,7 @@ def test_threads_with_too_many_authors_raise_an_alarm(
     assert server.parts == 2
 
 
-def test_slow_parts_of_a_list_share_one_deadline(
+def test_slow_parts_of_a_thread_list_share_one_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each part arrives in time on its own; all parts share one deadline."""

@@ -141,7 +141,7 @@ def test_nothing_is_sent_in_a_closed_thread(
         office.reply(thread, "Te laat")
 
 
-def test_overlong_text_is_refused_with_its_size(office: Office, thread: str) -> None:
+def test_error_for_overlong_text_states_its_size(office: Office, thread: str) -> None:
     with pytest.raises(TooLong, match="70000"):
         office.reply(thread, "x" * 70_000)
     office.reply(thread, "x" * 60_000)

@@ -42,7 +42,7 @@ def facts_of(pdf: bytes, tmp_path: Path) -> Mapping[str, str]:
 
 @pytest.mark.parametrize("language", ["nl", "en"])
 @pytest.mark.parametrize("kind", ["poster", "cards"])
-def test_poster_and_cards_show_name_address_and_fingerprint(
+def test_poster_and_cards_show_fingerprint_name_and_address(
     tmp_path: Path, kind: str, language: str
 ) -> None:
     make = prints.poster if kind == "poster" else prints.cards

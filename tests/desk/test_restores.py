@@ -83,7 +83,7 @@ def test_card_is_the_first_thing_sent_to_a_restored_server(
     assert changing[0] == ("PUT", "/api/desk/card")
 
 
-def test_wrong_clock_at_restore_delays_only_the_card(
+def test_wrong_clock_when_the_server_is_restored_delays_only_the_card(
     office: Office, reporter: Reporter, peer: Peer, clock: Clock
 ) -> None:
     office.fetch_quietly()
@@ -160,7 +160,7 @@ def test_lost_withdrawal_is_sent_again(office: Office, reporter: Reporter, peer:
     assert office.case(reporter.mailbox).status == "withdrawn"
 
 
-def test_lost_withdrawal_is_sent_again_if_the_thread_is_listed_for_others(
+def test_lost_withdrawal_is_sent_again_if_the_thread_is_listed_for_another_counsellor(
     office: Office, reporter: Reporter, peer: Peer, tmp_path: Path
 ) -> None:
     """The backup is from before the reporter changed to this counsellor."""

@@ -26,7 +26,7 @@ def kept(office: Office) -> int:
     return len([*office.folder.rglob("items/*.body"), *office.folder.rglob("items/*.age")])
 
 
-def test_fetch_stops_at_its_limit_and_the_next_one_continues(
+def test_fetch_stops_at_its_limit_and_the_next_fetch_continues(
     office: Office, reporter: Reporter, peer: Peer, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "MOST_BYTES", 3 * SIZE)

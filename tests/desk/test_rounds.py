@@ -214,7 +214,7 @@ def test_keys_are_made_only_once_and_three_months_in_advance(
     assert cards.parse(next(iter(peer.cards.values()))).raw == second.raw
 
 
-def test_card_starts_with_the_key_that_was_valid_two_days_ago(
+def test_first_key_on_a_card_is_the_key_that_was_valid_two_days_ago(
     office: Office, peer: Peer, clock: Clock
 ) -> None:
     clock.to("2027-02-01")

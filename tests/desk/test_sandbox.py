@@ -32,7 +32,7 @@ def said_inside(monkeypatch: pytest.MonkeyPatch, program: str) -> bytes:
         return run.answer.read()
 
 
-def test_sandbox_hides_network_home_desk_and_other_processes(
+def test_sandbox_hides_the_network_the_home_folder_the_desk_and_other_processes(
     monkeypatch: pytest.MonkeyPatch, office: Office, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_DESK", "x")

@@ -197,7 +197,7 @@ def test_name_that_makes_the_message_too_long_is_refused_before_sealing(
     assert list(office.folder.rglob("*.age")) == before
 
 
-def test_file_that_fails_while_being_read_is_not_sent(
+def test_file_that_cannot_be_read_completely_is_not_sent(
     office: Office, reporter: Reporter, peer: Peer, thread: str
 ) -> None:
     def breaks() -> Iterator[bytes]:

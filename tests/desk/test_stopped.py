@@ -77,7 +77,7 @@ def at(method: str, part: str) -> Callable[[str, str], bool]:
      at("GET", "mailboxes"), at("GET", "/api/site")],
     ids=["challenge", "inbox", "item", "fetched", "list", "watch"],
 )  # fmt: skip
-def test_interrupted_fetch_loses_nothing_and_is_completed_by_the_next_one(
+def test_interrupted_fetch_loses_nothing_and_is_completed_by_the_next_fetch(
     office: Office, reporter: Reporter, which: Callable[[str, str], bool], after: bool
 ) -> None:
     stopped_at(office, which, after=after)
@@ -186,7 +186,7 @@ def test_interrupted_backup_leaves_no_file_and_an_unchanged_desk(
     assert office.texts(thread) == ["Het gaat over mijn chef."]
 
 
-def test_interrupted_passphrase_change_leaves_the_old_or_the_new_passphrase(
+def test_interrupted_passphrase_change_leaves_either_the_old_or_the_new_passphrase_valid(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = tmp_path / "new"

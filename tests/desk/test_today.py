@@ -141,7 +141,7 @@ def test_due_day_is_based_on_the_promised_working_days(
 
 
 @pytest.mark.parametrize("said", [0, -1, 61, 10**9, "2", 2.0, None, True])
-def test_unreadable_promise_sets_no_due_day(
+def test_invalid_response_time_sets_no_due_day(
     office: Office, peer: Peer, thread: str, said: object
 ) -> None:
     peer.response_days = said

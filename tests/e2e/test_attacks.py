@@ -194,7 +194,7 @@ def the_only_card_is_absent(box: DropBox) -> bool:
     return not list((box.folder / "cards").glob("*.card"))
 
 
-def test_addressed_desk_can_still_read_an_honest_report(
+def test_addressed_desk_can_still_read_a_genuine_report(
     box: DropBox, bas: Hostile, counsellor: Counsellor
 ) -> None:
     """After all attacks, an honest report still reaches the honest desk."""

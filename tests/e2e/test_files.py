@@ -201,7 +201,7 @@ def test_kill_9_leaves_no_plaintext_and_the_next_start_cleans_up(serving: Servin
     sender.connection.close()
 
 
-def test_slow_upload_with_progress_is_not_cut_off(serving: Serving) -> None:
+def test_slow_upload_that_makes_progress_is_not_cut_off(serving: Serving) -> None:
     """The pauses are longer than nginx waits for the rest of an ordinary form."""
     sender = Sender(serving)
     size = 700_000

@@ -47,7 +47,7 @@ def sealing(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
         for name, address in (("chromium", "onion"), ("firefox", "onion"), ("chromium", "https"))
     ],
 )
-def test_report_is_sealed_and_read_at_every_address(
+def test_report_can_be_sealed_and_read_at_every_address(
     start: Start, sealing: DropBox, counsellor: Counsellor, name: str, address: str
 ) -> None:
     """Chromium treats an onion without https as insecure, where scripts have fewer functions."""

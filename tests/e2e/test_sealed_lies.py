@@ -123,7 +123,7 @@ def test_refused_report_can_be_changed_and_sent_again(
 
 
 @in_one_browser
-def test_page_never_claims_that_a_report_was_erased_if_the_site_stopped_sealing(
+def test_page_never_claims_that_a_report_was_erased_if_the_site_no_longer_seals_messages(
     meet: Meet, relay: Relay, box: DropBox
 ) -> None:
     relay.cheap_codes = False
@@ -253,7 +253,7 @@ def test_double_submission_sends_a_message_only_once(
 
 
 @in_one_browser
-def test_page_says_that_it_does_not_seal_if_its_script_fails_to_load(
+def test_page_says_that_it_does_not_seal_messages_if_its_script_fails_to_load(
     meet: Meet, relay: Relay
 ) -> None:
     writer = meet()

@@ -81,7 +81,7 @@ def _shown(html: str) -> str:
     return re.sub(r"<(h2|p|dt|dd|li|span)( [^>]*data-slot[^>]*)></\1>", rf"<\1\2>{SAID}</\1>", html)
 
 
-def test_checked_script_pages_cover_every_template(pages: dict[str, Page]) -> None:
+def test_checks_of_script_pages_cover_every_template(pages: dict[str, Page]) -> None:
     assert {name.split()[0] for name in pages} == {"report", *WHOLE}
     for name, page in pages.items():
         assert "<template" not in page.html, name

@@ -5,7 +5,7 @@ from tests.support.postgres import Postgres
 from tests.support.steps import come_back, report_and_code, the_only_thread, write_on
 
 
-def test_codes_and_desks_work_after_a_store_move(
+def test_codes_and_desks_still_work_after_the_store_is_moved(
     box: DropBox, counsellor: Counsellor, postgres: Postgres
 ) -> None:
     code = report_and_code(box, "nl", "Voor de verhuizing")

@@ -89,7 +89,7 @@ def ask(
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("way", ["onion", "desks", "domain"])
-def test_each_nginx_location_forwards_the_route_time_and_host(
+def test_each_nginx_location_forwards_the_host_the_route_and_the_time(
     front: Front, recorder: Recorder, way: str, place: str
 ) -> None:
     """A ``proxy_set_header`` in a location would cancel the inherited ones."""

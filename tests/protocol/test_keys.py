@@ -127,7 +127,7 @@ def test_recipient_can_be_copied() -> None:
         assert SEED.unwrap(*other.wrap(bytes(16))) == bytes(16)
 
 
-def test_wrapped_file_key_unwraps() -> None:
+def test_wrapped_file_key_can_be_unwrapped() -> None:
     enc, sealed = SEED.recipient().wrap(b"sixteen byte key")
     assert (len(enc), len(sealed)) == (ENC_SIZE, 32)
     assert SEED.unwrap(enc, sealed) == b"sixteen byte key"

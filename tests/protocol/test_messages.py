@@ -63,7 +63,7 @@ def test_largest_text_fits_with_every_other_field_at_its_maximum(worst: str, nam
 
 
 @pytest.mark.parametrize("more", [1, 2, 40_000, 71_000, 1_000_000])
-def test_overlong_text_is_refused_with_its_size_and_the_limit(more: int) -> None:
+def test_error_for_overlong_text_states_its_size_and_the_limit(more: int) -> None:
     """Even if the whole message fits no size, the stated limit is that of texts."""
     for fields in (
         reporter_fields(1, text="a" * (MAX_TEXT + more)),

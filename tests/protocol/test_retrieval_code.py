@@ -411,14 +411,14 @@ def test_label_before_the_code_is_not_counted_as_a_word(typed: str, count: int) 
 
 
 @pytest.mark.parametrize("label", ["mijn", "my", "je", "your", "klankbord", "code", "is"])
-def test_no_label_before_a_code_is_a_list_word(label: str) -> None:
+def test_labels_that_may_precede_a_code_are_not_in_the_word_list(label: str) -> None:
     """Otherwise a code starting with that word could be mistaken for one with a label."""
     assert label not in EVERY_WORD
 
 
 @settings(max_examples=5)
 @given(CODES)
-def test_code_always_derives_the_same_keys_on_one_site_and_others_on_another(
+def test_code_always_gives_the_same_keys_on_one_site_and_different_keys_on_another(
     words: list[str],
 ) -> None:
     first, again = derive_root(words, SITE), derive_root(tuple(words), SITE)

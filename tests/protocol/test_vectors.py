@@ -145,7 +145,7 @@ def test_card_is_accepted_with_its_keys_or_refused_for_the_reason_in_the_vector(
 
 
 @pytest.mark.parametrize("vector", each("messages"))
-def test_message_is_parsed_or_refused_for_its_format(vector: Vector) -> None:
+def test_message_is_parsed_or_refused_as_the_vector_specifies(vector: Vector) -> None:
     plaintext, expect = join(vector["plaintext"]), vector["expect"]
     if not expect["read"]:
         with pytest.raises((errors.FormatError, errors.MessageError)):

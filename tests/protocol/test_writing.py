@@ -277,7 +277,7 @@ def test_text_is_cleaned_before_signing_even_in_the_options_of_a_message() -> No
     assert written == [{"title": "a\nb", "pro": "", "con": "c"}] * 2
 
 
-def test_overlong_text_is_reported_with_its_size_and_the_limit() -> None:
+def test_error_for_overlong_text_states_its_size_and_the_limit() -> None:
     for length in (60_001, 200_000):
         with pytest.raises(TooLong) as too_long:
             Mailbox(day=DAY).report(["anna"], text="a" * length)

@@ -60,7 +60,7 @@ def at_once(place: Workplace, work: Callable[[Workplace], object]) -> list[Excep
     return refused
 
 
-def test_recording_a_case_waits_while_its_report_is_issued_and_is_then_refused(
+def test_attempt_to_record_a_case_while_its_report_is_issued_waits_and_then_fails(
     filled: Office,
 ) -> None:
     with filled.open() as place:

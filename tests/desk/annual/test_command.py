@@ -65,7 +65,9 @@ def test_exact_employer_name_takes_precedence_regardless_of_case_and_spaces(
     assert "More than one" in kept.run("annual", "voorbeeld", *ASK[2:], code=1).stderr
 
 
-def test_preview_checks_the_counsellors_own_words(kept: Office, tmp_path: Path) -> None:
+def test_preview_warns_about_revealing_words_in_the_counsellors_text(
+    kept: Office, tmp_path: Path
+) -> None:
     words = tmp_path / "words.txt"
     words.write_text("In het magazijn zeiden drie mensen hetzelfde.")
     shown = kept.run(*ASK, "--preview", "--signals", str(words)).stdout

@@ -218,14 +218,14 @@ def trained(title: str, headcount: int) -> list[e.Event]:
     return [*agreed("Zorg", headcount), training]
 
 
-def test_report_in_form_a_names_trainings_by_kind_and_not_by_their_title() -> None:
+def test_report_in_form_a_lists_training_sessions_by_kind_and_not_by_title() -> None:
     plain, telling = trained("", 12), trained("Na het voorval met Fatima in het magazijn", 12)
     assert issue(plain, "Zorg", (YEAR,)) == issue(telling, "Zorg", (YEAR,))
     printed = issue(telling, "Zorg", (YEAR,), formats=("md",))
     assert all("training" in text.decode() for text in printed.values())
 
 
-def test_trainings_and_talks_are_listed_together_by_date() -> None:
+def test_training_sessions_and_talks_are_listed_together_by_date() -> None:
     on = {number: datetime.date(YEAR, number, 1) for number in (2, 5, 9)}
     talks = [e.Activity(date=on[number], employer="Zorg", what="talk_with_management")
              for number in (9, 2)]  # fmt: skip
@@ -236,7 +236,7 @@ def test_trainings_and_talks_are_listed_together_by_date() -> None:
     assert [line.split()[1] for line in part["points"]] == ["februari", "mei", "september"]
 
 
-def test_preview_checks_printed_training_titles() -> None:
+def test_preview_checks_the_names_of_training_sessions_that_are_printed() -> None:
     draft = made(trained("Na het voorval met Fatima", 400), "Zorg")
     assert any("Fatima" in one for one in draft.preview)
     assert not any("Fatima" in one for one in made(trained("Met Fatima", 12), "Zorg").preview)

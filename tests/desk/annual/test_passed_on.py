@@ -40,7 +40,7 @@ def report(desk: Office) -> str:
 
 
 @pytest.mark.parametrize("marked_by", ["intern", "extern"])
-def test_person_who_contacted_both_counsellors_counts_once_if_either_marks_the_case(
+def test_person_who_contacted_both_counsellors_counts_once_if_one_of_them_marks_the_case(
     two: Named, tmp_path: Path, marked_by: str
 ) -> None:
     said = two[marked_by].json("register", "colleague-counts", "P")
@@ -52,7 +52,7 @@ def test_person_who_contacted_both_counsellors_counts_once_if_either_marks_the_c
     assert ("Niet in jouw deel van de telling: 1." in shown) == (marked_by == "extern")
 
 
-def test_person_who_contacted_both_counsellors_counts_twice_without_the_mark(
+def test_person_who_contacted_both_counsellors_counts_twice_if_neither_marks_the_case(
     two: Named, tmp_path: Path
 ) -> None:
     joined(two, tmp_path)
@@ -104,7 +104,7 @@ def test_mark_on_a_case_can_be_removed_and_exported_and_is_kept_after_the_case_i
     assert (row.situations, row.colleague_counts) == (1, True)
 
 
-def test_mark_on_a_case_is_kept_even_if_little_is_recorded_about_cases(two: Named) -> None:
+def test_mark_on_a_case_is_kept_even_if_cases_are_recorded_as_counts_only(two: Named) -> None:
     sheet = {"event": "employer", "date": "2024-01-01", "employer": "Zorg", "recording": "none"}
     two["extern"].run("register", "import", "-", given=json.dumps(sheet))
     assert two["extern"].json("register", "colleague-counts", "P")["colleague_counts"] is True

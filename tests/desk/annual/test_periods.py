@@ -34,7 +34,7 @@ def test_report_of_a_finished_year_within_a_term_can_be_issued() -> None:
 
 
 @pytest.mark.parametrize("typed", ["2026-H1", "2026/1", "2026-01..2026-06", "2025-2026", "26", ""])
-def test_report_of_a_half_year_quarter_or_range_of_dates_is_refused(typed: str) -> None:
+def test_report_of_a_quarter_half_year_or_range_of_dates_is_refused(typed: str) -> None:
     with pytest.raises(Unfit, match="whole calendar year"):
         year(typed)
 
@@ -66,7 +66,7 @@ def test_change_of_report_form_within_a_term_is_refused() -> None:
     refused("form_changed", terms=[TERM, later])
 
 
-def test_report_form_may_be_stricter_but_not_wider_than_the_headcount_requires() -> None:
+def test_report_form_may_show_less_but_not_more_than_the_headcount_allows() -> None:
     assert form(replace(TERM, form=Form.A)) is Form.A
     with pytest.raises(Unfit, match="more than 400 people allow"):
         form(replace(TERM, form=Form.C))

@@ -32,7 +32,7 @@ def betrayed(numbers: Iterable[int]) -> bool:
     return min(found) >= 1 and max(found) <= 9
 
 
-def test_rule_1_form_chosen_by_the_count_reveals_that_nobody_else_reported() -> None:
+def test_without_rule_1_a_form_chosen_by_the_count_reveals_that_nobody_else_reported() -> None:
     def without(count: int) -> Hashable:
         return "too few for a figure" if count < 3 else band(count)
 
@@ -45,7 +45,7 @@ def test_rule_1_form_chosen_by_the_count_reveals_that_nobody_else_reported() -> 
     assert {n - known for n in possible(range(TOP), with_it, 2) if n >= known} == set(range(8))
 
 
-def test_rule_2_band_starting_at_one_reveals_that_a_few_people_reported() -> None:
+def test_without_rule_2_a_band_starting_at_one_reveals_that_a_few_people_reported() -> None:
     narrow = ((0, 0), (1, 9), (10, 19), (20, TOP))
 
     def without(count: int) -> Hashable:
@@ -55,7 +55,7 @@ def test_rule_2_band_starting_at_one_reveals_that_a_few_people_reported() -> Non
     assert not betrayed(possible(range(TOP), band, 3))
 
 
-def test_rule_2_total_printed_with_the_groups_reveals_their_counts() -> None:
+def test_without_rule_2_a_total_printed_with_the_groups_reveals_their_counts() -> None:
     worlds = list(itertools.product(range(13), range(13)))
     true = (10, 2)
 
@@ -73,7 +73,7 @@ def test_rule_2_total_printed_with_the_groups_reveals_their_counts() -> None:
     assert {second for first, second in found if first == 10} == set(range(10))
 
 
-def test_rule_2_counting_a_person_twice_suggests_a_nonexistent_reporter() -> None:
+def test_without_rule_2_counting_a_person_twice_suggests_a_nonexistent_reporter() -> None:
     internal = 9  # one of the nine went on to the external counsellor; the directors saw them all
 
     def printed(others: int, *more: e.Event) -> Hashable:
@@ -97,7 +97,7 @@ def test_rule_2_counting_a_person_twice_suggests_a_nonexistent_reporter() -> Non
         assert printed(others, mark) == printed(others)
 
 
-def test_rule_3_count_including_formal_complaints_reveals_another_person() -> None:
+def test_without_rule_3_a_count_including_formal_complaints_reveals_another_person() -> None:
     complaints = 9
 
     def without(others: int) -> Hashable:
@@ -114,7 +114,7 @@ def test_rule_3_count_including_formal_complaints_reveals_another_person() -> No
     assert min(possible(range(TOP), with_it, 1)) == 0
 
 
-def test_rule_4_overlapping_years_reveal_in_which_year_somebody_reported() -> None:
+def test_without_rule_4_overlapping_years_reveal_in_which_year_somebody_reported() -> None:
     worlds = list(itertools.product(range(7), repeat=4))
     true = (3, 3, 3, 4)
 
@@ -131,7 +131,7 @@ def test_rule_4_overlapping_years_reveal_in_which_year_somebody_reported() -> No
     assert min(world[3] for world in possible(worlds, with_it, true)) == 0
 
 
-def test_rule_4_half_year_report_reveals_the_other_half() -> None:
+def test_without_rule_4_a_half_year_report_reveals_the_other_half() -> None:
     worlds = list(itertools.product(range(13), range(13)))
 
     def without(world: tuple[int, int]) -> Hashable:
@@ -147,7 +147,7 @@ def test_rule_4_half_year_report_reveals_the_other_half() -> None:
     assert min(half for _, half in possible(worlds, with_it, (8, 1))) == 0
 
 
-def test_rule_5_advice_based_on_cases_reveals_a_case() -> None:
+def test_without_rule_5_advice_based_on_cases_reveals_a_case() -> None:
     def without(count: int) -> Hashable:
         return "train on sexual harassment" if count else "renew the posters"
 
@@ -166,7 +166,7 @@ def test_rule_5_advice_based_on_cases_reveals_a_case() -> None:
     assert possible(range(TOP), with_it, 1) == list(range(TOP))
 
 
-def test_rule_6_hourly_bill_reveals_that_somebody_reported() -> None:
+def test_without_rule_6_an_hourly_bill_reveals_that_somebody_reported() -> None:
     trained = 5  # hours of training, which the employer saw
 
     def without(talks: int) -> Hashable:
@@ -185,7 +185,7 @@ def test_rule_6_hourly_bill_reveals_that_somebody_reported() -> None:
     assert possible(range(TOP), with_it, 5) == list(range(TOP))
 
 
-def test_rule_7_separate_report_in_addition_to_a_joint_one_reveals_small_counts() -> None:
+def test_without_rule_7_a_separate_report_in_addition_to_a_joint_one_reveals_small_counts() -> None:
     internal = 5  # the internal counsellor knows their own
 
     def without(external: int) -> Hashable:
@@ -203,7 +203,7 @@ def test_rule_7_separate_report_in_addition_to_a_joint_one_reveals_small_counts(
     assert not betrayed(possible(range(TOP), with_it, 7))
 
 
-def test_rule_8_sector_figure_lets_five_directors_compute_the_sixth_directors_figure() -> None:
+def test_without_rule_8_five_directors_can_compute_the_sixth_directors_figure() -> None:
     five = (1, 0, 2, 0, 1)
 
     def without(sixth: int) -> Hashable:
@@ -225,7 +225,7 @@ def test_rule_8_sector_figure_lets_five_directors_compute_the_sixth_directors_fi
     assert possible(range(15), with_it, 2) == list(range(10))
 
 
-def test_rule_9_printed_reason_reveals_the_figure() -> None:
+def test_without_rule_9_a_printed_reason_reveals_the_figure() -> None:
     def without(count: int) -> Hashable:
         if count == 0:
             return "nobody came"

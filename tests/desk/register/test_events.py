@@ -78,7 +78,7 @@ def test_event_requires_only_a_date_and_an_employer(kind: type[Event]) -> None:
         ({"gender": "x"}, "'gender'", "is no field of case"),
     ],
 )
-def test_error_message_names_line_field_and_remedy(
+def test_error_message_names_field_line_and_remedy(
     change: dict[str, Any], field: str, said: str
 ) -> None:
     case = {"event": "case", "date": "2026-05-06", "employer": "Voorbeeld BV", "case": "K"}

@@ -172,7 +172,7 @@ def year_end(clock: Clock) -> None:
 
 @pytest.mark.usefixtures("year_end")
 @pytest.mark.parametrize("adopted", ["2026-12-28", "2027-01-05"])
-def test_signed_answer_fetched_after_the_years_report_keeps_its_date(
+def test_signed_answer_fetched_after_the_annual_report_keeps_its_date(
     office: Office, reporter: Reporter, thread: str, clock: Clock, adopted: str
 ) -> None:
     office.run("ask", thread, "--step", "Praten", "--with", "De directeur", "--scope", "Geen naam")

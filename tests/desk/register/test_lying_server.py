@@ -37,7 +37,7 @@ def test_item_forged_by_the_server_creates_no_case(office: Office, peer: Peer, t
     assert [one["thread"] for one in office.json("register", "cases")] == [thread]
 
 
-def test_case_date_is_the_signed_date_not_the_servers(
+def test_case_date_is_the_signed_date_and_not_the_date_on_the_server(
     office: Office, peer: Peer, reporter: Reporter, clock: Clock
 ) -> None:
     (item,) = peer.items.values()

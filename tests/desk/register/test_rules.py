@@ -154,7 +154,7 @@ def test_counts_for_a_report_are_exchanged_with_only_one_colleague(
         assert ["a report is made by two" in fault for fault in found] == [True] * refused
 
 
-def test_consent_shows_its_age_and_newest_answer() -> None:
+def test_consent_is_shown_with_its_age_and_newest_answer() -> None:
     given: list[Event] = [one.event for one in read(CASE, YES)]
     first, later = datetime.date(2026, 3, 16), datetime.date(2026, 3, 17)
     assert [(one.age, one.good) for one in consents.ledger(given, "K", first)] == [(14, True)]

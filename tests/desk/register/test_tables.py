@@ -103,7 +103,7 @@ def test_dutch_date_formats_are_read(written: str, day: str) -> None:
         ("5-1-2026;Zorg;=1+1", "minutes: is no whole number"),
     ],
 )
-def test_invalid_row_reports_its_number_and_reason(row: str, said: str) -> None:
+def test_error_for_an_invalid_row_states_its_number_and_the_reason(row: str, said: str) -> None:
     (fault,) = faults(f"{HEAD}\n5-1-2026;Zorg;5\n{row}")
     assert fault.startswith("Line 3, ")
     assert said in fault
@@ -329,7 +329,7 @@ def test_extended_table_continues_its_own_cases_without_confirmation(office: Off
         assert actions.take(place, longer, WORDS).kept == 1
 
 
-def test_command_adds_rows_to_an_existing_case_only_if_named(
+def test_command_adds_rows_to_an_existing_case_only_if_the_case_is_named(
     office: Office,
 ) -> None:
     office.run("register", "import", "-", given="date;employer;case\n2026-01-05;Zorg;2026-1")

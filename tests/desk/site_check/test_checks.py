@@ -32,7 +32,7 @@ def test_check_of_an_unaltered_site_finds_no_difference(
             world.house.clock.pass_days(1)
 
 
-def test_check_of_an_unaltered_site_with_sealing_browsers_finds_no_difference(
+def test_check_of_an_unaltered_site_whose_pages_seal_messages_finds_no_difference(
     sealing: World, request: pytest.FixtureRequest
 ) -> None:
     for number in range(100 if request.config.getoption("--long") else 3):

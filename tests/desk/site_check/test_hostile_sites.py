@@ -100,7 +100,7 @@ def test_number_and_length_of_a_checks_findings_are_limited(world: World) -> Non
     assert max(len(one.said["name"]) for one in found) <= compare.MOST_LETTERS
 
 
-def test_site_check_compares_no_more_pages_once_the_desk_is_locked(
+def test_site_check_compares_no_further_pages_once_the_desk_is_locked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     matcher, made = Pages.matcher, []
@@ -117,7 +117,7 @@ def test_site_check_compares_no_more_pages_once_the_desk_is_locked(
     assert len(made) == 1
 
 
-def test_change_is_detected_even_among_too_many_values_to_store() -> None:
+def test_change_is_detected_even_if_there_are_too_many_values_to_store() -> None:
     def of(last: str) -> Values:
         values = Values()
         values.add("nl/", [("name", f"{n:03}" + "x" * 100) for n in range(80)])

@@ -20,7 +20,9 @@ def _bytes(text: str) -> bytes:
 
 
 @pytest.mark.parametrize("said", [ADDRESS, f"{ADDRESS}.onion", f"http://{ADDRESS}.onion/"])
-def test_public_and_secret_halves_belong_to_one_key_and_have_the_format_of_tor(said: str) -> None:
+def test_public_and_secret_halves_belong_to_one_key_in_the_format_that_tor_expects(
+    said: str,
+) -> None:
     made = onion_key.make(said)
     public = re.fullmatch(r"descriptor:x25519:([A-Z2-7]{52})", made.public)
     secret = re.fullmatch(rf"{ADDRESS}:descriptor:x25519:([A-Z2-7]{{52}})\n", made.secret)

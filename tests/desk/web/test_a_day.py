@@ -146,7 +146,7 @@ def morning(
 
 
 @pytest.mark.parametrize("kind", [Keyboard, Mouse])
-def test_all_work_of_a_day_can_be_done_with_the_keyboard_alone_or_the_mouse_alone(
+def test_every_daily_task_can_be_done_with_only_the_keyboard_or_only_the_mouse(
     morning: tuple[Running, Reporter, Reporter], page: Page, kind: type[Keyboard | Mouse]
 ) -> None:
     running, first, unsafe = morning

@@ -95,7 +95,7 @@ def test_details_filled_in_for_a_report_appear_in_that_report(
     assert [one["items"] for one in kept if "items" in one] == [{"poster": "no"}]
 
 
-def test_counsellors_text_is_kept_checked_and_restored_after_locking(
+def test_counsellors_text_is_checked_kept_and_restored_after_locking(
     running: Running, window: Window
 ) -> None:
     bring_in(running, AGREED, event("employer", "2026-01-01", avoid=["Magazijn"]))

@@ -41,7 +41,7 @@ def test_without_a_desk_the_link_opens_the_first_run_page(empty: Running) -> Non
     assert not empty.office.folder.exists()
 
 
-def test_invitation_and_passphrase_create_a_desk_and_a_card_to_read_out(
+def test_invitation_and_passphrase_create_a_desk_and_show_the_fingerprint_to_read_out(
     empty: Running, peer: Peer
 ) -> None:
     window = empty.window()

@@ -97,7 +97,7 @@ def started(office: Office, tmp_path: Path) -> Iterator[Started]:
             made.process.communicate()
 
 
-def test_only_the_address_is_printed_and_it_opens_the_today_page(started: Started) -> None:
+def test_only_the_address_is_printed_and_the_address_opens_the_today_page(started: Started) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/in/[0-9a-f]{64}\n", started.line)
     window, home = started.window()
     assert 'data-page="today"' in window.get(home).html

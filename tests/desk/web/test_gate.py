@@ -93,7 +93,7 @@ def test_only_header_combinations_that_the_page_itself_sends_are_accepted(made: 
     assert through == own_posts | own_gets | typed
 
 
-def test_link_accepts_only_navigation_without_an_origin_or_from_a_file() -> None:
+def test_link_works_only_if_it_is_opened_directly_or_from_a_file() -> None:
     allowed = set()
     for method, host, site, (mode, dest) in itertools.product(METHODS, HOSTS, SITES, ASKING):
         made = Made()

@@ -157,7 +157,7 @@ def test_timer_fetches_only_while_the_desk_is_unlocked(
     assert asked() > before
 
 
-def test_conversations_can_be_filtered_by_turn(
+def test_conversations_can_be_filtered_by_whose_turn_it_is(
     running: Running, peer: Peer, office: Office, thread: str
 ) -> None:
     Reporter(peer, office.identity).report("Op het rooster kloppen de uren niet.")

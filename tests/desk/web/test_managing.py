@@ -172,7 +172,7 @@ def test_saved_files_are_named_in_the_page_language(running: Running, window: Wi
             assert (made.header("content-disposition") or "").endswith(f"filename={name}")
 
 
-def test_only_an_invitation_of_the_same_site_changes_addresses(
+def test_addresses_can_be_changed_only_by_an_invitation_of_the_same_site(
     running: Running, window: Window, peer: Peer
 ) -> None:
     page = card_page(running, window)
@@ -226,7 +226,7 @@ def test_failure_to_reach_a_site_is_reported_on_the_page(
     assert (done.status, 'class="alarm"' in done.html) == (200, True)
 
 
-def test_unknown_stand_in_is_reported_at_the_field_and_changes_nothing(
+def test_unknown_stand_in_is_reported_next_to_the_field_and_changes_nothing(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}away")

@@ -45,7 +45,7 @@ def written(running: Running, window: Window, office: Office, text: str) -> Answ
     return window.get(f"{running.home}t/{handle}/")
 
 
-def test_matching_words_in_first_message_propose_the_case(
+def test_case_with_matching_words_in_the_first_message_is_proposed(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     page = written(running, window, office, f"Ik belde.\n{words.upper().replace(' ', ',  ')}!")
@@ -105,7 +105,7 @@ def test_pressing_the_match_button_twice_has_no_further_effect(
     assert exported(running) == once
 
 
-def test_matching_words_propose_their_case_again_once_its_conversation_is_forgotten(
+def test_case_with_matching_words_is_proposed_again_once_its_conversation_is_forgotten(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     window.press(written(running, window, office, words), "/match/")
@@ -115,7 +115,7 @@ def test_matching_words_propose_their_case_again_once_its_conversation_is_forgot
     assert "herkenningswoorden van je zaak" in written(running, window, office, words).text
 
 
-def test_single_or_separated_matching_words_propose_nothing(
+def test_case_is_not_proposed_if_its_matching_words_are_incomplete_or_separated(
     running: Running, window: Window, office: Office, words: str
 ) -> None:
     one, other = words.split()
@@ -135,7 +135,7 @@ def test_matching_words_are_recognised_despite_keyboard_and_web_variants(
     assert "herkenningswoorden van je zaak “B”" in page.text
 
 
-def test_matching_words_of_another_employer_propose_nothing(
+def test_case_of_another_employer_with_matching_words_is_not_proposed(
     running: Running, window: Window, office: Office
 ) -> None:
     bring_in(running, event("case", employer="Bakkerij", case="B", match_word="appel peer"))
@@ -144,7 +144,7 @@ def test_matching_words_of_another_employer_propose_nothing(
     assert "herkenningswoorden" not in page.text
 
 
-def test_matching_words_work_despite_variant_employer_spelling(
+def test_matching_words_are_recognised_despite_a_variant_spelling_of_the_employer(
     running: Running, window: Window, office: Office
 ) -> None:
     bring_in(running, event("case", employer="voorbeeld b.v.", case="K", match_word="appel peer"))
@@ -242,7 +242,7 @@ def test_forged_conversation_is_not_added_to_any_case(
     assert kept(office) == before
 
 
-def test_conversation_named_by_an_older_entry_already_belongs_to_that_case(
+def test_conversation_named_by_an_older_entry_of_a_case_already_belongs_to_the_case(
     office: Office, peer: Peer, thread: str
 ) -> None:
     other = Reporter(peer, office.identity)

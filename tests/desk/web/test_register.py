@@ -178,7 +178,7 @@ def test_contact_to_be_kept_without_details_has_only_date_employer_and_minutes(
     assert "Zeldzaamwoord" not in json.dumps(exported(running))
 
 
-def test_identical_contacts_are_both_counted_but_a_double_click_is_not(
+def test_two_identical_contacts_are_both_counted_but_a_double_click_counts_once(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}contact")
@@ -227,7 +227,7 @@ def test_page_names_the_fields_that_the_recording_level_omits(
     assert ("Niet bewaard" in page.text) == (level != "full")
 
 
-def test_typed_form_is_shown_again_after_unlock(running: Running, window: Window) -> None:
+def test_filled_in_form_is_shown_again_after_unlock(running: Running, window: Window) -> None:
     page = window.get(f"{running.home}contact")
     running.lock.lock()
     asked = window.submit(page, page.form_with("which"), notes="Bijna kwijt", help=["listening"])
@@ -399,7 +399,7 @@ def test_completed_step_produces_an_unsent_draft_to_the_reporter(
 # the end of a case
 
 
-def test_case_is_closed_reopened_and_destroyed_after_confirmation(
+def test_case_can_be_closed_reopened_and_destroyed_after_confirmation(
     running: Running, window: Window
 ) -> None:
     bring_in(running, event("case", case="K", label="Zeldzaam"), event("contact", case="K"))
@@ -604,7 +604,9 @@ def test_employer_without_a_site_is_added_once(running: Running, window: Window)
     assert "Werkgever: vul dit in." in window.press(page, "employers", employer=" ").text
 
 
-def test_employer_sheet_determines_what_is_recorded(running: Running, window: Window) -> None:
+def test_settings_on_the_employer_page_determine_what_is_recorded(
+    running: Running, window: Window
+) -> None:
     page = employer_page(running, window)
     done = window.submit(
         page, box(page, "employer"), headcount="1.200", recording="full", scope="both",
@@ -620,7 +622,7 @@ def test_employer_sheet_determines_what_is_recorded(running: Running, window: Wi
     assert "Hoofd personeelszaken" not in emptied.text
 
 
-def test_price_headcount_and_report_form_are_fixed_for_the_whole_term(
+def test_report_form_price_and_headcount_are_fixed_for_the_whole_term(
     running: Running, window: Window
 ) -> None:
     page = employer_page(running, window)
@@ -690,7 +692,7 @@ def test_today_page_lists_overdue_items_first_and_calendar_covers_three_months(
 # other work
 
 
-def test_advice_training_and_certificate_are_recorded_apart_from_cases(
+def test_advice_and_training_and_certificates_are_recorded_apart_from_cases(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}work")
@@ -724,7 +726,7 @@ def test_case_form_is_restored_after_unlock(
     assert set(values.items()) <= set(fields)
 
 
-def test_contact_without_a_case_is_found_at_its_employer_and_corrected(
+def test_contact_without_a_case_can_be_found_and_corrected_on_the_page_of_its_employer(
     running: Running, window: Window
 ) -> None:
     contact(running, window, minutes="15", record_nothing="1")
@@ -733,7 +735,7 @@ def test_contact_without_a_case_is_found_at_its_employer_and_corrected(
     assert contacts(running) == [event("contact", minutes=20, record_nothing=True)]
 
 
-def test_contact_of_an_earlier_year_is_found_at_its_employer(
+def test_contact_of_an_earlier_year_can_be_found_on_the_page_of_its_employer(
     running: Running, window: Window
 ) -> None:
     bring_in(

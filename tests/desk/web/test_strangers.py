@@ -66,7 +66,7 @@ def resident(pid: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_program_knowing_only_the_port_cannot_fill_memory(
+def test_program_that_knows_only_the_port_cannot_exhaust_the_memory(
     started: Started,
 ) -> None:
     window, home = started.window()

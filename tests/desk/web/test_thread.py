@@ -312,7 +312,7 @@ def test_deleting_a_conversation_requires_confirmation(
     assert office.json("list") == []
 
 
-def test_unverified_text_is_never_shown_as_the_reporters(
+def test_unverified_text_is_never_shown_as_the_reporters_text(
     running: Running, peer: Peer, reporter: Reporter, thread: str
 ) -> None:
     stranger = Reporter(peer, running.office.identity)

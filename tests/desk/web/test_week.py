@@ -84,7 +84,7 @@ def test_contact_added_from_a_case_does_not_prefill_the_next_contact_form(
 # the questions
 
 
-def test_how_field_and_channel_field_have_no_choice_in_common(
+def test_fields_named_how_and_channel_have_no_choice_in_common(
     running: Running, window: Window
 ) -> None:
     page = window.get(f"{running.home}contact")

@@ -183,7 +183,7 @@ def test_titles_do_not_reveal_the_purpose_of_the_page() -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_limits_are_stated_in_letters_or_megabytes_not_bytes(lang: str) -> None:
+def test_limits_are_stated_in_letters_or_megabytes_and_never_in_bytes(lang: str) -> None:
     told = words(lang)
     large = Unfit("-", "large_file", name="foto.jpg", most=100 * 1024 * 1024)
     assert "100 MB" in sentence(told, large)

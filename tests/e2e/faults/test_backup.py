@@ -124,7 +124,7 @@ def _opens(store: SqliteStore, site: str, code: str, text: str) -> None:
     assert messages.parse(age.open_sealed(sealed, [keys.reply])).text == text
 
 
-def test_every_report_confirmed_before_a_backup_is_in_it(
+def test_backup_contains_every_report_that_was_confirmed_before_the_backup_began(
     box: DropBox, operator: Backups, counsellor: Counsellor, long_run: bool
 ) -> None:
     crowd = Crowd(box)

@@ -140,7 +140,7 @@ def test_first_report_needs_no_session_and_survives_every_refusal(
     assert TEXT in [m.text for t in noor.threads().values() for m in t.genuine()]
 
 
-def test_server_restart_loses_no_word_that_a_reporter_is_typing(
+def test_server_restart_loses_no_text_that_a_reporter_is_typing(
     box: DropBox, tmp_path: Path
 ) -> None:
     """Before each dependent request, processes, cookies and keys are replaced."""

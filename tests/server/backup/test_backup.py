@@ -450,7 +450,9 @@ def test_restore_detects_a_flipped_bit_and_leaves_nothing_behind(machine: Machin
     assert machine.restore().exit_code == 0
 
 
-def test_wrong_key_opens_no_backup_and_an_old_key_still_opens_its_own(machine: Machine) -> None:
+def test_wrong_key_opens_no_backup_and_an_old_key_still_opens_its_own_backups(
+    machine: Machine,
+) -> None:
     machine.server.report("one")
     machine.does("backup")
     old = machine.folder / "old.txt"

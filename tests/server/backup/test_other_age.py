@@ -74,7 +74,7 @@ def _unpacked(plain: Path, folder: Path, sealed: dict[str, bytes]) -> None:
     assert (folder / "site.toml").is_file()
 
 
-def test_stock_age_opens_the_backup(
+def test_independent_age_implementation_opens_a_backup(
     peer: Ask, backup: tuple[Path, dict[str, bytes]], key: Path, tmp_path: Path
 ) -> None:
     secret = key.read_text().splitlines()[-1]
@@ -84,7 +84,7 @@ def test_stock_age_opens_the_backup(
 
 
 @pytest.mark.skipif(bool(stock_age()), reason=stock_age())
-def test_guide_command_opens_a_backup(
+def test_command_in_the_guide_opens_a_backup(
     backup: tuple[Path, dict[str, bytes]], key: Path, tmp_path: Path
 ) -> None:
     plain = tmp_path / "plain.tar"

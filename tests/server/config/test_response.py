@@ -21,7 +21,7 @@ def test_working_days_are_monday_to_friday(after: datetime.date, more: int) -> N
 
 
 @given(days, st.integers(1, 30), st.integers(0, 60))
-def test_pages_report_only_a_late_desk_and_every_late_desk_was_reminded(
+def test_pages_report_a_desk_as_late_only_after_its_counsellor_was_reminded(
     last: datetime.date, promised: int, more: int
 ) -> None:
     today = last + datetime.timedelta(more)

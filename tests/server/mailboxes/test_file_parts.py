@@ -46,7 +46,9 @@ def test_parts_of_a_file_are_joined_and_then_removed(server: AServer) -> None:
         assert opened.file.read() == sealed
 
 
-def test_file_consisting_of_a_single_part_is_kept_when_joined(server: AServer) -> None:
+def test_file_consisting_of_a_single_part_is_kept_when_its_parts_are_joined(
+    server: AServer,
+) -> None:
     sealed = file(1, 70_000)
     part = send(server, sealed)
     assert server.mailboxes.join(access=ACCESS, item=part, parts=[part]) == []

@@ -120,7 +120,7 @@ def test_clock_behind_stored_data_purges_nothing_and_is_logged_once_a_day(
     assert watched.server.store.served() is None
 
 
-def test_expired_data_is_counted_without_removing_it(watched: Watched) -> None:
+def test_expired_data_is_counted_but_not_removed(watched: Watched) -> None:
     server = watched.server
     server.report("two")
     watched.caretaker.step()

@@ -178,7 +178,7 @@ def test_desk_can_list_the_mailboxes_whose_newest_message_is_addressed_to_it(
     assert listed.newest == tuple(sorted([(str(ANNA), 1), ("reporter", 1)]))
 
 
-def test_inbox_of_a_desk_lists_items_that_the_desk_sent_as_fetched(server: AServer) -> None:
+def test_inbox_of_a_desk_lists_items_sent_by_that_desk_as_fetched(server: AServer) -> None:
     server.report("one", (ANNA, BRAM))
     item = server.put_file("one", file(3))
     sealed = server.reply("one", 1, ANNA, (ANNA, BRAM))
@@ -194,7 +194,9 @@ def test_inbox_of_a_desk_lists_items_that_the_desk_sent_as_fetched(server: AServ
     assert fetched[item, str(BRAM)] is None
 
 
-def test_only_the_latest_addressees_may_answer_and_only_to_each_other(server: AServer) -> None:
+def test_only_the_latest_addressees_may_answer_and_may_address_only_each_other(
+    server: AServer,
+) -> None:
     server.report("one", (ANNA,))
     with pytest.raises(Gone):
         server.reply("one", 1, BRAM, (BRAM,))
@@ -472,7 +474,7 @@ def test_counsellors_item_expires_after_90_days(server: AServer) -> None:
     assert server.kept("one") == [(str(ANNA), 2), ("reporter", 2)]
 
 
-def test_messages_expire_strictly_from_the_oldest(server: AServer) -> None:
+def test_messages_expire_strictly_from_oldest_to_newest(server: AServer) -> None:
     """One of two addressees has not fetched the first, so the later ones stay too."""
     server.report("one", (ANNA, BRAM))
     server.add("one", 2, (ANNA,))
@@ -582,7 +584,7 @@ def test_reporter_items_do_not_expire_while_all_desks_are_silent(server: AServer
     assert server.kept("one") == [("reporter", 2)], "one of them is back"
 
 
-def test_silence_of_desks_does_not_postpone_expiry_without_limit(server: AServer) -> None:
+def test_silence_of_desks_does_not_postpone_expiry_indefinitely(server: AServer) -> None:
     server.report("one")
     server.fetch()
     assert _purge(server, 179, awake=False).mailboxes == 0

@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 ONE = f'[[counsellor]]\ncards = ["anna"]\naddress = "{ANNA}"\nlanguage = "nl"\n'
 
 
-def test_proxy_resolves_the_host_name_and_each_mail_uses_its_own_circuit(
+def test_proxy_resolves_the_host_name_and_each_email_uses_its_own_circuit(
     mailer: Mailer, provider: MailServer
 ) -> None:
     with provider, Socks(provider.port) as proxy:

@@ -31,7 +31,7 @@ def sentences(server: MailServer) -> list[str]:
 
 
 @pytest.mark.parametrize("tls", ["implicit", "starttls"])
-def test_each_counsellor_gets_a_separate_mail_over_tls(
+def test_each_counsellor_gets_a_separate_email_over_tls(
     mailer: Mailer, provider: MailServer, tls: str
 ) -> None:
     provider.tls = tls
@@ -44,7 +44,7 @@ def test_each_counsellor_gets_a_separate_mail_over_tls(
         assert first == ["ehlo [127.0.0.1]", "STARTTLS"]
 
 
-def test_mail_reveals_nothing_about_machine_site_or_program(
+def test_email_reveals_nothing_about_the_machine_the_site_or_the_program(
     mailer: Mailer, provider: MailServer
 ) -> None:
     with provider:
@@ -74,7 +74,7 @@ def test_mail_reveals_nothing_about_machine_site_or_program(
 
 
 @pytest.mark.parametrize("language", config.LANGUAGES)
-def test_both_mail_sentences_of_a_language_have_equal_length(language: str) -> None:
+def test_both_email_sentences_of_a_language_have_equal_length(language: str) -> None:
     said = [*run.SENTENCES[language].values(), run.TRIALS[language]]
     assert len(set(said)) == 3
     assert len({len(sentence.encode("utf-8")) for sentence in said}) == 1
@@ -139,7 +139,7 @@ def test_without_tls_nothing_is_sent(mailer: Mailer) -> None:
     assert not any(re.match("(?i)auth|mail|rcpt", line) for line in server.heard)
 
 
-def test_unsent_mail_is_retried_the_same_day(mailer: Mailer, provider: MailServer) -> None:
+def test_unsent_email_is_retried_the_same_day(mailer: Mailer, provider: MailServer) -> None:
     with provider:
         pass  # the port is known, and nothing listens on it
     settings = mailer.set_up(provider.port)
@@ -154,7 +154,7 @@ def test_unsent_mail_is_retried_the_same_day(mailer: Mailer, provider: MailServe
     assert sent_log.last(mailer.state) == DAY
 
 
-def test_unsent_mail_is_dropped_the_next_day(mailer: Mailer, provider: MailServer) -> None:
+def test_unsent_email_is_dropped_the_next_day(mailer: Mailer, provider: MailServer) -> None:
     with provider:
         pass
     settings = mailer.set_up(provider.port)
@@ -215,7 +215,7 @@ def test_malformed_response_does_not_delay_other_recipients(
     assert len(told) == len(set(told))
 
 
-def test_missing_response_causes_no_second_mail(mailer: Mailer, provider: MailServer) -> None:
+def test_missing_response_causes_no_second_email(mailer: Mailer, provider: MailServer) -> None:
     with provider:
         settings = mailer.set_up(provider.port)
         provider.answers["end"] = "hang up"
@@ -240,7 +240,7 @@ def test_unexpected_response_to_the_smtp_quit_command_has_no_effect(
     assert len(provider.taken) == 2
 
 
-def test_counsellor_of_several_sites_gets_one_mail_that_names_no_site(
+def test_counsellor_of_several_sites_gets_one_email_that_names_no_site(
     mailer: Mailer, provider: MailServer
 ) -> None:
     row = f'[[counsellor]]\ncards = ["bakery/bram", "anna"]\naddress = "{ANNA}"\nlanguage = "en"\n'
@@ -249,7 +249,7 @@ def test_counsellor_of_several_sites_gets_one_mail_that_names_no_site(
     assert sentences(provider) == ["Please open your desk."]
 
 
-def test_missing_card_is_reported_and_does_not_block_other_mails(
+def test_missing_card_is_reported_and_does_not_block_other_emails(
     mailer: Mailer, provider: MailServer
 ) -> None:
     status_file.write(mailer.words, {"bakery/bram": "open"}, DAY)
@@ -259,13 +259,13 @@ def test_missing_card_is_reported_and_does_not_block_other_mails(
     assert len(provider.taken) == 1
 
 
-def test_two_concurrent_mailers_send_one_mail(mailer: Mailer, provider: MailServer) -> None:
+def test_two_concurrent_mailers_send_only_one_email(mailer: Mailer, provider: MailServer) -> None:
     another = pytest.raises(MailError, match="another run is sending")
     with provider, sent_log.alone(mailer.state), another:
         mailer.runs(mailer.set_up(provider.port))
 
 
-def test_test_mail_is_sent_at_once_and_does_not_replace_the_daily_mail(
+def test_test_email_is_sent_at_once_and_does_not_replace_the_daily_mail(
     mailer: Mailer, provider: MailServer
 ) -> None:
     with provider:
@@ -340,7 +340,7 @@ STEPS = ("connected", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "end", "after")
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_kill_at_any_smtp_step_causes_no_second_mail(
+def test_kill_at_any_smtp_step_causes_no_second_email(
     mailer: Mailer, provider: MailServer, step: str
 ) -> None:
     running: queue.Queue[subprocess.Popen[bytes]] = queue.Queue()
@@ -369,7 +369,7 @@ def test_kill_at_any_smtp_step_causes_no_second_mail(
 
 @needs_strace
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_kill_at_any_state_write_causes_no_second_mail(
+def test_kill_at_any_state_write_causes_no_second_email(
     mailer: Mailer, provider: MailServer, nth: int
 ) -> None:
     """A run renames three files into place: started, sent, and the last day."""

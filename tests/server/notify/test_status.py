@@ -138,7 +138,7 @@ def test_site_with_invalid_settings_is_named_and_its_counsellors_told_to_open_th
     assert status_file.read(desk.place, DAY) == {"./anna": "open", "./bram": "open"}
 
 
-def test_suspended_purging_is_reported_and_blocks_no_mail(desk: Desk) -> None:
+def test_suspended_purging_is_reported_and_blocks_no_email(desk: Desk) -> None:
     desk.server.report("one")
     desk.server.purge()
     desk.server.later(40)
@@ -182,7 +182,7 @@ def test_card_name_without_a_site_means_the_top_level_site() -> None:
     assert status_file.full_name("bakery/noor") == "bakery/noor"
 
 
-def test_doctor_reports_if_no_mail_was_sent_for_two_days(desk: Desk, tmp_path: Path) -> None:
+def test_doctor_reports_if_no_email_was_sent_for_two_days(desk: Desk, tmp_path: Path) -> None:
     root = tmp_path / "root"
     place = root / sent_log.PLACE.relative_to("/")
 

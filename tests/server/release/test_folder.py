@@ -102,18 +102,20 @@ def _by_hand(release: Path, key: Path) -> int:
     return subprocess.run(["sh", "-c", command], cwd=release, capture_output=True).returncode
 
 
-def test_guide_command_accepts_signed_files(signer: Signer, tmp_path: Path) -> None:
+def test_command_in_the_guide_accepts_signed_files(signer: Signer, tmp_path: Path) -> None:
     assert _by_hand(signer.release(tmp_path / "release", FILES), signer.public) == 0
 
 
 @pytest.mark.parametrize("case", [case for case in WRONG if "pipe" not in case])
-def test_guide_command_refuses_altered_files(signer: Signer, tmp_path: Path, case: str) -> None:
+def test_command_in_the_guide_refuses_altered_files(
+    signer: Signer, tmp_path: Path, case: str
+) -> None:
     given = signer.release(tmp_path / "release", FILES)
     WRONG[case][0](given)
     assert _by_hand(given, signer.public) != 0
 
 
-def test_guide_command_refuses_a_different_key(signer: Signer, tmp_path: Path) -> None:
+def test_command_in_the_guide_refuses_a_different_key(signer: Signer, tmp_path: Path) -> None:
     given = Signer(tmp_path / "other").release(tmp_path / "release", FILES)
     assert _by_hand(given, signer.public) != 0
 

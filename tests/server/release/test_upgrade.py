@@ -261,13 +261,15 @@ def _killed_and_again(installed: Installed, last: str) -> None:
     assert installed.is_clean()
 
 
-def test_after_a_kill_during_the_switch_the_next_run_rolls_back_first(installed: Installed) -> None:
+def test_after_a_kill_during_the_switch_the_next_run_rolls_the_upgrade_back_first(
+    installed: Installed,
+) -> None:
     _killed_and_again(installed, "6.")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("last", ["1.", "   0.2.0", "2.", "3.", "4.", "5.", "   Yes"])
-def test_after_a_kill_at_any_step_the_next_run_completes_or_rolls_back(
+def test_after_a_kill_at_any_step_the_next_run_completes_the_upgrade_or_rolls_it_back(
     installed: Installed, last: str
 ) -> None:
     _killed_and_again(installed, last)

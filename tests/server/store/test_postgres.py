@@ -85,7 +85,7 @@ def test_no_column_stores_a_time_and_no_sequence_exists(server: Here) -> None:
     assert server.rows("SELECT 1 FROM pg_sequences WHERE schemaname = current_schema()") == []
 
 
-def test_text_columns_hold_only_ids_identities_and_fixed_words(server: Here) -> None:
+def test_text_columns_contain_only_ids_identities_and_fixed_words(server: Here) -> None:
     _busy_life(server)
     shape = (
         "^([0-9a-f]{64}|[0-9a-f]{32}|[A-Za-z0-9+/]{43}=|message|attachment|reporter|m001_first)$"
@@ -137,7 +137,7 @@ def test_site_cannot_read_rows_of_another_site(tmp_path: Path, postgres: Postgre
     other.store.close()
 
 
-def test_sealed_files_are_on_disk_only_under_the_second_seal(server: Here) -> None:
+def test_sealed_files_are_stored_on_disk_only_under_the_second_seal(server: Here) -> None:
     """Any copies of a sealed file that PostgreSQL keeps are useless without the key."""
     sealed = server.report("one")
     large = file(2, 2_000_000)

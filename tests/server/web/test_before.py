@@ -251,7 +251,7 @@ def test_page_shows_the_absence_of_a_counsellor_and_their_stand_in(two: House) -
     assert "afwezig" not in two.browser().get("/nl/").text
 
 
-def test_page_says_that_a_counsellor_has_not_looked_for_days(house: House) -> None:
+def test_page_says_that_a_counsellor_has_not_checked_for_messages_for_days(house: House) -> None:
     assert "niet gekeken" not in house.browser().get("/nl/").text
     house.clock.pass_days(14)
     assert "minstens 4 doordeweekse dagen niet gekeken" in house.browser().get("/nl/").text
@@ -322,7 +322,7 @@ def test_every_information_page_is_listed_and_the_list_is_linked_everywhere(
             assert page == "more" or f"/{lang}/more" in house.browser().get(f"/{lang}/{page}").links
 
 
-def test_counsellor_is_shown_with_kind_scope_and_languages(house: House) -> None:
+def test_page_shows_a_counsellors_languages_kind_and_scope(house: House) -> None:
     text = house.browser().get("/en/").text
     assert "Does not work at the organisation. For unwanted behaviour" in text
     assert "Languages: Dutch and English" in text

@@ -159,7 +159,7 @@ def test_right_words_in_wrong_order_are_distinguished_from_wrong_words(house: Ho
     assert "Woord 1" not in answer.text
 
 
-def test_checking_the_retyped_words_hashes_no_code_and_does_not_queue(
+def test_checking_the_retyped_words_hashes_no_code_and_does_not_wait_in_the_queue(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = house.browser()

@@ -734,7 +734,7 @@ def test_approaching_expiry_is_announced(house: House, noor: Counsellor) -> None
     assert "Dan wissen we dit gesprek na 31 januari." in page.text
 
 
-def test_item_exists_until_the_end_of_its_deletion_day_in_amsterdam(
+def test_item_exists_until_its_deletion_day_ends_in_amsterdam_time(
     house: House, noor: Counsellor
 ) -> None:
     """Days are in UTC, and midnight in Amsterdam is one or two hours earlier."""

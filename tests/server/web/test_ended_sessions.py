@@ -111,7 +111,7 @@ def test_previous_session_ends_when_the_code_is_typed_again(house: House, moved_
     assert {one.get("/internal/session").status for one in (before, after)} == {403}
 
 
-def test_displayed_code_is_not_lost_by_typing_another_one(house: House) -> None:
+def test_displayed_code_is_kept_when_another_code_is_typed(house: House) -> None:
     """If the response is lost, the browser has only its older cookie."""
     code = house.browser().tell("Een ander verhaal.").code
     reporter = house.browser()
@@ -145,7 +145,7 @@ def test_when_slots_are_full_the_oldest_sessions_end_and_no_entry_is_dropped() -
     assert not ended.has(name(7), 901)
 
 
-def test_oldest_session_displaces_no_newer_one() -> None:
+def test_oldest_session_displaces_no_newer_session() -> None:
     ended = EndedSessions(lambda: 1000.0, buckets=1, slots=2)
     ended.end(name(1), 900)
     ended.end(name(2), 901)
@@ -170,7 +170,7 @@ def test_ended_session_is_never_reopened(
     assert not ended.has(name(99), now + 1)
 
 
-def test_flood_of_ended_sessions_does_not_end_a_recent_one() -> None:
+def test_flood_of_ended_sessions_does_not_end_a_recent_session() -> None:
     """Ten times as many sessions as slots end, one a second: the newest quarter stays recorded."""
     now = 0.0
     ended = EndedSessions(lambda: now, buckets=16, slots=16)

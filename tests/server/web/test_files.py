@@ -338,7 +338,7 @@ def test_errors_link_only_to_existing_fields(tmp_path: Path) -> None:
 # the only entry point
 
 
-def test_file_form_opens_no_temporary_file(
+def test_file_form_creates_no_temporary_file(
     reporter: Browser, noor: Counsellor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This covers the files page, every other page, and the request's own ``files``."""

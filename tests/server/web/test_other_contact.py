@@ -66,7 +66,7 @@ def test_invalid_other_contact_is_reported(line: str, said: str) -> None:
 
 
 @both
-def test_reporter_can_say_that_they_are_accused_and_the_counsellor_reads_it(
+def test_reporters_statement_that_they_are_accused_reaches_the_counsellor(
     house: House, lang: str
 ) -> None:
     browser = house.browser()

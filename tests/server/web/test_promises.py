@@ -16,7 +16,7 @@ TESTS = Path(__file__).resolve().parents[2]
 PROMISES = {
     "landing.sealed_one": (
         "test_report_is_available_only_to_its_reporter_and_addressees",
-        "test_addressed_desk_can_still_read_an_honest_report",
+        "test_addressed_desk_can_still_read_a_genuine_report",
     ),
     "landing.sealed_many": ("test_only_the_chosen_counsellor_gets_the_report",),
     "landing.run_by": (
@@ -100,7 +100,7 @@ PROMISES = {
         "test_leaving_quickly_hides_everything_and_no_text_is_lost_by_accident",
     ),
     "technical.how7_browser": (
-        "test_only_the_two_empty_forms_include_the_sealing_client",
+        "test_only_the_two_empty_forms_include_the_scripts_for_sealing",
         "test_policy_allows_only_scripts_of_this_site",
     ),
     "sealed.file_stopped": ("test_sending_of_a_file_continues_where_it_stopped",),
@@ -165,7 +165,7 @@ PROMISES = {
     "conversation.expires": ("test_displayed_deletion_day_never_becomes_earlier",),
     "conversation.expires_soon": (
         "test_approaching_expiry_is_announced",
-        "test_item_exists_until_the_end_of_its_deletion_day_in_amsterdam",
+        "test_item_exists_until_its_deletion_day_ends_in_amsterdam_time",
     ),
     "consent.successor": ("test_accepted_handover_redirects_the_next_message",),
     "consent.free": ("test_consent_can_be_withdrawn_and_given_again",),

@@ -54,7 +54,7 @@ def test_every_optional_answer_arrives_as_it_was_ticked(house: House) -> None:
     assert report.body["answers"] == answers
 
 
-def test_unticked_question_is_not_answered(house: House) -> None:
+def test_no_answer_is_recorded_for_a_question_without_a_tick(house: House) -> None:
     house.browser().tell(TEXT)
     (report,) = house.counsellors[0].only_thread().genuine()
     assert report.body["answers"] == {}

@@ -105,7 +105,9 @@ def test_sealed_conversation_works_from_report_to_withdrawal(
     assert [message.kind for message in withdrawn.genuine()] == ["withdrawal"]
 
 
-def test_pages_and_sealing_browser_share_a_conversation(sealing: House, noor: Counsellor) -> None:
+def test_browsers_with_and_without_scripts_can_write_in_one_conversation(
+    sealing: House, noor: Counsellor
+) -> None:
     """Two tabs, one with scripts and one without, write one chain of messages."""
     page = sealing.browser().tell("Zonder script.", counsellor=noor.identity.hex)
     words = tuple(page.code.split())
@@ -210,7 +212,7 @@ def test_repeated_api_calls_succeed_and_add_nothing(
     assert [item["id"] for item in browser.listed()["items"]] == [sha256_hex(sealed)]
 
 
-def test_sealing_browser_can_ask_which_items_have_arrived(
+def test_browser_that_seals_messages_can_ask_which_items_have_arrived(
     noor: Counsellor, browser: SealingBrowser
 ) -> None:
     assert browser.ask("GET", "/api/conversation").status == 404, "nothing arrived"
@@ -583,7 +585,7 @@ def test_file_over_mailbox_limit_is_refused(
     house.close()
 
 
-def test_nginx_check_allows_only_existing_conversations(
+def test_nginx_check_lets_only_existing_conversations_pass(
     sealing: House, noor: Counsellor, browser: SealingBrowser
 ) -> None:
     def opens(token: str | None) -> int:

@@ -69,7 +69,7 @@ def kept(sealing: House) -> list[str]:
     return sorted(path.name for path in (sealing.folder / "files").iterdir())
 
 
-def test_file_sent_in_parts_is_delivered_like_one_sent_whole(
+def test_file_sent_in_parts_is_delivered_like_a_file_sent_in_one_piece(
     sealing: House,
     noor: Counsellor,
     browser: SealingBrowser,

@@ -75,7 +75,7 @@ def test_existing_conversations_continue_after_the_site_is_closed(
     assert "may be removed" in again
 
 
-def test_retirement_date_is_that_of_the_first_retire_command(
+def test_retirement_date_is_the_date_of_the_first_retire_command(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _retire(house, monkeypatch)

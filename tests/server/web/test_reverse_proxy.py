@@ -88,7 +88,7 @@ def test_nginx_headers_are_not_trusted_if_the_server_runs_without_nginx(way: str
     ("since", "least", "most"),
     [(-12, 12, 17), (0, 0, 5), (3600, 0, 5), (-86_400, 60, 65), ("x", 0, 5), ("", 0, 5)],
 )
-def test_time_spent_queued_in_nginx_counts_up_to_one_minute(
+def test_waiting_time_in_the_nginx_queue_is_counted_up_to_one_minute(
     since: int | str, least: float, most: float
 ) -> None:
     text = since if isinstance(since, str) else f"{time.time() + since:.3f}"

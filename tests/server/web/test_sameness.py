@@ -198,7 +198,7 @@ def test_every_unusable_code_gets_the_same_response_after_the_same_work(
     assert house.browser().come_back(codes["unknown"]).status == 422
 
 
-def test_valid_code_causes_the_same_work_before_the_lookup(
+def test_valid_and_unusable_codes_cause_the_same_work_before_the_lookup(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = house.browser().tell(TEXT).code

@@ -54,7 +54,7 @@ def assets(page: Page) -> dict[str, str]:
     return dict(re.findall(r'(src|data-[a-z-]+)="(/static/[^"]+)"', found[1]))
 
 
-def test_sealing_client_is_absent_unless_the_setting_enables_it(
+def test_scripts_for_sealing_are_absent_unless_the_setting_enables_them(
     house: House, sealing: House
 ) -> None:
     for name in STILL:
@@ -66,14 +66,16 @@ def test_sealing_client_is_absent_unless_the_setting_enables_it(
 
 
 @pytest.mark.parametrize("lang", PAGE_LANGUAGES)
-def test_only_the_two_empty_forms_include_the_sealing_client(sealing: House, lang: str) -> None:
+def test_only_the_two_empty_forms_include_the_scripts_for_sealing(
+    sealing: House, lang: str
+) -> None:
     for name in STILL:
         page = sealing.browser().get(f"/{lang}/{name}")
         assert has_client(page) == (name in WITH_CLIENT), name
         assert policy(page) == (SEALING_POLICY if name in WITH_CLIENT else HEADERS[POLICY]), name
 
 
-def test_responses_to_plain_forms_never_include_the_sealing_client(sealing: House) -> None:
+def test_responses_to_plain_forms_never_include_the_scripts_for_sealing(sealing: House) -> None:
     """By then the server has seen the typed text, so no page may say that the browser seals."""
     browser = sealing.browser()
     answers = [
@@ -106,7 +108,7 @@ def test_policy_allows_only_scripts_of_this_site(sealing: House) -> None:
     assert not re.search(r"<[^>]* (on[a-z]+|style)=", page.html)
 
 
-def test_sealing_client_files_are_served_under_their_content_hash(sealing: House) -> None:
+def test_scripts_for_sealing_are_served_under_their_content_hash(sealing: House) -> None:
     named = assets(sealing.browser().get("/en/return"))
     assert set(named) == {
         "src", "data-worker", "data-words-nl", "data-words-en", "data-not-dealt-nl",

@@ -56,7 +56,7 @@ def test_no_response_names_the_server_or_its_clock(serving: Serving) -> None:
         b"GET / HTTP/1.1\r\n" + b"X-A: herkenbaar\r\n" * 200 + b"\r\n",
     ],
 )
-def test_non_http_request_is_answered_without_repeating_it(
+def test_response_to_a_non_http_request_does_not_repeat_the_request(
     serving: Serving, request_line: bytes
 ) -> None:
     answer = serving.raw(request_line)
@@ -182,7 +182,7 @@ def _put_file(serving: Serving, size: int, signing: SigningKey) -> int:
     return answer.status
 
 
-def test_large_file_is_accepted_from_a_desk_and_rejected_early_from_others(
+def test_large_file_is_accepted_from_a_desk_but_rejected_early_from_other_clients(
     serving: Serving,
 ) -> None:
     own = serving.house.counsellors[0].signing

@@ -40,7 +40,7 @@ def has(table: SharedTable, key: bytes) -> bool:
         return rows.get(key, 1.0) is not None
 
 
-def test_entry_written_by_one_worker_is_read_by_all() -> None:
+def test_entry_written_by_one_worker_can_be_read_by_all_workers() -> None:
     table = SharedTable(4, 4, 4)
 
     def write() -> None:

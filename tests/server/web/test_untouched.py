@@ -105,7 +105,9 @@ def test_reporters_text_is_marked_as_not_translatable(house: House) -> None:
     assert len(shown) >= 7  # each text was found on some page
 
 
-def test_counsellors_text_is_translatable_and_the_privacy_cost_is_stated(house: House) -> None:
+def test_counsellors_text_is_translatable_and_its_page_states_the_privacy_risk(
+    house: House,
+) -> None:
     pages = [page for page in states(house) if set(Marks(page).free) & THEIRS]
     assert any(set(Marks(page).free) >= THEIRS for page in pages)
     for page in pages:

@@ -326,7 +326,7 @@ def test_exact_reason_is_given_if_a_file_cannot_be_shown(
     assert site.look(page, kind, content)["fault"] == fault
 
 
-def test_interrupted_transfer_is_not_drawn_and_not_called_damaged(
+def test_file_is_neither_drawn_nor_called_damaged_if_its_transfer_was_interrupted(
     page: Page, site: ViewerSite
 ) -> None:
     """For example, the desk notices at the end that the file is not the signed one."""
