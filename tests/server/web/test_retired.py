@@ -97,5 +97,5 @@ def test_expired_card_is_still_reported(
     text = house.browser().get(f"/{lang}/").text
     said = {"nl": "Aan Noor Visser kun je nu niet schrijven.", "en": "You cannot write to Noor"}
     assert said[lang] in text
-    read = {"nl": "Dan kun je nog wel lezen.", "en": "you can still read."}
+    read = {"nl": "Dan kun je nog wel lezen.", "en": "you can still read messages."}
     assert read[lang] in text
