@@ -61,7 +61,7 @@ class Away:
 
 @dataclass(frozen=True)
 class Card:
-    """A card whose signature and contents are valid. Only pinning proves whose card it is.
+    """A card whose signature and contents are valid. Only pinning proves to whom the card belongs.
 
     ``register_number`` is the counsellor's number in the register of a professional body, as stated
     by the counsellor, or "". ``sentence`` is the counsellor's own text for reporters, by language

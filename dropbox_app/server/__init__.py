@@ -1,1 +1,1 @@
-"""The server, which has only public keys and stores nothing that it can open by itself."""
+"""The server, which has only public keys and cannot open the sealed data that it stores."""

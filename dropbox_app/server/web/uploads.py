@@ -58,7 +58,7 @@ class TooManyFiles(Refused):
 
 
 class FilesBroken(Refused):
-    """The files did not arrive completely."""
+    """The upload of the files was incomplete."""
 
 
 class NotInSession(Refused):
