@@ -83,14 +83,14 @@ class Card:
     sentence: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def sealing_key(self, day: datetime.date) -> Recipient | None:
-        """Return the key to seal to on ``day``; None if no window includes that day."""
+        """Return the key to which data is sealed on ``day``; None if no window includes it."""
         for window in self.sealing:
             if window.first <= day <= window.until:
                 return window.recipient
         return None
 
     def over(self, day: datetime.date) -> bool:
-        """Return whether the last window ended before ``day``."""
+        """Return whether the last key window ended before ``day``."""
         return day > self.sealing[-1].until
 
     @property

@@ -88,10 +88,9 @@ class Pins:
 class Thread:
     """The files of a mailbox, checked for one reader, in the order in which they were written.
 
-    ``gaps``: author -> the missing numbers between messages that arrived. ``missing_beginning``:
-    author -> how many of the oldest messages are missing (a purge removes only the oldest).
-    ``withheld``: author -> the newest number that anybody has seen, if that message has not
-    arrived.
+    ``gaps``: author -> numbers missing between received ones. ``missing_beginning``: author -> how
+    many of the oldest messages are missing (a purge removes only the oldest). ``withheld``:
+    author -> the newest number that anybody has seen, if that message has not arrived.
     """
 
     site: str

@@ -1,1 +1,1 @@
-"""The server, which has only public keys and cannot open the sealed data that it stores."""
+"""The server, which has only public keys and cannot by itself open the data that it stores."""
