@@ -61,7 +61,7 @@ class Away:
 
 @dataclass(frozen=True)
 class Card:
-    """A card whose signature and contents are valid. Only pinning proves whose card it is.
+    """A card whose signature and contents are valid. Only pinning proves to whom the card belongs.
 
     ``register_number`` is the counsellor's number in the register of a professional body, as stated
     by the counsellor, or "". ``sentence`` is the counsellor's own text for reporters, by language
@@ -83,14 +83,14 @@ class Card:
     sentence: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def sealing_key(self, day: datetime.date) -> Recipient | None:
-        """Return the key to seal to on ``day``; None if no window includes that day."""
+        """Return the key to which data is sealed on ``day``; None if no window includes it."""
         for window in self.sealing:
             if window.first <= day <= window.until:
                 return window.recipient
         return None
 
     def over(self, day: datetime.date) -> bool:
-        """Return whether the last window ended before ``day``."""
+        """Return whether the last key window ended before ``day``."""
         return day > self.sealing[-1].until
 
     @property

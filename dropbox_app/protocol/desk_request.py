@@ -42,8 +42,8 @@ def header(
 
     ``origin`` is the scheme, host and port to which the desk connects, and ``target`` the path and
     query as sent. ``body_hash`` is the hex SHA-256 of the body, even if it is empty. Raises
-    RequestError if ``parse_header`` would reject it: the token and the origin come from outside
-    this program, and a newline in either would make the signed text ambiguous.
+    RequestError if ``parse_header`` would reject the value: the token and the origin come from
+    outside this program, and a newline in either would make the signed text ambiguous.
     """
     check_target(target)
     signature = signing.sign(_signed(origin, site, token, method, target, body_hash))

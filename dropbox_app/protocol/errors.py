@@ -41,7 +41,7 @@ class PayloadFailure(AgeError):
 
 
 class WrongPassphrase(NoMatch):
-    """The passphrase does not fit."""
+    """The passphrase is incorrect."""
 
 
 # Retrieval codes, as typed by a person.
@@ -99,7 +99,7 @@ class TooLong(MessageError):
 
 
 class NobodyToWriteTo(MessageError):
-    """None of the chosen counsellors can be written to today."""
+    """None of the chosen counsellors can receive messages today."""
 
 
 class RequestError(KlankbordError):

@@ -88,9 +88,9 @@ class Pins:
 class Thread:
     """The files of a mailbox, checked for one reader, in the order in which they were written.
 
-    ``gaps``: author -> missing numbers between others. ``missing_beginning``: author -> how many of
-    the oldest messages are missing (a purge removes only the oldest). ``withheld``: author -> the
-    newest number that anybody has seen, if that message has not arrived.
+    ``gaps``: author -> numbers missing between received ones. ``missing_beginning``: author -> how
+    many of the oldest messages are missing (a purge removes only the oldest). ``withheld``:
+    author -> the newest number that anybody has seen, if that message has not arrived.
     """
 
     site: str
@@ -401,7 +401,7 @@ def _withheld(
 
 
 def ordered(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Yield each message after those its author had seen; otherwise order by day, reporter first.
+    """Yield each message after those that its author had seen; sort others by day, reporter first.
 
     Messages that are not genuine come last, because even their position cannot be trusted.
     """

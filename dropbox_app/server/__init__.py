@@ -1,1 +1,1 @@
-"""The server, which has only public keys and stores nothing that it can open by itself."""
+"""The server, which has only public keys and cannot by itself open the data that it stores."""

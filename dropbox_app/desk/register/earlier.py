@@ -71,8 +71,8 @@ def read(rows: Sequence[Row], words: Vocabulary, today: datetime.date) -> list[R
 def day(text: str) -> str:
     """Return a day in the form that events use. Other text is returned unchanged.
 
-    Days are read as written in the Netherlands, with the day before the month: 31-1-2027, 31/01/27,
-    31 januari 2027. A two-digit year is read as a year of this century.
+    Days are read as written in the Netherlands, with the day before the month: 31-1-2027, 31/01/27
+    or 31 januari 2027. A two-digit year is read as a year of this century.
     """
     plain = " ".join(text.casefold().split())
     if found := _FIGURES.fullmatch(plain):

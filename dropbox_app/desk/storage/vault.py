@@ -3,8 +3,8 @@
 ``vault.age`` contains one JSON line: ``database`` (the key of the database, and which of the two
 files is in use), ``identities`` (one signing seed for each site) and ``seeds`` (the monthly sealing
 seeds with their windows). The file is always replaced completely. Later versions no longer contain
-destroyed keys, but flash memory, snapshots and disk backups may keep older versions (SPEC section
-11).
+destroyed keys, but flash memory, snapshots and disk backups may keep older versions (SPEC
+section 11).
 """
 
 import datetime

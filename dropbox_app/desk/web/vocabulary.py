@@ -24,7 +24,7 @@ _FIRST = ("date", "employer", "minutes", "how", "channel", "topic", "help", "not
 
 
 def vocabulary(told: Words) -> Vocabulary:
-    """Return the words of both languages. The words to be shown are in the language of ``told``."""
+    """Return the words of both languages; those shown on a page are in the language of ``told``."""
     spoken = [words(language) for language in LANGUAGES]
     fields: dict[str, str] = {}
     shown: dict[tuple[str, str], list[str]] = {("", "event"): []}

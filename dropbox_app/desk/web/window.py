@@ -1,8 +1,9 @@
-"""The window in which the page opens.
+"""The browser window in which the desk's page opens.
 
 The first choice is a separate window of the system's Edge, Chrome or Chromium, in a new profile
-that is removed at the end. No extension can read the page, and nothing remains in any history. If
-none is found, the user's ordinary browser is used, and the page explains what remains in it.
+that is removed at the end. No browser extension can read the page, and nothing remains in the
+browser's history. If none is found, the user's ordinary browser is used, and the page explains what
+that browser keeps.
 """
 
 import contextlib
@@ -69,7 +70,7 @@ def opened(file: Path, language: str) -> Iterator[Kind]:
 
 
 def command(program: Path, profile: Path, file: Path, language: str) -> list[str]:
-    """Return the command that opens the window. It omits the link, which other users could read.
+    """Return the command that opens the window, without the link, which other users could read.
 
     On Linux, ``language`` has no effect here: browsers there use the variable LANGUAGE.
     """
@@ -119,7 +120,7 @@ def _end(browser: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder. Processes that are shutting down may still write to it for a moment."""
+    """Remove a folder, even if processes that are shutting down still write to it for a moment."""
     until = time.monotonic() + _PATIENCE
     while folder.exists() and time.monotonic() < until:
         shutil.rmtree(folder, ignore_errors=True)

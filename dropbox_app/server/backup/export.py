@@ -26,8 +26,8 @@ FOLDER = ".exported"  # in the site's folder during a backup; only a crash leave
 def exported(read: ReadSite, spare: int, today: datetime.date) -> Iterator[Place]:
     """Yield the ``Place`` of a copy, which is removed at the end.
 
-    ``spare``: the bytes that must remain free on the disk. Raises BackupError, StoreError,
-    StoreBusy, SiteFull, OSError.
+    ``spare``: the number of bytes that must remain free on the disk. Raises BackupError,
+    StoreError, StoreBusy, SiteFull, OSError.
     """
     folder = read.place.folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)

@@ -43,7 +43,7 @@ Days = dict[str, datetime.date]  # withdrawn mailboxes and the day of each
 
 @dataclass(frozen=True)
 class RestoredSite:
-    """The counts of a site's restored data."""
+    """The numbers of mailboxes and items affected by the restore of one site."""
 
     name: str
     organisation: str  # "" if the settings in the backup are wrong
@@ -363,7 +363,7 @@ def _finish(
 
 
 def _opens(store: SqliteStore, mailbox: str) -> bool:
-    """Return whether a code still opens the mailbox, which otherwise contains a withdrawal."""
+    """Return whether a code still opens the mailbox; if not, the mailbox contains a withdrawal."""
     info = store.mailbox(mailbox)
     return info is not None and info.access is not None
 
@@ -378,7 +378,7 @@ def _date(new: Path, today: datetime.date) -> None:
 
 
 def _move(new: Path, folder: Path) -> None:
-    """Move everything into place. Until the last step, the restore counts as interrupted."""
+    """Move everything into place. Before the last move, the restore counts as interrupted."""
     for path in sorted(new.iterdir()):
         path.rename(folder / path.name)
     new.rmdir()

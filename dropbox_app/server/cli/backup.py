@@ -22,8 +22,8 @@ def backup_key_command(folder: Path | None, again: bool) -> None:
     """Make the key to which backups are sealed, and print its secret half once.
 
     Keep the secret half in two places outside this server. No backup can be opened without the
-    secret half, and nobody else has a copy. The server's folder keeps only the public half. After
-    --new, also keep the old secret half as long as you keep backups that were sealed to it.
+    secret half, and nobody else has a copy. The server's folder keeps only the public half. If you
+    use --new, also keep the old secret half as long as you keep backups sealed to it.
 
     \b
     klankbord-server --dir /var/lib/klankbord backup-key > backup-key.txt

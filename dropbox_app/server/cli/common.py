@@ -43,7 +43,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def leave_unread() -> NoReturn:
-    """End the command because its output is no longer read, as in ``site list | head -1``."""
+    """End the command because nothing reads its output any more, as in ``site list | head -1``."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # no stream, or not a file

@@ -24,9 +24,10 @@ class Renewal:
     The thread calls ``look`` and then checks at intervals. Once the worker is due to end, the
     thread calls ``end`` at each check until the worker has ended:
 
-    - at first, only while no request is being handled;
-    - from SPARING seconds later, even while pages are being read, but not while a form is handled;
-    - from PATIENCE seconds later, in any case.
+    - At first, the thread calls ``end`` only while no request is being handled.
+    - After SPARING seconds, it calls ``end`` even while pages are being read, but not while a
+      form is handled.
+    - After PATIENCE seconds, it calls ``end`` in any case.
 
     Without the last limit, slow uploads could keep a worker alive, with the texts in its memory,
     for days. The second stage is for a server on which somebody is always reading a page.

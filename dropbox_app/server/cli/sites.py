@@ -171,9 +171,9 @@ def site_list(folder: Path | None) -> None:
 def site_retire(folder: Path | None, called: str) -> None:
     """Close a site to new reports, and show how many conversations are left.
 
-    Existing codes still work, and both sides can still write, until each conversation ends under
-    its terms. Run this command again to see how many conversations are left. The site closes at
-    once, without SIGHUP.
+    Existing codes still work, and both sides can still write, until each conversation expires as
+    usual. Run this command again to see how many conversations are left. The site closes at once,
+    without SIGHUP.
 
     \b
     klankbord-server --dir /var/lib/klankbord site retire bakery
@@ -337,7 +337,7 @@ def _refuse_others(made: Settings, place: Place, there: Reading) -> None:
 
 
 def _build(target: Path, text: str, made: Settings) -> None:
-    """Fill a new or empty folder. The folder is a site once it contains settings.
+    """Fill a new or empty folder. A folder counts as a site once it contains settings.
 
     If filling the folder fails, it is emptied again. A folder that existed before is kept, because
     the account may not be able to create it.

@@ -15,7 +15,7 @@ from dropbox_app.server.doctor import status as statuses
 @folder_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, for monitoring.")
 def status_command(folder: Path | None, as_json: bool) -> None:
-    """Show today's status of the server. The exit code is 1 if you have something to do.
+    """Show the server's current status. The exit code is 1 if anything needs your attention.
 
     The command shows whether each site is open, when each desk last fetched, the last backup and
     mail, the disk, the version, the certificate and the next purge. The command changes nothing

@@ -83,7 +83,7 @@ def desk_faults(
 
 
 def stale_texts(read: ReadSite, today: datetime.date) -> Iterator[str]:
-    """Yield texts on law and help that nobody has checked recently, or at all."""
+    """Yield texts on law and help that were never checked, or not recently."""
     law = read.settings.law
     path = read.place.folder / settings.FILE_NAME
     if law.read_on is None:

@@ -19,7 +19,7 @@ FORM = '"postgresql://ROLE@HOST/DATABASE", or "postgresql://ROLE@/DATABASE" for 
 
 
 def read(value: object) -> Mapping[str, str]:
-    """Return the connection parameters, by libpq's names; none for an empty text.
+    """Return the connection parameters, named as in libpq; an empty text has none.
 
     Raises Wrong for a password, an unknown parameter, or a network connection without verified TLS.
     """

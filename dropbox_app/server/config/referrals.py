@@ -1,7 +1,7 @@
 """Referrals: the organisations to contact besides the counsellor.
 
-``content/referrals.toml`` in a site's folder replaces the whole default list. Like all files of the
-operator, the list is read strictly. An unknown key, an invalid number or a topic that the report
+``content/referrals.toml`` in a site's folder replaces the whole default list. The list, like all of
+the operator's files, is read strictly. An unknown key, an invalid number or a topic that the report
 form does not have is rejected, and the error names it.
 """
 

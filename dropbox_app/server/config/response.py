@@ -35,7 +35,7 @@ def late(last: datetime.date | None, today: datetime.date, promised: int) -> boo
 
 
 def quiet_for(promised: int) -> int:
-    """Return after how many full working days without a fetch the pages mention a delay."""
+    """Return the number of full working days without a fetch after which pages mention a delay."""
     return promised + GRACE
 
 

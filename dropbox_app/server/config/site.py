@@ -210,7 +210,7 @@ def _parse(name: str, raw: bytes, site: str) -> Card | str:
 
 
 def _folded(name: str) -> str:
-    """Return a name without differences that are easy to miss: case, width, number of spaces."""
+    """Return a name in a form that ignores differences in case, width and number of spaces."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 

@@ -87,7 +87,7 @@ def look(place: Place, settings: Settings) -> Look:
 
 
 def remarks(settings: Settings) -> tuple[str, ...]:
-    """Return warnings about what a PostgreSQL server keeps or reveals needlessly.
+    """Return warnings about data that a PostgreSQL server keeps or reveals needlessly.
 
     Raises StoreError.
     """

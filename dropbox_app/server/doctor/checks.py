@@ -220,7 +220,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _written(path: Path) -> datetime.date:
-    """Return the day of a file's last change. The server stores no more precise time."""
+    """Return the day of a file's last change; the server does not store the time of day."""
     return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
 
 

@@ -105,7 +105,7 @@ def unseen(check: Check, fault: str, repair: str, site: str = "") -> Finding:
 
 
 def total(findings: Iterable[Finding]) -> str:
-    """Return one readable line with the number of findings in each state."""
+    """Return one line of text with the number of findings in each state."""
     number = Counter(finding.state for finding in findings)
     return (
         f"{number['fine']} fine, {number['note']} note{'s'[: number['note'] != 1]}, "

@@ -101,7 +101,7 @@ def _through_tor(host: str, port: int) -> Pool:
 def look(
     where: str, pool: Pool, origin: str, origins: tuple[str, ...], *, behind: bool = False
 ) -> Iterator[Finding]:
-    """Yield the findings at one address. ``behind``: whether that is the server's own socket."""
+    """Yield the findings at one address. ``behind``: whether it is the server's own socket."""
     parts = urlsplit(origin)
     try:
         answers = [_asked(pool, parts, page) for page in PAGES]

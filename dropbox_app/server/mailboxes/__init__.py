@@ -1,1 +1,4 @@
-"""The rules of mailboxes: submit, reply, withdraw, expire. The rules open no sealed file."""
+"""The rules for mailboxes: submission, replies, withdrawal and expiry.
+
+This package opens no sealed files.
+"""

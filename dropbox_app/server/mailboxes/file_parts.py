@@ -1,7 +1,8 @@
-"""Attachments that arrive in parts (SPEC section 6): a lost connection costs only one part.
+"""Attachments that arrive in parts (SPEC section 6).
 
-Until the file is joined, each part is stored like a file whose message has not arrived. No sealed
-file has the length of a full part (see ``FILE_PART``), so the two cannot be confused.
+After a lost connection, only one part must be sent again. Until the file is joined, each part is
+stored like a file whose message has not arrived. No sealed file has the length of a full part (see
+``FILE_PART``), so the two cannot be confused.
 """
 
 from collections.abc import Callable, Collection, Sequence

@@ -1,1 +1,4 @@
-"""The daily mail with a status but no content. One program writes the status, another sends it."""
+"""The daily mail, which contains a status but nothing from any message.
+
+One program writes the status, and another sends the mail.
+"""

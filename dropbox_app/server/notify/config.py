@@ -148,7 +148,7 @@ def _mailed(row: Mapping[str, Any]) -> Mailed:
 
 
 def _once(rows: tuple[Mailed, ...]) -> tuple[Mailed, ...]:
-    """Check that nobody is mailed twice a day, and that one person receives each card's status."""
+    """Check that no address is listed twice, and that only one address receives a card's status."""
     cards = [card for row in rows for card in row.cards]
     if len({row.address.casefold() for row in rows}) < len(rows) or len(set(cards)) < len(cards):
         raise _Wrong("counsellor: an address or a card is listed twice; list each counsellor once")

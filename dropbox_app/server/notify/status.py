@@ -71,7 +71,7 @@ def of(store: Store, identity: str, today: datetime.date, response_days: int) ->
 def _words(
     site: ReadSite, cards: Mapping[str, str], today: datetime.date
 ) -> tuple[dict[str, Word], bool]:
-    """Return each card's status, and whether purging is waiting for the operator."""
+    """Return each card's status, and whether a purge needs the operator's confirmation."""
     store = stores.opened(site.place, site.settings, lambda: today)
     try:
         days = site.settings.response_days

@@ -65,7 +65,7 @@ class ReporterView:
     items: tuple[ItemInfo, ...]  # the items that the server lists
 
     def chosen(self, kind: str) -> tuple[VerifyKey, ...]:
-        """Return the present addressees for a consent answer, and ``next_wanted`` otherwise."""
+        """Return the current addressees for a consent answer, and ``next_wanted`` otherwise."""
         return self.thread.wanted if kind == "consent-answer" else self.next_wanted
 
     def file(self, item: str) -> tuple[Message, Attachment] | None:
@@ -131,7 +131,9 @@ class ReporterAgent:
         answers: Mapping[str, Json],
         wanted: Sequence[VerifyKey],
     ) -> NewReport:
-        """Draw a code and seal a report. After that, only storing the report can fail.
+        """Draw a code and seal a report.
+
+        Once this method has returned, only storing the report can fail.
 
         Raises Busy, TooLong (by the site's limit) or NobodyToWriteTo.
         """
@@ -380,7 +382,7 @@ class ReporterAgent:
         """Return the conversation with its messages; None if it no longer exists.
 
         If a listed message is missing, it may have been removed meanwhile, so the list is read
-        again. A message that is missing on both readings is lost.
+        again. A message that is missing both times is considered lost.
         """
         before = None
         while True:

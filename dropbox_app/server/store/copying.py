@@ -66,7 +66,7 @@ class Copyable(Store, Protocol):
 
 @dataclass(frozen=True)
 class Copied:
-    """The counts of copied data."""
+    """The numbers of copied mailboxes and items."""
 
     mailboxes: int
     items: int

@@ -1,7 +1,7 @@
 """Write files so that a crash leaves a complete file or none; read them without leaving a trace.
 
-A file counts as written once it is on disk. The file's times are rounded to the day (SPEC section
-5).
+A file counts as written once it is on disk. The times of the file are rounded to the day
+(SPEC section 5).
 """
 
 import contextlib

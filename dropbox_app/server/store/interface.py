@@ -125,7 +125,7 @@ class Store(Protocol):
         """Open an unchanging view of the data, for several reading steps."""
 
     def walking(self) -> AbstractContextManager[None]:
-        """Open a block for going through all mailboxes, in several transactions."""
+        """Open a block that goes through all mailboxes in several transactions."""
 
     def close(self) -> None:
         """Close the store, which cannot be used afterwards."""

@@ -51,7 +51,7 @@ class PostgresStore:
     ) -> None:
         """Open the store in a site's schema; ``create`` makes its tables. Raises StoreError.
 
-        ``address``: the connection parameters, by libpq's names.
+        ``address``: the connection parameters, named as in libpq.
         """
         self._connections = Connections(address)
         self._uploads = Connections(address, UPLOADS)

@@ -113,7 +113,7 @@ class _Unused:
         return None
 
     def put(self, of: Connections, connection: Connection) -> None:
-        """Keep a connection, and close the oldest ones beyond IDLE."""
+        """Keep an unused connection; if there are more than IDLE, close the oldest."""
         with self._lock:
             self._after_fork()
             self._all[connection] = of
@@ -167,7 +167,7 @@ class Connections:
             yield connection
 
     def close(self) -> None:
-        """Close the unused connections. Connections in use are closed after use."""
+        """Close the unused connections; connections in use are closed when they are released."""
         self._closed = True
         _unused.drop(self)
 

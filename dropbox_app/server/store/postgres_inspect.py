@@ -17,7 +17,7 @@ _SEALED = "16 + size + 16 * ((size + 65535) / 65536)"
 
 
 class Schema:
-    """A site's schema. ``address``: the connection parameters, by libpq's names."""
+    """A site's schema. ``address``: the connection parameters, named as in libpq."""
 
     def __init__(self, address: Mapping[str, str]) -> None:
         self._address = address

@@ -54,7 +54,7 @@ GRANT pg_checkpoint TO {role};
 
 
 def refuse(connection: Connection) -> None:
-    """Raise StoreError if a confirmed report could be lost on this server, or read by others."""
+    """Raise StoreError if this server could lose a confirmed report or reveal it to others."""
     version = _number(connection, "SELECT current_setting('server_version_num')::int / 10000")
     if version < OLDEST:
         raise StoreError(f"PostgreSQL {version} is too old; it must be {OLDEST} or newer")
@@ -94,7 +94,7 @@ def _unsafe(connection: Connection) -> Iterator[str]:
 
 
 def _too_mighty(connection: Connection) -> Iterator[str]:
-    """Yield any right that lets this role read other sites, or lets other roles read this one."""
+    """Yield the rights that let this role read other sites, or let other roles read this site."""
     ours = "FROM pg_roles WHERE rolname = current_user"
     if _number(connection, f"SELECT (rolsuper OR rolbypassrls OR rolcreaterole)::int {ours}"):
         yield "its role may do too much; it should own its schema and nothing else"

@@ -19,9 +19,9 @@ def full(folder: Path) -> bool:
 class Reserve:
     """Reserved space for operations that free space: a withdrawal, a purge, a start.
 
-    To overwrite removed data, SQLite first writes the same amount to its log. The reserve is a file
-    of zeros. Maintenance creates the file, which is removed when the disk runs out of bytes or
-    inodes.
+    To overwrite removed data, SQLite first writes the same amount of data to its log. The reserve
+    is a file of zeros. Maintenance creates the file, which is removed when the disk runs out of
+    bytes or inodes.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The store on SQLite with the steps of a copy; see ``copying.Copyable``."""
+"""The store on SQLite with the steps that a copy needs; see ``copying.Copyable``."""
 
 import datetime
 from collections.abc import Iterable

@@ -130,6 +130,6 @@ def create_app(
 
 
 def _pages_of_no_site(today: Callable[[], datetime.date]) -> PageRenderer:
-    """Return the renderer of error pages that belong to no site."""
+    """Return the renderer of error pages for requests without a site."""
     nobody = People((), begun=False)
     return PageRenderer(Settings(site="", name="", origins=()), lambda _day: nobody, today)

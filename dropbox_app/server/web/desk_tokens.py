@@ -11,7 +11,10 @@ SALT = "klankbord/v1/desk-token"
 
 
 class DeskTokens:
-    """The tokens of one site, signed with a key that all workers share. ``now`` returns seconds."""
+    """The tokens of one site, signed with a key that all workers share.
+
+    ``now`` returns the time in seconds.
+    """
 
     def __init__(self, key: bytes, site: str, now: Callable[[], float]) -> None:
         class Signer(TimestampSigner):

@@ -14,7 +14,7 @@ BUCKETS, SLOTS = 4096, 64  # 6 MB of address space, of which only the used part 
 
 
 class EndedSessions:
-    """The set of ended sessions, shared by all processes. ``now`` returns seconds.
+    """The set of ended sessions, shared by all processes. ``now`` returns the time in seconds.
 
     If the table is full, the oldest sessions end too: all that started no later than the session
     whose entry is replaced. An ended session therefore never opens again, and a flood of ended

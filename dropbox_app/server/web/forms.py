@@ -51,7 +51,7 @@ class Problem:
     number: int | None = None  # for a sentence with a plural
 
     def elsewhere(self) -> "Problem":
-        """Return the same problem for a page that offers other counsellors.
+        """Return this problem, reworded if necessary for a page that offers other counsellors.
 
         On such a page, "nobody can open your message" would be untrue: it is only the chosen
         counsellors who cannot open it.

@@ -67,7 +67,7 @@ class Words:
         return text.format(**self._written(values)) if values else text
 
     def count(self, key: str, number: int, **values: object) -> str:
-        """Return the plural form of a key's text for ``number``; ``values`` must contain it too."""
+        """Return the plural form of a text for ``number``; ``values`` must include the number."""
         text = self.catalogue.ngettext(key, f"{key}.many", number)
         return text.format(**self._written(values))
 

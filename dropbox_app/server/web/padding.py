@@ -3,14 +3,15 @@
 Anyone who observes the encrypted connection sees the length of a response. There are two forms.
 Each form has its own fixed lengths, which do not depend on the site, the content or the visitor:
 
-**Packed**: the pages that are the same for everybody. These pages are compressed and then padded to
-PACKED bytes, a number that is doubled until the page fits. The padding is in the header of the gzip
-file (its "extra" field, which readers ignore). No other pages are compressed: if a page repeats
-typed text next to a secret, the compressed length reveals something about the secret (BREACH).
+The packed form is for the pages that are the same for everybody. These pages are compressed and
+then padded to PACKED bytes, a number that is doubled until the page fits. The padding is in the
+header of the gzip file (its "extra" field, which readers ignore). No other pages are compressed: if
+a page repeats typed text next to a secret, the compressed length reveals something about the secret
+(BREACH).
 
-**Plain**: every other page, including errors and responses to a code, and the pages above for a
-client that does not accept gzip. These pages are padded with spaces to PLAIN bytes, a number that
-is doubled until the page fits.
+The plain form is for every other page, including errors and responses to a code, and the pages
+above for a client that does not accept gzip. These pages are padded with spaces to PLAIN bytes, a
+number that is doubled until the page fits.
 """
 
 import struct

@@ -1,15 +1,15 @@
 """Render pages: templates, texts in the language, shared parts, padding.
 
-**The pages before a session** are the choice of language, landing, safety, about, report, return
+The pages before a session are the choice of language, landing, safety, about, report, return
 and the page after a withdrawal. Each of these pages is rendered once for a day and a set of
 available counsellors, and kept as bytes (see ``shared_page``). Every visitor gets the same bytes,
 and can verify this.
 
-**Lengths** follow ``padding``: all these pages have one of a few lengths.
+All these pages have one of a few lengths, as ``padding`` describes.
 
-An observer can still see:
+An observer can still see the following:
 
-- whether a response is one of these pages or belongs to one visitor (a session, an error);
+- whether a response is one of these pages or is for one visitor (a session, an error);
 - which of the fixed lengths a long page needs;
 - the status line;
 - the length of a request (with an address, a text or a code), which the server cannot pad;
@@ -93,7 +93,7 @@ class PageRenderer:
         self._cache = cache or PageCache()
 
     def people(self) -> People:
-        """Return the counsellors of the site, and whether each can be written to today."""
+        """Return the counsellors of the site, and whether each can receive messages today."""
         return self._directory(self.today())
 
     def render(

@@ -1,4 +1,4 @@
-"""Recognise a report that an impatient click posted twice, and repeat the response.
+"""Recognise a report that was posted twice by a double click, and repeat the response.
 
 A second click replaces the first request in the browser, so nobody sees the first response with the
 code, and its cookie is never sent. For three minutes the server remembers a keyed hash of the post,

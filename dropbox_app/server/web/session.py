@@ -73,7 +73,7 @@ def csrf_key(key: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class VisitMemory:
-    """The memory of visits that the workers of a server share."""
+    """The data on sessions and posts that the workers of a server share in memory."""
 
     ended: EndedSessions
     posts: RepeatedPosts
@@ -167,7 +167,7 @@ def current_session() -> ReporterSession:
 
 
 class SiteCookie:
-    """Reads and writes the cookie of one site. ``now`` returns seconds.
+    """Reads and writes the cookie of one site. ``now`` returns the time in seconds.
 
     ``is_https`` returns whether the request of a WSGI environment arrived over https. ``memory`` is
     the workers' shared memory of visits.
@@ -237,7 +237,7 @@ class SiteCookie:
     ) -> ReporterSession:
         """Return a new session for the report ``post``; if ``code`` is given, open its code page.
 
-        The cookie is sealed now, so that nothing can fail after a report is stored. See
+        The cookie is sealed at this point, so that nothing can fail after a report is stored. See
         ``ReporterSession.become``.
         """
         session = ReporterSession(

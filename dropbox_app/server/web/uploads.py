@@ -58,7 +58,7 @@ class TooManyFiles(Refused):
 
 
 class FilesBroken(Refused):
-    """The files did not arrive completely."""
+    """The upload of the files was incomplete."""
 
 
 class NotInSession(Refused):
@@ -213,7 +213,7 @@ class Taking:
         return AttachmentSealer(staged.write, self._addressing.recipients), staged
 
     def came(self, size: int, name: str, more: int) -> None:
-        """Count ``more`` bytes of a file that is now ``size`` bytes long."""
+        """Add ``more`` bytes to the count for a file that is now ``size`` bytes long."""
         if size > self._limit:
             raise FileTooLarge(name)
         self._unseen += more

@@ -142,7 +142,7 @@ def _closed(told: Words, said: str, today: datetime.date) -> str:
 
 
 def _asked(event: Event) -> list[forms.Asked]:
-    """Return the fields kept at the employer's level of recording, and all others with a value."""
+    """Return the fields kept at the employer's level of recording, and others with a value."""
     employer = event.employer if isinstance(event, OfEmployer) else ""
     level = cases.level(register.sheet(here.place(), employer))
     there = form.to_json(event)

@@ -1,4 +1,4 @@
-"""Counts for the joint report of two counsellors: exported as a sealed file, and imported.
+"""Export and import counts, as sealed files, for the joint report of two counsellors.
 
 Export and import both take two steps. The ten groups of the colleague's fingerprint are shown
 first, and nothing is done until the counsellor confirms that the colleague read out the same

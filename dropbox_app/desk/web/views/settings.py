@@ -1,4 +1,4 @@
-"""Settings: language, lock, fetching, connection, passphrase; and the page "More"."""
+"""The settings (language, lock, fetching, connection, passphrase) and the page "More"."""
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue

@@ -30,7 +30,7 @@ _FILES = "files"  # the field with the files of an answer
 
 @dataclass(frozen=True)
 class Typed:
-    """The typed values of a form and its problem, kept until the form is sent."""
+    """The values typed into a form and the problem with them, kept until the form is sent."""
 
     form: str = ""  # the name of the form: reply, consent, options, notice, own
     problem: str = ""
@@ -98,14 +98,14 @@ def _rows(text: str) -> int:
 
 
 def _pages_in(desk: Desk, mailbox: str) -> str:
-    """Return the language of the reporter's pages; "" if the desk has texts in that language."""
+    """Return the language of the reporter's pages, or "" if the desk has texts in that language."""
     spoken = writing.pages_language(desk, mailbox)
     return "" if spoken in ("", *LANGUAGES) else here.told().language(spoken)
 
 
 @blueprint.post("/reply")
 def reply(handle: str) -> ResponseReturnValue:
-    """Send an answer. With ``insert``, or a snippet and no text, insert the snippet."""
+    """Send an answer; if ``insert`` is set or no text was typed, insert the snippet instead."""
     text = request.form.get("text", "")
     name = request.form.get("snippet", "")
     if "insert" in request.form and not name:
@@ -218,13 +218,13 @@ def forget(handle: str) -> ResponseReturnValue:
 def _back(handle: str) -> ResponseReturnValue:
     """Redirect to the top of the page, where the result is shown.
 
-    Without the new part after #, a browser would keep the old one.
+    If the new address had no fragment (the part after #), a browser would keep the old fragment.
     """
     return redirect(url_for("thread.thread", handle=handle, _anchor="main"), 303)
 
 
 class Incomplete(Unfit):
-    """A field was left empty; the error's sentence is already in the person's language."""
+    """A field was left empty; the message of the error is already in the person's language."""
 
 
 def _needed(text: str, key: str) -> str:
@@ -282,9 +282,9 @@ def _send(
 
 
 def _sending(handle: str, form: str, work: Callable[[str, str], object]) -> ResponseReturnValue:
-    """Run ``work`` with the server.
+    """Run ``work``, which communicates with the server.
 
-    Meanwhile other requests may read, but not write to the site.
+    While ``work`` runs, other requests may read the site's data, but not change it.
     """
     site, mailbox = here.thread_of(handle)
     page, told = here.page(), here.told()

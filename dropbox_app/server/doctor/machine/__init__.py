@@ -2,7 +2,7 @@
 
 The checks never parse settings. Instead, each check asks the program that uses the settings. Every
 path and every program is below a root, which is "/" except in tests. The checks change nothing and
-use no network. A check that gets no answer reports that in a finding.
+use no network. If a check gets no answer, a finding says so.
 """
 
 import datetime

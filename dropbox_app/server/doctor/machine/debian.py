@@ -94,7 +94,7 @@ def _updates(machine: Machine) -> Faults:
 
 
 def versions(machine: Machine) -> Faults:
-    """Report the versions of the drop box and of the programs that it depends on."""
+    """Report the versions of the drop box and of the programs on which it depends."""
     if sys.version_info < (3, 11):  # noqa: UP036 - reported in case a packager loosened it
         yield wrong("versions", "Python is older than 3.11", "install on a newer Debian")
     said = machine.ask("dpkg-query", "--show", "--showformat=${Status} ${Version}", "tor",

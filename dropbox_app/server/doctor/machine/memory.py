@@ -78,7 +78,7 @@ def core_dumps(machine: Machine) -> Faults:
 
 
 def disk_encryption(machine: Machine) -> Faults:
-    """Check whether the disk with the server's folder is encrypted."""
+    """Check whether the disk that contains the server's folder is encrypted."""
     device = _device_under(machine, machine.server)
     encrypted = _is_encrypted(machine, device) if device else None
     if encrypted is None:

@@ -1,8 +1,8 @@
-"""Sentences about whether a counsellor can be written to, the same on every page.
+"""Sentences that state whether a counsellor can receive messages, the same on every page.
 
 The sentences cover an expired card, an announced absence, and a desk that has not fetched messages
-for longer than the promised response time (SPEC sections 3 and 9). If another counsellor can be
-written to, the sentence says so.
+for longer than the promised response time (SPEC sections 3 and 9). If another counsellor can
+receive messages, the sentence says so.
 """
 
 import datetime

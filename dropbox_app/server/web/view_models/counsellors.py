@@ -66,7 +66,7 @@ class People:
 
     @property
     def open(self) -> tuple[Person, ...]:
-        """Return the counsellors who can be written to."""
+        """Return the counsellors who can receive messages."""
         if self.ended and self.beginning:
             return ()
         return tuple(person for person in self.everybody if person.open)
@@ -85,7 +85,7 @@ class People:
         return next((person for person in self.everybody if person.value == value), None)
 
     def without(self, identities: Iterable[VerifyKey]) -> tuple[Person, ...]:
-        """Return the counsellors who can be written to, except those in ``identities``."""
+        """Return the counsellors who can receive messages, except those in ``identities``."""
         leave_out = set(identities)
         return tuple(person for person in self.open if person.identity not in leave_out)
 

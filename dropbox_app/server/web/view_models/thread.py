@@ -140,7 +140,7 @@ class Teller:
         self._requests = {m.digest: m for m in thread.genuine() if m.kind == "consent-request"}
 
     def name(self, by: str | VerifyKey) -> str:
-        """Return the author: the reporter, a name on a card, or "somebody once here"."""
+        """Return the author: the reporter, the name on a card, or "no longer listed"."""
         if by == REPORTER:
             return self._told.say("conversation.by_you")
         identity = by if isinstance(by, VerifyKey) else VerifyKey.parse(by)
@@ -151,7 +151,7 @@ class Teller:
         return self._told.listed(self.each(identities))
 
     def each(self, identities: Sequence[VerifyKey]) -> list[str]:
-        """Return the names, each once; several people may be "somebody once here"."""
+        """Return the names, each once; several people may be "no longer listed"."""
         return list(dict.fromkeys(self.name(identity) for identity in identities))
 
     def lines(self) -> list[Line]:

@@ -194,7 +194,7 @@ def _page(
 
 
 def _why_not_now(root: bytes, lang: str) -> Problem | None:
-    """Return why no file can be accepted now, however small; None if one can."""
+    """Return the reason why no file can be accepted now, however small, or None."""
     site = current_site()
     try:
         access = site.agent.addressing(root, lang, "").access

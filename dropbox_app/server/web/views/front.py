@@ -74,5 +74,5 @@ def style() -> Response:
 
 @blueprint.get("/release-manifest.json")
 def manifest() -> Response:
-    """Send the release manifest. Like the style sheet's name, it reveals only the release."""
+    """Send the release manifest, which, like the style sheet's name, reveals only the release."""
     return Response(release_manifest(), content_type="application/json")

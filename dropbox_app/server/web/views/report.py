@@ -222,8 +222,8 @@ def _form(
 def _asks_for_whom(form: ReportForm, people: People) -> bool:
     """Return whether a report form asks for a counsellor.
 
-    The form also asks for a counsellor if the named one can no longer be written to, because a
-    report is sent only to a counsellor whom it names.
+    The form also asks for a counsellor if the named counsellor can no longer receive messages,
+    because a report is sent only to a counsellor whom it names.
     """
     if len(people.open) != 1:
         return bool(people.open)
