@@ -99,7 +99,7 @@ def stands(house: House, lang: str, gone: Callable[[House], None]) -> str:
     gone(house)
     page = house.browser().come_back(code, lang)
     check_shape(page)
-    said = {"nl": "hier nu niet veranderen", "en": "You cannot change it here now"}[lang]
+    said = {"nl": "hier nu niet veranderen", "en": "You cannot change your answer here now"}[lang]
     _, found, rest = page.text.partition(said)
     assert found
     return rest.partition("Dag.")[0]  # up to the next message
