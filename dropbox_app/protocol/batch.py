@@ -12,6 +12,18 @@ def pack(items: Sequence[bytes]) -> bytes:
     return b"".join(len(item).to_bytes(LENGTH, "big") + item for item in items)
 
 
+def complete(body: bytes, most: int) -> list[bytes]:
+    """Return the first items of a body that may be incomplete or too long, at most ``most``."""
+    items: list[bytes] = []
+    at = 0
+    while at + LENGTH <= len(body) and len(items) < most:
+        begin = at + LENGTH
+        at = begin + int.from_bytes(body[at:begin], "big")
+        if at <= len(body):
+            items.append(body[begin:at])
+    return items
+
+
 def unpack(body: bytes, most: int) -> list[bytes]:
     """Return the 1 to ``most`` items of a complete body. Raises FormatError."""
     items = []

@@ -1,14 +1,17 @@
 """Messages that are requested together: a batch saves requests and changes nothing else."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from dropbox_app.desk.errors import CannotReach
-from dropbox_app.desk.sync import batches
+from dropbox_app.desk.sync import batches, inbox
+from dropbox_app.desk.transport.connection import Answer
 from dropbox_app.protocol import batch
 from tests.desk.conftest import Office
-from tests.support.fake_server import Peer, Reporter
+from tests.support.fake_server import Peer, PeerTransport, Reporter
 
 Reply = tuple[int, bytes]
 
@@ -126,6 +129,47 @@ def test_damaged_message_keeps_back_no_other(
     peer.damaged = {}
     office.fetch()
     assert {mailbox: office.texts(mailbox) for mailbox in texts} == texts
+
+
+def test_each_fetch_over_a_bad_connection_keeps_the_complete_messages(
+    office: Office, peer: Peer, texts: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection carries 60,000 bytes, then breaks and stays down until the next fetch."""
+    left, kept, send = 0, [0], PeerTransport.send
+
+    @contextlib.contextmanager
+    def limited(way: PeerTransport, *request: Any) -> Iterator[Answer]:  # noqa: ANN401 - as sent
+        with send(way, *request) as answer:
+            yield Answer(answer.status, carried(answer.pieces))
+
+    def carried(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        nonlocal left
+        for piece in pieces:
+            left -= len(piece)
+            if left < 0:
+                raise CannotReach("The connection was lost.")
+            yield piece
+
+    monkeypatch.setattr(PeerTransport, "send", limited)
+    while kept[-1] < len(texts):
+        left = 60_000
+        with contextlib.suppress(CannotReach):
+            office.fetch()
+        with office.desk() as desk:
+            kept.append(len(desk.state.items))
+        assert kept[-1] > kept[-2]
+    assert {mailbox: office.texts(mailbox) for mailbox in texts} == texts
+
+
+def test_bytes_of_an_unusable_batch_count_towards_the_limit_of_a_fetch(
+    office: Office, peer: Peer, texts: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sum(len(kept.sealed) for kept in peer.items.values())
+    monkeypatch.setattr(peer, "batch_for", lambda _, ids: (200, b"x" * size))
+    monkeypatch.setattr(inbox, "MOST_BYTES", 2 * size - 1)
+    assert any("more in the inbox" in note for note in office.fetch().notes)
+    with office.desk() as desk:
+        assert len(desk.state.items) == len(texts) - 1
 
 
 def test_connection_that_fails_before_a_batch_begins_ends_the_fetch(

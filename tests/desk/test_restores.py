@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_app.desk.actions import backups
-from dropbox_app.desk.errors import AlreadyThere, BadAnswer, Damaged
+from dropbox_app.desk.errors import AlreadyThere, BadAnswer, CannotReach, Damaged
 from dropbox_app.protocol import card as cards
 from dropbox_app.protocol.errors import WrongPassphrase
 from tests.desk.conftest import PASSPHRASE, Office
@@ -36,14 +36,21 @@ def test_new_store_id_is_reported_and_items_lost_by_the_server_are_sent_again(
 def test_acknowledgements_are_sent_again_to_a_restored_server(
     office: Office, reporter: Reporter, peer: Peer
 ) -> None:
-    """This includes items forgotten since, which would otherwise stay for half a year."""
+    """This includes items forgotten since, which would otherwise stay for half a year.
+
+    The connection may break at the first acknowledgement.
+    """
     other = Reporter(peer, office.identity)
     other.report("Wordt vergeten")
     office.fetch_quietly()
     office.forget(other.mailbox)
     peer.restore(dict(peer.items))
     peer.fetched.clear()
-    office.fetch_quietly()
+    peer.lose_answer_to = "POST /api/desk/items/fetched"
+    with pytest.raises(CannotReach):
+        office.fetch()
+    peer.fetched.clear()  # as if the request had not arrived
+    office.fetch()
     assert set(peer.fetched) == set(peer.items)
     peer.fetched.clear()
     office.fetch_quietly()

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from dropbox_app.desk.transport.api_client import MOST_IDS, Courier, Row
+from dropbox_app.desk.session import Desk
+from dropbox_app.desk.transport.api_client import MOST_IDS, Row
 
 MOST_BYTES = 1024 * 1024  # bytes of the messages in one response, as the server limits them
 
@@ -14,8 +15,8 @@ class Batches:
     reason.
     """
 
-    def __init__(self, courier: Courier, rows: Iterable[Row]) -> None:
-        self._courier = courier
+    def __init__(self, desk: Desk, rows: Iterable[Row]) -> None:
+        self._desk = desk
         self._sizes = {row.id: row.size for row in rows}  # messages not requested yet
         self._here: dict[str, bytes] = {}
 
@@ -40,4 +41,7 @@ class Batches:
         for item in wanted or list(self._sizes)[:1]:
             del self._sizes[item]
         if len(wanted) > 1:
-            self._here = self._courier.messages(wanted)
+            self._here = self._desk.courier.messages(wanted, self._count)
+
+    def _count(self, piece: bytes) -> None:
+        self._desk.brought += len(piece)

@@ -146,17 +146,19 @@ def _take_page(desk: Desk, page: Page) -> bool:
     Returns whether the whole page was fetched. The function stops early, and reports the reason, if
     too much is owed or was fetched, or if the disk is nearly full.
     """
-    number, again = desk.state.number, [r.id for r in page.rows if r.id in desk.state.forgotten]
-    batches = Batches(desk.courier, [row for row in page.rows if _is_new_message(desk, row)])
+    number, again = desk.state.number, []
+    batches = Batches(desk, [row for row in page.rows if _is_new_message(desk, row)])
     with _arriving(desk) as arrivals:
         for row in page.rows:
             if not _take_row(desk, row, page, arrivals, batches):
                 break
             number = row.number
+            if row.id in desk.state.forgotten:
+                again.append(row.id)
+    # A restored server has forgotten that forgotten items were fetched. It lists them only once.
+    desk.courier.fetched(again)
     desk.state.number = number  # only now: a row that interrupted the round is listed again
     desk.save()
-    # A restored server has forgotten that forgotten items were fetched, and lists them again.
-    desk.courier.fetched(again)
     _tell_fetched(desk)
     return not page.rows or number == page.rows[-1].number
 
@@ -263,7 +265,7 @@ def _bring(
             if sealed is None:
                 desk.courier.item(item.id, item.size, count)
             else:
-                count(sealed)
+                take(sealed)  # was counted with its batch
     except (WrongFile, BadAnswer):
         _owe(desk, item, day, "came as another one")
     except CannotReach:
@@ -311,7 +313,7 @@ def _ask_again(desk: Desk) -> set[str]:
             if not _has_room(desk, owed.item):
                 break
             asked.add(owed.item.id)
-            _bring(desk, owed.item, owed.since, arrivals, Batches(desk.courier, ()))
+            _bring(desk, owed.item, owed.since, arrivals, Batches(desk, ()))
     desk.save()
     _tell_fetched(desk)
     return asked & set(desk.state.owed)

@@ -17,7 +17,6 @@ from dropbox_app.desk.transport import pace, responses
 from dropbox_app.desk.transport.connection import Answer, Transport
 from dropbox_app.protocol import batch, desk_request
 from dropbox_app.protocol.encoding import sha256_hex
-from dropbox_app.protocol.errors import FormatError
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
 
 FIRST_SECONDS = 55.0  # until a site first responds, at any address
@@ -179,11 +178,13 @@ class Courier:
 
         self._signed("GET", f"/api/desk/items/{item}", b"", read, seconds)
 
-    def messages(self, wanted: Mapping[str, int]) -> dict[str, bytes]:
+    def messages(
+        self, wanted: Mapping[str, int], count: Callable[[bytes], object]
+    ) -> dict[str, bytes]:
         """Return messages by id, from one response. ``wanted``: up to MOST_IDS ids and their sizes.
 
-        Messages that the response lacks are left out. If the whole response cannot be used, the
-        result is empty. Raises CannotReach if no response begins.
+        Each piece of the response is also passed to ``count``. Messages that the response lacks, or
+        that did not arrive completely, are left out. Raises CannotReach if no response begins.
         """
         limit = sum(wanted.values()) + batch.LENGTH * len(wanted)
         seconds = self._round.another() + limit / pace.SLOWEST
@@ -193,19 +194,19 @@ class Courier:
             watched = pace.File(self._round)
             for piece in answer.pieces:
                 watched.came(piece)
+                count(piece)
                 body.extend(piece)
                 if len(body) > limit:
                     raise BadAnswer("The server hands over more than it listed.")
 
         try:
             self._signed("GET", f"/api/desk/items?ids={'.'.join(wanted)}", b"", read, seconds)
-            found = batch.unpack(bytes(body), len(wanted))
-        except (Refused, BadAnswer, FormatError):
+        except (Refused, BadAnswer):
             return {}
         except CannotReach:
             if not body:
-                raise  # the connection failed
-            return {}  # one damaged message may be the cause
+                raise  # the connection failed; otherwise, one damaged message may be the cause
+        found = batch.complete(bytes(body), len(wanted))
         return {item: sealed for item, sealed in zip(wanted, found, strict=False) if sealed}
 
     def fetched(self, items: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dropbox_app.desk.errors import CannotReach
 ANSWER_SECONDS = 180.0
 SLOWEST = 4_096  # bytes per second, for large bodies
 # The limit for all responses of one round together. Every SLOWEST bytes of a file add a second.
-# A thousand files over Tor, each requested alone, take about half an hour.
+# A thousand files over Tor, each requested alone, take up to half an hour.
 ROUND_SECONDS = 7_200.0
 
 _ROUND = (

@@ -21,6 +21,7 @@ from dropbox_app.server.errors import (
     UnknownCounsellor,
 )
 from dropbox_app.server.mailboxes import file_parts, retention
+from dropbox_app.server.mailboxes.batches import addressed_messages
 from dropbox_app.server.mailboxes.replayed_withdrawals import take_withdrawal
 from dropbox_app.server.mailboxes.results import Conversation, Listed, OpenFile
 from dropbox_app.server.mailboxes.room import ANSWERS, FILES, Room
@@ -29,6 +30,7 @@ from dropbox_app.server.mailboxes.validation import (
     check_attachment,
     check_message,
     fits,
+    is_repeat,
     stanzas_of,
     texts_of,
 )
@@ -39,7 +41,6 @@ from dropbox_app.server.store.interface import (
     MailboxInfo,
     Staged,
     Store,
-    What,
 )
 
 __all__ = ["Conversation", "InboxRow", "ItemInfo", "Listed", "Mailboxes", "OpenFile"]
@@ -78,7 +79,7 @@ class Mailboxes:
         identities = self._known(to)
         item = check_message(sealed, len(identities))
         with self._store.writing():
-            if self._repeated(item, mailbox, REPORTER):
+            if is_repeat(self._store.item(item), mailbox, REPORTER):
                 return
             if not self._open(mailbox, access, len(sealed)):
                 self._check_beginning(1)
@@ -190,7 +191,7 @@ class Mailboxes:
             check_attachment(staged, staged.digest(), REPORTER, self._site.settings.limits.file)
         with self._store.writing():
             info = self._of_access(access)
-            if self._repeated(item, info.id, REPORTER):
+            if is_repeat(self._store.item(item), info.id, REPORTER):
                 return
             self._check_beginning(n)
             own = {*named, *(staged.digest() for staged in files)}
@@ -255,10 +256,9 @@ class Mailboxes:
         return rows[:PAGE], len(rows) > PAGE
 
     def listed(self, identity: VerifyKey, after: str = "", most: int = -1) -> tuple[Listed, ...]:
-        """Return the mailboxes whose newest reporter message is addressed to this counsellor.
+        """Return mailboxes whose newest reporter message is addressed to this counsellor, by id.
 
-        The mailboxes are sorted by id and start after ``after``. At most ``most`` mailboxes are
-        returned, unless ``most`` is negative.
+        The first id follows ``after``. There are at most ``most`` of them, unless it is negative.
         """
         with self._store.reading():
             return tuple(
@@ -274,6 +274,11 @@ class Mailboxes:
                 return None
             file = self._store.open(item)
         return OpenFile(known[1], file) if file is not None else None
+
+    def messages_for(self, identity: VerifyKey, items: Sequence[str], most: int) -> list[bytes]:
+        """Return sealed messages addressed to this counsellor; see ``addressed_messages``."""
+        with self._store.reading():
+            return addressed_messages(self._store, str(identity), items, most)
 
     def fetched(self, identity: VerifyKey, items: Sequence[str]) -> None:
         """Record that this counsellor's desk has these items. Unknown items are ignored."""
@@ -295,7 +300,7 @@ class Mailboxes:
         by = str(identity)
         with self._store.writing():
             addressed = self._addressed_mailbox(by, mailbox)
-            if self._repeated(item, mailbox, by):
+            if is_repeat(self._store.item(item), mailbox, by):
                 return
             if not set(identities) <= set(addressed):
                 raise NotYours("the reporter's newest message does not address all of them")
@@ -391,15 +396,6 @@ class Mailboxes:
             raise Gone("no such conversation")
         return addressed
 
-    def _repeated(self, item: str, mailbox: str, author: str, what: What = "message") -> bool:
-        """Return whether this item is already stored. Raises BadShape if it is another one."""
-        known = self._store.item(item)
-        if known is None:
-            return False
-        if known[0] != mailbox or known[1].author != author or known[1].what != what:
-            raise BadShape("this sealed file is another item already")
-        return True
-
     def _check_step(self, mailbox: str, author: str, n: int, *, hole: bool = False) -> None:
         """Check that ``n`` is the next number. ``hole``: allow gaps, as on a restored server."""
         newest = self._store.newest(mailbox).get(author, 0)
@@ -441,7 +437,7 @@ class Mailboxes:
 
     def _put(self, mailbox: str, by: str, item: str, staged: Staged) -> None:
         """Store a checked file, which stays invisible until a message that names it is stored."""
-        if self._repeated(item, mailbox, by, "attachment"):
+        if is_repeat(self._store.item(item), mailbox, by, "attachment"):
             return
         self._room.check(staged.size, mailbox, kind=FILES)
         file_parts.check_waiting(self._store, mailbox, by, self._site.settings.limits)

@@ -9,7 +9,7 @@ from dropbox_app.protocol.errors import HeaderFailure
 from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.server.errors import BadShape
-from dropbox_app.server.store.interface import REPORTER, Staged
+from dropbox_app.server.store.interface import REPORTER, ItemInfo, Staged, What
 
 MAX_TO = 5
 
@@ -83,3 +83,14 @@ def texts_of(to: Iterable[VerifyKey]) -> list[str]:
     if not 1 <= len(identities) <= MAX_TO or len(set(identities)) != len(identities):
         raise BadShape(f"a message must go to 1 to {MAX_TO} different counsellors")
     return identities
+
+
+def is_repeat(
+    known: tuple[str, ItemInfo] | None, mailbox: str, author: str, what: What = "message"
+) -> bool:
+    """Return whether an item is already stored. Raises BadShape if it is stored as another item."""
+    if known is None:
+        return False
+    if known[0] != mailbox or known[1].author != author or known[1].what != what:
+        raise BadShape("this sealed file is another item already")
+    return True

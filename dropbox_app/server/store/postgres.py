@@ -291,8 +291,8 @@ class PostgresStore:
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> None:
         self._change(
-            "UPDATE addressed SET fetched = coalesce(fetched, %s)"
-            " WHERE item = %s AND identity = %s",
+            "UPDATE addressed SET fetched = %s"
+            " WHERE item = %s AND identity = %s AND fetched IS NULL",
             day, item, identity,
         )  # fmt: skip
 

@@ -294,7 +294,8 @@ class SqliteStore:
 
     def set_fetched(self, identity: str, item: str, day: datetime.date) -> None:
         self._run(
-            "UPDATE addressed SET fetched = coalesce(fetched, ?) WHERE item = ? AND identity = ?",
+            "UPDATE addressed SET fetched = ?"
+            " WHERE item = ? AND identity = ? AND fetched IS NULL",
             day.isoformat(), item, identity,
         )  # fmt: skip
 

@@ -24,6 +24,7 @@ from dropbox_app.server.mailboxes.service import MAX_SEALED_MESSAGE
 from dropbox_app.server.mailboxes.validation import MAX_TO
 from dropbox_app.server.web.hosts import DESK_PATHS
 from dropbox_app.server.web.json_api import (
+    MOST_AT_ONCE,
     answer,
     arguments,
     batch,
@@ -119,15 +120,7 @@ def items() -> Response:
     """
     identity = _asked_by()
     wanted = item_ids(arguments("ids")["ids"])
-    return batch(_message(identity, one) for one in wanted)
-
-
-def _message(identity: VerifyKey, item: str) -> bytes | None:
-    opened = current_site().mailboxes.item_for(identity, item)
-    if opened is None:
-        return None
-    with opened.file as file:
-        return file.read() if opened.item.what == "message" else None
+    return batch(current_site().mailboxes.messages_for(identity, wanted, MOST_AT_ONCE))
 
 
 @blueprint.get(DESK_PATHS + "items/<item>", provide_automatic_options=False)

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from dropbox_app.protocol import batch, desk_request
 from dropbox_app.protocol.encoding import b64, sha256_hex
 from dropbox_app.protocol.keys import SigningKey, VerifyKey
+from dropbox_app.server.store.sqlite import SqliteStore
 from dropbox_app.server.web import desk_api
 from dropbox_app.server.web.app import create_app
 from tests.support.server_folder import ANNA, BRAM, DAY, ORIGIN, AServer, file, ids, message
@@ -174,6 +175,32 @@ def test_batch_has_this_counsellors_messages_in_the_order_of_the_ids(
     got = desk.ask("GET", f"/api/desk/items?ids={'.'.join(wanted)}")
     assert got.mimetype == "application/octet-stream"
     assert batch.unpack(got.data, 5) == [second, b"", b"", first, b""]
+
+
+def test_batch_opens_no_file(server: AServer, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a file only to leave it out would cost the server far more than the desk."""
+    server.report("one")
+    attachment = server.put_file("one", file(2))
+    server.reply("one", 1)
+    opened: list[str] = []
+    for name in ("open", "read"):
+        monkeypatch.setattr(SqliteStore, name, lambda _, item: opened.append(item))
+    assert desk.ask("GET", f"/api/desk/items?ids={attachment}").data == bytes(4)
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("most", "sent"), [(1, 1), (2 * 11_408 - 1, 1), (2 * 11_408, 2), (10**6, 3)]
+)
+def test_batch_ends_before_the_limit_but_not_before_the_first_message(
+    server: AServer, desk: Desk, monkeypatch: pytest.MonkeyPatch, most: int, sent: int
+) -> None:
+    sealed = [server.report(name) for name in ("one", "two", "three")]
+    assert {len(one) for one in sealed} == {11_408}
+    monkeypatch.setattr(desk_api, "MOST_AT_ONCE", most)
+    named = ".".join(sha256_hex(one) for one in sealed)
+    got = desk.ask("GET", f"/api/desk/items?ids={named}")
+    assert batch.unpack(got.data, 3) == sealed[:sent]
 
 
 def test_several_items_are_confirmed_at_once(server: AServer, desk: Desk) -> None:
