@@ -130,7 +130,7 @@ def test_deeply_nested_json_is_refused(opening: bytes) -> None:
 
 
 @given(st.binary(max_size=100))
-def test_base64_has_one_encoding(raw: bytes) -> None:
+def test_only_the_canonical_base64_encoding_is_accepted(raw: bytes) -> None:
     text = b64(raw)
     assert unb64(text, len(raw)) == raw
     for other in (text + "=", text + "\n", text.rstrip("="), " " + text, text + "é"):
