@@ -90,6 +90,9 @@ class SomeHang(ToEach):
     def apart(self) -> "SomeHang":
         return SomeHang(self.offices, self.hung)
 
+    def close(self) -> None:
+        self.real.close()
+
 
 @pytest.fixture
 def hung() -> Iterator[list[Hung]]:

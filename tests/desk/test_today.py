@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from dropbox_app.desk.actions import sites, threads, today, writing
+from dropbox_app.desk.actions import register, sites, threads, today, writing
 from dropbox_app.desk.errors import Kept
+from dropbox_app.desk.register.events import Case
 from dropbox_app.desk.threads import open_thread, turn
 from dropbox_app.desk.threads.summary import Summary
 from dropbox_app.protocol.encoding import Json
@@ -197,6 +198,34 @@ def test_unsent_messages_form_their_own_group(office: Office, peer: Peer, thread
     peer.busy = False
     office.fetch_quietly()
     assert [t["id"] for t in office.json("today")["theirs"]] == [thread]
+
+
+def test_today_says_the_phase_of_the_case_and_whether_a_request_is_still_open(
+    office: Office, clock: Clock, reporter: Reporter, thread: str
+) -> None:
+    assert office.json("today")["mine"][0]["phase"] == "new"
+    office.run("read", thread)
+    office.reply(thread, "Dank je.")
+    office.run("ask", thread, "--step", "Bellen", "--with", "HR", "--scope", "Geen naam")
+    with office.open() as place:
+        (case,) = register.all_cases(place)
+        waits = Case(
+            date=clock.day,
+            employer=case.employer,
+            case=case.reference,
+            phase="waiting_for_reporter",
+        )
+        register.record(place, waits)
+    (row,) = office.json("today")["theirs"]
+    assert (row["asked"], row["phase"]) == (True, "waiting_for_reporter")
+    said = office.run("today").stdout
+    assert "  your request for consent is still open  " in said
+    assert "  phase: waiting for reporter\n" in said
+    (request,) = [m for m in reporter.thread().genuine() if m.kind == "consent-request"]
+    reporter.send("consent-answer", {"request": request.digest, "answer": "no"})
+    office.fetch_quietly()
+    assert office.json("today")["mine"][0]["asked"] is False
+    assert "still open" not in office.run("today").stdout
 
 
 def test_listing_threads_again_opens_no_thread(

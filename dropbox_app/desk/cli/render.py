@@ -80,6 +80,7 @@ def summary(one: Listed) -> dict[str, object]:
         "closed": one.summary.closed,
         "not_safe": one.summary.not_safe,
         "consent": one.summary.consent,
+        "asked": one.summary.asked,
         "since": one.summary.since.isoformat() if one.summary.since else None,
         "answer_by": one.answer_by.isoformat() if one.answer_by else None,
         "away_until": one.away_until.isoformat() if one.away_until else None,
@@ -203,6 +204,8 @@ def listing(threads: Iterable[Listed], *, several: bool) -> Iterator[str]:
         parts.append(visible(one.label))
         parts.append("does not feel safe" if told.not_safe else "")
         parts.append(_your_turn(one))
+        open_request = told.asked and told.turn == "reporter"
+        parts.append("your request for consent is still open" if open_request else "")
         if told.waiting:
             parts.append(f"{told.waiting} of yours not sent yet; 'fetch' sends it")
         parts.append(f"\u201c{visible(told.first_words)}\u201d" if told.first_words else "")
@@ -217,8 +220,11 @@ def pages(opened: Opened) -> Iterator[tuple[str, bytes]]:
         yield f"{number:03}.txt", page.encode("utf-8", "replace")
 
 
-def today(found: Today, *, several: bool) -> Iterator[str]:
-    """Yield ``today`` for people: each group under its heading, without empty groups."""
+def today(found: Today, *, several: bool, phases: Mapping[str, str]) -> Iterator[str]:
+    """Yield ``today`` for people: each group under its heading, without empty groups.
+
+    ``phases``: the phase of each thread's case, by mailbox.
+    """
     groups = (
         ("Waiting for you", found.mine),
         ("Waiting to be sent; 'fetch' sends it", found.to_send),
@@ -227,8 +233,9 @@ def today(found: Today, *, several: bool) -> Iterator[str]:
     for heading, threads in groups:
         if threads:
             yield f"{heading}:"
-            for line in listing(threads, several=several):
-                yield f"  {line}"
+            for one, line in zip(threads, listing(threads, several=several), strict=True):
+                phase = phases.get(one.mailbox, "").replace("_", " ")
+                yield f"  {line}" + (f"  phase: {phase}" if phase else "")
     for site in found.read:
         if site.late:
             said = f"not fetched since {site.day}" if site.day else "never fetched"

@@ -114,14 +114,18 @@ def show_today(as_json: bool) -> None:
     """
     with common.at_work() as place:
         found = today.today(place, common.site_hint())
+        phases = today.phases(place, (*found.mine, *found.to_send, *found.theirs))
         several = len(place.vault.sites) > 1 and not common.site_hint()
     if as_json:
         groups = {"mine": found.mine, "to_send": found.to_send, "theirs": found.theirs}
         read = [render.read_site(one) for one in found.read]
-        shown = {name: [render.summary(one) for one in group] for name, group in groups.items()}
+        shown = {
+            name: [{**render.summary(one), "phase": phases.get(one.mailbox)} for one in group]
+            for name, group in groups.items()
+        }
         click.echo(render.dumps({"day": found.day.isoformat(), **shown, "read": read}))
         return
-    lines = [*render.today(found, several=several)]
+    lines = [*render.today(found, several=several, phases=phases)]
     for line in lines or ["Nothing waits. 'fetch' brings what came in."]:
         click.echo(line)
 

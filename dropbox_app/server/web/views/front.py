@@ -17,7 +17,7 @@ blueprint = Blueprint("front", __name__)
 
 @blueprint.get("/")
 def choose() -> Response:
-    """Show the choice of a language."""
+    """Show the language selection."""
     return current_site().pages.shared_page("choose.html", ALWAYS[0], path=None)
 
 
