@@ -49,7 +49,7 @@ class Unfit(DeskError):
 
 
 class NotWritable(DeskError):
-    """No more messages can be written to this thread."""
+    """No message can be written to this thread, or not now."""
 
 
 class AlreadyWaiting(DeskError):

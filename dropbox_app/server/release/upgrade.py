@@ -253,7 +253,7 @@ class Upgrade:
         self.say(f"   {old.name} serves again")
 
     def _hosts(self, program: Path) -> list[str]:
-        """Return a host name of each site. The server's account reads the sites, not root."""
+        """Return a host name of each site. The server's account reads them: root must not."""
         hosts = self._data("hosts", program).split()
         if not hosts:
             raise UpgradeError("no site can be read; site check says why")
