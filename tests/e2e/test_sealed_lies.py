@@ -123,6 +123,23 @@ def test_refused_report_can_be_changed_and_sent_again(
 
 
 @in_one_browser
+def test_refused_message_is_kept_and_the_page_says_what_is_full(meet: Meet, relay: Relay) -> None:
+    writer = meet()
+    writer.tells(STORY[LANG])
+    writer.goes_on()
+    site_full = {"error": "full", "refused": "other"}
+    for said, sentence in (
+        (site_full, "geen ruimte voor nieuwe berichten"),
+        (site_full | {"full": "mailbox"}, "In dit gesprek is geen ruimte meer"),
+    ):
+        relay.fault = always(Lie(507, said, passed_on=False), "POST", MESSAGES)
+        writer.page.fill("[data-seal=message] [name=text]", TWO_WORDS)
+        writer.page.click("[data-seal=message] button[type=submit]")
+        writer.reads(sentence)
+        assert writer.page.input_value("[data-seal=message] [name=text]") == TWO_WORDS
+
+
+@in_one_browser
 def test_page_never_claims_that_a_report_was_erased_if_the_site_no_longer_seals_messages(
     meet: Meet, relay: Relay, box: DropBox
 ) -> None:

@@ -17,7 +17,8 @@ const MAX_BATCH = 2 ** 21; // bytes; the server sends at most half of this
 /**
  * What happened to a message: "taken": stored; "behind": others were stored first; "refused":
  * nothing was stored, see the status; "gone": there is no such conversation; "unknown".
- * @typedef {{fate: "taken" | "behind" | "refused" | "gone" | "unknown", status: number}} Fate
+ * `full`: the conversation is full, and not the site.
+ * @typedef {{fate: "taken" | "behind" | "refused" | "gone" | "unknown", status: number, full?: boolean}} Fate
  */
 
 /** There was no answer, or not one from this server. */
@@ -126,7 +127,8 @@ function fateOf(answer) {
   if (status === 200 && json) return { fate: "taken", status };
   if (status === 409 && Number.isInteger(json?.n)) return { fate: "behind", status };
   if (isGone(answer)) return { fate: "gone", status };
-  return { fate: status >= 400 && json?.refused === "other" ? "refused" : "unknown", status };
+  const refused = status >= 400 && json?.refused === "other";
+  return { fate: refused ? "refused" : "unknown", status, full: json?.full === "mailbox" };
 }
 
 /** Return whether the program itself says that there is no such conversation or item. @param {Answer | null} answer */

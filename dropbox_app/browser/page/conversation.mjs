@@ -203,8 +203,9 @@ export class Conversation {
     return false;
   }
 
-  /** Act on the result for the pending message; return true if it must be signed again. @param {Fate} fate @param {HTMLFormElement} form */
-  async decide({ fate, status }, form) {
+  /** Act on the result for the pending message; return true if it must be signed again. @param {Fate} outcome @param {HTMLFormElement} form */
+  async decide(outcome, form) {
+    const { fate } = outcome;
     if (fate === "unknown") {
       this.waitFor(form);
       return false;
@@ -220,7 +221,7 @@ export class Conversation {
       this.gone();
       return false;
     }
-    tell(unsent(status));
+    tell(unsent(outcome));
     lock(form, false);
     return false;
   }

@@ -126,13 +126,13 @@ export class ReportForm extends Entrance {
   }
 
   /** It is certain that nothing was sent. The code is useless, and the text is kept. @param {Fate} fate */
-  async unsent({ status }) {
+  async unsent(fate) {
     this.underWay = false;
     this.letGo?.();
     this.openWaysOut?.();
     await this.client.ask("wipe");
     lock(this.form, false);
-    tell(unsent(status));
+    tell(unsent(fate));
   }
 }
 

@@ -36,8 +36,8 @@ export function problem(error, otherwise = "errors.unsent") {
   return say(key, values, error.name === "too_long" ? over : details.count);
 }
 
-/** Show that nothing was sent, and why. @param {number} status */
-export function unsent(status) {
-  const why = { 503: "errors.busy", 507: "errors.full" }[status];
+/** Show that nothing was sent, and why. @param {import("./api.mjs").Fate} fate */
+export function unsent({ status, full }) {
+  const why = { 503: "errors.busy", 507: full ? "errors.mailbox_full" : "errors.full" }[status];
   return say(why ?? "sealed.unsent");
 }
