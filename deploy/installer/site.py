@@ -57,7 +57,10 @@ def ending(invitation: str, moved: bool) -> None:
             "\n\nUntil then the site says that it is not open yet."
         )
     elif moved:
-        say("\nEach counsellor takes the addresses with `klankbord-desk move invitation.json`.")
+        say(
+            "\nEach counsellor takes the addresses under 'Keys and cards', or with"
+            "\n\n    klankbord-desk move invitation.json"
+        )
     say(
         "\nKeep a sealed copy of these two in another place; without the one all codes are lost,"
         "\nwithout the other the address is:"
