@@ -127,7 +127,7 @@ def test_refused_message_is_kept_and_the_page_says_what_is_full(meet: Meet, rela
     writer = meet()
     writer.tells(STORY[LANG])
     writer.goes_on()
-    site_full = {"error": "full", "refused": "other"}
+    site_full: dict[str, object] = {"error": "full", "refused": "other"}
     for said, sentence in (
         (site_full, "geen ruimte voor nieuwe berichten"),
         (site_full | {"full": "mailbox"}, "In dit gesprek is geen ruimte meer"),
