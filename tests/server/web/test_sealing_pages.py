@@ -11,12 +11,14 @@ import pytest
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.server.config.settings import Limits, Reporter
 from dropbox_app.server.web.i18n import PAGE_LANGUAGES
+from dropbox_app.server.web.padding import PACKED, PLAIN
 from dropbox_app.server.web.security_headers import HEADERS, POLICY, SEALING_POLICY
 from tests.server.web.conftest import House
 from tests.server.web.test_before import STILL
 from tests.support.catalogues import placeholders
 from tests.support.plain_browser import Page
 
+GZIP = {"Accept-Encoding": "gzip, deflate, br, zstd"}
 WITH_CLIENT = ("report", "return")
 SCRIPT = re.compile(r'<script defer id="sealed"([^>]*)>')
 
@@ -73,6 +75,20 @@ def test_only_the_two_empty_forms_include_the_scripts_for_sealing(
         page = sealing.browser().get(f"/{lang}/{name}")
         assert has_client(page) == (name in WITH_CLIENT), name
         assert policy(page) == (SEALING_POLICY if name in WITH_CLIENT else HEADERS[POLICY]), name
+
+
+@pytest.mark.parametrize("lang", PAGE_LANGUAGES)
+def test_length_reveals_only_that_one_of_the_two_pages_with_scripts_was_opened(
+    sealing: House, lang: str
+) -> None:
+    """Both pages have one length, and all other pages before a session have another."""
+    found: dict[bool, set[tuple[int, int]]] = {True: set(), False: set()}
+    for name in STILL:
+        plain = sealing.browser().get(f"/{lang}/{name}")
+        small = sealing.browser().request("GET", f"/{lang}/{name}", headers=GZIP)
+        found[name in WITH_CLIENT].add((len(plain.body), len(small.body)))
+    assert found[False] == {(PLAIN, PACKED)}
+    assert len(found[True]) == 1
 
 
 def test_responses_to_plain_forms_never_include_the_scripts_for_sealing(sealing: House) -> None:
