@@ -98,7 +98,7 @@ export class Session {
 
   /** Return the name on each card, by identity in hex, which is what the forms send. */
   names() {
-    return Object.fromEntries(this.cards.map(({ identity, name }) => [hex(unb64(identity, 32)), name]));
+    return Object.fromEntries(this.cards.map(({ identity, name }) => [hexOf(identity), name]));
   }
 
   /**
@@ -185,16 +185,19 @@ export class Session {
   view(thread) {
     const wanted = nextWanted(thread, (identity) => this.isOpen(identity));
     const open = wanted.filter((identity) => this.isOpen(identity));
+    const { wanted: last = [], former = [] } = thread.newest.get(REPORTER) ?? {};
     return {
       lines: thread.entries.map((entry) => lineOf(entry, thread, (identity) => this.isOpen(identity))),
       notes: notesOf(thread),
       names: Object.fromEntries(this.cards.map(({ identity, name }) => [identity, name])),
       named: this.names(),
+      current: wanted.filter((identity) => last.includes(identity)).map(hexOf),
+      earlier: [...last, ...former].some((identity) => this.cardOf(identity)),
       to: open,
       closed: wanted.filter((identity) => this.cardOf(identity) && !open.includes(identity)),
       changed: wanted.filter((identity) => !this.cardOf(identity)),
       waiting: [...thread.newest.keys()].every((by) => by === REPORTER),
-      agreed: wanted.filter((identity) => !thread.newest.get(REPORTER)?.wanted.includes(identity)),
+      agreed: wanted.filter((identity) => !last.includes(identity)),
       refused: this.refusal(thread, wanted),
       mine: this.pins?.newest[REPORTER] ?? null,
     };
@@ -217,12 +220,14 @@ export class Session {
   /**
    * Sign and seal the next message. Nothing is sent yet. `wanted`: the counsellors that the
    * reporter has just chosen, if any, in hex.
-   * `files`: whether the files that were sealed go with it.
-   * @param {{lang: string, kind: string, body: Fields, wanted?: string[], files?: boolean}} message
+   * `files`: whether the files that were sealed go with it; `passOn`: whether the thread does.
+   * @param {{lang: string, kind: string, body: Fields, wanted?: string[], files?: boolean,
+   *   passOn?: boolean}} message
    */
   async write(message) {
     this.checkText(message.body.text ?? "");
     const wanted = this.chosen(message);
+    if (message.passOn) return this.seal(message, wanted, this.files.thread(this.recipients(wanted)));
     if (!message.files) return this.seal(message, wanted);
     const attachments = this.files.attachments(this.recipients(wanted));
     return this.seal({ ...message, body: { ...message.body, attachments } }, wanted);
@@ -273,16 +278,18 @@ export class Session {
 
   /**
    * @param {{lang: string, kind: string, body: Fields}} message @param {string[] | null} wanted
+   * @param {string | null} [passedOn] The id of the thread that goes with it.
    * @returns {Promise<Sealed & {addressed: string[], query: string}>} `addressed`: identities in
    * hex; `query`: for the address to which it is sent.
    */
-  async seal({ lang, kind, body }, wanted) {
+  async seal({ lang, kind, body }, wanted, passedOn = null) {
     const { site, today: day, thread, cards } = this;
     try {
-      const draft = { site, day, lang, kind, body, thread, wanted, cards };
+      const draft = { site, day, lang, kind, body, thread, wanted, cards, passedOn };
       const sealed = await fromReporter(this.known(), draft);
-      const addressed = sealed.to.map((identity) => hex(unb64(identity, 32)));
-      const files = (body.attachments ?? []).map((/** @type {Fields} */ { sha256 }) => sha256).join(".");
+      const addressed = sealed.to.map(hexOf);
+      const attached = (body.attachments ?? []).map((/** @type {Fields} */ { sha256 }) => sha256);
+      const files = [...attached, ...(passedOn ? [passedOn] : [])].join(".");
       const query = `n=${sealed.n}&to=${addressed.join(".")}`;
       return { ...sealed, addressed, query: files ? `${query}&files=${files}` : query };
     } catch (error) {
@@ -362,6 +369,9 @@ function cardIn(text) {
     throw error;
   }
 }
+
+/** Return an identity as the forms and addresses contain it. @param {string} identity */
+const hexOf = (identity) => hex(unb64(identity, 32));
 
 /**
  * Return the base64 of an identity that a form gives in hex. It takes no other form, because the page

@@ -4,7 +4,8 @@ import { OpenError } from "./protocol/errors.mjs";
 import { cleanName, cleanType, savedName } from "./protocol/file_names.mjs";
 import { FileChanged, FileOpener, FileSealer } from "./protocol/files.mjs";
 import { identityText } from "./protocol/keys.mjs";
-import { genuine } from "./protocol/thread.mjs";
+import { REPORTER } from "./protocol/messages.mjs";
+import { genuine, writePassedOn } from "./protocol/thread.mjs";
 import { Refused } from "./session.mjs";
 
 /** @typedef {import("./session.mjs").Session} Session */
@@ -19,6 +20,8 @@ export class SessionFiles {
     this.sealing = [];
     /** @type {string[]} The keys to which these are sealed. */
     this.recipients = [];
+    /** @type {{item: string, recipients: string[]} | null} The thread that is passed on. */
+    this.passedOn = null;
     /** @type {FileOpener | null} */
     this.opener = null;
   }
@@ -73,6 +76,34 @@ export class SessionFiles {
     return this.sealing.map(({ sealer, name, type }) => ({ sha256: sealer.item(), name, type, size: sealer.size }));
   }
 
+  /**
+   * Seal the thread so far for these counsellors; return its id and parts. Return null if the
+   * newest message went to them, because then they have it.
+   * @param {{wanted: string[]}} given In hex.
+   */
+  async sealThread({ wanted: given }) {
+    const wanted = this.session.chosen({ kind: "message", wanted: given });
+    const { thread } = this.session;
+    this.forget();
+    if (!thread || wanted.join() === thread.newest.get(REPORTER)?.wanted.join()) return null;
+    const recipients = this.session.recipients(wanted);
+    const sealer = await FileSealer.of(new Blob([writePassedOn(thread)]), recipients);
+    const parts = [];
+    for (let number = 0; number < sealer.parts; number++) parts.push(await sealer.part(number));
+    sealer.wipe();
+    this.passedOn = { item: sealer.item(), recipients };
+    return { item: sealer.item(), parts };
+  }
+
+  /** Return the id of the thread that is passed on, if any. Refused if it is not sealed to these keys. @param {string[]} recipients */
+  thread(recipients) {
+    if (this.passedOn && recipients.join() !== this.passedOn.recipients.join()) {
+      this.forget();
+      throw new Refused("moved");
+    }
+    return this.passedOn?.item ?? null;
+  }
+
   /** Begin to open a file that a genuine message of a counsellor names. @param {{item: string, unnamed: string}} given */
   open({ item, unnamed }) {
     const { thread } = this.session;
@@ -113,6 +144,7 @@ export class SessionFiles {
     for (const { sealer } of this.sealing) sealer.wipe();
     this.sealing = [];
     this.recipients = [];
+    this.passedOn = null;
   }
 
   wipe() {

@@ -27,6 +27,7 @@ const asks = {
   sent: (given) => session.sent(given),
   sealFiles: (given) => session.files.seal(given),
   filePart: (given) => session.files.part(given),
+  sealThread: (given) => session.files.sealThread(given),
   sealedFile: (given) => session.files.sealed(given),
   openFile: (given) => session.files.open(given),
   openPart: (given) => session.files.push(given),

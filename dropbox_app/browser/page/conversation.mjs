@@ -2,11 +2,14 @@
 // it.
 
 import * as api from "./api.mjs";
-import { add, clear, fill, lock, onPress, onSubmit, part, say, show, showNames, slot, tell } from "./dom.mjs";
+import { add, clear, fill, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
 import { endOf } from "./expiry.mjs";
 import { Files } from "./files.mjs";
 import { dayIn, lineElement, names, notesBefore } from "./lines.mjs";
+import { Other } from "./other.mjs";
 import { problem, unsent } from "./problems.mjs";
+import { Failed, Stopped } from "./transfers.mjs";
+import { Withdrawal } from "./withdrawal.mjs";
 
 /** @typedef {import("../client.mjs").Client} Client */
 /** @typedef {import("./api.mjs").Fate} Fate */
@@ -34,6 +37,8 @@ export class Conversation {
     // The page with the code is not locked. After it, the keys are forgotten when nobody is there.
     this.opened = false;
     this.files = new Files(this);
+    this.other = new Other(this);
+    this.withdrawal = new Withdrawal(this);
   }
 
   /** @param {string} token */
@@ -120,8 +125,8 @@ export class Conversation {
     for (const sentence of notesBefore(view)) add(slot("notes"), "p", sentence, "note");
     fill(document, "expiry", say(view.ends.key, { date: dayIn(view.ends.day) }));
     this.prepareForm();
-    onPress("other", () => this.chooseOther());
-    onPress("withdraw", () => this.beforeWithdrawal());
+    onPress("other", () => this.other.show());
+    onPress("withdraw", () => this.withdrawal.begin());
     onPress("stop", () => this.stop());
     if (said) tell(said);
   }
@@ -150,7 +155,7 @@ export class Conversation {
     if (this.pending) this.waitFor(form);
   }
 
-  /** Seal and send a message, with the form locked. @param {{kind: string, body: any, wanted?: string[], files?: boolean}} given @param {HTMLFormElement} form */
+  /** Seal and send a message, with the form locked. @param {{kind: string, body: any, wanted?: string[], files?: boolean, passOn?: boolean}} given @param {HTMLFormElement} form */
   async send(given, form) {
     if (this.busy) return undefined;
     if (this.pending) return this.waitFor(form);
@@ -161,6 +166,7 @@ export class Conversation {
     try {
       if (!(await this.upToDate(shownTo))) return undefined;
       for (let attempt = 0; attempt < TRIES; attempt++) {
+        if (given.passOn) await this.other.passOn(given.wanted ?? []);
         const message = await this.client.ask("write", { lang: this.client.lang, ...given });
         this.pending = { ...message, kind: given.kind, request: given.body.request };
         if (!(await this.decide(await api.deliver(this.token, message), form))) return undefined;
@@ -173,6 +179,8 @@ export class Conversation {
     } catch (error) {
       // The error occurred after sending began, so the message may have arrived.
       if (this.pending) return this.waitFor(form);
+      if (error instanceof Stopped) return undefined; // the page was left
+      if (error instanceof Failed && error.key === "gone") return this.gone();
       tell(problem(error));
     } finally {
       this.busy = false;
@@ -289,116 +297,6 @@ export class Conversation {
     } catch {
       // It was sent; only the current conversation could not be fetched.
       this.showStale(say("conversation.sent"));
-    }
-  }
-
-  /** Let the reporter continue with another counsellor. */
-  chooseOther() {
-    show("sealed-other");
-    const form = part("other");
-    showNames(form, this.view.named);
-    form.elements.text.value = this.draft;
-    form.elements.text.addEventListener("input", () => {
-      this.draft = form.elements.text.value;
-    });
-    onPress("back", () => this.showPage());
-    onSubmit(form, () => {
-      const wanted = String(new FormData(form).get("counsellor") ?? "");
-      const text = form.elements.text.value;
-      if (!wanted) return tell(say("errors.wanted_missing"));
-      if (!text.trim()) return tell(say("errors.text_missing"));
-      return this.send({ kind: "message", body: { text }, wanted: [wanted] }, form);
-    });
-  }
-
-  /** Show who would be told of a withdrawal, according to the current conversation. */
-  async beforeWithdrawal() {
-    if (this.view.refused !== "stale" && !this.client.isOutdated()) return this.askWithdrawal();
-    try {
-      await this.takeCards();
-      if (!(await this.load(() => this.askWithdrawal()))) this.gone();
-    } catch (error) {
-      tell(problem(error, "sealed.network"));
-    }
-    return undefined;
-  }
-
-  /** Fetch the cards again. A withdrawal does not depend on them, so any error is ignored. */
-  async takeCards() {
-    try {
-      await this.client.takeSite();
-    } catch {
-      // The cards that are here are used.
-    }
-  }
-
-  askWithdrawal() {
-    const { view } = this;
-    show("sealed-withdraw");
-    const tellOf = (/** @type {string} */ name, /** @type {string} */ key, /** @type {string[]} */ who) =>
-      fill(document, name, who.length ? say(key, { counsellor: names(who, view) }, who.length) : "");
-    // No withdrawal can be signed after a message that is not here.
-    const told = view.refused === "withheld" ? [] : view.to;
-    const everybody = [...view.to, ...view.closed, ...view.changed];
-    tellOf("told", "withdraw.can3", told);
-    tellOf("untold", "withdraw.can3_untold", everybody.filter((one) => !told.includes(one)));
-    tellOf("holders", "withdraw.cannot2", everybody);
-    tellOf("backup", "withdraw.cannot4", everybody);
-    const form = part("withdraw-sure");
-    onSubmit(form, () => {
-      const sure = form.elements.sure.checked;
-      fill(document, "problem", sure ? "" : say("errors.confirm_missing"));
-      return sure ? this.withdraw(form) : undefined;
-    });
-    onPress("back", () => this.showPage());
-  }
-
-  /** Withdraw everything, even if no counsellor can be told today. @param {HTMLFormElement} form */
-  async withdraw(form) {
-    lock(form, true);
-    tell(say("sealed.sending"));
-    this.busy = true;
-    let fate;
-    try {
-      if (this.client.isOutdated()) {
-        const told = this.view.to.join();
-        await this.takeCards();
-        if (!(await this.load(() => {}))) return this.gone();
-        if (this.view.to.join() !== told) return this.askWithdrawal(); // which names them
-      }
-      fate = await this.withdrawn();
-    } catch (error) {
-      tell(problem(error));
-      lock(form, false);
-      return undefined;
-    } finally {
-      this.busy = false;
-    }
-    // If the conversation is gone, it was withdrawn, now or earlier.
-    if (fate.fate === "taken" || fate.fate === "gone") {
-      this.client.helper?.end();
-      this.forget();
-      show("sealed-withdrawn");
-      return undefined;
-    }
-    tell(say(fate.fate === "unknown" ? "sealed.network" : "errors.unsent"));
-    lock(form, false);
-    return undefined;
-  }
-
-  /** @returns {Promise<Fate>} */
-  async withdrawn() {
-    for (let attempt = 0; ; attempt++) {
-      let message;
-      try {
-        message = await this.client.ask("write", { lang: this.client.lang, kind: "withdrawal", body: {} });
-      } catch (error) {
-        if (!["nobody", "withheld"].includes(/** @type {Error} */ (error).message)) throw error;
-        return api.remove(this.token);
-      }
-      const fate = await api.deliver(this.token, message, "withdrawal");
-      if (fate.fate !== "behind" || attempt === TRIES) return fate;
-      if (!(await this.load(() => {}))) return { fate: "gone", status: 404 };
     }
   }
 
