@@ -4,7 +4,7 @@
 
 import { parseCard, sealingKey } from "./protocol/card.mjs";
 import * as code from "./protocol/code.mjs";
-import { checkHex, cleanText, dayNumber, dayText, hex, sha256Hex, unb64, utf8 } from "./protocol/encoding.mjs";
+import { checkHex, cleanText, dayNumber, dayText, sha256Hex, utf8 } from "./protocol/encoding.mjs";
 import { CardError, CodeError, NobodyToWriteTo } from "./protocol/errors.mjs";
 import { nextWanted } from "./protocol/handover.mjs";
 import { identityText } from "./protocol/keys.mjs";
@@ -12,7 +12,7 @@ import { REPORTER } from "./protocol/messages.mjs";
 import { openItem, pinsOf, readThread } from "./protocol/thread.mjs";
 import { addressees, fromReporter } from "./protocol/writing.mjs";
 import { SessionFiles } from "./session_files.mjs";
-import { lineOf, notesOf } from "./shown.mjs";
+import { closedOn, hasUnnamed, hexOf, lineOf, notesOf } from "./shown.mjs";
 
 const CLOCK_TOLERANCE = 2; // days
 
@@ -23,6 +23,7 @@ const CLOCK_TOLERANCE = 2; // days
 /** @typedef {import("./protocol/thread.mjs").Thread} Thread */
 /** @typedef {import("./protocol/thread.mjs").Pins} Pins */
 /** @typedef {import("./protocol/writing.mjs").Sealed} Sealed */
+/** @typedef {import("./shown.mjs").Listed} Listed */
 
 /**
  * An error that the person can be told about or can correct. `name` is one of clock, site, words,
@@ -166,9 +167,10 @@ export class Session {
 
   /**
    * Open, check and order the conversation; return what may be shown of it.
-   * @param {{items: [string, Uint8Array][]}} mailbox The messages, each with its id.
+   * @param {{items: [string, Uint8Array][], files?: Listed[]}} mailbox The messages, each with its
+   * id, and the list of the files.
    */
-  async read({ items }) {
+  async read({ items, files = [] }) {
     const keys = this.known();
     const identity = identityText(keys.reply);
     const arrived = [];
@@ -178,25 +180,31 @@ export class Session {
     this.thread = readThread(arrived, reader);
     this.pins = risen(this.pins, pinsOf(this.thread));
     const damaged = arrived.filter(({ fault }) => fault === "other_file").map(({ item }) => item);
-    return { ...this.view(this.thread), damaged };
+    return { ...this.view(this.thread), damaged, unnamed: hasUnnamed(this.thread, files) };
   }
 
   /** @param {Thread} thread */
   view(thread) {
     const wanted = nextWanted(thread, (identity) => this.isOpen(identity));
     const open = wanted.filter((identity) => this.isOpen(identity));
-    const { wanted: last = [], former = [] } = thread.newest.get(REPORTER) ?? {};
+    const { wanted: last = [], to: reached = [], former = [] } = thread.newest.get(REPORTER) ?? {};
+    const current = wanted.filter((identity) => last.includes(identity));
+    const others = this.cards.map(({ identity }) => identity).filter((one) => this.isOpen(one) && !current.includes(one));
     return {
       lines: thread.entries.map((entry) => lineOf(entry, thread, (identity) => this.isOpen(identity))),
       notes: notesOf(thread),
       names: Object.fromEntries(this.cards.map(({ identity, name }) => [identity, name])),
       named: this.names(),
-      current: wanted.filter((identity) => last.includes(identity)).map(hexOf),
+      others: others.map(hexOf),
       earlier: [...last, ...former].some((identity) => this.cardOf(identity)),
+      wanted,
+      last,
+      leftOut: last.filter((identity) => !reached.includes(identity)),
       to: open,
       closed: wanted.filter((identity) => this.cardOf(identity) && !open.includes(identity)),
       changed: wanted.filter((identity) => !this.cardOf(identity)),
       waiting: [...thread.newest.keys()].every((by) => by === REPORTER),
+      closedOn: closedOn(thread),
       agreed: wanted.filter((identity) => !last.includes(identity)),
       refused: this.refusal(thread, wanted),
       mine: this.pins?.newest[REPORTER] ?? null,
@@ -369,9 +377,6 @@ function cardIn(text) {
     throw error;
   }
 }
-
-/** Return an identity as the forms and addresses contain it. @param {string} identity */
-const hexOf = (identity) => hex(unb64(identity, 32));
 
 /**
  * Return the base64 of an identity that a form gives in hex. It takes no other form, because the page

@@ -1,5 +1,8 @@
 // The files of one session: those being sealed for the next message, and the one being opened.
 
+import { sha256 } from "@noble/hashes/sha2.js";
+
+import { hex } from "./protocol/encoding.mjs";
 import { OpenError } from "./protocol/errors.mjs";
 import { cleanName, cleanType, savedName } from "./protocol/file_names.mjs";
 import { FileChanged, FileOpener, FileSealer } from "./protocol/files.mjs";
@@ -22,7 +25,7 @@ export class SessionFiles {
     this.recipients = [];
     /** @type {{item: string, recipients: string[]} | null} The thread that is passed on. */
     this.passedOn = null;
-    /** @type {FileOpener | null} */
+    /** @type {FileOpener | FileChecker | null} */
     this.opener = null;
   }
 
@@ -106,14 +109,27 @@ export class SessionFiles {
 
   /** Begin to open a file that a genuine message of a counsellor names. @param {{item: string, unnamed: string}} given */
   open({ item, unnamed }) {
-    const { thread } = this.session;
-    if (!thread) throw new Refused("locked");
-    const known = genuine(thread).flatMap(({ by, attachments }) => (by === "reporter" ? [] : attachments));
-    const attachment = known.find(({ sha256 }) => sha256 === item);
-    if (!attachment) throw new Refused("file_lost");
+    const attachment = this.named(item, false);
     this.opener?.wipe();
     this.opener = new FileOpener(attachment, identityText(this.session.known().reply));
     return { name: savedName(attachment.name, unnamed) };
+  }
+
+  /** Begin to compare a file with the one that the reporter's own message names. @param {{item: string}} given */
+  check({ item }) {
+    const { sha256: own } = this.named(item, true);
+    this.opener?.wipe();
+    this.opener = new FileChecker(own);
+  }
+
+  /** Return what a genuine message says of a file. @param {string} item @param {boolean} mine Whether the message is the reporter's. */
+  named(item, mine) {
+    const { thread } = this.session;
+    if (!thread) throw new Refused("locked");
+    const known = genuine(thread).flatMap(({ by, attachments }) => ((by === REPORTER) === mine ? attachments : []));
+    const attachment = known.find((one) => one.sha256 === item);
+    if (!attachment) throw new Refused("file_lost");
+    return attachment;
   }
 
   /** Return what the next bytes of the file say. @param {{bytes: Uint8Array}} given */
@@ -129,7 +145,7 @@ export class SessionFiles {
     return end;
   }
 
-  /** @param {(opener: FileOpener) => Promise<Uint8Array>} work */
+  /** @param {(opener: FileOpener | FileChecker) => Promise<Uint8Array>} work */
   async opening(work) {
     if (!this.opener) throw new Refused("locked");
     try {
@@ -152,4 +168,26 @@ export class SessionFiles {
     this.opener?.wipe();
     this.opener = null;
   }
+}
+
+/** Compares a file with its id without opening it. */
+class FileChecker {
+  /** @param {string} item */
+  constructor(item) {
+    this.item = item;
+    this.hash = sha256.create();
+  }
+
+  /** @param {Uint8Array} bytes */
+  async push(bytes) {
+    this.hash.update(bytes);
+    return new Uint8Array();
+  }
+
+  async finish() {
+    if (hex(this.hash.digest()) !== this.item) throw new OpenError("payload");
+    return new Uint8Array();
+  }
+
+  wipe() {}
 }

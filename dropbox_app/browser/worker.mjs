@@ -30,6 +30,7 @@ const asks = {
   sealThread: (given) => session.files.sealThread(given),
   sealedFile: (given) => session.files.sealed(given),
   openFile: (given) => session.files.open(given),
+  checkFile: (given) => session.files.check(given),
   openPart: (given) => session.files.push(given),
   openLast: () => session.files.finish(),
   wipe: () => session.wipe(),

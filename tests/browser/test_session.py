@@ -461,6 +461,38 @@ def test_next_message_is_sent_to_the_successor_only_if_the_reporter_agreed(
     assert view["lines"][1]["request"]["said"] == (answers[-1] if answers else "")
 
 
+def test_file_that_no_message_names_is_reported(browser: Browser) -> None:
+    """A file of a message that is not here may have been named there. A thread is named as well."""
+    first = file_of(browser.reports())
+    items = [[sha256_hex(first), base64.b64encode(first).decode()]]
+
+    def is_reported(n: int) -> bool:
+        listed = [{"id": "ab" * 32, "author": "reporter", "n": n}]
+        return bool(browser.does("read", items=items, files=listed)["unnamed"])
+
+    assert (is_reported(1), is_reported(2)) == (True, False)
+    wanted = [BRAM.verify_key.hex]
+    along = browser.does("sealThread", wanted=wanted)
+    second = browser.does(
+        "write", lang="nl", kind="message", body={"text": "x"}, wanted=wanted, passOn=True
+    )
+    items.append([second["item"], second["sealed"]])
+    listed = [{"id": along["item"], "author": "reporter", "n": 2}]
+    assert browser.does("read", items=items, files=listed)["unnamed"] is False
+
+
+def test_closed_conversation_is_open_again_after_the_reporters_next_message(
+    browser: Browser,
+) -> None:
+    made = browser.reports()
+    files = [file_of(made)]
+    assert browser.reads(files)["closedOn"] == ""
+    files.append(answer_of(files, keys_of(made), {"status": "closed"}, "notice"))
+    assert browser.reads(files)["closedOn"] == DAY.isoformat()
+    files.append(file_of(browser.does("write", lang="nl", kind="message", body={"text": "Nog."})))
+    assert browser.reads(files)["closedOn"] == ""
+
+
 def at_brams_desk(made: Answer, files: Sequence[bytes], along: Answer) -> thread.Thread:
     """Return what Bram's desk reads of a thread that was passed on with the last of these files."""
     seeds = [sealing_seed("bram", DAY.replace(day=1))]
@@ -535,8 +567,9 @@ def test_passed_on_thread_is_sent_only_to_those_for_whom_it_was_sealed(browser: 
 def test_current_counsellor_is_not_offered_as_another_one(browser: Browser) -> None:
     """A successor who was agreed on can be chosen, and then gets the conversation so far."""
     view = browser.reads([file_of(browser.reports())])
-    assert (view["current"], view["earlier"]) == ([ANNA.verify_key.hex], True)
-    assert consent(browser, ["yes"])["current"] == []
+    assert (view["others"], view["earlier"]) == ([BRAM.verify_key.hex], True)
+    both = {ANNA.verify_key.hex, BRAM.verify_key.hex}
+    assert set(consent(browser, ["yes"])["others"]) == both
 
 
 def test_wiped_session_can_neither_read_nor_write(browser: Browser) -> None:

@@ -1,7 +1,7 @@
 // The page for going on with another counsellor, and passing the conversation so far on to that
 // counsellor (SPEC section 4, "Changing counsellor").
 
-import { onPress, onSubmit, part, say, show, showNames, slot, tell } from "./dom.mjs";
+import { copyOf, onPress, onSubmit, part, say, show, showNames, slot, tell } from "./dom.mjs";
 import { Transfer } from "./transfers.mjs";
 
 /** @typedef {import("./conversation.mjs").Conversation} Conversation */
@@ -12,16 +12,22 @@ export class Other {
     this.conversation = conversation;
   }
 
-  /** Show the page on which another counsellor is chosen. */
-  show() {
+  /**
+   * Show the page on which another counsellor is chosen. `asker`: the one who is already chosen
+   * there, in hex; `text`: what is proposed to write.
+   * @param {{asker?: string, text?: string}} [proposed]
+   */
+  show({ asker, text: proposal } = {}) {
     const { conversation } = this;
     const { view } = conversation;
     show("sealed-other");
     const form = part("other");
-    for (const label of labelsOf(form, view.current)) label?.remove();
+    for (const radio of radiosOf(form)) if (!view.others.includes(radio.value)) radio.closest("label")?.remove();
+    for (const radio of radiosOf(form)) radio.checked = radio.value === asker;
     showNames(form, view.named);
     const before = slot("before");
     if (before) before.hidden = !view.earlier;
+    if (proposal) conversation.draft = [conversation.draft, proposal].filter(Boolean).join("\n\n");
     form.elements.text.value = conversation.draft;
     form.elements.text.addEventListener("input", () => {
       conversation.draft = form.elements.text.value;
@@ -65,6 +71,12 @@ export class Other {
   }
 }
 
-/** Return the labels of the choices of these counsellors. @param {HTMLFormElement} form @param {string[]} counsellors In hex. */
-const labelsOf = (form, counsellors) =>
-  [...form.querySelectorAll("input")].filter(({ value }) => counsellors.includes(value)).map((one) => one.closest("label"));
+/** Return whether there is anybody else to write to. @param {any} view */
+export function hasOthers(view) {
+  if (!document.getElementById("sealed-other")) return false;
+  return radiosOf(copyOf("sealed-other")).some(({ value }) => view.others.includes(value));
+}
+
+/** @param {ParentNode} within */
+const radiosOf = (within) =>
+  [...within.querySelectorAll("input")].filter(({ name, type }) => name === "counsellor" && type === "radio");

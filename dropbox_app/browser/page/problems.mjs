@@ -1,8 +1,9 @@
 // Errors as sentences of the page. For an unexpected error there is a general sentence.
 
 import { Lost } from "./api.mjs";
-import { language, listed, say } from "./dom.mjs";
+import { listed, say } from "./dom.mjs";
 import { Refused } from "./helper.mjs";
+import { numberIn } from "./numbers.mjs";
 import { Failed } from "./transfers.mjs";
 
 /** @type {{[name: string]: string}} */
@@ -36,7 +37,7 @@ export function problem(error, otherwise = "errors.unsent") {
   const values = {
     ...details,
     suggestions: listed(suggestions, "word.or"),
-    over: new Intl.NumberFormat(language()).format(over || 0),
+    over: numberIn(over || 0),
   };
   return say(key, values, error.name === "too_long" ? over : details.count);
 }

@@ -2,7 +2,7 @@
 
 import * as api from "./api.mjs";
 import { fill, lock, onPress, onSubmit, part, say, show, tell } from "./dom.mjs";
-import { names } from "./lines.mjs";
+import { names, upper } from "./people.mjs";
 import { problem } from "./problems.mjs";
 
 /** @typedef {import("./api.mjs").Fate} Fate */
@@ -42,7 +42,7 @@ export class Withdrawal {
     const { view } = this.conversation;
     show("sealed-withdraw");
     const tellOf = (/** @type {string} */ name, /** @type {string} */ key, /** @type {string[]} */ who) =>
-      fill(document, name, who.length ? say(key, { counsellor: names(who, view) }, who.length) : "");
+      fill(document, name, upper(who.length ? say(key, { counsellor: names(who, view) }, who.length) : ""));
     // No withdrawal can be signed after a message that is not here.
     const told = view.refused === "withheld" ? [] : view.to;
     const everybody = [...view.to, ...view.closed, ...view.changed];
