@@ -92,7 +92,7 @@ def test_yes_can_be_withdrawn_also_after_a_change_of_counsellor(
         writer.reads("Je bericht is verstuurd")
         writer.page.locator("article", has_text=step).locator("details").first.wait_for()
     asked = writer.page.locator("article", has_text="Stap een")
-    asked.locator("summary").click()
+    asked.locator("[data-slot=take-back] summary").click()
     asked.locator("[data-seal=take-back] button").click()
     writer.reads("Je bericht is verstuurd")
     counsellor.desk("fetch")
