@@ -4,7 +4,7 @@
 
 import { parseCard, sealingKey } from "./protocol/card.mjs";
 import * as code from "./protocol/code.mjs";
-import { checkHex, cleanText, dayNumber, dayText, hex, sha256Hex, unb64, utf8 } from "./protocol/encoding.mjs";
+import { checkHex, cleanText, dayNumber, dayText, sha256Hex, utf8 } from "./protocol/encoding.mjs";
 import { CardError, CodeError, NobodyToWriteTo } from "./protocol/errors.mjs";
 import { nextWanted } from "./protocol/handover.mjs";
 import { identityText } from "./protocol/keys.mjs";
@@ -12,7 +12,7 @@ import { REPORTER } from "./protocol/messages.mjs";
 import { openItem, pinsOf, readThread } from "./protocol/thread.mjs";
 import { addressees, fromReporter } from "./protocol/writing.mjs";
 import { SessionFiles } from "./session_files.mjs";
-import { lineOf, notesOf } from "./shown.mjs";
+import { closedOn, hasUnnamed, hexOf, lineOf, notesOf } from "./shown.mjs";
 
 const CLOCK_TOLERANCE = 2; // days
 
@@ -23,6 +23,7 @@ const CLOCK_TOLERANCE = 2; // days
 /** @typedef {import("./protocol/thread.mjs").Thread} Thread */
 /** @typedef {import("./protocol/thread.mjs").Pins} Pins */
 /** @typedef {import("./protocol/writing.mjs").Sealed} Sealed */
+/** @typedef {import("./shown.mjs").Listed} Listed */
 
 /**
  * An error that the person can be told about or can correct. `name` is one of clock, site, words,
@@ -98,7 +99,7 @@ export class Session {
 
   /** Return the name on each card, by identity in hex, which is what the forms send. */
   names() {
-    return Object.fromEntries(this.cards.map(({ identity, name }) => [hex(unb64(identity, 32)), name]));
+    return Object.fromEntries(this.cards.map(({ identity, name }) => [hexOf(identity), name]));
   }
 
   /**
@@ -166,9 +167,10 @@ export class Session {
 
   /**
    * Open, check and order the conversation; return what may be shown of it.
-   * @param {{items: [string, Uint8Array][]}} mailbox The messages, each with its id.
+   * @param {{items: [string, Uint8Array][], files?: Listed[]}} mailbox The messages, each with its
+   * id, and the list of the files.
    */
-  async read({ items }) {
+  async read({ items, files = [] }) {
     const keys = this.known();
     const identity = identityText(keys.reply);
     const arrived = [];
@@ -178,23 +180,32 @@ export class Session {
     this.thread = readThread(arrived, reader);
     this.pins = risen(this.pins, pinsOf(this.thread));
     const damaged = arrived.filter(({ fault }) => fault === "other_file").map(({ item }) => item);
-    return { ...this.view(this.thread), damaged };
+    return { ...this.view(this.thread), damaged, unnamed: hasUnnamed(this.thread, files) };
   }
 
   /** @param {Thread} thread */
   view(thread) {
     const wanted = nextWanted(thread, (identity) => this.isOpen(identity));
     const open = wanted.filter((identity) => this.isOpen(identity));
+    const { wanted: last = [], to: reached = [], former = [] } = thread.newest.get(REPORTER) ?? {};
+    const current = wanted.filter((identity) => last.includes(identity));
+    const others = this.cards.map(({ identity }) => identity).filter((one) => this.isOpen(one) && !current.includes(one));
     return {
       lines: thread.entries.map((entry) => lineOf(entry, thread, (identity) => this.isOpen(identity))),
       notes: notesOf(thread),
       names: Object.fromEntries(this.cards.map(({ identity, name }) => [identity, name])),
       named: this.names(),
+      others: others.map(hexOf),
+      earlier: [...last, ...former].some((identity) => this.cardOf(identity)),
+      wanted,
+      last,
+      leftOut: last.filter((identity) => !reached.includes(identity)),
       to: open,
       closed: wanted.filter((identity) => this.cardOf(identity) && !open.includes(identity)),
       changed: wanted.filter((identity) => !this.cardOf(identity)),
       waiting: [...thread.newest.keys()].every((by) => by === REPORTER),
-      agreed: wanted.filter((identity) => !thread.newest.get(REPORTER)?.wanted.includes(identity)),
+      closedOn: closedOn(thread),
+      agreed: wanted.filter((identity) => !last.includes(identity)),
       refused: this.refusal(thread, wanted),
       mine: this.pins?.newest[REPORTER] ?? null,
     };
@@ -217,12 +228,14 @@ export class Session {
   /**
    * Sign and seal the next message. Nothing is sent yet. `wanted`: the counsellors that the
    * reporter has just chosen, if any, in hex.
-   * `files`: whether the files that were sealed go with it.
-   * @param {{lang: string, kind: string, body: Fields, wanted?: string[], files?: boolean}} message
+   * `files`: whether the files that were sealed go with it; `passOn`: whether the thread does.
+   * @param {{lang: string, kind: string, body: Fields, wanted?: string[], files?: boolean,
+   *   passOn?: boolean}} message
    */
   async write(message) {
     this.checkText(message.body.text ?? "");
     const wanted = this.chosen(message);
+    if (message.passOn) return this.seal(message, wanted, this.files.thread(this.recipients(wanted)));
     if (!message.files) return this.seal(message, wanted);
     const attachments = this.files.attachments(this.recipients(wanted));
     return this.seal({ ...message, body: { ...message.body, attachments } }, wanted);
@@ -273,16 +286,18 @@ export class Session {
 
   /**
    * @param {{lang: string, kind: string, body: Fields}} message @param {string[] | null} wanted
+   * @param {string | null} [passedOn] The id of the thread that goes with it.
    * @returns {Promise<Sealed & {addressed: string[], query: string}>} `addressed`: identities in
    * hex; `query`: for the address to which it is sent.
    */
-  async seal({ lang, kind, body }, wanted) {
+  async seal({ lang, kind, body }, wanted, passedOn = null) {
     const { site, today: day, thread, cards } = this;
     try {
-      const draft = { site, day, lang, kind, body, thread, wanted, cards };
+      const draft = { site, day, lang, kind, body, thread, wanted, cards, passedOn };
       const sealed = await fromReporter(this.known(), draft);
-      const addressed = sealed.to.map((identity) => hex(unb64(identity, 32)));
-      const files = (body.attachments ?? []).map((/** @type {Fields} */ { sha256 }) => sha256).join(".");
+      const addressed = sealed.to.map(hexOf);
+      const attached = (body.attachments ?? []).map((/** @type {Fields} */ { sha256 }) => sha256);
+      const files = [...attached, ...(passedOn ? [passedOn] : [])].join(".");
       const query = `n=${sealed.n}&to=${addressed.join(".")}`;
       return { ...sealed, addressed, query: files ? `${query}&files=${files}` : query };
     } catch (error) {

@@ -1,13 +1,17 @@
 // A thread in the form in which the page shows it: plain data without sentences. The page has the
 // sentences.
 
-import { dayText } from "./protocol/encoding.mjs";
+import { dayText, hex, unb64 } from "./protocol/encoding.mjs";
 import { REPORTER, isKnown } from "./protocol/messages.mjs";
 import { genuine, isGenuine } from "./protocol/thread.mjs";
 
 /** @typedef {import("./protocol/thread.mjs").Entry} Entry */
 /** @typedef {import("./protocol/thread.mjs").Thread} Thread */
 /** @typedef {import("./protocol/messages.mjs").Message} Message */
+/** @typedef {{id: string, author?: unknown, n?: unknown}} Listed A file as the server lists it. */
+
+/** Return an identity as the forms and addresses contain it. @param {string} identity */
+export const hexOf = (identity) => hex(unb64(identity, 32));
 
 /**
  * Return one message for the page. A message that is not genuine has no author and no text.
@@ -55,6 +59,31 @@ export function notesOf(thread) {
   ];
 }
 
+/**
+ * Return whether the server lists a file that its message does not name. If the message itself is
+ * missing, the files that it named are unknown.
+ * @param {Thread} thread @param {Listed[]} files
+ */
+export function hasUnnamed(thread, files) {
+  const named = new Map();
+  for (const { by, n, attachments, thread: passedOn } of genuine(thread)) {
+    const before = named.get(`${by} ${n}`) ?? [passedOn];
+    named.set(`${by} ${n}`, [...before, passedOn, ...attachments.map(({ sha256 }) => sha256)]);
+  }
+  return files.some(({ id, author, n }) => !(named.get(`${author} ${n}`) ?? [id]).includes(id));
+}
+
+/** Return the day on which a counsellor closed the thread; "" if it was reopened or went on. @param {Thread} thread */
+export function closedOn(thread) {
+  let day = "";
+  for (const message of genuine(thread)) {
+    const status = message.kind === "notice" ? message.body.status : "";
+    if (status === "closed") day = dayText(message.day);
+    else if (status === "reopened" || message.by === REPORTER) day = "";
+  }
+  return day;
+}
+
 /** Return who sent the request that a consent answer answers; "" if it is not here. @param {Message} message @param {Thread} thread */
 function askerOf(message, thread) {
   if (message.kind !== "consent-answer") return "";
@@ -76,6 +105,8 @@ function requestOf(message, thread, isOpen) {
     handover: successor !== undefined,
     successor: successor !== undefined && isOpen(successor) ? successor : "",
     said: said.at(-1)?.body.answer ?? "",
-    answerable: wanted.includes(message.by) && isOpen(message.by),
+    chosen: wanted.includes(message.by),
+    reachable: isOpen(message.by),
+    asker: hexOf(message.by),
   };
 }

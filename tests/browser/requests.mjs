@@ -43,7 +43,8 @@ export const requests = {
   ask: async ({ what, given }) => {
     if (what === "read") given.items = given.items.map(([item, sealed]) => [item, fromBase64(sealed)]);
     try {
-      return { answer: plain(await session[what](given)) };
+      const does = what in session ? session : session.files;
+      return { answer: plain(await does[what](given)) };
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       return { refused: error.name, details: plain(error.details) };

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from dropbox_app.protocol import thread, writing
+from dropbox_app.protocol import age, thread, writing
 from dropbox_app.protocol.card import parse
 from dropbox_app.protocol.encoding import Json, sha256_hex
 from dropbox_app.protocol.keys import SigningKey
+from dropbox_app.protocol.messages import ReporterPublic
+from dropbox_app.protocol.padding import attachment_size
 from dropbox_app.protocol.retrieval_code import (
     LANGUAGES,
     ReporterKeys,
@@ -457,6 +459,117 @@ def test_next_message_is_sent_to_the_successor_only_if_the_reporter_agreed(
     view = consent(browser, answers)
     assert view["to"] == [str(to.verify_key)]
     assert view["lines"][1]["request"]["said"] == (answers[-1] if answers else "")
+
+
+def test_file_that_no_message_names_is_reported(browser: Browser) -> None:
+    """A file of a message that is not here may have been named there. A thread is named as well."""
+    first = file_of(browser.reports())
+    items = [[sha256_hex(first), base64.b64encode(first).decode()]]
+
+    def is_reported(n: int) -> bool:
+        listed = [{"id": "ab" * 32, "author": "reporter", "n": n}]
+        return bool(browser.does("read", items=items, files=listed)["unnamed"])
+
+    assert (is_reported(1), is_reported(2)) == (True, False)
+    wanted = [BRAM.verify_key.hex]
+    along = browser.does("sealThread", wanted=wanted)
+    second = browser.does(
+        "write", lang="nl", kind="message", body={"text": "x"}, wanted=wanted, passOn=True
+    )
+    items.append([second["item"], second["sealed"]])
+    listed = [{"id": along["item"], "author": "reporter", "n": 2}]
+    assert browser.does("read", items=items, files=listed)["unnamed"] is False
+
+
+def test_closed_conversation_is_open_again_after_the_reporters_next_message(
+    browser: Browser,
+) -> None:
+    made = browser.reports()
+    files = [file_of(made)]
+    assert browser.reads(files)["closedOn"] == ""
+    files.append(answer_of(files, keys_of(made), {"status": "closed"}, "notice"))
+    assert browser.reads(files)["closedOn"] == DAY.isoformat()
+    files.append(file_of(browser.does("write", lang="nl", kind="message", body={"text": "Nog."})))
+    assert browser.reads(files)["closedOn"] == ""
+
+
+def at_brams_desk(made: Answer, files: Sequence[bytes], along: Answer) -> thread.Thread:
+    """Return what Bram's desk reads of a thread that was passed on with the last of these files."""
+    seeds = [sealing_seed("bram", DAY.replace(day=1))]
+    passed = b"".join(base64.b64decode(part["bytes"]) for part in along["parts"])
+    age.check_shape(passed, len(passed), 1, "files")
+    contents = age.open_sealed(passed, seeds)
+    lines = contents.rstrip(b"\0")
+    assert (len(contents), sha256_hex(passed)) == (attachment_size(len(lines)), along["item"])
+    arrived = [thread.open_item(sha256_hex(one), one, seeds) for one in files]
+    keys = keys_of(made)
+    return thread.read(
+        [*arrived, *thread.read_passed_on(along["item"], lines)],
+        site=SITE, mailbox=keys.mailbox, viewer=BRAM.verify_key,
+    )  # fmt: skip
+
+
+def test_thread_is_passed_on_as_the_reporters_own_browser_opened_it(browser: Browser) -> None:
+    """The other counsellor verifies all of it; it is sealed to that counsellor only."""
+    made = browser.reports()
+    first = file_of(made)
+    reply = answer_of([first], keys_of(made), {"text": "Dank je."})
+    browser.reads([first, reply])
+    wanted = [BRAM.verify_key.hex]
+    along = browser.does("sealThread", wanted=wanted)
+    written = browser.does(
+        "write", lang="nl", kind="message", body={"text": "Dag."}, wanted=wanted, passOn=True
+    )
+    assert written["query"] == f"n=2&to={BRAM.verify_key.hex}&files={along['item']}"
+    seen = at_brams_desk(made, [file_of(written)], along)
+    assert [(entry.state, entry.passed_on) for entry in seen.entries] == [
+        ("verified", True), ("verified", True), ("verified", False),
+    ]  # fmt: skip
+    texts = [message.text for message in seen.genuine()]
+    assert texts == ["Het begon in maart.", "Dank je.", "Dag."]
+    [*_, newest] = seen.genuine()
+    assert newest.thread == along["item"]
+
+
+def test_passed_on_thread_has_the_same_bytes_as_that_of_the_server(browser: Browser) -> None:
+    keys, files = four(browser)
+    view = browser.reads(files)
+    assert view["refused"] == ""
+    along = browser.does("sealThread", wanted=[BRAM.verify_key.hex])
+    arrived = [thread.open_item(sha256_hex(one), one, [keys.reply]) for one in files]
+    own = ReporterPublic(str(keys.recipient), keys.verify)
+    here = thread.read(arrived, site=SITE, mailbox=keys.mailbox, viewer=None, reporter=own)
+    passed = b"".join(base64.b64decode(part["bytes"]) for part in along["parts"])
+    seeds = [sealing_seed("bram", DAY.replace(day=1))]
+    assert age.open_sealed(passed, seeds).rstrip(b"\0") == thread.write_passed_on(here)
+
+
+def test_thread_is_not_passed_on_to_counsellors_who_have_it(browser: Browser) -> None:
+    browser.reads([file_of(browser.reports())])
+    wanted = [ANNA.verify_key.hex]
+    assert browser.does("sealThread", wanted=wanted) is None
+    written = browser.does(
+        "write", lang="nl", kind="message", body={"text": "x"}, wanted=wanted, passOn=True
+    )
+    assert written["query"] == f"n=2&to={ANNA.verify_key.hex}"
+
+
+def test_passed_on_thread_is_sent_only_to_those_for_whom_it_was_sealed(browser: Browser) -> None:
+    browser.reads([file_of(browser.reports())])
+    assert browser.does("sealThread", wanted=[BRAM.verify_key.hex])
+    both = [ANNA.verify_key.hex, BRAM.verify_key.hex]
+    message = {"lang": "nl", "kind": "message", "body": {"text": "x"}, "passOn": True}
+    assert browser.asks("write", wanted=both, **message)["refused"] == "moved"
+    # Neither does it go with a later message.
+    assert "files" not in browser.does("write", wanted=both[1:], **message)["query"]
+
+
+def test_current_counsellor_is_not_offered_as_another_one(browser: Browser) -> None:
+    """A successor who was agreed on can be chosen, and then gets the conversation so far."""
+    view = browser.reads([file_of(browser.reports())])
+    assert (view["others"], view["earlier"]) == ([BRAM.verify_key.hex], True)
+    both = {ANNA.verify_key.hex, BRAM.verify_key.hex}
+    assert set(consent(browser, ["yes"])["others"]) == both
 
 
 def test_wiped_session_can_neither_read_nor_write(browser: Browser) -> None:

@@ -28,7 +28,7 @@ MAIN = re.compile(r"<main.*?</main>", re.DOTALL)
 TEMPLATE = re.compile(r'<template id="sealed-([a-z]+)"[^>]*>(.*?)</template>', re.DOTALL)
 CLIENT = re.compile(r'<script defer id="sealed".*?</script>', re.DOTALL)
 # Templates that replace the page's main part.
-WHOLE = ("code", "again", "conversation", "files", "other", "withdraw", "withdrawn")
+WHOLE = ("code", "again", "conversation", "address", "files", "other", "withdraw", "withdrawn")
 SAID = "Een zin die het script hier zegt."
 LOOKS = [("light", "nl"), ("dark", "en"), ("light", "ar")]
 
@@ -55,8 +55,15 @@ def _filled(report: Page) -> dict[str, Page]:
     templates = dict(TEMPLATE.findall(report.html))
     bare = CLIENT.sub("", TEMPLATE.sub("", report.html))
     request = _shown(templates["consent"])
+    choice = _shown(templates["option"]).strip()
+    options = _shown(templates["options"]).replace(
+        '<div data-slot="choices"></div>', f'<div data-slot="choices">{choice}</div>'
+    )
     message = _shown(templates["message"]).replace(
         '<div data-slot="request"></div>', f'<div data-slot="request">{request}</div>'
+    )
+    message = message.replace(
+        '<div data-slot="choose"></div>', f'<div data-slot="choose">{options}</div>'
     )
     made = {"report": bare.replace(" hidden></p>", f">{SAID}</p>")}
     for name in WHOLE:
@@ -78,7 +85,11 @@ def _shown(html: str) -> str:
     html = re.sub(
         r'(<ol class="code"[^>]*>).*?(</ol>)', r"\1<li>fles</li><li>vlieg</li>\2", html, flags=re.S
     )
-    return re.sub(r"<(h2|p|dt|dd|li|span)( [^>]*data-slot[^>]*)></\1>", rf"<\1\2>{SAID}</\1>", html)
+    return re.sub(
+        r"<(h2|h3|p|dt|dd|li|span|button)( [^>]*data-s(?:lot|eal)[^>]*)></\1>",
+        rf"<\1\2>{SAID}</\1>",
+        html,
+    )
 
 
 def test_checks_of_script_pages_cover_every_template(pages: dict[str, Page]) -> None:

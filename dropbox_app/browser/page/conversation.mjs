@@ -2,11 +2,16 @@
 // it.
 
 import * as api from "./api.mjs";
-import { add, clear, fill, lock, onPress, onSubmit, part, say, show, showNames, slot, tell } from "./dom.mjs";
+import { add, clear, fill, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
 import { endOf } from "./expiry.mjs";
 import { Files } from "./files.mjs";
-import { dayIn, lineElement, names, notesBefore } from "./lines.mjs";
+import { absences, folded, lineElement, notesBefore, questions } from "./lines.mjs";
+import { Other, hasOthers } from "./other.mjs";
+import { checkOwn } from "./own_files.mjs";
+import { callsFor, names } from "./people.mjs";
 import { problem, unsent } from "./problems.mjs";
+import { Failed, Stopped } from "./transfers.mjs";
+import { Withdrawal } from "./withdrawal.mjs";
 
 /** @typedef {import("../client.mjs").Client} Client */
 /** @typedef {import("./api.mjs").Fate} Fate */
@@ -34,6 +39,8 @@ export class Conversation {
     // The page with the code is not locked. After it, the keys are forgotten when nobody is there.
     this.opened = false;
     this.files = new Files(this);
+    this.other = new Other(this);
+    this.withdrawal = new Withdrawal(this);
   }
 
   /** @param {string} token */
@@ -79,13 +86,14 @@ export class Conversation {
       // missing.
       if (!(await this.fetchAll(ids)) && !attempt) continue;
       const items = ids.flatMap((id) => (this.items.has(id) ? [[id, this.items.get(id)]] : []));
-      this.view = await this.client.ask("read", { items });
+      const files = list.items.filter(({ what }) => what === "attachment");
+      this.view = await this.client.ask("read", { items, files });
       for (const id of this.view.damaged) this.items.delete(id); // the next attempt fetches it again
       this.view.remarks = this.remarks;
-      this.view.save = (/** @type {any} */ file) => this.files.save(file);
+      this.view.here = new Set(files.map(({ id }) => id));
       this.mine = this.view.mine;
       this.opened = true;
-      this.view.ends = endOf(list, this.client.given);
+      this.view.ends = endOf(list, this.client.given, this.view.closedOn);
       if (this.pending && ids.includes(this.pending.item)) await this.settle();
       then();
       return true;
@@ -114,16 +122,75 @@ export class Conversation {
   showPage(said = "") {
     const { view } = this;
     show("sealed-conversation");
-    const answer = (/** @type {string} */ kind, /** @type {any} */ body, /** @type {HTMLFormElement} */ form) =>
-      this.send({ kind, body }, form);
-    slot("messages")?.append(...view.lines.map((/** @type {any} */ line) => lineElement(line, view, answer)));
+    this.showLines();
+    const last = slot("to-last");
+    if (last) last.hidden = view.lines.length <= 2 || Boolean(said);
+    slot("questions")?.append(...questions(view));
     for (const sentence of notesBefore(view)) add(slot("notes"), "p", sentence, "note");
-    fill(document, "expiry", say(view.ends.key, { date: dayIn(view.ends.day) }));
+    fill(document, "expiry", view.ends.below);
+    this.showWaiting();
     this.prepareForm();
-    onPress("other", () => this.chooseOther());
-    onPress("withdraw", () => this.beforeWithdrawal());
+    this.showOthers();
+    onPress("withdraw", () => this.withdrawal.begin());
+    onPress("address", () => this.showAddress());
     onPress("stop", () => this.stop());
     if (said) tell(said);
+  }
+
+  showLines() {
+    const { view } = this;
+    const acts = {
+      send: (/** @type {any} */ message, /** @type {HTMLFormElement} */ form) => this.send(message, form),
+      save: (/** @type {any} */ file) => this.files.save(file),
+      check: (/** @type {any} */ file) => checkOwn(this, file),
+      turnTo: (/** @type {any} */ proposed) => this.other.show(proposed),
+    };
+    const shown = view.lines.map((/** @type {any} */ line) => lineElement(line, view, acts));
+    if (shown.length) shown[shown.length - 1].id = "last";
+    const older = folded(view.lines, view);
+    if (older) {
+      const details = add(slot("messages"), "details", "", "older");
+      add(details, "summary", say("conversation.older", { count: older }, older));
+      details.append(...shown.splice(0, older));
+    }
+    slot("messages")?.append(...shown);
+  }
+
+  /** Say that there is no answer yet. */
+  showWaiting() {
+    const { view } = this;
+    if (!view.waiting) return;
+    const received = view.to.length ? say("code.received", { counsellor: names(view.last, view) }) : "";
+    const empty = say(absences(view).length ? "conversation.empty_yet" : "conversation.empty");
+    fill(document, "waiting", `${received} ${empty}`.trim());
+  }
+
+  /** Offer another counsellor, if there is one, and say so if nobody can be written to. */
+  showOthers() {
+    const { view } = this;
+    const others = hasOthers(view) && view.refused !== "stale";
+    const nobody = view.refused === "nobody";
+    const visible = {
+      "more-other": others,
+      "absent-other": others && absences(view).length > 0 && !this.draft,
+      "others-now": nobody && others,
+      "nobody-now": nobody && !others,
+      "only-other": others && ["nobody", "changed"].includes(view.refused),
+    };
+    for (const [name, so] of Object.entries(visible)) {
+      if (so) slot(name)?.removeAttribute("hidden");
+      else slot(name)?.remove();
+    }
+    if (nobody) slot("call-now")?.append(...callsFor(view.wanted));
+    for (const button of document.querySelectorAll("main button[data-seal^=other]")) {
+      button.addEventListener("click", () => this.other.show());
+    }
+  }
+
+  /** Show the address of the site, to be printed. */
+  showAddress() {
+    show("sealed-address");
+    onPress("back", () => this.showPage());
   }
 
   prepareForm() {
@@ -134,8 +201,9 @@ export class Conversation {
     const stale = refused === "stale";
     const retry = slot("retry");
     if (retry) retry.hidden = !stale;
-    if (stale) part("other")?.closest("li")?.remove();
-    fill(form, "to", to.length ? say("conversation.write_help", { counsellor: names(to, this.view) }) : "");
+    const help = to.length ? this.writeHelp() : "";
+    fill(form, "to", help);
+    if (help) form.elements.text.setAttribute("aria-describedby", "text-help");
     form.elements.text.value = this.draft;
     form.elements.text.addEventListener("input", () => {
       this.draft = form.elements.text.value;
@@ -150,7 +218,22 @@ export class Conversation {
     if (this.pending) this.waitFor(form);
   }
 
-  /** Seal and send a message, with the form locked. @param {{kind: string, body: any, wanted?: string[], files?: boolean}} given @param {HTMLFormElement} form */
+  /** Say who gets the next message, and who does not. */
+  writeHelp() {
+    const { view } = this;
+    const told = (/** @type {string} */ key, /** @type {string[]} */ who) =>
+      who.map((one) => say(key, { counsellor: names([one], view), successor: names([one], view) }));
+    const goes = say("conversation.write_help", { counsellor: names(view.to, view) });
+    return [...told("handover.now", view.agreed), goes, ...told("conversation.left_out_now", view.closed)].join(" ");
+  }
+
+  /**
+   * Seal and send a message, with the form locked. `aside`: it does not come from the field for the
+   * next message, so what is typed there stays.
+   * @param {{kind: string, body: any, wanted?: string[], files?: boolean, passOn?: boolean,
+   *   aside?: boolean}} given
+   * @param {HTMLFormElement} form
+   */
   async send(given, form) {
     if (this.busy) return undefined;
     if (this.pending) return this.waitFor(form);
@@ -161,8 +244,9 @@ export class Conversation {
     try {
       if (!(await this.upToDate(shownTo))) return undefined;
       for (let attempt = 0; attempt < TRIES; attempt++) {
+        if (given.passOn) await this.other.passOn(given.wanted ?? []);
         const message = await this.client.ask("write", { lang: this.client.lang, ...given });
-        this.pending = { ...message, kind: given.kind, request: given.body.request };
+        this.pending = { ...message, typed: given.kind === "message" && !given.aside, request: given.body.request };
         if (!(await this.decide(await api.deliver(this.token, message), form))) return undefined;
         // Another message was stored first. Read it, and sign this one again for the same
         // addressees.
@@ -173,6 +257,8 @@ export class Conversation {
     } catch (error) {
       // The error occurred after sending began, so the message may have arrived.
       if (this.pending) return this.waitFor(form);
+      if (error instanceof Stopped) return undefined; // the page was left
+      if (error instanceof Failed && error.key === "gone") return this.gone();
       tell(problem(error));
     } finally {
       this.busy = false;
@@ -273,18 +359,18 @@ export class Conversation {
 
   /** The pending message has arrived. */
   async settle() {
-    const { kind, request, sealed, item, n, digest } = this.pending;
+    const { typed, request, sealed, item, n, digest } = this.pending;
     await this.client.ask("sent", this.pending);
     this.mine = [n, digest];
     this.items.set(item, sealed);
     this.pending = null;
-    if (kind === "message") this.draft = "";
+    if (typed) this.draft = "";
     this.remarks.delete(request);
   }
 
   async arrived() {
     try {
-      if (await this.load(() => this.showPage(say("conversation.sent")))) return;
+      if (await this.load(() => this.showPage(this.sentNote()))) return;
       this.gone();
     } catch {
       // It was sent; only the current conversation could not be fetched.
@@ -292,114 +378,11 @@ export class Conversation {
     }
   }
 
-  /** Let the reporter continue with another counsellor. */
-  chooseOther() {
-    show("sealed-other");
-    const form = part("other");
-    showNames(form, this.view.named);
-    form.elements.text.value = this.draft;
-    form.elements.text.addEventListener("input", () => {
-      this.draft = form.elements.text.value;
-    });
-    onPress("back", () => this.showPage());
-    onSubmit(form, () => {
-      const wanted = String(new FormData(form).get("counsellor") ?? "");
-      const text = form.elements.text.value;
-      if (!wanted) return tell(say("errors.wanted_missing"));
-      if (!text.trim()) return tell(say("errors.text_missing"));
-      return this.send({ kind: "message", body: { text }, wanted: [wanted] }, form);
-    });
-  }
-
-  /** Show who would be told of a withdrawal, according to the current conversation. */
-  async beforeWithdrawal() {
-    if (this.view.refused !== "stale" && !this.client.isOutdated()) return this.askWithdrawal();
-    try {
-      await this.takeCards();
-      if (!(await this.load(() => this.askWithdrawal()))) this.gone();
-    } catch (error) {
-      tell(problem(error, "sealed.network"));
-    }
-    return undefined;
-  }
-
-  /** Fetch the cards again. A withdrawal does not depend on them, so any error is ignored. */
-  async takeCards() {
-    try {
-      await this.client.takeSite();
-    } catch {
-      // The cards that are here are used.
-    }
-  }
-
-  askWithdrawal() {
+  /** Say that the message was sent, and to whom it was not. */
+  sentNote() {
     const { view } = this;
-    show("sealed-withdraw");
-    const tellOf = (/** @type {string} */ name, /** @type {string} */ key, /** @type {string[]} */ who) =>
-      fill(document, name, who.length ? say(key, { counsellor: names(who, view) }, who.length) : "");
-    // No withdrawal can be signed after a message that is not here.
-    const told = view.refused === "withheld" ? [] : view.to;
-    const everybody = [...view.to, ...view.closed, ...view.changed];
-    tellOf("told", "withdraw.can3", told);
-    tellOf("untold", "withdraw.can3_untold", everybody.filter((one) => !told.includes(one)));
-    tellOf("holders", "withdraw.cannot2", everybody);
-    tellOf("backup", "withdraw.cannot4", everybody);
-    const form = part("withdraw-sure");
-    onSubmit(form, () => {
-      const sure = form.elements.sure.checked;
-      fill(document, "problem", sure ? "" : say("errors.confirm_missing"));
-      return sure ? this.withdraw(form) : undefined;
-    });
-    onPress("back", () => this.showPage());
-  }
-
-  /** Withdraw everything, even if no counsellor can be told today. @param {HTMLFormElement} form */
-  async withdraw(form) {
-    lock(form, true);
-    tell(say("sealed.sending"));
-    this.busy = true;
-    let fate;
-    try {
-      if (this.client.isOutdated()) {
-        const told = this.view.to.join();
-        await this.takeCards();
-        if (!(await this.load(() => {}))) return this.gone();
-        if (this.view.to.join() !== told) return this.askWithdrawal(); // which names them
-      }
-      fate = await this.withdrawn();
-    } catch (error) {
-      tell(problem(error));
-      lock(form, false);
-      return undefined;
-    } finally {
-      this.busy = false;
-    }
-    // If the conversation is gone, it was withdrawn, now or earlier.
-    if (fate.fate === "taken" || fate.fate === "gone") {
-      this.client.helper?.end();
-      this.forget();
-      show("sealed-withdrawn");
-      return undefined;
-    }
-    tell(say(fate.fate === "unknown" ? "sealed.network" : "errors.unsent"));
-    lock(form, false);
-    return undefined;
-  }
-
-  /** @returns {Promise<Fate>} */
-  async withdrawn() {
-    for (let attempt = 0; ; attempt++) {
-      let message;
-      try {
-        message = await this.client.ask("write", { lang: this.client.lang, kind: "withdrawal", body: {} });
-      } catch (error) {
-        if (!["nobody", "withheld"].includes(/** @type {Error} */ (error).message)) throw error;
-        return api.remove(this.token);
-      }
-      const fate = await api.deliver(this.token, message, "withdrawal");
-      if (fate.fate !== "behind" || attempt === TRIES) return fate;
-      if (!(await this.load(() => {}))) return { fate: "gone", status: 404 };
-    }
+    const apart = view.leftOut.map((/** @type {string} */ one) => say("conversation.left_out", { counsellor: names([one], view) }));
+    return [say("conversation.sent"), ...apart].join(" ");
   }
 
   /** Ask for the code again, and remove the keys and all opened messages from the page. */

@@ -1,5 +1,7 @@
 // The page: its sentences, templates and forms. Everything is inserted as text.
 
+import { numberIn } from "./numbers.mjs";
+
 const main = () => /** @type {HTMLElement} */ (document.querySelector("main"));
 
 /**
@@ -12,13 +14,23 @@ export function say(key, values = {}, count) {
   const found = [...words.content.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)];
   const form = count === undefined ? undefined : new Intl.PluralRules(language()).select(count);
   const fits = found.find((one) => /** @type {HTMLElement} */ (one).dataset.plural === form) ?? found[0];
-  return (fits?.textContent ?? "").replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  return (fits?.textContent ?? "").replace(/\{(\w+)\}/g, (whole, name) => (name in values ? written(values[name]) : whole));
 }
 
 /** Return a list of things as a phrase in the page's language. @param {string[]} things @param {string} [word] The key of the last "and". */
 export function listed(things, word = "word.and") {
-  const before = things.slice(0, -1).join(", ");
-  return before ? `${before} ${say(word)} ${things[things.length - 1]}` : things.join("");
+  const before = things.slice(0, -1).join(isRightToLeft() ? "\u060c " : ", ");
+  // In Arabic, "and" is joined to the next word and "or" is a separate word.
+  const gap = isRightToLeft() && word === "word.and" ? "" : " ";
+  return before ? `${before} ${say(word)}${gap}${things[things.length - 1]}` : things.join("");
+}
+
+const isRightToLeft = () => document.documentElement.dir === "rtl";
+
+/** Return a value in a sentence. Names and telephone numbers keep their own direction. @param {unknown} value */
+function written(value) {
+  if (typeof value === "number") return numberIn(value);
+  return isRightToLeft() ? `\u2068${value}\u2069` : String(value);
 }
 
 /** Return the language of the page. */
@@ -35,6 +47,7 @@ export function show(id) {
   const template = /** @type {HTMLTemplateElement} */ (document.getElementById(id));
   main().replaceChildren(copyOf(id));
   document.title = template.dataset.title || document.title;
+  document.body.className = template.dataset.page ?? "";
   closeWaysOut();
   main().focus();
   window.scrollTo(0, 0);

@@ -1,7 +1,8 @@
 // The two ways in: writing a report, and typing a code.
 
 import * as api from "./api.mjs";
-import { closeWaysOut, listed, lock, onPress, onSubmit, part, say, show, showNames, slot, tell } from "./dom.mjs";
+import { closeWaysOut, fill, listed, lock, onPress, onSubmit, part, say, show, showNames, slot, tell } from "./dom.mjs";
+import { absenceOf, isAway } from "./people.mjs";
 import { problem, unsent } from "./problems.mjs";
 
 /** @typedef {import("../client.mjs").Client} Client */
@@ -111,6 +112,7 @@ export class ReportForm extends Entrance {
       await this.client.takeSite();
       const { lang, given } = this.client;
       this.prepared = false; // the code is used for this report only
+      const known = await this.client.ask("names");
       const report = await this.client.ask("report", { lang, words: given.words, text, answers, wanted: [chosen] });
       this.underWay = true;
       // The report may arrive from now on, and only this page has its code.
@@ -120,7 +122,7 @@ export class ReportForm extends Entrance {
       // Any other result leaves it possible that the report arrived. Then only its code opens it.
       if (fate.fate === "refused") return this.unsent(fate);
       this.form.reset();
-      await new CodePage(this.client, report, answers.safe === "no", this.letGo).show(fate);
+      await new CodePage(this.client, report, answers.safe === "no", this.letGo).show(fate, chosen, known[chosen]);
     });
     return undefined;
   }
@@ -146,8 +148,8 @@ class CodePage {
     this.unsafe = unsafe;
   }
 
-  /** @param {Fate} fate */
-  show(fate) {
+  /** @param {Fate} fate @param {string} chosen The counsellor, in hex. @param {string} counsellor The name on the card. */
+  show(fate, chosen, counsellor) {
     const { client, report } = this;
     client.conversation.begin(report.token);
     show("sealed-code");
@@ -156,6 +158,9 @@ class CodePage {
     const [unsafe, safe] = [slot("unsafe"), slot("safe")];
     if (unsafe && this.unsafe) unsafe.hidden = false;
     if (this.unsafe) safe?.remove();
+    for (const key of ["holders", "received"]) fill(document, key, say(`code.${key}`, { counsellor }));
+    fill(document, "absence", absenceOf(chosen, "alone"));
+    if (isAway(chosen)) slot("when")?.remove();
     this.title = document.querySelector("main h1")?.textContent ?? "";
     onSubmit(part("try"), () => this.compare());
     onSubmit(part("kept"), () => this.goOn());
@@ -256,7 +261,7 @@ export class ReturnForm extends Entrance {
         return;
       }
       lock(this.form, false);
-      tell(say("errors.code_wrong"));
+      tell(`${say("errors.code_wrong")} ${say("wrong.body")}`);
     });
   }
 

@@ -3,7 +3,7 @@
 import { fill, lock, onPress, onSubmit, part, say, show, slot, tell } from "./dom.mjs";
 import { Lost } from "./api.mjs";
 import { Refused } from "./helper.mjs";
-import { names } from "./lines.mjs";
+import { names } from "./people.mjs";
 import { problem } from "./problems.mjs";
 import { Failed, Stopped, Transfer } from "./transfers.mjs";
 

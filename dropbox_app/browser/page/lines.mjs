@@ -1,89 +1,122 @@
 // One message as an element, with the page's own words. Everything is inserted as text.
 
-import { add, copyOf, fill, language, listed, onSubmit, say, slot } from "./dom.mjs";
+import { add, copyOf, fill, say, slot } from "./dom.mjs";
+import { dayIn, sizeIn } from "./numbers.mjs";
+import { REPORTER, absenceOf, names, upper } from "./people.mjs";
+import { answerAt, isOpen, optionsForm, requestElement } from "./requests.mjs";
 
-const REPORTER = "reporter";
+/** @typedef {import("./requests.mjs").Acts} Acts */
+
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const SHOWN = 4; // the number of newest lines that are never folded
+const FEWEST = 3; // the smallest number of lines that are worth folding
 
-/** Return a day written out in the page's language. @param {string} day */
-export const dayIn = (day) =>
-  new Intl.DateTimeFormat(language(), { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" }).format(
-    new Date(`${day}T00:00:00Z`),
-  );
-
-/** Return the names of these identities, from their cards. @param {string[]} identities @param {any} view */
-export function names(identities, view) {
-  const named = identities.map((identity) =>
-    identity === REPORTER ? say("conversation.by_you") : (view.names[identity] ?? say("word.former")),
-  );
-  return listed([...new Set(named)]);
+/** Return the links to the questions that wait for an answer. @param {any} view */
+export function questions(view) {
+  return view.lines
+    .filter((/** @type {any} */ { request }) => request && isOpen(request) && !request.said)
+    .map((/** @type {any} */ { by, request }) => {
+      const note = add(null, "p", "", "note");
+      const link = add(note, "a", upper(say("conversation.asked", { counsellor: names([by], view) })));
+      link.setAttribute("href", answerAt(request));
+      return note;
+    });
 }
 
 /** Return the notes that come before the messages. @param {any} view */
 export function notesBefore(view) {
-  const notes = view.notes.map((/** @type {any} */ note) => noteText(note, view));
-  const told = (/** @type {string} */ key, /** @type {string[]} */ who) => {
-    if (who.length) notes.push(say(key, { counsellor: names(who, view), successor: names(who, view) }));
-  };
-  told("sealed.changed_card", view.changed);
-  told("conversation.left_out_now", view.closed);
-  told("handover.now", view.agreed);
+  const notes = [...view.ends.notes, ...view.notes.map((/** @type {any} */ note) => noteText(note, view))];
+  if (view.unnamed) notes.push(say("files.unnamed_here"));
+  if (view.changed.length) notes.push(say("sealed.changed_card", { counsellor: names(view.changed, view) }));
+  notes.push(...absences(view));
   if (view.refused === "withheld") notes.push(say("sealed.withheld"));
-  if (view.refused === "nobody") notes.push(say("conversation.nobody_now"));
-  if (view.waiting) notes.push(say("conversation.empty"));
-  return notes;
+  return notes.map(upper);
 }
+
+/** Return the sentences on the absence of the addressees. @param {any} view @returns {string[]} */
+export const absences = (view) => [...new Set(view.wanted.map((/** @type {string} */ one) => absenceOf(one)))].filter(Boolean);
 
 /** @param {{key: string, by: string, count: number}} note @param {any} view */
 function noteText({ key, by, count }, view) {
   const name = by === REPORTER && key === "removed" ? say("conversation.from_you") : names([by], view);
-  return upper(say(`conversation.${key}`, { name, count }, key.startsWith("gap") ? count : undefined));
+  return say(`conversation.${key}`, { name, count }, key.startsWith("gap") ? count : undefined);
 }
 
-/** @param {string} sentence */
-const upper = (sentence) => sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
+/**
+ * Return how many of the oldest lines may be folded: never the newest, nor any from the first that
+ * has an open question or a doubt.
+ * @param {any[]} lines @param {any} view
+ */
+export function folded(lines, view) {
+  const older = lines.length - SHOWN;
+  const number = lines.findIndex(
+    (line, at) => at >= older || !line.believed || (line.request && isOpen(line.request)) || notesOf(line, view).length,
+  );
+  return number >= FEWEST ? number : 0;
+}
 
-/** @typedef {(kind: string, body: any, form: HTMLFormElement) => void} Answer */
-
-/** @param {any} line @param {any} view @param {Answer} answer */
-export function lineElement(line, view, answer) {
+/** @param {any} line @param {any} view @param {Acts} acts */
+export function lineElement(line, view, acts) {
+  const notes = notesOf(line, view);
+  const said = upper(saidOf(line, view));
+  if (line.kind === "notice" && !line.text && !notes.length) return noticeElement(line, said);
   const copy = copyOf("sealed-message");
   const article = /** @type {HTMLElement} */ (copy.firstElementChild);
   article.classList.add(line.mine ? "mine" : line.believed ? "theirs" : "doubt");
-  for (const sentence of notesOf(line, view)) add(slot("notes", article), "p", sentence, "note");
+  for (const sentence of notes) add(slot("notes", article), "p", sentence, "note");
   if (!line.believed) return article;
   const heading = line.former ? "conversation.line_former" : "conversation.line";
   fill(article, "heading", upper(say(heading, { name: names([line.by], view), date: dayIn(line.day) })));
-  fill(article, "said", upper(saidOf(line, view)));
+  fill(article, "said", said);
   fill(article, "text", line.text);
   slot("text", article)?.setAttribute("lang", line.lang);
-  fill(article, "to", line.mine ? say("conversation.to", { counsellor: names(line.to, view) }) : "");
-  for (const file of line.files) addFile(file, line.mine, shown("files", article), view);
-  for (const option of line.options) addOption(option, shown("options", article));
+  if (line.mine) slot("text", article)?.setAttribute("translate", "no");
+  fill(article, "to", line.mine ? sentTo(line, view) : "");
+  for (const file of line.files) addFile(file, line.mine, shown("files", article), view, acts);
+  for (const option of line.options) addOption(option, line.lang, shown("options", article));
+  if (line.options.length && view.to.length && !view.refused) slot("choose", article)?.append(optionsForm(line, acts));
   addAnswers(line.answers, article);
-  if (line.request) slot("request", article)?.append(requestElement(line, view, answer));
+  if (line.request) slot("request", article)?.append(requestElement(line, view, acts));
   return article;
 }
 
-/** Show a file's name; a counsellor's file can be saved. @param {any} file @param {boolean} mine @param {HTMLElement | null} list @param {any} view */
-function addFile(file, mine, list, view) {
+/** Return a notice: one quiet line. @param {any} line @param {string} said */
+const noticeElement = ({ day }, said) => add(null, "p", `${upper(dayIn(day))}: ${said}`, "less notice");
+
+/** @param {any} line @param {any} view */
+function sentTo(line, view) {
+  const apart = line.leftOut.map((/** @type {string} */ one) => say("conversation.left_out_then", { counsellor: names([one], view) }));
+  return [say("conversation.to", { counsellor: names(line.to, view) }), ...apart].join(". ");
+}
+
+/**
+ * Show a file's name and size. A counsellor's file can be saved. Nobody but the addressees can open
+ * the reporter's own, but it can be checked.
+ * @param {any} file @param {boolean} mine @param {HTMLElement | null} list @param {any} view @param {Acts} acts
+ */
+function addFile(file, mine, list, view, acts) {
   const one = add(list, "li", "");
   const name = add(one, "span", file.name.replace(UNSEEN, "") || say("files.unnamed"));
   name.dir = "auto";
   name.translate = false;
-  if (mine) return;
-  const button = add(one, "button", say("files.download"), "quiet");
+  one.append(` (${sizeIn(file.size)})`, document.createElement("br"));
+  if (!view.here.has(file.item)) return one.append(say("files.lost"));
+  const button = add(one, "button", say(mine ? "files.check" : "files.download"), "quiet");
   button.setAttribute("type", "button");
-  button.addEventListener("click", () => view.save(file));
-  name.after(" ");
+  return button.addEventListener("click", () => (mine ? acts.check(file) : acts.save(file)));
 }
 
-/** @param {{title: string, pro: string, con: string}} option @param {HTMLElement | null} list */
-function addOption({ title, pro, con }, list) {
-  const one = add(list, "li", title);
-  one.dir = "auto";
-  if (pro) add(one, "p", say("options.pro", { text: pro }));
-  if (con) add(one, "p", say("options.con", { text: con }));
+/** @param {{title: string, pro: string, con: string}} option @param {string} lang @param {HTMLElement | null} list */
+function addOption({ title, pro, con }, lang, list) {
+  const one = add(list, "li", "");
+  const texts = [["strong", title], ["span", pro && say("options.pro", { text: pro })], ["span", con && say("options.con", { text: con })]];
+  for (const [tag, text] of texts) {
+    if (!text) continue;
+    const made = add(one, tag, text, "text");
+    made.dir = "auto";
+    if (tag === "strong") made.lang = lang;
+    one.append("\n");
+  }
 }
 
 /** Show the answers to the optional questions. Unknown answers are omitted. @param {any} answers @param {HTMLElement} article */
@@ -93,7 +126,7 @@ function addAnswers(answers, article) {
     if (!said.length) continue;
     const list = shown("answers", article)?.querySelector("dl") ?? null;
     add(list, "dt", say(`report.${question}`));
-    for (const one of said) add(list, "dd", one);
+    add(list, "dd", said.join(", "));
   }
 }
 
@@ -111,9 +144,6 @@ function notesOf(line, view) {
   if (line.reason === "conflict") notes.push(say(line.mine ? "conversation.conflict_mine" : "conversation.conflict"));
   if (line.passedOn) notes.push(say("conversation.passed_on", { counsellor: names(line.to, view) }));
   if (!line.known) notes.push(say("conversation.newer"));
-  if (line.mine && line.leftOut.length) {
-    notes.push(say("conversation.left_out_then", { counsellor: names(line.leftOut, view) }));
-  }
   return notes;
 }
 
@@ -124,48 +154,4 @@ function saidOf(line, view) {
   const answer = say(`consent.${line.answer}`);
   if (!line.asker) return say("consent.said_unknown", { answer });
   return say("consent.said", { counsellor: names([line.asker], view), answer });
-}
-
-/** Show a counsellor's request for consent, with the form for the answer. @param {any} line @param {any} view @param {Answer} answer */
-function requestElement(line, view, answer) {
-  const { request } = line;
-  const counsellor = names([line.by], view);
-  const copy = copyOf("sealed-consent");
-  for (const name of ["step", "with", "scope"]) fill(copy, name, request[name]);
-  for (const name of ["step", "scope"]) fill(copy, `${name}-title`, say(`consent.${name}`, { counsellor }));
-  const successor = request.successor ? names([request.successor], view) : "";
-  const key = successor ? "consent.successor" : "consent.successor_unknown";
-  fill(copy, "successor", request.handover ? say(key, { successor, counsellor }) : "");
-  const form = /** @type {HTMLFormElement | null} */ (copy.querySelector("form"));
-  if (form) prepareAnswer(form, request, answer, view.remarks);
-  return copy;
-}
-
-/** @param {HTMLFormElement} form @param {any} request @param {Answer} answer @param {Map<string, string>} remarks */
-function prepareAnswer(form, request, answer, remarks) {
-  if (!request.answerable) return form.remove();
-  const field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("remark"));
-  field.value = remarks.get(request.digest) ?? "";
-  field.addEventListener("input", () => remarks.set(request.digest, field.value));
-  // Otherwise the ids of the template would occur once for each request.
-  for (const one of form.querySelectorAll("[id], [for], [aria-describedby]")) {
-    for (const name of ["id", "for", "aria-describedby"]) {
-      const value = one.getAttribute(name);
-      if (value) one.setAttribute(name, `${value}-${request.digest.slice(0, 12)}`);
-    }
-  }
-  // Only a yes can be withdrawn.
-  for (const input of form.querySelectorAll("input")) {
-    if ((input.value === "withdrawn") !== (request.said === "yes")) input.closest("label")?.remove();
-  }
-  return onSubmit(form, () => {
-    const data = new FormData(form);
-    const given = String(data.get("answer") ?? "");
-    const remark = String(data.get("remark") ?? "").trim();
-    const place = form.closest("article");
-    if (place) fill(place, "status", given ? "" : say("errors.answer_missing"));
-    if (!given) return undefined;
-    const text = remark ? { text: remark } : {};
-    return answer("consent-answer", { request: request.digest, answer: given, ...text }, form);
-  });
 }

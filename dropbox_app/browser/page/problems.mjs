@@ -1,8 +1,10 @@
 // Errors as sentences of the page. For an unexpected error there is a general sentence.
 
 import { Lost } from "./api.mjs";
-import { language, listed, say } from "./dom.mjs";
+import { listed, say } from "./dom.mjs";
 import { Refused } from "./helper.mjs";
+import { numberIn } from "./numbers.mjs";
+import { Failed } from "./transfers.mjs";
 
 /** @type {{[name: string]: string}} */
 const KEYS = {
@@ -21,9 +23,13 @@ const KEYS = {
   file_broken: "files.altered_theirs",
 };
 
+/** @type {{[key: string]: string}} What no room for a file says of a message without files. */
+const WITHOUT_FILES = { "files.full": "errors.full", "files.mailbox_full": "errors.mailbox_full" };
+
 /** Return the sentence for an error. `otherwise`: the key for an unexpected error. @param {unknown} error @param {string} [otherwise] */
 export function problem(error, otherwise = "errors.unsent") {
   if (error instanceof Lost) return say("sealed.network");
+  if (error instanceof Failed) return say(WITHOUT_FILES[error.key] ?? otherwise);
   if (!(error instanceof Refused) || !KEYS[error.name]) return say(otherwise);
   const { size, limit, suggestions = [], ...details } = error.details;
   const key = suggestions.length ? "errors.code_word_near" : KEYS[error.name];
@@ -31,7 +37,7 @@ export function problem(error, otherwise = "errors.unsent") {
   const values = {
     ...details,
     suggestions: listed(suggestions, "word.or"),
-    over: new Intl.NumberFormat(language()).format(over || 0),
+    over: numberIn(over || 0),
   };
   return say(key, values, error.name === "too_long" ? over : details.count);
 }

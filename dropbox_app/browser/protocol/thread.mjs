@@ -4,12 +4,14 @@
 
 import { onlyHybrid, openSealed } from "./age.mjs";
 import { mailboxId } from "./code.mjs";
-import { join, sha256Hex } from "./encoding.mjs";
+import { b64, join, sha256Hex, utf8 } from "./encoding.mjs";
 import { FormatError, MessageError, OpenError } from "./errors.mjs";
 import { parseRecipient, verified } from "./keys.mjs";
 import { REPORTER, SIGNED_LABEL, isKnown, parseMessage } from "./messages.mjs";
 
 const WIDEST_NAMED_GAP = 100;
+const MAX_PASSED_ON = 1_000; // messages
+const LF = Uint8Array.of(10);
 
 /** @typedef {import("./messages.mjs").Message} Message */
 /** @typedef {import("./messages.mjs").ReporterPublic} ReporterPublic */
@@ -93,6 +95,16 @@ export function readThread(arrived, reader) {
     reporter: newest.get(REPORTER)?.reporter ?? reader.reporter,
     newest,
   };
+}
+
+/**
+ * Return the contents of a `thread` attachment: both lines of every genuine message, of the newest
+ * if there are too many.
+ * @param {Thread} thread
+ */
+export function writePassedOn(thread) {
+  const messages = genuine(thread).slice(-MAX_PASSED_ON);
+  return join(...messages.flatMap(({ line, signature }) => [line, LF, utf8(b64(signature)), LF]));
 }
 
 /** @typedef {Reader & {recipient: string | null}} Rules */

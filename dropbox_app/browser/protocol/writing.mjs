@@ -19,9 +19,9 @@ import { MAX_FORMER, MAX_SEEN, REPORTER, layOut, parseMessage } from "./messages
  */
 /**
  * The message to write. `thread`: null for a report; `wanted`: null for the addressees of the
- * newest message.
+ * newest message; `passedOn`: the id of the attachment with the thread so far, if it is passed on.
  * @typedef {{site: string, day: number, lang: string, kind: string, body: Fields,
- *   thread: Thread | null, wanted: string[] | null, cards: Card[]}} Draft
+ *   thread: Thread | null, wanted: string[] | null, cards: Card[], passedOn?: string | null}} Draft
  */
 
 /**
@@ -51,6 +51,7 @@ export async function fromReporter(keys, draft) {
     reporter: { recipient: keys.recipient, verify: keys.verify },
     wanted,
     former: former(last, wanted),
+    ...(draft.passedOn ? { thread: draft.passedOn } : {}),
   };
   const plaintext = layOut(fields, keys.signing);
   const sealed = await seal(plaintext, [keys.recipient, ...open.map(({ key }) => key)]);

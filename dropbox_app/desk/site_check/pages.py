@@ -176,9 +176,9 @@ class _Page:
         assets = {
             one: Known({"name": self._release.file_name(one.replace("_", "-"))}) for one in names
         }
-        answers = [[one, self._say(self._lang, f"consent.{one}")] for one in CONSENT_ANSWERS]
+        answers = [[one, self._say(self._lang, f"consent.{one}")] for one in CONSENT_ANSWERS[:3]]
         sentences = Known({"each": [*self._sentences()]})
-        unknown = ("others", "person", "holders", "earliest", "most", "largest")
+        unknown = ("others", "everybody", "earliest", "most", "largest")
         return Known(
             {name: Unknown(f"sealed.{name}") for name in unknown}
             | {"assets": Known(assets), "answers": answers, "sentences": sentences}

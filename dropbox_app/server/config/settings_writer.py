@@ -170,9 +170,8 @@ store = {store}
 
 # How a reporter's browser takes part.
 [reporter]
-# Whether browsers with JavaScript seal messages themselves, so that text and code stay on the
-# reporter's device. This is new, and files do not go that way yet: leave it off until others have
-# tried it.
+# Whether browsers with JavaScript seal messages and files themselves, so that they and the code
+# leave the reporter's device only sealed. This is new: leave it off until others have tried it.
 seal_in_browser = {seal_in_browser}
 
 # How long things are kept, in days.

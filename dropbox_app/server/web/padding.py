@@ -18,6 +18,7 @@ import struct
 import zlib
 
 PLAIN = 16 * 1024  # bytes
+WITH_CLIENT = 128 * 1024  # bytes, for the two pages that load the client, so that these are equal
 PACKED = 8 * 1024
 COARSE = 1024 * 1024  # bytes; above this, plain lengths grow in equal steps instead of doubling
 PACKED_COARSE = 32 * 1024  # likewise for packed pages, as "extra" holds less than 64 KiB
@@ -36,6 +37,11 @@ def step_of(length: int, step: int, coarse: int) -> int:
 def filled(page: bytes) -> bytes:
     """Return a padded page for a client that does not accept gzip."""
     return page.ljust(step_of(len(page), PLAIN, COARSE))
+
+
+def filled_with_client(page: bytes) -> bytes:
+    """Return a padded page that loads the client, for a client that does not accept gzip."""
+    return page.ljust(step_of(len(page), WITH_CLIENT, COARSE))
 
 
 def packed(page: bytes, step: int = PACKED) -> bytes:

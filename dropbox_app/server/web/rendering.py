@@ -34,7 +34,7 @@ from dropbox_app.server.config.languages import in_dutch_or_english
 from dropbox_app.server.config.settings import Settings
 from dropbox_app.server.web.assets import LEAVE_SCRIPT, read_style
 from dropbox_app.server.web.i18n import Words, words
-from dropbox_app.server.web.padding import filled, packed
+from dropbox_app.server.web.padding import filled, filled_with_client, packed
 from dropbox_app.server.web.page_cache import PageCache
 from dropbox_app.server.web.security_headers import POLICY, SEALING_POLICY
 from dropbox_app.server.web.view_models.availability import Availability
@@ -202,7 +202,7 @@ class PageRenderer:
             page = SealedPage.of(self.settings, people, words(lang), self.today())
             return {**context(people), "sealed": page}
 
-        pad = packed if takes_gzip() else filled
+        pad = packed if takes_gzip() else filled_with_client if seals else filled
         page = self._cache.get(
             (self, pad, path, lang),
             (self.today(), people),

@@ -21,33 +21,35 @@ KEYS = (
     "sealed.unsent", "sealed.perhaps", "sealed.perhaps_title", "sealed.perhaps_message",
     "sealed.arrived", "sealed.clock", "sealed.withheld", "sealed.changed_card", "sealed.network",
     "sealed.switch", "sealed.file_part", "sealed.file_waiting", "sealed.file_stopped",
-    "sealed.file_stuck", "sealed.file_changed", "sealed.file_opening", "sealed.file_saved",
-    "errors.busy", "errors.busy_read", "errors.full", "errors.mailbox_full", "errors.nobody",
-    "errors.text_missing", "errors.text_is_code", "errors.wanted_missing", "errors.wanted_closed",
-    "errors.code_missing", "errors.code_letter", "errors.code_word", "errors.code_word_near",
-    "errors.code_wrong", "errors.confirm_code", "errors.confirm_missing", "errors.answer_missing",
-    "errors.typed_missing", "errors.typed_order", "errors.unsent",
-    "again.gone_title", "again.gone", "code.right", "code.confirm_help", "code.again",
-    "conversation.by_you", "conversation.from_you", "conversation.line", "conversation.line_former",
-    "conversation.to", "conversation.left_out", "conversation.left_out_now",
-    "conversation.left_out_then", "conversation.write_help", "conversation.nobody_now",
-    "conversation.others_now", "conversation.sent", "conversation.asked", "conversation.removed",
-    "conversation.withheld", "conversation.withheld_mine", "conversation.unverified",
-    "conversation.conflict", "conversation.conflict_mine", "conversation.newer",
-    "conversation.passed_on", "conversation.closed", "conversation.expires",
+    "sealed.file_stuck", "sealed.file_comparing", "sealed.file_changed", "sealed.file_opening",
+    "sealed.file_saved", "errors.busy", "errors.full", "errors.mailbox_full", "errors.nobody",
+    "errors.text_missing", "errors.text_is_code", "errors.wanted_missing", "errors.code_missing",
+    "errors.code_letter", "errors.code_word", "errors.code_word_near", "errors.code_wrong",
+    "errors.confirm_code", "errors.confirm_missing", "errors.answer_missing",
+    "errors.typed_missing", "errors.typed_order", "errors.unsent", "again.gone_title", "again.gone",
+    "code.right", "code.confirm_help", "code.holders", "code.received", "conversation.by_you",
+    "conversation.from_you", "conversation.line", "conversation.line_former", "conversation.to",
+    "conversation.left_out", "conversation.left_out_now", "conversation.left_out_then",
+    "conversation.write_help", "conversation.empty_yet", "conversation.sent", "conversation.asked",
+    "conversation.removed", "conversation.withheld", "conversation.withheld_mine",
+    "conversation.unverified", "conversation.conflict", "conversation.conflict_mine",
+    "conversation.newer", "conversation.passed_on", "conversation.closed", "conversation.expires",
     "conversation.expires_soon", "handover.now", "files.unnamed", "files.unnamed_here",
     "files.lost", "files.download", "files.altered_theirs", "files.broken", "files.full",
-    "files.mailbox_full", "files.large", "files.moved", "files.none", "files.who", "options.pro",
-    "options.con", "consent.title", "consent.step", "consent.scope", "consent.successor",
+    "files.check", "files.whole", "files.altered", "files.mailbox_full", "files.large",
+    "files.moved", "files.none", "files.who", "options.pro", "options.con", "options.chosen",
+    "consent.title", "consent.step", "consent.scope", "consent.successor",
     "consent.successor_unknown", "consent.unreachable", "consent.said", "consent.said_unknown",
-    "word.former", "word.and", "word.or", "word.counsellor",
+    "consent.stands", "consent.stands_closed", "consent.stands_text", "consent.stands_go",
+    "word.former", "word.and", "word.or", "wrong.body",
 )  # fmt: skip
 # Sentences that depend on a number, once for each plural form of the language.
 COUNTED = (
-    "files.many", "errors.text_long", "errors.code_count", "errors.typed_wrong", "conversation.gap",
-    "conversation.gap_mine", "withdraw.can3", "withdraw.can3_untold", "withdraw.cannot2",
-    "withdraw.cannot4",
+    "files.many", "conversation.older", "errors.text_long", "errors.code_count",
+    "errors.typed_wrong", "conversation.gap", "conversation.gap_mine", "withdraw.can3",
+    "withdraw.can3_untold", "withdraw.cannot2", "withdraw.cannot4",
 )  # fmt: skip
+OPEN_ANSWERS = CONSENT_ANSWERS[:3]  # only a yes can be withdrawn
 _ENOUGH = 200  # the numbers below this one include every plural form of every language
 
 
@@ -65,14 +67,13 @@ class Sentence:
 
 @dataclass(frozen=True)
 class SealedPage:
-    """The values for ``_sealed.html``. ``person`` is the counsellor, if only one can be chosen."""
+    """The values for ``_sealed.html``."""
 
     assets: SealingAssets
     sentences: tuple[Sentence, ...]
-    answers: tuple[tuple[str, str], ...]  # answers to a consent request
+    answers: tuple[tuple[str, str], ...]  # answers to an open consent request
     others: tuple[Person, ...]  # everyone who can be written to in a conversation
-    person: Person | None
-    holders: str
+    everybody: tuple[Person, ...]
     earliest: datetime.date
     most: int  # how many files one message may have
     largest: str  # the size of the largest file
@@ -82,14 +83,14 @@ class SealedPage:
         cls, settings: Settings, people: People, told: Words, today: datetime.date
     ) -> "SealedPage":
         """Return the values for a page in one language."""
-        only = people.open[0] if len(people.open) == 1 else None
         return cls(
             assets=sealing_assets(),
             sentences=tuple(_sentences(told, settings)),
-            answers=tuple((answer, told.say(f"consent.{answer}")) for answer in CONSENT_ANSWERS),
+            answers=tuple(
+                (answer, told.say(f"consent.{answer}")) for answer in CONSENT_ANSWERS[:3]
+            ),
             others=tuple(person for person in people.everybody if person.open),
-            person=only,
-            holders=only.name if only else told.say("word.counsellor"),
+            everybody=people.everybody,
             earliest=today + datetime.timedelta(days=settings.retention.idle),
             most=min(settings.limits.files_per_message, MAX_FILES),
             largest=told.size(settings.limits.file),
