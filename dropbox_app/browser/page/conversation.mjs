@@ -58,14 +58,15 @@ export class Conversation {
     return found || same;
   }
 
-  /** Show the conversation. Its keys are already known. */
+  /** Show the conversation, whose keys are already known; return false if it could not be fetched. */
   async open() {
-    this.opened = true;
     try {
       await this.client.takeSite();
       if (!(await this.load(() => this.showPage()))) this.gone();
+      return true;
     } catch (error) {
       tell(problem(error, "sealed.network")); // everything shown here was sent; only reading failed
+      return false;
     }
   }
 
@@ -169,7 +170,7 @@ export class Conversation {
         if (!(await this.reread(shownTo))) return undefined;
         if (given.files) await this.files.joinAgain();
       }
-      tell(say("errors.busy"));
+      tell(say("sealed.withheld")); // the number is taken by a message that is not here
     } catch (error) {
       // The error occurred after sending began, so the message may have arrived.
       if (this.pending) return this.waitFor(form);
@@ -177,8 +178,7 @@ export class Conversation {
     } finally {
       this.busy = false;
     }
-    lock(form, false);
-    return undefined;
+    return lock(form, false);
   }
 
   /** On a later day, other keys are valid: fetch the cards again. Return whether to go on. @param {string} shownTo */
@@ -217,11 +217,8 @@ export class Conversation {
     }
     this.pending = null;
     if (fate === "behind") return true;
-    if (fate === "gone") {
-      this.gone();
-      return false;
-    }
-    tell(unsent(outcome));
+    if (fate === "gone") this.gone();
+    else tell(unsent(outcome));
     lock(form, false);
     return false;
   }
@@ -324,12 +321,8 @@ export class Conversation {
   }
 
   /** Fetch the cards again. A withdrawal does not depend on them, so any error is ignored. */
-  async takeCards() {
-    try {
-      await this.client.takeSite();
-    } catch {
-      // The cards that are here are used.
-    }
+  takeCards() {
+    return this.client.takeSite().catch(() => {}); // then the cards that are here are used
   }
 
   askWithdrawal() {
@@ -374,6 +367,12 @@ export class Conversation {
     } finally {
       this.busy = false;
     }
+    if (fate.fate === "behind") {
+      // A message that nobody can open has the next number. The page first says that nobody is told.
+      this.view = { ...this.view, refused: "withheld" };
+      this.askWithdrawal();
+      return tell(say("sealed.withheld"));
+    }
     // If the conversation is gone, it was withdrawn, now or earlier.
     if (fate.fate === "taken" || fate.fate === "gone") {
       this.client.helper?.end();
@@ -388,6 +387,7 @@ export class Conversation {
 
   /** @returns {Promise<Fate>} */
   async withdrawn() {
+    if (this.view.refused === "withheld") return api.remove(this.token);
     for (let attempt = 0; ; attempt++) {
       let message;
       try {
@@ -402,15 +402,16 @@ export class Conversation {
     }
   }
 
-  /** Ask for the code again, and remove the keys and all opened messages from the page. */
+  /** Ask for the code again, and remove the keys and all opened messages from the page. Return false if it must wait. */
   lock() {
-    if (!this.opened || this.busy) return;
+    if (!this.opened || this.busy) return !this.opened;
     this.client.ask("wipe");
     this.opened = false;
     this.view = null;
     show("sealed-again");
     const form = part("return");
     if (form) this.client.again(form);
+    return true;
   }
 
   /** Close the conversation. To return, the code is needed. */
