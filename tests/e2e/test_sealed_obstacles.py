@@ -101,15 +101,13 @@ def test_page_does_not_say_that_a_report_was_received_until_this_is_known(
     relay.fault = nothing_known(place=REPORTS)
     writer.writes(STORY[LANG])
     writer.code()
-    received = writer.page.locator("main", has_text="Je bericht is ontvangen")
     opened = "for (const one of document.querySelectorAll('main details')) one.open = true"
     writer.page.evaluate(opened)
     assert "is ontvangen" not in writer.shown
     relay.fault = always("", "", "")
-    retries(writer)
+    writer.page.click("button[data-seal=retry]")
     writer.reads("Je bericht is aangekomen")
     assert "is ontvangen" in writer.shown
-    assert received.count()
 
 
 @in_one_browser

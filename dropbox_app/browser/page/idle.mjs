@@ -2,7 +2,8 @@
 
 const IDLE = 20 * 60_000; // milliseconds
 const LOOK = 5_000;
-const SIGNS = ["pointerdown", "keydown", "input", "scroll"];
+// Not "scroll": the page also scrolls by itself, to show a sentence.
+const SIGNS = ["pointerdown", "keydown", "input", "wheel"];
 
 /**
  * Call `then` after every 20 minutes of inactivity. It returns whether it could do its work; if not,
