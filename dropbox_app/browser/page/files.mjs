@@ -57,7 +57,9 @@ export class Files {
     if (!files.length) return conversation.send(message, form);
     if (!(await this.upload(files, form))) return undefined;
     await conversation.send({ ...message, files: true }, form);
-    if (part("files")) this.showWho(); // who it goes to may have changed
+    if (!part("files")) return undefined;
+    part("back").disabled = false;
+    this.showWho(); // who it goes to may have changed
     return undefined;
   }
 

@@ -116,7 +116,7 @@ export class Transfer {
     let timer = setTimeout(stop, STALLED);
     try {
       const response = await api.get(`/api/files/${item}?from=${from()}`, this.token, stalled.signal);
-      if (response.status === 404) throw new Failed("files.lost");
+      if (await api.saysGone(response)) throw new Failed("files.lost");
       const reader = response.body?.getReader();
       if (response.status !== 200 || !reader) throw new Lost();
       const end = from() + Number(response.headers.get("Content-Length"));
@@ -135,7 +135,8 @@ export class Transfer {
       if (from() < end) throw new Lost();
     } catch (error) {
       // Errors of the line have other names in each browser.
-      throw error instanceof TypeError || error instanceof DOMException ? new Lost() : error;
+      const broken = [TypeError, DOMException, SyntaxError].some((kind) => error instanceof kind);
+      throw broken ? new Lost() : error;
     } finally {
       clearTimeout(timer);
       this.ended.signal.removeEventListener("abort", stop);
