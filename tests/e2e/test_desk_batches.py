@@ -1,7 +1,6 @@
 """A desk fetches many messages in batches through nginx, at the onion address for desks."""
 
 import contextlib
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,22 +11,21 @@ import pytest
 from dropbox_app.desk import folder as workplace
 from dropbox_app.desk.threads import open_thread
 from dropbox_app.desk.transport.api_client import MOST_IDS
-from dropbox_app.protocol.keys import VerifyKey
 from dropbox_app.server.cli import common
 from dropbox_app.server.config import loader, site, stores
 from dropbox_app.server.config.stores import SiteStore
 from dropbox_app.server.mailboxes.service import Mailboxes
 from tests.support.between import Response
 from tests.support.codes import hashed_cheaply
-from tests.support.drop_box import CHEAP, PASSPHRASE, DropBox
+from tests.support.drop_box import CHEAP, PASSPHRASE, Counsellor, DropBox
 from tests.support.fake_server import Clock, Peer, Reporter
 from tests.support.fronted_box import DESKS, Place, placed
 from tests.support.recorder import Passed
 
 MAILBOXES, EACH = 8, 14
 LARGE = 59_000  # letters of a message; about 130 KiB sealed
-BATCH = re.compile(r"/api/desk/items\?ids=([0-9a-f.]+)")
-CONFIRMATION = "/api/desk/items/fetched"
+BATCH = "/api/desk/items?ids="
+CONFIRMATION = "/api/desk/items/fetched?ids="
 Texts = dict[str, list[str]]  # of the messages, by mailbox
 
 
@@ -44,9 +42,34 @@ def stored(box: DropBox) -> Iterator[tuple[SiteStore, Mailboxes]]:
 class Written:
     """Messages that wait at the server for one desk, and all their ids."""
 
+    place: Place
     texts: Texts
     items: set[str]
-    identity: VerifyKey
+
+    def confirmed(self) -> set[str]:
+        """Return the items of which the server knows that the desk has them."""
+        with stored(self.place.box) as (store, _):
+            return {
+                one.item
+                for mailbox in self.texts
+                for one in store.addressed(mailbox)
+                if one.fetched is not None
+            }
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
+    """Yield messages at a site behind nginx, all of whose settings are the installed ones."""
+    with placed(tmp_path_factory.mktemp("site"), changes={}) as place:
+        yield write(place)
+
+
+@pytest.fixture
+def els(written: Written, tmp_path: Path) -> Iterator[Counsellor]:
+    """Yield a copy of the desk, which has fetched none of the messages."""
+    shutil.copytree(written.place.els.folder.parent, tmp_path / "els")
+    yield Counsellor(tmp_path / "els")
+    written.place.quiet()
 
 
 def write(place: Place) -> Written:
@@ -69,27 +92,16 @@ def write(place: Place) -> Written:
                 texts[reporter.mailbox].append(text)
                 sealed, keys = peer.items[item].sealed, reporter.keys
                 if n == 1:
-                    named = {"mailbox": keys.mailbox, "access": keys.access}
-                    mailboxes.submit(**named, to=[identity], sealed=sealed)
+                    new = {"mailbox": keys.mailbox, "access": keys.access}
+                    mailboxes.submit(**new, to=[identity], sealed=sealed)
                 else:
                     mailboxes.add(access=keys.access, n=n, to=[identity], sealed=sealed)
-    return Written(texts, set(peer.items), identity)
+    return Written(place, texts, set(peer.items))
 
 
-def confirmed(place: Place, written: Written) -> set[str]:
-    """Return the items of which the server knows that the desk has them."""
-    with stored(place.box) as (store, _):
-        return {
-            one.item
-            for mailbox in written.texts
-            for one in store.addressed(mailbox)
-            if one.fetched is not None
-        }
-
-
-def arrived(place: Place) -> tuple[set[str], Texts]:
+def arrived(els: Counsellor) -> tuple[set[str], Texts]:
     """Return the items that are on the desk's disk, and the texts that the desk shows."""
-    with workplace.opened(place.els.folder, PASSPHRASE, CHEAP) as work:
+    with workplace.opened(els.folder, PASSPHRASE, CHEAP) as work:
         desk = work.one()
         items = {item for item in desk.state.items if desk.store.recipients(item)}
         cases = {mailbox: open_thread.open_case(desk, mailbox) for mailbox in desk.state.threads}
@@ -99,26 +111,28 @@ def arrived(place: Place) -> tuple[set[str], Texts]:
     }
 
 
-def test_desk_fetches_and_confirms_more_than_a_batch_through_nginx(tmp_path: Path) -> None:
-    """The settings of nginx are the installed ones, with their limits."""
-    with placed(tmp_path, changes={}) as place:
-        written = write(place)
-        place.tor.seen.clear()
-        said = place.els.desk("fetch").stdout
-        assert "ALARM" not in said
-        assert arrived(place) == (written.items, written.texts)
-        assert confirmed(place, written) == written.items
-        assert {host for one in place.tor.seen for host in one.header("Host")} == {DESKS}
-        batches = [
-            found[1].split(".") for one in place.tor.seen if (found := BATCH.fullmatch(one.target))
-        ]
-        assert max(map(len, batches)) == MOST_IDS
-        alone = [one for one in place.tor.seen if one.target.startswith("/api/desk/items/")]
-        assert len(batches) < 10
-        assert len(alone) < 10
-        place.tor.seen.clear()
-        place.els.desk("fetch")
-        assert not [one for one in place.tor.seen if BATCH.fullmatch(one.target)]
+def named(seen: list[Passed], start: str) -> list[list[str]]:
+    """Return the ids in each request whose target begins with ``start``."""
+    return [
+        one.target.partition("?ids=")[2].split(".") for one in seen if one.target.startswith(start)
+    ]
+
+
+def test_desk_fetches_and_confirms_more_than_a_batch_through_nginx(
+    written: Written, els: Counsellor
+) -> None:
+    seen = written.place.tor.seen
+    seen.clear()
+    assert "ALARM" not in els.desk("fetch").stdout
+    assert arrived(els) == (written.items, written.texts)
+    assert {host for one in seen for host in one.header("Host")} == {DESKS}
+    assert max(map(len, named(seen, BATCH))) == MOST_IDS
+    assert sum(one.target.startswith("/api/desk/items") for one in seen) < 20
+    assert {item for ids in named(seen, CONFIRMATION) for item in ids} == written.items
+    assert written.confirmed() == written.items
+    seen.clear()
+    els.desk("fetch")
+    assert not named(seen, BATCH)
 
 
 Act = Callable[[Callable[[], Response]], Response | None]
@@ -160,17 +174,16 @@ class Breaking:
         return self._act(forward)
 
 
-def fetch_over(place: Place, where: str, breaking: Breaking) -> set[str]:
+def fetch_over(place: Place, els: Counsellor, where: str, breaking: Breaking) -> set[str]:
     """Fetch while the connection breaks; return what is on disk, which all confirmed items are."""
     at = place.behind if where == "behind nginx" else place.tor
     at.handle = breaking
     at.seen.clear()
-    place.els.desk("fetch", check=False)
+    els.desk("fetch", check=False)
     place.quiet()
-    here, _ = arrived(place)
-    for one in at.seen:
-        if one.target.startswith(CONFIRMATION):
-            assert set(one.target.partition("?ids=")[2].split(".")) <= here
+    here, _ = arrived(els)
+    for ids in named(at.seen, CONFIRMATION):
+        assert set(ids) <= here
     return here
 
 
@@ -184,21 +197,20 @@ BREAKS: tuple[tuple[str, Act, str], ...] = (
 )
 
 
-def test_connection_that_breaks_during_batches_loses_no_message(tmp_path: Path) -> None:
+def test_connection_that_breaks_during_batches_loses_no_message(
+    written: Written, els: Counsellor
+) -> None:
     """Each break lasts until the next fetch, which goes on where the last one ended."""
-    with placed(tmp_path, changes={}) as place:
-        written = write(place)
-        had: set[str] = set()
-        for number, (where, act, part) in enumerate(BREAKS):
-            breaking = Breaking(act, part)
-            here = fetch_over(place, where, breaking)
-            assert breaking.broken, number
-            assert had <= here, number
-            assert confirmed(place, written) <= here, number
-            had = here
-        place.els.desk("fetch")
-        assert arrived(place) == (written.items, written.texts)
-        assert confirmed(place, written) == written.items
+    had: set[str] = set()
+    for number, (where, act, part) in enumerate(BREAKS):
+        breaking = Breaking(act, part)
+        here = fetch_over(written.place, els, where, breaking)
+        assert breaking.broken, number
+        assert had <= here, number
+        had = here
+    els.desk("fetch")
+    assert arrived(els) == (written.items, written.texts)
+    assert written.confirmed() == written.items
 
 
 @pytest.mark.long
@@ -206,18 +218,15 @@ def test_connection_that_breaks_during_batches_loses_no_message(tmp_path: Path) 
 @pytest.mark.parametrize("where", ["behind nginx", "before nginx"])
 @pytest.mark.parametrize("act", [cut, lose, refuse])
 def test_break_at_any_request_of_a_fetch_loses_no_message(
-    tmp_path: Path, act: Act, where: str
+    written: Written, els: Counsellor, tmp_path: Path, act: Act, where: str
 ) -> None:
-    with placed(tmp_path, changes={}) as place:
-        written = write(place)
-        shutil.copytree(place.els.folder, tmp_path / "before")
-        for number in range(1, 100):
-            shutil.rmtree(place.els.folder)
-            shutil.copytree(tmp_path / "before", place.els.folder)
-            breaking = Breaking(act, "/api/", number)
-            fetch_over(place, where, breaking)
-            place.els.desk("fetch")
-            assert arrived(place) == (written.items, written.texts), number
-            if not breaking.broken:
-                break
-        assert 10 < number < 99, "every request of a fetch was met"
+    for number in range(1, 100):
+        shutil.copytree(els.folder.parent, tmp_path / str(number))
+        again = Counsellor(tmp_path / str(number))
+        breaking = Breaking(act, "/api/", number)
+        fetch_over(written.place, again, where, breaking)
+        again.desk("fetch")
+        assert arrived(again) == (written.items, written.texts), number
+        if not breaking.broken:
+            break
+    assert 10 < number < 99, "every request of a fetch was met"
