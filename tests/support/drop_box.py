@@ -152,11 +152,14 @@ class DropBox:
             *("--phone", "030 123 45 67", "--hours", "9-17"),
         ).stdout
 
-    def add(self, counsellor: Counsellor, invitation: str, name: str, site: str = "") -> None:
+    def add(
+        self, counsellor: Counsellor, invitation: str, name: str, site: str = "", proxy: str = ""
+    ) -> None:
         """Add a counsellor: invitation, card, fingerprint, confirmation."""
         folder = counsellor.folder.parent
         (folder / "invitation").write_text(invitation)
-        counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external")
+        way = ("--proxy", proxy) if proxy else ()
+        counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external", *way)
         card = folder / "own.card"
         said = counsellor.desk("card", "--out", card)
         groups = next(line for line in said.stdout.splitlines() if len(line.split()) == 10)
