@@ -26,13 +26,13 @@ BUSY = (
 )  # fmt: skip
 
 
-def test_busy_response_is_no_alarm_whatever_was_requested(sealing: World) -> None:
-    sealing.check()
+def test_busy_response_is_no_alarm_whatever_was_requested(world: World) -> None:
+    world.check()
     for address, only in BUSY:
-        sealing.alter = busy_at(address, only)
-        assert sealing.kinds() == ["busy"], (address, only)
-    sealing.alter = lambda _number, _target, reply: reply
-    assert sealing.check().findings == ()
+        world.alter = busy_at(address, only)
+        assert world.kinds() == ["busy"], (address, only)
+    world.alter = lambda _number, _target, reply: reply
+    assert world.check().findings == ()
 
 
 def test_site_whose_first_page_is_busy_is_no_alarm_in_any_language(tmp_path: Path) -> None:
