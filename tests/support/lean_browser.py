@@ -66,8 +66,11 @@ class LeanBrowser(Protocol):
 
 
 def wait(browser: LeanBrowser, *any_of: str, seconds: float = PATIENCE) -> None:
-    """Wait until the page has one of these elements."""
-    until(lambda: any(map(browser.there, any_of)), f"none of {any_of} appeared", seconds)
+    """Wait until the page has one of these elements; ask rarely, as each question takes time."""
+    deadline = time.monotonic() + seconds
+    while not any(map(browser.there, any_of)):
+        assert time.monotonic() < deadline, f"none of {any_of} appeared"
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
