@@ -1,8 +1,8 @@
 """A year of a practice, day by day; every figure is counted again from the diary.
 
 There are two counsellors and four employers with real sites; a third of the people write through a
-site. By default 44 of the 140 cases are played, with the same days, employers and rules, and a
-counsellor destroys what is due every fifth day; with ``--long`` all of them, every day.
+site. By default 44 of the 140 cases are played, with the same days, employers and rules; with
+``--long`` all of them.
 """
 
 import collections
@@ -149,8 +149,8 @@ class Year:
                 self.external.leave_to_colleague(SHARED, f"from {who}")
                 self.passed_on += 1
 
-    def live(self, until: datetime.date, *, looks: int) -> None:
-        """Play every day, with what is planned on it; look every ``looks`` days at what is due."""
+    def live(self, until: datetime.date) -> None:
+        """Play every day, with the acts that are planned or due on it."""
         while self.town.today < until:
             for act in self.plan.pop(self.town.today, []):
                 act()
@@ -158,14 +158,11 @@ class Year:
                 self.external.fetch()
             if self.town.today == STOPS:
                 self.stop()
-            look = self.town.today.toordinal() % looks == 0
-            if look:
-                self.external.destroy_what_is_due()
+            self.external.destroy_what_is_due()
             if self.town.today == LAST:
                 self.accounts = {name: self.external.hours(name) for name in PEOPLE}
             if self.town.today < STOPS:
-                if look:
-                    self.internal.destroy_what_is_due()
+                self.internal.destroy_what_is_due()
                 if self.town.today.day in FETCHED:
                     self.internal.fetch()
             self.town.midnight()
@@ -195,7 +192,7 @@ def lived(town: Town, external: Practice, internal: Practice, shares: dict[str, 
         year.person(internal, SHARED, number, STOPS - DAY * 20)
     year.work()
     year.around_the_year()
-    year.live(REPORTS, looks=1 if shares == ALL else 5)
+    year.live(REPORTS)
     return year
 
 
