@@ -170,11 +170,16 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.MonkeyPatch().setattr(providers, "is_local_module_file", lambda _path: False)
 
 
+def pytest_collection() -> None:
+    # What is loaded stays to the end: to look again and again for garbage in it would take seconds.
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    # Most objects are loaded by now and stay to the end, so garbage is collected only among objects
-    # that tests make.
+    # Garbage is collected only among objects that tests make.
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_logfinish() -> None:

@@ -10,6 +10,7 @@ import * as api from "./page/api.mjs";
 
 const LONGEST_HASH = 8; // seconds; a browser that needs more uses the plain form
 const LONGEST_TEST = 30_000; // milliseconds, including the download of the script and the word lists
+const ATTEMPTS = 3; // for each word list; one lost request does not mean that this browser cannot seal
 const LISTS = ["nl", "en", "not_dealt_nl", "not_dealt_en"];
 
 /** @typedef {"trying" | "sealing" | "plain"} Mode */
@@ -36,7 +37,7 @@ export class Client {
     window.addEventListener("pageshow", () => this.left && window.location.reload());
     whenIdle(() => {
       if (this.mode === "sealing") this.entrance.idle();
-      this.conversation.lock();
+      return this.conversation.lock();
     });
     tell(say("sealed.checking"));
     this.tried = this.tryOut();
@@ -65,7 +66,7 @@ export class Client {
   async fetchWords() {
     for (const name of LISTS) {
       const kind = name.startsWith("not_dealt_") ? `notDealt${name.slice(-2) === "nl" ? "Nl" : "En"}` : `words${name === "nl" ? "Nl" : "En"}`;
-      await this.ask("takeWords", { name, text: await api.words(String(this.given[kind])) });
+      await this.ask("takeWords", { name, text: await api.words(String(this.given[kind]), ATTEMPTS) });
     }
   }
 
@@ -101,6 +102,7 @@ export class Client {
   /** Ask for the code again, on this page. @param {HTMLFormElement} form */
   again(form) {
     const entrance = new ReturnForm(this, form);
+    this.entrance = entrance;
     onSubmit(form, () => entrance.send());
   }
 

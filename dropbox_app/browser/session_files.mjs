@@ -149,7 +149,7 @@ export class SessionFiles {
   async opening(work) {
     if (!this.opener) throw new Refused("locked");
     try {
-      return { bytes: (await work(this.opener)).slice() };
+      return { bytes: await work(this.opener) };
     } catch (error) {
       throw error instanceof OpenError ? new Refused("file_broken") : error;
     }

@@ -53,6 +53,21 @@ def test_file_sealed_by_client_opens_in_python(client: Ask, size: int) -> None:
         assert b"".join(contents(chunks, size)) == content
 
 
+def test_parts_are_made_in_order_and_equal_with_and_without_the_browsers_own_hash(
+    client: Ask,
+) -> None:
+    """The page asks for the next part while one is sent. An onion address may have no WebCrypto."""
+    content = content_of(2 * FILE_PART + 100)
+    said = client("sealAtOnce", content=b64(content), recipients=[str(ANNA.recipient())])
+    assert said["same"]
+    parts = [(base64.b64decode(part), digest) for part, digest in said["parts"]]
+    assert [digest for _, digest in parts] == [sha256_hex(part) for part, _ in parts]
+    sealed = b"".join(part for part, _ in parts)
+    assert sha256_hex(sealed) == said["item"]
+    opened = age.open_chunks(io.BytesIO(sealed).read, (ANNA,))
+    assert b"".join(contents(opened, len(content))) == content
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("step", [50_000, 1_000_000])

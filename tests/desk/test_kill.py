@@ -5,7 +5,6 @@ tests of single steps (test_forward_secrecy, test_migrations) stop at each step 
 """
 
 import contextlib
-import multiprocessing
 import random
 import shutil
 import threading
@@ -28,10 +27,8 @@ from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.test_migrations import unpack
 from tests.support.chance import seed
 from tests.support.fake_server import Clock, Peer, Reporter
+from tests.support.forks import PROCESSES
 
-# Each process is forked from one that has imported all this, without threads or a desk.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__])
 KILLS = 5  # of each of six kinds of work
 MANY = 67  # with --long
 

@@ -14,8 +14,9 @@ from dropbox_app.desk.storage import vault
 from dropbox_app.desk.storage.atomic_files import NEW, TOGETHER
 from dropbox_app.desk.sync import fetch as rounds
 from tests.desk.conftest import PASSPHRASE, Office
-from tests.desk.test_kill import PROCESSES, PeerProcess, SocketTransport
+from tests.desk.test_kill import PeerProcess, SocketTransport
 from tests.support.fake_server import Clock, Peer, Reporter
+from tests.support.forks import PROCESSES
 from tests.support.processes import threads, until
 from tests.support.programs import STRACE, needs_strace
 

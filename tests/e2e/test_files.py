@@ -28,7 +28,7 @@ NAME = "herkenbare-bestandsnaam.jpg"
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Iterator[Serving]:
-    made = Serving(tmp_path, upkeep=0.2)
+    made = Serving(tmp_path, upkeep=0.2, forked=False)
     yield made
     while SENDERS:
         SENDERS.pop().connection.close()

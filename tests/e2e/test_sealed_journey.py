@@ -431,7 +431,7 @@ def test_plain_form_is_used_if_the_worker_does_not_start(meet: Meet, relay: Rela
     writer = meet()
     relay.fault = always("refuse", "GET", "/static/worker-")
     writer.page.goto(f"/{LANG}/report")
-    writer.reads("Je browser kan je bericht niet zelf op slot doen")
+    writer.reads("Je browser doet je bericht nu niet zelf op slot")
     assert writer.page.locator(SEALING).count() == 0
     writer.writes(STORY[LANG])
     writer.page.wait_for_selector("ol.code li")
@@ -456,6 +456,6 @@ def test_message_is_not_sent_before_the_self_test_ends(meet: Meet, relay: Relay)
     writer.writes(STORY[LANG])
     writer.reads("We kijken")
     pressed.set()
-    writer.reads("Je browser kan je bericht niet zelf op slot doen")
+    writer.reads("Je browser doet je bericht nu niet zelf op slot")
     assert [one for one in relay.seen if one.method == "POST"] == []
     assert writer.page.input_value("[name=text]") == STORY[LANG]

@@ -277,7 +277,7 @@ def test_page_says_that_it_does_not_seal_messages_if_its_script_fails_to_load(
     relay.fault = always("refuse", "GET", "/static/client-")
     for place in ("report", "return"):
         writer.page.goto(f"/{LANG}/{place}")
-        writer.reads("Je browser kan je bericht niet zelf op slot doen")
+        writer.reads("Je browser doet je bericht nu niet zelf op slot")
 
 
 @in_one_browser

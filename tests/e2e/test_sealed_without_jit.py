@@ -32,7 +32,7 @@ def test_slow_browser_keeps_the_plain_form_and_the_page_says_so(
     box.restart()
     page = slow.new_page()
     page.goto(f"{box.url}/nl/report")
-    page.get_by_text("Je browser kan je bericht niet zelf op slot doen").wait_for()
+    page.get_by_text("Je browser doet je bericht nu niet zelf op slot").wait_for()
     assert page.locator("html[data-sealed]").count() == 0
     page.fill("[name=text]", STORY["nl"])
     page.click("#main-form button.button")

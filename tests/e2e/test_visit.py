@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,34 +22,13 @@ from dropbox_app.server.web.security_headers import HSTS
 from tests.support import fronts
 from tests.support.circuit import connect, line
 from tests.support.drop_box import DropBox
+from tests.support.fronted_box import Served
 from tests.support.ports import free_port
 
 ONION = "d" * 56 + ".onion"
 NO_SOCKET = Path("/nonexistent/box.sock")
 Headers = dict[str, str]
 Altered = Callable[[Headers, bytes, str], tuple[Headers, bytes]]
-
-
-class Served(DropBox):
-    """A drop box as in production: on a socket file, with nginx in front at a port."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        super().__init__(folder, port=port)
-        self.socket_file = folder.with_name("app.sock")
-        self.bind = f"unix:{self.socket_file}"
-        self._starts = 0
-
-    def serve(self) -> None:
-        self._starts += 1
-        self._open = ExitStack()
-        folder = self.folder.with_name(f"front{self._starts}")
-        front = fronts.nginx(folder, self.socket_file, port=self.port, changes=fronts.UNLIMITED)
-        self.front = self._open.enter_context(front)
-        super().serve()
-
-    def stop(self) -> None:
-        self._open.close()  # first, because the app waits for connections that nginx keeps
-        super().stop()
 
 
 class Between:

@@ -54,7 +54,7 @@ def holders(serving: Serving, *secrets: str) -> set[str]:
 def test_no_visit_data_is_in_memory_after_a_quiet_period(
     serve: Callable[..., Serving],
 ) -> None:
-    serving = serve(program=HASTY)
+    serving = serve(program=HASTY, forked=False)
     reporter = serving.browser(7)
     page = reporter.get("/nl/report")
     first = reporter.submit(page, page.form_with("text"), text=f"{MARK} woord\n" * 400)
@@ -69,7 +69,7 @@ def test_no_visit_data_is_in_memory_after_a_quiet_period(
 def test_endless_upload_leaves_no_text_in_memory_and_its_client_is_told_why_it_ended(
     serve: Callable[..., Serving],
 ) -> None:
-    serving = serve(program=IMPATIENT)
+    serving = serve(program=IMPATIENT, forked=False)
     reporter, other = serving.browser(7), serving.browser(8)
     page = reporter.get("/nl/report")
     first = reporter.submit(page, page.form_with("text"), text=f"{MARK} woord\n" * 400)

@@ -129,7 +129,7 @@ def test_server_memory_never_contains_data_that_a_browser_sealed(
     serve: Callable[..., Serving],
 ) -> None:
     """All serving processes are searched right after use; only the token that was sent is found."""
-    serving = serve(seal_in_browser=True)
+    serving = serve(seal_in_browser=True, forked=False)
     noor = serving.house.counsellors[0]
     browser = sealing_browser(serving, 1)
     told, said, file = "vlinderslag in de kelder", "regenboog boven de haven", "krekels bij nacht"

@@ -16,28 +16,13 @@ from tests.server.web.conftest import Counsellor
 from tests.server.web.test_files import received
 from tests.support.plain_browser import MULTIPART, PlainBrowser
 from tests.support.serving import Serving
-from tests.support.tor_network import TorBrowser, TorNetwork, in_tor
+from tests.support.tor_network import NginxOnion, TorBrowser, in_tor
 
 PACES = (1_000_000, 200_000)  # bytes a second
 STRANGERS = 20
 BLOCK = 50_000
 SIZE = 100 * MIB
 NGINX = 60 * 1024  # kB resident, of each process at any time
-
-
-class Onion(TorNetwork):
-    """The network, with an onion whose tor connects to nginx's socket and states the circuit."""
-
-    def __init__(self, folder: Path, target: Path) -> None:
-        super().__init__(folder, 0)
-        self._target_file = target
-
-    def host(self) -> str:
-        return (
-            f"SocksPort 0\nHiddenServiceDir {self.hidden}\n"
-            f"HiddenServicePort 80 unix:{self._target_file}\n"
-            "HiddenServiceExportCircuitID haproxy\n"
-        )
 
 
 def paced(content: bytes, pace: int) -> Iterator[bytes]:
@@ -130,7 +115,7 @@ def test_file_of_100_mib_arrives_slowly_over_tor(
     tmp_path: Path, serve: Callable[..., Serving], pace: int
 ) -> None:
     target = tmp_path / "front" / "onion.sock"
-    with Onion(tmp_path / "tor", target).running() as network:
+    with NginxOnion(tmp_path / "tor", target).running() as network:
         serving = serve(changes={}, origins=(f"http://{network.onion}",))
         browser = TorBrowser(network)
         browser.first("/nl/")

@@ -16,8 +16,12 @@ def line(circuit: int) -> bytes:
 def connect(socket_file: Path, first: bytes = b"") -> socket.socket:
     made = socket.socket(socket.AF_UNIX)
     made.settimeout(60)
-    made.connect(str(socket_file))
-    made.sendall(first)
+    try:
+        made.connect(str(socket_file))
+        made.sendall(first)
+    except BaseException:
+        made.close()
+        raise
     return made
 
 

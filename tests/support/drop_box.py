@@ -19,6 +19,7 @@ from dropbox_app.desk.cli.main import main as desk
 from dropbox_app.desk.folder import Machine
 from dropbox_app.desk.storage.vault import CHEAP_FOR_TESTS
 from dropbox_app.server.cli.main import main as server
+from tests.support.forks import Fork, operate
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres
@@ -129,9 +130,10 @@ class DropBox:
         self.bind = f"127.0.0.1:{self.port}"
         self.env = env or {}
         self.log = folder.parent / f"{folder.name}.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Fork | None = None
         self.database: Postgres | None = None  # where the conversations are, if not in the folder
         self.under: tuple[str, ...] = ()  # a program that starts the server, as strace does
+        self.forked = True  # instead of started as a program, unless it has an environment
 
     def server(
         self, *arguments: str | Path, check: bool = True
@@ -152,11 +154,14 @@ class DropBox:
             *("--phone", "030 123 45 67", "--hours", "9-17"),
         ).stdout
 
-    def add(self, counsellor: Counsellor, invitation: str, name: str, site: str = "") -> None:
+    def add(
+        self, counsellor: Counsellor, invitation: str, name: str, site: str = "", proxy: str = ""
+    ) -> None:
         """Add a counsellor: invitation, card, fingerprint, confirmation."""
         folder = counsellor.folder.parent
         (folder / "invitation").write_text(invitation)
-        counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external")
+        way = ("--proxy", proxy) if proxy else ()
+        counsellor.desk("init", folder / "invitation", "--name", name, "--kind", "external", *way)
         card = folder / "own.card"
         said = counsellor.desk("card", "--out", card)
         groups = next(line for line in said.stdout.splitlines() if len(line.split()) == 10)
@@ -212,13 +217,13 @@ class DropBox:
 
 def start_serving(box: DropBox) -> None:
     """Start the real server of a drop box; it does not respond yet."""
+    words = ("--dir", str(box.folder), "serve", "--bind", box.bind, "--workers", "2")
+    if box.forked and not (box.env or box.under):
+        box.process = Fork(operate, (words,), box.log)
+        return
     with box.log.open("ab") as log:
         box.process = subprocess.Popen(
-            (
-                *box.under,
-                *(str(BIN / "klankbord-server"), "--dir", str(box.folder), "serve"),
-                *("--bind", box.bind, "--workers", "2"),
-            ),
+            (*box.under, str(BIN / "klankbord-server"), *words),
             stdout=log,
             stderr=log,
             env={**os.environ, **box.env},

@@ -42,7 +42,7 @@ class Front:
     """A running nginx, and the places where it could have written."""
 
     folder: Path
-    port: int | None  # the domain's port, in plain HTTP on loopback
+    port: int | None  # the domain's port on loopback
     log: Path
     process: subprocess.Popen[bytes]
 
@@ -70,12 +70,17 @@ class Front:
 
 
 def settings(
-    folder: Path, app: Path, port: int | None = None, changes: Mapping[str, str] | None = None
+    folder: Path,
+    app: Path,
+    port: int | None = None,
+    changes: Mapping[str, str] | None = None,
+    certificate: Path | None = None,
 ) -> Path:
     """Write the settings for an app's socket to a folder; return the main file.
 
-    ``port``: the domain's, on loopback and without TLS; None: no domain. ``changes``: regular
-    expressions and their replacements; each must be found.
+    ``port``: the domain's, on loopback; None: no domain. ``changes``: regular expressions and their
+    replacements; each must be found. ``certificate``: the file with the domain's certificate and
+    key; None: no TLS.
     """
     made = folder / "nginx"
     shutil.copytree(SETTINGS, made)
@@ -83,8 +88,12 @@ def settings(
     if port is not None:
         text = domain.read_text("utf-8")
         text = text[text.rindex("server {") :]
-        text = re.sub(r"\tlisten \[::\].*\n|\tssl_.*\n", "", text)
-        text = re.sub(r"listen 443 ssl http2 .*;", f"listen 127.0.0.1:{port};", text)
+        text = re.sub(r"\tlisten \[::\].*\n", "", text)
+        ways = "" if certificate is None else " ssl http2"
+        text = re.sub(r"listen 443 ssl http2 .*;", f"listen 127.0.0.1:{port}{ways};", text)
+        if certificate is None:
+            text = re.sub(r"\tssl_.*\n", "", text)
+        text = re.sub("@CERTIFICATE(_KEY)?@", str(certificate), text)
         text = text.replace("@DOMAIN@", "127.0.0.1").replace("@ONION@", ONION)
         (made / "ways" / "domain.conf").write_text(text)
     domain.unlink()
@@ -92,7 +101,8 @@ def settings(
     for file in made.rglob("*.conf"):
         text = file.read_text("utf-8")
         text = text.replace(RUN, f"{folder}/").replace(APP, str(app))
-        text = text.replace('domain "max-age=63072000";', 'domain "";')  # there is no https here
+        if certificate is None:
+            text = text.replace('domain "max-age=63072000";', 'domain "";')  # only for https
         for old, new in (changes or {}).items():
             text, found = re.subn(old, new, text)
             left -= {old} if found else set()
@@ -108,6 +118,7 @@ def nginx(
     *,
     port: int | None = None,
     changes: Mapping[str, str] | None = None,
+    certificate: Path | None = None,
     under: Sequence[str] = (),
 ) -> Iterator[Front]:
     """Serve until the block ends. ``under``: a program that starts it, such as strace.
@@ -115,7 +126,7 @@ def nginx(
     Under root its workers stay root, because they must reach the test's own folder.
     """
     folder.mkdir()
-    main = settings(folder, app, port, changes)
+    main = settings(folder, app, port, changes, certificate)
     line = ["nginx", "-e", "stderr", "-p", f"{main.parent}/", "-c", main.name]
     if os.geteuid() == 0:
         line += ["-g", "user root;"]

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.support.forks import Fork
+
 GONE = (FileNotFoundError, ProcessLookupError)
 # From linux/sched.h: the flag of a process that is exiting; and the bit of signal 9.
 _EXITING = 0x4
@@ -58,7 +60,7 @@ def open_files(pid: int) -> Iterator[Path]:
         yield from Path(f"/proc/{pid}/fd").iterdir()
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: subprocess.Popen[bytes] | Fork) -> None:
     """Kill a process and its process group with kill -9; wait for their end."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

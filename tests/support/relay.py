@@ -94,7 +94,7 @@ class Relay:
     def _serve(self, browser: socket.socket) -> None:
         # A browser that is closed ends its connection midway; the test checks what it kept.
         with contextlib.suppress(OSError), browser, browser.makefile("rb") as stream:
-            passed = _request(stream.readline, stream.read)
+            passed = request(stream.readline, stream.read)
             if passed is None:
                 return
             self.seen.append(passed)
@@ -128,7 +128,7 @@ class Relay:
                 passes = None if passes is None else passes - len(passed_on)
 
 
-def _request(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Passed | None:
+def request(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Passed | None:
     first = line()
     if not first:
         return None  # a connection that a browser opened in advance

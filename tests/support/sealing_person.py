@@ -15,7 +15,7 @@ from tests.support.relay import Fault, Relay
 
 LANG = "nl"
 SEALING = "html[data-sealed=on]"
-PLAIN = "Je browser kan je bericht niet zelf op slot doen"
+PLAIN = "Je browser doet je bericht nu niet zelf op slot"
 SITE = re.compile('^site = "([0-9a-f]{32})"', re.MULTILINE)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from dropbox_app.server.config.settings import Reporter
 from tests.server.web.conftest import House, real_clock
 from tests.support.circuit import CircuitBrowser, connect, line
+from tests.support.forks import Fork, execute
 from tests.support.fronts import QUICK, nginx
 from tests.support.plain_browser import PlainBrowser
 from tests.support.ports import free_port
@@ -41,7 +42,8 @@ class Serving:
 
     ``changes``: changes to nginx's settings, see ``fronts``; by default there are no limits, and
     timeouts are shorter. ``origins``: the site's origins, besides the loopback port. ``under``,
-    ``under_front``: programs that start the app and nginx, such as strace.
+    ``under_front``: programs that start the app and nginx, such as strace. ``forked``: fork
+    the app from a process that has loaded it, see ``forks``; ``under`` needs a program instead.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Serving:
         *,
         changes: Mapping[str, str] = QUICK,
         program: str = PROGRAM,
+        forked: bool = True,
         threads: int = 128,
         upkeep: float = 60.0,
         origins: tuple[str, ...] = (),
@@ -73,7 +76,8 @@ class Serving:
         self.log = folder / "log"
         self.socket = folder / "app.sock"
         self._under = tuple(under)
-        self._call = ("-c", program, str(self.house.folder), f"unix:{self.socket}")
+        self._program = program
+        self._forked = forked and not self._under
         self._more = (str(threads), str(upkeep))
         self._open = contextlib.ExitStack()
         front = nginx(
@@ -88,13 +92,19 @@ class Serving:
 
     def start(self) -> None:
         """Start the app, and wait until it responds."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                (*self._under, sys.executable, *self._call, *self._more),
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "HOME": str(self.home), "TMPDIR": str(self.home)},
-            )
+        environment = {**os.environ, "HOME": str(self.home), "TMPDIR": str(self.home)}
+        words = (str(self.house.folder), f"unix:{self.socket}", *self._more)
+        self.process: subprocess.Popen[bytes] | Fork
+        if self._forked:
+            self.process = Fork(execute, (self._program, words), self.log, environment)
+        else:
+            with self.log.open("ab") as log:
+                self.process = subprocess.Popen(
+                    (*self._under, sys.executable, "-c", self._program, *words),
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                )
         deadline = time.monotonic() + 60
         while self.status() != 200:
             assert self.process.poll() is None, self.log.read_text()

@@ -220,6 +220,21 @@ class TorNetwork:
         return made
 
 
+class NginxOnion(TorNetwork):
+    """The network, with an onion whose tor connects to nginx's socket and states the circuit."""
+
+    def __init__(self, folder: Path, target: Path) -> None:
+        super().__init__(folder, 0)
+        self._target_file = target
+
+    def host(self) -> str:
+        return (
+            f"SocksPort 0\nHiddenServiceDir {self.hidden}\n"
+            f"HiddenServicePort 80 unix:{self._target_file}\n"
+            "HiddenServiceExportCircuitID haproxy\n"
+        )
+
+
 class TorBrowser(PlainBrowser):
     """A browser without JavaScript that connects only through the network's client."""
 

@@ -6,6 +6,7 @@ systemd enforces (memory and device cgroups, kernel tunables) are not tested.
 """
 
 import ctypes
+import functools
 import json
 import os
 import re
@@ -56,16 +57,17 @@ def merged(unit: Path, drop_in: Path, folder: Path) -> Path:
 
 def system_calls(unit: Path) -> set[str]:
     """Return the system calls that SystemCallFilter allows, as systemd reads it."""
-    allowed = _group("@default")  # always allowed, so that a service can start
+    allowed = {*_group("@default")}  # always allowed, so that a service can start
     for line in values(unit, "SystemCallFilter"):
         named = {call for name in line.lstrip("~").split() for call in _group(name)}
         allowed = allowed - named if line.startswith("~") else allowed | named
     return allowed
 
 
-def _group(name: str) -> set[str]:
+@functools.cache  # systemd's groups contain some thirty others, and each unit names them
+def _group(name: str) -> frozenset[str]:
     if not name.startswith("@"):
-        return {name}
+        return frozenset({name})
     said = subprocess.run(
         ["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True
     ).stdout
@@ -73,7 +75,7 @@ def _group(name: str) -> set[str]:
     for line in said.splitlines()[1:]:
         if (call := line.strip()) and not call.startswith("#"):
             found |= _group(call)
-    return found
+    return frozenset(found)
 
 
 class _Compare(ctypes.Structure):

@@ -86,7 +86,7 @@ export async function conversation(token) {
 
 /** Return whether an answer has the form of a conversation's list. @param {any} json */
 function isList(json) {
-  const days = [json?.day, json?.last_added, json?.expires].every((day) => DAY.test(day));
+  const days = [json?.day, json?.last_added, json?.expires].every((day) => DAY.test(day) && Date.parse(day));
   return days && Array.isArray(json.items) && json.items.length <= MAX_ITEMS && json.items.every(isItem);
 }
 
@@ -110,11 +110,11 @@ export async function items(token, ids) {
   }
 }
 
-/** Return a word list file. @param {string} address */
-export async function words(address) {
-  const { status, bytes } = await ask("GET", address);
-  if (status !== 200) throw new Lost();
-  return new TextDecoder().decode(bytes);
+/** Return a word list file. @param {string} address @param {number} attempts */
+export async function words(address, attempts) {
+  const answer = await once(...Array(attempts).fill(() => ask("GET", address)));
+  if (answer?.status !== 200) throw new Lost();
+  return new TextDecoder().decode(answer.bytes);
 }
 
 /** @param {Answer | null} answer @returns {{id: string}[]} */
@@ -124,11 +124,18 @@ const listed = (answer) => (answer?.status === 200 && Array.isArray(answer.json?
 function fateOf(answer) {
   // Any other answer may come from a proxy in front of the program, so it proves nothing.
   const { status = 0, json = null } = answer ?? {};
-  if (status === 200 && json) return { fate: "taken", status };
+  if (status === 200 && json && !Object.keys(json).length) return { fate: "taken", status };
   if (status === 409 && Number.isInteger(json?.n)) return { fate: "behind", status };
   if (isGone(answer)) return { fate: "gone", status };
   const refused = status >= 400 && json?.refused === "other";
   return { fate: refused ? "refused" : "unknown", status, full: json?.full === "mailbox" };
+}
+
+/** Return whether a response to `get` says that there is no such item. @param {Response} response */
+export async function saysGone(response) {
+  if (response.status !== 404) return false;
+  const bytes = await atMost(response, MAX_JSON);
+  return isGone({ status: response.status, json: jsonOf(response, bytes), bytes });
 }
 
 /** Return whether the program itself says that there is no such conversation or item. @param {Answer | null} answer */

@@ -65,14 +65,15 @@ export class Conversation {
     return found || same;
   }
 
-  /** Show the conversation. Its keys are already known. */
+  /** Show the conversation, whose keys are already known; return false if it could not be fetched. */
   async open() {
-    this.opened = true;
     try {
       await this.client.takeSite();
       if (!(await this.load(() => this.showPage()))) this.gone();
+      return true;
     } catch (error) {
       tell(problem(error, "sealed.network")); // everything shown here was sent; only reading failed
+      return false;
     }
   }
 
@@ -253,7 +254,7 @@ export class Conversation {
         if (!(await this.reread(shownTo))) return undefined;
         if (given.files) await this.files.joinAgain();
       }
-      tell(say("errors.busy"));
+      tell(say("sealed.withheld")); // the number is taken by a message that is not here
     } catch (error) {
       // The error occurred after sending began, so the message may have arrived.
       if (this.pending) return this.waitFor(form);
@@ -263,8 +264,7 @@ export class Conversation {
     } finally {
       this.busy = false;
     }
-    lock(form, false);
-    return undefined;
+    return lock(form, false);
   }
 
   /** On a later day, other keys are valid: fetch the cards again. Return whether to go on. @param {string} shownTo */
@@ -303,11 +303,8 @@ export class Conversation {
     }
     this.pending = null;
     if (fate === "behind") return true;
-    if (fate === "gone") {
-      this.gone();
-      return false;
-    }
-    tell(unsent(outcome));
+    if (fate === "gone") this.gone();
+    else tell(unsent(outcome));
     lock(form, false);
     return false;
   }
@@ -385,15 +382,16 @@ export class Conversation {
     return [say("conversation.sent"), ...apart].join(" ");
   }
 
-  /** Ask for the code again, and remove the keys and all opened messages from the page. */
+  /** Ask for the code again, and remove the keys and all opened messages from the page. Return false if it must wait. */
   lock() {
-    if (!this.opened || this.busy) return;
+    if (!this.opened || this.busy) return !this.opened;
     this.client.ask("wipe");
     this.opened = false;
     this.view = null;
     show("sealed-again");
     const form = part("return");
     if (form) this.client.again(form);
+    return true;
   }
 
   /** Close the conversation. To return, the code is needed. */

@@ -122,7 +122,8 @@ export class ReportForm extends Entrance {
       // Any other result leaves it possible that the report arrived. Then only its code opens it.
       if (fate.fate === "refused") return this.unsent(fate);
       this.form.reset();
-      await new CodePage(this.client, report, answers.safe === "no", this.letGo).show(fate, chosen, known[chosen]);
+      const page = new CodePage(this.client, { ...report, text }, answers.safe === "no", this.letGo);
+      await page.show(fate, chosen, known[chosen]);
     });
     return undefined;
   }
@@ -174,6 +175,13 @@ class CodePage {
     const retry = slot("retry");
     if (retry) retry.hidden = !this.perhaps;
     part("retry").disabled = false;
+    // The text may never arrive, for example if the site is full, so the person can still copy it.
+    const kept = slot("unsure");
+    const field = kept?.querySelector("textarea");
+    if (kept) kept.hidden = !this.perhaps;
+    const next = slot("next");
+    if (next) next.hidden = this.perhaps;
+    if (field) field.value = this.perhaps ? this.report.text : "";
     const title = document.querySelector("main h1");
     if (title) title.textContent = this.perhaps ? say("sealed.perhaps_title") : String(this.title);
     const known = this.asked ? say("sealed.arrived") : "";
@@ -181,6 +189,7 @@ class CodePage {
     if (this.perhaps) return;
     await this.client.ask("sent", this.report);
     this.report.sealed = null;
+    this.report.text = "";
   }
 
   async again() {
@@ -207,10 +216,12 @@ class CodePage {
   async goOn() {
     if (!part("kept").elements.kept.checked) return tell(say("errors.confirm_code"));
     if (this.perhaps) return tell(say("sealed.perhaps"));
+    const typed = part("try");
+    // Until the conversation is shown, this page stays, and the words can be compared.
+    if (!(await this.client.conversation.open())) return undefined;
     this.letGo();
-    part("try").reset();
-    await this.client.ask("moveOn");
-    return this.client.conversation.open();
+    typed.reset(); // it is no longer shown, but the script still holds it
+    return this.client.ask("moveOn");
   }
 }
 

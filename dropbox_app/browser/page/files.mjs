@@ -5,9 +5,11 @@ import { Lost } from "./api.mjs";
 import { Refused } from "./helper.mjs";
 import { names } from "./people.mjs";
 import { problem } from "./problems.mjs";
+import { release } from "../protocol/memory.mjs";
 import { Failed, Stopped, Transfer } from "./transfers.mjs";
 
 /** @typedef {import("./conversation.mjs").Conversation} Conversation */
+/** @typedef {{file: number, number: number, bytes: Uint8Array, digest: string}} Part A sealed part of a file. */
 
 const SPOKEN = 10; // percent between two sentences on the progress, which a screen reader reads out
 const KEPT = 60_000; // milliseconds that the browser has to save an opened file
@@ -57,7 +59,9 @@ export class Files {
     if (!files.length) return conversation.send(message, form);
     if (!(await this.upload(files, form))) return undefined;
     await conversation.send({ ...message, files: true }, form);
-    if (part("files")) this.showWho(); // who it goes to may have changed
+    if (!part("files")) return undefined;
+    part("back").disabled = false;
+    this.showWho(); // who it goes to may have changed
     return undefined;
   }
 
@@ -111,17 +115,20 @@ export class Files {
     tell(say("sealed.sending"));
     const begun = await client.ask("sealFiles", { files, unnamed: say("files.unnamed") });
     if (!begun.same) this.arrived = files.map(() => []);
-    const total = begun.files.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.parts, 0);
-    let [done, spoken] = [0, -SPOKEN];
-    for (const [file, { parts }] of begun.files.entries()) {
-      for (let number = 0; number < parts; number++, done++) {
-        if (!this.arrived[file][number]) await this.sendPart(file, number, transfer);
-        const percent = Math.floor(((number + 1) / parts) * 100);
-        this.showProgress((done + 1) / total);
-        if (Math.abs(percent - spoken) < SPOKEN && percent !== 100) continue;
-        spoken = percent;
-        tell(say("sealed.file_part", { number: file + 1, count: files.length, percent }));
-      }
+    const parts = begun.files.flatMap((/** @type {{parts: number}} */ { parts }, /** @type {number} */ file) =>
+      Array.from({ length: parts }, (_, number) => ({ file, number, percent: Math.floor(((number + 1) / parts) * 100) })),
+    );
+    let spoken = -SPOKEN;
+    let next = this.seal(parts[0]);
+    for (const [at, { file, percent }] of parts.entries()) {
+      const made = await next;
+      // The next part is sealed while this one is sent.
+      next = this.seal(parts[at + 1]);
+      if (made) await this.sendPart(made, transfer);
+      this.showProgress((at + 1) / parts.length);
+      if (Math.abs(percent - spoken) < SPOKEN && percent !== 100) continue;
+      spoken = percent;
+      tell(say("sealed.file_part", { number: file + 1, count: files.length, percent }));
     }
     await this.join(transfer);
   }
@@ -130,7 +137,9 @@ export class Files {
   async join(transfer) {
     for (const file of this.arrived.keys()) {
       const sealed = await this.conversation.client.ask("sealedFile", { file });
-      await transfer.join(sealed, (number) => this.sendPart(file, number, transfer));
+      await transfer.join(sealed, async (number) => {
+        await this.sendPart(await this.part(file, number), transfer);
+      });
     }
     transfer.check();
   }
@@ -140,12 +149,27 @@ export class Files {
     return this.join(new Transfer(this.conversation.token, () => tell(say("sealed.file_waiting"))));
   }
 
-  /** @param {number} file @param {number} number @param {Transfer} transfer */
-  async sendPart(file, number, transfer) {
-    transfer.check();
-    const { bytes, digest } = await this.conversation.client.ask("filePart", { file, number });
+  /**
+   * Seal a part, unless there is none or it has arrived. Why it failed is told to whoever waits for it.
+   * @param {{file: number, number: number} | undefined} part
+   */
+  seal(part) {
+    if (!part || this.arrived[part.file][part.number]) return Promise.resolve(null);
+    const made = this.part(part.file, part.number);
+    made.catch(() => {});
+    return made;
+  }
+
+  /** @param {number} file @param {number} number @returns {Promise<Part>} */
+  async part(file, number) {
+    return { file, number, ...(await this.conversation.client.ask("filePart", { file, number })) };
+  }
+
+  /** @param {Part} part @param {Transfer} transfer */
+  async sendPart({ file, number, bytes, digest }, transfer) {
     await transfer.putPart(digest, bytes);
     this.arrived[file][number] = digest;
+    release(bytes);
   }
 
   /** @param {number | null} part From 0 to 1; null hides it. */
@@ -177,6 +201,7 @@ export class Files {
         // The browser keeps a Blob itself, so this page need not hold the whole file.
         pieces.push(new Blob([content]));
         opened += content.length;
+        release(content);
         const percent = size ? Math.floor((opened / size) * 100) : 100;
         if (percent - spoken < SPOKEN) return;
         spoken = percent;

@@ -27,13 +27,13 @@ export class Helper {
     this.worker.addEventListener("error", () => this.end());
   }
 
-  /** Ask the worker to do something; see worker.mjs. @param {string} ask @param {any} [given] @returns {Promise<any>} */
+  /** Ask the worker to do something; see worker.mjs. Bytes are given away, not copied. @param {string} ask @param {any} [given] @returns {Promise<any>} */
   ask(ask, given) {
     if (this.ended) return Promise.reject(new Refused("ended", {}));
     return new Promise((resolve, reject) => {
       const id = ++this.asked;
       this.waiting.set(id, { resolve, reject });
-      this.worker.postMessage({ id, ask, given });
+      this.worker.postMessage({ id, ask, given }, given?.bytes ? [given.bytes.buffer] : []);
     });
   }
 

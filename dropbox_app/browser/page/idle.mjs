@@ -2,9 +2,14 @@
 
 const IDLE = 20 * 60_000; // milliseconds
 const LOOK = 5_000;
-const SIGNS = ["pointerdown", "keydown", "input", "scroll"];
+// Not "scroll": the page also scrolls by itself, to show a sentence.
+const SIGNS = ["pointerdown", "keydown", "input", "wheel"];
 
-/** Call `then` after every 20 minutes of inactivity. @param {() => void} then */
+/**
+ * Call `then` after every 20 minutes of inactivity. It returns whether it could do its work; if not,
+ * it is soon called again.
+ * @param {() => boolean} then
+ */
 export function whenIdle(then) {
   let last = Date.now();
   const now = () => {
@@ -14,8 +19,7 @@ export function whenIdle(then) {
   // The clock is compared, because a timer stops while a phone sleeps.
   const look = () => {
     if (Date.now() - last < IDLE) return;
-    now();
-    then();
+    if (then()) now();
   };
   setInterval(look, LOOK);
   document.addEventListener("visibilitychange", look);

@@ -102,7 +102,7 @@ export class Transfer {
   async fetch(item, take) {
     let from = 0;
     const taken = async (/** @type {Uint8Array} */ bytes) => {
-      from += bytes.length;
+      from += bytes.length; // before they are given away
       await take(bytes);
     };
     await this.steadily(() => this.fetchFrom(item, () => from, taken));
@@ -116,37 +116,36 @@ export class Transfer {
     let timer = setTimeout(stop, STALLED);
     try {
       const response = await api.get(`/api/files/${item}?from=${from()}`, this.token, stalled.signal);
-      if (response.status === 404) throw new Failed("files.lost");
+      if (await api.saysGone(response)) throw new Failed("files.lost");
       const reader = response.body?.getReader();
       if (response.status !== 200 || !reader) throw new Lost();
       const end = from() + Number(response.headers.get("Content-Length"));
-      let held = new Uint8Array();
+      let piece = new Uint8Array(PIECE);
+      let held = 0;
       for (;;) {
-        const { done, value } = await reader.read();
+        const { done, value = new Uint8Array() } = await reader.read();
         clearTimeout(timer);
         timer = setTimeout(stop, STALLED);
-        if (value) held = joined(held, value);
-        if (held.length >= PIECE || (done && held.length)) {
-          await take(held);
-          held = new Uint8Array();
+        for (let at = 0; at < value.length; ) {
+          const more = value.subarray(at, at + PIECE - held);
+          piece.set(more, held);
+          at += more.length;
+          held += more.length;
+          if (held < PIECE) continue;
+          await take(piece);
+          [piece, held] = [new Uint8Array(PIECE), 0];
         }
         if (done) break;
       }
+      if (held) await take(piece.slice(0, held));
       if (from() < end) throw new Lost();
     } catch (error) {
       // Errors of the line have other names in each browser.
-      throw error instanceof TypeError || error instanceof DOMException ? new Lost() : error;
+      const broken = [TypeError, DOMException, SyntaxError].some((kind) => error instanceof kind);
+      throw broken ? new Lost() : error;
     } finally {
       clearTimeout(timer);
       this.ended.signal.removeEventListener("abort", stop);
     }
   }
-}
-
-/** @param {Uint8Array} one @param {Uint8Array} other */
-function joined(one, other) {
-  const both = new Uint8Array(one.length + other.length);
-  both.set(one);
-  both.set(other, one.length);
-  return both;
 }

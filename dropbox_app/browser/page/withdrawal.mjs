@@ -30,12 +30,8 @@ export class Withdrawal {
   }
 
   /** Fetch the cards again. A withdrawal does not depend on them, so any error is ignored. */
-  async takeCards() {
-    try {
-      await this.conversation.client.takeSite();
-    } catch {
-      // The cards that are here are used.
-    }
+  takeCards() {
+    return this.conversation.client.takeSite().catch(() => {}); // then the cards that are here are used
   }
 
   ask() {
@@ -82,6 +78,12 @@ export class Withdrawal {
     } finally {
       conversation.busy = false;
     }
+    if (fate.fate === "behind") {
+      // A message that nobody can open has the next number. The page first says that nobody is told.
+      conversation.view = { ...conversation.view, refused: "withheld" };
+      this.ask();
+      return tell(say("sealed.withheld"));
+    }
     // If the conversation is gone, it was withdrawn, now or earlier.
     if (fate.fate === "taken" || fate.fate === "gone") {
       client.helper?.end();
@@ -96,7 +98,8 @@ export class Withdrawal {
 
   /** Send the withdrawal; return what became of it. @returns {Promise<Fate>} */
   async result() {
-    const { client, token } = this.conversation;
+    const { client, token, view } = this.conversation;
+    if (view.refused === "withheld") return api.remove(token);
     for (let attempt = 1; ; attempt++) {
       let message;
       try {

@@ -9,6 +9,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { openHeader } from "./age.mjs";
 import { hex, join, sha256Hex, utf8 } from "./encoding.mjs";
 import { OpenError } from "./errors.mjs";
+import { release } from "./memory.mjs";
 import { attachmentSize } from "./padding.mjs";
 
 export const FILE_PART = 4 * 2 ** 20; // bytes of a sealed file that are sent at once
@@ -29,6 +30,13 @@ function chunkNonce(counter, last) {
   new DataView(nonce.buffer).setUint32(7, counter); // a file has fewer than 2^32 chunks
   nonce[11] = Number(last);
   return nonce;
+}
+
+/** Return a SHA-256 in hex, without using this thread if the browser can hash by itself. @param {Uint8Array} bytes */
+async function digestOf(bytes) {
+  // It is missing where the browser does not regard an onion address as secure.
+  if (!globalThis.crypto.subtle) return sha256Hex(bytes);
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", /** @type {BufferSource} */ (bytes))));
 }
 
 /** Make the header of an age file with a new file key. @param {readonly string[]} recipients */
@@ -66,6 +74,10 @@ export class FileSealer {
     this.hash = sha256.create();
     /** @type {{index: number, sealed: Uint8Array} | null} The chunk in which a part ended. */
     this.edge = null;
+    // Each chunk is sealed here first: the cipher is slower at other than whole words' addresses.
+    this.scratch = new Uint8Array(CHUNK + TAG);
+    /** @type {Promise<unknown>} The part that is being made; the next one waits for it. */
+    this.turn = Promise.resolve();
   }
 
   /** @param {Blob} file @param {readonly string[]} recipients */
@@ -79,12 +91,22 @@ export class FileSealer {
    * FileChanged, also instead of sealing anything else under the key of a part.
    * @param {number} number From 0.
    */
-  async part(number) {
+  part(number) {
+    const made = this.turn.then(() => this.make(number));
+    this.turn = made.catch(() => {}); // whoever asked for it is told
+    return made;
+  }
+
+  /** @param {number} number */
+  async make(number) {
     const from = number * FILE_PART;
     const bytes = await this.range(from, Math.min(from + FILE_PART, this.length));
-    const digest = sha256Hex(bytes);
-    if (number === this.digests.length) {
-      this.hash.update(bytes);
+    const hashing = digestOf(bytes);
+    const isNew = number === this.digests.length;
+    const hash = isNew ? this.hash.clone().update(bytes) : this.hash; // meanwhile
+    const digest = await hashing;
+    if (isNew) {
+      this.hash = hash;
       this.digests.push(digest);
     } else if (this.digests[number] !== digest) {
       throw new FileChanged();
@@ -112,25 +134,20 @@ export class FileSealer {
     const content = await this.content(first * CHUNK, past * CHUNK);
     for (let index = first; index < past; index++) {
       const plaintext = content.subarray((index - first) * CHUNK, (index - first + 1) * CHUNK);
-      const at = chunkAt(index) - from;
-      const inside = at >= 0 && at + plaintext.length + TAG <= made.length;
-      if (inside) this.aead(index).encrypt(plaintext, made.subarray(at, at + plaintext.length + TAG));
-      else put(this.chunk(index, plaintext), chunkAt(index));
+      put(this.chunk(index, plaintext), chunkAt(index));
+      const outside = chunkAt(index) < from || chunkAt(index) + plaintext.length + TAG > to;
+      // The next part begins within this chunk, and a chunk is sealed once.
+      if (outside && this.edge?.index !== index) this.edge = { index, sealed: this.scratch.slice(0, plaintext.length + TAG) };
     }
+    release(content);
     return made;
   }
 
-  /** @param {number} index */
-  aead(index) {
-    return chacha20poly1305(this.key, chunkNonce(index, index === this.chunks - 1));
-  }
-
-  /** @param {number} index @param {Uint8Array} plaintext */
+  /** Return a sealed chunk, until the next one is sealed. @param {number} index @param {Uint8Array} plaintext */
   chunk(index, plaintext) {
     if (this.edge?.index === index) return this.edge.sealed;
-    const sealed = this.aead(index).encrypt(plaintext);
-    this.edge = { index, sealed };
-    return sealed;
+    const nonce = chunkNonce(index, index === this.chunks - 1);
+    return chacha20poly1305(this.key, nonce).encrypt(plaintext, this.scratch.subarray(0, plaintext.length + TAG));
   }
 
   /** Return these bytes of the content with its padding. @param {number} from @param {number} to */
@@ -148,6 +165,7 @@ export class FileSealer {
     if (wanted === length) return read;
     const padded = new Uint8Array(length);
     padded.set(read);
+    release(read);
     return padded;
   }
 
@@ -177,7 +195,9 @@ export class FileOpener {
   /** Return the next bytes of the content. Throws OpenError. @param {Uint8Array} bytes */
   async push(bytes) {
     this.hash.update(bytes);
-    this.held = join(this.held, bytes);
+    const held = this.held;
+    this.held = join(held, bytes);
+    for (const read of [held, bytes]) release(read);
     if (!this.key && this.held.length < LONGEST_START) return new Uint8Array();
     return this.open(false);
   }

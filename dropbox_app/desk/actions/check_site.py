@@ -24,7 +24,10 @@ _SETTING = "check "
 
 @dataclass(frozen=True)
 class Checked:
-    """The check of one site: a result for each address. ``first``: no earlier check was kept."""
+    """The check of one site: a result for each address.
+
+    ``first``: no earlier check was complete.
+    """
 
     site: str
     employer: str
@@ -92,8 +95,7 @@ def _check(
 ) -> Checked:
     state = desk.state
     proxy = read_proxy(state.proxy)
-    for origin in state.origins:
-        read_origin(origin, proxy)
+    near = [origin for origin in state.origins if read_origin(origin, proxy).loopback]
     name = f"{_SETTING}{state.site}"
     before = findings.load(notebook.settings(place.database).get(name, ""))
     results = []
@@ -104,6 +106,7 @@ def _check(
                 state.site, state.origins, desk.identity.hex, card, before.get(origin)
             )
             circuits = proxy is not None and (is_onion(origin) or proxy.kind == "socks5h")
+            circuits = circuits and origin not in near  # this computer is reached without the proxy
             check = compare.Check(
                 origin, way, expected, desk.today, pages, circuits, pause, other,
                 lambda: place.is_broken_off,
@@ -114,7 +117,8 @@ def _check(
     known = {origin: one for origin, one in before.items() if origin in state.origins}
     kept = findings.dump(known | {one.origin: one for one in results})
     notebook.keep_setting(place.database, name, kept)
-    return Checked(state.site, state.name, tuple(results), first=not before)
+    first = not any(one.values for one in before.values())
+    return Checked(state.site, state.name, tuple(results), first=first)
 
 
 def last(place: Workplace, site: str = "") -> list[Checked]:

@@ -45,7 +45,8 @@ class Shown:
 def read(seen: Seen, site: str) -> Shown:
     """Read the cards of a site."""
     if seen.status != 200 or not seen.readable:
-        return Shown(faults=(Finding("missing", ADDRESS, {"status": str(seen.status)}),))
+        kind = "busy" if seen.busy else "missing"
+        return Shown(faults=(Finding(kind, ADDRESS, {"status": str(seen.status)}),))
     try:
         fields = responses.read([seen.body])
     except BadAnswer:

@@ -38,7 +38,6 @@ MOST_FOUND = 300  # findings of one check; calm ones take at most half of them
 MOST_LETTERS = 500  # of a value in a finding
 MOST_HEADERS = 100  # of one response; a site sends about fifteen
 _ENDED = ("endless", "broken")  # told first, because they explain what else is missing
-_BUSY = (429, 502, 503, 504)
 _LANGUAGE = re.compile(rb'<li><a class="button" href="/([a-z]{2})/"')
 _LISTED = "sections[][1][]"  # the slot with the address of a page in the list of all pages
 _CLIENT = '<script defer id="sealed"'
@@ -75,6 +74,9 @@ class Check:
     found: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
     values: Values = field(default_factory=Values)
     budget: Budget = field(default_factory=Budget)
+    # Whether every page was read. Only then are the values kept: the next check would report each
+    # value that is missing here as a change.
+    complete: bool = True
 
     def run(self) -> Kept:
         """Check the address; if the check could not be completed, a finding explains why."""
@@ -84,7 +86,7 @@ class Check:
         visitors = [Visitor(self.way(), self.origin, self.budget, self.pause) for _ in range(3)]
         try:
             cards = self._visit(*visitors)
-            values = self.values.kept() or values
+            values = (self.values.kept() if self.complete else {}) or values
         except CannotReach:
             self._end("unreachable")
         except TooMuch:
@@ -155,7 +157,8 @@ class Check:
                 self._add("origin", name=origin)
         before = self.expected.before
         if before is not None and before.values and own:  # else no check was complete
-            for finding in changes(before.values, self.values.kept()):
+            now = self.values.kept()
+            for finding in changes(before.values, now, complete=self.complete):
                 self._add(finding.kind, finding.where, **finding.said)
         return card_check.names(shown) or dict(
             self.expected.before.cards if self.expected.before else {}
@@ -185,7 +188,7 @@ class Check:
         if one.body == other.body and one.status == other.status:
             return one, other
         later = [first(address), second(address)]
-        if any(again.status in _BUSY for again in (one, other, *later)):
+        if any(again.busy for again in (one, other, *later)):
             return one, other  # this is told by itself
         if any(again.body != other.body or again.status != other.status for again in later):
             self._add("differs", address)
@@ -196,7 +199,7 @@ class Check:
         own = self.pages.release.manifest
         seen = visitor.part(releases.ADDRESS)
         if seen.status != 200 or not seen.readable:
-            self._add("missing", releases.ADDRESS, status=str(seen.status))
+            self._missing(releases.ADDRESS, seen)
             return own
         if seen.body == own.raw:
             return own
@@ -224,36 +227,49 @@ class Check:
         self._headers(manifest, address, seen, manifest.kinds.get(address, ""), manifest.policy)
 
     def _missing(self, address: str, seen: Seen) -> None:
-        self._add("busy" if seen.status in _BUSY else "missing", address, status=str(seen.status))
+        self._add("busy" if seen.busy else "missing", address, status=str(seen.status))
 
     def _pages(
         self, seen: Mapping[str, tuple[Seen, Seen]], own: Manifest | None, manifest: Manifest
     ) -> None:
-        languages = self._languages(seen["/"])
-        seals = self._seals(seen, languages) if own else False
+        modes = self._modes(seen) if own else ()
+        self.complete = bool(modes)
         for address, pair in seen.items():
             _, lang, path = address.split("/") if address != "/" else ("", "", "")
             for one in dict.fromkeys(pair):
                 self._go_on()
                 if one.status != manifest.statuses.get(path, 200):
                     self._missing(address, one)
+                    self.complete = False
                     continue
                 text = _text(one)
                 client = path in FORMS and _CLIENT in text
                 policy = manifest.policies.get(address, "") if client else manifest.policy
                 self._headers(manifest, address, one, manifest.kinds.get("", ""), policy)
-                if own is None:
+                if not modes:
                     continue
-                match = self._match(lang, path, Mode(languages, seals), client, text)
+                matches = [self._match(lang, path, mode, client, text) for mode in modes]
+                match = next((each for each in matches if each.fits), matches[0])
                 if match.fits and one.readable:
                     self.values.add(f"{lang}/{path}", match.slots)
                 else:
                     self._add("page", address, excerpt=excerpt(text, match.until))
+                    self.complete = False
 
-    def _seals(self, seen: Mapping[str, tuple[Seen, Seen]], languages: tuple[str, ...]) -> bool:
-        """Return whether the site says that a browser may seal messages itself."""
-        text = _text(seen["/nl/technical"][0])
-        return self._match("nl", "technical", Mode(languages, True), False, text).fits
+    def _modes(self, seen: Mapping[str, tuple[Seen, Seen]]) -> tuple[Mode, ...]:
+        """Return the settings that the site has according to its pages.
+
+        There are several, or none, if the page that states them was busy for both visitors.
+        """
+        if all(one.busy for one in seen["/"]):
+            return ()
+        languages = self._languages(seen["/"])
+        texts = [_text(one) for one in seen["/nl/technical"] if not one.busy]
+        sealing = Mode(languages, True)
+        if not texts:
+            return sealing, Mode(languages, False)
+        fits = self._match("nl", "technical", sealing, False, texts[0]).fits
+        return (sealing if fits else Mode(languages, False),)
 
     def _match(self, lang: str, path: str, mode: Mode, client: bool, text: str) -> Match:
         try:

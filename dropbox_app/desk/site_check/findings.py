@@ -146,14 +146,21 @@ def _few(values: list[str]) -> tuple[str, ...]:
 
 
 def changes(
-    before: Mapping[str, tuple[str, ...]], now: Mapping[str, tuple[str, ...]]
+    before: Mapping[str, tuple[str, ...]],
+    now: Mapping[str, tuple[str, ...]],
+    *,
+    complete: bool = True,
 ) -> Iterable[Finding]:
-    """Yield the values that changed since the last check."""
+    """Yield the values that changed since the last check.
+
+    ``complete``: whether every page was read. A value that is absent now may otherwise be on a page
+    that was not read.
+    """
     for name in sorted({*before, *now}):
         old, new = before.get(name, ()), now.get(name, ())
-        if old != new:
-            gone = [one for one in old if one not in new]
-            came = [one for one in new if one not in old]
+        gone = [one for one in old if one not in new] if complete else []
+        came = [one for one in new if one not in old]
+        if gone or came:
             said = {"value": name, "old": _shown(gone), "new": _shown(came)}
             yield Finding("changed", said=said)
 

@@ -18,6 +18,7 @@ MOST_OF_PAGE = 1024 * 1024
 MOST_OF_PART = 8 * 1024 * 1024
 MOST_IN_ALL = 64 * 1024 * 1024  # of all responses of a check, before and after decompression
 LONGEST = 30 * 60.0  # seconds for a check
+_BUSY = (429, 502, 503, 504)  # of a site whose app is down, and of one that limits requests
 # The headers of Tor Browser in its default settings, in its order. Only encodings that this module
 # can read are named. Set the version to that of the current Tor Browser with each release.
 _AGENT = "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -70,6 +71,11 @@ class Seen:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     readable: bool = True
+
+    @property
+    def busy(self) -> bool:
+        """Return whether the site was too busy to respond, or its app was down."""
+        return self.status in _BUSY
 
     def header(self, name: str) -> list[str]:
         """Return every value of a header."""

@@ -85,7 +85,7 @@ def summary(
     lines += [sentence(lang, one, kind, isolated) for one in kept.findings]
     if kept.alarm:
         lines.append(said(lang, "do_alarm"))
-    if first:
+    if first and kept.values:
         lines.append(said(lang, "first"))
     lines.append(said(lang, "circuits" if kept.circuits else "direct"))
     lines.append(said(lang, "moment"))

@@ -1,4 +1,4 @@
-"""Compare what a report costs the server if the browser seals it and if the server seals it."""
+"""Compare what reports and files cost if the browser seals them and if the server seals them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev.benchmarks import sealed_files
+from dev.benchmarks.files import allow
 from dev.benchmarks.machine import TEXT, lean_report, say, server_cpu
 
 MOST_CPU = 0.004  # seconds of server time for a report
@@ -78,6 +80,7 @@ def measure(folder: Path, rounds: int, reports: int) -> bool:
     box.add(counsellor, box.init(), "Bench")
     file = box.folder / settings.FILE_NAME
     file.write_text(file.read_text().replace("seal_in_browser = false", "seal_in_browser = true"))
+    allow(box, sealed_files.SIZE)
     box.serve()
     assert box.process is not None  # noqa: S101 - serve has just started it
     served = box.process.pid
@@ -111,7 +114,8 @@ def measure(folder: Path, rounds: int, reports: int) -> bool:
             f"{'held' if good else 'NOT HELD'}: at most {1000 * MOST_CPU:.0f} ms, and "
             f"{LEAST_RATE:.0f} times the form's rate; here {sealed_rate / form_rate:.1f}"
         )
-        return good
+        good = sealed_files.measure_reports(box.url, folder) and good
+        return sealed_files.measure(box.url, folder) and good
     finally:
         box.stop()
 

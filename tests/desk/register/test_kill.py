@@ -5,7 +5,6 @@ Each step happens completely or not at all: nothing is lost, and the next attemp
 
 import contextlib
 import datetime
-import multiprocessing
 import random
 import shutil
 import time
@@ -25,10 +24,8 @@ from dropbox_app.desk.storage import vault
 from tests.desk.conftest import PASSPHRASE, Office
 from tests.desk.register.test_keeping import jsonl
 from tests.support.chance import seed
+from tests.support.forks import PROCESSES
 
-# A clean process that has loaded this module, so that its children start in milliseconds.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([__name__])
 KILLS = {"import": 16, "issue": 16, "destroy": 8}  # the last one takes the longest
 MORE = 10  # times as many with --long
 
@@ -65,8 +62,8 @@ def machine_of(day: datetime.date) -> Machine:
 @contextlib.contextmanager
 def started(what: str, folder: Path, day: datetime.date) -> Iterator[tuple[Process, Connection]]:
     """Start a process that does the work."""
-    here, there = FORKS.Pipe()
-    process = FORKS.Process(target=work, args=(what, folder, day, there))
+    here, there = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=work, args=(what, folder, day, there))
     process.start()
     there.close()
     assert here.recv() == "begun"

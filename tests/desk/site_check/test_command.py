@@ -19,8 +19,8 @@ def test_result_for_an_unaltered_site_says_what_the_check_can_prove(world: World
     assert done.exit_code == 0, done.output
     assert "No difference found" in done.output
     assert "A server can send one person a different page." in done.output
-    assert "This was the first check" in done.output
-    assert "This was the first check" not in world.run("check-site", "bakkerij").output
+    assert "This was the first complete check" in done.output
+    assert "This was the first complete check" not in world.run("check-site", "bakkerij").output
 
 
 def test_alteration_is_reported_in_dutch_and_english(world: World) -> None:

@@ -11,36 +11,11 @@ from dropbox_app.server.mailboxes import purge
 from tests.e2e.faults.stories import Story, told
 from tests.support.drop_box import DropBox
 from tests.support.processes import until
-from tests.support.programs import FAKETIME, needs_faketime
+from tests.support.programs import needs_faketime
 from tests.support.server_folder import DAY, AServer, ids
+from tests.support.wrong_clock import Off
 
 DOUBTED = "purging waits: the clock may be wrong; doctor says what to do"
-
-
-# libfaketime also moves the deadline of Python's sleep, which the system then rejects.
-SLEEP = "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], seconds)\n"
-
-
-class Off:
-    """A drop box whose wall clock is this many days off, while its monotonic clock is right."""
-
-    def __init__(self, box: DropBox) -> None:
-        self.box = box
-        self.shim = box.folder.parent / "shim"
-        self.shim.mkdir()
-        (self.shim / "sitecustomize.py").write_text(SLEEP)
-
-    def by(self, days: int) -> None:
-        self.box.stop()
-        wrong = {
-            "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME": f"{days:+d}d",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",  # a worker's heartbeat is the time of a file
-            "PYTHONPATH": str(self.shim),
-        }
-        self.box.env = wrong if days else {}
-        self.box.serve()
 
 
 @needs_faketime

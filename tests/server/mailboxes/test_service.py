@@ -15,6 +15,7 @@ from dropbox_app.protocol import age, card
 from dropbox_app.protocol.encoding import sha256_hex
 from dropbox_app.protocol.errors import CardError
 from dropbox_app.protocol.keys import VerifyKey
+from dropbox_app.protocol.retrieval_code import reporter_keys
 from dropbox_app.server.config.settings import Limits, Retention
 from dropbox_app.server.errors import (
     BadShape,
@@ -419,6 +420,19 @@ def test_reporter_can_withdraw_an_expired_conversation(server: AServer) -> None:
     assert server.store.mailboxes() == []
     with pytest.raises(Gone):
         agent.withdraw(root, lang="nl")
+
+
+def test_reporter_can_withdraw_although_an_unreadable_item_has_the_next_number(
+    server: AServer,
+) -> None:
+    """Anyone with the access token can add such an item, and so can damage on the disk."""
+    agent = ReporterAgent(server.site, server.mailboxes, Gate(1), server.today)
+    _, root = agent.report(lang="nl", text="Een verhaal.", answers={}, wanted=(ANNA,))
+    access = reporter_keys(root).access
+    server.mailboxes.add(access=access, n=2, to=(ANNA,), sealed=message(1))
+    agent.withdraw(root, lang="nl")
+    assert agent.view(root) is None
+    assert server.store.mailboxes() == []
 
 
 def test_withdrawn_ids_are_kept_for_31_days(server: AServer) -> None:

@@ -28,7 +28,7 @@ from tests.support.serving import PROGRAM, Serving
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    made = Serving(tmp_path_factory.mktemp("serving"))
+    made = Serving(tmp_path_factory.mktemp("serving"), forked=False)
     yield made
     made.close()
 
