@@ -103,6 +103,7 @@ def test_yes_can_be_withdrawn_also_after_a_change_of_counsellor(
     writer.page.fill("[data-seal=other] [name=text]", "Dag Bas.")
     writer.page.click("[data-seal=other] button[type=submit]")
     writer.reads("Je bericht is verstuurd")
+    writer.page.click("details.older > summary")
     writer.page.click("[data-seal=turn]:visible")
     assert writer.page.get_by_label("Els de Vries").is_checked()
     proposed = "Ik trek mijn ja in. Het ging over: Stap twee"

@@ -112,7 +112,8 @@ class Reporter:
 
     @property
     def messages(self) -> list[str]:
-        return self.page.locator("article [data-slot=text]").all_inner_texts()
+        """Return the texts of all messages, also of those that are folded."""
+        return self.page.locator("article [data-slot=text]").all_text_contents()
 
 
 def site_of(box: DropBox) -> str:

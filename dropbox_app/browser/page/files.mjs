@@ -59,8 +59,9 @@ export class Files {
     if (!files.length) return conversation.send(message, form);
     if (!(await this.upload(files, form))) return undefined;
     await conversation.send({ ...message, files: true }, form);
-    if (!part("files")) return undefined;
-    part("back").disabled = false;
+    const back = part("back");
+    if (!back) return undefined; // the message was sent, and the page shows the conversation
+    back.disabled = false;
     this.showWho(); // who it goes to may have changed
     return undefined;
   }
