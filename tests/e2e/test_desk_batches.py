@@ -103,7 +103,7 @@ def arrived(els: Counsellor) -> tuple[set[str], Texts]:
     """Return the items that are on the desk's disk, and the texts that the desk shows."""
     with workplace.opened(els.folder, PASSPHRASE, CHEAP) as work:
         desk = work.one()
-        items = {item for item in desk.state.items if desk.store.recipients(item)}
+        items = {item for item in desk.state.items if desk.store.has(item)}
         cases = {mailbox: open_thread.open_case(desk, mailbox) for mailbox in desk.state.threads}
     return items, {
         mailbox: [message.text for message in case.thread.genuine()]
