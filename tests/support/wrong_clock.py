@@ -1,5 +1,7 @@
 """A real server whose wall clock is some days off."""
 
+import os
+
 from tests.support.drop_box import DropBox
 from tests.support.programs import FAKETIME
 
@@ -18,12 +20,14 @@ class Off:
 
     def by(self, days: int) -> None:
         self.box.stop()
+        rest = filter(None, [os.environ.get("PYTHONPATH")])
         wrong = {
             "LD_PRELOAD": str(FAKETIME),
             "FAKETIME": f"{days:+d}d",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",  # a worker's heartbeat is the time of a file
-            "PYTHONPATH": str(self.shim),
+            # The rest is needed where the package under test is not the installed one.
+            "PYTHONPATH": os.pathsep.join([str(self.shim), *rest]),
         }
         self.box.env = wrong if days else {}
         self.box.serve()
