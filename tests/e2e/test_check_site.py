@@ -23,6 +23,7 @@ def test_check_of_an_unaltered_server_finds_no_difference(both: tuple[DropBox, C
 
 
 @needs_faketime
+@pytest.mark.timeout(1800)  # for a hundred checks
 @pytest.mark.parametrize("seal", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_every_check_of_an_unaltered_server_passes_on_any_day(
     box: DropBox, counsellor: Counsellor, seal: bool, long_run: bool
