@@ -24,6 +24,8 @@ def test_check_over_tor_passes_an_unaltered_site_and_names_each_alteration(tmp_p
             tmp_path, seal=True, changes=changes, onion=network.onion, proxy=proxy
         ) as place:
             origins = f"http://{network.onion}", place.box.url
+            # The desk has fetched at the domain; Tor finds a new onion address only after a while.
+            network.until(lambda: "unreachable" not in found(place.els)[origins[0]], "way")
             for _ in range(CHECKS):
                 assert found(place.els) == dict.fromkeys(origins, NOTHING)
             for name, altered in ALTERED.items():
