@@ -154,20 +154,17 @@ def forward(
 ) -> None:
     """Forward one client's requests. A response that ``handle`` returns as it came keeps its bytes.
 
-    ``handle`` is read for each request, because nginx keeps its connections to the server.
+    Each request has its own connection to the server: the server may close an idle one, which nginx
+    would notice and this program would not. ``first`` is what each connection begins with.
     """
-    with (
-        connect(server, first) as far,
-        far.makefile("rb") as answers,
-        near.makefile("rb") as stream,
-    ):
+    with near.makefile("rb") as stream:
         while (asked := request(stream.readline, stream.read)) is not None:
             by.seen.append(asked)
             came: list[tuple[Response, bytes]] = []
 
             def ask(asked: Passed = asked, came: list[tuple[Response, bytes]] = came) -> Response:
-                far.sendall(_written(asked))
-                came.append(_response(answers))
+                with connect(server, first + _written(asked)) as far, far.makefile("rb") as answer:
+                    came.append(_response(answer))
                 return came[-1][0]
 
             response = by.handle(visitor, asked, ask)
