@@ -126,11 +126,16 @@ def statuses(answer: bytes) -> list[int]:
 
 
 def check_log(serving: Serving, begun: int = 0) -> None:
-    """Check that the log has only exception types and lines in third-party code."""
+    """Check that the log has only exception types and lines in third-party code.
+
+    Each worker of the kit says once that it is not dumpable, and the second may say so late.
+    """
     log = serving.log.read_bytes()[begun:]
     assert S not in log
     assert TYPED.encode() not in log
     for line in log.decode().splitlines():
+        if line == "dumpable: 0":
+            continue
         told = re.fullmatch(r"klankbord: [A-Za-z]+ at ([a-z0-9_.]+):[0-9]+", line)
         own = told and told[1].startswith("dropbox_app")
         assert told, line
