@@ -64,6 +64,10 @@ class OutOfStep(Refused):
         self.newest = newest  # the newest message number of this author here; 0 if there is none
 
 
+class NobodyToTell(Refused):
+    """No counsellor can be told now that the conversation is deleted. Nothing was deleted."""
+
+
 class Gone(Refused):
     """There is no such conversation: it never existed, has ended, or was withdrawn."""
 

@@ -44,6 +44,6 @@ export function problem(error, otherwise = "errors.unsent") {
 
 /** Show that nothing was sent, and why. @param {import("./api.mjs").Fate} fate */
 export function unsent({ status, full }) {
-  const why = { 503: "errors.busy", 507: full ? "errors.mailbox_full" : "errors.full" }[status];
+  const why = { 403: "errors.nobody", 503: "errors.busy", 507: full ? "errors.mailbox_full" : "errors.full" }[status];
   return say(why ?? "sealed.unsent");
 }

@@ -82,7 +82,7 @@ export class Withdrawal {
       // A message that nobody can open has the next number. The page first says that nobody is told.
       conversation.view = { ...conversation.view, refused: "withheld" };
       this.ask();
-      return tell(say("sealed.withheld"));
+      return tell(say("withdraw.nobody_told"));
     }
     // If the conversation is gone, it was withdrawn, now or earlier.
     if (fate.fate === "taken" || fate.fate === "gone") {

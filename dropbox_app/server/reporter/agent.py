@@ -26,7 +26,7 @@ from dropbox_app.protocol.stream import CHUNK
 from dropbox_app.protocol.thread import Arrived, Thread
 from dropbox_app.server.config.languages import in_dutch_or_english
 from dropbox_app.server.config.site import Site
-from dropbox_app.server.errors import Gone, Moved, OutOfStep, StoreBusy
+from dropbox_app.server.errors import Gone, Moved, NobodyToTell, OutOfStep, StoreBusy
 from dropbox_app.server.mailboxes.service import Conversation, Mailboxes
 from dropbox_app.server.reporter.kdf_limiter import Gate
 from dropbox_app.server.reporter.thread_rules import agreed_handover, just_said
@@ -323,11 +323,12 @@ class ReporterAgent:
             return Sent(draft.left_out)
         raise StoreBusy("another session of the same code kept writing")
 
-    def withdraw(self, root: bytes, *, lang: str) -> None:
-        """Withdraw everything, even if no counsellor can be notified today.
+    def withdraw(self, root: bytes, *, lang: str, untold: bool) -> None:
+        """Withdraw everything. ``untold``: even if no counsellor can be told now.
 
-        An expired conversation that is still stored is removed too, and so is one in which an item
-        that nobody can open has the number of the withdrawal. Raises Gone.
+        None can be told if none has a card, or if an item that nobody can open has the number of
+        the withdrawal. An expired conversation that is still stored is removed in any case. Raises
+        Gone, NobodyToTell (if not ``untold``).
         """
         keys = reporter_keys(root)
         for _ in range(TRIES):
@@ -338,8 +339,7 @@ class ReporterAgent:
             try:
                 draft = self._draft(keys, view.thread, lang, "withdrawal", {}, None)
             except NobodyToWriteTo:
-                self._mailboxes.withdraw(access=keys.access, n=0, to=(), sealed=None)
-                return
+                break
             try:
                 self._mailboxes.withdraw(
                     access=keys.access, n=draft.n, to=draft.to, sealed=draft.seal()
@@ -347,6 +347,8 @@ class ReporterAgent:
             except OutOfStep:
                 continue
             return
+        if not untold:
+            raise NobodyToTell
         self._mailboxes.withdraw(access=keys.access, n=0, to=(), sealed=None)
 
     def _stretch(self, words: Sequence[str]) -> bytes:

@@ -13,6 +13,7 @@ from flask_wtf import FlaskForm  # type: ignore[import-untyped]  # Flask-WTF shi
 from werkzeug.datastructures import MultiDict
 from wtforms import (  # type: ignore[import-untyped]  # WTForms ships no types
     BooleanField,
+    HiddenField,
     RadioField,
     SelectMultipleField,
     StringField,
@@ -191,6 +192,7 @@ class WithdrawForm(SessionForm):
     """The form that deletes the conversation."""
 
     sure = BooleanField()
+    untold = HiddenField()  # set if the page said that nobody is told
 
     def problems(self) -> list[Problem]:
         """Return the problems to correct before the conversation is deleted."""

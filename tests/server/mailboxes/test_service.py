@@ -21,6 +21,7 @@ from dropbox_app.server.errors import (
     BadShape,
     Gone,
     MailboxFull,
+    NobodyToTell,
     NotYours,
     OutOfStep,
     SiteFull,
@@ -416,10 +417,10 @@ def test_reporter_can_withdraw_an_expired_conversation(server: AServer) -> None:
     server.fetch()
     server.later(200)
     assert agent.view(root) is None
-    agent.withdraw(root, lang="nl")
+    agent.withdraw(root, lang="nl", untold=False)
     assert server.store.mailboxes() == []
     with pytest.raises(Gone):
-        agent.withdraw(root, lang="nl")
+        agent.withdraw(root, lang="nl", untold=False)
 
 
 def test_reporter_can_withdraw_although_an_unreadable_item_has_the_next_number(
@@ -430,7 +431,10 @@ def test_reporter_can_withdraw_although_an_unreadable_item_has_the_next_number(
     _, root = agent.report(lang="nl", text="Een verhaal.", answers={}, wanted=(ANNA,))
     access = reporter_keys(root).access
     server.mailboxes.add(access=access, n=2, to=(ANNA,), sealed=message(1))
-    agent.withdraw(root, lang="nl")
+    with pytest.raises(NobodyToTell):
+        agent.withdraw(root, lang="nl", untold=False)
+    assert len(server.store.mailboxes()) == 1
+    agent.withdraw(root, lang="nl", untold=True)
     assert agent.view(root) is None
     assert server.store.mailboxes() == []
 

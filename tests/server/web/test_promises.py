@@ -214,6 +214,9 @@ PROMISES = {
     "withdraw.can3_untold": (
         "test_counsellors_who_may_still_have_messages_are_named_before_a_withdrawal",
     ),
+    "withdraw.nobody_told": (
+        "test_nothing_is_removed_until_the_page_has_said_that_no_message_is_possible",
+    ),
     "withdraw.cannot1": ("test_reporter_can_withdraw_everything",),
     "withdraw.cannot4": ("test_file_can_be_opened_by_the_addressees_but_not_with_the_code",),
     "withdraw.done_title": ("test_reporter_can_withdraw_everything",),

@@ -41,7 +41,7 @@ KEYS = (
     "consent.title", "consent.step", "consent.scope", "consent.successor",
     "consent.successor_unknown", "consent.unreachable", "consent.said", "consent.said_unknown",
     "consent.stands", "consent.stands_closed", "consent.stands_text", "consent.stands_go",
-    "word.former", "word.and", "word.or", "wrong.body",
+    "withdraw.nobody_told", "word.former", "word.and", "word.or", "wrong.body",
 )  # fmt: skip
 # Sentences that depend on a number, once for each plural form of the language.
 COUNTED = (

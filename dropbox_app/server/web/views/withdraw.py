@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flask import Blueprint, Response, request
 from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]  # ships no types
 
-from dropbox_app.server.errors import Gone
+from dropbox_app.server.errors import Gone, NobodyToTell
 from dropbox_app.server.web.error_pages import REFUSED, problem_of
 from dropbox_app.server.web.forms import WithdrawForm, shown
 from dropbox_app.server.web.i18n import words
@@ -42,13 +42,17 @@ def send(lang: str) -> Response:
     root = enter_session(lang, form, lead, "withdraw.send")
     if isinstance(root, Response):
         return root
+    untold = bool(form.untold.data)
     problems = shown(form.problems(), words(lang))
     if problems:
-        return _page(lang, root, problems, 422)
+        return _page(lang, root, problems, 422, untold=untold)
     try:
-        current_site().agent.withdraw(root, lang=lang)
+        current_site().agent.withdraw(root, lang=lang, untold=untold)
     except Gone:
         pass  # the conversation is already gone, as the reporter wanted
+    except NobodyToTell as error:
+        problem, status = problem_of(error)
+        return _page(lang, root, shown([problem], words(lang)), status, untold=True)
     except REFUSED as error:
         problem, status = problem_of(error)
         return _page(lang, root, shown([problem], words(lang)), status)
@@ -56,7 +60,15 @@ def send(lang: str) -> Response:
     return see_other(f"/{lang}/withdrawn")
 
 
-def _page(lang: str, root: bytes, problems: Mapping[str, str], status: int = 200) -> Response:
+def _page(
+    lang: str,
+    root: bytes,
+    problems: Mapping[str, str],
+    status: int = 200,
+    *,
+    untold: bool = False,
+) -> Response:
+    """Show the page. ``untold``: it says that no counsellor is told, whoever has a card."""
     site = current_site()
     view = site.agent.view(root)
     if view is None:
@@ -66,7 +78,7 @@ def _page(lang: str, root: bytes, problems: Mapping[str, str], status: int = 200
     teller = Teller(view.thread, people, words(lang))
     wanted = view.thread.wanted
     open_now = {person.identity for person in people.open}
-    told = [identity for identity in wanted if identity in open_now]
+    told = [] if untold else [identity for identity in wanted if identity in open_now]
     holders = (*wanted, *view.thread.former)
     html = site.pages.render(
         "withdraw.html",
