@@ -178,6 +178,41 @@ def test_file_is_called_lost_only_if_the_server_itself_says_so(
 
 
 @in_one_browser
+def test_page_says_that_the_site_is_busy_if_a_conversation_cannot_be_read_because_of_that(
+    meet: Meet, relay: Relay
+) -> None:
+    code = meet().tells(STORY[LANG])
+    reader = meet()
+    reader.begins("return")
+    relay.fault = always(Lie(503, {"error": "busy"}, passed_on=False), "GET", CONVERSATION)
+    reader.enters(code)
+    reader.reads("Het is nu erg druk")
+    assert "geen verbinding" not in reader.shown
+
+
+@in_one_browser
+def test_page_says_why_nothing_is_sent_while_a_file_is_on_its_way(
+    meet: Meet, relay: Relay, counsellor: Counsellor, tmp_path: Path
+) -> None:
+    relay.cheap_codes = False
+    code = meet().tells(STORY[LANG])
+    counsellor.desk("fetch")
+    file = tmp_path / "brief.txt"
+    file.write_bytes(b"Beste collega")
+    counsellor.reply(the_only_thread(counsellor), "Kijk.", file)
+    reader = meet()
+    reader.returns(code)
+    relay.fault = always("refuse", "GET", WHOLE)
+    reader.page.click("article .files button")
+    reader.reads("De verbinding is weg")
+    reader.says(TWO_WORDS, "Er is nog een bestand onderweg. Je bericht is niet verstuurd.")
+    assert reader.page.input_value(TYPED) == TWO_WORDS
+    relay.fault = always("", "", "")
+    reader.reads("Het bestand is geopend")
+    reader.says(TWO_WORDS, "Je bericht is verstuurd")
+
+
+@in_one_browser
 def test_page_for_files_can_be_left_after_its_message_was_refused(meet: Meet, relay: Relay) -> None:
     writer = meet()
     writer.tells(STORY[LANG])

@@ -22,12 +22,18 @@ const MAX_BATCH = 2 ** 21; // bytes; the server sends at most half of this
  */
 
 /** There was no answer, or not one from this server. */
-export class Lost extends Error {}
+export class Lost extends Error {
+  /** @param {number} [status] Of an answer that said nothing about the request. */
+  constructor(status = 0) {
+    super();
+    this.busy = status === 503;
+  }
+}
 
 /** Return the server's data about the site and its counsellors. */
 export async function site() {
   const { status, json } = await ask("GET", "/api/site");
-  if (status !== 200 || !json) throw new Lost();
+  if (status !== 200 || !json) throw new Lost(status);
   return json;
 }
 
@@ -80,7 +86,7 @@ export async function remove(token) {
 export async function conversation(token) {
   const answer = await ask("GET", "/api/conversation", { token });
   if (isGone(answer)) return null;
-  if (answer.status !== 200 || !isList(answer.json)) throw new Lost();
+  if (answer.status !== 200 || !isList(answer.json)) throw new Lost(answer.status);
   return answer.json;
 }
 
@@ -102,7 +108,7 @@ export async function items(token, ids) {
   const asked = ids.slice(0, MOST_IDS);
   const answer = await ask("GET", `/api/items?ids=${asked.join(".")}`, { token, most: MAX_BATCH });
   if (isGone(answer)) return null;
-  if (answer.status !== 200) throw new Lost();
+  if (answer.status !== 200) throw new Lost(answer.status);
   try {
     return unpack(answer.bytes, asked.length);
   } catch {

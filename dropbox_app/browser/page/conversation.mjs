@@ -236,7 +236,7 @@ export class Conversation {
    * @param {HTMLFormElement} form
    */
   async send(given, form) {
-    if (this.busy) return undefined;
+    if (this.busy) return this.saysBusy();
     if (this.pending) return this.waitFor(form);
     const shownTo = this.view.to.join();
     lock(form, true);
@@ -265,6 +265,12 @@ export class Conversation {
       this.busy = false;
     }
     return lock(form, false);
+  }
+
+  /** Say that a file is on its way. A second press while a message is sent changes nothing. */
+  saysBusy() {
+    if (this.files.transfer) tell(say("sealed.file_busy"));
+    return undefined;
   }
 
   /** On a later day, other keys are valid: fetch the cards again. Return whether to go on. @param {string} shownTo */

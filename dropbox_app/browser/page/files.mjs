@@ -53,7 +53,7 @@ export class Files {
     if (!files.length && !text.trim()) return tell(say("files.none"));
     const wrong = refusal(files, form);
     if (wrong) return tell(wrong);
-    if (conversation.busy) return undefined;
+    if (conversation.busy) return conversation.saysBusy();
     const message = { kind: "message", body: { text } };
     if (conversation.pending) return conversation.waitFor(form);
     if (!files.length) return conversation.send(message, form);

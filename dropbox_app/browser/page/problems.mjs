@@ -28,7 +28,7 @@ const WITHOUT_FILES = { "files.full": "errors.full", "files.mailbox_full": "erro
 
 /** Return the sentence for an error. `otherwise`: the key for an unexpected error. @param {unknown} error @param {string} [otherwise] */
 export function problem(error, otherwise = "errors.unsent") {
-  if (error instanceof Lost) return say("sealed.network");
+  if (error instanceof Lost) return say(error.busy ? "errors.busy_read" : "sealed.network");
   if (error instanceof Failed) return say(WITHOUT_FILES[error.key] ?? otherwise);
   if (!(error instanceof Refused) || !KEYS[error.name]) return say(otherwise);
   const { size, limit, suggestions = [], ...details } = error.details;

@@ -112,6 +112,7 @@ PROMISES = {
         "test_download_continues_where_it_was_interrupted_and_refuses_altered_parts",
     ),
     "sealed.file_saved": ("test_no_request_reveals_anything_about_files_sent_in_either_direction",),
+    "sealed.file_busy": ("test_page_says_why_nothing_is_sent_while_a_file_is_on_its_way",),
     "sealed.unsent": ("test_unsent_report_is_reported_as_such_and_can_be_sent_again",),
     "sealed.on": ("test_no_request_in_a_conversation_reveals_the_code_or_any_text",),
     "landing.run_by_employer": ("test_page_names_operator_and_says_that_they_could_read_messages",),
