@@ -55,7 +55,8 @@ def page(
 
 
 @pytest.mark.parametrize(
-    ("language", "scheme"), [("nl", "light"), pytest.param("en", "dark", marks=pytest.mark.long)]
+    ("language", "scheme"),
+    [("nl", "light"), pytest.param("en", "dark", marks=[pytest.mark.long, pytest.mark.spare])],
 )
 def test_every_page_can_be_used_by_keyboard_alone(
     running: Running, window: Window, page: Page, language: str, long_run: bool
