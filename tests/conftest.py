@@ -100,21 +100,23 @@ SLOW = {
 }
 
 # The longest of all, by default or with --long, of which none may be the last to begin. xdist gives
-# a process its next file while two tests are left. test_debian has two, of minutes each: so the
-# sixth of these that .ci/run names, which waits for them, is short.
+# a process its next file while two tests are left. In .ci/run test_debian has only one, of minutes:
+# so the fifth of these, which waits for it, is short.
 LONGEST = [
     HERE / path
     for path in (
         "deploy/test_debian.py",
-        "deploy/test_restore.py",
-        "server/web/test_oldest.py",
-        "e2e/test_sealed_journey.py",
-        "e2e/test_gallery.py",
-        "e2e/test_browsers.py",
-        "desk/web/test_every_page.py",
         "desk/web/test_traces.py",
-        "desk/web/test_look_of_a_day.py",
         "desk/web/viewer/test_drawing.py",
+        "e2e/test_gallery.py",
+        "deploy/test_release.py",
+        "e2e/test_browsers.py",
+        "deploy/test_restore.py",
+        "e2e/test_sealed_files.py",
+        "e2e/test_sealed_journey.py",
+        "server/web/test_oldest.py",
+        "desk/web/test_look_of_a_day.py",
+        "desk/web/test_every_page.py",
         "server/release/test_upgrade.py",
     )
 ]

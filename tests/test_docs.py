@@ -239,6 +239,8 @@ def test_ci_runs_every_test_named_in_the_security_document() -> None:
     promised = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text("SECURITY.md")))
     only_long = {f"{path}::{name}" for path, name in promised if is_only_long(path, name)}
     assert only_long
+    assert "-m 'not spare'" in second
+    assert not [f"{path}::{name}" for path, name in promised if is_marked(path, name, "spare")]
     for path, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", second):
         assert f"def {name}(" in text(path), (path, name)
     named = tuple(re.findall(r"tests/[^\s\[\"]+", second))
@@ -251,7 +253,11 @@ def parsed(path: str) -> ast.Module:
 
 
 def is_only_long(path: str, name: str) -> bool:
-    """Return whether a test, or its whole file, is marked as long."""
+    return is_marked(path, name, "long")
+
+
+def is_marked(path: str, name: str, how: str) -> bool:
+    """Return whether a test, or its whole file, has this mark."""
     marks = [
         ast.unparse(mark)
         for node in parsed(path).body
@@ -263,7 +269,7 @@ def is_only_long(path: str, name: str) -> bool:
             else []
         )
     ]
-    return any(re.search(r"\bmark\.long\b", mark) and "param" not in mark for mark in marks)
+    return any(re.search(rf"\bmark\.{how}\b", one) and "param" not in one for one in marks)
 
 
 def test_guide_describes_every_installer_option() -> None:

@@ -1,4 +1,7 @@
-"""The browser's client in Node, Chromium and Firefox; tests of a missing program are skipped."""
+"""The browser's client in Node and Chromium, and with --long, as mostly in CI, in Firefox.
+
+Tests of a missing program are skipped.
+"""
 
 import json
 import os
@@ -11,12 +14,12 @@ from typing import Any, TypeAlias
 import pytest
 from playwright.sync_api import Page
 
-from tests.support.browsers import Start, browsers, here
+from tests.support.browsers import BOTH, Start, browsers
 from tests.support.net import Net
 
 HERE = Path(__file__).parent
 CLIENT = HERE.parents[1] / "dropbox_app" / "browser"
-PLACES = ["node", *(pytest.param(name, marks=here(name)) for name in ("chromium", "firefox"))]
+PLACES = ["node", *BOTH]
 
 Answer: TypeAlias = Any  # any JSON value
 Ask = Callable[..., Answer]

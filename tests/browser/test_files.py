@@ -18,6 +18,13 @@ from tests.support.file_names import names
 
 ANNA, BRAM, NOBODY = (Seed(bytes([n]) * 32) for n in (1, 2, 3))
 SIZES = (0, 1, 16_384, 65_535, 65_536, 65_537, FILE_PART, FILE_PART + 300_000)
+# In pieces of fewer and of more bytes than a chunk has; by default the two long ones once each.
+ONLY_LONG = (FILE_PART, 50_000), (FILE_PART + 300_000, 1_000_000)
+SIZES_AND_STEPS = [
+    pytest.param(size, step, marks=pytest.mark.long if (size, step) in ONLY_LONG else ())
+    for size in SIZES
+    for step in (50_000, 1_000_000)
+]
 
 
 def b64(data: bytes) -> str:
@@ -69,8 +76,7 @@ def test_parts_are_made_in_order_and_equal_with_and_without_the_browsers_own_has
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("step", [50_000, 1_000_000])
+@pytest.mark.parametrize(("size", "step"), SIZES_AND_STEPS)
 def test_file_sealed_by_python_opens_in_client(client: Ask, size: int, step: int) -> None:
     content = content_of(size)
     sealed = sealed_attachment(content, ANNA.recipient(), BRAM.recipient())

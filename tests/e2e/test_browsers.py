@@ -1,6 +1,7 @@
 """The journey in real browsers, with and without scripts, at phone and desktop width.
 
-By default the tests use Chromium; with --long, as in CI, also Firefox, and each language in both.
+By default the tests use Chromium. With --long they also use Firefox, and each language in both; CI
+uses each browser once, with and without scripts.
 """
 
 import contextlib
@@ -66,14 +67,20 @@ LONG = os.environ.get("KLANKBORD_LONG") == "1"
 JOURNEYS = [("chromium", True, "nl"), ("chromium", False, "en")]
 if LONG:  # Firefox without scripts is like Tor Browser at "Safest"
     JOURNEYS += [("firefox", False, "en"), ("firefox", True, "nl")]
-# Browsers keep a page alive for "Back" only if scripts are on.
+IN_CI = (JOURNEYS[0], ("firefox", False, "en"))
+# Browsers keep a page alive for "Back" only if scripts are on, so CI tests it with scripts.
 KEEPING = JOURNEYS if LONG else JOURNEYS[:1]
+
+
+def in_a(name: str, *, ci: bool) -> list[pytest.MarkDecorator]:
+    """Return the marks of a case in this browser. ``ci``: CI runs it, and not only --long."""
+    return [here(name), *([] if ci else [pytest.mark.spare])]
 
 
 in_browsers = pytest.mark.parametrize(
     ("name", "scripts"),
     [
-        pytest.param(name, scripts, marks=here(name), id=f"{name}-scripts={scripts}")
+        pytest.param(name, scripts, marks=in_a(name, ci=scripts), id=f"{name}-scripts={scripts}")
         for name, scripts, _ in KEEPING
     ],
 )
@@ -111,7 +118,11 @@ def left_box(
 @pytest.mark.parametrize(
     ("name", "scripts", "lang"),
     [
-        pytest.param(*journey, marks=here(journey[0]), id="{}-scripts={}-{}".format(*journey))
+        pytest.param(
+            *journey,
+            marks=in_a(journey[0], ci=journey in IN_CI),
+            id="{}-scripts={}-{}".format(*journey),
+        )
         for journey in JOURNEYS
     ],
 )
@@ -364,7 +375,9 @@ def _twice(person: Person, box: DropBox) -> None:
 WAYS = (_from_the_code_page, _with_the_code, _by_writing_on, _by_a_post_with_the_code, _twice)
 REACHED = [
     pytest.param(
-        name, scripts, way, marks=here(name), id=f"{name}-scripts={scripts}-{way.__name__}"
+        *(name, scripts, way),
+        marks=in_a(name, ci=scripts),
+        id=f"{name}-scripts={scripts}-{way.__name__}",
     )
     for name, scripts, _ in KEEPING
     for way in WAYS

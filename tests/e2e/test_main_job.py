@@ -19,10 +19,18 @@ from tests.support.steps import (
     write_on,
 )
 
+OTHERS = ("sqlite", "en"), ("postgres", "nl")
 TIME_OF_DAY = re.compile(rb"[0-2][0-9]:[0-5][0-9]")
 
 
-@pytest.mark.parametrize("lang", ["nl", "en"])
+@pytest.mark.parametrize(
+    ("both", "lang"),
+    [
+        *(("sqlite", "nl"), ("postgres", "en")),
+        *(pytest.param(*one, marks=pytest.mark.long) for one in OTHERS),
+    ],
+    indirect=["both"],
+)
 def test_report_is_answered_and_the_reporter_writes_again(
     both: tuple[DropBox, Counsellor], lang: str
 ) -> None:

@@ -43,8 +43,9 @@ def sealing(tmp_path: Path, mould: tuple[Path, int]) -> Iterator[DropBox]:
 @pytest.mark.parametrize(
     ("name", "address"),
     [
-        pytest.param(name, address, marks=here(name))
-        for name, address in (("chromium", "onion"), ("firefox", "onion"), ("chromium", "https"))
+        pytest.param("chromium", "onion", marks=here("chromium")),
+        pytest.param("chromium", "https", marks=here("chromium")),
+        pytest.param("firefox", "onion", marks=[here("firefox"), pytest.mark.long]),  # as in CI
     ],
 )
 def test_report_can_be_sealed_and_read_at_every_address(

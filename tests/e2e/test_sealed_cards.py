@@ -25,8 +25,6 @@ from tests.support.steps import STORY
 
 __all__ = ["bas", "box", "meet", "relay", "start"]  # fixtures
 
-CHEAP_CODES = True
-
 
 @in_one_browser
 def test_name_next_to_a_choice_is_the_name_on_the_card(

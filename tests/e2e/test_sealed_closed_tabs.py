@@ -26,13 +26,14 @@ from tests.support.steps import FOLLOW_UP, STORY, the_only_thread
 
 __all__ = ["box", "meet", "relay", "start"]  # fixtures
 
-CHEAP_CODES = True
 BOUND = 30.0  # seconds
 WITHDRAWAL = "/api/conversation/withdrawal"
 
 STEPS_OF_FILES = [("PUT", PARTS), ("POST", WHOLE), ("POST", MESSAGES)]
 
-at_each_moment = pytest.mark.parametrize("arrives", [False, True], ids=["before", "after"])
+MOMENTS = [pytest.param(False, id="before"), pytest.param(True, id="after")]
+# With --long at both moments; by default at the one after which there is more to go wrong.
+at_each_moment = pytest.mark.parametrize("arrives", MOMENTS if LONG else MOMENTS[1:])
 
 
 @dataclass
@@ -144,7 +145,7 @@ def test_tab_closed_while_files_are_sent_leaves_the_whole_message_or_nothing(
 
 
 @in_one_browser
-@at_each_moment
+@pytest.mark.parametrize("arrives", MOMENTS if LONG else MOMENTS[:1])
 def test_tab_closed_while_a_conversation_is_withdrawn_leaves_all_of_it_or_nothing(
     meet: Meet, relay: Relay, arrives: bool
 ) -> None:
@@ -165,7 +166,7 @@ def test_tab_closed_while_a_conversation_is_withdrawn_leaves_all_of_it_or_nothin
 
 
 @in_one_browser
-@pytest.mark.parametrize("part", ["/api/conversation", "/api/items"])
+@pytest.mark.parametrize("part", ["/api/items", *(["/api/conversation"] if LONG else [])])
 def test_tab_closed_while_a_conversation_is_opened_changes_nothing(
     meet: Meet, relay: Relay, part: str
 ) -> None:

@@ -24,7 +24,6 @@ from tests.support.steps import STORY, come_back, the_only_thread
 
 __all__ = ["bas", "box", "meet", "relay", "start"]  # fixtures
 
-CHEAP_CODES = True  # except in the tests that say otherwise
 CONVERSATION = "/api/conversation"
 BUSY = Lie(503, {"error": "busy"})  # a proxy's response: the message may already have been stored
 REFUSED = Lie(503, {"error": "busy", "refused": "other"}, passed_on=False)
@@ -143,7 +142,6 @@ def test_refused_message_is_kept_and_the_page_says_what_is_full(meet: Meet, rela
 def test_page_never_claims_that_a_report_was_erased_if_the_site_no_longer_seals_messages(
     meet: Meet, relay: Relay, box: DropBox
 ) -> None:
-    relay.cheap_codes = False
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()

@@ -5,14 +5,12 @@ import json
 import threading
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Dialog
 
 from dropbox_app.protocol import age
 from dropbox_app.protocol.keys import Seed
 from tests.e2e.test_sealed_files import WHOLE, choose, send, some_files
 from tests.e2e.test_sealed_journey import (
-    BOTH,
     MESSAGES,
     REPORTS,
     Meet,
@@ -31,7 +29,6 @@ from tests.support.steps import STORY, the_only_thread
 
 __all__ = ["box", "meet", "relay", "start"]  # fixtures
 
-CHEAP_CODES = True
 FULL = Lie(507, {"error": "full", "refused": "other"}, passed_on=False)
 FIRST_LINE = STORY[LANG].splitlines()[0]
 TYPED = "[data-seal=message] [name=text]"
@@ -160,7 +157,6 @@ def test_json_of_something_in_front_of_the_server_is_no_receipt(meet: Meet, rela
 def test_file_is_called_lost_only_if_the_server_itself_says_so(
     meet: Meet, relay: Relay, counsellor: Counsellor, tmp_path: Path
 ) -> None:
-    relay.cheap_codes = False
     code = meet().tells(STORY[LANG])
     counsellor.desk("fetch")
     file = tmp_path / "brief.txt"
@@ -271,7 +267,7 @@ def test_page_that_was_busy_when_it_became_idle_locks_as_soon_as_it_can(
     assert FIRST_LINE not in writer.page.content()
 
 
-@pytest.mark.parametrize("meet", BOTH, indirect=True)
+@in_one_browser
 def test_history_of_the_browser_does_not_keep_what_was_ticked_in_a_report(meet: Meet) -> None:
     writer = meet()
     writer.begins("report")

@@ -6,8 +6,17 @@ import pytest
 
 from tests.e2e.test_sealed_journey import bas, box, in_one_browser, meet, relay, start
 from tests.support.drop_box import Counsellor, DropBox
-from tests.support.relay import Fault, Lie, Relay
-from tests.support.sealing_person import LANG, Reporter, always, leaked, once, site_of
+from tests.support.relay import Lie, Relay
+from tests.support.sealing_person import (
+    LANG,
+    Reporter,
+    Step,
+    always,
+    each_once,
+    leaked,
+    refused_or_lost,
+    site_of,
+)
 from tests.support.steps import ANSWER, STORY, the_only_thread
 
 __all__ = ["bas", "box", "meet", "relay", "start"]
@@ -92,14 +101,14 @@ def test_conversation_stays_with_the_earlier_counsellor_without_a_tick(
 
 
 @in_one_browser
-@pytest.mark.parametrize("fault", ["refuse", "lose"])
-@pytest.mark.parametrize(("method", "part"), [("PUT", PARTS), ("POST", FILES), ("POST", MESSAGES)])
-def test_conversation_is_passed_on_once_even_if_a_request_fails(
-    answered: tuple[Reporter, str], relay: Relay, bas: Counsellor, method: str, part: str,
-    fault: Fault,
-) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    "steps", refused_or_lost([("PUT", PARTS), ("POST", FILES), ("POST", MESSAGES)])
+)
+def test_conversation_is_passed_on_once_even_if_requests_fail(
+    answered: tuple[Reporter, str], relay: Relay, bas: Counsellor, steps: list[Step]
+) -> None:
     writer, _ = answered
-    relay.fault = once(fault, method, part)
+    relay.fault = each_once(*steps)
     turns_to_bas(writer, along=True)
     writer.reads("Je bericht is verstuurd")
     assert texts_of(bas) == [STORY[LANG], ANSWER[LANG], TO_BAS]

@@ -119,7 +119,6 @@ class Pair:
 def pair(meet: Meet, start: Start, relay: Relay, bas: Counsellor) -> Iterator[Pair]:
     """Yield both browsers on the page for a report; in the end no difference may be left."""
     assert bas
-    relay.cheap_codes = False  # the server hashes the same codes
     context = start("chromium", True).new_context(base_url=relay.url, java_script_enabled=False)
     context.set_default_timeout(30_000)
     both = Pair(context.new_page(), meet().page)

@@ -11,16 +11,16 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.test_sealed_files import at_the_desk, choose, is_sent, saved, send, some_files
-from tests.e2e.test_sealed_journey import Meet, meet, relay
+from tests.e2e.test_sealed_journey import Meet, meet, relay, usual_codes
 from tests.support.browsers import FIREFOX, PROGRAMS, Start, driver, here
 from tests.support.drop_box import Counsellor, DropBox
 from tests.support.relay import Relay
 from tests.support.sealing_person import LANG, PLAIN, SEALING
 from tests.support.steps import ANSWER, STORY, the_only_thread
 
-__all__ = ["meet", "relay"]  # fixtures
+__all__ = ["meet", "relay", "usual_codes"]  # fixtures
 
-pytestmark = [here("firefox"), pytest.mark.long]
+pytestmark = [here("firefox"), pytest.mark.long, pytest.mark.usefixtures("usual_codes")]
 
 STANDARD: dict[str, str | float | bool] = {
     "browser.cache.disk.enable": False,
@@ -68,7 +68,6 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
 def test_conversation_with_files_is_sealed_at_the_standard_level(
     meet: Meet, relay: Relay, box: DropBox, counsellor: Counsellor, tmp_path: Path
 ) -> None:
-    relay.cheap_codes = False
     writer = meet()
     code = writer.tells(STORY[LANG])
     writer.goes_on()
@@ -95,7 +94,6 @@ def test_browser_at_the_safer_level_says_whether_it_seals_and_the_report_arrives
     meet: Meet, relay: Relay, counsellor: Counsellor
 ) -> None:
     """Without its compiler it seals on a fast computer only."""
-    relay.cheap_codes = False
     writer = meet()
     writer.page.goto(f"/{LANG}/report")
     sealing, plain = writer.page.locator(SEALING), writer.page.get_by_text(PLAIN)

@@ -16,10 +16,11 @@ from playwright.sync_api import Browser, Locator, Playwright, sync_playwright
 from tests.support.net import Net
 
 PROGRAMS = {"chromium": which("chromium"), "firefox": which("firefox-esr")}
-# The headless shell of the same Chromium takes a third of the time. With --long, and in tests of
-# what a browser stores and starts, the full browser is used.
-LIGHT = None if os.environ.get("KLANKBORD_LONG") == "1" else which("chromium-headless-shell")
-ENGINES = PROGRAMS | {"chromium": LIGHT or PROGRAMS["chromium"]}
+# The headless shell of the same Chromium takes a third of the time. How pages look is tested in it.
+# With --long, all else is tested in the full browser, and what a browser stores and starts always.
+SHELL = which("chromium-headless-shell") or PROGRAMS["chromium"]
+LONG = os.environ.get("KLANKBORD_LONG") == "1"
+ENGINES = PROGRAMS | {"chromium": PROGRAMS["chromium"] if LONG else SHELL}
 WIDTHS = (1280, 320)  # a desktop and a small phone; the last width stays after both were checked
 CHROMIUM = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -73,9 +74,9 @@ def launch(playwright: Playwright, name: str, net: Net, *, scripts: bool = True)
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Yield Chromium for the tests of a module."""
+    """Yield Chromium, for tests of how pages look."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=ENGINES["chromium"], args=CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=SHELL, args=CHROMIUM)
         yield browser
         browser.close()
 

@@ -134,6 +134,7 @@ class DropBox:
         self.database: Postgres | None = None  # where the conversations are, if not in the folder
         self.under: tuple[str, ...] = ()  # a program that starts the server, as strace does
         self.forked = True  # instead of started as a program, unless it has an environment
+        self.cheap_codes = False  # hashed at once, which only a fork can do
 
     def server(
         self, *arguments: str | Path, check: bool = True
@@ -219,8 +220,9 @@ def start_serving(box: DropBox) -> None:
     """Start the real server of a drop box; it does not respond yet."""
     words = ("--dir", str(box.folder), "serve", "--bind", box.bind, "--workers", "2")
     if box.forked and not (box.env or box.under):
-        box.process = Fork(operate, (words,), box.log)
+        box.process = Fork(operate, (words, box.cheap_codes), box.log)
         return
+    assert not box.cheap_codes
     with box.log.open("ab") as log:
         box.process = subprocess.Popen(
             (*box.under, str(BIN / "klankbord-server"), *words),

@@ -6,6 +6,7 @@ children. Only its command line in ``/proc`` and the memory that it uses differ.
 start the program.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -83,12 +84,14 @@ def _run(
     target(*arguments)
 
 
-def operate(words: Sequence[str]) -> None:
-    """Run ``klankbord-server`` with these words."""
+def operate(words: Sequence[str], cheap_codes: bool = False) -> None:
+    """Run ``klankbord-server`` with these words; codes may be hashed at once."""
     from dropbox_app.server.cli.main import main
+    from tests.support.codes import hashed_cheaply
 
     sys.argv = ["klankbord-server", *words]
-    main(list(words), prog_name="klankbord-server")
+    with hashed_cheaply() if cheap_codes else contextlib.nullcontext():
+        main(list(words), prog_name="klankbord-server")
 
 
 def execute(program: str, words: Sequence[str]) -> None:

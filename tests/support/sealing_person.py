@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from playwright.sync_api import ConsoleMessage, Page
 
@@ -153,6 +153,34 @@ def once(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:
         return ""
 
     return of
+
+
+Step = tuple[Fault, str, str]  # a fault, and the method and a part of the target it strikes
+
+
+def each_once(*steps: Step) -> Callable[[Passed], Fault]:
+    """Return a rule with each of these faults for the first such request; all others pass."""
+    rules = [once(*step) for step in steps]
+
+    def of(passed: Passed) -> Fault:
+        for rule in rules:
+            if fault := rule(passed):
+                return fault
+        return ""
+
+    return of
+
+
+def refused_or_lost(kinds: Sequence[tuple[str, str]]) -> list[list[Step]]:
+    """Return two sequences of faults for these requests, which are refused and lost alternately.
+
+    What is refused in one is lost in the other.
+    """
+    faults: tuple[Fault, Fault] = ("refuse", "lose")
+    return [
+        [(faults[(at + first) % 2], method, part) for at, (method, part) in enumerate(kinds)]
+        for first in (0, 1)
+    ]
 
 
 def always(fault: Fault, method: str, part: str) -> Callable[[Passed], Fault]:

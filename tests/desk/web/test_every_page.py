@@ -18,6 +18,7 @@ pytestmark = here("chromium")
 __all__ = ["chromium", "window"]
 
 FEWEST = 35  # minimum number of pages checked
+SOME_WIDTHS = (1280, 640, 320)
 
 
 def pages(running: Running, window: Window) -> list[str]:
@@ -54,14 +55,16 @@ def page(
 
 
 @pytest.mark.parametrize(
-    ("language", "scheme"), [("nl", "light"), pytest.param("en", "dark", marks=pytest.mark.long)]
+    ("language", "scheme"),
+    [("nl", "light"), pytest.param("en", "dark", marks=[pytest.mark.long, pytest.mark.spare])],
 )
 def test_every_page_can_be_used_by_keyboard_alone(
-    running: Running, window: Window, page: Page, language: str
+    running: Running, window: Window, page: Page, language: str, long_run: bool
 ) -> None:
+    """By default every other page; with --long, as in CI, every page."""
     running.page.language = language
     wrong = {}
-    for address in pages(running, window):
+    for address in pages(running, window)[:: 1 if long_run else 2]:
         page.goto(address)
         wrong[address] = by_keyboard.walk(page) + by_keyboard.unfold(page) + by_keyboard.skip(page)
     running.lock.lock()
@@ -71,20 +74,25 @@ def test_every_page_can_be_used_by_keyboard_alone(
     assert {address: found for address, found in wrong.items() if found} == {}
 
 
-@pytest.mark.parametrize("language", ["nl", pytest.param("en", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "language", ["nl", pytest.param("en", marks=[pytest.mark.long, pytest.mark.spare])]
+)
 def test_every_page_fits_every_window_width(
-    running: Running, window: Window, page: Page, language: str
+    running: Running, window: Window, page: Page, language: str, long_run: bool
 ) -> None:
     """From 320 to 1280 pixels, also with letters twice as large, and with everything unfolded.
 
-    By default in Dutch, which has the longest words; with --long, as in CI, in English too.
+    By default at three widths, and in Dutch, which has the longest words. With --long, as in CI, at
+    every width; CI leaves out English.
     """
+    widths, twice = (fits.WIDTHS, fits.WIDTHS) if long_run else (SOME_WIDTHS, SOME_WIDTHS[1:])
     running.page.language = language
     wrong = {}
     for address in pages(running, window):
         page.goto(address)
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-        wrong[address] = fits.cut(page) + fits.cut(page, letters_twice=True)
+        wrong[address] = fits.cut(page, widths)
+        wrong[address] += fits.cut(page, twice, letters_twice=True)
     assert {address: found for address, found in wrong.items() if found} == {}
 
 

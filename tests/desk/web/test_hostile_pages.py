@@ -20,6 +20,7 @@ from tests.support.browsers import BOTH, CHROMIUM, ENGINES, driver, here
 from tests.support.processes import until
 
 REBOUND = "rebound.example"
+SPARE = pytest.mark.spare
 
 ATTACK = """<!doctype html><meta charset="utf-8"><title>Leuke foto's</title><body><script>
 (async () => {
@@ -180,8 +181,8 @@ def attacker() -> Iterator[Attacker]:
     [
         pytest.param("chromium", "127.0.0.1", marks=here("chromium")),
         pytest.param("chromium", REBOUND, marks=here("chromium")),
-        pytest.param("firefox", REBOUND, marks=[here("firefox"), pytest.mark.long]),
         pytest.param("firefox", "127.0.0.1", marks=[here("firefox"), pytest.mark.long]),
+        pytest.param("firefox", REBOUND, marks=[here("firefox"), pytest.mark.long, SPARE]),
     ],
     indirect=["browser"],
 )
