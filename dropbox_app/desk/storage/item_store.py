@@ -17,42 +17,31 @@ import functools
 import itertools
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from dropbox_app.desk.errors import NotSetUp
-from dropbox_app.desk.storage import lists, register, rows, search
+from dropbox_app.desk.storage import lists, opened_items, register, rows
 from dropbox_app.desk.storage.atomic_files import Disk, Group
 from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.lists import SummaryRow
+from dropbox_app.desk.storage.opened_items import Entry, Opened
 from dropbox_app.desk.storage.state import Item, State
 from dropbox_app.desk.transport.api_client import SealedFile
-from dropbox_app.protocol import age, messages
+from dropbox_app.protocol import age
 from dropbox_app.protocol.age_header import MAX_HEADER
 from dropbox_app.protocol.attachment import AttachmentSealer
 from dropbox_app.protocol.encoding import new_digest
-from dropbox_app.protocol.errors import AgeError, FormatError, MessageError
+from dropbox_app.protocol.errors import AgeError, FormatError
 from dropbox_app.protocol.keys import Recipient, Seed
 from dropbox_app.protocol.stream import CHUNK, payload_chunks
 from dropbox_app.protocol.thread import Arrived, open_item
 
 _STANZA = "mlkem768x25519"
 _START = 16_384  # bytes within which an item's header must end; one for six recipients has 9,412
-_PAD = b" "
-_CLEAR = "DELETE FROM opened WHERE site = ? AND id = ?"
+AT_ONCE = 100  # messages that are stored at once, and are in memory until then
 
 
 class WrongFile(Exception):
     """The server sent a different item from the requested one."""
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """The database's record of an item: a message's contents, or how to open an attachment."""
-
-    contents: bytes | None
-    sealed: bytes | None
-    header: bytes | None
-    file_key: bytes | None
 
 
 class LocalStore:
@@ -110,9 +99,7 @@ class LocalStore:
 
         The next change of a thread deletes its summary.
         """
-        with self._database.transaction():
-            for mailbox, row in made.items():
-                lists.keep(self._database, self._site, mailbox, row)
+        lists.keep(self._database, self._site, made)
 
     # Items as files.
 
@@ -212,20 +199,27 @@ class LocalStore:
         here = {name: item for name, item in named.items() if self._disk.exists(name)}
         if not here:
             return
-        taken = []
+        taken: list[str] = []
+        messages: list[Entry] = []
         with self._database.transaction(), self._disk.together() as bodies:
             for name, item in here.items():
                 try:
-                    if item.what != "message" or not self._enter(item, seeds):
+                    message = self._message(item, seeds) if item.what == "message" else None
+                    if message is None:
                         self._part(item.id, seeds, bodies)
                 except AgeError:
                     continue
                 taken.append(name)
+                messages += [message] if message else []
+                if len(messages) == AT_ONCE:
+                    opened_items.enter(self._database, self._site, messages)
+                    messages.clear()
+            opened_items.enter(self._database, self._site, messages)
         self._disk.remove(*taken)
 
-    def _enter(self, item: Item, seeds: Sequence[Seed]) -> bool:
+    def _message(self, item: Item, seeds: Sequence[Seed]) -> Entry | None:
         sealed = self._disk.read(self._item(item.id))
-        return self.enter(item, age.open_sealed(sealed, seeds), sealed)
+        return opened_items.entry(item, age.open_sealed(sealed, seeds), sealed)
 
     def enter(self, item: Item, contents: bytes, sealed: bytes | None) -> bool:
         """Store the contents of a message in the database, for reading and search.
@@ -233,26 +227,10 @@ class LocalStore:
         Returns whether the contents are a message. The sealed bytes are kept if a restored server
         may need them.
         """
-        try:
-            message = messages.parse(contents)
-        except (FormatError, MessageError):
-            return False
-        keep = item.sent != "received" or message.kind == "withdrawal"
-        with self._database.transaction():
-            self._database.run(_CLEAR, (self._site, item.id))
-            self._database.run(
-                "INSERT INTO opened (site, id, contents, length, sealed) VALUES (?, ?, ?, ?, ?)",
-                (
-                    self._site, item.id, contents.rstrip(_PAD), len(contents),
-                    sealed if keep else None,
-                ),
-            )  # fmt: skip
-            self._database.run(
-                "INSERT INTO words (rowid, body) SELECT number, ? FROM opened "
-                "WHERE site = ? AND id = ?",
-                (search.words_of(message), self._site, item.id),
-            )
-        return True
+        message = opened_items.entry(item, contents, sealed)
+        if message is not None:
+            opened_items.enter(self._database, self._site, [message])
+        return message is not None
 
     def _part(self, item: str, seeds: Sequence[Seed], bodies: Group) -> None:
         """Split an attachment: header and file key for the database, the payload for a file."""
@@ -277,12 +255,7 @@ class LocalStore:
         with bodies.writing(self._body(item)) as write:
             for piece in payload:
                 write(piece)
-        with self._database.transaction():
-            self._database.run(_CLEAR, (self._site, item))
-            self._database.run(
-                "INSERT INTO opened (site, id, header, file_key) VALUES (?, ?, ?, ?)",
-                (self._site, item, header, file_key),
-            )
+        opened_items.enter_attachment(self._database, self._site, item, header, file_key)
 
     # Reading items.
 
@@ -388,33 +361,16 @@ class LocalStore:
                 gone.append(f"{self._folder}/kept/{name}")
         self._disk.remove(*gone)
 
-    def _row(self, item: str) -> _Opened | None:
-        found = self._database.run(
-            "SELECT contents, length, sealed, header, file_key FROM opened "
-            "WHERE site = ? AND id = ?",
-            (self._site, item),
-        )
-        if not found:
-            return None
-        contents, length, sealed, header, file_key = found[0]
-        if contents is None and file_key is None:  # SQLite returns no value if a page is bad
-            raise rows.damage(FormatError("an item has no contents"))
-        if isinstance(contents, bytes) and isinstance(length, int):
-            contents = contents.ljust(length, _PAD)
-        return _Opened(
-            contents if isinstance(contents, bytes) else None,
-            sealed if isinstance(sealed, bytes) else None,
-            header if isinstance(header, bytes) else None,
-            file_key if isinstance(file_key, bytes) else None,
-        )
+    def _row(self, item: str) -> Opened | None:
+        return opened_items.find(self._database, self._site, item)
 
-    def _whole(self, item: str, row: _Opened | None) -> Iterator[bytes]:
+    def _whole(self, item: str, row: Opened | None) -> Iterator[bytes]:
         """Yield a stored item: one file, or a header from the database and a body file."""
         if row is None or row.header is None:
             return self._pieces(self._item(item))
         return itertools.chain([row.header], self._pieces(self._body(item)))
 
-    def _digest(self, item: str, row: _Opened | None) -> str:
+    def _digest(self, item: str, row: Opened | None) -> str:
         digest = new_digest()
         for piece in self._whole(item, row):
             digest.update(piece)
