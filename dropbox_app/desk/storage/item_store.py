@@ -74,18 +74,28 @@ class LocalStore:
 
     def save(self, state: State) -> None:
         """Write the changes, all or none. The changes are on disk before the function returns."""
+        with self._saving(state):
+            pass
+
+    @contextlib.contextmanager
+    def _saving(self, state: State) -> Iterator[None]:
+        """Write the changes and run the block in one transaction.
+
+        The changes count as saved once the transaction is complete.
+        """
         new = rows.of(state)
-        if new != self._saved:
-            rows.save(self._database, self._site, self._saved, new)
-            self._saved = new
+        with self._database.transaction():
+            rows.save(self._database, self._site, rows.changes(state, self._saved, new))
+            yield
+        self._saved = new
+        state.settle()
 
     def forget(self, state: State, mailbox: str) -> None:
         """Like ``save``, and remove the thread from the register's entries.
 
         The database must then be rewritten with a new key.
         """
-        with self._database.transaction():
-            self.save(state)
+        with self._saving(state):
             register.unlink(self._database, mailbox)
             self._database.expect_rewrite()
 
