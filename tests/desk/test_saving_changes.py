@@ -13,6 +13,7 @@ from dropbox_app.desk.storage.atomic_files import Disk
 from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.item_store import LocalStore
 from dropbox_app.desk.storage.lists import SummaryRow
+from dropbox_app.desk.storage.opened_items import Entry
 from dropbox_app.desk.storage.state import Item, Owed, Profile, State, ThreadState
 from dropbox_app.desk.storage.vault import DatabaseKey
 
@@ -236,3 +237,25 @@ def test_failed_forget_is_made_up_by_the_next_save(sites: Sites) -> None:
     sites.failing = ""
     site.save()
     assert [*site.read().threads] == [MAILBOXES[1]]
+
+
+def test_arrived_message_is_stored_by_the_save_that_stores_its_item(sites: Sites) -> None:
+    """If that save fails, the next one stores both."""
+    site, one = filled(sites), item(IDS[2], MAILBOXES[0])
+    site.store.add_arrived(Entry(one.id, b"contents", 10, None, "words"))
+    site.state.items[one.id] = one
+    sites.failing = "before the commit"
+    with pytest.raises(OSError, match="full"):
+        site.save()
+    sites.failing = ""
+    assert site.store.open(one, ()).plaintext is None
+    site.save()
+    assert site.is_saved()
+    assert site.store.open(one, ()).plaintext == b"contents  "
+
+
+def test_arrived_message_without_an_item_is_not_stored(sites: Sites) -> None:
+    site = filled(sites)
+    site.store.add_arrived(Entry(IDS[2], b"contents", 10, None, "words"))
+    site.save()
+    assert not site.store.has(IDS[2])

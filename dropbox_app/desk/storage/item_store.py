@@ -1,10 +1,12 @@
 """The local store of one site: items in files and in the database (SPEC, the local store).
 
-An item is a file ``ID.age``, as received or made, until the desk moves it into the database:
+An item that the desk has not opened is a file ``ID.age``, as received or made. The database gets
+what was opened:
 
-- The contents of a message are moved into the database, and the file is removed. The sealed bytes
-  of the desk's own messages, and of withdrawals, are also kept in the database, in case the server
-  is restored from its backup.
+- The contents of a message, and then there is no file. A message that opens when it arrives never
+  becomes a file: its contents are stored together with the first record of the item. The sealed
+  bytes of the desk's own messages, and of withdrawals, are also kept in the database, in case the
+  server is restored from its backup.
 - The header and the file key of an attachment are moved into the database, and ``ID.body`` contains
   the payload. Header and body together are the file as received. No sealing key opens the body
   alone.
@@ -53,6 +55,7 @@ class LocalStore:
         self._folder = f"sites/{site}"
         self._site = site
         self._saved: rows.Rows = {}
+        self._arrived: dict[str, Entry] = {}
 
     def exists(self) -> bool:
         """Return whether a state has been written."""
@@ -73,7 +76,10 @@ class LocalStore:
         return state
 
     def save(self, state: State) -> None:
-        """Write the changes, all or none. The changes are on disk before the function returns."""
+        """Write the changes, all or none. The changes are on disk before the function returns.
+
+        The contents of messages that arrived are written with the first record of their items.
+        """
         with self._saving(state):
             pass
 
@@ -86,8 +92,11 @@ class LocalStore:
         new = rows.of(state)
         with self._database.transaction():
             rows.save(self._database, self._site, rows.changes(state, self._saved, new))
+            arrived = [one for one in self._arrived.values() if one.item in state.items]
+            opened_items.enter(self._database, self._site, arrived)
             yield
         self._saved = new
+        self._arrived.clear()
         state.settle()
 
     def forget(self, state: State, mailbox: str) -> None:
@@ -128,33 +137,28 @@ class LocalStore:
         """
         return self._disk.together()
 
+    def open_arrived(self, item: Item, sealed: bytes, seeds: Sequence[Seed]) -> Entry | None:
+        """Open a message that has just arrived; None if it has to be stored as a file."""
+        item.sealed_for = _recipients(sealed)
+        if not item.sealed_for:
+            return None
+        try:
+            return opened_items.entry(item, age.open_sealed(sealed, seeds), sealed)
+        except AgeError:
+            return None
+
+    def add_arrived(self, message: Entry) -> None:
+        """Store a message in the transaction in which its item is saved for the first time."""
+        self._arrived[message.item] = message
+
     @contextlib.contextmanager
     def receiving(self, item: str, size: int, group: Group) -> Iterator[Callable[[bytes], object]]:
-        """Receive an item in pieces. If a different item arrives, keep nothing and raise WrongFile.
+        """Receive an item in pieces into a file. If a different item arrives, keep nothing.
 
-        Data that does not begin with the header of a sealed file is rejected after 16 KiB.
+        Raises WrongFile like ``checked``.
         """
-        digest, length, start, checked = new_digest(), 0, bytearray(), False
-        with group.writing(self._item(item)) as write:
-
-            def take(piece: bytes) -> None:
-                nonlocal length, checked
-                length += len(piece)
-                if length > size:
-                    raise WrongFile("longer than was listed")
-                digest.update(piece)
-                if not checked:
-                    start.extend(piece[: _START - len(start)])
-                    if len(start) == _START:
-                        _check_start(bytes(start))
-                        checked = True
-                write(piece)
-
+        with group.writing(self._item(item)) as write, checked(item, size, write) as take:
             yield take
-            if not checked:
-                _check_start(bytes(start))
-            if length != size or digest.hexdigest() != item:
-                raise WrongFile("another file than was listed")
 
     def seal(
         self, pieces: Iterable[bytes], recipients: Sequence[Recipient]
@@ -190,12 +194,7 @@ class LocalStore:
     def recipients(self, item: str) -> int:
         """Return the number of recipients in an item's header; 0 if the format is unknown."""
         with self._disk.path(self._item(item)).open("rb") as file:
-            start = file.read(MAX_HEADER)
-        try:
-            stanzas = age.parse_header(start).stanzas
-        except AgeError:
-            return 0
-        return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
+            return _recipients(file.read(MAX_HEADER))
 
     # Moving items into the database.
 
@@ -399,6 +398,45 @@ class LocalStore:
 
     def _kept(self, item: str) -> str:
         return f"{self._folder}/kept/{item}.age"
+
+
+@contextlib.contextmanager
+def checked(
+    item: str, size: int, write: Callable[[bytes], object]
+) -> Iterator[Callable[[bytes], object]]:
+    """Pass the pieces of an item to ``write``; raise WrongFile if a different item arrives.
+
+    Data that does not begin with the header of a sealed file is rejected after 16 KiB.
+    """
+    digest, length, start, begun = new_digest(), 0, bytearray(), False
+
+    def take(piece: bytes) -> None:
+        nonlocal length, begun
+        length += len(piece)
+        if length > size:
+            raise WrongFile("longer than was listed")
+        digest.update(piece)
+        if not begun:
+            start.extend(piece[: _START - len(start)])
+            if len(start) == _START:
+                _check_start(bytes(start))
+                begun = True
+        write(piece)
+
+    yield take
+    if not begun:
+        _check_start(bytes(start))
+    if length != size or digest.hexdigest() != item:
+        raise WrongFile("another file than was listed")
+
+
+def _recipients(start: bytes) -> int:
+    """Return the number of recipients in a header; 0 if the format is unknown."""
+    try:
+        stanzas = age.parse_header(start).stanzas
+    except AgeError:
+        return 0
+    return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
 
 
 def _check_start(start: bytes) -> None:
