@@ -4,10 +4,12 @@ import shutil
 
 import pytest
 
+from dropbox_app.desk.storage import item_store, opened_items
 from dropbox_app.desk.storage.atomic_files import Disk
-from dropbox_app.protocol import age
+from dropbox_app.protocol import age, messages
+from dropbox_app.protocol import thread as thread_module
 from dropbox_app.protocol.keys import Recipient, Seed
-from dropbox_app.protocol.messages import REPORTER
+from dropbox_app.protocol.messages import REPORTER, Message
 from tests.desk.conftest import Office
 from tests.support.fake_server import Peer, Reporter
 
@@ -67,6 +69,27 @@ def test_sealed_bytes_of_a_message_that_opens_are_not_written_to_disk(
     assert steps.files() == set()
     assert set(peer.fetched) == set(peer.items)
     assert {mailbox: office.texts(mailbox) for mailbox in texts} == texts
+
+
+@pytest.mark.parametrize(("room", "parses"), [(item_store.FRESH, 5), (8_192, 9)])
+def test_message_that_arrives_is_parsed_once(
+    office: Office, peer: Peer, room: int, parses: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages beyond a limit are read from the database, where they are the same."""
+    for number in range(5):
+        Reporter(peer, office.identity).report(f"Melding {number}")
+    parsed: list[Message] = []
+
+    def parse(plaintext: bytes) -> Message:
+        parsed.append(messages.parse(plaintext))
+        return parsed[-1]
+
+    monkeypatch.setattr(opened_items, "parse", parse)
+    monkeypatch.setattr(thread_module, "parse", parse)
+    monkeypatch.setattr(item_store, "FRESH", room)
+    office.fetch_quietly()
+    assert len(parsed) == parses
+    assert len({message.line for message in parsed}) == 5
 
 
 @pytest.mark.parametrize("why", ["damaged", "for others", "no message"])

@@ -24,6 +24,7 @@ from dropbox_app.desk.errors import NotSetUp
 from dropbox_app.desk.storage import lists, opened_items, register, rows
 from dropbox_app.desk.storage.atomic_files import Disk, Group
 from dropbox_app.desk.storage.database import Database
+from dropbox_app.desk.storage.incoming import WrongFile, checked, count_recipients
 from dropbox_app.desk.storage.lists import SummaryRow
 from dropbox_app.desk.storage.opened_items import Entry, Opened
 from dropbox_app.desk.storage.state import Item, State
@@ -37,13 +38,8 @@ from dropbox_app.protocol.keys import Recipient, Seed
 from dropbox_app.protocol.stream import CHUNK, payload_chunks
 from dropbox_app.protocol.thread import Arrived, open_item
 
-_STANZA = "mlkem768x25519"
-_START = 16_384  # bytes within which an item's header must end; one for six recipients has 9,412
 AT_ONCE = 100  # messages that are stored at once, and are in memory until then
-
-
-class WrongFile(Exception):
-    """The server sent a different item from the requested one."""
+FRESH = 16 * 1024 * 1024  # bytes of messages that stay in memory after they arrived
 
 
 class LocalStore:
@@ -55,7 +51,9 @@ class LocalStore:
         self._folder = f"sites/{site}"
         self._site = site
         self._saved: rows.Rows = {}
-        self._arrived: dict[str, Entry] = {}
+        self._arrived: dict[str, Entry] = {}  # not saved yet
+        self._fresh: dict[str, Entry] = {}  # saved, and not read since
+        self._room = FRESH
 
     def exists(self) -> bool:
         """Return whether a state has been written."""
@@ -98,6 +96,10 @@ class LocalStore:
         self._saved = new
         self._arrived.clear()
         state.settle()
+        for one in arrived:
+            if one.length <= self._room:
+                self._fresh[one.item] = one
+                self._room -= one.length
 
     def forget(self, state: State, mailbox: str) -> None:
         """Like ``save``, and remove the thread from the register's entries.
@@ -139,7 +141,7 @@ class LocalStore:
 
     def open_arrived(self, item: Item, sealed: bytes, seeds: Sequence[Seed]) -> Entry | None:
         """Open a message that has just arrived; None if it has to be stored as a file."""
-        item.sealed_for = _recipients(sealed)
+        item.sealed_for = count_recipients(sealed)
         if not item.sealed_for:
             return None
         try:
@@ -194,7 +196,7 @@ class LocalStore:
     def recipients(self, item: str) -> int:
         """Return the number of recipients in an item's header; 0 if the format is unknown."""
         with self._disk.path(self._item(item)).open("rb") as file:
-            return _recipients(file.read(MAX_HEADER))
+            return count_recipients(file.read(MAX_HEADER))
 
     # Moving items into the database.
 
@@ -269,7 +271,16 @@ class LocalStore:
     # Reading items.
 
     def open(self, item: Item, seeds: Sequence[Seed]) -> Arrived:
-        """Open an item for the reader. Failures are reported in the result, not raised."""
+        """Open an item for the reader. Failures are reported in the result, not raised.
+
+        A message that has just arrived is not read and parsed again.
+        """
+        fresh = self._fresh.pop(item.id, None)
+        if fresh is not None:
+            self._room += fresh.length
+            return Arrived(
+                item.id, fresh.plaintext, sealed_for=item.sealed_for, message=fresh.message
+            )
         row = self._row(item.id)
         if row is not None and row.contents is not None:
             return Arrived(item.id, row.contents, sealed_for=item.sealed_for)
@@ -398,49 +409,3 @@ class LocalStore:
 
     def _kept(self, item: str) -> str:
         return f"{self._folder}/kept/{item}.age"
-
-
-@contextlib.contextmanager
-def checked(
-    item: str, size: int, write: Callable[[bytes], object]
-) -> Iterator[Callable[[bytes], object]]:
-    """Pass the pieces of an item to ``write``; raise WrongFile if a different item arrives.
-
-    Data that does not begin with the header of a sealed file is rejected after 16 KiB.
-    """
-    digest, length, start, begun = new_digest(), 0, bytearray(), False
-
-    def take(piece: bytes) -> None:
-        nonlocal length, begun
-        length += len(piece)
-        if length > size:
-            raise WrongFile("longer than was listed")
-        digest.update(piece)
-        if not begun:
-            start.extend(piece[: _START - len(start)])
-            if len(start) == _START:
-                _check_start(bytes(start))
-                begun = True
-        write(piece)
-
-    yield take
-    if not begun:
-        _check_start(bytes(start))
-    if length != size or digest.hexdigest() != item:
-        raise WrongFile("another file than was listed")
-
-
-def _recipients(start: bytes) -> int:
-    """Return the number of recipients in a header; 0 if the format is unknown."""
-    try:
-        stanzas = age.parse_header(start).stanzas
-    except AgeError:
-        return 0
-    return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
-
-
-def _check_start(start: bytes) -> None:
-    try:
-        age.parse_header(start)
-    except AgeError as error:
-        raise WrongFile(f"no sealed file ({error})") from None

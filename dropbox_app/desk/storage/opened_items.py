@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from dropbox_app.desk.storage import rows, search
 from dropbox_app.desk.storage.database import Database
 from dropbox_app.desk.storage.state import Item
-from dropbox_app.protocol import messages
 from dropbox_app.protocol.errors import FormatError, MessageError
+from dropbox_app.protocol.messages import Message, parse
 
 _PAD = b" "
 _CLEAR = "DELETE FROM opened WHERE site = ? AND id = ?"
@@ -17,15 +17,19 @@ _CLEAR = "DELETE FROM opened WHERE site = ? AND id = ?"
 class Entry:
     """A message ready to be stored: its contents without padding, their ``length`` with padding.
 
-    ``sealed`` contains the sealed bytes if a restored server may need them, and ``words`` the text
-    for search.
+    ``sealed`` contains the sealed bytes if a restored server may need them.
     """
 
     item: str
     contents: bytes
     length: int
     sealed: bytes | None
-    words: str
+    message: Message
+
+    @property
+    def plaintext(self) -> bytes:
+        """Return the contents with their padding."""
+        return self.contents.ljust(self.length, _PAD)
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,11 @@ class Opened:
 def entry(item: Item, contents: bytes, sealed: bytes | None) -> Entry | None:
     """Return a message ready to be stored; None if ``contents`` are not a message."""
     try:
-        message = messages.parse(contents)
+        message = parse(contents)
     except (FormatError, MessageError):
         return None
     keep = item.sent != "received" or message.kind == "withdrawal"
-    return Entry(
-        item.id, contents.rstrip(_PAD), len(contents), sealed if keep else None,
-        search.words_of(message),
-    )  # fmt: skip
+    return Entry(item.id, contents.rstrip(_PAD), len(contents), sealed if keep else None, message)
 
 
 def enter(database: Database, site: str, entries: Sequence[Entry]) -> None:
@@ -62,7 +63,7 @@ def enter(database: Database, site: str, entries: Sequence[Entry]) -> None:
         database.run_many(
             "INSERT INTO words (rowid, body) SELECT number, ? FROM opened "
             "WHERE site = ? AND id = ?",
-            [(one.words, site, one.item) for one in entries],
+            [(search.words_of(one.message), site, one.item) for one in entries],
         )
 
 

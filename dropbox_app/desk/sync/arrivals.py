@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dropbox_app.desk.errors import DeskError
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.storage.atomic_files import Group
-from dropbox_app.desk.storage.item_store import checked
+from dropbox_app.desk.storage.incoming import checked
 from dropbox_app.desk.storage.opened_items import Entry
 from dropbox_app.desk.storage.state import Item
 

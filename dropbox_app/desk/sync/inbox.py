@@ -10,7 +10,7 @@ import datetime
 from dropbox_app.desk.errors import BadAnswer, CannotReach, Refused
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage.item_store import WrongFile
+from dropbox_app.desk.storage.incoming import WrongFile
 from dropbox_app.desk.storage.state import Item, Owed
 from dropbox_app.desk.sync import own_card
 from dropbox_app.desk.sync.arrivals import Arrivals, arriving
