@@ -1,7 +1,6 @@
 """Check an item while it arrives from the server."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from dropbox_app.protocol import age
 from dropbox_app.protocol.encoding import new_digest
@@ -15,47 +14,47 @@ class WrongFile(Exception):
     """The server sent a different item from the requested one."""
 
 
-@contextlib.contextmanager
-def checked(
-    item: str, size: int, write: Callable[[bytes], object]
-) -> Iterator[Callable[[bytes], object]]:
-    """Pass the pieces of an item to ``write``; raise WrongFile if a different item arrives.
+class Incoming:
+    """Passes the pieces of an item to ``write`` while they arrive, and checks them.
 
-    Data that does not begin with the header of a sealed file is rejected after 16 KiB.
+    ``recipients`` is the number of recipients in the header of a complete item; 0 if the header has
+    others than those of SPEC section 6.
     """
-    digest, length, start, begun = new_digest(), 0, bytearray(), False
 
-    def take(piece: bytes) -> None:
-        nonlocal length, begun
-        length += len(piece)
-        if length > size:
+    def __init__(self, item: str, size: int, write: Callable[[bytes], object]) -> None:
+        self.recipients = 0
+        self._item = item
+        self._size = size
+        self._write = write
+        self._digest = new_digest()
+        self._length = 0
+        self._start = bytearray()
+        self._begun = False
+
+    def take(self, piece: bytes) -> None:
+        """Take the next piece. Raises WrongFile if there is no header within 16 KiB."""
+        self._length += len(piece)
+        if self._length > self._size:
             raise WrongFile("longer than was listed")
-        digest.update(piece)
-        if not begun:
-            start.extend(piece[: _START - len(start)])
-            if len(start) == _START:
-                _check_start(bytes(start))
-                begun = True
-        write(piece)
+        self._digest.update(piece)
+        if not self._begun:
+            self._start += piece[: _START - len(self._start)]
+            if len(self._start) == _START:
+                self._read_header()
+        self._write(piece)
 
-    yield take
-    if not begun:
-        _check_start(bytes(start))
-    if length != size or digest.hexdigest() != item:
-        raise WrongFile("another file than was listed")
+    def finish(self) -> None:
+        """Check the whole item. Raises WrongFile if it is a different one."""
+        if not self._begun:
+            self._read_header()
+        if self._length != self._size or self._digest.hexdigest() != self._item:
+            raise WrongFile("another file than was listed")
 
-
-def count_recipients(start: bytes) -> int:
-    """Return the number of recipients in a header; 0 if the format is unknown."""
-    try:
-        stanzas = age.parse_header(start).stanzas
-    except AgeError:
-        return 0
-    return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
-
-
-def _check_start(start: bytes) -> None:
-    try:
-        age.parse_header(start)
-    except AgeError as error:
-        raise WrongFile(f"no sealed file ({error})") from None
+    def _read_header(self) -> None:
+        try:
+            stanzas = age.parse_header(bytes(self._start)).stanzas
+        except AgeError as error:
+            raise WrongFile(f"no sealed file ({error})") from None
+        if all(one.args[0] == _STANZA for one in stanzas):
+            self.recipients = len(stanzas)
+        self._begun = True

@@ -24,13 +24,12 @@ from dropbox_app.desk.errors import NotSetUp
 from dropbox_app.desk.storage import lists, opened_items, register, rows
 from dropbox_app.desk.storage.atomic_files import Disk, Group
 from dropbox_app.desk.storage.database import Database
-from dropbox_app.desk.storage.incoming import WrongFile, checked, count_recipients
+from dropbox_app.desk.storage.incoming import WrongFile
 from dropbox_app.desk.storage.lists import SummaryRow
 from dropbox_app.desk.storage.opened_items import Entry, Opened
 from dropbox_app.desk.storage.state import Item, State
 from dropbox_app.desk.transport.api_client import SealedFile
 from dropbox_app.protocol import age
-from dropbox_app.protocol.age_header import MAX_HEADER
 from dropbox_app.protocol.attachment import AttachmentSealer
 from dropbox_app.protocol.encoding import new_digest
 from dropbox_app.protocol.errors import AgeError, FormatError
@@ -132,6 +131,12 @@ class LocalStore:
         """Store one of the desk's own items as sent."""
         self._disk.write(self._item(item), sealed)
 
+    def writing(
+        self, item: str, group: Group
+    ) -> contextlib.AbstractContextManager[Callable[[bytes], object]]:
+        """Write the file of an item that arrives in pieces."""
+        return group.writing(self._item(item))
+
     def together(self) -> contextlib.AbstractContextManager[Group]:
         """Receive many items, all of which are safe on disk at the end of the block.
 
@@ -141,7 +146,6 @@ class LocalStore:
 
     def open_arrived(self, item: Item, sealed: bytes, seeds: Sequence[Seed]) -> Entry | None:
         """Open a message that has just arrived; None if it has to be stored as a file."""
-        item.sealed_for = count_recipients(sealed)
         if not item.sealed_for:
             return None
         try:
@@ -152,15 +156,6 @@ class LocalStore:
     def add_arrived(self, message: Entry) -> None:
         """Store a message in the transaction in which its item is saved for the first time."""
         self._arrived[message.item] = message
-
-    @contextlib.contextmanager
-    def receiving(self, item: str, size: int, group: Group) -> Iterator[Callable[[bytes], object]]:
-        """Receive an item in pieces into a file. If a different item arrives, keep nothing.
-
-        Raises WrongFile like ``checked``.
-        """
-        with group.writing(self._item(item)) as write, checked(item, size, write) as take:
-            yield take
 
     def seal(
         self, pieces: Iterable[bytes], recipients: Sequence[Recipient]
@@ -192,11 +187,6 @@ class LocalStore:
     def free(self) -> int:
         """Return the free space on the items' disk, in bytes."""
         return shutil.disk_usage(self._disk.root).free
-
-    def recipients(self, item: str) -> int:
-        """Return the number of recipients in an item's header; 0 if the format is unknown."""
-        with self._disk.path(self._item(item)).open("rb") as file:
-            return count_recipients(file.read(MAX_HEADER))
 
     # Moving items into the database.
 

@@ -171,13 +171,13 @@ def changes(state: State, old: Rows, new: Rows) -> Changes:
 def save(database: Database, site: str, changes: Changes) -> None:
     """Write the changes in one transaction; drop the summaries of the changed threads."""
     with database.transaction():
+        _drop_summaries(database, site, changes)
         for table, (key, others) in _TABLES.items():
             found = changes.rows[table]
-            if not found:
-                continue
-            changed = [(site, *one, *row) for one, row in found.items() if row is not None]
-            _drop_summaries(database, table, site, found)
             _delete(database, table, site, [one for one, row in found.items() if row is None])
+            changed = [(site, *one, *row) for one, row in found.items() if row is not None]
+            if not changed:
+                continue
             named = ("site", *key)
             columns, holders = ", ".join((*named, *others)), ", ".join("?" * len((*named, *others)))
             conflict = ", ".join(f"{name} = excluded.{name}" for name in others)
@@ -188,25 +188,21 @@ def save(database: Database, site: str, changes: Changes) -> None:
                 + (f"UPDATE SET {conflict}" if conflict else "NOTHING"),
                 changed,
             )
-        if changes.other_store:
-            database.run("DELETE FROM summary WHERE site = ?", (site,))
 
 
-def _drop_summaries(
-    database: Database, table: str, site: str, found: Mapping[Row, Row | None]
-) -> None:
-    """Drop the summaries of threads with changes in a table, before the changes are written."""
-    if table in ("item", "owed"):
+def _drop_summaries(database: Database, site: str, changes: Changes) -> None:
+    """Drop the summaries that the changes make wrong. The changes are not written yet."""
+    if changes.other_store:
+        database.run("DELETE FROM summary WHERE site = ?", (site,))
+    touched: set[Value] = {one[0] for table in ("thread", "tip") for one in changes.rows[table]}
+    for table in ("item", "owed"):
+        found = changes.rows[table]
+        touched.update(row[0] for row in found.values() if row is not None)
         database.run_many(
             "DELETE FROM summary WHERE site = ? AND mailbox IN "  # noqa: S608 - one of our own tables
             f"(SELECT mailbox FROM {table} WHERE site = ? AND id = ?)",
-            [(site, site, *one) for one in found],
+            [(site, site, *one) for one, row in found.items() if row is None],
         )
-        touched = {row[0] for row in found.values() if row is not None}
-    elif table in ("thread", "tip"):
-        touched = {one[0] for one in found}
-    else:
-        return
     database.run_many(
         "DELETE FROM summary WHERE site = ? AND mailbox = ?",
         [(site, mailbox) for mailbox in touched],

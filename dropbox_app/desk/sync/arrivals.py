@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dropbox_app.desk.errors import DeskError
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.storage.atomic_files import Group
-from dropbox_app.desk.storage.incoming import checked
+from dropbox_app.desk.storage.incoming import Incoming
 from dropbox_app.desk.storage.opened_items import Entry
 from dropbox_app.desk.storage.state import Item
 
@@ -29,17 +29,20 @@ class Arrivals:
     def receiving(self, item: Item) -> Iterator[Callable[[bytes], object]]:
         """Receive an item in pieces. If a different item arrives, keep nothing.
 
-        Raises WrongFile like ``checked``.
+        Raises WrongFile.
         """
         if item.server_says == self._desk.own:
             item.sent, item.fetched = "sent", True
         if item.what == "message":
             pieces: list[bytes] = []
-            with checked(item.id, item.size, pieces.append) as take:
+            with _checking(item, pieces.append) as take:
                 yield take
             self._open(item, b"".join(pieces))
         else:
-            with self._desk.store.receiving(item.id, item.size, self._group) as take:
+            with (
+                self._desk.store.writing(item.id, self._group) as write,
+                _checking(item, write) as take,
+            ):
                 yield take
         self.items[item.id] = item
 
@@ -48,8 +51,8 @@ class Arrivals:
         if message is not None:
             self._messages[item.id] = message
             return
-        with self._desk.store.receiving(item.id, item.size, self._group) as take:
-            take(sealed)
+        with self._desk.store.writing(item.id, self._group) as write:
+            write(sealed)
 
     def settle(self) -> None:
         """Sync the files, then record the items. Recorded items are no longer owed."""
@@ -58,8 +61,6 @@ class Arrivals:
         for item in self.items.values():
             if item.id in self._messages:  # before its item, so that none is saved without it
                 store.add_arrived(self._messages.pop(item.id))
-            else:
-                item.sealed_for = store.recipients(item.id)
             state.owed.pop(item.id, None)
             state.items[item.id] = item
             state.thread(item.mailbox)
@@ -83,3 +84,11 @@ def arriving(desk: Desk) -> Iterator[Arrivals]:
             desk.save()
             raise
         arrivals.settle()
+
+
+@contextlib.contextmanager
+def _checking(item: Item, write: Callable[[bytes], object]) -> Iterator[Callable[[bytes], object]]:
+    incoming = Incoming(item.id, item.size, write)
+    yield incoming.take
+    incoming.finish()
+    item.sealed_for = incoming.recipients
