@@ -57,6 +57,7 @@ class Arrived:
     fault: str = ""
     passed_on: bool = False
     sealed_for: int | None = None
+    message: Message | None = None  # what ``parse`` returns, if the contents were parsed before
 
 
 @dataclass(frozen=True)
@@ -271,13 +272,12 @@ class _Rules:
         if one.plaintext is None:
             return Entry(one.item, None, "unverified", one.fault, one.passed_on)
         try:
-            message = parse(one.plaintext)
+            message = one.message or parse(one.plaintext)
         except (FormatError, MessageError):
             return Entry(one.item, None, "unverified", "form", one.passed_on)
         if one.sealed_for not in (None, len(message.to) + 1):
             return Entry(one.item, None, "unverified", "header", one.passed_on)
-        # This state is preliminary. The following checks replace it.
-        return Entry(one.item, message, "unverified", "unknown_author", one.passed_on)
+        return Entry(one.item, message, "unverified", "unknown_author", one.passed_on)  # for now
 
     def check(self, entry: Entry, known: Collection[VerifyKey]) -> Entry:
         """Run the other checks, except order and duplicates; the result names the first failure."""

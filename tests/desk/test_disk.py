@@ -151,6 +151,7 @@ def test_write_once_option_never_overwrites_a_file(disk: Disk) -> None:
 def test_files_are_private_and_their_dates_reveal_no_time_of_day(
     office: Office, reporter: Reporter
 ) -> None:
+    reporter.attach("Zie de foto", ("foto.jpg", "image/jpeg", b"x"))
     office.fetch_quietly()
     midnight = datetime.datetime(2027, 1, 5, tzinfo=datetime.UTC).timestamp()
     paths = [office.folder, *office.folder.rglob("*")]

@@ -21,6 +21,7 @@ from tests.support.processes import threads, until
 from tests.support.programs import STRACE, needs_strace
 
 CALLS = "openat,fsync,fdatasync,rename,write,pwrite64"
+_ITEMS = re.compile(r"/items(/[0-9a-f]{64}|\?ids=)")  # a request for one item, or for a batch
 _LINE = re.compile(r"\d+ +(\w+)\((.*)", re.DOTALL)
 _HANDLE = re.compile(r"\d+<([^>]*)>")
 _NAMES = re.compile(r'"([^"]*)"')
@@ -43,7 +44,8 @@ class Order:
     # Folders with a new name that is not on the disk yet.
     named: set[Path] = field(default_factory=set)
     placed: int = 0
-    recorded: bool = True  # whether every finished file is also recorded in the database on disk
+    # Whether the database on disk has every finished file, and all that was received and written.
+    recorded: bool = True
     told: int = 0
     commits: int = 0
 
@@ -74,9 +76,13 @@ class Order:
                 self.commits += 1
         elif on.endswith("-wal"):
             assert not self.begun | self.named, "a row is written before its file is on the disk"
+            self.recorded = False
+        elif _ITEMS.search(rest):
+            self.recorded = False  # a message is recorded without a file
         elif "/fetched" in rest:
             assert not self.begun | self.named, "the server is told before the file is on the disk"
             assert self.recorded, "the server is told before the row is on the disk"
+            assert self.commits, "the server is told before anything was committed"
             self.told += rest.partition("?ids=")[2].partition(" ")[0].count(".") + 1
 
 
@@ -96,7 +102,8 @@ def test_item_and_directory_entry_are_synced_before_being_recorded_or_confirmed(
         Reporter(peer, office.identity).report(f"Melding {number}")
     last = Reporter(peer, office.identity)
     last.report("Met bestand")
-    last.attach("Zie bestand", ("a.bin", "application/octet-stream", bytes(90_000)))
+    for number in range(count):
+        last.attach(f"Bestand {number}", ("a.bin", "application/octet-stream", bytes(9_000)))
     here, there = PROCESSES.Pipe()
     fetching = PROCESSES.Process(
         target=_fetch, args=(office.folder, server.address, clock().isoformat(), there)
@@ -123,8 +130,8 @@ def test_item_and_directory_entry_are_synced_before_being_recorded_or_confirmed(
     order = Order()
     for line in out.read_text(errors="replace").splitlines():
         order.take(line)
-    assert order.placed >= count + 2
-    assert order.told == count + 2
+    assert order.placed == 2 * count  # each attachment as it came, and its body
+    assert order.told == 3 * count
     assert order.recorded
     # Each commit waits for the disk, so several threads share one.
     assert order.commits < count

@@ -1,10 +1,12 @@
 """The local store of one site: items in files and in the database (SPEC, the local store).
 
-An item is a file ``ID.age``, as received or made, until the desk moves it into the database:
+An item that the desk has not opened is a file ``ID.age``, as received or made. The database gets
+what was opened:
 
-- The contents of a message are moved into the database, and the file is removed. The sealed bytes
-  of the desk's own messages, and of withdrawals, are also kept in the database, in case the server
-  is restored from its backup.
+- The contents of a message, and then there is no file. A message that opens when it arrives never
+  becomes a file: its contents are stored together with the first record of the item. The sealed
+  bytes of the desk's own messages, and of withdrawals, are also kept in the database, in case the
+  server is restored from its backup.
 - The header and the file key of an attachment are moved into the database, and ``ID.body`` contains
   the payload. Header and body together are the file as received. No sealing key opens the body
   alone.
@@ -17,42 +19,26 @@ import functools
 import itertools
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from dropbox_app.desk.errors import NotSetUp
-from dropbox_app.desk.storage import lists, register, rows, search
+from dropbox_app.desk.storage import lists, opened_items, register, rows
 from dropbox_app.desk.storage.atomic_files import Disk, Group
 from dropbox_app.desk.storage.database import Database
+from dropbox_app.desk.storage.incoming import WrongFile
 from dropbox_app.desk.storage.lists import SummaryRow
+from dropbox_app.desk.storage.opened_items import Entry, Opened
 from dropbox_app.desk.storage.state import Item, State
 from dropbox_app.desk.transport.api_client import SealedFile
-from dropbox_app.protocol import age, messages
-from dropbox_app.protocol.age_header import MAX_HEADER
+from dropbox_app.protocol import age
 from dropbox_app.protocol.attachment import AttachmentSealer
 from dropbox_app.protocol.encoding import new_digest
-from dropbox_app.protocol.errors import AgeError, FormatError, MessageError
+from dropbox_app.protocol.errors import AgeError, FormatError
 from dropbox_app.protocol.keys import Recipient, Seed
 from dropbox_app.protocol.stream import CHUNK, payload_chunks
 from dropbox_app.protocol.thread import Arrived, open_item
 
-_STANZA = "mlkem768x25519"
-_START = 16_384  # bytes within which an item's header must end; one for six recipients has 9,412
-_PAD = b" "
-_CLEAR = "DELETE FROM opened WHERE site = ? AND id = ?"
-
-
-class WrongFile(Exception):
-    """The server sent a different item from the requested one."""
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """The database's record of an item: a message's contents, or how to open an attachment."""
-
-    contents: bytes | None
-    sealed: bytes | None
-    header: bytes | None
-    file_key: bytes | None
+AT_ONCE = 100  # messages that are stored at once, and are in memory until then
+FRESH = 16 * 1024 * 1024  # bytes of messages that stay in memory after they arrived
 
 
 class LocalStore:
@@ -64,6 +50,9 @@ class LocalStore:
         self._folder = f"sites/{site}"
         self._site = site
         self._saved: rows.Rows = {}
+        self._arrived: dict[str, Entry] = {}  # not saved yet
+        self._fresh: dict[str, Entry] = {}  # saved, and not read since
+        self._room = FRESH
 
     def exists(self) -> bool:
         """Return whether a state has been written."""
@@ -84,19 +73,39 @@ class LocalStore:
         return state
 
     def save(self, state: State) -> None:
-        """Write the changes, all or none. The changes are on disk before the function returns."""
+        """Write the changes, all or none. The changes are on disk before the function returns.
+
+        The contents of messages that arrived are written with the first record of their items.
+        """
+        with self._saving(state):
+            pass
+
+    @contextlib.contextmanager
+    def _saving(self, state: State) -> Iterator[None]:
+        """Write the changes and run the block in one transaction.
+
+        The changes count as saved once the transaction is complete.
+        """
         new = rows.of(state)
-        if new != self._saved:
-            rows.save(self._database, self._site, self._saved, new)
-            self._saved = new
+        with self._database.transaction():
+            rows.save(self._database, self._site, rows.changes(state, self._saved, new))
+            arrived = [one for one in self._arrived.values() if one.item in state.items]
+            opened_items.enter(self._database, self._site, arrived)
+            yield
+        self._saved = new
+        self._arrived.clear()
+        state.settle()
+        for one in arrived:
+            if one.length <= self._room:
+                self._fresh[one.item] = one
+                self._room -= one.length
 
     def forget(self, state: State, mailbox: str) -> None:
         """Like ``save``, and remove the thread from the register's entries.
 
         The database must then be rewritten with a new key.
         """
-        with self._database.transaction():
-            self.save(state)
+        with self._saving(state):
             register.unlink(self._database, mailbox)
             self._database.expect_rewrite()
 
@@ -110,9 +119,7 @@ class LocalStore:
 
         The next change of a thread deletes its summary.
         """
-        with self._database.transaction():
-            for mailbox, row in made.items():
-                lists.keep(self._database, self._site, mailbox, row)
+        lists.keep(self._database, self._site, made)
 
     # Items as files.
 
@@ -124,6 +131,12 @@ class LocalStore:
         """Store one of the desk's own items as sent."""
         self._disk.write(self._item(item), sealed)
 
+    def writing(
+        self, item: str, group: Group
+    ) -> contextlib.AbstractContextManager[Callable[[bytes], object]]:
+        """Write the file of an item that arrives in pieces."""
+        return group.writing(self._item(item))
+
     def together(self) -> contextlib.AbstractContextManager[Group]:
         """Receive many items, all of which are safe on disk at the end of the block.
 
@@ -131,33 +144,18 @@ class LocalStore:
         """
         return self._disk.together()
 
-    @contextlib.contextmanager
-    def receiving(self, item: str, size: int, group: Group) -> Iterator[Callable[[bytes], object]]:
-        """Receive an item in pieces. If a different item arrives, keep nothing and raise WrongFile.
+    def open_arrived(self, item: Item, sealed: bytes, seeds: Sequence[Seed]) -> Entry | None:
+        """Open a message that has just arrived; None if it has to be stored as a file."""
+        if not item.sealed_for:
+            return None
+        try:
+            return opened_items.entry(item, age.open_sealed(sealed, seeds), sealed)
+        except AgeError:
+            return None
 
-        Data that does not begin with the header of a sealed file is rejected after 16 KiB.
-        """
-        digest, length, start, checked = new_digest(), 0, bytearray(), False
-        with group.writing(self._item(item)) as write:
-
-            def take(piece: bytes) -> None:
-                nonlocal length, checked
-                length += len(piece)
-                if length > size:
-                    raise WrongFile("longer than was listed")
-                digest.update(piece)
-                if not checked:
-                    start.extend(piece[: _START - len(start)])
-                    if len(start) == _START:
-                        _check_start(bytes(start))
-                        checked = True
-                write(piece)
-
-            yield take
-            if not checked:
-                _check_start(bytes(start))
-            if length != size or digest.hexdigest() != item:
-                raise WrongFile("another file than was listed")
+    def add_arrived(self, message: Entry) -> None:
+        """Store a message in the transaction in which its item is saved for the first time."""
+        self._arrived[message.item] = message
 
     def seal(
         self, pieces: Iterable[bytes], recipients: Sequence[Recipient]
@@ -190,16 +188,6 @@ class LocalStore:
         """Return the free space on the items' disk, in bytes."""
         return shutil.disk_usage(self._disk.root).free
 
-    def recipients(self, item: str) -> int:
-        """Return the number of recipients in an item's header; 0 if the format is unknown."""
-        with self._disk.path(self._item(item)).open("rb") as file:
-            start = file.read(MAX_HEADER)
-        try:
-            stanzas = age.parse_header(start).stanzas
-        except AgeError:
-            return 0
-        return len(stanzas) if all(one.args[0] == _STANZA for one in stanzas) else 0
-
     # Moving items into the database.
 
     def take_in(self, items: Iterable[Item], seeds: Sequence[Seed]) -> None:
@@ -212,20 +200,27 @@ class LocalStore:
         here = {name: item for name, item in named.items() if self._disk.exists(name)}
         if not here:
             return
-        taken = []
+        taken: list[str] = []
+        messages: list[Entry] = []
         with self._database.transaction(), self._disk.together() as bodies:
             for name, item in here.items():
                 try:
-                    if item.what != "message" or not self._enter(item, seeds):
+                    message = self._message(item, seeds) if item.what == "message" else None
+                    if message is None:
                         self._part(item.id, seeds, bodies)
                 except AgeError:
                     continue
                 taken.append(name)
+                messages += [message] if message else []
+                if len(messages) == AT_ONCE:
+                    opened_items.enter(self._database, self._site, messages)
+                    messages.clear()
+            opened_items.enter(self._database, self._site, messages)
         self._disk.remove(*taken)
 
-    def _enter(self, item: Item, seeds: Sequence[Seed]) -> bool:
+    def _message(self, item: Item, seeds: Sequence[Seed]) -> Entry | None:
         sealed = self._disk.read(self._item(item.id))
-        return self.enter(item, age.open_sealed(sealed, seeds), sealed)
+        return opened_items.entry(item, age.open_sealed(sealed, seeds), sealed)
 
     def enter(self, item: Item, contents: bytes, sealed: bytes | None) -> bool:
         """Store the contents of a message in the database, for reading and search.
@@ -233,26 +228,10 @@ class LocalStore:
         Returns whether the contents are a message. The sealed bytes are kept if a restored server
         may need them.
         """
-        try:
-            message = messages.parse(contents)
-        except (FormatError, MessageError):
-            return False
-        keep = item.sent != "received" or message.kind == "withdrawal"
-        with self._database.transaction():
-            self._database.run(_CLEAR, (self._site, item.id))
-            self._database.run(
-                "INSERT INTO opened (site, id, contents, length, sealed) VALUES (?, ?, ?, ?, ?)",
-                (
-                    self._site, item.id, contents.rstrip(_PAD), len(contents),
-                    sealed if keep else None,
-                ),
-            )  # fmt: skip
-            self._database.run(
-                "INSERT INTO words (rowid, body) SELECT number, ? FROM opened "
-                "WHERE site = ? AND id = ?",
-                (search.words_of(message), self._site, item.id),
-            )
-        return True
+        message = opened_items.entry(item, contents, sealed)
+        if message is not None:
+            opened_items.enter(self._database, self._site, [message])
+        return message is not None
 
     def _part(self, item: str, seeds: Sequence[Seed], bodies: Group) -> None:
         """Split an attachment: header and file key for the database, the payload for a file."""
@@ -277,17 +256,21 @@ class LocalStore:
         with bodies.writing(self._body(item)) as write:
             for piece in payload:
                 write(piece)
-        with self._database.transaction():
-            self._database.run(_CLEAR, (self._site, item))
-            self._database.run(
-                "INSERT INTO opened (site, id, header, file_key) VALUES (?, ?, ?, ?)",
-                (self._site, item, header, file_key),
-            )
+        opened_items.enter_attachment(self._database, self._site, item, header, file_key)
 
     # Reading items.
 
     def open(self, item: Item, seeds: Sequence[Seed]) -> Arrived:
-        """Open an item for the reader. Failures are reported in the result, not raised."""
+        """Open an item for the reader. Failures are reported in the result, not raised.
+
+        A message that has just arrived is not read and parsed again.
+        """
+        fresh = self._fresh.pop(item.id, None)
+        if fresh is not None:
+            self._room += fresh.length
+            return Arrived(
+                item.id, fresh.plaintext, sealed_for=item.sealed_for, message=fresh.message
+            )
         row = self._row(item.id)
         if row is not None and row.contents is not None:
             return Arrived(item.id, row.contents, sealed_for=item.sealed_for)
@@ -388,33 +371,16 @@ class LocalStore:
                 gone.append(f"{self._folder}/kept/{name}")
         self._disk.remove(*gone)
 
-    def _row(self, item: str) -> _Opened | None:
-        found = self._database.run(
-            "SELECT contents, length, sealed, header, file_key FROM opened "
-            "WHERE site = ? AND id = ?",
-            (self._site, item),
-        )
-        if not found:
-            return None
-        contents, length, sealed, header, file_key = found[0]
-        if contents is None and file_key is None:  # SQLite returns no value if a page is bad
-            raise rows.damage(FormatError("an item has no contents"))
-        if isinstance(contents, bytes) and isinstance(length, int):
-            contents = contents.ljust(length, _PAD)
-        return _Opened(
-            contents if isinstance(contents, bytes) else None,
-            sealed if isinstance(sealed, bytes) else None,
-            header if isinstance(header, bytes) else None,
-            file_key if isinstance(file_key, bytes) else None,
-        )
+    def _row(self, item: str) -> Opened | None:
+        return opened_items.find(self._database, self._site, item)
 
-    def _whole(self, item: str, row: _Opened | None) -> Iterator[bytes]:
+    def _whole(self, item: str, row: Opened | None) -> Iterator[bytes]:
         """Yield a stored item: one file, or a header from the database and a body file."""
         if row is None or row.header is None:
             return self._pieces(self._item(item))
         return itertools.chain([row.header], self._pieces(self._body(item)))
 
-    def _digest(self, item: str, row: _Opened | None) -> str:
+    def _digest(self, item: str, row: Opened | None) -> str:
         digest = new_digest()
         for piece in self._whole(item, row):
             digest.update(piece)
@@ -433,10 +399,3 @@ class LocalStore:
 
     def _kept(self, item: str) -> str:
         return f"{self._folder}/kept/{item}.age"
-
-
-def _check_start(start: bytes) -> None:
-    try:
-        age.parse_header(start)
-    except AgeError as error:
-        raise WrongFile(f"no sealed file ({error})") from None

@@ -70,14 +70,17 @@ class ThreadRow:
     summary: str
 
 
-def keep(database: Database, site: str, mailbox: str, row: SummaryRow) -> None:
-    """Store the summary of a thread."""
-    database.run(
+def keep(database: Database, site: str, made: Mapping[str, SummaryRow]) -> None:
+    """Store the summaries of threads, by mailbox."""
+    database.run_many(
         "INSERT OR REPLACE INTO summary VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            site, mailbox, row.form, row.turn, row.since, row.last_day, row.unread, row.waiting,
-            row.not_safe, row.consent, row.fields,
-        ),
+        [
+            (
+                site, mailbox, row.form, row.turn, row.since, row.last_day, row.unread,
+                row.waiting, row.not_safe, row.consent, row.fields,
+            )
+            for mailbox, row in made.items()
+        ],
     )  # fmt: skip
 
 

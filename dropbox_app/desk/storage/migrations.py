@@ -237,9 +237,11 @@ def _read(line: bytes) -> State:
         )
     for entry in objects_of(fields, "pins"):
         pinned = (number_of(entry, "n"), check_hex(text_of(entry, "digest"), 32))
-        state.thread(text_of(entry, "mailbox")).newest[text_of(entry, "by")] = pinned
+        known = state.thread(text_of(entry, "mailbox"))
+        known.newest = {**known.newest, text_of(entry, "by"): pinned}
     for entry in objects_of(fields, "listed"):
-        state.thread(text_of(entry, "mailbox")).listed[text_of(entry, "by")] = number_of(entry, "n")
+        known = state.thread(text_of(entry, "mailbox"))
+        known.listed = {**known.listed, text_of(entry, "by"): number_of(entry, "n")}
     for entry in objects_of(fields, "tips"):
         tip = (number_of(entry, "n"), check_hex(text_of(entry, "digest"), 32))
         state.tips[check_hex(text_of(entry, "mailbox"), 32)] = tip

@@ -37,6 +37,14 @@ _TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 Rows = dict[str, dict[Row, Row]]  # table -> key -> values
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What a save has to write: for each table the changed rows by key, None for a deleted one."""
+
+    rows: Mapping[str, Mapping[Row, Row | None]]
+    other_store: bool  # whether the store id has changed
+
+
 def exists(database: Database, site: str) -> bool:
     """Return whether a site's state has been written."""
     return bool(database.run("SELECT 1 FROM site WHERE site = ?", (site,)))
@@ -125,39 +133,51 @@ def load(database: Database, site: str) -> State | None:
     state.tips = {str(m): (_number(n), str(digest)) for m, n, digest in rows("tip")}
     places = sorted((_number(place), str(by), str(name)) for by, place, name in rows("colleague"))
     state.names = {by: name for _, by, name in places}
+    state.settle()
     return state
 
 
 def of(state: State) -> Rows:
-    """Return a state as rows, to compare with the rows saved before."""
+    """Return the rows to compare with those saved before: all but the items and threads."""
     return {
         "site": {(): (_write_fields(state),)},
-        "item": {(item.id,): _item_row(item) for item in state.items.values()},
         "owed": {
             (owed.item.id,): (*_item_row(owed.item), owed.since.isoformat(), owed.wrong)
             for owed in state.owed.values()
         },
-        "thread": {(mailbox,): _thread_row(one) for mailbox, one in state.threads.items()},
         "forgotten": {(item,): () for item in state.forgotten},
         "tip": {(mailbox,): tip for mailbox, tip in state.tips.items()},
         "colleague": {(by,): (place, name) for place, (by, name) in enumerate(state.names.items())},
     }
 
 
-def save(database: Database, site: str, old: Rows, new: Rows) -> None:
+def changes(state: State, old: Rows, new: Rows) -> Changes:
+    """Return the changes of a state whose rows were ``old`` when it was saved, and are ``new``."""
+    found: dict[str, dict[Row, Row | None]] = {}
+    for table, after in new.items():
+        before = old.get(table, {})
+        found[table] = {one: None for one in before if one not in after}
+        found[table] |= {one: row for one, row in after.items() if before.get(one) != row}
+    items, threads = state.items, state.threads
+    found["item"] = {
+        (one,): _item_row(items[one]) if one in items else None for one in items.changed
+    }
+    found["thread"] = {
+        (one,): _thread_row(threads[one]) if one in threads else None for one in threads.changed
+    }
+    return Changes(found, bool(old) and _store_of(old) != _store_of(new))
+
+
+def save(database: Database, site: str, changes: Changes) -> None:
     """Write the changes in one transaction; drop the summaries of the changed threads."""
-    touched: set[Value] = set()
     with database.transaction():
+        _drop_summaries(database, site, changes)
         for table, (key, others) in _TABLES.items():
-            before, after = old.get(table, {}), new[table]
-            gone = [one for one in before if one not in after]
-            changed = [one for one, values in after.items() if before.get(one) != values]
-            if table in ("item", "owed"):
-                touched.update(before[one][0] for one in (*gone, *changed) if one in before)
-                touched.update(after[one][0] for one in changed)
-            elif table in ("thread", "tip"):
-                touched.update(one[0] for one in (*gone, *changed))
-            _delete(database, table, site, gone)
+            found = changes.rows[table]
+            _delete(database, table, site, [one for one, row in found.items() if row is None])
+            changed = [(site, *one, *row) for one, row in found.items() if row is not None]
+            if not changed:
+                continue
             named = ("site", *key)
             columns, holders = ", ".join((*named, *others)), ", ".join("?" * len((*named, *others)))
             conflict = ", ".join(f"{name} = excluded.{name}" for name in others)
@@ -166,14 +186,27 @@ def save(database: Database, site: str, old: Rows, new: Rows) -> None:
                 f"INSERT INTO {table} ({columns}) VALUES ({holders}) "  # noqa: S608 - names of our own tables and columns
                 f"ON CONFLICT ({', '.join(named)}) DO "
                 + (f"UPDATE SET {conflict}" if conflict else "NOTHING"),
-                [(site, *one, *after[one]) for one in changed],
+                changed,
             )
-        if old and _store_of(old) != _store_of(new):
-            database.run("DELETE FROM summary WHERE site = ?", (site,))
+
+
+def _drop_summaries(database: Database, site: str, changes: Changes) -> None:
+    """Drop the summaries that the changes make wrong. The changes are not written yet."""
+    if changes.other_store:
+        database.run("DELETE FROM summary WHERE site = ?", (site,))
+    touched: set[Value] = {one[0] for table in ("thread", "tip") for one in changes.rows[table]}
+    for table in ("item", "owed"):
+        found = changes.rows[table]
+        touched.update(row[0] for row in found.values() if row is not None)
         database.run_many(
-            "DELETE FROM summary WHERE site = ? AND mailbox = ?",
-            [(site, mailbox) for mailbox in touched],
+            "DELETE FROM summary WHERE site = ? AND mailbox IN "  # noqa: S608 - one of our own tables
+            f"(SELECT mailbox FROM {table} WHERE site = ? AND id = ?)",
+            [(site, site, *one) for one, row in found.items() if row is None],
         )
+    database.run_many(
+        "DELETE FROM summary WHERE site = ? AND mailbox = ?",
+        [(site, mailbox) for mailbox in touched],
+    )
 
 
 def _store_of(rows: Rows) -> str:

@@ -1,12 +1,13 @@
 """The desk's state for one site, except the contents of its items (SPEC, the local store).
 
 The state is kept in memory. ``storage/rows.py`` writes the changes to the database, all or none.
+Items and threads know when they change, so that a save need not compare all of them.
 """
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from dropbox_app.protocol.card import Away, Card, Kind, Scope
 from dropbox_app.protocol.thread import Pins
@@ -14,8 +15,28 @@ from dropbox_app.protocol.thread import Pins
 Sent = Literal["received", "waiting", "sent", "refused"]
 
 
+class _Row:
+    """An entry of a ``Table``. When a field gets another value, the table notes the entry's key.
+
+    The values of the fields are immutable, or are replaced as a whole.
+    """
+
+    _changed: dict[str, None] | None = None  # the keys that the table has noted
+    _key = ""
+
+    def belong(self, changed: dict[str, None], key: str) -> None:
+        """Note later changes under ``key`` in ``changed``."""
+        object.__setattr__(self, "_changed", changed)
+        object.__setattr__(self, "_key", key)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if self._changed is not None and getattr(self, name) != value:
+            self._changed[self._key] = None
+        object.__setattr__(self, name, value)
+
+
 @dataclass
-class Item:
+class Item(_Row):
     """One sealed object in the local store.
 
     ``server_says``: the author according to the server; only the signed contents prove it.
@@ -51,13 +72,13 @@ class Owed:
 
 
 @dataclass
-class ThreadState:
+class ThreadState(_Row):
     """The desk's record of a mailbox: the pins, and the server's last statements about it."""
 
     verify: str = ""
     recipient: str = ""
-    newest: dict[str, tuple[int, str]] = field(default_factory=dict)
-    listed: dict[str, int] = field(default_factory=dict)  # author -> n, under this store id
+    newest: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    listed: Mapping[str, int] = field(default_factory=dict)  # author -> n, under this store id
     gone: bool = False
     withdrawn: bool = False
     label: str = ""  # the counsellor's own name for it; it never leaves this computer
@@ -92,37 +113,41 @@ class Profile:
         )
 
 
-class Items(MutableMapping[str, Item]):
-    """All items by id, in order of arrival, and also grouped by mailbox.
+_R = TypeVar("_R", bound=_Row)
 
-    ``Item.mailbox`` never changes.
+
+class Table(MutableMapping[str, _R], Generic[_R]):
+    """Rows of one kind by key, in the order in which they came.
+
+    ``changed`` contains the keys of the rows that came, changed or went since it was last emptied.
+    New rows are in the order in which they came.
     """
 
-    def __init__(self, items: Iterable[Item] = ()) -> None:
-        self._all: dict[str, Item] = {}
-        self._of: dict[str, dict[str, Item]] = {}
-        for item in items:
-            self[item.id] = item
+    def __init__(self) -> None:
+        self._all: dict[str, _R] = {}
+        self.changed: dict[str, None] = {}
 
-    def of(self, mailbox: str) -> list[Item]:
-        """Return the items of a mailbox, without searching all items."""
-        return list(self._of.get(mailbox, {}).values())
-
-    def values(self) -> ValuesView[Item]:
-        """Return all items."""
+    def values(self) -> ValuesView[_R]:
+        """Return all rows."""
         return self._all.values()
 
-    def __getitem__(self, item: str) -> Item:
-        return self._all[item]
+    def items(self) -> ItemsView[str, _R]:
+        """Return all keys and rows."""
+        return self._all.items()
 
-    def __setitem__(self, key: str, item: Item) -> None:
-        if key in self and self[key].mailbox != item.mailbox:
-            del self[key]
-        self._all[key] = item
-        self._of.setdefault(item.mailbox, {})[key] = item
+    def __getitem__(self, key: str) -> _R:
+        return self._all[key]
+
+    def __setitem__(self, key: str, row: _R) -> None:
+        if key not in self._all:
+            self.changed.pop(key, None)  # it is now the last one
+        self.changed[key] = None
+        self._all[key] = row
+        row.belong(self.changed, key)
 
     def __delitem__(self, key: str) -> None:
-        del self._of[self._all.pop(key).mailbox][key]
+        del self._all[key]
+        self.changed[key] = None
 
     def __contains__(self, key: object) -> bool:
         return key in self._all
@@ -132,6 +157,34 @@ class Items(MutableMapping[str, Item]):
 
     def __len__(self) -> int:
         return len(self._all)
+
+
+class Items(Table[Item]):
+    """All items by id, in order of arrival, and also grouped by mailbox.
+
+    ``Item.mailbox`` never changes.
+    """
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        super().__init__()
+        self._of: dict[str, dict[str, Item]] = {}
+        for item in items:
+            self[item.id] = item
+
+    def of(self, mailbox: str) -> list[Item]:
+        """Return the items of a mailbox, without searching all items."""
+        return list(self._of.get(mailbox, {}).values())
+
+    def __setitem__(self, key: str, item: Item) -> None:
+        if key in self and self[key].mailbox != item.mailbox:
+            del self[key]
+        super().__setitem__(key, item)
+        self._of.setdefault(item.mailbox, {})[key] = item
+
+    def __delitem__(self, key: str) -> None:
+        mailbox = self[key].mailbox
+        super().__delitem__(key)
+        del self._of[mailbox][key]
 
 
 MOST_NAMES = 100  # of colleagues, because a server could invent any number
@@ -160,7 +213,7 @@ class State:
     response_days: int = 0  # working days within which the site promises an answer; 0: unknown
     items: Items = field(default_factory=Items)
     owed: dict[str, Owed] = field(default_factory=dict)
-    threads: dict[str, ThreadState] = field(default_factory=dict)
+    threads: Table[ThreadState] = field(default_factory=Table)
     forgotten: set[str] = field(default_factory=set)  # ids of items
     tips: dict[str, tuple[int, str]] = field(default_factory=dict)  # mailbox -> own n, digest
     names: dict[str, str] = field(default_factory=dict)  # identity -> the site's name for them
@@ -172,6 +225,11 @@ class State:
         others = {by: name for by, name in self.names.items() if by not in names}
         self.names = dict([*others.items(), *names.items()][-MOST_NAMES:])
         return True
+
+    def settle(self) -> None:
+        """Count the state as saved."""
+        self.items.changed.clear()
+        self.threads.changed.clear()
 
     def thread(self, mailbox: str) -> ThreadState:
         """Return the entry of a mailbox, which is created if it does not exist."""

@@ -5,17 +5,15 @@ item. A crash at any step leaves a state from which the next fetch continues (SP
 9).
 """
 
-import contextlib
 import datetime
-from collections.abc import Iterator
 
-from dropbox_app.desk.errors import BadAnswer, CannotReach, DeskError, Refused
+from dropbox_app.desk.errors import BadAnswer, CannotReach, Refused
 from dropbox_app.desk.keys import schedule
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage.atomic_files import Group
-from dropbox_app.desk.storage.item_store import WrongFile
+from dropbox_app.desk.storage.incoming import WrongFile
 from dropbox_app.desk.storage.state import Item, Owed
 from dropbox_app.desk.sync import own_card
+from dropbox_app.desk.sync.arrivals import Arrivals, arriving
 from dropbox_app.desk.sync.batches import Batches
 from dropbox_app.desk.threads import open_thread, summary
 from dropbox_app.desk.threads.summary import Summary
@@ -57,23 +55,6 @@ _TOO_MUCH_OWED = (
 )
 
 
-class _Arrivals:
-    """Items that were fetched but not yet synced to disk. Items are recorded after syncing."""
-
-    def __init__(self, desk: Desk, group: Group) -> None:
-        self.group = group
-        self.items: dict[str, Item] = {}
-        self._desk = desk
-
-    def settle(self) -> None:
-        """Sync the items, then record them. Recorded items are no longer owed."""
-        self.group.settle()
-        for item in self.items.values():
-            self._desk.state.owed.pop(item.id, None)
-            _keep(self._desk, item)
-        self.items.clear()
-
-
 def collect(desk: Desk) -> dict[str, dict[str, int]]:
     """Read the whole inbox, then return the server's list of mailboxes."""
     asked = _ask_again(desk)
@@ -83,7 +64,6 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
     whole = whole and _read_inbox(desk)
     # Use the state and not this round's items, because an earlier round may have been interrupted.
     fresh = [item for item in desk.state.items.values() if not item.checked]
-    desk.take_in(item for item in fresh if item.what == "message")
     lists = {box: _after_arrival(desk, box) for box in sorted({item.mailbox for item in fresh})}
     _compare(desk, listed, whole=whole)
     _weigh_owed(desk, listed, asked)
@@ -148,7 +128,7 @@ def _take_page(desk: Desk, page: Page) -> bool:
     """
     number, again = desk.state.number, []
     batches = Batches(desk, [row for row in page.rows if _is_new_message(desk, row)])
-    with _arriving(desk) as arrivals:
+    with arriving(desk) as arrivals:
         for row in page.rows:
             if not _take_row(desk, row, page, arrivals, batches):
                 break
@@ -163,32 +143,13 @@ def _take_page(desk: Desk, page: Page) -> bool:
     return not page.rows or number == page.rows[-1].number
 
 
-@contextlib.contextmanager
-def _arriving(desk: Desk) -> Iterator[_Arrivals]:
-    """Fetch several items. At the end all items are safe on disk and recorded.
-
-    If the server interrupts the round, the state is saved, so that received items are not fetched
-    again. After other failures, such as a full disk or the end of the program, received items are
-    fetched again.
-    """
-    with desk.store.together() as group:
-        arrivals = _Arrivals(desk, group)
-        try:
-            yield arrivals
-        except DeskError:
-            arrivals.settle()
-            desk.save()
-            raise
-        arrivals.settle()
-
-
 def _is_new_message(desk: Desk, row: Row) -> bool:
     state = desk.state
     known = row.id in state.items or row.id in state.forgotten or row.id in state.owed
     return row.what == "message" and row.size <= MAX_MESSAGE and not known
 
 
-def _take_row(desk: Desk, row: Row, page: Page, arrivals: _Arrivals, batches: Batches) -> bool:
+def _take_row(desk: Desk, row: Row, page: Page, arrivals: Arrivals, batches: Batches) -> bool:
     state = desk.state
     item = state.items.get(row.id)
     if item is not None:
@@ -234,17 +195,8 @@ def _item(row: Row, store: str) -> Item:
     return Item(row.id, row.mailbox, row.what, row.author, row.n, row.day, row.size, store)
 
 
-def _keep(desk: Desk, item: Item) -> None:
-    """Record an item whose file is safe on disk."""
-    item.sealed_for = desk.store.recipients(item.id)
-    if item.server_says == desk.own:
-        item.sent, item.fetched = "sent", True
-    desk.state.items[item.id] = item
-    desk.state.thread(item.mailbox)
-
-
 def _bring(
-    desk: Desk, item: Item, day: datetime.date, arrivals: _Arrivals, batches: Batches
+    desk: Desk, item: Item, day: datetime.date, arrivals: Arrivals, batches: Batches
 ) -> None:
     """Fetch one item, from a batch or alone. If that fails, record the item as owed."""
     limit = MAX_MESSAGE if item.what == "message" else MAX_FILE
@@ -260,7 +212,7 @@ def _bring(
         take(piece)
 
     try:
-        with desk.store.receiving(item.id, item.size, arrivals.group) as take:
+        with arrivals.receiving(item) as take:
             sealed = batches.take(item.id)
             if sealed is None:
                 desk.courier.item(item.id, item.size, count)
@@ -279,8 +231,6 @@ def _bring(
             raise
         else:  # withdrawn since it was listed, or withheld; the next rounds request it again
             _owe(desk, item, day, "")
-    else:
-        arrivals.items[item.id] = item
 
 
 def _broke_off(desk: Desk, item: Item, day: datetime.date) -> None:
@@ -308,7 +258,7 @@ def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> None:
 def _ask_again(desk: Desk) -> set[str]:
     """Request the owed items; return those that were requested but did not arrive."""
     asked = set()
-    with _arriving(desk) as arrivals:
+    with arriving(desk) as arrivals:
         for owed in list(desk.state.owed.values()):
             if not _has_room(desk, owed.item):
                 break

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from dropbox_app.desk.errors import NotFound, Unfit
 from dropbox_app.desk.session import Desk
-from dropbox_app.desk.storage.item_store import WrongFile
+from dropbox_app.desk.storage.incoming import WrongFile
 from dropbox_app.desk.storage.state import Sent
 from dropbox_app.desk.threads.open_thread import LEAST_PREFIX, Case
 from dropbox_app.desk.untrusted_files.inspect import Findings, inspect

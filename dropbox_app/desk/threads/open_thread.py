@@ -153,7 +153,7 @@ def keep_pins(desk: Desk, mailbox: str) -> Case:
         waiting = {desk.own} if "waiting" in case.unsent.values() else set()
         for by, (n, digest) in pins.newest.items():
             if by not in waiting and n > known.newest.get(by, (0, ""))[0]:
-                known.newest[by] = (n, digest)
+                known.newest = {**known.newest, by: (n, digest)}
     known.withdrawn = case.thread.withdrawn
     return case
 

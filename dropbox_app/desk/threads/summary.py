@@ -7,7 +7,7 @@ and sort. Any change of the thread deletes the summary, and the next list create
 import datetime
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from dropbox_app.desk.session import Desk
 from dropbox_app.desk.storage.lists import SummaryRow
@@ -91,7 +91,7 @@ def row(made: Summary) -> SummaryRow:
     return SummaryRow(
         form=FORM, turn=made.turn, since=days["since"], last_day=days["last_day"],
         unread=made.unread, waiting=made.waiting, not_safe=made.not_safe,
-        consent=bool(made.consent), fields=json.dumps(asdict(made) | days),
+        consent=bool(made.consent), fields=json.dumps(vars(made) | days),
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ NEW = 1_000
 BINDING = 1.5
 # For a fetch of NEW reports: the number of threads at the desk, and the maximum ratio.
 # dropbox_app/DECISIONS.md explains why it is not 1.5.
-NEW_TO = (("few", 0, 4.0), ("many", 10_000, 6.0))
+NEW_TO = (("few", 0, 2.7), ("many", 10_000, 3.1))
 MEMORY = 64 * 1024  # KiB above the plain desk
 ROUNDS = 5
 

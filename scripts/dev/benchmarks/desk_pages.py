@@ -174,6 +174,6 @@ def _thread(desk: Desk, at: int) -> list[tuple[Item, bytes]]:
         message = messages.parse(draft.plaintext)
         newest[message.by] = message
         so_far = replace(so_far, newest=dict(newest))
-        known.newest[message.by] = (message.n, message.digest)
-        known.listed[message.by] = message.n
+        known.newest = {**known.newest, message.by: (message.n, message.digest)}
+        known.listed = {**known.listed, message.by: message.n}
     return made
