@@ -199,7 +199,7 @@ def test_unsent_report_is_reported_as_such_and_can_be_sent_again(
     refused = Lie(403, {"error": "no new reports", "refused": "other"}, passed_on=False)
     relay.fault = always(refused, "POST", REPORTS)
     writer.writes(STORY[LANG])
-    writer.reads("Er is niets verstuurd")
+    writer.reads("Er is nu niemand die je bericht kan lezen. Het is niet verstuurd.")
     assert writer.page.locator("ol.code").count() == 0
     assert writer.page.input_value("[name=text]") == STORY[LANG]
     relay.fault = always("", "", "")
