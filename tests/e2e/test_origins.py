@@ -245,14 +245,15 @@ def test_cross_site_post_is_refused_and_changes_nothing(
     cookies = person.cookies
     token = person.page.locator("[name=csrf_token]").first.input_value()
     kept = town.kept()
+    every = LONG and name == "chromium"  # what a browser sends depends on the way, not the target
     for number, way in enumerate((*NAMED, *NAMELESS)):
         posts = []
-        if LONG or number % 2:
+        if every or number % 2:
             posts.append(_refused(town, way, address, newcomer, "/nl/return", code=theirs))
-        if LONG or not number % 2:
+        if every or not number % 2:
             taken_back = {"sure": "y", "csrf_token": token}
             posts.append(_refused(town, way, address, person, "/nl/withdraw", **taken_back))
-        if LONG or way is _from_a_sister:
+        if every or way is _from_a_sister:
             # This includes posts that write in her name, and posts that open another mailbox.
             said = {"text": BAIT, "csrf_token": token}
             posts += [
