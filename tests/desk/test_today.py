@@ -102,6 +102,22 @@ def test_answered_consent_request_is_listed_before_older_reports(
     assert (told.mailbox, told.summary.consent) == (thread, "")
 
 
+def test_excerpt_quotes_no_remark_on_a_consent_that_was_withdrawn_since(
+    office: Office, reporter: Reporter, thread: str
+) -> None:
+    office.run("ask", thread, "--step", "Bellen", "--with", "HR", "--scope", "Geen naam")
+    (request,) = [m for m in reporter.thread().genuine() if m.kind == "consent-request"]
+    answer = {"request": request.digest, "answer": "yes", "text": "Prima, maar na de vakantie."}
+    reporter.send("consent-answer", answer)
+    office.fetch_quietly()
+    assert row(office).first_words == "Prima, maar na de vakantie."
+    reporter.send("consent-answer", {"request": request.digest, "answer": "withdrawn"})
+    office.fetch_quietly()
+    assert (row(office).consent, row(office).first_words) == (
+        "withdrawn", "Het gaat over mijn chef."
+    )  # fmt: skip
+
+
 def test_request_for_consent_is_open_until_it_is_answered_with_yes_or_no(
     office: Office, reporter: Reporter, thread: str
 ) -> None:

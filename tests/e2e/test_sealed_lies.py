@@ -4,6 +4,8 @@ import json
 import threading
 from collections.abc import Callable
 
+from playwright.sync_api import expect
+
 from dropbox_app.server.config import settings
 from tests.e2e.test_sealed_journey import (
     MESSAGES,
@@ -297,7 +299,7 @@ def test_typed_text_is_kept_if_the_conversation_ended_during_an_idle_lock(
 
 
 @in_one_browser
-def test_remark_on_a_request_is_kept_through_an_idle_lock(
+def test_remark_on_a_request_is_kept_without_an_answer_and_through_an_idle_lock(
     meet: Meet, counsellor: Counsellor
 ) -> None:
     writer = meet()
@@ -309,6 +311,9 @@ def test_remark_on_a_request_is_kept_through_an_idle_lock(
     later.page.clock.install()
     later.returns(code)
     later.page.fill("[data-seal=consent] [name=remark]", TWO_WORDS)
+    later.page.set_viewport_size({"width": 320, "height": 640})
+    later.page.click("[data-seal=consent] button[type=submit]")
+    expect(later.page.get_by_text("Kies een antwoord.")).to_be_in_viewport()
     later.page.clock.fast_forward(20 * 60_000 + 6_000)
     later.reads("Vul je code opnieuw in")
     later.enters(code)

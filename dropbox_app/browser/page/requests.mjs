@@ -85,6 +85,7 @@ function prepareAnswer(form, request, acts, remarks) {
     const remark = String(data.get("remark") ?? "").trim();
     const place = form.closest("article");
     if (place) fill(place, "status", given ? "" : say("errors.answer_missing"));
+    if (!given && place) slot("status", place)?.scrollIntoView({ block: "nearest" });
     if (!given) return undefined;
     const text = remark ? { text: remark } : {};
     return acts.send({ kind: "consent-answer", body: { request: request.digest, answer: given, ...text } }, form);

@@ -21,7 +21,8 @@ class Standing:
     """The state of a thread. ``turn`` tells who should answer.
 
     ``since`` is the day of the reporter's oldest unanswered message, or None. ``first_words`` are
-    from the reporter's newest message with text. ``not_safe``: the report states that its author
+    from the reporter's newest message with text, but not from a remark on an earlier answer about
+    consent, which may no longer be true. ``not_safe``: the report states that its author
     does not feel safe. ``consent`` is the newest unanswered answer about consent (yes, no,
     tell-me-more or withdrawn), or "". ``asked``: a request for consent by this desk's counsellor
     has no yes or no yet. ``closed`` depends only on the notices of this desk's counsellor.
@@ -45,7 +46,9 @@ def standing(messages: Sequence[Message], status: str, own: str) -> Standing:
     """
     unanswered = _unanswered(messages, own)
     answers = [m for m in unanswered if m.kind == "consent-answer"]
-    said = next((m.text for m in reversed(messages) if m.by == REPORTER and m.text.strip()), "")
+    own_words = [m for m in messages if m.by == REPORTER]
+    told = [m.text for m in own_words if m.kind != "consent-answer" or m is own_words[-1]]
+    said = next((text for text in reversed(told) if text.strip()), "")
     return Standing(
         turn=_turn(messages, status, unanswered, own),
         since=unanswered[0].day if unanswered and status == "open" else None,
