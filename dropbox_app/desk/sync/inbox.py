@@ -6,6 +6,7 @@ item. A crash at any step leaves a state from which the next fetch continues (SP
 """
 
 import datetime
+from collections.abc import Iterable
 
 from dropbox_app.desk.errors import BadAnswer, CannotReach, Refused
 from dropbox_app.desk.keys import schedule
@@ -139,7 +140,8 @@ def _take_page(desk: Desk, page: Page) -> bool:
     desk.courier.fetched(again)
     desk.state.number = number  # only now: a row that interrupted the round is listed again
     desk.save()
-    _tell_fetched(desk)
+    came = (desk.state.items.get(row.id) for row in page.rows)
+    _tell_fetched(desk, [item for item in came if item is not None])
     return not page.rows or number == page.rows[-1].number
 
 
@@ -265,7 +267,7 @@ def _ask_again(desk: Desk) -> set[str]:
             asked.add(owed.item.id)
             _bring(desk, owed.item, owed.since, arrivals, Batches(desk, ()))
     desk.save()
-    _tell_fetched(desk)
+    _tell_fetched(desk, desk.state.items.values())  # also those of a round that was interrupted
     return asked & set(desk.state.owed)
 
 
@@ -306,13 +308,12 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
             )
 
 
-def _tell_fetched(desk: Desk) -> None:
-    """Tell the server which items are stored here; the state that contains them was saved before.
+def _tell_fetched(desk: Desk, items: Iterable[Item]) -> None:
+    """Tell the server which of these items are stored here; the state was saved with them before.
 
     The fact that the server was told is saved with the next change. If that record is lost, the
     server is told again.
     """
-    items = desk.state.items.values()
     told = [item for item in items if item.sent == "received" and not item.fetched]
     desk.courier.fetched([item.id for item in told])
     for item in told:

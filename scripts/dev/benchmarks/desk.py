@@ -33,6 +33,7 @@ BINDING = 1.5
 # For a fetch of NEW reports: the number of threads at the desk, and the maximum ratio.
 # dropbox_app/DECISIONS.md explains why it is not 1.5.
 NEW_TO = (("few", 0, 2.7), ("many", 10_000, 3.1))
+NEW_ROUNDS = 3  # the best counts: other work on the machine takes cache and memory from a fetch
 MEMORY = 64 * 1024  # KiB above the plain desk
 ROUNDS = 5
 
@@ -62,15 +63,17 @@ def measure(folder: Path) -> bool:
     held = left == set(full.others)
     say(f"the {OTHERS} other threads are there: {'held' if held else 'NOT HELD'}")
     for name, threads, binding in NEW_TO:
-        good = _new(folder / name, threads, binding) and good
+        costs = [_new(folder / f"{name} {number}", threads) for number in range(NEW_ROUNDS)]
+        fetched, opening = (min(cost) for cost in zip(*costs, strict=True))
+        good = _line(f"{NEW:,} new to {threads:,} threads", fetched, opening, binding) and good
     return good and held
 
 
-def _new(folder: Path, threads: int, binding: float) -> bool:
-    """Print the cost of a fetch of NEW reports and of opening them; return whether the ratio holds.
+def _new(folder: Path, threads: int) -> tuple[float, float]:
+    """Return the cost of a fetch of NEW reports, and of only opening them, in CPU seconds.
 
-    The desk also has ``threads`` other threads. The time that the server spends in this process is
-    not counted.
+    The desk is a new one. It also has ``threads`` other threads. The time that the server spends in
+    this process is not counted.
     """
     from dropbox_app.desk.sync import fetch
     from dropbox_app.protocol import age, messages
@@ -96,8 +99,7 @@ def _new(folder: Path, threads: int, binding: float) -> bool:
         _know(one, threads)
         keys = one.vault.openers(one.state.site)
         opening = own_cpu(lambda: [messages.parse(age.open_sealed(s, keys)) for s in sealed], 1)
-        fetched = own_cpu(lambda: fetch.fetch(one), 1) - answers
-    return _line(f"{NEW:,} new to {threads:,} threads", fetched, opening, binding)
+        return own_cpu(lambda: fetch.fetch(one), 1) - answers, opening
 
 
 def _know(desk: Session, threads: int) -> None:
