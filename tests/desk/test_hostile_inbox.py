@@ -140,6 +140,20 @@ def test_items_received_before_an_interruption_are_not_fetched_again(
     assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef.", "Zie bestand"]
 
 
+def test_if_it_is_unknown_whether_the_server_was_told_of_an_item_the_next_fetch_tells_it(
+    office: Office, reporter: Reporter, peer: Peer
+) -> None:
+    """The item is saved, so it is not on the page that the next fetch reads."""
+    peer.lose_answer_to = "/items/fetched"
+    assert "The connection was lost." in office.run("fetch", code=1).stderr
+    peer.fetched.clear()
+    peer.log.clear()
+    office.fetch_quietly()
+    assert peer.fetched == [*peer.items]
+    assert not [target for method, target in peer.log if method == "GET" and "/items" in target]
+    assert office.texts(reporter.mailbox) == ["Het gaat over mijn chef."]
+
+
 def test_thread_list_is_paged(
     office: Office, reporter: Reporter, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,8 +63,8 @@ def measure(folder: Path) -> bool:
     held = left == set(full.others)
     say(f"the {OTHERS} other threads are there: {'held' if held else 'NOT HELD'}")
     for name, threads, binding in NEW_TO:
-        costs = [_new(folder / f"{name} {number}", threads) for number in range(NEW_ROUNDS)]
-        fetched, opening = (min(cost) for cost in zip(*costs, strict=True))
+        found = [_new(folder / f"{name} {number}", threads) for number in range(NEW_ROUNDS)]
+        fetched, opening = (min(each) for each in zip(*found, strict=True))
         good = _line(f"{NEW:,} new to {threads:,} threads", fetched, opening, binding) and good
     return good and held
 
