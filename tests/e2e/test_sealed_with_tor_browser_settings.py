@@ -14,6 +14,7 @@ from tests.e2e.test_sealed_files import at_the_desk, choose, is_sent, saved, sen
 from tests.e2e.test_sealed_journey import Meet, meet, relay, usual_codes
 from tests.support.browsers import FIREFOX, PROGRAMS, Start, driver, here
 from tests.support.drop_box import Counsellor, DropBox
+from tests.support.lean_browser import INTERPRETED
 from tests.support.relay import Relay
 from tests.support.sealing_person import LANG, PLAIN, SEALING
 from tests.support.steps import ANSWER, STORY, the_only_thread
@@ -35,11 +36,7 @@ STANDARD: dict[str, str | float | bool] = {
 SAFER: dict[str, str | float | bool] = {
     "gfx.font_rendering.graphite.enabled": False,
     "gfx.font_rendering.opentype_svg.enabled": False,
-    "javascript.options.asmjs": False,
-    "javascript.options.baselinejit": False,
-    "javascript.options.ion": False,
-    "javascript.options.native_regexp": False,
-    "javascript.options.wasm": False,
+    **INTERPRETED,
     "mathml.disabled": True,
     "svg.disabled": True,
 }

@@ -40,6 +40,14 @@ QUIET = {
     "toolkit.telemetry.enabled": False,
 }
 
+INTERPRETED = {
+    "javascript.options.asmjs": False,
+    "javascript.options.baselinejit": False,
+    "javascript.options.ion": False,
+    "javascript.options.native_regexp": False,
+    "javascript.options.wasm": False,
+}
+
 
 class LeanBrowser(Protocol):
     """A browser with one page, and what can be done in it."""
@@ -74,10 +82,13 @@ def wait(browser: LeanBrowser, *any_of: str, seconds: float = PATIENCE) -> None:
 
 
 @contextlib.contextmanager
-def lean_browser(name: str, folder: Path, *switches: str) -> Iterator[LeanBrowser]:
-    """Run a browser whose profile and home are in this new folder; the switches are Chromium's."""
+def lean_browser(name: str, folder: Path, *, jit: bool = True) -> Iterator[LeanBrowser]:
+    """Run a browser whose profile and home are in this new folder.
+
+    Without ``jit`` it compiles no script, as at Tor Browser's level "Safer".
+    """
     folder.mkdir()
-    with Chromium(folder, *switches) if name == "chromium" else Firefox(folder) as browser:
+    with (Chromium if name == "chromium" else Firefox)(folder, jit=jit) as browser:
         yield browser
 
 
@@ -113,13 +124,14 @@ class _Started:
 class Chromium(_Started):
     """The complete Chromium, headless, and its page."""
 
-    def __init__(self, folder: Path, *switches: str) -> None:
+    def __init__(self, folder: Path, *, jit: bool) -> None:
         # Chromium reads commands from descriptor 3 and writes its answers to descriptor 4.
         theirs, self._to = os.pipe()
         self._from, answers = os.pipe()
         program = [
             *(str(PROGRAMS["chromium"]), *CHROMIUM, "--headless=new", "--remote-debugging-pipe"),
-            *(*switches, f"--user-data-dir={folder / 'profile'}", "about:blank"),
+            *(() if jit else ("--js-flags=--jitless",)),
+            *(f"--user-data-dir={folder / 'profile'}", "about:blank"),
         ]
         places = f'exec "$@" 3<&{theirs} 4>&{answers}'
         self._start(("bash", "-c", places, "bash", *program), folder, (theirs, answers))
@@ -183,11 +195,11 @@ class Chromium(_Started):
 class Firefox(_Started):
     """Firefox, headless, and its page."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, jit: bool) -> None:
         port = free_port()
         profile = folder / "profile"
         profile.mkdir()
-        wanted = {**QUIET, "marionette.port": port}
+        wanted = {**QUIET, **({} if jit else INTERPRETED), "marionette.port": port}
         (profile / "user.js").write_text(
             "".join(f'user_pref("{name}", {json.dumps(set_)});\n' for name, set_ in wanted.items())
         )
