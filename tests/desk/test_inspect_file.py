@@ -17,6 +17,8 @@ NAMES = {
     "..\\..\\boot.ini": "_.._boot.ini",
     "": "file",
     "...": "file",
+    "_ ._": "file",
+    "_" * 120 + "a._": "file",
     ".bashrc": "bashrc",
     "-rf.txt": "rf.txt",
     "-.bash_profile": "bash_profile",

@@ -149,13 +149,12 @@ def safe_name(name: str) -> str:
     )
     # Normalise again, because the removed characters may have separated others.
     text = only_a_name(" ".join(unicodedata.normalize("NFC", text).split()))
-    if not text.strip("_."):
-        return "file"
     stem, dot, end = text.rpartition(".")
     if not dot or not stem or len(end.encode()) > 16:
         stem, dot, end = text, "", ""
     room = MAX_NAME - len((dot + end).encode())
-    return stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") + dot + end
+    safe = stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") + dot + end
+    return safe if safe.strip("_.") else "file"
 
 
 def _mismatches(kind: Kind, name: str, declared: str) -> Iterable[tuple[Sign, str]]:
