@@ -2,7 +2,7 @@
 // the forms of the report and of the code. If the test fails, the plain form stays, and says so.
 
 import { Conversation } from "./page/conversation.mjs";
-import { clear, onSubmit, say, tell } from "./page/dom.mjs";
+import { clear, keepTold, onSubmit, say, tell } from "./page/dom.mjs";
 import { Helper } from "./page/helper.mjs";
 import { whenIdle } from "./page/idle.mjs";
 import { ReportForm, ReturnForm } from "./page/entrance.mjs";
@@ -52,6 +52,7 @@ export class Client {
       this.mode = "sealing";
       document.documentElement.dataset.sealed = "on";
       tell(`${say("sealed.on")} ${goesTo}`.trim());
+      keepTold();
       this.entrance.begin();
     } catch {
       // Whatever the error was, sealing is not certain here, so the plain form is used, with a

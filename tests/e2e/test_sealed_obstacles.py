@@ -29,6 +29,7 @@ from tests.support.steps import STORY, the_only_thread
 
 __all__ = ["box", "meet", "relay", "start"]  # fixtures
 
+SEALS_ITSELF = "Je browser doet zelf op slot wat je schrijft"
 FULL = Lie(507, {"error": "full", "refused": "other"}, passed_on=False)
 FIRST_LINE = STORY[LANG].splitlines()[0]
 TYPED = "[data-seal=message] [name=text]"
@@ -300,3 +301,16 @@ def test_one_lost_request_for_a_word_list_does_not_make_the_page_plain(
         if sealing.count():
             break
     assert sealing.count() == 1
+
+
+@in_one_browser
+def test_page_still_says_who_can_read_when_it_shows_an_error(meet: Meet) -> None:
+    writer = meet()
+    for way, error in (
+        ("report", "Schrijf eerst wat je wilt vertellen."),
+        ("return", "Vul je code in."),
+    ):
+        writer.begins(way)
+        writer.page.click("#main-form button.button")
+        writer.reads(error)
+        writer.reads(SEALS_ITSELF)

@@ -79,6 +79,16 @@ export function tell(sentence) {
   if (sentence) place.scrollIntoView({ block: "nearest" });
 }
 
+/** Keep the message that is now shown on the page with a form. Later ones are shown below it. */
+export function keepTold() {
+  const place = document.getElementById("sealed-status");
+  const next = /** @type {HTMLElement | undefined} */ (place?.cloneNode());
+  if (!place || !next) return;
+  next.hidden = true;
+  place.removeAttribute("id");
+  place.after(next);
+}
+
 /**
  * Beside each choice of a counsellor, show the name that is on the card. Return whether there is a
  * choice. Whoever has no card under exactly this identity cannot be chosen.
