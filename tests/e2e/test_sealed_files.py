@@ -4,7 +4,6 @@ import json
 import random
 import re
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,28 +82,34 @@ def at_the_desk(counsellor: Counsellor, folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def saved(writer: Reporter, name: str) -> bytes:
-    """Press the button of a counsellor's file; return what the browser saved."""
+def saved(writer: Reporter, name: str, then: Callable[[], object] = lambda: None) -> bytes:
+    """Press the button of a counsellor's file, then do something; return what was saved."""
     button = writer.page.locator("article .files li", has_text=name).locator("button")
     if "firefox" in writer.page.evaluate("navigator.userAgent").lower():
-        return saved_by_firefox(button, name)
+        return saved_by_firefox(button, name, then)
     with writer.page.expect_download() as waiting:
         button.click()
+        then()
     download = waiting.value
     assert download.suggested_filename == name
     return Path(str(download.path())).read_bytes()
 
 
-def saved_by_firefox(button: Locator, name: str) -> bytes:
+def saved_by_firefox(button: Locator, name: str, then: Callable[[], object]) -> bytes:
     """Do the same in Firefox, whose driver saves such a file but does not report it."""
-    begun = time.time()
+
+    def there() -> set[Path]:
+        # Firefox numbers a file whose name is already taken: film(1).bin.
+        stem, _, end = name.rpartition(".")
+        return set(Path(tempfile.gettempdir()).glob(f"playwright-artifacts-*/{stem}*.{end}"))
+
+    before = there()
 
     def found() -> list[Path]:
-        folders = Path(tempfile.gettempdir()).glob("playwright-artifacts-*")
-        paths = [folder / name for folder in folders if (folder / name).is_file()]
-        return [path for path in paths if path.stat().st_mtime >= begun - 1]
+        return [*(there() - before)]
 
     button.click()
+    then()
     button.page.locator("main :text('Het bestand is geopend')").wait_for()
     until(lambda: found() and found()[0].stat().st_size, "Firefox did not save it")
     size = -1
@@ -230,7 +235,12 @@ def test_download_continues_where_it_was_interrupted_and_refuses_altered_parts(
     reader = meet()
     reader.returns(code)
     relay.fault = once("cut", "GET", WHOLE)
-    assert saved(reader, "film.bin") == film.read_bytes()
+
+    def let_it_break() -> None:
+        reader.page.locator("main :text-matches('openen het: [1-9]')").wait_for()
+        relay.may_cut.set()
+
+    assert saved(reader, "film.bin", let_it_break) == film.read_bytes()
     first, second = (one.target.partition("?from=")[2] for one in relay.sent("GET", WHOLE))
     assert first == "0"
     assert 0 < int(second) < CUT

@@ -152,9 +152,10 @@ def test_report_arrives_exactly_once_even_if_requests_fail(
     """A repeated request has the same bytes; if nothing was sent, the text stays."""
     writer = meet()
     writer.begins("report")
-    relay.fault = each_once(*steps)
+    relay.fault = always(*steps[0])  # Firefox repeats a request that got no answer
     writer.writes(STORY[LANG])
     writer.reads("geen verbinding")
+    relay.fault = each_once(*steps[1:])
     assert relay.sent("POST", REPORTS) == []
     assert writer.page.input_value("[name=text]") == STORY[LANG]
     writer.page.click("#main-form button.button")

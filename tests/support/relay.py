@@ -49,7 +49,8 @@ class Relay:
 
     ``fault``: decides about each request: "refuse" ends the connection before the server receives
     it, "lose" afterwards, without passing on the response, "cut" in the middle of a long response,
-    and "flood" sends an endless response. A ``Lie`` is sent in place of the response.
+    once ``may_cut`` is set, and "flood" sends an endless response. A ``Lie`` is sent in place of
+    the response.
     ``cheap_codes``: browsers get a worker that hashes a code at once and not for a second, where
     the test is about something else. The keys are those of ``codes.hashed_cheaply``.
     """
@@ -59,6 +60,7 @@ class Relay:
     fault: Callable[[Passed], Fault] = field(default=lambda _: "")
     own: int = field(default_factory=free_port)
     cheap_codes: bool = False
+    may_cut: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -135,6 +137,8 @@ class Relay:
                 passed_on = data if passes is None else data[:passes]
                 browser.sendall(passed_on)
                 passes = None if passes is None else passes - len(passed_on)
+                if passed_on and passes == 0:  # a browser forgets what it had not yet read by then
+                    assert self.may_cut.wait(60)
 
 
 def request(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Passed | None:
