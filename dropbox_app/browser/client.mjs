@@ -48,12 +48,12 @@ export class Client {
     try {
       this.helper = new Helper(String(this.given.worker));
       const [{ seconds }, , goesTo] = await inTime([this.helper.ask("selfTest"), this.fetchWords(), this.entrance.look()]);
-      if (seconds > LONGEST_HASH) throw new Error("too slow");
+      if (seconds > LONGEST_HASH || this.helper.ended) throw new Error("too slow, or ended");
+      this.entrance.begin();
       this.mode = "sealing";
       document.documentElement.dataset.sealed = "on";
       tell(`${say("sealed.on")} ${goesTo}`.trim());
       keepTold();
-      this.entrance.begin();
     } catch {
       // Whatever the error was, sealing is not certain here, so the plain form is used, with a
       // message.

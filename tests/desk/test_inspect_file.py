@@ -19,6 +19,8 @@ NAMES = {
     "...": "file",
     "_ ._": "file",
     "_" * 120 + "a._": "file",
+    "_" * 104 + " ." + "_" * 30: "file",
+    "x" * 104 + " ." + "y" * 30: "x" * 104 + "." + "y" * 14,
     ".bashrc": "bashrc",
     "-rf.txt": "rf.txt",
     "-.bash_profile": "bash_profile",

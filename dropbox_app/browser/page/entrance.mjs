@@ -205,7 +205,7 @@ class CodePage {
     try {
       const { right, wrong } = await this.client.ask("compare", { typed });
       const which = listed(wrong.map(String));
-      if (right) tell(`${say("code.right")} ${say("code.confirm_help")}`);
+      if (right) tell(say("code.right"));
       else tell(wrong.length ? say("errors.typed_wrong", { which }, wrong.length) : say("errors.typed_order"));
     } catch (error) {
       tell(problem(error));

@@ -140,7 +140,7 @@ def _take_page(desk: Desk, page: Page) -> bool:
     desk.courier.fetched(again)
     desk.state.number = number  # only now: a row that interrupted the round is listed again
     desk.save()
-    came = (desk.state.items.get(row.id) for row in page.rows)
+    came = (desk.state.items.get(item) for item in dict.fromkeys(row.id for row in page.rows))
     _tell_fetched(desk, [item for item in came if item is not None])
     return not page.rows or number == page.rows[-1].number
 

@@ -17,6 +17,7 @@ from dropbox_app.protocol.file_name import only_a_name
 _TAIL = 65_557  # a zip file's directory is within this many bytes of its end
 _OVERLAP = 32  # longer than any mark below
 MAX_NAME = 120  # bytes of a name that is written to a disk
+_LONGEST_END = 16  # bytes of an extension that is kept in a shortened name
 _NOT_IN_NAMES = set('/\\:*?"<>|')
 
 # Maps a mark to a word for its meaning.
@@ -149,12 +150,21 @@ def safe_name(name: str) -> str:
     )
     # Normalise again, because the removed characters may have separated others.
     text = only_a_name(" ".join(unicodedata.normalize("NFC", text).split()))
-    stem, dot, end = text.rpartition(".")
-    if not dot or not stem or len(end.encode()) > 16:
-        stem, dot, end = text, "", ""
-    room = MAX_NAME - len((dot + end).encode())
-    safe = stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") + dot + end
+    if not _parted(text)[1]:
+        text = _cut(text, MAX_NAME)  # what is left may have an extension
+    stem, end = _parted(text)
+    safe = _cut(stem, MAX_NAME - len(end.encode())) + end
     return safe if safe.strip("_.") else "file"
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Return a name without its extension, and the extension; "" if there is no short one."""
+    stem, dot, end = name.rpartition(".")
+    return (stem, dot + end) if stem and len(end.encode()) <= _LONGEST_END else (name, "")
+
+
+def _cut(text: str, room: int) -> str:
+    return text.encode()[:room].decode("utf-8", "ignore").rstrip(". ")
 
 
 def _mismatches(kind: Kind, name: str, declared: str) -> Iterable[tuple[Sign, str]]:

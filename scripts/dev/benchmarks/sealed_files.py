@@ -26,7 +26,7 @@ SLOWER = 1.5  # times the plain form's time
 MEMORY = 150  # MB more than the idle page
 MIB = 2**20
 SIZE = 100  # MiB
-PATIENCE = 20  # seconds until the browser knows whether it can seal
+PATIENCE = 40  # seconds until the browser knows whether it can seal
 ROUNDS = 3  # of which the median counts
 EVERY = 0.1  # seconds between two looks at the memory
 STILL = 3.0  # seconds without a change of the memory: then the page is idle
@@ -150,8 +150,8 @@ def measure_reports(url: str, folder: Path) -> bool:
         with lean_browser(name, folder / f"report {name} {jit}", jit=jit) as browser:
             times = [write_report(browser, url) for _ in range(ROUNDS)]
         took = statistics.median(math.inf if one is None else one for one in times)
-        # Nobody waits longer where the browser finds itself too slow and uses the plain form.
-        held = took <= most or (took == math.inf and not jit)
+        # dropbox_app/DECISIONS.md explains why Chromium may use the plain form then.
+        held = took <= most or (took == math.inf and (name, jit) == ("chromium", False))
         said = f"{took:.2f} s for a report" if took < math.inf else "the plain form, not sealed,"
         where = f"{name}{'' if jit else ' without JIT'}"
         say(f"{'held' if held else 'NOT HELD'}: {said} in {where}; at most {most} s")

@@ -28,7 +28,7 @@ KEYS = (
     "errors.code_letter", "errors.code_word", "errors.code_word_near", "errors.code_wrong",
     "errors.confirm_code", "errors.confirm_missing", "errors.answer_missing",
     "errors.typed_missing", "errors.typed_order", "errors.unsent", "again.gone_title", "again.gone",
-    "code.right", "code.confirm_help", "code.holders", "code.received", "conversation.by_you",
+    "code.right", "code.holders", "code.received", "conversation.by_you",
     "conversation.from_you", "conversation.line", "conversation.line_former", "conversation.to",
     "conversation.left_out", "conversation.left_out_now", "conversation.left_out_then",
     "conversation.write_help", "conversation.empty_yet", "conversation.sent", "conversation.asked",
