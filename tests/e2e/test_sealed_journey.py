@@ -478,7 +478,8 @@ def test_message_is_not_sent_before_the_self_test_ends(meet: Meet, relay: Relay)
         return "refuse"
 
     relay.fault = held
-    writer.page.goto(f"/{LANG}/report")
+    # Firefox may hold the page's load event back until the worker's script has arrived.
+    writer.page.goto(f"/{LANG}/report", wait_until="domcontentloaded")
     writer.writes(STORY[LANG])
     writer.reads("We kijken")
     pressed.set()
