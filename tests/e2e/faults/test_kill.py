@@ -205,6 +205,8 @@ def test_confirmed_data_survives_kills_of_workers_or_server(
 def test_tracer_attaches_to_the_other_worker_if_one_dies(box: DropBox, tmp_path: Path) -> None:
     """For example, an injected kill comes before strace is attached to all threads."""
     assert box.process is not None
+    # One worker may respond before the master has started the other.
+    until(lambda: len(box.workers()) == 2, "the server did not start two workers")
     box.process.send_signal(signal.SIGSTOP)  # the master starts no replacement meanwhile
     try:
         first, second = box.workers()
