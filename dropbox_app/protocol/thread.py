@@ -4,10 +4,11 @@ Author, addressees, mailbox and order are taken only from the signed lines. A me
 check is kept and shown as failed.
 """
 
+import functools
 import heapq
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from dropbox_app.protocol import age
@@ -250,6 +251,7 @@ class _Rules:
     mailbox: str
     viewer: VerifyKey | None
     recipient: str | None  # the reporter's recipient, or None if it is not known yet
+    verify: Callable[..., bool] = field(default_factory=lambda: functools.cache(VerifyKey.verify))
 
     def first_recipient(self, entries: Iterable[Entry]) -> str | None:
         """Return the recipient that a desk without pins accepts as the reporter's.
@@ -301,9 +303,8 @@ class _Rules:
             return ""
         if mailbox_id(public.verify) != self.mailbox:
             return "other_reporter"
-        if self.recipient is not None and public.recipient_text != self.recipient:
-            return "other_recipient"
-        return ""
+        expected = self.recipient in (None, public.recipient_text)
+        return "" if expected else "other_recipient"
 
     def _unsigned(self, message: Message, known: Collection[VerifyKey]) -> str:
         if message.reporter is not None:
@@ -312,9 +313,8 @@ class _Rules:
             author = parse_identity(message.by)
             if author not in known:
                 return "unknown_author"
-        if not author.verify(message.signature, SIGNED_LABEL + message.line):
-            return "signature"
-        return ""
+        genuine = self.verify(author, message.signature, SIGNED_LABEL + message.line)
+        return "" if genuine else "signature"
 
     def _addressed(self, message: Message) -> bool:
         if self.viewer is None:

@@ -13,3 +13,9 @@ def half_at_most(number: int) -> settings:
     """Return settings with half as many examples as usual, at most ``number``."""
     assert settings.default is not None
     return settings(max_examples=max(1, min(number, settings.default.max_examples // 2)))
+
+
+def at_most(number: int) -> settings:
+    """Return settings with as many examples as usual, at most ``number``."""
+    assert settings.default is not None
+    return settings(max_examples=min(number, settings.default.max_examples))

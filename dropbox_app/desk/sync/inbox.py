@@ -58,14 +58,17 @@ _TOO_MUCH_OWED = (
 
 def collect(desk: Desk) -> dict[str, dict[str, int]]:
     """Read the whole inbox, then return the server's list of mailboxes."""
-    asked = _ask_again(desk)
-    whole = _read_inbox(desk)
+    told: list[Item] = []  # the server was told that the desk has these
+    asked = _ask_again(desk, told)
+    whole = _read_inbox(desk, told)
     listed = desk.courier.mailboxes()
     # Items that arrived in between are in the list, so they must be fetched too.
-    whole = whole and _read_inbox(desk)
+    whole = whole and _read_inbox(desk, told)
     # Use the state and not this round's items, because an earlier round may have been interrupted.
     fresh = [item for item in desk.state.items.values() if not item.checked]
     lists = {box: _after_arrival(desk, box) for box in sorted({item.mailbox for item in fresh})}
+    for item in told:  # only now, so that each row is written once more and not twice
+        item.fetched = True
     _compare(desk, listed, whole=whole)
     _weigh_owed(desk, listed, asked)
     desk.save()
@@ -74,8 +77,11 @@ def collect(desk: Desk) -> dict[str, dict[str, int]]:
     return listed
 
 
-def _read_inbox(desk: Desk) -> bool:
-    """Read the inbox from where the last fetch stopped; return whether its end was reached."""
+def _read_inbox(desk: Desk, told: list[Item]) -> bool:
+    """Read the inbox from where the last fetch stopped; return whether its end was reached.
+
+    The items of which the server was told are added to ``told``.
+    """
     state, restores = desk.state, 0
     for _ in range(MOST_PAGES):
         page = desk.courier.inbox(state.number)
@@ -89,7 +95,7 @@ def _read_inbox(desk: Desk) -> bool:
             _meet_store(desk, page.store)
             if known:
                 continue  # read again from the beginning
-        if not _take_page(desk, page):
+        if not _take_page(desk, page, told):
             return False
         if not page.more:
             break
@@ -121,7 +127,7 @@ def _meet_store(desk: Desk, store: str) -> None:
         own_card.publish(desk)
 
 
-def _take_page(desk: Desk, page: Page) -> bool:
+def _take_page(desk: Desk, page: Page, told: list[Item]) -> bool:
     """Fetch one page, record its items, and tell the server which items the desk has.
 
     Returns whether the whole page was fetched. The function stops early, and reports the reason, if
@@ -141,7 +147,7 @@ def _take_page(desk: Desk, page: Page) -> bool:
     desk.state.number = number  # only now: a row that interrupted the round is listed again
     desk.save()
     came = (desk.state.items.get(item) for item in dict.fromkeys(row.id for row in page.rows))
-    _tell_fetched(desk, [item for item in came if item is not None])
+    told += _tell_fetched(desk, [item for item in came if item is not None])
     return not page.rows or number == page.rows[-1].number
 
 
@@ -257,8 +263,11 @@ def _owe(desk: Desk, item: Item, day: datetime.date, wrong: str) -> None:
         )
 
 
-def _ask_again(desk: Desk) -> set[str]:
-    """Request the owed items; return those that were requested but did not arrive."""
+def _ask_again(desk: Desk, told: list[Item]) -> set[str]:
+    """Request the owed items; return those that were requested but did not arrive.
+
+    The items of which the server was told are added to ``told``.
+    """
     asked = set()
     with arriving(desk) as arrivals:
         for owed in list(desk.state.owed.values()):
@@ -267,7 +276,7 @@ def _ask_again(desk: Desk) -> set[str]:
             asked.add(owed.item.id)
             _bring(desk, owed.item, owed.since, arrivals, Batches(desk, ()))
     desk.save()
-    _tell_fetched(desk, desk.state.items.values())  # also those of a round that was interrupted
+    told += _tell_fetched(desk, desk.state.items.values())  # also those of an interrupted round
     return asked & set(desk.state.owed)
 
 
@@ -308,16 +317,15 @@ def _weigh_owed(desk: Desk, listed: dict[str, dict[str, int]], asked: set[str]) 
             )
 
 
-def _tell_fetched(desk: Desk, items: Iterable[Item]) -> None:
+def _tell_fetched(desk: Desk, items: Iterable[Item]) -> list[Item]:
     """Tell the server which of these items are stored here; the state was saved with them before.
 
-    The fact that the server was told is saved with the next change. If that record is lost, the
-    server is told again.
+    Returns the items of which the server was told. That is saved at the end of the round; if the
+    round is interrupted, the server is told again.
     """
     told = [item for item in items if item.sent == "received" and not item.fetched]
     desk.courier.fetched([item.id for item in told])
-    for item in told:
-        item.fetched = True
+    return told
 
 
 def _after_arrival(desk: Desk, mailbox: str) -> Summary:

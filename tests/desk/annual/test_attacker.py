@@ -21,11 +21,12 @@ from dropbox_app.desk.register.categories import (
     WITH,
 )
 from tests.desk.annual.worlds import YEARS, agreed, cases, day, issue
-from tests.support.examples import half
+from tests.support.examples import at_most, half_at_most
 
 HEADCOUNTS = {"Klein": 12, "Midden": 80, "Vaak": 240, "Groot": 400, "Reus": 1_500}
 TERM_BAND = "Midden"  # its agreement asks for one band over three years
 TOP = 45  # the most situations of one cell
+LONG = 500  # examples with --long; one of all employers takes up to half a second
 
 Counts = dict[tuple[str, int, str], int]
 CELLS = [(name, year, group) for name in HEADCOUNTS for year in YEARS for group in MAIN_GROUPS]
@@ -97,7 +98,7 @@ def bands(counts: Counts, internal: Internal, marked: Internal) -> dict[tuple[st
     return {slot: [band(one) for one in of_slot] for slot, of_slot in sums.items()}
 
 
-@half()
+@half_at_most(LONG)
 @given(WORLDS, WORLDS, INTERNALS, MARKED, MARKED)
 def test_report_files_are_identical_exactly_when_their_bands_are_equal(
     one: Counts, other: Counts, internal: Internal, marked: Internal, left: Internal
@@ -121,6 +122,7 @@ def elsewhere(counts: Counts, slot: tuple[str, str], at: int, wanted: int) -> Co
     return changed if wanted == 0 else None
 
 
+@at_most(LONG)
 @given(WORLDS, st.data())
 def test_count_can_have_any_value_in_its_band_and_no_other(
     counts: Counts, data: st.DataObject
@@ -137,7 +139,7 @@ def test_count_can_have_any_value_in_its_band_and_no_other(
             assert same == (band(wanted) == band(true))
 
 
-@half()
+@half_at_most(LONG)
 @given(WORLDS, INTERNALS, MARKED, st.data())
 def test_counts_of_all_employers_can_vary_together_within_their_bands(
     counts: Counts, internal: Internal, marked: Internal, data: st.DataObject
@@ -235,6 +237,7 @@ SEEN: list[e.Event] = [
 ]  # fmt: skip
 
 
+@at_most(LONG)
 @given(HIDDEN, HIDDEN)
 def test_differences_hidden_from_the_employer_do_not_change_the_report_bytes(
     one: list[e.Event], other: list[e.Event]
