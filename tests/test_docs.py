@@ -192,9 +192,9 @@ def test_pinned_requirements_are_complete_and_name_no_host() -> None:
         )
         assert len(blocks) == len(re.findall(r"^[a-z]", source, re.MULTILINE)), path.name
         pins[path.stem] = {name: version for name, version, _ in blocks}
-    assert set(pins) == {"desk", "folder", "oldest", "postgres", "run", "server", "test"}
+    assert set(pins) == {"desk", "folder", "oldest", "run", "server", "test"}
     assert pins["desk"].items() <= pins["folder"].items()
-    for small in ("desk", "postgres", "run", "server"):
+    for small in ("desk", "run", "server"):
         assert pins[small].items() <= pins["test"].items()
 
 

@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 
 Today = Callable[[], datetime.date]
 
-_MISSING = (
-    "PostgreSQL needs a package that is not installed; requirements/postgres.txt has it beside "
-    "those of the server"
-)
-
 
 class SiteStore(Copyable, Protocol):
     """A store whose contents can be moved."""
@@ -97,7 +92,7 @@ def remarks(settings: Settings) -> tuple[str, ...]:
 def old(place: Place, settings: Settings) -> bool:
     """Return whether the next start must update the store. Raises StoreError, StoreBusy."""
     if settings.store:
-        return _schema(settings).look().old
+        return _schema(settings).old()
     return inspect.old(place.folder / DATABASE)
 
 
@@ -120,16 +115,12 @@ def _address(settings: Settings) -> Mapping[str, str]:
 
 
 def _postgres(settings: Settings, today: Today, *, create: bool = False) -> PostgresCopy:
-    try:
-        from dropbox_app.server.store.postgres_copy import PostgresCopy
-    except ImportError:
-        raise StoreError(_MISSING) from None
+    from dropbox_app.server.store.postgres_copy import PostgresCopy
+
     return PostgresCopy(_address(settings), second_seal, today, create=create)
 
 
 def _schema(settings: Settings) -> Schema:
-    try:
-        from dropbox_app.server.store.postgres_inspect import Schema
-    except ImportError:
-        raise StoreError(_MISSING) from None
+    from dropbox_app.server.store.postgres_inspect import Schema
+
     return Schema(_address(settings))
