@@ -78,6 +78,7 @@ SLOW = {
         "server/doctor/test_hostile.py",
         "server/doctor/test_real_programs.py",
         "server/mailboxes/test_scheduler.py",
+        "server/release/test_upgrade_on_postgres.py",
         "server/store/test_postgres.py",
         "server/store/test_postgres_failover.py",
         "server/web/test_availability.py",

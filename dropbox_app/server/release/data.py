@@ -2,7 +2,8 @@
 
     python -m dropbox_app.server.release.data hosts|try|backup|room|keep|back|drop DIR
 
-``hosts`` prints a host name of each readable site. ``try`` migrates a copy of each database.
+``hosts`` prints a host name of each readable site. ``try`` migrates a copy of each database; a
+site on PostgreSQL has no copy, so ``try`` rejects an upgrade that would change its tables.
 ``backup`` backs up all sites. ``room`` checks that there is space to copy the databases. ``keep``
 copies each database, while no server is running. ``back`` restores each copy whose database this
 program can no longer use. ``drop`` removes the copies. An upgrade runs this module from both the
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 from dropbox_app.protocol.errors import KlankbordError
 from dropbox_app.server.backup import create, directory
-from dropbox_app.server.config import loader, paths
+from dropbox_app.server.config import loader, paths, stores
 from dropbox_app.server.config.paths import Place
 from dropbox_app.server.errors import BackupError, BackupFull, SiteFull, StoreError
 from dropbox_app.server.store import inspect, migrate
@@ -41,9 +42,19 @@ def hosts(folder: Path, _today: datetime.date) -> None:
 
 
 def check(folder: Path, today: datetime.date) -> None:
-    """Check on copies whether each database can be migrated. Raises StoreError."""
+    """Check on copies whether each database can be migrated. Raises StoreError, StoreBusy.
+
+    Tables in PostgreSQL are not copied, so their migration could not be undone: it is rejected.
+    """
     for place in _places(folder):
         migrate.try_on_copy(place.folder / DATABASE, place.folder / FILES, today)
+    for site in loader.read(folder).sites:
+        if site.settings.store and stores.old(site.place, site.settings):
+            raise StoreError(
+                f"{site.place.folder}: the conversations are in PostgreSQL, and the release "
+                "changes the tables there, which could not be undone. Move the conversations to "
+                'the folder (store move --to ""), upgrade, and move them back'
+            )
 
 
 def backup(folder: Path, today: datetime.date) -> None:

@@ -36,6 +36,11 @@ class Schema:
                 _number(connection, "SELECT used FROM store"),
             )
 
+    def old(self) -> bool:
+        """Return whether the next start must change the tables. Raises the errors of ``look``."""
+        with self._opened() as connection:
+            return postgres_schema.pending(connection)
+
     def remarks(self) -> tuple[str, ...]:
         """Return warnings about data needlessly kept or revealed. Raises the errors of ``look``."""
         with self._opened() as connection:

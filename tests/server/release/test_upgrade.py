@@ -142,6 +142,11 @@ class Installed:
         return not left and not list((self.top / "data").rglob(".before-upgrade*"))
 
 
+def hurried(machine: Machine) -> Machine:
+    """Return the machine with a server that has only a few seconds to respond."""
+    return Machine(**{**vars(machine), "patience": 4.0})
+
+
 @pytest.fixture
 def installed(tmp_path: Path) -> Iterator[Installed]:
     made = Installed(tmp_path)
@@ -207,7 +212,7 @@ def test_upgrade_advice_depends_only_on_the_exit_status_of_the_installer(
 
 @pytest.mark.long
 def test_upgrade_is_rolled_back_if_the_new_server_does_not_respond(installed: Installed) -> None:
-    installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
+    installed.machine = hurried(installed.machine)
     with pytest.raises(UpgradeError, match="serves again"):
         installed.upgrade(installed.release(before=FAILS))
     assert installed.current == "old"
@@ -218,7 +223,7 @@ def test_database_is_restored_when_an_upgrade_fails_after_the_migration(
     installed: Installed,
 ) -> None:
     """The newer program migrated the database before it failed."""
-    installed.machine = Machine(**{**vars(installed.machine), "patience": 4.0})
+    installed.machine = hurried(installed.machine)
     database = installed.top / "data" / "klankbord.db"
     migrate = installed.top / "migrate.py"
     migrate.write_text(LATER)
