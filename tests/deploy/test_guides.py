@@ -37,7 +37,7 @@ PROGRAMS = {
     "klankbord-notify": server,
 }
 ETC = ROOT / "deploy" / "etc" / "systemd" / "system"
-DEBIANS_UNITS = {"tor", "tor@mail"}
+DEBIANS_UNITS = {"stunnel@klankbord", "tor", "tor@mail"}
 # Possible values for the placeholders in the documents.
 EXAMPLES = {"$D": "--dir desk", "THREAD": "0a1b2c3d", "YYYY-MM-DD": "2026-11-29", "...": ""}
 

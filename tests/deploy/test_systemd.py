@@ -8,7 +8,7 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +59,13 @@ class Both:
 
 @contextmanager
 def both(
-    folder: Path, state: Path, system: Path | None = None, under: Sequence[str] = ()
-) -> Iterator[Both]:
+    folder: Path, state: Path, system: Path | None = None, under: Sequence[str] = (),
+    shown: Mapping[str, Path] | None = None,
+) -> Iterator[Both]:  # fmt: skip
     """Run the server behind nginx, each as its unit specifies, for the duration of the block.
 
-    ``system`` and ``under``: as for ``tests.support.unit_file.started``.
+    ``system`` and ``under``: as for ``tests.support.unit_file.started``. ``shown``: other paths
+    that the server may read, and what they contain.
     """
     server, front, log = folder / "run-server", folder / "run-nginx", folder / "log"
     where = UNITS if system is None else system / "etc" / "systemd" / "system"
@@ -72,7 +74,7 @@ def both(
         if system is not None:
             os.chown(place, *owner(unit, system))
     with (
-        started(where / UNIT.name, state, server, log, system, under) as service,
+        started(where / UNIT.name, state, server, log, system, under, shown) as service,
         started(
             *(where / NGINX.name, None, front, log, system, under),
             shown={"/run/klankbord": server}, sockets=SOCKETS,

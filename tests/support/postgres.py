@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -44,16 +45,29 @@ _HBA = """\
 local all postgres peer map=tests
 local replication postgres peer map=tests
 local all all scram-sha-256
+hostssl all all 127.0.0.0/8 password
 """
+
+
+@dataclass(frozen=True)
+class Tls:
+    """The address on which a server accepts connections with TLS, and its certificate and key."""
+
+    address: str
+    certificate: Path
+    key: Path
 
 
 class Postgres:
     """A running server in its own folder; ``close`` ends the server and removes the folder.
 
-    ``primary``: the primary, if this is a standby. ``disk``: where to create the folder.
+    ``primary``: the primary, if this is a standby. ``disk``: where to create the folder. ``tls``:
+    how to accept connections over a network, in addition to those on the socket.
     """
 
-    def __init__(self, primary: Postgres | None = None, disk: Path | None = None) -> None:
+    def __init__(
+        self, primary: Postgres | None = None, disk: Path | None = None, tls: Tls | None = None
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="klankbord-postgres-", dir=disk))
         self.data = self.folder / "data"
         self.log = self.folder / "log"
@@ -62,6 +76,7 @@ class Postgres:
         self._as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         if os.geteuid() != 0:
             self._as = {}
+        self._network = self._certified(tls) if tls else []
         if primary is None:
             self._initialise(account.pw_name)
         else:
@@ -88,6 +103,16 @@ class Postgres:
         lines = "".join(f"tests {name} postgres\n" for name in sorted(names))
         (self.data / "pg_ident.conf").write_text(lines)
 
+    def _certified(self, tls: Tls) -> list[str]:
+        """Return the settings for connections with TLS. The server's account owns the files."""
+        words = ["-c", f"listen_addresses={tls.address}", "-c", "ssl=on"]
+        for setting, path in (("ssl_cert_file", tls.certificate), ("ssl_key_file", tls.key)):
+            own = Path(shutil.copy(path, self.folder / setting))
+            os.chown(own, self._account().pw_uid, -1)
+            own.chmod(0o600)
+            words += ["-c", f"{setting}={own}"]
+        return words
+
     def _copy(self, primary: Postgres) -> None:
         """Make this a standby of a running server."""
         assert BINARIES is not None
@@ -100,7 +125,7 @@ class Postgres:
         own = ("-c", f"unix_socket_directories={self.folder}", "-c", "cluster_name=standby")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # type: ignore[call-overload] # as above
-                (BINARIES / "postgres", "-D", self.data, *own),
+                (BINARIES / "postgres", "-D", self.data, *own, *self._network),
                 stderr=log,
                 cwd="/",
                 **self._as,

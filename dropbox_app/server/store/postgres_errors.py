@@ -36,6 +36,8 @@ _REFUSED = (
     ("too many clients|remaining connection slots|too many connections", ""),
     ("session is read-only|session is not read-only", "no server there takes writes"),
     ("starting up|shutting down|recovery mode|not yet accepting", ""),
+    ("server closed the connection", "the connection was closed at once; if stunnel leads there, "
+     "check the certificate and the name in its settings"),
     ("onnection refused|No such file or directory|timeout expired|could not translate", "nothing "
      "answers there"),
 )  # fmt: skip
